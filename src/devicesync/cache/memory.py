@@ -1,0 +1,40 @@
+"""A cache in this process, bounded: the devices used longest ago are forgotten first."""
+
+from collections.abc import Mapping, Sequence
+
+from devicesync.cache.port import Merged
+from devicesync.law import NOTHING, State, join
+
+DEFAULT_MAX_DEVICES = 10_000
+
+
+class MemoryCache:
+    """See port.Cache. Dies with its process, and is then filled from the database. Its `known` states are whole ones."""
+
+    def __init__(self, max_devices: int = DEFAULT_MAX_DEVICES) -> None:
+        self._max_devices = max_devices
+        self._held: dict[str, State] = {}
+
+    def merge(self, changes: Mapping[str, State], *, create: bool = False) -> Merged:
+        """See port.Cache."""
+        held = self._held
+        known, missing = {}, []
+        for device_id, change in changes.items():
+            before = held.pop(device_id, None)
+            if before is None and not create:
+                missing.append(device_id)
+            else:
+                known[device_id] = held[device_id] = join(before or NOTHING, change)
+        while len(held) > self._max_devices:
+            del held[next(iter(held))]
+        return Merged(known, missing)
+
+    def read(self, device_ids: Sequence[str]) -> dict[str, State]:
+        """See port.Cache."""
+        return {device_id: state for device_id in device_ids if (state := self._held.get(device_id))}
+
+    def check(self) -> None:
+        """See port.Cache."""
+
+    def close(self) -> None:
+        """See port.Cache."""

@@ -1,0 +1,44 @@
+"""The cache: what telemetry jobs read. It may forget devices at any time; it never holds half of one."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from devicesync.law import State
+
+
+class Merged(NamedTuple):
+    """What a merge learnt.
+
+    known: of each device held, a state that lies between the change and what the cache now holds, with at least its
+        `erased`, `first_access` and `user_declared_on`. A database that writes blindly needs these (database/port.py).
+    missing: the devices that the cache does not hold; nothing was written for them.
+    """
+
+    known: dict[str, State]
+    missing: list[str]
+
+
+class Cache(Protocol):
+    """Safe for several processes at once, where the cache itself is shared by them."""
+
+    def merge(self, changes: Mapping[str, State], *, create: bool = False) -> Merged:
+        """Join each change into what is held of its device, atomically per device, so that nothing newer is ever lost.
+
+        create: also take in devices not held. Only for states that contain everything the database knows: an event
+            alone would make a half-filled entry.
+
+        Readable when it returns. Raises Unavailable: then any part may have been written, and repeating is harmless.
+        """
+        ...
+
+    def read(self, device_ids: Sequence[str]) -> dict[str, State]:
+        """What is held of these devices; devices not held are left out. Raises Unavailable."""
+        ...
+
+    def check(self) -> None:
+        """Raise Unavailable, saying what is wrong, unless the cache can be used."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...

@@ -1,0 +1,106 @@
+"""`demo`: the tour that `make run` shows: one event in, its profile out, then live traffic with its freshness."""
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from devicesync.config import Loaded, Settings
+
+from .options import with_settings
+
+if TYPE_CHECKING:
+    from devicesync.assembly import Embedded
+    from devicesync.law import State
+    from devicesync.status.freshness import Freshness
+
+_SEED = (
+    b'{"device_id":"232455","uaspec":{"agent":"Chrome","system":"Linux","ver":"68.0.3440.75","raw":"Mozilla/5.0 (X11; '
+    b'Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/68.0.3440.75 Safari/537.36"},"city":"Bengaluru",'
+    b'"country_code":"IN","country":"India","api_last_updated_on":1566383863167,"device_spec":{"os":"Android 6.0",'
+    b'"make":"Motorola XT1706"},"district_custom":"","fcm_token":"asda","first_access":1565328282703,'
+    b'"state_code_custom":"29","state":"Karnataka","state_code":"KA","state_custom":"Karnataka",'
+    b'"producer_id":"dev.sunbird.portal"}'
+)
+_DEVICE = "232455"
+_DEVICES = 1000
+_TICK_SECONDS = 0.02
+
+
+@click.command()
+@with_settings
+@click.option("--seconds", type=click.FloatRange(min=0), help="End by itself after so long. [until Ctrl-C]")
+@click.option("--rate", type=click.FloatRange(min=1), default=200.0, show_default=True, help="Simulated registrations a second.")
+def demo(loaded: Loaded, seconds: float | None, rate: float) -> None:
+    """A short tour: one event goes in, its profile comes out, then live traffic shows its freshness."""
+    from devicesync.assembly import updating  # noqa: PLC0415 - --help needs none of it
+    from devicesync.status.freshness import Freshness  # noqa: PLC0415 - --help needs none of it
+
+    from .process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
+
+    log_to_stderr(verbose=False)
+    stop = stop_on_signals()
+    freshness = Freshness()
+    with updating(loaded.settings, "up", stop, freshness.observe) as embedded:
+        updater = threading.Thread(target=embedded.updater.run, name="updater")
+        updater.start()
+        try:
+            _one_event(embedded)
+            _next_steps(loaded.settings)
+            _live_traffic(embedded, freshness, stop, seconds, rate)
+        finally:
+            stop.set()
+            updater.join()
+    click.echo("\nstopped; everything acknowledged is in the log and in both stores, and the next start goes on from here")
+
+
+def _one_event(embedded: "Embedded") -> None:
+    from devicesync.law import profile_of  # noqa: PLC0415 - --help needs none of it
+
+    click.echo(f"1. A registration is appended to the log, {embedded.journal.path}:\n\n   {_SEED.decode()[:110]}…\n")
+    state = _register(embedded, _SEED)
+    if profile_of(state) is None:
+        click.echo(f"   {_DEVICE} was erased here at {state.erased}, so this older registration stays away; a newer one:\n")
+        state = _register(embedded, _SEED.replace(b"{", b'{"version":%d,' % (time.time_ns() // 1000), 1))
+    click.echo(f"2. Its profile, version {state.version}:\n")
+    for name, value in (profile_of(state) or {}).items():
+        click.echo(f"   {name:<22}{value}")
+
+
+def _register(embedded: "Embedded", event: bytes) -> "State":
+    record = embedded.journal.append([event])
+    while embedded.journal.committed("updater") <= record:
+        time.sleep(0.001)
+    return embedded.database.read([_DEVICE])[_DEVICE]
+
+
+def _next_steps(settings: Settings) -> None:
+    where = "" if settings.data_dir == Settings().data_dir else f" --data-dir {settings.data_dir}"
+    click.echo("\n3. Now try, in another terminal:\n")
+    for command in ("get 232455", "erase 232455", "simulate --rate 1000", "dead-letters list", "doctor", "--help"):
+        click.echo(f"   .venv/bin/devicesync {command}{'' if command == '--help' else where}")
+
+
+def _live_traffic(embedded: "Embedded", freshness: "Freshness", stop: threading.Event, seconds: float | None, rate: float) -> None:
+    from devicesync.jobs.simulate import Simulation  # noqa: PLC0415 - --help needs none of it
+
+    click.echo(f"\n4. Live: {rate:.0f} registrations a second of {_DEVICES} devices, 1 % of them bad. Ctrl-C stops.\n")
+    click.echo("   freshness, from the log to readable:    p50       p99       max     applied    refused")
+    simulation = Simulation(seed=1, devices=_DEVICES, bad_share=0.01)
+    began = said = time.monotonic()
+    written = 0
+    freshness.take()
+    while not stop.wait(_TICK_SECONDS) and (seconds is None or time.monotonic() - began < seconds):
+        due = int((time.monotonic() - began) * rate) - written
+        now_ms = time.time_ns() // 1_000_000
+        if due:
+            embedded.journal.append([simulation.record(now_ms) for _ in range(due)])
+            written += due
+        if time.monotonic() - said >= 1:
+            said += 1
+            spread, counts = freshness.take(), embedded.updater.counts
+            click.echo(
+                f"   {time.strftime('%H:%M:%S')}  {spread.count:5d} in this second   {spread.p50_ms:6.1f} ms {spread.p99_ms:6.1f} ms"
+                f" {spread.max_ms:6.1f} ms {counts.applied:9d} {counts.dead.total():9d}"
+            )

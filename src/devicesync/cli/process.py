@@ -1,0 +1,54 @@
+"""What long-running commands share: stopping on signals, log lines on stderr, a progress bar on a terminal."""
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and Ctrl-C set; a second Ctrl-C interrupts at once."""
+    stop = threading.Event()
+
+    def ask_to_stop(number: int, frame: object) -> None:
+        del frame
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    return stop
+
+
+def log_to_stderr(*, verbose: bool) -> None:
+    """Log lines go to stderr; below warnings only when `verbose`."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
+        ],
+    )
+
+
+@contextmanager
+def progress_bar(title: str, total: int | None, unit: str = "bytes") -> Iterator[Callable[[int], None]]:
+    """A function to call with each advance; draws a bar on a terminal, nothing in a pipe. total None: not known."""
+    if not sys.stderr.isatty():
+        yield lambda advance: None
+        return
+    from rich import progress  # noqa: PLC0415 - only on a terminal
+    from rich.console import Console  # noqa: PLC0415 - only on a terminal
+
+    done = progress.DownloadColumn() if unit == "bytes" else progress.MofNCompleteColumn()
+    columns = (progress.TextColumn(title), progress.BarColumn(), done, progress.TimeRemainingColumn())
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda advance: bar.advance(task, advance)

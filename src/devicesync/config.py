@@ -1,0 +1,121 @@
+"""Settings: defaults, then devicesync.toml, then the environment (DEVICESYNC_*), then flags; the last one counts."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from devicesync.errors import WrongUse
+
+DEFAULT_FILE = Path("devicesync.toml")
+PREFIX = "DEVICESYNC_"
+
+Share = Annotated[float, Meta(gt=0, le=1)]
+Positive = Annotated[int, Meta(gt=0)]
+Duration = Annotated[float, Meta(ge=0)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting, with its default. docs/reference/settings.md says what each means; a test keeps the two equal."""
+
+    data_dir: str = "devicesync-data"
+    log: str = ""
+    database: str = ""
+    cache: str = "memory:"
+    batch_records: Positive = 5000
+    max_clock_ahead_seconds: Duration = 300.0
+    bad_share_limit: Share = 0.95
+    bad_share_records: Positive = 1000
+    journal_segment_bytes: Positive = 67_108_864
+    journal_retention_seconds: Duration = 604_800.0
+
+    @property
+    def directory(self) -> Path:
+        """The data directory."""
+        return Path(self.data_dir)
+
+    @property
+    def max_clock_ahead_ms(self) -> int:
+        """`max_clock_ahead_seconds` in ms."""
+        return int(self.max_clock_ahead_seconds * 1000)
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """The effective settings, and of each where it came from: "default", a file, a variable or a flag."""
+
+    settings: Settings
+    sources: dict[str, str]
+
+
+def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None = None) -> Loaded:
+    """Put the layers together. `flags` maps setting names to values, None where the flag was not given.
+
+    Raises WrongUse for an unknown setting, a value of the wrong type or out of range, or a file that can't be read.
+    """
+    given: dict[str, Any] = {}
+    sources = dict.fromkeys(Settings.__struct_fields__, "default")
+    for source, layer in _layers(flags, environment, config_file):
+        for name, value in layer.items():
+            if name not in sources:
+                raise WrongUse(f"unknown setting {source(name)}", _suggestion(name))
+            given[name] = value
+            sources[name] = source(name)
+    try:
+        settings = msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        name = str(error).rpartition("$.")[2].rstrip("`")
+        raise WrongUse(f"setting {sources.get(name, name)}: {str(error).partition(' - at')[0]}", "see `devicesync config --help`") from None
+    directory = settings.directory
+    settings = msgspec.structs.replace(
+        settings,
+        log=settings.log or f"journal:{directory / 'device-profile.log'}",
+        database=settings.database or f"sqlite:{directory / 'device-profile.db'}",
+    )
+    return Loaded(settings, sources)
+
+
+def masked(url: str) -> str:
+    """The URL with its password, if it has one, replaced by asterisks."""
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":***@") if password else url
+
+
+def _layers(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None) -> list[Any]:
+    file = config_file or DEFAULT_FILE
+    from_environment = {
+        name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
+    }
+    return [
+        (lambda name: f"{name} in {file}", _read_file(file, required=config_file is not None)),
+        (lambda name: f"{PREFIX}{name.upper()}", from_environment),
+        (lambda name: f"--{name.replace('_', '-')}", {name: value for name, value in flags.items() if value is not None}),
+    ]
+
+
+def _read_file(file: Path, *, required: bool) -> dict[str, Any]:
+    if not required and not file.exists():
+        return {}
+    import tomllib  # noqa: PLC0415 - only where there is a file: the import costs every command 10 ms
+
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise WrongUse(f"can't read {file}: {error.strerror}", "name the settings file with --config PATH") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WrongUse(f"{file} is not TOML: {error}", "one `name = value` a line; texts in double quotes") from None
+
+
+def _suggestion(name: str) -> str:
+    import difflib  # noqa: PLC0415 - only on the way to an error
+
+    near = difflib.get_close_matches(name, Settings.__struct_fields__, 1)
+    return f"did you mean {near[0]}?" if near else "`devicesync config` lists every setting"
+
+
+def environment() -> Mapping[str, str]:
+    """The process's environment."""
+    return os.environ

@@ -1,0 +1,32 @@
+"""The database of record: it holds every device, the erased ones too."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from devicesync.law import State
+
+
+class Database(Protocol):
+    """Safe for several processes at once."""
+
+    def merge(self, changes: Mapping[str, State]) -> None:
+        """Join each change into what is held of its device. Durable when it returns.
+
+        A database that writes without reading can't compute a minimum: it takes `first_access` and `user_declared_on`
+        as the change gives them, so the caller joins in what the cache's merge came to know (cache.port.Merged).
+
+        Raises Unavailable: then any part may have been written, and repeating is harmless.
+        """
+        ...
+
+    def read(self, device_ids: Sequence[str]) -> dict[str, State]:
+        """What is held of these devices; unknown devices are left out. Raises Unavailable."""
+        ...
+
+    def check(self) -> None:
+        """Raise Unavailable, saying what is wrong and how to mend it, unless the database can be used."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...

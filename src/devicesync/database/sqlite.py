@@ -1,0 +1,133 @@
+"""The embedded database: one SQLite file in WAL mode, one row a device.
+
+The columns are those of the Cassandra table (design.md section 3) plus what the law needs: `version`, `erased` and one
+version per facet. Maps are JSON text. A row with version 0 is an erased device's tombstone.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from devicesync.errors import NewerData, Unavailable, WrongUse
+from devicesync.law import NOTHING, State, join
+from devicesync.law.facets import FACETS, SLICES
+
+FORMAT = 1
+_HEAD = ("version", "erased", "api_last_updated_on", "first_access", "user_declared_on")
+_FACET_COLUMNS = tuple(column for facet in FACETS for column in (f"{facet.name}_version", *facet.fields))
+# A facet that is one field of the same name ("uaspec") has its version in a column of its own all the same.
+_COLUMNS = ("device_id", *_HEAD, *_FACET_COLUMNS)
+_INTEGERS = {*_HEAD, *(f"{facet.name}_version" for facet in FACETS)}
+_SPANS = tuple(
+    slice(1 + len(_HEAD) + where.start + spot, 1 + len(_HEAD) + where.stop + spot + 1) for spot, where in enumerate(SLICES)
+)
+_CREATE = "CREATE TABLE IF NOT EXISTS device_profile ({}, PRIMARY KEY (device_id)) WITHOUT ROWID".format(
+    ", ".join(f"{column} INTEGER NOT NULL" if column in _INTEGERS else f"{column} TEXT" for column in _COLUMNS)
+)
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM device_profile WHERE device_id IN (SELECT value FROM json_each(?))"
+_REPLACE = f"INSERT OR REPLACE INTO device_profile VALUES ({', '.join('?' * len(_COLUMNS))})"
+_CACHE_KIB = 32 * 1024
+_BUSY_SECONDS = 10.0
+
+
+class SqliteDatabase:
+    """See port.Database. For one thread; `read_only` neither creates nor changes the file."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._path = path
+        with self._failures("open"):
+            if not read_only:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
+                uri=True,
+                isolation_level=None,
+                timeout=_BUSY_SECONDS,
+                check_same_thread=False,
+            )
+            self._prepare(read_only=read_only)
+
+    def merge(self, changes: Mapping[str, State]) -> None:
+        """See port.Database."""
+        with self._failures("write to"), self._transaction():
+            held = self._rows(list(changes))
+            rows = []
+            for device_id, change in changes.items():
+                before = held.get(device_id, NOTHING)
+                after = join(before, change)
+                if after is not before:
+                    rows.append(_row(device_id, after))
+            # In the order of the keys, SQLite finds its pages where it left them.
+            rows.sort()
+            self._connection.executemany(_REPLACE, rows)
+
+    def read(self, device_ids: Sequence[str]) -> dict[str, State]:
+        """See port.Database."""
+        with self._failures("read"):
+            return self._rows(device_ids)
+
+    def check(self) -> None:
+        """See port.Database."""
+        with self._failures("read"):
+            self._connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM device_profile LIMIT 1").fetchall()
+
+    def close(self) -> None:
+        """See port.Database."""
+        self._connection.close()
+
+    def _prepare(self, *, read_only: bool) -> None:
+        execute = self._connection.execute
+        execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        (found,) = execute("PRAGMA user_version").fetchone()
+        if found > FORMAT:
+            raise NewerData(f"{self._path} has format {found}; this devicesync knows {FORMAT}", "upgrade devicesync")
+        if not read_only and found < FORMAT:
+            execute("PRAGMA journal_mode = WAL")
+            with self._transaction():
+                execute(_CREATE)
+                execute(f"PRAGMA user_version = {FORMAT}")
+        if not read_only:
+            execute("PRAGMA synchronous = FULL")
+            execute("PRAGMA wal_autocheckpoint = 8000")
+
+    def _rows(self, device_ids: Sequence[str]) -> dict[str, State]:
+        rows = self._connection.execute(_SELECT, (msgspec.json.encode(device_ids).decode(),))
+        return {row[0]: _state(row) for row in rows}
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _failures(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            hint = "free some space; work goes on when there is room" if "full" in str(error) else "check the path and its permissions"
+            raise Unavailable(f"can't {what} the database {self._path}: {error}", hint) from error
+        except sqlite3.DatabaseError as error:
+            raise WrongUse(f"{self._path} is not a database of devicesync: {error}", "name another file with --database sqlite:PATH") from error
+
+
+def _row(device_id: str, state: State) -> tuple[Any, ...]:
+    location, declared, spec, agent, token, producer = state.registers
+    return (
+        device_id, state[0], state[1], state[2], state[3], state[4],
+        location[0], *location[1], declared[0], *declared[1],
+        spec[0], *spec[1], agent[0], *agent[1], token[0], *token[1], producer[0], *producer[1],
+    )  # fmt: skip
+
+
+def _state(row: tuple[Any, ...]) -> State:
+    return State(*row[1:6], tuple([(row[span.start], row[span.start + 1 : span.stop]) for span in _SPANS]))

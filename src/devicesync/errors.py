@@ -1,0 +1,43 @@
+"""Everything that devicesync raises on purpose.
+
+DevicesyncError
+├── WrongUse          a setting, flag or argument is wrong                     exit status 2
+├── Unavailable       a log or store can't be reached or can't take writes     exit status 3; jobs retry it
+├── Held              another process works on this data directory             exit status 3
+├── NewerData         the data was written by a newer devicesync               exit status 3
+└── TooManyBad        nearly every record is refused, so the job stopped       exit status 3
+
+law.Refused is apart: it says why one event is bad, and never ends a job.
+"""
+
+
+class DevicesyncError(Exception):
+    """What went wrong, in one sentence, and `hint`: what to do about it (may be empty)."""
+
+    exit_status = 3
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class WrongUse(DevicesyncError):
+    """The caller has to change something: a setting, a flag, an argument."""
+
+    exit_status = 2
+
+
+class Unavailable(DevicesyncError):
+    """A log, cache or database can't do its work now. Nothing was half acknowledged; the same call may be repeated."""
+
+
+class Held(DevicesyncError):
+    """Another process holds the data directory."""
+
+
+class NewerData(DevicesyncError):
+    """The data on disk has a format that this version does not know."""
+
+
+class TooManyBad(DevicesyncError):
+    """The share of refused records reached its limit."""

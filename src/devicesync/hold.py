@@ -1,0 +1,99 @@
+"""The data directory: its format, and who works on it.
+
+At most one updater writes the embedded stores at a time. It holds a lock that the system releases when the process
+ends, however it ends.
+"""
+
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from devicesync.errors import Held, NewerData, Unavailable, WrongUse
+
+FORMAT = 1
+_POLL_SECONDS = 0.05
+
+
+class Holder(NamedTuple):
+    """Who holds a data directory: the process id and the command ("up", "update", "apply", "erase")."""
+
+    pid: int
+    command: str
+
+    @property
+    def stays(self) -> bool:
+        """Whether the holder is an updater that runs for long, and takes what others append to its log."""
+        return self.command in ("up", "update")
+
+
+def prepare(data_dir: Path) -> None:
+    """Make the data directory if need be, and check its format. Raises NewerData, WrongUse, Unavailable."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        mark = data_dir / "format"
+        if not mark.exists():
+            mark.write_text(f"{FORMAT}\n")
+        found = mark.read_text().strip()
+    except (FileExistsError, NotADirectoryError):
+        raise WrongUse(f"{data_dir} is not a directory", "name another one with --data-dir") from None
+    except OSError as error:
+        raise Unavailable(f"can't use the data directory {data_dir}: {error.strerror}", "check its permissions and the disk's free space") from error
+    check_format(data_dir, found)
+
+
+def check_format(data_dir: Path, found: str | None = None) -> None:
+    """Raise NewerData if the directory was written by a newer devicesync; a missing one is fine."""
+    if found is None:
+        try:
+            found = (data_dir / "format").read_text().strip()
+        except OSError:
+            return
+    if not found.isdigit() or int(found) > FORMAT:
+        raise NewerData(f"{data_dir} has data of format {found[:20]!r}; this devicesync knows {FORMAT}", "upgrade devicesync, or name another --data-dir")
+
+
+class Hold:
+    """The hold on a data directory; ends with `release` or with the process."""
+
+    def __init__(self, data_dir: Path, command: str) -> None:
+        """Take hold. Raises Held at once when another process has it; `holder` then says who."""
+        self._file = os.open(data_dir / "hold", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            who = holder(data_dir)
+            raise Held(
+                f"{data_dir} is held by " + (f"`devicesync {who.command}`, process {who.pid}" if who else "another process"),
+                "stop that one first, or use another --data-dir",
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, json.dumps({"pid": os.getpid(), "command": command}).encode(), 0)
+
+    @classmethod
+    def wait(cls, data_dir: Path, command: str) -> "Hold | None":
+        """Take hold once no short-lived holder has it; None when a long-running updater holds it."""
+        while True:
+            try:
+                return cls(data_dir, command)
+            except Held:
+                who = holder(data_dir)
+                if who and who.stays:
+                    return None
+                time.sleep(_POLL_SECONDS)
+
+    def release(self) -> None:
+        """Let go."""
+        os.close(self._file)
+
+
+def holder(data_dir: Path) -> Holder | None:
+    """Who wrote itself down as the holder last; it may be gone since."""
+    try:
+        written = json.loads((data_dir / "hold").read_text())
+        return Holder(int(written["pid"]), str(written["command"]))
+    except (OSError, ValueError, KeyError):
+        return None

@@ -1,0 +1,143 @@
+"""Apply: registers events from a file or pipe of JSON lines, and returns when both stores have them."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+from devicesync.jobs.bad_share import BadShare
+from devicesync.jobs.delivery import Delivery
+from devicesync.jobs.distinct import DistinctCount
+from devicesync.jobs.patience import Patience, Stopped
+from devicesync.law import Refused, decode
+from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
+from devicesync.log.dead_letters import DeadLetter, DeadLetters
+
+_BOM = b"\xef\xbb\xbf"
+_READ_BYTES = 1 << 18
+_BATCH_BYTES = 1 << 22
+
+
+class Line(NamedTuple):
+    """One line of a file: its number from 0, blank lines not counted; its bytes; and when it was read, in ms."""
+
+    number: int
+    value: bytes
+    read_ms: int
+
+
+class Summary(NamedTuple):
+    """What `apply` did. `applied`: valid events handed through the law; `devices`: the distinct ids among them."""
+
+    read: int
+    applied: int
+    devices: int
+    dead_reasons: dict[str, int]
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        """The document that `apply --json` prints."""
+        return {
+            "read": self.read,
+            "applied": self.applied,
+            "dead": sum(self.dead_reasons.values()),
+            "devices": self.devices,
+            "dead_reasons": self.dead_reasons,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def lines_of(file: BinaryIO, batch_records: int) -> Iterator[list[Line]]:
+    """The file's lines in batches, as they come: a batch is cut short when a pipe pauses.
+
+    CRLF is a line end; a BOM at the very start and blank lines are passed by, and not counted. A last line without a
+    line end counts. Memory is bounded by the longest line.
+    """
+    number = 0
+    batch: list[Line] = []
+    batch_bytes = 0
+    at_start = True
+    parts: list[bytes] = []
+    read = getattr(file, "read1", file.read)
+    while chunk := read(_READ_BYTES):
+        if at_start:
+            while len(chunk) < len(_BOM) and (more := read(_READ_BYTES)):
+                chunk += more
+            chunk = chunk.removeprefix(_BOM)
+            at_start = False
+        *whole, rest = chunk.split(b"\n")
+        if whole:
+            whole[0] = b"".join([*parts, whole[0]])
+            parts = []
+        parts.append(rest)
+        read_ms = time.time_ns() // 1_000_000
+        for raw in whole:
+            if value := _content(raw):
+                batch.append(Line(number, value, read_ms))
+                batch_bytes += len(value)
+                number += 1
+                if len(batch) == batch_records or batch_bytes > _BATCH_BYTES:
+                    yield batch
+                    batch, batch_bytes = [], 0
+        if batch and len(chunk) < _READ_BYTES:
+            yield batch
+            batch, batch_bytes = [], 0
+    if value := _content(b"".join(parts)):
+        batch.append(Line(number, value, time.time_ns() // 1_000_000))
+    if batch:
+        yield batch
+
+
+def apply(
+    batches: Iterable[list[Line]],
+    delivery: Delivery,
+    dead_letters: DeadLetters,
+    *,
+    source: str,
+    bad_share: BadShare,
+    stop: threading.Event,
+    max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS,
+    progress: Callable[[int, int], None] = lambda read, size: None,
+) -> Summary:
+    """Put every valid line into the log and every other into the dead letters; return when both stores have them.
+
+    progress: is told of each batch: its records, and their bytes.
+
+    Raises TooManyBad when nearly every line is refused, Stopped when asked to stop.
+    """
+    started = time.monotonic()
+    patience = Patience(stop)
+    read = applied = 0
+    devices = DistinctCount()
+    reasons: Counter[str] = Counter()
+    for batch in batches:
+        if stop.is_set():
+            raise Stopped
+        valid: list[bytes] = []
+        dead: list[DeadLetter] = []
+        ids = []
+        for line in batch:
+            try:
+                event = decode(line.value, taken_ms=line.read_ms, max_clock_ahead_ms=max_clock_ahead_ms)
+            except Refused as refused:
+                dead.append(DeadLetter(line.value, refused.reason, refused.detail, source, 0, line.number, line.read_ms))
+                bad_share.bad(refused.reason)
+            else:
+                valid.append(line.value)
+                ids.append(event.device_id)
+                bad_share.good()
+        patience.until_it_works(lambda letters=dead: dead_letters.add(letters))  # type: ignore[misc]
+        delivery.send(valid)
+        devices.add(ids)
+        reasons.update(letter.reason for letter in dead)
+        read += len(batch)
+        applied += len(valid)
+        progress(len(batch), sum(len(line.value) + 1 for line in batch))
+    delivery.settle()
+    return Summary(read, applied, devices.count(), dict(reasons), time.monotonic() - started)
+
+
+def _content(raw: bytes) -> bytes:
+    value = raw.removesuffix(b"\r")
+    return b"" if value.isspace() else value

@@ -1,0 +1,84 @@
+"""Checkup: what `doctor` finds out. Looks only; creates and changes nothing."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+from devicesync import adapters, hold
+from devicesync.config import Settings, masked
+from devicesync.errors import DevicesyncError, Unavailable
+from devicesync.log.journal.files import Files
+
+_LITTLE_BYTES = 1 << 30
+_INIT = "run `devicesync init`"
+
+
+class Finding(NamedTuple):
+    """One thing looked at. `hint` says what to do, where there is something to do."""
+
+    what: str
+    status: Literal["ok", "warning", "failed"]
+    detail: str
+    hint: str = ""
+
+
+def checkup(settings: Settings) -> list[Finding]:
+    """Look at everything that the settings name."""
+    checks: list[tuple[str, Callable[[Settings], Iterator[Finding]]]] = [
+        ("data_dir", _data_directory),
+        ("log", _log),
+        ("database", _database),
+        ("cache", _cache),
+    ]
+    findings = []
+    for what, check in checks:
+        try:
+            findings += list(check(settings))
+        except DevicesyncError as error:
+            findings.append(Finding(what, "failed", str(error), error.hint))
+    return findings
+
+
+def _data_directory(settings: Settings) -> Iterator[Finding]:
+    directory = settings.directory
+    if not directory.is_dir():
+        raise Unavailable(f"{directory} does not exist", _INIT)
+    hold.check_format(directory)
+    if not os.access(directory, os.W_OK):
+        raise Unavailable(f"{directory} is not writable", "run as the user that owns it, or name another --data-dir")
+    free_bytes = shutil.disk_usage(directory).free
+    if free_bytes < _LITTLE_BYTES:
+        yield Finding("data_dir", "warning", f"{directory}: {free_bytes >> 20} MiB left on the disk", "free some space")
+    else:
+        yield Finding("data_dir", "ok", f"{directory}: {free_bytes >> 30} GiB left on the disk")
+    dead = directory / "dead-letters.db"
+    total = adapters.open_dead_letters(settings).find(limit=0)[0] if dead.exists() else 0
+    if total:
+        yield Finding("dead letters", "warning", f"{total} refused records", "`devicesync dead-letters list`")
+
+
+def _log(settings: Settings) -> Iterator[Finding]:
+    followed = adapters.followed_path(settings)
+    if followed:
+        if not os.access(followed, os.R_OK):
+            raise Unavailable(f"{followed} can't be read", "check the path, and that this user may read it")
+        yield Finding("log", "ok", f"follows {followed}")
+    path = adapters.journal_path(settings)
+    if not path.exists():
+        raise Unavailable(f"there is no journal {path}", _INIT)
+    positions = Files(path).positions()
+    readers = ", ".join(f"{name} at record {position}" for name, position in sorted(positions.items()))
+    yield Finding("log", "ok", f"{path}: {readers or 'no readers yet'}")
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    if not adapters.database_exists(settings):
+        raise Unavailable(f"there is no database {masked(settings.database)}", _INIT)
+    adapters.open_database(settings, read_only=True).check()
+    yield Finding("database", "ok", masked(settings.database))
+
+
+def _cache(settings: Settings) -> Iterator[Finding]:
+    adapters.open_cache(settings).check()
+    yield Finding("cache", "ok", masked(settings.cache))

@@ -1,0 +1,88 @@
+"""Delivery: bringing events into the journal, and knowing when both stores have them.
+
+Two ways with one promise: with nobody else at work this process runs the updater itself; beside an updater that runs
+already, it appends to that one's log and waits for it.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from devicesync.jobs.patience import Patience, Stopped
+from devicesync.jobs.update import READER, Updater
+from devicesync.log.journal import Journal, JournalReader
+
+_POLL_SECONDS = 0.005
+_HOLDER_CHECK_SECONDS = 0.5
+
+
+class Delivery(Protocol):
+    """Events in; not for use by several threads."""
+
+    def send(self, values: Sequence[bytes]) -> None:
+        """Put valid events into the log, durably. Waits while the log can't take them; raises Stopped."""
+        ...
+
+    def settle(self) -> None:
+        """Return when both stores have everything sent. Raises Stopped."""
+        ...
+
+
+class OwnUpdater:
+    """Delivery by an updater in this process, which holds the data directory. Takes what was left in the log first."""
+
+    def __init__(self, journal: Journal, reader: JournalReader, updater: Updater, stop: threading.Event) -> None:
+        self._journal = journal
+        self._reader = reader
+        self._updater = updater
+        self._patience = Patience(stop)
+        self._stop = stop
+        self._catch_up(journal.end())
+
+    def send(self, values: Sequence[bytes]) -> None:
+        """See Delivery."""
+        if values:
+            first = self._patience.until_it_works(lambda: self._journal.append(values))
+            self._catch_up(first + len(values))
+
+    def settle(self) -> None:
+        """See Delivery."""
+
+    def _catch_up(self, end: int) -> None:
+        while self._reader.position < end:
+            if self._stop.is_set():
+                raise Stopped
+            self._updater.step(0)
+
+
+class BesideUpdater:
+    """Delivery through an updater in another process.
+
+    take_over: tries to become the updater; called now and then while waiting, since the other one may be gone.
+    """
+
+    def __init__(
+        self, journal: Journal, stop: threading.Event, take_over: Callable[[], OwnUpdater | None]
+    ) -> None:
+        self._journal = journal
+        self._stop = stop
+        self._patience = Patience(stop)
+        self._take_over = take_over
+        self._end = 0
+
+    def send(self, values: Sequence[bytes]) -> None:
+        """See Delivery."""
+        if values:
+            self._end = self._patience.until_it_works(lambda: self._journal.append(values)) + len(values)
+
+    def settle(self) -> None:
+        """See Delivery."""
+        look_again = time.monotonic() + _HOLDER_CHECK_SECONDS
+        while self._journal.committed(READER) < self._end:
+            if self._stop.wait(_POLL_SECONDS):
+                raise Stopped
+            if time.monotonic() >= look_again:
+                if self._take_over():
+                    return
+                look_again = time.monotonic() + _HOLDER_CHECK_SECONDS

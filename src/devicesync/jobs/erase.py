@@ -1,0 +1,27 @@
+"""Erase: writes a versioned erase into the log, so that every store forgets the device, now and on every replay."""
+
+import time
+
+import msgspec
+
+from devicesync.cache.port import Cache
+from devicesync.database.port import Database
+from devicesync.jobs.delivery import Delivery
+from devicesync.law import NOTHING, decode, join, next_version
+
+
+def erase(device_id: str, cache: Cache, database: Database, delivery: Delivery) -> int:
+    """Erase what is known of the device up to now; the erase's version in µs, when both stores have it.
+
+    Raises Refused for something that is no device id, Unavailable and Stopped.
+    """
+    known = join(
+        cache.read([device_id]).get(device_id, NOTHING), database.read([device_id]).get(device_id, NOTHING)
+    )
+    now_us = time.time_ns() // 1000
+    version = next_version(known.profile_version, now_us)
+    event = msgspec.json.encode({"device_id": device_id, "erase": True, "version": version})
+    decode(event, taken_ms=now_us // 1000)
+    delivery.send([event])
+    delivery.settle()
+    return version

@@ -1,0 +1,155 @@
+"""The updater: reads the log, writes every change to the cache and the database, then commits.
+
+One plain synchronous loop: poll a batch, decode, fold per device, write both stores, commit. Nothing is committed
+before both stores have it, and writing twice is harmless, so a crash anywhere loses nothing and changes nothing.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import structlog
+
+from devicesync.cache.port import Cache
+from devicesync.database.port import Database
+from devicesync.jobs.bad_share import BadShare
+from devicesync.jobs.patience import Patience, Stopped
+from devicesync.law import NOTHING, Refused, State, decode, join, state_of
+from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
+from devicesync.log.dead_letters import DeadLetter, DeadLetters
+from devicesync.log.port import Reader, Record
+
+READER = "updater"
+"""The updater's name as a reader of the journal."""
+
+_IDLE_POLL_SECONDS = 0.25
+_log: Any = structlog.get_logger("devicesync")
+
+
+class Folded(NamedTuple):
+    """A batch, folded: per device the join of its events, the refused records, and how many events were valid."""
+
+    changes: dict[str, State]
+    dead: list[DeadLetter]
+    applied: int
+
+
+class Counts:
+    """What a job has done so far."""
+
+    def __init__(self) -> None:
+        self.read = self.applied = 0
+        self.dead: Counter[str] = Counter()
+
+
+def fold(
+    records: Sequence[Record],
+    *,
+    source: str,
+    bad_share: BadShare,
+    max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS,
+) -> Folded:
+    """Decode records and join them per device. Raises TooManyBad when nearly everything is refused."""
+    changes: dict[str, State] = {}
+    dead: list[DeadLetter] = []
+    for value, partition, offset, taken_ms, logged_ms, _ in records:
+        try:
+            event = decode(value, taken_ms=taken_ms, logged_ms=logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
+        except Refused as refused:
+            dead.append(DeadLetter(value, refused.reason, refused.detail, source, partition, offset, taken_ms))
+            bad_share.bad(refused.reason)
+            continue
+        bad_share.good()
+        state = state_of(event)
+        before = changes.get(event.device_id)
+        changes[event.device_id] = state if before is None else join(before, state)
+    return Folded(changes, dead, len(records) - len(dead))
+
+
+def write_both(changes: Mapping[str, State], cache: Cache, database: Database) -> None:
+    """Join the changes into both stores. Raises Unavailable; repeating is harmless.
+
+    Devices that the cache lacks are filled from the database *and* the change, never from the change alone. The cache
+    comes first: it is the store that sees every change atomically, and knows what a blind database write must be told.
+    """
+    merged = cache.merge(changes)
+    known = merged.known
+    if merged.missing:
+        held = database.read(merged.missing)
+        full = {device_id: join(held.get(device_id, NOTHING), changes[device_id]) for device_id in merged.missing}
+        known |= full
+        known |= cache.merge(
+            {device_id: state for device_id, state in full.items() if state is not held.get(device_id)}, create=True
+        ).known
+    database.merge({device_id: join(change, known[device_id]) for device_id, change in changes.items()})
+
+
+class Updater:
+    """Runs the loop over one reader. `source` names the log in dead letters; `after_batch` hears of each batch."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        cache: Cache,
+        database: Database,
+        dead_letters: DeadLetters,
+        *,
+        source: str,
+        batch_records: int,
+        bad_share: BadShare,
+        stop: threading.Event,
+        max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS,
+        after_batch: Callable[[Sequence[Record]], None] = lambda records: None,
+    ) -> None:
+        self.counts = Counts()
+        self._reader = reader
+        self._cache = cache
+        self._database = database
+        self._dead_letters = dead_letters
+        self._source = source
+        self._batch_records = batch_records
+        self._bad_share = bad_share
+        self._stop = stop
+        self._max_clock_ahead_ms = max_clock_ahead_ms
+        self._after_batch = after_batch
+        self._patience = Patience(stop)
+
+    def run(self, *, until_caught_up: bool = False) -> None:
+        """Work until `stop` is set, or with `until_caught_up` until the log has nothing more.
+
+        A store that is down is waited for. Raises TooManyBad; the batch in hand is then not committed.
+        """
+        try:
+            while not self._stop.is_set():
+                if not self.step(0 if until_caught_up else _IDLE_POLL_SECONDS) and until_caught_up:
+                    return
+        except Stopped:
+            _log.info("stopped while waiting; the batch in hand comes again on the next start")
+
+    def step(self, timeout_seconds: float) -> int:
+        """One batch; how many records it had. Raises Stopped when asked to stop while a store is down."""
+        started = time.perf_counter()
+        records = self._patience.until_it_works(lambda: self._reader.poll(self._batch_records, timeout_seconds))
+        if not records:
+            return 0
+        folded = fold(
+            records, source=self._source, bad_share=self._bad_share, max_clock_ahead_ms=self._max_clock_ahead_ms
+        )
+        self._patience.until_it_works(lambda: self._dead_letters.add(folded.dead))
+        if folded.changes:
+            self._patience.until_it_works(lambda: write_both(folded.changes, self._cache, self._database))
+        self._patience.until_it_works(self._reader.commit)
+        self.counts.read += len(records)
+        self.counts.applied += folded.applied
+        self.counts.dead.update(letter.reason for letter in folded.dead)
+        self._after_batch(records)
+        _log.debug(
+            "batch",
+            records=len(records),
+            devices=len(folded.changes),
+            dead=len(folded.dead),
+            seconds=round(time.perf_counter() - started, 6),
+        )
+        return len(records)

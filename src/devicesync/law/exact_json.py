@@ -1,0 +1,85 @@
+"""Reading JSON exactly: no number loses a digit, and depth and length limits do not depend on the machine's stack.
+
+This is the slow, certain path. `event` reads ordinary events with msgspec and comes here for everything else.
+"""
+
+import json
+import re
+from typing import Any
+
+MAX_DEPTH = 500
+"""Levels of nesting that are read; deeper is malformed. (design.md: 64 must be read, over 1,000 must not.)"""
+
+MAX_DIGITS = 1000
+"""Digits of one number that are read; more is malformed."""
+
+# An unclosed string runs to the end, so that hostile input is scanned once and not once per quote.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[-+0-9.eE]+|[\[\]{}]', re.DOTALL)
+_LONG_NUMBER = re.compile(rb"[-+0-9.eE]{%d}" % (MAX_DIGITS + 1))
+_NUMBER = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([-+]?[0-9]+))?")
+_CHEAPLY_SAFE_DEPTH = 64
+
+
+class MalformedJson(ValueError):
+    """Not JSON, or beyond the limits of this module."""
+
+
+class Real(str):
+    """A JSON number written with a fraction or an exponent, kept as its text."""
+
+    __slots__ = ()
+
+    def whole(self) -> int | None:
+        """The number if it is whole and has at most MAX_DIGITS digits, else None: "29.0" is 29, "1.5e12" is 1500000000000."""
+        found = _NUMBER.fullmatch(self)
+        if found is None:
+            return None
+        sign, units, decimals, exponent = found.groups(default="")
+        digits = (units + decimals).lstrip("0")
+        significant = digits.rstrip("0")
+        if not significant:
+            return 0
+        shift = int(exponent or 0) - len(decimals) + len(digits) - len(significant)
+        if shift < 0 or len(significant) + shift > MAX_DIGITS:
+            return None
+        return int(sign + significant + "0" * shift)
+
+
+def may_exceed_limits(raw: bytes) -> bool:
+    """A cheap test that no text beyond the limits passes: False means that `raw` is certainly within them."""
+    if raw.count(b"{") + raw.count(b"[") > _CHEAPLY_SAFE_DEPTH:
+        return True
+    return len(raw) > MAX_DIGITS and _LONG_NUMBER.search(raw) is not None
+
+
+def check_limits(text: str) -> None:
+    """Raise MalformedJson if `text` nests deeper than MAX_DEPTH or holds a number of more than MAX_DIGITS digits."""
+    depth = 0
+    for token in _TOKEN.findall(text):
+        if token in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise MalformedJson(f"nested more than {MAX_DEPTH} levels deep")
+        elif token in "]}":
+            depth -= 1
+        elif token[0] != '"' and sum(map(str.isdigit, token)) > MAX_DIGITS:
+            raise MalformedJson(f"a number of more than {MAX_DIGITS} digits")
+
+
+def read(text: str) -> Any:
+    """Decode one JSON text. Objects with a key twice keep the last; reals come as Real; integers are exact.
+
+    Raises MalformedJson, also for NaN and Infinity, which are not JSON.
+    """
+    check_limits(text)
+    try:
+        return _DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedJson(str(error)) from None
+
+
+def _not_json(word: str) -> Any:
+    raise MalformedJson(f"{word} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_float=Real, parse_constant=_not_json)

@@ -1,0 +1,83 @@
+"""The dead letters of one machine: a SQLite file in the data directory."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from devicesync.errors import Unavailable
+from devicesync.log.dead_letters import DeadLetter
+
+_FIELDS = ", ".join(DeadLetter._fields)
+_CREATE = """
+    CREATE TABLE IF NOT EXISTS dead_letter (
+        id TEXT PRIMARY KEY, value BLOB NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
+        source TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL, time_ms INTEGER NOT NULL
+    )
+"""
+
+
+class SqliteDeadLetters:
+    """See dead_letters.DeadLetters. For one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._failures("open"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute(_CREATE)
+
+    def add(self, letters: Sequence[DeadLetter]) -> None:
+        """See dead_letters.DeadLetters."""
+        if not letters:
+            return
+        with self._failures("write to"):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany(
+                    f"INSERT OR REPLACE INTO dead_letter (id, {_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    [(letter.id, *letter) for letter in letters],
+                )
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def find(self, *, reason: str | None = None, limit: int | None = None) -> tuple[int, list[DeadLetter]]:
+        """See dead_letters.DeadLetters."""
+        where, values = ("WHERE reason = ?", [reason]) if reason else ("", [])
+        with self._failures("read"):
+            (total,) = self._connection.execute(f"SELECT count(*) FROM dead_letter {where}", values).fetchone()
+            rows = self._connection.execute(
+                f"SELECT {_FIELDS} FROM dead_letter {where} ORDER BY time_ms DESC, offset DESC LIMIT ?",
+                [*values, -1 if limit is None else limit],
+            )
+            return total, [DeadLetter(*row) for row in rows]
+
+    def get(self, letter_id: str) -> DeadLetter | None:
+        """See dead_letters.DeadLetters."""
+        with self._failures("read"):
+            row: tuple[Any, ...] | None = self._connection.execute(
+                f"SELECT {_FIELDS} FROM dead_letter WHERE id = ?", (letter_id,)
+            ).fetchone()
+        return DeadLetter(*row) if row else None
+
+    def remove(self, letter_ids: Sequence[str]) -> None:
+        """See dead_letters.DeadLetters."""
+        with self._failures("write to"):
+            self._connection.executemany("DELETE FROM dead_letter WHERE id = ?", [(letter_id,) for letter_id in letter_ids])
+
+    def close(self) -> None:
+        """See dead_letters.DeadLetters."""
+        self._connection.close()
+
+    @contextmanager
+    def _failures(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise Unavailable(f"can't {what} the dead letters in {self._path}: {error}", "check the disk's free space and permissions") from error

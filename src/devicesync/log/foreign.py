@@ -1,0 +1,153 @@
+"""A device-profile.log that another service writes, followed line by line through its rotations.
+
+Knows a file again by its inode and its first bytes, so it survives restarts, logrotate's rename-and-create and its
+copytruncate. What was left unread in a rotated file is read first. (Lines that copytruncate itself loses, between its
+copy and its truncation, are nowhere to be read. Compressed files are not read: use delaycompress.)
+"""
+
+import hashlib
+import os
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from devicesync.log.journal.files import naming_failures, same_file
+
+_READ_BYTES = 1 << 20
+_LONGEST_LINE_GROWTH = 8
+_HEAD_BYTES = 256
+_QUIET_SECONDS = 1.0
+_ROTATED = re.compile(r"[.-]\d[\d.T:_-]*")
+
+
+class Spot(msgspec.Struct):
+    """Where reading goes on: the file's inode and first bytes (as SHA-256), and the byte after the last line taken."""
+
+    inode: int
+    head_bytes: int
+    head: str
+    offset: int
+
+
+class ForeignLog:
+    """Follows `path`; keeps its place in `spot_path`. For one thread."""
+
+    def __init__(self, path: Path, spot_path: Path) -> None:
+        self._path = path
+        self._spot_path = spot_path
+        self._file = -1
+        self._spot = Spot(0, 0, "", 0)
+        self._last_data = time.monotonic()
+        self._resume()
+
+    def read(self) -> list[bytes]:
+        """The next whole lines without their line ends, blank ones left out; [] when there are none now.
+
+        A rotated file's last line counts without a line end, once the file has been quiet for a second.
+        Raises Unavailable.
+        """
+        with naming_failures("follow", self._path):
+            if self._file < 0 and not self._open(self._path, 0):
+                return []
+            if self._was_truncated():
+                self._leave_truncated()
+            lines, size = self._whole_lines()
+            if size:
+                self._spot.offset += size
+                self._last_data = time.monotonic()
+            elif not same_file(self._file, self._path) and time.monotonic() - self._last_data > _QUIET_SECONDS:
+                lines = self._unfinished_line()
+                self._open_next()
+            return [line for raw in lines if (line := raw.removesuffix(b"\r")) and not line.isspace()]
+
+    def commit(self) -> None:
+        """Never return again what was read so far. Raises Unavailable."""
+        with naming_failures("keep a place in", self._spot_path):
+            fresh = self._spot_path.with_suffix(".new")
+            fresh.write_bytes(msgspec.json.encode(self._spot))
+            fresh.rename(self._spot_path)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _resume(self) -> None:
+        with suppress(FileNotFoundError, msgspec.MsgspecError):
+            spot = msgspec.json.decode(self._spot_path.read_bytes(), type=Spot)
+            candidates = self._family()
+            for path in sorted(candidates, key=lambda path: path.stat().st_ino != spot.inode):
+                if _head(path, spot.head_bytes) == spot.head and path.stat().st_size >= spot.offset:
+                    self._open(path, spot.offset)
+                    return
+
+    def _open(self, path: Path, offset: int) -> bool:
+        self.close()
+        try:
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        self._spot = Spot(os.fstat(self._file).st_ino, 0, _hash(b""), offset)
+        self._last_data = time.monotonic()
+        return True
+
+    def _was_truncated(self) -> bool:
+        spot = self._spot
+        start = os.pread(self._file, _HEAD_BYTES, 0)
+        if os.fstat(self._file).st_size < spot.offset or _hash(start[: spot.head_bytes]) != spot.head:
+            return True
+        if len(start) > spot.head_bytes:
+            spot.head_bytes, spot.head = len(start), _hash(start)
+        return False
+
+    def _leave_truncated(self) -> None:
+        spot = self._spot
+        for path in self._family():
+            if not same_file(self._file, path) and path.stat().st_size > spot.offset and _head(path, spot.head_bytes) == spot.head:
+                self._open(path, spot.offset)
+                return
+        self._open(self._path, 0)
+
+    def _open_next(self) -> None:
+        """The file after this one: the next younger of the rotated ones, at last the one being written."""
+        ours = os.fstat(self._file)
+        younger = [
+            (path.stat().st_mtime_ns, path)
+            for path in self._family()
+            if path != self._path and path.stat().st_ino != ours.st_ino and path.stat().st_mtime_ns > ours.st_mtime_ns
+        ]
+        self._open(min(younger)[1] if younger else self._path, 0)
+
+    def _family(self) -> list[Path]:
+        """The log and the files that its rotation made of it."""
+        name = self._path.name
+        siblings = [path for path in self._path.parent.glob(f"{name}*") if _ROTATED.fullmatch(path.name.removeprefix(name))]
+        return [path for path in (self._path, *siblings) if path.is_file()]
+
+    def _whole_lines(self) -> tuple[list[bytes], int]:
+        wanted = _READ_BYTES
+        while True:
+            chunk = os.pread(self._file, wanted, self._spot.offset)
+            end = chunk.rfind(b"\n")
+            if end >= 0:
+                return chunk[:end].split(b"\n"), end + 1
+            if len(chunk) < wanted:
+                return [], 0
+            wanted *= _LONGEST_LINE_GROWTH
+
+    def _unfinished_line(self) -> list[bytes]:
+        size = os.fstat(self._file).st_size - self._spot.offset
+        return [os.pread(self._file, size, self._spot.offset)] if size > 0 else []
+
+
+def _head(path: Path, size: int) -> str:
+    with path.open("rb") as file:
+        return _hash(file.read(size))
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

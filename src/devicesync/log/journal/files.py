@@ -1,0 +1,106 @@
+"""The journal's files, and what their names mean.
+
+    device-profile.log                          the active segment: JSON lines and nothing else
+    device-profile.log.times                    when its lines were taken (times.py)
+    device-profile.log.00000000000000004711     a closed segment; the number is that of its first record
+    device-profile.log.00000000000000004711.times
+    device-profile.log.reader.NAME              a reader's position: the number of the next record to read
+    device-profile.log.lock                     locked while someone appends
+
+Records are numbered from 0 for the journal's whole life; a record is a line.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from devicesync.errors import Unavailable
+
+_DIGITS = 20
+_READ_BYTES = 1 << 20
+
+
+class Files:
+    """Names and finds the files of the journal at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.active = path
+        self.times = path.with_name(path.name + ".times")
+        self.lock = path.with_name(path.name + ".lock")
+
+    def closed(self, first: int) -> Path:
+        """The closed segment that begins with record `first`."""
+        return self.active.with_name(f"{self.active.name}.{first:0{_DIGITS}d}")
+
+    def closed_firsts(self) -> list[int]:
+        """The first records of the closed segments, ascending."""
+        prefix = self.active.name + "."
+        names = (name.removeprefix(prefix) for name in self._names() if name.startswith(prefix))
+        return sorted(int(name) for name in names if len(name) == _DIGITS and name.isdigit())
+
+    def position(self, reader: str) -> Path:
+        """Where the reader of that name keeps its position."""
+        return self.active.with_name(f"{self.active.name}.reader.{reader}")
+
+    def positions(self) -> dict[str, int]:
+        """The position of every reader that has one."""
+        prefix = f"{self.active.name}.reader."
+        readers = [name.removeprefix(prefix) for name in self._names() if name.startswith(prefix)]
+        return {reader: self.read_position(reader) or 0 for reader in readers}
+
+    def read_position(self, reader: str) -> int | None:
+        """The reader's position, or None when it has none; a torn one counts as none: reading again is harmless."""
+        try:
+            return int(self.position(reader).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def sync_directory(self) -> None:
+        """Make creations and renames durable."""
+        directory = os.open(self.active.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _names(self) -> list[str]:
+        try:
+            return os.listdir(self.active.parent)
+        except FileNotFoundError:
+            return []
+
+
+def times_of(segment: Path) -> Path:
+    """The times file beside a segment."""
+    return segment.with_name(segment.name + ".times")
+
+
+def count_lines(path: Path, start: int) -> int:
+    """The number of line ends at or after the byte `start`."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        file.seek(start)
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_READ_BYTES), b""))
+    return 0
+
+
+def same_file(file: int, path: Path) -> bool:
+    """Whether the open file is the one that `path` names now."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    here = os.fstat(file)
+    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+@contextmanager
+def naming_failures(what: str, path: Path) -> Iterator[None]:
+    """Turn the system's refusals into Unavailable, with what was tried, on which file, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "free some space; work goes on when there is room" if full else "check the path and its permissions"
+        raise Unavailable(f"can't {what} {path}: {error.strerror or error}", hint) from error

@@ -1,0 +1,47 @@
+"""The journal: device-profile.log, an append-only file of JSON lines, exactly what the API writes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from devicesync.log.journal.appender import Appender
+from devicesync.log.journal.files import Files
+from devicesync.log.journal.reader import JournalReader
+
+
+class Journal:
+    """See port.Log. Safe for threads and processes; concurrent callers of `append` share one sync to disk.
+
+    segment_bytes: the size at which the active segment is closed and a new one begun.
+    retention_seconds: how long a closed segment is kept at least; longer while a reader still needs it.
+    """
+
+    def __init__(self, path: Path, *, segment_bytes: int, retention_seconds: float) -> None:
+        self.path = path
+        self._files = Files(path)
+        self._appender = Appender(self._files, segment_bytes, retention_seconds)
+
+    def append(self, values: Sequence[bytes], keys: Sequence[bytes] | None = None) -> int:
+        """See port.Log; the number of the first record. Keys are not kept: a journal has one partition."""
+        del keys
+        return self._appender.append(values) if values else self.end()
+
+    def end(self) -> int:
+        """The number that the next record will have."""
+        return self._appender.end()
+
+    def reader(self, name: str) -> JournalReader:
+        """See port.Log."""
+        return JournalReader(self._files, name)
+
+    def committed(self, name: str) -> int:
+        """The number of the first record that the reader of that name has not committed."""
+        return self._files.read_position(name) or 0
+
+    @property
+    def syncs(self) -> int:
+        """How many groups of records this process has synced to disk."""
+        return self._appender.syncs
+
+    def close(self) -> None:
+        """See port.Log."""
+        self._appender.close()

@@ -1,0 +1,76 @@
+"""One segment of the journal, open for reading from a line on."""
+
+import os
+import time
+from pathlib import Path
+
+from devicesync.log.journal.files import same_file, times_of
+from devicesync.log.journal.times import Times
+from devicesync.log.port import Record
+
+_READ_BYTES = 1 << 20
+_GROWTH = 8
+
+
+class Segment:
+    """`first` is the number of its first record; `record` that of the next to read. Only whole lines are read."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises FileNotFoundError when there is no such segment, or when a rotation is just moving it."""
+        self.times = Times(times_of(path))
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if self.times.first is None or not (same_file(self._file, path) and same_file(self.times.fileno(), times_of(path))):
+            self.close()
+            raise FileNotFoundError(path)
+        self.first = self.record = self.times.first
+        self._byte = 0
+
+    def skip_to(self, record: int) -> None:
+        """Make `record` the next to read, or the segment's end when it has fewer."""
+        near = self.times.before(record)
+        self._byte, self.record = near.start, near.first
+        while self.record < record and (lines := self._whole_lines(record - self.record)):
+            self._pass(lines)
+
+    def read(self, max_records: int) -> list[Record]:
+        """The next records; blank lines are counted and left out. [] at the end, or where all that was read was blank."""
+        lines = self._whole_lines(max_records)
+        if not lines:
+            return []
+        self.times.refresh()
+        records = []
+        covered_to = taken_ms = 0
+        logged_ms: int | None = None
+        byte = self._byte
+        for number, line in enumerate(lines, self.record):
+            if byte >= covered_to:
+                taken = self.times.at(byte)
+                covered_to = taken.end if taken else 0
+                taken_ms = taken.at_us // 1000 if taken else time.time_ns() // 1_000_000
+                logged_ms = taken_ms if taken else None
+            byte += len(line) + 1
+            if not (value := line.removesuffix(b"\r")).isspace() and value:
+                records.append(Record(value, 0, number, taken_ms, logged_ms))
+        self._pass(lines)
+        self.times.forget_before(self._byte)
+        return records
+
+    def close(self) -> None:
+        """Close the files."""
+        self.times.close()
+        os.close(self._file)
+
+    def _pass(self, lines: list[bytes]) -> None:
+        self._byte += sum(map(len, lines)) + len(lines)
+        self.record += len(lines)
+
+    def _whole_lines(self, limit: int) -> list[bytes]:
+        size = _READ_BYTES
+        while True:
+            chunk = os.pread(self._file, size, self._byte)
+            end = chunk.rfind(b"\n")
+            if end >= 0:
+                return chunk[:end].split(b"\n", limit)[:limit]
+            if len(chunk) < size:
+                return []
+            size *= _GROWTH

@@ -1,0 +1,56 @@
+"""A log in memory, for tests of jobs: one partition, no durability."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from devicesync.log.port import Record
+
+
+class MemoryLog:
+    """See port.Log. `clock` gives the ms at which records are taken."""
+
+    def __init__(self, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+        self.records: list[Record] = []
+        self.committed: dict[str, int] = {}
+        self._clock = clock
+
+    def append(self, values: Sequence[bytes], keys: Sequence[bytes] | None = None) -> None:
+        """See port.Log."""
+        for value, key in zip(values, keys or [None] * len(values), strict=True):
+            now = self._clock()
+            self.records.append(Record(value, 0, len(self.records), now, now, key))
+
+    def reader(self, name: str) -> "MemoryReader":
+        """See port.Log."""
+        return MemoryReader(self, name)
+
+    def close(self) -> None:
+        """See port.Log."""
+
+
+class MemoryReader:
+    """See port.Reader."""
+
+    def __init__(self, log: MemoryLog, name: str) -> None:
+        self._log = log
+        self._name = name
+        self._next = log.committed.get(name, 0)
+
+    def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
+        """See port.Reader."""
+        records = self._log.records[self._next : self._next + max_records]
+        if not records:
+            time.sleep(timeout_seconds)
+        self._next += len(records)
+        return records
+
+    def commit(self) -> None:
+        """See port.Reader."""
+        self._log.committed[self._name] = self._next
+
+    def lag(self) -> int:
+        """See port.Reader."""
+        return len(self._log.records) - self._next
+
+    def close(self) -> None:
+        """See port.Reader."""

@@ -1,0 +1,69 @@
+"""The log: durable, ordered per partition, read by any number of named readers.
+
+A log never interprets what it carries. `journal` keeps it in a file, `kafka` in a topic, `memory` in a list.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Record(NamedTuple):
+    """One record as a reader gets it.
+
+    taken_ms: when the log took it; versions are guarded against this.
+    logged_ms: the timestamp that the log keeps with the record for ever, or None where it keeps none.
+    """
+
+    value: bytes
+    partition: int
+    offset: int
+    taken_ms: int
+    logged_ms: int | None
+    key: bytes | None = None
+
+
+class Reader(Protocol):
+    """One named reader. Not for use by several threads at once.
+
+    A reader starts after its last commit, or at the earliest record when it has none. What was polled but not committed
+    is delivered again to the reader's next life: delivery is at least once.
+    """
+
+    def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
+        """The next records, at most `max_records`; as soon as there are any, [] after `timeout_seconds`.
+
+        Raises Unavailable when the log can't be read.
+        """
+        ...
+
+    def commit(self) -> None:
+        """Never deliver again what poll has returned so far. Raises Unavailable; repeating it is harmless."""
+        ...
+
+    def lag(self) -> int:
+        """How many records lie after the last poll."""
+        ...
+
+    def close(self) -> None:
+        """Give back files and connections, without a commit."""
+        ...
+
+
+class Log(Protocol):
+    """The writer's side, and the way to readers. Safe for several threads and processes."""
+
+    def append(self, values: Sequence[bytes], keys: Sequence[bytes] | None = None) -> None:
+        """Returns when every value is durable. Values hold no line feed.
+
+        Raises Unavailable: then none, some or all of the values may be in the log, and repeating the call is harmless
+        to profiles (the law ignores duplicates).
+        """
+        ...
+
+    def reader(self, name: str) -> Reader:
+        """The reader of that name; at most one may be in use at a time, where the log does not share its partitions out."""
+        ...
+
+    def close(self) -> None:
+        """Give back files and connections."""
+        ...
