@@ -26,7 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log: str = ""
     database: str = ""
     cache: str = "memory:"
-    batch_records: Positive = 5000
+    batch_records: Positive = 2000
     max_clock_ahead_seconds: Duration = 300.0
     bad_share_limit: Share = 0.95
     bad_share_records: Positive = 1000

@@ -1,32 +1,36 @@
 """A cache in this process, bounded: the devices used longest ago are forgotten first."""
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from devicesync.cache.port import Merged
-from devicesync.law import NOTHING, State, join
+from devicesync.law import State, join
 
 DEFAULT_MAX_DEVICES = 10_000
 
 
 class MemoryCache:
-    """See port.Cache. Dies with its process, and is then filled from the database. Its `known` states are whole ones."""
+    """See port.Cache. Dies with its process, and is then filled from the database. What it hands back as `known` is all it holds."""
 
     def __init__(self, max_devices: int = DEFAULT_MAX_DEVICES) -> None:
         self._max_devices = max_devices
-        self._held: dict[str, State] = {}
+        self._held: OrderedDict[str, State] = OrderedDict()
 
     def merge(self, changes: Mapping[str, State], *, create: bool = False) -> Merged:
         """See port.Cache."""
         held = self._held
         known, missing = {}, []
         for device_id, change in changes.items():
-            before = held.pop(device_id, None)
-            if before is None and not create:
-                missing.append(device_id)
+            before = held.get(device_id)
+            if before is not None:
+                known[device_id] = held[device_id] = join(before, change)
+                held.move_to_end(device_id)
+            elif create:
+                known[device_id] = held[device_id] = change
             else:
-                known[device_id] = held[device_id] = join(before or NOTHING, change)
+                missing.append(device_id)
         while len(held) > self._max_devices:
-            del held[next(iter(held))]
+            held.popitem(last=False)
         return Merged(known, missing)
 
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:

@@ -9,8 +9,8 @@ from devicesync.law import State
 class Merged(NamedTuple):
     """What a merge learnt.
 
-    known: of each device held, a state that lies between the change and what the cache now holds, with at least its
-        `erased`, `first_access` and `user_declared_on`. A database that writes blindly needs these (database/port.py).
+    known: of each device held, the change joined with at least the `erased`, `first_access` and `user_declared_on`
+        that the cache holds, or with everything. A database that writes blindly needs these (database/port.py).
     missing: the devices that the cache does not hold; nothing was written for them.
     """
 

@@ -1,5 +1,6 @@
 """What long-running commands share: stopping on signals, log lines on stderr, a progress bar on a terminal."""
 
+import gc
 import logging
 import signal
 import sys
@@ -11,7 +12,8 @@ import structlog
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and Ctrl-C set; a second Ctrl-C interrupts at once."""
+    """An event that SIGTERM and Ctrl-C set; a second Ctrl-C interrupts at once. Call it first in a long-running command."""
+    _calm_garbage_collector()
     stop = threading.Event()
 
     def ask_to_stop(number: int, frame: object) -> None:
@@ -52,3 +54,9 @@ def progress_bar(title: str, total: int | None, unit: str = "bytes") -> Iterator
     with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda advance: bar.advance(task, advance)
+
+
+def _calm_garbage_collector() -> None:
+    """Batches are very many small tuples and no cycles: at its default the collector takes a sixth of the time."""
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 20)

@@ -24,7 +24,7 @@ _TICK_SECONDS = 0.02
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Registrations a second. [100, with --count as fast as possible]")
 @click.option("--bad", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="The share of records that are invalid.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same devices.")
-@click.option("--start-ms", type=int, help="The time of the first registration, in ms. [now]")
+@click.option("--start-ms", type=int, help="The time of the first registration, in ms; one a ms from there. [the last one is now]")
 @click.option("--to", metavar="FILE|-", help="Write lines to a file or stdout. [into the log]")
 def simulate(loaded: Loaded, as_json: bool, count: int | None, devices: int, rate: float | None, bad: float, seed: int, start_ms: int | None, to: str | None) -> None:  # fmt: skip
     """Write realistic registrations: moving devices, legacy forms, a share of bad records.
@@ -39,14 +39,15 @@ def simulate(loaded: Loaded, as_json: bool, count: int | None, devices: int, rat
     stop = stop_on_signals()
     if rate is None and count is None:
         rate = 100.0
-    began_ms, began = start_ms or time.time_ns() // 1_000_000, time.monotonic()
+    began_ms, began = time.time_ns() // 1_000_000, time.monotonic()
+    if not rate:
+        began_ms = start_ms or began_ms - (count or 0)
     written = 0
     with _sink(loaded.settings, to) as write, progress_bar("simulate", count, "records") as advance:
         while not stop.is_set() and written != count:
             due = int((time.monotonic() - began) * rate) if rate else written + _BATCH
             size = min(due - written, _BATCH, (count or sys.maxsize) - written)
-            elapsed_ms = int((time.monotonic() - began) * 1000)
-            steps = range(written, written + size) if start_ms or not rate else [elapsed_ms] * size
+            steps = [int((time.monotonic() - began) * 1000)] * size if rate else range(written, written + size)
             write([simulation.record(began_ms + step) for step in steps])
             written += size
             advance(size)

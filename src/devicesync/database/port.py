@@ -7,13 +7,21 @@ from devicesync.law import State
 
 
 class Database(Protocol):
-    """Safe for several processes at once."""
+    """Safe for several processes at once.
 
-    def merge(self, changes: Mapping[str, State]) -> None:
+    reads_to_merge: True for a database that reads what it holds in order to merge: it computes every minimum itself, and
+        `merge` returns the states it then holds. False for one that writes blindly (Cassandra, without light-weight
+        transactions): it takes `first_access` and `user_declared_on` as the change gives them, so the caller joins in
+        what the cache's merge came to know (cache.port.Merged), and `merge` returns nothing.
+    """
+
+    @property
+    def reads_to_merge(self) -> bool:
+        """See above."""
+        ...
+
+    def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         """Join each change into what is held of its device. Durable when it returns.
-
-        A database that writes without reading can't compute a minimum: it takes `first_access` and `user_declared_on`
-        as the change gives them, so the caller joins in what the cache's merge came to know (cache.port.Merged).
 
         Raises Unavailable: then any part may have been written, and repeating is harmless.
         """

@@ -10,7 +10,7 @@ from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.delivery import Delivery
 from devicesync.jobs.distinct import DistinctCount
 from devicesync.jobs.patience import Patience, Stopped
-from devicesync.law import Refused, decode
+from devicesync.law import Event, Refused, decode
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.dead_letters import DeadLetter, DeadLetters
 
@@ -116,20 +116,19 @@ def apply(
             raise Stopped
         valid: list[bytes] = []
         dead: list[DeadLetter] = []
-        ids = []
+        events: list[Event] = []
         for line in batch:
             try:
-                event = decode(line.value, taken_ms=line.read_ms, max_clock_ahead_ms=max_clock_ahead_ms)
+                events.append(decode(line.value, taken_ms=line.read_ms, max_clock_ahead_ms=max_clock_ahead_ms))
             except Refused as refused:
                 dead.append(DeadLetter(line.value, refused.reason, refused.detail, source, 0, line.number, line.read_ms))
                 bad_share.bad(refused.reason)
             else:
                 valid.append(line.value)
-                ids.append(event.device_id)
                 bad_share.good()
         patience.until_it_works(lambda letters=dead: dead_letters.add(letters))  # type: ignore[misc]
-        delivery.send(valid)
-        devices.add(ids)
+        delivery.send(valid, events)
+        devices.add(event.device_id for event in events)
         reasons.update(letter.reason for letter in dead)
         read += len(batch)
         applied += len(valid)

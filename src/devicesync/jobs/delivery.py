@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from devicesync.jobs.patience import Patience, Stopped
-from devicesync.jobs.update import READER, Updater
+from devicesync.jobs.update import READER, Updater, join_events
+from devicesync.law import Event
 from devicesync.log.journal import Journal, JournalReader
 
 _POLL_SECONDS = 0.005
@@ -20,8 +21,11 @@ _HOLDER_CHECK_SECONDS = 0.5
 class Delivery(Protocol):
     """Events in; not for use by several threads."""
 
-    def send(self, values: Sequence[bytes]) -> None:
-        """Put valid events into the log, durably. Waits while the log can't take them; raises Stopped."""
+    def send(self, values: Sequence[bytes], events: Sequence[Event]) -> None:
+        """Put valid events into the log, durably. Waits while the log can't take them; raises Stopped.
+
+        events: the same, decoded.
+        """
         ...
 
     def settle(self) -> None:
@@ -40,11 +44,17 @@ class OwnUpdater:
         self._stop = stop
         self._catch_up(journal.end())
 
-    def send(self, values: Sequence[bytes]) -> None:
+    def send(self, values: Sequence[bytes], events: Sequence[Event]) -> None:
         """See Delivery."""
-        if values:
-            first = self._patience.until_it_works(lambda: self._journal.append(values))
-            self._catch_up(first + len(values))
+        if not values:
+            return
+        first = self._patience.until_it_works(lambda: self._journal.append(values))
+        self._catch_up(first)
+        if self._reader.position == first:
+            # Nobody came in between: what is decoded already need not be read back.
+            self._reader.skip(len(values))
+            self._updater.write(join_events(events))
+        self._catch_up(first + len(values))
 
     def settle(self) -> None:
         """See Delivery."""
@@ -71,8 +81,9 @@ class BesideUpdater:
         self._take_over = take_over
         self._end = 0
 
-    def send(self, values: Sequence[bytes]) -> None:
+    def send(self, values: Sequence[bytes], events: Sequence[Event]) -> None:
         """See Delivery."""
+        del events
         if values:
             self._end = self._patience.until_it_works(lambda: self._journal.append(values)) + len(values)
 

@@ -26,7 +26,7 @@ class DistinctCount:
             self._spill()
 
     def count(self) -> int:
-        """How many different ids were added."""
+        """How many different ids were added. Ends the counting."""
         if not self._buckets:
             return len(self._hashes)
         self._spill()
@@ -43,7 +43,8 @@ class DistinctCount:
 
     @staticmethod
     def _count_bucket(bucket: BinaryIO) -> int:
-        bucket.seek(0)
         numbers = array("q")
-        numbers.frombytes(bucket.read())
+        with bucket:
+            bucket.seek(0)
+            numbers.frombytes(bucket.read())
         return len(set(numbers))

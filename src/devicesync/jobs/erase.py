@@ -20,8 +20,7 @@ def erase(device_id: str, cache: Cache, database: Database, delivery: Delivery) 
     )
     now_us = time.time_ns() // 1000
     version = next_version(known.profile_version, now_us)
-    event = msgspec.json.encode({"device_id": device_id, "erase": True, "version": version})
-    decode(event, taken_ms=now_us // 1000)
-    delivery.send([event])
+    value = msgspec.json.encode({"device_id": device_id, "erase": True, "version": version})
+    delivery.send([value], [decode(value, taken_ms=now_us // 1000)])
     delivery.settle()
     return version

@@ -2,25 +2,21 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from devicesync.jobs.delivery import Delivery
-from devicesync.law import Refused, decode
+from devicesync.law import Event, Refused, decode
 from devicesync.log.dead_letters import DeadLetter, DeadLetters
 
 
 def replay(letters: Sequence[DeadLetter], store: DeadLetters, delivery: Delivery, *, max_clock_ahead_ms: int) -> int:
     """How many were applied. They are removed only when both stores have them. Raises Unavailable, Stopped."""
     now_ms = time.time_ns() // 1_000_000
-    valid = [letter for letter in letters if _is_valid(letter.value, now_ms, max_clock_ahead_ms)]
-    delivery.send([letter.value for letter in valid])
+    valid: list[tuple[DeadLetter, Event]] = []
+    for letter in letters:
+        with suppress(Refused):
+            valid.append((letter, decode(letter.value, taken_ms=now_ms, max_clock_ahead_ms=max_clock_ahead_ms)))
+    delivery.send([letter.value for letter, _ in valid], [event for _, event in valid])
     delivery.settle()
-    store.remove([letter.id for letter in valid])
+    store.remove([letter.id for letter, _ in valid])
     return len(valid)
-
-
-def _is_valid(value: bytes, now_ms: int, max_clock_ahead_ms: int) -> bool:
-    try:
-        decode(value, taken_ms=now_ms, max_clock_ahead_ms=max_clock_ahead_ms)
-    except Refused:
-        return False
-    return True

@@ -7,7 +7,7 @@ before both stores have it, and writing twice is harmless, so a crash anywhere l
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -16,7 +16,7 @@ from devicesync.cache.port import Cache
 from devicesync.database.port import Database
 from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.patience import Patience, Stopped
-from devicesync.law import NOTHING, Refused, State, decode, join, state_of
+from devicesync.law import NOTHING, Event, Refused, State, decode, join, state_of
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.dead_letters import DeadLetter, DeadLetters
 from devicesync.log.port import Reader, Record
@@ -52,38 +52,46 @@ def fold(
     max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS,
 ) -> Folded:
     """Decode records and join them per device. Raises TooManyBad when nearly everything is refused."""
-    changes: dict[str, State] = {}
+    events: list[Event] = []
     dead: list[DeadLetter] = []
     for value, partition, offset, taken_ms, logged_ms, _ in records:
         try:
-            event = decode(value, taken_ms=taken_ms, logged_ms=logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
+            events.append(decode(value, taken_ms=taken_ms, logged_ms=logged_ms, max_clock_ahead_ms=max_clock_ahead_ms))
         except Refused as refused:
             dead.append(DeadLetter(value, refused.reason, refused.detail, source, partition, offset, taken_ms))
             bad_share.bad(refused.reason)
-            continue
-        bad_share.good()
+        else:
+            bad_share.good()
+    return Folded(join_events(events), dead, len(events))
+
+
+def join_events(events: Iterable[Event]) -> dict[str, State]:
+    """Per device the join of its events."""
+    changes: dict[str, State] = {}
+    for event in events:
         state = state_of(event)
         before = changes.get(event.device_id)
         changes[event.device_id] = state if before is None else join(before, state)
-    return Folded(changes, dead, len(records) - len(dead))
+    return changes
 
 
 def write_both(changes: Mapping[str, State], cache: Cache, database: Database) -> None:
     """Join the changes into both stores. Raises Unavailable; repeating is harmless.
 
-    Devices that the cache lacks are filled from the database *and* the change, never from the change alone. The cache
-    comes first: it is the store that sees every change atomically, and knows what a blind database write must be told.
+    Devices that the cache lacks are filled from the database *and* the change, never from the change alone.
     """
+    if database.reads_to_merge:
+        cache.merge(database.merge(changes), create=True)
+        return
+    # The cache comes first: it sees every change atomically, and knows what a blind database write must be told.
     merged = cache.merge(changes)
     known = merged.known
     if merged.missing:
         held = database.read(merged.missing)
-        full = {device_id: join(held.get(device_id, NOTHING), changes[device_id]) for device_id in merged.missing}
-        known |= full
-        known |= cache.merge(
-            {device_id: state for device_id, state in full.items() if state is not held.get(device_id)}, create=True
-        ).known
-    database.merge({device_id: join(change, known[device_id]) for device_id, change in changes.items()})
+        known |= {device_id: join(held.get(device_id, NOTHING), changes[device_id]) for device_id in merged.missing}
+        news = {device_id: known[device_id] for device_id in merged.missing if known[device_id] is not held.get(device_id)}
+        known |= cache.merge(news, create=True).known
+    database.merge(known)
 
 
 class Updater:
@@ -138,9 +146,7 @@ class Updater:
             records, source=self._source, bad_share=self._bad_share, max_clock_ahead_ms=self._max_clock_ahead_ms
         )
         self._patience.until_it_works(lambda: self._dead_letters.add(folded.dead))
-        if folded.changes:
-            self._patience.until_it_works(lambda: write_both(folded.changes, self._cache, self._database))
-        self._patience.until_it_works(self._reader.commit)
+        self.write(folded.changes)
         self.counts.read += len(records)
         self.counts.applied += folded.applied
         self.counts.dead.update(letter.reason for letter in folded.dead)
@@ -153,3 +159,9 @@ class Updater:
             seconds=round(time.perf_counter() - started, 6),
         )
         return len(records)
+
+    def write(self, changes: Mapping[str, State]) -> None:
+        """Write changes to both stores, and commit what the reader has passed. Waits for stores; raises Stopped."""
+        if changes:
+            self._patience.until_it_works(lambda: write_both(changes, self._cache, self._database))
+        self._patience.until_it_works(self._reader.commit)

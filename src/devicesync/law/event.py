@@ -1,12 +1,14 @@
 """The event: one registration or erase as the log carries it, decoded and checked (design.md section 2)."""
 
+import operator
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from devicesync.law import exact_json, values, version
-from devicesync.law.facets import FIELDS, MAP_FIELDS, SLICES
+from devicesync.law.facets import FIELDS, MAP_FIELDS
 from devicesync.law.refusal import Refused
 
 MAX_BYTES = 65_536
@@ -34,10 +36,6 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     values: Values = (None,) * len(FIELDS)
 
 
-_Text = str | int | None
-_Map = dict[str, str | int | None] | str | None
-_Time = int | str | None
-
 # The ordinary shapes only: whatever msgspec refuses here is read again by _read_exactly, which alone refuses events.
 _Wire = msgspec.defstruct(
     "_Wire",
@@ -45,23 +43,22 @@ _Wire = msgspec.defstruct(
         ("device_id", str),
         ("erase", bool | None, None),
         ("version", int | None, None),
-        ("api_last_updated_on", _Time, None),
-        ("first_access", _Time, None),
-        *((field, _Map if field in MAP_FIELDS else _Text, None) for field in FIELDS),
+        ("api_last_updated_on", int | str | None, None),
+        ("first_access", int | str | None, None),
+        *((field, dict[str, str] | str | None if field in MAP_FIELDS else str | int | None, None) for field in FIELDS),
     ],
     gc=False,
 )
-_HEAD = 5
 _wire_tuple = msgspec.structs.astuple
 _read_ordinary = msgspec.json.Decoder(_Wire).decode
-_MAP_SPOTS = tuple(FIELDS.index(field) for field in FIELDS if field in MAP_FIELDS)
+_MAP_SPOTS = tuple((FIELDS.index(field), field) for field in FIELDS if field in MAP_FIELDS)
 
+_HEAD = ("device_id", "api_last_updated_on", "first_access")
+_CANONICAL_ORDER = sorted((*_HEAD, *FIELDS))
+_in_canonical_order = operator.itemgetter(*((*_HEAD, *FIELDS).index(name) for name in _CANONICAL_ORDER))
 _Canonical = msgspec.defstruct(
     "_Canonical",
-    [
-        (name, msgspec.Raw if name in MAP_FIELDS else int | str, None)
-        for name in sorted(("device_id", "api_last_updated_on", "first_access", *FIELDS))
-    ],
+    [(name, msgspec.Raw | None if name in MAP_FIELDS else int | str | None, None) for name in _CANONICAL_ORDER],
     omit_defaults=True,
     gc=False,
 )
@@ -93,82 +90,67 @@ def decode(
     try:
         if exact_json.may_exceed_limits(raw):
             exact_json.check_limits(raw.decode())
-        device_id, erase, explicit, api_last_updated_on, first_access, *fields = _wire_tuple(_read_ordinary(raw))
+        device_id, erase, explicit, updated_on, first_access, *fields = _wire_tuple(_read_ordinary(raw))
+        _check_id(device_id)
+        ordinary = True
     except (msgspec.MsgspecError, exact_json.MalformedJson, RecursionError):
-        device_id, erase, explicit, api_last_updated_on, first_access, *fields = _read_exactly(raw)
-    _check_id(device_id)
+        device_id, erase, explicit, updated_on, first_access, *fields = _read_exactly(raw)
+        ordinary = False
     if erase:
         if explicit is None:
             raise Refused("missing_version", "an erase needs its own version")
         version.guard(explicit, taken_ms=taken_ms, max_clock_ahead_ms=max_clock_ahead_ms)
         return Event(device_id, explicit, True)
-    event = Event(
-        device_id,
-        explicit or 0,
-        False,
-        values.time_ms("api_last_updated_on", api_last_updated_on) if api_last_updated_on else 0,
-        values.time_ms("first_access", first_access) if first_access else 0,
-        _normal(fields),
-    )
+    if ordinary:
+        updated_on = values.time_ms("api_last_updated_on", updated_on) if updated_on else 0
+        first_access = values.time_ms("first_access", first_access) if first_access else 0
+        _normalise(fields)
     if explicit is None:
-        event = _with_version(event, logged_ms)
-    version.guard(event.version, taken_ms=taken_ms, max_clock_ahead_ms=max_clock_ahead_ms)
-    return event
+        explicit = _derived_version(device_id, updated_on, first_access, fields, logged_ms)
+    version.guard(explicit, taken_ms=taken_ms, max_clock_ahead_ms=max_clock_ahead_ms)
+    return Event(device_id, explicit, False, updated_on, first_access, tuple(fields))
 
 
 def canonical(event: Event) -> bytes:
     """The event's known fields, empty ones left out, as sorted compact UTF-8 JSON: what the derived version hashes."""
-    fields: dict[str, Any] = {
-        field: msgspec.Raw(value.encode()) if field in MAP_FIELDS else value
-        for field, value in zip(FIELDS, event.values, strict=True)
-        if value is not None
-    }
-    return _encode(
-        _Canonical(
-            device_id=event.device_id,
-            api_last_updated_on=event.api_last_updated_on or None,
-            first_access=event.first_access or None,
-            **fields,
-        )
-    )
+    return _canonical(event.device_id, event.api_last_updated_on, event.first_access, event.values)
 
 
-def facet_values(event: Event) -> list[Values | None]:
-    """Per facet the event's values, or None where the event has none of the facet's fields and so leaves it untouched."""
-    everything = event.values
-    return [part if any(part := everything[where]) else None for where in SLICES]
+def _canonical(device_id: str, updated_on: int, first_access: int, fields: Sequence[str | None]) -> bytes:
+    everything: list[Any] = [device_id, updated_on or None, first_access or None, *fields]
+    for spot, _ in _MAP_SPOTS:
+        text = fields[spot]
+        if text is not None:
+            everything[len(_HEAD) + spot] = msgspec.Raw(text.encode())
+    return _encode(_Canonical(*_in_canonical_order(everything)))
 
 
-def _with_version(event: Event, logged_ms: int | None) -> Event:
-    at_ms = event.api_last_updated_on or logged_ms
+def _derived_version(
+    device_id: str, updated_on: int, first_access: int, fields: Sequence[str | None], logged_ms: int | None
+) -> int:
+    at_ms = updated_on or logged_ms
     if not at_ms:
         raise Refused("missing_version", "no version, no api_last_updated_on, and the log gave no time of its own")
-    return Event(
-        event.device_id,
-        version.derived(at_ms, canonical(event)),
-        False,
-        event.api_last_updated_on,
-        event.first_access,
-        event.values,
-    )
+    return version.derived(at_ms, _canonical(device_id, updated_on, first_access, fields))
 
 
-def _normal(fields: list[Any]) -> Values:
-    for spot in _MAP_SPOTS:
-        if fields[spot] is not None:
-            fields[spot] = _map_text(spot, fields[spot])
-    return tuple([(value if type(value) is str else str(value)) if value or value == 0 else None for value in fields])
-
-
-def _map_text(spot: int, entries: Any) -> str | None:
-    if type(entries) is not dict:
-        return values.string_map(FIELDS[spot], entries)
-    return values.map_text(
-        {key: value if type(value) is str else str(value) for key, value in entries.items() if value or value == 0}
-    )
+def _normalise(fields: list[Any]) -> None:
+    """Bring what _read_ordinary let through into normal form, in place."""
+    for spot, field in _MAP_SPOTS:
+        value = fields[spot]
+        if value is not None:
+            whole = type(value) is dict and "" not in value.values()
+            fields[spot] = values.map_text(value) if whole else values.string_map(field, value)
+    for spot, value in enumerate(fields):
+        if type(value) is not str:
+            if value is not None:
+                fields[spot] = str(value)
+        elif not value:
+            fields[spot] = None
 
 
 def _read_exactly(raw: bytes) -> list[Any]:
+    """The event's parts in normal form, by the slow and certain way."""
     try:
         document = exact_json.read(raw.decode())
     except exact_json.MalformedJson as error:
@@ -180,18 +162,15 @@ def _read_exactly(raw: bytes) -> list[Any]:
     erase = values.flag("erase", document.get("erase"))
     explicit = values.version_number(document.get("version"))
     if erase:
-        return [device_id, True, explicit, None, None]
+        return [device_id, True, explicit, 0, 0]
     return [
         device_id,
         False,
         explicit,
-        *(values.time_ms(field, document.get(field)) for field in ("api_last_updated_on", "first_access")),
-        *(_read_field(field, document.get(field)) for field in FIELDS),
+        values.time_ms("api_last_updated_on", document.get("api_last_updated_on")),
+        values.time_ms("first_access", document.get("first_access")),
+        *((values.string_map if field in MAP_FIELDS else values.text)(field, document.get(field)) for field in FIELDS),
     ]
-
-
-def _read_field(field: str, value: Any) -> str | None:
-    return values.string_map(field, value) if field in MAP_FIELDS else values.text(field, value)
 
 
 def _check_id(device_id: Any) -> None:
@@ -202,7 +181,7 @@ def _check_id(device_id: Any) -> None:
     if _CONTROL(device_id):
         raise Refused("invalid_device_id", "device_id holds a control character")
     try:
-        size = len(device_id.encode())
+        size = len(device_id) if device_id.isascii() else len(device_id.encode())
     except UnicodeEncodeError:
         raise Refused("invalid_device_id", "device_id holds a lone surrogate") from None
     if size > MAX_ID_BYTES:

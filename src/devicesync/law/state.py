@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from devicesync.law.event import Event, Values, facet_values
-from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS
+from devicesync.law.event import Event, Values
+from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS, SLICES
 from devicesync.law.values import map_text
 
 Register = tuple[int, Values]
@@ -54,27 +54,33 @@ def state_of(event: Event) -> State:
     if event.erase:
         return State(erased=version)
     version_ms = version // 1000
-    facets = facet_values(event)
+    values = event.values
+    registers = tuple(
+        [
+            (version, part) if (part := values[where]) != unwritten[1] else unwritten
+            for where, unwritten in zip(SLICES, UNWRITTEN, strict=True)
+        ]
+    )
+    updated_on = event.api_last_updated_on or version_ms
     return State(
         version,
         0,
-        event.api_last_updated_on or version_ms,
+        updated_on,
         min(event.first_access, version_ms),
-        min(event.api_last_updated_on or version_ms, version_ms) if facets[DECLARED] else 0,
-        tuple(
-            [
-                unwritten if facet is None else (version, facet)
-                for facet, unwritten in zip(facets, UNWRITTEN, strict=True)
-            ]
-        ),
+        min(updated_on, version_ms) if registers[DECLARED][0] else 0,
+        registers,
     )
 
 
 def join(one: State, other: State) -> State:
     """Everything that either knows. The result is one of its arguments, by identity, where the other adds nothing to it."""
-    if one == other:
+    if other is NOTHING or one == other:
         return one
-    newer, older = (one, other) if (one.version, one.api_last_updated_on) >= (other.version, other.api_last_updated_on) else (other, one)
+    if one is NOTHING:
+        return other
+    newer, older = one, other
+    if (one.version, one.api_last_updated_on) < (other.version, other.api_last_updated_on):
+        newer, older = other, one
     registers = tuple(
         [
             mine if mine[0] > theirs[0] or mine == theirs else theirs if theirs[0] > mine[0] else _tie(spot, mine, theirs)

@@ -19,8 +19,12 @@ class _Group:
     def __init__(self, values: Sequence[bytes]) -> None:
         self.payload = b"\n".join(values) + b"\n"
         self.count = len(values)
-        self.first: int | None = None
+        self.first = -1
         self.error: BaseException | None = None
+
+    @property
+    def settled(self) -> bool:
+        return self.first >= 0 or self.error is not None
 
 
 class Appender:
@@ -31,8 +35,8 @@ class Appender:
         self._segment_bytes = segment_bytes
         self._retention_seconds = retention_seconds
         self._waiting: list[_Group] = []
-        self._waiting_lock = threading.Lock()
-        self._turn = threading.Lock()
+        self._writing = False
+        self._change = threading.Condition()
         self._data = self._times = -1
         self._next = self._end = 0
         self.syncs = 0
@@ -44,29 +48,48 @@ class Appender:
     def append(self, values: Sequence[bytes]) -> int:
         """Make `values` durable as consecutive records; the number of the first. Raises Unavailable."""
         group = _Group(values)
-        with self._waiting_lock:
+        with self._change:
             self._waiting.append(group)
-        with self._turn:
-            if group.first is None and group.error is None:
-                with self._waiting_lock:
-                    groups, self._waiting = self._waiting, []
+            self._change.wait_for(lambda: group.settled or not self._writing)
+            if not group.settled:
+                groups, self._waiting = self._waiting, []
+                self._writing = True
+        if not group.settled:
+            try:
                 self._settle(groups)
+            finally:
+                self._done_writing()
         if group.error is not None:
             raise group.error
-        assert group.first is not None
         return group.first
 
     def end(self) -> int:
         """The number that the next record will have."""
-        with self._turn, self._all_to_ourselves(), naming_failures("read", self._files.active):
+        with self._turn(), self._all_to_ourselves(), naming_failures("read", self._files.active):
             self._catch_up()
             return self._next
 
     def close(self) -> None:
         """Close the files."""
-        with self._turn:
+        with self._turn():
             self._close_segment()
             os.close(self._lock)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Keep this process's other threads from writing."""
+        with self._change:
+            self._change.wait_for(lambda: not self._writing)
+            self._writing = True
+        try:
+            yield
+        finally:
+            self._done_writing()
+
+    def _done_writing(self) -> None:
+        with self._change:
+            self._writing = False
+            self._change.notify_all()
 
     def _settle(self, groups: list[_Group]) -> None:
         try:

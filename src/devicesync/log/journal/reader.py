@@ -48,6 +48,12 @@ class JournalReader:
             nap = _BUSY_NAP_SECONDS if now < self._busy_until else _IDLE_NAP_SECONDS
             time.sleep(min(nap, deadline - now))
 
+    def skip(self, count: int) -> None:
+        """Pass by the next `count` records, as if they had been polled."""
+        target = self.position + count
+        while self.position < target and self._read(target - self.position):
+            pass
+
     def commit(self) -> None:
         """See port.Reader. Not synced: a position lost with the power leaves an older one, and reading again is harmless."""
         with self._keeping_position():
@@ -69,7 +75,7 @@ class JournalReader:
     def _read(self, max_records: int) -> list[Record]:
         self._segment = self._segment or self._open()
         while (segment := self._segment) is not None:
-            closed = self._files.closed(segment.first).exists()
+            closed = not segment.is_at(self._files.active)  # asked before reading: then what is read is all there is
             records = segment.read(max_records)
             moved = segment.record > self.position
             self.position = segment.record

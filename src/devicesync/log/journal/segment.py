@@ -55,6 +55,10 @@ class Segment:
         self.times.forget_before(self._byte)
         return records
 
+    def is_at(self, path: Path) -> bool:
+        """Whether `path` names this segment's file now."""
+        return same_file(self._file, path)
+
     def close(self) -> None:
         """Close the files."""
         self.times.close()

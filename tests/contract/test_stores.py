@@ -1,0 +1,124 @@
+"""What every cache and every database does: the law, whatever the order, the batches and the duplicates."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from devicesync.cache.port import Cache
+from devicesync.database.port import Database
+from devicesync.jobs.update import join_events, write_both
+from devicesync.law import Event, State, join_all, state_of, view
+
+from ..law.specification import specified
+from ..law.strategies import BASE_US, events
+from .stores import CACHES, DATABASES
+
+shared_fixture = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_names = (f"device-{number}" for number in range(10**9))
+
+
+@pytest.fixture(params=CACHES)
+def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cache]:
+    opened = CACHES[request.param](tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    opened = DATABASES[request.param](tmp_path)
+    yield opened
+    opened.close()
+
+
+def batches_of(drawn: list[Event], shuffle: random.Random) -> list[list[Event]]:
+    """The events in random order, some twice, cut into random batches."""
+    everything = drawn + [event for event in drawn if shuffle.random() < 0.3]
+    shuffle.shuffle(everything)
+    cuts = sorted(shuffle.randrange(len(everything) + 1) for _ in range(3))
+    return [everything[start:end] for start, end in zip([0, *cuts], [*cuts, len(everything)], strict=True)]
+
+
+def shown(state: State) -> dict[str, Any]:
+    document = view("d", state)
+    return {name: document[name] for name in ("version", "erased", "profile")}
+
+
+def renamed(drawn: list[Event], device_id: str) -> list[Event]:
+    return [Event(device_id, event.version, event.erase, event.api_last_updated_on, event.first_access, event.values) for event in drawn]
+
+
+@shared_fixture
+@given(drawn=st.lists(events(), min_size=1, max_size=10), shuffle=st.randoms(use_true_random=False))
+def test_both_stores_equal_the_law(cache: Cache, database: Database, drawn: list[Event], shuffle: random.Random) -> None:
+    """After any order, duplication and batching, cache and database show what the set-based law says."""
+    name = next(_names)
+    for batch in batches_of(renamed(drawn, name), shuffle):
+        write_both(join_events(batch), cache, database)
+    expected = specified(drawn)
+    assert shown(cache.read([name])[name]) == expected
+    assert shown(database.read([name])[name]) == expected
+
+
+@shared_fixture
+@given(drawn=st.lists(events(), min_size=2, max_size=8), spot=st.integers(0, 8))
+def test_a_device_that_the_cache_forgot_is_filled_whole(database: Database, tmp_path: Path, drawn: list[Event], spot: int) -> None:
+    """Evicted, flushed or new: the entry comes from the database and the event, never from the event alone."""
+    for make in CACHES.values():
+        name = next(_names)
+        named = renamed(drawn, name)
+        write_both(join_events(named[:spot]), make(tmp_path), database)
+        fresh = make(tmp_path)
+        for event in named[spot:]:
+            write_both(join_events([event]), fresh, database)
+        held = fresh.read([name])
+        if name in held:
+            assert shown(held[name]) == specified(drawn)
+        assert shown(database.read([name])[name]) == specified(drawn)
+
+
+def test_a_merge_leaves_out_devices_that_the_cache_lacks(cache: Cache) -> None:
+    """They are named, and nothing is written of them."""
+    change = {"never-seen": state_of(Event("never-seen", BASE_US))}
+    assert cache.merge(change).missing == ["never-seen"]
+    assert cache.read(["never-seen"]) == {}
+    assert cache.merge(change, create=True).missing == []
+    assert cache.merge(change).missing == []
+    assert cache.read(["never-seen", "other"]) == change
+
+
+def test_a_tombstone_stays_and_holds_no_personal_data(cache: Cache, database: Database) -> None:
+    """An erased device is known as erased, by version alone."""
+    name = "erased-device"
+    registration = Event(name, BASE_US, values=("IN",) * 10 + ('{"os":"9"}',) * 2 + ("token", "producer"))
+    write_both(join_events([registration]), cache, database)
+    write_both(join_events([Event(name, BASE_US + 5, erase=True)]), cache, database)
+    write_both(join_events([registration]), cache, database)
+    assert database.read([name])[name] == State(erased=BASE_US + 5)
+    assert cache.read([name]).get(name, State(erased=BASE_US + 5)) == State(erased=BASE_US + 5)
+
+
+def test_the_database_survives_closing(tmp_path: Path) -> None:
+    """What was merged is there after it is opened again."""
+    for name, make in DATABASES.items():
+        states = {f"{name}-{number}": state_of(Event(f"{name}-{number}", BASE_US + number)) for number in range(3000)}
+        first = make(tmp_path)
+        first.merge(states)
+        first.close()
+        second = make(tmp_path)
+        assert second.read([*states]) == states
+        second.check()
+        second.close()
+
+
+def test_ids_and_values_are_only_ever_data(cache: Cache, database: Database) -> None:
+    """Quotes, colons, spaces and other scripts in ids and values are no syntax anywhere."""
+    strange = ["'; DROP TABLE device_profile; --", "a b:c{d}", '"', "é\u2028\U0001f600", "%s", "x" * 256]
+    states = {name: join_all([state_of(Event(name, BASE_US, values=(name,) * 10 + (None, None, name, name)))]) for name in strange}
+    write_both(states, cache, database)
+    assert database.read(strange) == cache.read(strange) == states

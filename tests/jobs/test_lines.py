@@ -1,0 +1,60 @@
+"""Reading files of lines: ends, blanks, BOM, batches; and counting devices."""
+
+import io
+
+import pytest
+
+from devicesync.jobs import distinct
+from devicesync.jobs.apply import lines_of
+from devicesync.jobs.distinct import DistinctCount
+
+
+def lines(data: bytes, batch: int = 100) -> list[tuple[int, bytes]]:
+    return [(line.number, line.value) for chunk in lines_of(io.BytesIO(data), batch) for line in chunk]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", []),
+        (b"\n\r\n  \n", []),
+        (b"a", [(0, b"a")]),
+        (b"a\nb", [(0, b"a"), (1, b"b")]),
+        (b"a\r\n\r\nb\r\n", [(0, b"a"), (1, b"b")]),
+        (b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n", [(0, b"a"), (1, b"\xef\xbb\xbfb")]),
+        (b"\xef\xbb\xbf", []),
+        (b"a\rb\n", [(0, b"a\rb")]),
+        (b"x" * 1_000_000 + b"\ny\n", [(0, b"x" * 1_000_000), (1, b"y")]),
+    ],
+)
+def test_lines(data: bytes, expected: list[tuple[int, bytes]]) -> None:
+    """CRLF is a line end, a BOM at the very start and blank lines do not count, the last line needs no end."""
+    assert lines(data) == expected
+
+
+class Trickle(io.RawIOBase):
+    """A pipe that gives one byte at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read(self, size: int = -1) -> bytes:
+        del size
+        first, self._data = self._data[:1], self._data[1:]
+        return first
+
+
+def test_a_pipe_that_trickles() -> None:
+    """The BOM is known however it is cut, and a batch does not wait for the pipe to fill it."""
+    batches = list(lines_of(Trickle(b"\xef\xbb\xbfa\nb\nc"), 100))  # type: ignore[arg-type]
+    assert [[line.value for line in batch] for batch in batches] == [[b"a"], [b"b"], [b"c"]]
+
+
+def test_distinct_ids_are_counted_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In memory and spilt to files alike."""
+    for limit in (1 << 16, 10):
+        monkeypatch.setattr(distinct, "_IN_MEMORY", limit)
+        count = DistinctCount()
+        for number in range(1000):
+            count.add([f"d{number % 337}", f"d{number % 101}"])
+        assert count.count() == 337

@@ -1,0 +1,120 @@
+"""Following a device-profile.log that another service writes, through every rotation that logrotate does."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from devicesync.log import foreign as foreign_module
+from devicesync.log.foreign import ForeignLog
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreign_module, "_QUIET_SECONDS", 0.0)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "device-profile.log"
+
+
+def follow(log: Path) -> ForeignLog:
+    return ForeignLog(log, log.with_name("spot.json"))
+
+
+def take(foreign: ForeignLog, tries: int = 6) -> list[bytes]:
+    lines = [line for _ in range(tries) for line in foreign.read()]
+    foreign.commit()
+    return lines
+
+
+def write(log: Path, *lines: str) -> None:
+    with log.open("a") as file:
+        file.writelines(lines)
+
+
+def test_lines_as_they_come(log: Path) -> None:
+    """Also before the file exists; an unfinished line waits for its end; CRLF and blank lines as in every file."""
+    foreign = follow(log)
+    assert take(foreign) == []
+    write(log, "one\r\n\n", "tw")
+    assert take(foreign) == [b"one"]
+    write(log, "o\n")
+    assert take(foreign) == [b"two"]
+
+
+def test_restart_goes_on_where_it_stopped(log: Path) -> None:
+    """What was read but not committed comes again."""
+    write(log, "one\n")
+    foreign = follow(log)
+    take(foreign)
+    write(log, "two\n")
+    assert foreign.read() == [b"two"]
+    foreign.close()
+    assert take(follow(log)) == [b"two"]
+
+
+def test_rename_and_create(log: Path) -> None:
+    """The old file is read to its end, what its writer still adds included, and an unfinished last line too."""
+    foreign = follow(log)
+    write(log, "one\n")
+    assert take(foreign) == [b"one"]
+    log.rename(f"{log}.1")
+    write(Path(f"{log}.1"), "late\n", "unfinished")
+    write(log, "new\n")
+    assert take(foreign) == [b"late", b"unfinished", b"new"]
+
+
+def test_several_rotations_while_away(log: Path) -> None:
+    """Numbered and dated files are read in the order in which they were written."""
+    foreign = follow(log)
+    write(log, "one\n")
+    take(foreign)
+    foreign.close()
+    for name in ("device-profile.log-20261122", "device-profile.log.2", "device-profile.log.1"):
+        write(log, f"{name}\n")
+        log.rename(log.with_name(name))
+    write(log, "now\n")
+    write(log.with_name("device-profile.log.reader.updater"), "not a rotated file\n")
+    assert take(follow(log), 12) == [b"device-profile.log-20261122", b"device-profile.log.2", b"device-profile.log.1", b"now"]
+
+
+def test_copytruncate(log: Path) -> None:
+    """What was unread when the file was truncated is read from the copy."""
+    foreign = follow(log)
+    write(log, "one " + "x" * 300 + "\n")
+    take(foreign)
+    write(log, "two\n")
+    shutil.copy(log, f"{log}.1")
+    log.write_text("")
+    write(log, "three\n")
+    assert take(foreign, 12) == [b"two", b"three"]
+
+
+def test_copytruncate_that_grew_past_the_old_place(log: Path) -> None:
+    """Recognised by the file's first bytes, not by its size."""
+    foreign = follow(log)
+    write(log, "one\n")
+    take(foreign)
+    shutil.copy(log, f"{log}.1")
+    log.write_text("another, longer than what was there\n")
+    assert take(foreign, 12) == [b"another, longer than what was there"]
+
+
+def test_copytruncate_while_away(log: Path) -> None:
+    """After a restart the copy is known again by its first bytes, though its inode is another."""
+    foreign = follow(log)
+    write(log, "one " + "x" * 300 + "\n")
+    take(foreign)
+    foreign.close()
+    write(log, "two\n")
+    shutil.copy(log, f"{log}.1")
+    log.write_text("three\n")
+    assert take(follow(log), 12) == [b"two", b"three"]
+
+
+def test_a_long_line(log: Path) -> None:
+    """Longer than one read."""
+    write(log, "x" * 3_000_000 + "\n", "y\n")
+    assert [len(line) for line in take(follow(log))] == [3_000_000, 1]

@@ -1,0 +1,36 @@
+"""Random events from small pools, so that equal versions, erases in between and empty fields are common."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from devicesync.law import Event
+from devicesync.law.facets import FIELDS, MAP_FIELDS
+from devicesync.law.values import map_text
+
+BASE_US = 1_600_000_000_000_000
+
+versions = st.integers(0, 6).map(lambda step: BASE_US + step * 700)
+_texts = st.sampled_from([None, None, "a", "b", "é", "\U0001f600", "\uffff"])
+_maps = st.dictionaries(st.sampled_from(["os", "make", ""]), st.sampled_from(["1", "2", "é"]), max_size=3).map(map_text)
+_times = st.sampled_from([0, 0, 1_500_000_000_000, BASE_US // 1000, BASE_US // 1000 + 3, 1_900_000_000_000])
+
+
+@st.composite
+def events(draw: st.DrawFn, device_id: str = "d") -> Event:
+    """An event of one device."""
+    version = draw(versions)
+    if draw(st.integers(0, 5)) == 0:
+        return Event(device_id, version, erase=True)
+    values = [draw(_maps if field in MAP_FIELDS else _texts) for field in FIELDS]
+    if draw(st.booleans()):
+        values = [value if draw(st.integers(0, 3)) == 0 else None for value in values]
+    return Event(device_id, version, False, draw(_times), draw(_times), tuple(values))
+
+
+def device_events(max_size: int = 8) -> st.SearchStrategy[list[Event]]:
+    """Some events of one device, duplicates included."""
+    some: st.SearchStrategy[list[Any]] = st.lists(events(), max_size=max_size)
+    return st.tuples(some, st.lists(st.integers(0, 100), max_size=3)).map(
+        lambda drawn: drawn[0] + [drawn[0][spot % len(drawn[0])] for spot in drawn[1] if drawn[0]]
+    )

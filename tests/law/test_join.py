@@ -1,0 +1,52 @@
+"""The incremental merge is the law: any order, duplication, batching or split gives what the set says."""
+
+import random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devicesync.law import NOTHING, Event, State, join, join_all, state_of, view
+
+from .specification import specified
+from .strategies import device_events, events
+
+
+def seen(state: State) -> dict[str, Any]:
+    document = view("d", state)
+    return {name: document[name] for name in ("version", "erased", "profile")}
+
+
+@settings(max_examples=1500, deadline=None)
+@given(device_events(), st.randoms(use_true_random=False))
+def test_any_order_gives_what_the_set_says(drawn: list[Event], shuffle: random.Random) -> None:
+    """Shuffled and duplicated events joined one by one equal the set-based specification."""
+    shuffle.shuffle(drawn)
+    assert specified(drawn) == seen(join_all(map(state_of, drawn)))
+
+
+@settings(max_examples=500, deadline=None)
+@given(device_events(), st.integers(0, 8), st.integers(0, 8))
+def test_split_states_merged_later_are_the_same(drawn: list[Event], one: int, two: int) -> None:
+    """Three readers that each saw a part (parts may overlap) know together what one reader of everything knows."""
+    states = list(map(state_of, drawn))
+    parts = [join_all(states[:one]), join_all(states[min(one, two) :]), join_all(states[:two])]
+    assert join_all([*states]) == join_all(reversed(parts))
+
+
+@given(events(), events(), events())
+def test_join_is_associative_commutative_and_idempotent(one: Event, two: Event, three: Event) -> None:
+    """The three laws of a semilattice, on normal forms and not only on what is shown."""
+    a, b, c = state_of(one), state_of(two), state_of(three)
+    assert join(a, join(b, c)) == join(join(a, b), c)
+    assert join(a, b) == join(b, a)
+    assert join(a, a) == a
+
+
+@given(device_events())
+def test_joining_what_is_known_returns_the_same_object(drawn: list[Event]) -> None:
+    """Stores recognise by identity that a change adds nothing, and then write nothing."""
+    state = join_all(map(state_of, drawn))
+    assert all(join(state, state_of(event)) is state for event in drawn)
+    assert join(state, NOTHING) is state
+    assert join(NOTHING, state) == state
