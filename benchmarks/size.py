@@ -1,4 +1,4 @@
-"""Does an event cost more when the database holds a hundred times the devices?
+"""The cost of an event when the database holds a hundred times the devices.
 
 Fills two data directories, one with 10,000 devices and one with 1,000,000, then applies the same number of events to
 each, alternating, and prints the cost per event of each and their ratio. Expect at most 1.5.
@@ -49,7 +49,7 @@ def device(number: int) -> str:
 
 
 def fill(directory: Path, devices: int) -> None:
-    subprocess.run([sys.executable, "-m", "devicesync", "init", "--data-dir", directory], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "devicesync", "init", "--data-dir", str(directory)], check=True, capture_output=True)
     simulation = Simulation(seed=1, devices=1000, bad_share=0)
     now_ms = time.time_ns() // 1_000_000
     states = [state_of(decode(simulation.record(now_ms), taken_ms=now_ms)) for _ in range(1000)]
@@ -71,7 +71,7 @@ def write_events(file: Path, devices: int, count: int, turn: int) -> None:
 
 
 def apply(file: Path, directory: Path) -> float:
-    command = [sys.executable, "-m", "devicesync", "apply", file, "--data-dir", directory, "--json"]
+    command = [sys.executable, "-m", "devicesync", "apply", str(file), "--data-dir", str(directory), "--json"]
     done = subprocess.run(command, check=True, capture_output=True)
     return float(msgspec.json.decode(done.stdout)["seconds"])
 

@@ -3,20 +3,18 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from typing import Self
 
 import msgspec
 
 from devicesync import adapters, hold
-from devicesync.cache.port import Cache
 from devicesync.config import Settings
-from devicesync.database.port import Database
 from devicesync.errors import Held
 from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.delivery import BesideUpdater, Delivery, OwnUpdater
 from devicesync.jobs.take import take
 from devicesync.jobs.update import READER, Updater
 from devicesync.log.foreign import ForeignLog
-from devicesync.log.journal import Journal, JournalReader
 from devicesync.log.port import Record
 
 
@@ -36,10 +34,10 @@ class Embedded:
     ) -> None:
         self._closing = ExitStack()
         opened = self._closing.enter_context
-        self.journal: Journal = opened(closing(adapters.open_journal(settings)))
-        self.reader: JournalReader = opened(closing(self.journal.reader(READER)))
-        self.cache: Cache = opened(closing(adapters.open_cache(settings)))
-        self.database: Database = opened(closing(adapters.open_database(settings)))
+        self.journal = opened(closing(adapters.open_journal(settings)))
+        self.reader = opened(closing(self.journal.reader(READER)))
+        self.cache = opened(closing(adapters.open_cache(settings)))
+        self.database = opened(closing(adapters.open_database(settings)))
         self.updater = Updater(
             self.reader,
             self.cache,
@@ -59,7 +57,7 @@ class Embedded:
             taker.start()
             self._closing.callback(taker.join)
 
-    def __enter__(self) -> "Embedded":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -68,7 +68,9 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
         settings = msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:
         name = str(error).rpartition("$.")[2].rstrip("`")
-        raise WrongUse(f"setting {sources.get(name, name)}: {str(error).partition(' - at')[0]}", "see `devicesync config --help`") from None
+        raise WrongUse(
+            f"setting {sources.get(name, name)}: {str(error).partition(' - at')[0]}", "see `devicesync config --help`"
+        ) from None
     directory = settings.directory
     settings = msgspec.structs.replace(
         settings,

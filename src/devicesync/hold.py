@@ -40,7 +40,9 @@ def prepare(data_dir: Path) -> None:
     except (FileExistsError, NotADirectoryError):
         raise WrongUse(f"{data_dir} is not a directory", "name another one with --data-dir") from None
     except OSError as error:
-        raise Unavailable(f"can't use the data directory {data_dir}: {error.strerror}", "check its permissions and the disk's free space") from error
+        raise Unavailable(
+            f"can't use the data directory {data_dir}: {error.strerror}", "check its permissions and the disk's free space"
+        ) from error
     check_format(data_dir, found)
 
 
@@ -52,7 +54,10 @@ def check_format(data_dir: Path, found: str | None = None) -> None:
         except OSError:
             return
     if not found.isdigit() or int(found) > FORMAT:
-        raise NewerData(f"{data_dir} has data of format {found[:20]!r}; this devicesync knows {FORMAT}", "upgrade devicesync, or name another --data-dir")
+        raise NewerData(
+            f"{data_dir} has data of format {found[:20]!r}; this devicesync knows {FORMAT}",
+            "upgrade devicesync, or name another --data-dir",
+        )
 
 
 class Hold:

@@ -9,7 +9,7 @@ from devicesync.database.port import Database
 from devicesync.database.sqlite import SqliteDatabase
 
 CACHES: dict[str, Callable[[Path], Cache]] = {
-    "memory": lambda directory: MemoryCache(),  # noqa: ARG005
+    "memory": lambda directory: MemoryCache(),
 }
 DATABASES: dict[str, Callable[[Path], Database]] = {
     "sqlite": lambda directory: SqliteDatabase(directory / "device-profile.db"),

@@ -16,7 +16,7 @@ def journal(directory: Path) -> Log:
     return Journal(directory / "device-profile.log", segment_bytes=200, retention_seconds=3600)
 
 
-LOGS: dict[str, Callable[[Path], Log]] = {"journal": journal, "memory": lambda directory: MemoryLog()}  # noqa: ARG005
+LOGS: dict[str, Callable[[Path], Log]] = {"journal": journal, "memory": lambda directory: MemoryLog()}
 
 
 @pytest.fixture(params=LOGS)
@@ -85,7 +85,7 @@ def test_readers_do_not_share_positions(log: Log) -> None:
 
 
 def test_a_reader_sees_what_is_appended_later(log: Log) -> None:
-    """poll returns [] after its time-out, and goes on when there is more."""
+    """Poll returns [] after its time-out, and goes on when there is more."""
     reader = log.reader("one")
     assert reader.poll(10, POLL_SECONDS) == []
     log.append([b"later"])

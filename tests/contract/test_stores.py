@@ -13,10 +13,9 @@ from devicesync.cache.port import Cache
 from devicesync.database.port import Database
 from devicesync.jobs.update import join_events, write_both
 from devicesync.law import Event, State, join_all, state_of, view
-
-from ..law.specification import specified
-from ..law.strategies import BASE_US, events
-from .stores import CACHES, DATABASES
+from tests.contract.stores import CACHES, DATABASES
+from tests.law.specification import specified
+from tests.law.strategies import BASE_US, events
 
 shared_fixture = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 _names = (f"device-{number}" for number in range(10**9))
@@ -50,7 +49,10 @@ def shown(state: State) -> dict[str, Any]:
 
 
 def renamed(drawn: list[Event], device_id: str) -> list[Event]:
-    return [Event(device_id, event.version, event.erase, event.api_last_updated_on, event.first_access, event.values) for event in drawn]
+    return [
+        Event(device_id, event.version, event.erase, event.api_last_updated_on, event.first_access, event.values)
+        for event in drawn
+    ]
 
 
 @shared_fixture
@@ -67,7 +69,9 @@ def test_both_stores_equal_the_law(cache: Cache, database: Database, drawn: list
 
 @shared_fixture
 @given(drawn=st.lists(events(), min_size=2, max_size=8), spot=st.integers(0, 8))
-def test_a_device_that_the_cache_forgot_is_filled_whole(database: Database, tmp_path: Path, drawn: list[Event], spot: int) -> None:
+def test_a_device_that_the_cache_forgot_is_filled_whole(
+    database: Database, tmp_path: Path, drawn: list[Event], spot: int
+) -> None:
     """Evicted, flushed or new: the entry comes from the database and the event, never from the event alone."""
     for make in CACHES.values():
         name = next(_names)
@@ -119,6 +123,8 @@ def test_the_database_survives_closing(tmp_path: Path) -> None:
 def test_ids_and_values_are_only_ever_data(cache: Cache, database: Database) -> None:
     """Quotes, colons, spaces and other scripts in ids and values are no syntax anywhere."""
     strange = ["'; DROP TABLE device_profile; --", "a b:c{d}", '"', "é\u2028\U0001f600", "%s", "x" * 256]
-    states = {name: join_all([state_of(Event(name, BASE_US, values=(name,) * 10 + (None, None, name, name)))]) for name in strange}
+    states = {
+        name: join_all([state_of(Event(name, BASE_US, values=(name,) * 10 + (None, None, name, name)))]) for name in strange
+    }
     write_both(states, cache, database)
     assert database.read(strange) == cache.read(strange) == states

@@ -14,8 +14,8 @@ import pytest
 
 from devicesync.errors import Held, Unavailable
 from devicesync.log.journal import Journal, JournalReader
-from devicesync.log.journal import appender as appender_module
-
+from devicesync.log.journal.appender import Appender
+from devicesync.log.journal.files import Files
 
 _opened: list[Journal | JournalReader] = []
 
@@ -77,7 +77,12 @@ def test_numbers_go_on_through_rotation_and_reopening(tmp_path: Path) -> None:
 def test_concurrent_callers_share_syncs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everyone who waits while a sync runs is served by the next one."""
     sync = os.fdatasync
-    monkeypatch.setattr(appender_module.os, "fdatasync", lambda file: (time.sleep(0.01), sync(file)))
+
+    def slowly(file: int) -> None:
+        time.sleep(0.01)
+        sync(file)
+
+    monkeypatch.setattr(os, "fdatasync", slowly)
     journal = open_journal(tmp_path)
     threads = [threading.Thread(target=lambda: [journal.append([b"x"]) for _ in range(10)]) for _ in range(32)]
     for thread in threads:
@@ -113,11 +118,11 @@ def test_a_failed_append_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest
             raise OSError(28, "No space left on device")
         return write(file, data)
 
-    monkeypatch.setattr(appender_module.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(Unavailable, match="No space left") as raised:
         journal.append([b"a" * 30, b"b" * 30])
     assert "free some space" in raised.value.hint
-    monkeypatch.setattr(appender_module.os, "write", write)
+    monkeypatch.setattr(os, "write", write)
     assert journal.append([b"two"]) == 2
     assert everything(journal) == [(0, b"one"), (1, b"a" * 30), (2, b"two")]
 
@@ -131,7 +136,12 @@ def test_lines_that_a_stranger_appends_count(tmp_path: Path) -> None:
     journal.append([b"ours again"])
     reader = reader_of(journal, "reader")
     records = reader.poll(10, 0)
-    assert [(record.offset, record.value) for record in records] == [(0, b"ours"), (1, b"theirs"), (4, b"more"), (5, b"ours again")]
+    assert [(record.offset, record.value) for record in records] == [
+        (0, b"ours"),
+        (1, b"theirs"),
+        (4, b"more"),
+        (5, b"ours again"),
+    ]
     assert [record.logged_ms is None for record in records] == [False, True, True, False]
 
 
@@ -183,7 +193,7 @@ def test_a_rotation_cut_short_is_finished(tmp_path: Path) -> None:
         if step >= 1:
             active.with_name(active.name + ".times").rename(closed.with_name(closed.name + ".times"))
         if step >= 2:
-            appender_module.Appender(appender_module.Files(active), 100, 0).close()
+            Appender(Files(active), 100, 0).close()
             active.unlink()
         again = open_journal(directory)
         assert again.append([b"c"]) == 2
@@ -228,9 +238,7 @@ while True:
 
 def test_several_processes_and_kill_nine(tmp_path: Path) -> None:
     """What was acknowledged to any of three writers before kill -9 is there, whole, in each writer's order."""
-    writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), name], stdout=subprocess.PIPE) for name in "abc"
-    ]
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), name], stdout=subprocess.PIPE) for name in "abc"]
     time.sleep(1.5)
     acknowledged = {}
     for writer, name in zip(writers, "abc", strict=True):

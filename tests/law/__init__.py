@@ -1,0 +1,1 @@
+"""The law against its specification."""

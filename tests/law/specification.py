@@ -27,9 +27,7 @@ def specified(events: Collection[Event]) -> dict[str, Any]:
 
 def _profile(registrations: list[Event], live: list[Event], erased_at: int) -> dict[str, Any]:
     newest = max(event.version for event in live)
-    profile: dict[str, Any] = {
-        "api_last_updated_on": max(_updated_on(event) for event in live if event.version == newest)
-    }
+    profile: dict[str, Any] = {"api_last_updated_on": max(_updated_on(event) for event in live if event.version == newest)}
     for facet in FACETS:
         writers = [event for event in live if any(_value(event, field) for field in facet.fields)]
         last = max((event.version for event in writers), default=0)

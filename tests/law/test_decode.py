@@ -67,9 +67,8 @@ def test_the_derived_version_does_not_depend_on_spelling() -> None:
         json.dumps(SEED).replace("Bengaluru", "\\u0042engaluru"),
     ]
     assert len({decode(text.encode(), taken_ms=NOW_MS).version for text in spellings}) == 1
-    assert decode(json.dumps(SEED | {"city": "Agra"}).encode(), taken_ms=NOW_MS).version not in {
-        decode(spellings[0].encode(), taken_ms=NOW_MS).version
-    }
+    other = decode(json.dumps(SEED | {"city": "Agra"}).encode(), taken_ms=NOW_MS)
+    assert other.version != decode(spellings[0].encode(), taken_ms=NOW_MS).version
 
 
 def test_the_log_time_gives_a_version_to_an_event_without_one() -> None:
@@ -154,7 +153,23 @@ def test_times(raw: bytes, ms: int) -> None:
     assert min(event.first_access, event.version // 1000) == ms
 
 
-@pytest.mark.parametrize("raw", [b"-1", b"1.5", b"9007199254740992", b"true", b"{}", b"[]", b'"x"', b'"1e3"', b'" 1"', b'"\xd9\xa1"', b'"' + b"9" * 5000 + b'"', b'"-1"'])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"-1",
+        b"1.5",
+        b"9007199254740992",
+        b"true",
+        b"{}",
+        b"[]",
+        b'"x"',
+        b'"1e3"',
+        b'" 1"',
+        b'"\xd9\xa1"',
+        b'"' + b"9" * 5000 + b'"',
+        b'"-1"',
+    ],
+)
 def test_invalid_times(raw: bytes) -> None:
     """Anything else."""
     reason, detail = refusal(b'{"device_id":"d","version":' + V + b',"api_last_updated_on":' + raw + b"}")
@@ -269,7 +284,9 @@ _scalars: st.SearchStrategy[Any] = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 5), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=4),
     st.sampled_from(["", "29", "{'a':'b'}", '{"a":1}', 1.5e12, 29.0, 1600000000000, 1600000000000000]),
 )  # fmt: skip
-_values = st.recursive(_scalars, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=3))
+_values = st.recursive(
+    _scalars, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=3)
+)
 _objects = st.dictionaries(
     st.sampled_from(["device_id", "version", "erase", "api_last_updated_on", "first_access", "x", *FIELDS]), _values, max_size=8
 )

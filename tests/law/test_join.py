@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devicesync.law import NOTHING, Event, State, join, join_all, state_of, view
-
-from .specification import specified
-from .strategies import device_events, events
+from tests.law.specification import specified
+from tests.law.strategies import device_events, events
 
 
 def seen(state: State) -> dict[str, Any]:

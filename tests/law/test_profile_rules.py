@@ -66,10 +66,13 @@ def test_an_old_event_never_resurrects() -> None:
 
 def test_user_declared_on_is_the_earliest_declaration() -> None:
     """Also when the declaration itself was replaced since; and it shows only beside a declaration."""
-    assert profile(
-        {"version": V, "api_last_updated_on": 5, "user_declared_state": "KA"},
-        {"version": V + 1000, "user_declared_state": "MH"},
-    )["user_declared_on"] == 5
+    assert (
+        profile(
+            {"version": V, "api_last_updated_on": 5, "user_declared_state": "KA"},
+            {"version": V + 1000, "user_declared_state": "MH"},
+        )["user_declared_on"]
+        == 5
+    )
     assert "user_declared_on" not in profile({"version": V, "city": "Pune"})
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from devicesync.cache.port import Merged
 from devicesync.law import State, join
 
-DEFAULT_MAX_DEVICES = 10_000
+DEFAULT_MAX_DEVICES = 2_000
 
 
 class MemoryCache:
-    """See port.Cache. Dies with its process, and is then filled from the database. What it hands back as `known` is all it holds."""
+    """See port.Cache. Dies with its process, and is then filled from the database. Its `known` is all it holds."""
 
     def __init__(self, max_devices: int = DEFAULT_MAX_DEVICES) -> None:
         self._max_devices = max_devices

@@ -1,0 +1,1 @@
+"""The commands: thin, and loaded one by one."""

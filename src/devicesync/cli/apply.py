@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from devicesync.cli.options import as_json, print_json, with_settings
 from devicesync.config import Loaded
 from devicesync.errors import WrongUse
-
-from .options import as_json, print_json, with_settings
 
 if TYPE_CHECKING:
     from devicesync.jobs.apply import Summary
@@ -29,11 +28,10 @@ def apply(file: Path, loaded: Loaded, as_json: bool, strict: bool) -> None:
     """
     from devicesync import adapters  # noqa: PLC0415 - --help needs none of it
     from devicesync.assembly import bad_share, delivering  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.process import log_to_stderr, progress_bar, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.apply import apply as apply_lines  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.apply import lines_of  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.patience import Stopped  # noqa: PLC0415 - --help needs none of it
-
-    from .process import log_to_stderr, progress_bar, stop_on_signals  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
     settings = loaded.settings

@@ -2,9 +2,8 @@
 
 import click
 
+from devicesync.cli.options import as_json, print_json, with_settings
 from devicesync.config import Loaded, masked
-
-from .options import as_json, print_json, with_settings
 
 
 @click.command()

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from devicesync.cli.options import as_json, print_json, with_settings
 from devicesync.config import Loaded
-
-from .options import as_json, print_json, with_settings
 
 if TYPE_CHECKING:
     from devicesync.log.dead_letters import DeadLetter, DeadLetters
@@ -25,7 +24,9 @@ def dead_letters() -> None:
 @with_settings
 @as_json
 @click.option("--reason", help="Only those refused for this reason, e.g. malformed_json.")
-@click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="Show at most so many, the newest first.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="Show at most so many, the newest first."
+)
 def list_letters(loaded: Loaded, as_json: bool, reason: str | None, limit: int) -> None:
     """List refused records, the newest first."""
     total, letters = _open(loaded).find(reason=reason, limit=limit)
@@ -65,9 +66,8 @@ def show_letter(letter_id: str, loaded: Loaded, as_json: bool) -> None:
 def replay_letters(loaded: Loaded, as_json: bool, reason: str | None, letter_id: str | None) -> None:
     """Try refused records again, as `apply` would: those that are valid now are applied and leave the dead letters."""
     from devicesync.assembly import delivering  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.replay import replay  # noqa: PLC0415 - --help needs none of it
-
-    from .process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
     letters = _open(loaded)

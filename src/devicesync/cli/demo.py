@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from devicesync.cli.options import with_settings
 from devicesync.config import Loaded, Settings
-
-from .options import with_settings
 
 if TYPE_CHECKING:
     from devicesync.assembly import Embedded
     from devicesync.law import State
     from devicesync.status.freshness import Freshness
 
-_SEED = (
+SEED = (
     b'{"device_id":"232455","uaspec":{"agent":"Chrome","system":"Linux","ver":"68.0.3440.75","raw":"Mozilla/5.0 (X11; '
     b'Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/68.0.3440.75 Safari/537.36"},"city":"Bengaluru",'
     b'"country_code":"IN","country":"India","api_last_updated_on":1566383863167,"device_spec":{"os":"Android 6.0",'
@@ -23,6 +22,7 @@ _SEED = (
     b'"state_code_custom":"29","state":"Karnataka","state_code":"KA","state_custom":"Karnataka",'
     b'"producer_id":"dev.sunbird.portal"}'
 )
+"""The event of the original request, as one line of device-profile.log."""
 _DEVICE = "232455"
 _DEVICES = 1000
 _TICK_SECONDS = 0.02
@@ -35,9 +35,8 @@ _TICK_SECONDS = 0.02
 def demo(loaded: Loaded, seconds: float | None, rate: float) -> None:
     """A short tour: one event goes in, its profile comes out, then live traffic shows its freshness."""
     from devicesync.assembly import updating  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.status.freshness import Freshness  # noqa: PLC0415 - --help needs none of it
-
-    from .process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
     stop = stop_on_signals()
@@ -58,11 +57,11 @@ def demo(loaded: Loaded, seconds: float | None, rate: float) -> None:
 def _one_event(embedded: "Embedded") -> None:
     from devicesync.law import profile_of  # noqa: PLC0415 - --help needs none of it
 
-    click.echo(f"1. A registration is appended to the log, {embedded.journal.path}:\n\n   {_SEED.decode()[:110]}…\n")
-    state = _register(embedded, _SEED)
+    click.echo(f"1. A registration is appended to the log, {embedded.journal.path}:\n\n   {SEED.decode()[:110]}…\n")
+    state = _register(embedded, SEED)
     if profile_of(state) is None:
         click.echo(f"   {_DEVICE} was erased here at {state.erased}, so this older registration stays away; a newer one:\n")
-        state = _register(embedded, _SEED.replace(b"{", b'{"version":%d,' % (time.time_ns() // 1000), 1))
+        state = _register(embedded, SEED.replace(b"{", b'{"version":%d,' % (time.time_ns() // 1000), 1))
     click.echo(f"2. Its profile, version {state.version}:\n")
     for name, value in (profile_of(state) or {}).items():
         click.echo(f"   {name:<22}{value}")
@@ -82,7 +81,9 @@ def _next_steps(settings: Settings) -> None:
         click.echo(f"   .venv/bin/devicesync {command}{'' if command == '--help' else where}")
 
 
-def _live_traffic(embedded: "Embedded", freshness: "Freshness", stop: threading.Event, seconds: float | None, rate: float) -> None:
+def _live_traffic(
+    embedded: "Embedded", freshness: "Freshness", stop: threading.Event, seconds: float | None, rate: float
+) -> None:
     from devicesync.jobs.simulate import Simulation  # noqa: PLC0415 - --help needs none of it
 
     click.echo(f"\n4. Live: {rate:.0f} registrations a second of {_DEVICES} devices, 1 % of them bad. Ctrl-C stops.\n")
@@ -101,6 +102,6 @@ def _live_traffic(embedded: "Embedded", freshness: "Freshness", stop: threading.
             said += 1
             spread, counts = freshness.take(), embedded.updater.counts
             click.echo(
-                f"   {time.strftime('%H:%M:%S')}  {spread.count:5d} in this second   {spread.p50_ms:6.1f} ms {spread.p99_ms:6.1f} ms"
-                f" {spread.max_ms:6.1f} ms {counts.applied:9d} {counts.dead.total():9d}"
+                f"   {time.strftime('%H:%M:%S')}  {spread.records:5d} in this second   {spread.p50_ms:6.1f} ms"
+                f" {spread.p99_ms:6.1f} ms {spread.max_ms:6.1f} ms {counts.applied:9d} {counts.dead.total():9d}"
             )

@@ -4,9 +4,8 @@ import sys
 
 import click
 
+from devicesync.cli.options import as_json, print_json, with_settings
 from devicesync.config import Loaded
-
-from .options import as_json, print_json, with_settings
 
 
 @click.command()
@@ -17,7 +16,7 @@ def doctor(loaded: Loaded, as_json: bool) -> None:
 
     Exit status 0 when all work, with or without warnings; 3 when one fails or something is missing. Changes nothing.
     """
-    from devicesync.jobs.checkup import checkup  # noqa: PLC0415 - --help needs none of it
+    from devicesync.status.checkup import checkup  # noqa: PLC0415 - --help needs none of it
 
     findings = checkup(loaded.settings)
     if as_json:

@@ -4,10 +4,9 @@ import sys
 
 import click
 
+from devicesync.cli.options import as_json, print_json, with_settings
 from devicesync.config import Loaded
 from devicesync.errors import WrongUse
-
-from .options import as_json, print_json, with_settings
 
 
 @click.command()
@@ -21,11 +20,10 @@ def erase(device_id: str, loaded: Loaded, as_json: bool) -> None:
     """
     from devicesync import adapters  # noqa: PLC0415 - --help needs none of it
     from devicesync.assembly import delivering  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.erase import erase as erase_device  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.patience import Stopped  # noqa: PLC0415 - --help needs none of it
     from devicesync.law import Refused  # noqa: PLC0415 - --help needs none of it
-
-    from .process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
     stop = stop_on_signals()

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from devicesync.cli.options import as_json, print_json, with_settings
 from devicesync.config import Loaded, Settings
-
-from .options import as_json, print_json, with_settings
 
 if TYPE_CHECKING:
     from devicesync.law import State
@@ -17,7 +16,14 @@ if TYPE_CHECKING:
 @click.argument("device_id")
 @with_settings
 @as_json
-@click.option("--from", "store", type=click.Choice(["cache", "database"]), default="cache", show_default=True, help="Ask the cache, filled from the database on a miss, or the database alone.")
+@click.option(
+    "--from",
+    "store",
+    type=click.Choice(["cache", "database"]),
+    default="cache",
+    show_default=True,
+    help="Ask the cache, filled from the database on a miss, or the database alone.",
+)
 def get(device_id: str, loaded: Loaded, as_json: bool, store: str) -> None:
     """Print the profile of DEVICE_ID. Exit status 1 when the device is not known, or erased."""
     from devicesync.law import view  # noqa: PLC0415 - --help needs none of it
@@ -32,10 +38,12 @@ def get(device_id: str, loaded: Loaded, as_json: bool, store: str) -> None:
     else:
         click.echo(f"{device_id}  version {document['version']}  digest {document['digest'][:16]}…")
         for name, value in sorted(document["profile"].items()):
-            if isinstance(value, dict):
-                value = ", ".join(f"{key}={entry}" for key, entry in value.items())
-            click.echo(f"  {name:<24}{value}")
+            click.echo(f"  {name:<24}{_text(value)}")
     sys.exit(0 if document["profile"] else 1)
+
+
+def _text(value: str | int | dict[str, str]) -> str:
+    return ", ".join(f"{key}={entry}" for key, entry in value.items()) if isinstance(value, dict) else str(value)
 
 
 def _state(device_id: str, settings: Settings, store: str) -> "State":

@@ -2,9 +2,8 @@
 
 import click
 
+from devicesync.cli.options import verbose, with_settings
 from devicesync.config import Loaded, Settings, masked
-
-from .options import verbose, with_settings
 
 
 @click.command()
@@ -32,14 +31,11 @@ def update(loaded: Loaded, verbose: bool, until_caught_up: bool) -> None:
 
 def _run(command: str, settings: Settings, *, verbose: bool, until_caught_up: bool = False) -> None:
     from devicesync.assembly import updating  # noqa: PLC0415 - --help needs none of it
-
-    from .process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=verbose)
     stop = stop_on_signals()
     with updating(settings, command, stop) as embedded:
-        click.echo(
-            f"devicesync {command}: {masked(settings.log)} -> {masked(settings.cache)}, {masked(settings.database)}. Ctrl-C stops.",
-            err=True,
-        )
+        stores = f"{masked(settings.cache)}, {masked(settings.database)}"
+        click.echo(f"devicesync {command}: {masked(settings.log)} -> {stores}. Ctrl-C stops.", err=True)
         embedded.updater.run(until_caught_up=until_caught_up)

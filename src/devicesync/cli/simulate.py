@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
+from devicesync.cli.options import as_json, print_json, with_settings
 from devicesync.config import Loaded, Settings
-
-from .options import as_json, print_json, with_settings
 
 _BATCH = 500
 _TICK_SECONDS = 0.02
@@ -21,19 +20,34 @@ _TICK_SECONDS = 0.02
 @as_json
 @click.option("--count", type=click.IntRange(min=0), help="Stop after so many registrations. [never]")
 @click.option("--devices", type=click.IntRange(min=1), default=1000, show_default=True, help="How many devices take part.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Registrations a second. [100, with --count as fast as possible]")
-@click.option("--bad", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="The share of records that are invalid.")
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), help="Registrations a second. [100, with --count as fast as possible]"
+)
+@click.option(
+    "--bad", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="The share of records that are invalid."
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same devices.")
-@click.option("--start-ms", type=int, help="The time of the first registration, in ms; one a ms from there. [the last one is now]")
+@click.option(
+    "--start-ms", type=int, help="The time of the first registration, in ms; one a ms from there. [the last one is now]"
+)
 @click.option("--to", metavar="FILE|-", help="Write lines to a file or stdout. [into the log]")
-def simulate(loaded: Loaded, as_json: bool, count: int | None, devices: int, rate: float | None, bad: float, seed: int, start_ms: int | None, to: str | None) -> None:  # fmt: skip
+def simulate(
+    loaded: Loaded,
+    as_json: bool,
+    count: int | None,
+    devices: int,
+    rate: float | None,
+    bad: float,
+    seed: int,
+    start_ms: int | None,
+    to: str | None,
+) -> None:
     """Write realistic registrations: moving devices, legacy forms, a share of bad records.
 
     They go into the log, from where a running `up` or `update` takes them; or with --to into a file for `apply`.
     """
+    from devicesync.cli.process import progress_bar, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.simulate import Simulation  # noqa: PLC0415 - --help needs none of it
-
-    from .process import progress_bar, stop_on_signals  # noqa: PLC0415 - --help needs none of it
 
     simulation = Simulation(seed=seed, devices=devices, bad_share=bad)
     stop = stop_on_signals()

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
+from devicesync.database.sqlite_checkpoint import Checkpointer
 from devicesync.errors import NewerData, Unavailable, WrongUse
-from devicesync.law import NOTHING, State, join
+from devicesync.law import State, join
 from devicesync.law.facets import FACETS, SLICES
 
 FORMAT = 1
@@ -22,8 +23,10 @@ _FACET_COLUMNS = tuple(column for facet in FACETS for column in (f"{facet.name}_
 # A facet that is one field of the same name ("uaspec") has its version in a column of its own all the same.
 _COLUMNS = ("device_id", *_HEAD, *_FACET_COLUMNS)
 _INTEGERS = {*_HEAD, *(f"{facet.name}_version" for facet in FACETS)}
+_ROWID = 1  # a row as read begins with its rowid
 _SPANS = tuple(
-    slice(1 + len(_HEAD) + where.start + spot, 1 + len(_HEAD) + where.stop + spot + 1) for spot, where in enumerate(SLICES)
+    slice(_ROWID + 1 + len(_HEAD) + where.start + spot, _ROWID + 1 + len(_HEAD) + where.stop + spot + 1)
+    for spot, where in enumerate(SLICES)
 )
 # A rowid table on small pages, updated in place: with a million devices a write then dirties one page of 2 KiB, where
 # WITHOUT ROWID rebalances neighbours too (1.5 pages of 4 KiB) and costs twice as much.
@@ -31,13 +34,12 @@ _CREATE = "CREATE TABLE IF NOT EXISTS device_profile ({}, PRIMARY KEY (device_id
     ", ".join(f"{column} INTEGER NOT NULL" if column in _INTEGERS else f"{column} TEXT" for column in _COLUMNS)
 )
 _PAGE_BYTES = 2048
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM device_profile WHERE device_id IN (SELECT value FROM json_each(?))"
-_UPSERT = (
-    f"INSERT INTO device_profile VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (device_id) DO UPDATE SET "
-    + ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[1:])
-)
-_CACHE_KIB = 16 * 1024
-_CHECKPOINT_PAGES = 16_000
+_SELECT = f"SELECT rowid, {', '.join(_COLUMNS)} FROM device_profile WHERE device_id IN (SELECT value FROM json_each(?))"
+_INSERT = f"INSERT INTO device_profile VALUES ({', '.join('?' * len(_COLUMNS))})"
+# By rowid: the index was searched by the read already, and its pages need not come into memory again.
+_SET = ", ".join(f"{column} = ?{spot}" for spot, column in enumerate(_COLUMNS[1:], 2))
+_UPDATE = f"UPDATE device_profile SET {_SET} WHERE rowid = ?1"
+_CACHE_KIB = 12 * 1024
 _BUSY_SECONDS = 10.0
 
 
@@ -48,6 +50,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
+        self._checkpointer = Checkpointer(path)
         with self._failures("open"):
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,21 +67,29 @@ class SqliteDatabase:
         """See port.Database."""
         with self._failures("write to"), self._transaction():
             held = self._rows(list(changes))
-            rows = []
+            updates, inserts = [], []
             for device_id, change in changes.items():
-                before = held.get(device_id, NOTHING)
+                if device_id not in held:
+                    held[device_id] = 0, change
+                    inserts.append(_row(device_id, change))
+                    continue
+                rowid, before = held[device_id]
                 after = join(before, change)
                 if after is not before:
-                    held[device_id] = after
-                    rows.append(_row(device_id, after))
-            rows.sort()  # neighbours in the index one after the other
-            self._connection.executemany(_UPSERT, rows)
-        return held
+                    held[device_id] = rowid, after
+                    updates.append((rowid, *_row(device_id, after)[1:]))
+            # Neighbours on disk one after the other.
+            updates.sort()
+            inserts.sort()
+            self._connection.executemany(_UPDATE, updates)
+            self._connection.executemany(_INSERT, inserts)
+        self._checkpointer.committed(len(updates) + len(inserts))
+        return {device_id: state for device_id, (_, state) in held.items()}
 
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
         """See port.Database."""
         with self._failures("read"):
-            return self._rows(device_ids)
+            return {device_id: state for device_id, (_, state) in self._rows(device_ids).items()}
 
     def check(self) -> None:
         """See port.Database."""
@@ -87,6 +98,7 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """See port.Database."""
+        self._checkpointer.close()
         self._connection.close()
 
     def _prepare(self, *, read_only: bool) -> None:
@@ -103,11 +115,11 @@ class SqliteDatabase:
                 execute(f"PRAGMA user_version = {FORMAT}")
         if not read_only:
             execute("PRAGMA synchronous = FULL")
-            execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            execute("PRAGMA wal_autocheckpoint = 0")
 
-    def _rows(self, device_ids: Sequence[str]) -> dict[str, State]:
+    def _rows(self, device_ids: Sequence[str]) -> dict[str, tuple[int, State]]:
         rows = self._connection.execute(_SELECT, (msgspec.json.encode(device_ids).decode(),))
-        return {row[0]: _state(row) for row in rows}
+        return {row[1]: (row[0], _state(row)) for row in rows}
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -125,10 +137,16 @@ class SqliteDatabase:
         try:
             yield
         except sqlite3.OperationalError as error:
-            hint = "free some space; work goes on when there is room" if "full" in str(error) else "check the path and its permissions"
+            hint = (
+                "free some space; work goes on when there is room"
+                if "full" in str(error)
+                else "check the path and its permissions"
+            )
             raise Unavailable(f"can't {what} the database {self._path}: {error}", hint) from error
         except sqlite3.DatabaseError as error:
-            raise WrongUse(f"{self._path} is not a database of devicesync: {error}", "name another file with --database sqlite:PATH") from error
+            raise WrongUse(
+                f"{self._path} is not a database of devicesync: {error}", "name another file with --database sqlite:PATH"
+            ) from error
 
 
 def _row(device_id: str, state: State) -> tuple[Any, ...]:
@@ -141,4 +159,5 @@ def _row(device_id: str, state: State) -> tuple[Any, ...]:
 
 
 def _state(row: tuple[Any, ...]) -> State:
-    return State(*row[1:6], tuple([(row[span.start], row[span.start + 1 : span.stop]) for span in _SPANS]))
+    registers = [(row[span.start], row[span.start + 1 : span.stop]) for span in _SPANS]
+    return State(row[2], row[3], row[4], row[5], row[6], tuple(registers))

@@ -57,22 +57,9 @@ def lines_of(file: BinaryIO, batch_records: int) -> Iterator[list[Line]]:
     number = 0
     batch: list[Line] = []
     batch_bytes = 0
-    at_start = True
-    parts: list[bytes] = []
-    read = getattr(file, "read1", file.read)
-    while chunk := read(_READ_BYTES):
-        if at_start:
-            while len(chunk) < len(_BOM) and (more := read(_READ_BYTES)):
-                chunk += more
-            chunk = chunk.removeprefix(_BOM)
-            at_start = False
-        *whole, rest = chunk.split(b"\n")
-        if whole:
-            whole[0] = b"".join([*parts, whole[0]])
-            parts = []
-        parts.append(rest)
+    for lines, paused in _lines_as_they_come(file):
         read_ms = time.time_ns() // 1_000_000
-        for raw in whole:
+        for raw in lines:
             if value := _content(raw):
                 batch.append(Line(number, value, read_ms))
                 batch_bytes += len(value)
@@ -80,13 +67,33 @@ def lines_of(file: BinaryIO, batch_records: int) -> Iterator[list[Line]]:
                 if len(batch) == batch_records or batch_bytes > _BATCH_BYTES:
                     yield batch
                     batch, batch_bytes = [], 0
-        if batch and len(chunk) < _READ_BYTES:
+        if batch and paused:
             yield batch
             batch, batch_bytes = [], 0
-    if value := _content(b"".join(parts)):
-        batch.append(Line(number, value, time.time_ns() // 1_000_000))
-    if batch:
-        yield batch
+
+
+def _lines_as_they_come(file: BinaryIO) -> Iterator[tuple[list[bytes], bool]]:
+    """Whole lines, and whether to use them before reading on: the pipe pauses, or this was all."""
+    parts: list[bytes] = []
+    for chunk in _chunks(file):
+        *whole, rest = chunk.split(b"\n")
+        if whole:
+            whole[0] = b"".join([*parts, whole[0]])
+            parts = []
+        parts.append(rest)
+        yield whole, len(chunk) < _READ_BYTES
+    yield [b"".join(parts)], True
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    """The file's bytes as they come, without a BOM at the start, however a pipe cuts it."""
+    read: Callable[[int], bytes] = getattr(file, "read1", file.read)
+    start = b""
+    while len(start) < len(_BOM) and (more := read(_READ_BYTES)):
+        start += more
+    yield start.removeprefix(_BOM)
+    while chunk := read(_READ_BYTES):
+        yield chunk
 
 
 def apply(

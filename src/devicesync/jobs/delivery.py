@@ -12,7 +12,7 @@ from typing import Protocol
 from devicesync.jobs.patience import Patience, Stopped
 from devicesync.jobs.update import READER, Updater, join_events
 from devicesync.law import Event
-from devicesync.log.journal import Journal, JournalReader
+from devicesync.log.port import NumberedLog, NumberedReader
 
 _POLL_SECONDS = 0.005
 _HOLDER_CHECK_SECONDS = 0.5
@@ -36,7 +36,7 @@ class Delivery(Protocol):
 class OwnUpdater:
     """Delivery by an updater in this process, which holds the data directory. Takes what was left in the log first."""
 
-    def __init__(self, journal: Journal, reader: JournalReader, updater: Updater, stop: threading.Event) -> None:
+    def __init__(self, journal: NumberedLog, reader: NumberedReader, updater: Updater, stop: threading.Event) -> None:
         self._journal = journal
         self._reader = reader
         self._updater = updater
@@ -72,9 +72,7 @@ class BesideUpdater:
     take_over: tries to become the updater; called now and then while waiting, since the other one may be gone.
     """
 
-    def __init__(
-        self, journal: Journal, stop: threading.Event, take_over: Callable[[], OwnUpdater | None]
-    ) -> None:
+    def __init__(self, journal: NumberedLog, stop: threading.Event, take_over: Callable[[], OwnUpdater | None]) -> None:
         self._journal = journal
         self._stop = stop
         self._patience = Patience(stop)

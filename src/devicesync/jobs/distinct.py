@@ -33,7 +33,7 @@ class DistinctCount:
         return sum(self._count_bucket(bucket) for bucket in self._buckets)
 
     def _spill(self) -> None:
-        self._buckets = self._buckets or [TemporaryFile() for _ in range(_BUCKETS)]
+        self._buckets = self._buckets or [TemporaryFile() for _ in range(_BUCKETS)]  # noqa: SIM115 - closed by count
         parts = [array("q") for _ in range(_BUCKETS)]
         for number in self._hashes:
             parts[number % _BUCKETS].append(number)

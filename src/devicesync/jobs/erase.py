@@ -15,9 +15,7 @@ def erase(device_id: str, cache: Cache, database: Database, delivery: Delivery) 
 
     Raises Refused for something that is no device id, Unavailable and Stopped.
     """
-    known = join(
-        cache.read([device_id]).get(device_id, NOTHING), database.read([device_id]).get(device_id, NOTHING)
-    )
+    known = join(cache.read([device_id]).get(device_id, NOTHING), database.read([device_id]).get(device_id, NOTHING))
     now_us = time.time_ns() // 1000
     version = next_version(known.profile_version, now_us)
     value = msgspec.json.encode({"device_id": device_id, "erase": True, "version": version})

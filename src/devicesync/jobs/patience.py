@@ -16,7 +16,7 @@ _LONGEST_WAIT_SECONDS = 2.0
 _log: Any = structlog.get_logger("devicesync")
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: the work in hand is dropped, and taken up again by the next run
+class Stopped(Exception):
     """The job was asked to stop while it waited."""
 
 

@@ -142,9 +142,7 @@ class Updater:
         records = self._patience.until_it_works(lambda: self._reader.poll(self._batch_records, timeout_seconds))
         if not records:
             return 0
-        folded = fold(
-            records, source=self._source, bad_share=self._bad_share, max_clock_ahead_ms=self._max_clock_ahead_ms
-        )
+        folded = fold(records, source=self._source, bad_share=self._bad_share, max_clock_ahead_ms=self._max_clock_ahead_ms)
         self._patience.until_it_works(lambda: self._dead_letters.add(folded.dead))
         self.write(folded.changes)
         self.counts.read += len(records)

@@ -55,14 +55,14 @@ def may_exceed_limits(raw: bytes) -> bool:
 def check_limits(text: str) -> None:
     """Raise MalformedJson if `text` nests deeper than MAX_DEPTH or holds a number of more than MAX_DIGITS digits."""
     depth = 0
-    for token in _TOKEN.findall(text):
-        if token in "[{":
+    for part in _TOKEN.findall(text):
+        if part in "[{":
             depth += 1
             if depth > MAX_DEPTH:
                 raise MalformedJson(f"nested more than {MAX_DEPTH} levels deep")
-        elif token in "]}":
+        elif part in "]}":
             depth -= 1
-        elif token[0] != '"' and sum(map(str.isdigit, token)) > MAX_DIGITS:
+        elif part[0] != '"' and sum(map(str.isdigit, part)) > MAX_DIGITS:
             raise MalformedJson(f"a number of more than {MAX_DIGITS} digits")
 
 

@@ -43,7 +43,5 @@ FIELDS: tuple[str, ...] = tuple(field for facet in FACETS for field in facet.fie
 MAP_FIELDS = frozenset({"device_spec", "uaspec"})
 """Fields whose value is a map of strings. The law keeps a map as its canonical JSON text: sorted keys, no spaces."""
 
-SLICES: tuple[slice, ...] = tuple(
-    slice(FIELDS.index(facet.fields[0]), FIELDS.index(facet.fields[-1]) + 1) for facet in FACETS
-)
+SLICES: tuple[slice, ...] = tuple(slice(FIELDS.index(facet.fields[0]), FIELDS.index(facet.fields[-1]) + 1) for facet in FACETS)
 """Where each facet's values lie in a flat tuple ordered as FIELDS."""

@@ -10,6 +10,8 @@ OLDEST_US = 1_262_304_000_000_000
 DEFAULT_MAX_CLOCK_AHEAD_MS = 300_000
 """How far past the log's own clock a version may lie; further would silently win for years."""
 
+_LONGEST_SHOWN = 20
+
 
 def derived(at_ms: int, canonical_event: bytes) -> int:
     """The version of an event that brings none: its ms, and in the µs a stable hash of its canonical form.
@@ -37,4 +39,4 @@ def next_version(last: int, now_us: int) -> int:
 
 def _short(version: int) -> str:
     digits = str(version)
-    return digits if len(digits) <= 20 else f"of {len(digits)} digits"
+    return digits if len(digits) <= _LONGEST_SHOWN else f"of {len(digits)} digits"

@@ -80,4 +80,6 @@ class SqliteDeadLetters:
         try:
             yield
         except sqlite3.Error as error:
-            raise Unavailable(f"can't {what} the dead letters in {self._path}: {error}", "check the disk's free space and permissions") from error
+            raise Unavailable(
+                f"can't {what} the dead letters in {self._path}: {error}", "check the disk's free space and permissions"
+            ) from error

@@ -107,7 +107,11 @@ class ForeignLog:
     def _leave_truncated(self) -> None:
         spot = self._spot
         for path in self._family():
-            if not same_file(self._file, path) and path.stat().st_size > spot.offset and _head(path, spot.head_bytes) == spot.head:
+            if (
+                not same_file(self._file, path)
+                and path.stat().st_size > spot.offset
+                and _head(path, spot.head_bytes) == spot.head
+            ):
                 self._open(path, spot.offset)
                 return
         self._open(self._path, 0)

@@ -16,9 +16,9 @@ class MemoryLog:
 
     def append(self, values: Sequence[bytes], keys: Sequence[bytes] | None = None) -> None:
         """See port.Log."""
-        for value, key in zip(values, keys or [None] * len(values), strict=True):
+        for spot, value in enumerate(values):
             now = self._clock()
-            self.records.append(Record(value, 0, len(self.records), now, now, key))
+            self.records.append(Record(value, 0, len(self.records), now, now, keys[spot] if keys else None))
 
     def reader(self, name: str) -> "MemoryReader":
         """See port.Log."""

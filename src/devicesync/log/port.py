@@ -52,7 +52,7 @@ class Reader(Protocol):
 class Log(Protocol):
     """The writer's side, and the way to readers. Safe for several threads and processes."""
 
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes] | None = None) -> None:
+    def append(self, values: Sequence[bytes], keys: Sequence[bytes] | None = None) -> object:
         """Returns when every value is durable. Values hold no line feed.
 
         Raises Unavailable: then none, some or all of the values may be in the log, and repeating the call is harmless
@@ -66,4 +66,49 @@ class Log(Protocol):
 
     def close(self) -> None:
         """Give back files and connections."""
+        ...
+
+
+class NumberedReader(Reader, Protocol):
+    """A reader of a log with one partition, whose records count from 0 without gaps."""
+
+    @property
+    def position(self) -> int:
+        """The number of the next record to poll."""
+        ...
+
+    def skip(self, count: int) -> None:
+        """Pass by the next `count` records, as if they had been polled. Raises Unavailable."""
+        ...
+
+
+class NumberedLog(Log, Protocol):
+    """A log with one partition, whose records count from 0 without gaps."""
+
+    def append(self, values: Sequence[bytes], keys: Sequence[bytes] | None = None) -> int:
+        """See Log; the number of the first of the values, which are consecutive."""
+        ...
+
+    def end(self) -> int:
+        """The number that the next record will have."""
+        ...
+
+    def committed(self, name: str) -> int:
+        """The number of the first record that the reader of that name has not committed."""
+        ...
+
+
+class Lines(Protocol):
+    """Lines that another service writes, to be taken into a log."""
+
+    def read(self) -> list[bytes]:
+        """The next whole lines, without their ends; [] when there are none now. Raises Unavailable."""
+        ...
+
+    def commit(self) -> None:
+        """Never return again what was read so far. Raises Unavailable."""
+        ...
+
+    def close(self) -> None:
+        """Give back files."""
         ...

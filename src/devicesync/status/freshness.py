@@ -8,9 +8,9 @@ from devicesync.log.port import Record
 
 
 class Spread(NamedTuple):
-    """Freshness of `count` records, in ms."""
+    """Freshness of so many records, in ms."""
 
-    count: int
+    records: int
     p50_ms: float
     p99_ms: float
     max_ms: float

@@ -67,7 +67,7 @@ class Files:
 
     def _names(self) -> list[str]:
         try:
-            return os.listdir(self.active.parent)
+            return [path.name for path in self.active.parent.iterdir()]
         except FileNotFoundError:
             return []
 

@@ -1,0 +1,49 @@
+# Two commands matter: `make run` and `make test`. Each does all its own set-up in .venv and needs nothing but Python.
+PYTHON ?= python3
+BIN := .venv/bin
+SECONDS ?=
+
+.PHONY: run test check bench lock docs clean
+
+run: .venv/run-ready  ## the demonstration, on the embedded default; SECONDS=10 ends it by itself
+	@$(BIN)/devicesync demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test: .venv/dev-ready  ## every test, with the coverage of law/ at 100 % of branches
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest tests/law
+	$(BIN)/coverage report
+	$(BIN)/python -m pytest --ignore tests/law -n 2
+
+check: .venv/dev-ready  ## lint, types, import direction
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/dev-ready  ## every benchmark; what to expect stands in each file and in benchmarks/results
+	$(BIN)/python benchmarks/embedded.py
+	$(BIN)/python benchmarks/size.py
+
+docs: .venv/dev-ready  ## write docs/reference/commands.md anew from --help
+	$(BIN)/python docs/generate.py
+
+lock:  ## pin the dependencies anew (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra build pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra build --extra dev pyproject.toml -o requirements-dev.lock
+
+clean:  ## remove what the other targets made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage devicesync-data
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "devicesync needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "python3 can't make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
+
+.venv/run-ready: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "setting up .venv (once)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev-ready: requirements-dev.lock pyproject.toml | .venv/run-ready
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@ .venv/run-ready

@@ -1,0 +1,88 @@
+"""The documentation is tested: commands, settings, reasons, links, and the README's commands."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from devicesync.cli.main import cli
+from devicesync.config import Settings, load
+from devicesync.law import REASONS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+
+
+def test_the_command_reference_is_up_to_date() -> None:
+    """docs/reference/commands.md is what `make docs` writes."""
+    shown = subprocess.run(
+        [sys.executable, "-c", "import generate; print(generate.page(), end='')"],
+        cwd=ROOT / "docs",
+        capture_output=True,
+        check=True,
+    )
+    assert shown.stdout.decode() == (ROOT / "docs/reference/commands.md").read_text()
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    """One row a setting, no row without one."""
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", (ROOT / "docs/reference/settings.md").read_text(), re.MULTILINE))
+    assert list(rows) == list(Settings.__struct_fields__)
+    defaults = load({}, {}, None).settings
+    for name, cell in rows.items():
+        value = getattr(Settings(), name)
+        if value != "":
+            shown = (
+                f"{value:g}"
+                if isinstance(value, float) and value < 1000
+                else f"{value:.0f}"
+                if isinstance(value, float)
+                else value
+            )
+            assert cell == f"`{shown}`" or cell == str(shown), (name, cell, defaults)
+
+
+def test_every_reason_is_documented() -> None:
+    """In the table of faults."""
+    page = (ROOT / "docs/faults.md").read_text()
+    assert [reason for reason in REASONS if f"`{reason}`" not in page] == []
+
+
+def test_links_lead_somewhere() -> None:
+    """Relative links of every page."""
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), (page, target)
+
+
+def test_the_readme_runs(tmp_path: Path) -> None:
+    """Its console example, line by line, in an empty directory."""
+    (example,) = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    commands = [line.removeprefix("$ ") for line in example.splitlines() if line.startswith("$ ")]
+    assert len(commands) == 6
+    for command in commands:
+        here = command.replace("devicesync ", f"{shlex.quote(sys.executable)} -m devicesync ")
+        done = subprocess.run(["bash", "-c", here], cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == 0, (command, done.stderr)
+
+
+def _commands(command: click.Command, path: str) -> Any:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from _commands(command.get_command(context, name) or command, f"{path} {name}")
+
+
+@pytest.mark.parametrize(("path", "command"), [pytest.param(*found, id=found[0]) for found in _commands(cli, "devicesync")])
+def test_every_option_explains_itself(path: str, command: click.Command) -> None:
+    """Each command has a docstring and each option a help text."""
+    assert command.help, path
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, (path, parameter.name)

@@ -1,0 +1,79 @@
+"""Running devicesync as a user does: the command in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+COMMAND = [sys.executable, "-m", "devicesync"]
+WAIT_SECONDS = 20.0
+
+
+class Devicesync:
+    """devicesync commands in one working directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._running: list[subprocess.Popen[str]] = []
+
+    def run(
+        self, *arguments: str | Path, stdin: bytes | None = None, variables: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """One command to its end; its status, stdout and stderr."""
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=self.directory,
+            input=stdin,
+            capture_output=True,
+            check=False,
+            env=_environment(variables or {}),
+            timeout=120,
+        )
+
+    def json(self, *arguments: str | Path, status: int = 0, stdin: bytes | None = None) -> Any:
+        """The document that a command prints with --json, after checking its exit status."""
+        done = self.run(*arguments, "--json", stdin=stdin)
+        assert done.returncode == status, done.stderr.decode()
+        assert done.stdout.count(b"\n") == 1
+        return json.loads(done.stdout)
+
+    def start(self, *arguments: str | Path, ready: bool = True) -> subprocess.Popen[str]:
+        """A command that goes on running; stopped at the end of the test. ready: wait until it says what it does."""
+        process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=self.directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=_environment({}),
+        )
+        self._running.append(process)
+        if ready:
+            assert process.stderr
+            line = process.stderr.readline()
+            assert line.startswith("devicesync "), line
+        return process
+
+    def stop_all(self) -> None:
+        """Kill what is still running."""
+        for process in self._running:
+            process.kill()
+            process.communicate()
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """What `condition` returns once it is true; fails after WAIT_SECONDS."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return result
+
+
+def _environment(variables: dict[str, str]) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("DEVICESYNC_")}
+    return clean | variables

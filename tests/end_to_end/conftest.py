@@ -1,0 +1,23 @@
+"""Fixtures of the end-to-end tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devicesync.cli.demo import SEED
+from tests.end_to_end.command import Devicesync
+
+
+@pytest.fixture
+def devicesync(tmp_path: Path) -> Iterator[Devicesync]:
+    commands = Devicesync(tmp_path)
+    yield commands
+    commands.stop_all()
+
+
+@pytest.fixture
+def seed(tmp_path: Path) -> Path:
+    file = tmp_path / "seed.jsonl"
+    file.write_bytes(SEED + b"\n")
+    return file

@@ -1,0 +1,131 @@
+"""Bad input of every kind that issue 4 names, given to the commands."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.command import Devicesync
+
+GOOD = b'{"device_id":"good","version":1600000000000000}'
+
+
+@pytest.mark.parametrize(
+    ("data", "read", "reasons"),
+    [
+        (b"", 0, {}),
+        (GOOD, 1, {}),
+        (GOOD + b"\r\n" + GOOD + b"\r\n", 2, {}),
+        (b"\xef\xbb\xbf" + GOOD + b"\n", 1, {}),
+        (b"[" * 10_000 + b"]" * 10_000 + b"\n" + GOOD, 2, {"malformed_json": 1}),
+        (b'{"device_id":"d","version":NaN}\n' + GOOD, 2, {"malformed_json": 1}),
+        (b'{"device_id":"x","device_id":"good","version":1600000000000000}', 1, {}),
+        (b'{"device_id":"d","version":99999999999999999999999}\n' + GOOD, 2, {"version_in_future": 1}),
+        (b"\x00\n" + GOOD, 2, {"malformed_json": 1}),
+    ],
+    ids=["empty", "no final newline", "CRLF", "BOM", "10,000 brackets", "NaN", "duplicate keys", "beyond 64 bits", "NUL"],
+)
+def test_files(devicesync: Devicesync, data: bytes, read: int, reasons: dict[str, int]) -> None:
+    """Each is read to its end, and the good line in it is applied."""
+    (devicesync.directory / "file").write_bytes(data)
+    applied = devicesync.json("apply", "file")
+    assert (applied["read"], applied["dead_reasons"]) == (read, reasons)
+    assert devicesync.run("get", "good").returncode == (0 if data else 1)
+
+
+def test_a_line_of_100_mb(devicesync: Devicesync) -> None:
+    """It is refused and kept whole, and the lines around it are applied."""
+    with (devicesync.directory / "file").open("wb") as file:
+        file.write(GOOD + b"\n")
+        for _ in range(100):
+            file.write(b"x" * 1_000_000)
+        file.write(b"\n" + GOOD.replace(b"good", b"after") + b"\n")
+    applied = devicesync.json("apply", "file")
+    assert (applied["applied"], applied["dead_reasons"]) == (2, {"too_large": 1})
+    letter = devicesync.json("dead-letters", "list")["dead_letters"][0]
+    assert len(letter["value_base64"]) == -(-100_000_000 // 3) * 4
+
+
+def test_mostly_bad_input_stops(devicesync: Devicesync) -> None:
+    """A wrong file is noticed instead of drained into the dead letters."""
+    (devicesync.directory / "file").write_bytes(b"nonsense\n" * 3000)
+    done = devicesync.run("apply", "file")
+    assert done.returncode == 3
+    assert b"950 of the last 1000 records were refused" in done.stderr
+
+
+def test_pretty_printed_json_gets_a_hint(devicesync: Devicesync, seed: Path) -> None:
+    """The commonest mistake of a newcomer."""
+    seed.write_text(json.dumps(json.loads(seed.read_bytes()), indent=2))
+    assert b"jq -c" in devicesync.run("apply", seed).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("apply", "missing.jsonl"), b"can't read missing.jsonl: No such file"),
+        (("apply", "."), b"Is a directory"),
+        (("apply",), b"Missing argument"),
+        (("get",), b"Missing argument"),
+        (("nonsense",), b"No such command"),
+        (("up", "--nonsense"), b"No such option"),
+        (("get", "d", "--log", "nonsense"), b""),
+        (("up", "--log", "nonsense"), b"log = 'nonsense' is not understood"),
+        (("up", "--log", "journal:"), b"journal:PATH"),
+        (("up", "--database", "oracle:x"), b"sqlite:PATH"),
+        (("up", "--database", "oracle://u:secret@h/x"), b"oracle://u:***@h/x"),
+        (("up", "--cache", "memory:?max=1"), b"max_devices=N"),
+        (("up", "--config", "missing.toml"), b"can't read missing.toml"),
+    ],
+)
+def test_wrong_use(devicesync: Devicesync, arguments: tuple[str, ...], says: bytes) -> None:
+    """Exit 2 and a sentence that says what was expected; no trace of the code."""
+    done = devicesync.run(*arguments)
+    assert done.returncode == (2 if says else 1)
+    assert says in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_file(devicesync: Devicesync, seed: Path) -> None:
+    """Permission denied is wrong use."""
+    seed.chmod(0)
+    assert devicesync.run("apply", seed).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("toml", "variables", "says"),
+    [
+        ("no_such = 1", {}, b"unknown setting no_such in devicesync.toml"),
+        ("batch_record = 1", {}, b"did you mean batch_records?"),
+        ("batch_records = 0", {}, b"batch_records in devicesync.toml"),
+        ('batch_records = "many"', {}, b"batch_records in devicesync.toml"),
+        ("batch_records = ", {}, b"is not TOML"),
+        ("", {"DEVICESYNC_NO_SUCH": "1"}, b"unknown setting DEVICESYNC_NO_SUCH"),
+        ("", {"DEVICESYNC_BAD_SHARE_LIMIT": "2"}, b"DEVICESYNC_BAD_SHARE_LIMIT"),
+    ],
+)
+def test_settings(devicesync: Devicesync, toml: str, variables: dict[str, str], says: bytes) -> None:
+    """Unknown names and values out of range are named with their source."""
+    (devicesync.directory / "devicesync.toml").write_text(toml)
+    done = devicesync.run("config", variables=variables)
+    assert done.returncode == 2
+    assert says in done.stderr
+
+
+def test_data_of_a_newer_version(devicesync: Devicesync, seed: Path) -> None:
+    """Neither read nor touched."""
+    devicesync.json("apply", seed)
+    (devicesync.directory / "devicesync-data/format").write_text("2\n")
+    for arguments in (("up",), ("apply", seed), ("get", "232455"), ("erase", "232455")):
+        done = devicesync.run(*arguments)
+        assert done.returncode == 3
+        assert b"upgrade devicesync" in done.stderr
+
+
+def test_a_data_directory_that_is_a_file(devicesync: Devicesync, seed: Path) -> None:
+    """And one that is no database of ours."""
+    assert devicesync.run("apply", seed, "--data-dir", seed).returncode == 2
+    done = devicesync.run("apply", seed, "--database", f"sqlite:{seed}")
+    assert (done.returncode, b"not a database of devicesync" in done.stderr) == (2, True)

@@ -1,0 +1,240 @@
+"""Every command on the embedded default, as a user types it, with the --json contracts of design.md section 4."""
+
+import base64
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from devicesync.jobs.simulate import Simulation
+from tests.end_to_end.command import Devicesync, until
+
+V = 1_600_000_000_000_000
+
+
+def test_the_seed_goes_in_and_comes_out(devicesync: Devicesync, seed: Path) -> None:
+    """apply, then get: the documents of the contract."""
+    applied = devicesync.json("apply", seed)
+    assert applied.pop("seconds") >= 0
+    assert applied == {"read": 1, "applied": 1, "dead": 0, "devices": 1, "dead_reasons": {}}
+    event = json.loads(seed.read_bytes())
+    expected = {name: value for name, value in event.items() if value and name != "device_id"}
+    for store in ("cache", "database"):
+        found = devicesync.json("get", "232455", "--from", store)
+        assert found["profile"] == expected
+        assert (found["device_id"], found["version"] // 1000, found["erased"]) == ("232455", 1566383863167, False)
+        assert len(found["digest"]) == 64
+    shown = devicesync.run("get", "232455").stdout.decode()
+    assert "Bengaluru" in shown
+
+
+def test_an_unknown_device(devicesync: Devicesync) -> None:
+    """Exit 1, and nothing is created by looking."""
+    found = devicesync.json("get", "nobody", status=1)
+    assert found == {"device_id": "nobody", "version": None, "erased": False, "digest": None, "profile": None}
+    assert list(devicesync.directory.iterdir()) == []
+
+
+def test_erase(devicesync: Devicesync, seed: Path) -> None:
+    """A versioned erase; an older registration stays away, a newer one starts anew."""
+    devicesync.json("apply", seed)
+    erased = devicesync.json("erase", "232455")
+    gone = {"device_id": "232455", "version": erased["version"], "erased": True, "digest": None, "profile": None}
+    assert devicesync.json("get", "232455", status=1) == gone
+    devicesync.json("apply", seed)
+    assert devicesync.json("get", "232455", "--from", "database", status=1) == gone
+    later = json.dumps({"device_id": "232455", "version": erased["version"] + 1, "city": "Agra"}).encode()
+    devicesync.json("apply", "-", stdin=later)
+    assert devicesync.json("get", "232455")["profile"]["city"] == "Agra"
+    assert devicesync.run("erase", "a\tb").returncode == 2
+
+
+def test_erase_beats_a_version_from_ahead(devicesync: Devicesync) -> None:
+    """N = max(now, the profile's version + 1): a clock a little ahead does not survive its erase."""
+    ahead = time.time_ns() // 1000 + 60_000_000
+    devicesync.json("apply", "-", stdin=json.dumps({"device_id": "d", "version": ahead, "city": "Pune"}).encode())
+    assert devicesync.json("erase", "d")["version"] == ahead + 1
+    assert devicesync.json("get", "d", status=1)["erased"]
+
+
+def test_order_does_not_matter(devicesync: Devicesync) -> None:
+    """Shuffled into a fresh data directory, the same profiles, digests included."""
+    now_ms = time.time_ns() // 1_000_000
+    lines = list(Simulation(seed=5, devices=40, bad_share=0.02).records(2000, now_ms - 2000))
+    erases = [
+        json.dumps({"device_id": json.loads(line)["device_id"], "erase": True, "version": (now_ms - 1500) * 1000 + spot}).encode()
+        for spot, line in enumerate(lines[:5])
+        if line.startswith(b'{"device_id":"')
+    ]
+    lines += erases
+    for name in ("one", "two"):
+        random.Random(name).shuffle(lines)
+        (devicesync.directory / f"{name}.jsonl").write_bytes(b"\n".join(lines))
+        devicesync.json("apply", f"{name}.jsonl", "--data-dir", name)
+    ids = {json.loads(line)["device_id"] for line in lines if line.startswith(b'{"device_id":"') and line.endswith(b"}")}
+    compared = random.Random(1).sample(sorted(ids), 15)
+    for device_id in compared:
+        one, two = (devicesync.run("get", device_id, "--json", "--data-dir", name) for name in ("one", "two"))
+        assert (one.stdout, one.returncode) == (two.stdout, two.returncode)
+    assert len(compared) == 15
+
+
+def test_dead_letters(devicesync: Devicesync) -> None:
+    """List, show and replay; the bytes come back unchanged."""
+    bad = [b'{"device_id":"d","version":%d,"city":[]}' % V, b"\xff", b"[]"]
+    file = devicesync.directory / "events"
+    file.write_bytes(b"\n".join([b'{"device_id":"d","version":%d}' % V, b"", *bad]))
+    applied = devicesync.json("apply", "events")
+    assert (applied["read"], applied["applied"], applied["dead"]) == (4, 1, 3)
+    assert applied["dead_reasons"] == {"invalid_field": 1, "wrong_encoding": 1, "not_an_object": 1}
+    listed = devicesync.json("dead-letters", "list")
+    assert listed["total"] == 3
+    assert {base64.b64decode(letter["value_base64"]) for letter in listed["dead_letters"]} == set(bad)
+    assert {(letter["source"], letter["partition"], letter["offset"]) for letter in listed["dead_letters"]} == {
+        ("events", 0, 1),
+        ("events", 0, 2),
+        ("events", 0, 3),
+    }
+    one = devicesync.json("dead-letters", "list", "--reason", "wrong_encoding", "--limit", "1")
+    assert one["total"] == 1
+    assert devicesync.json("dead-letters", "show", one["dead_letters"][0]["id"]) == one["dead_letters"][0]
+    assert devicesync.run("dead-letters", "show", "nothing").returncode == 1
+    assert devicesync.json("dead-letters", "replay") == {"tried": 3, "applied": 0, "dead": 3}
+    assert devicesync.json("dead-letters", "list", "--limit", "0") == {"total": 3, "dead_letters": []}
+    assert devicesync.run("apply", "events", "--strict").returncode == 1
+
+
+def test_a_replayed_record_that_is_valid_now_leaves_the_dead_letters(devicesync: Devicesync) -> None:
+    """Refused by a narrow clock guard, accepted by a wider one."""
+    ahead = time.time_ns() // 1000 + 400_000_000
+    devicesync.json("apply", "-", stdin=json.dumps({"device_id": "d", "version": ahead}).encode())
+    assert devicesync.json("dead-letters", "list")["dead_letters"][0]["reason"] == "version_in_future"
+    (devicesync.directory / "devicesync.toml").write_text("max_clock_ahead_seconds = 900\n")
+    assert devicesync.json("dead-letters", "replay")["applied"] == 1
+    assert devicesync.json("get", "d")["version"] == ahead
+    assert devicesync.json("dead-letters", "list")["total"] == 0
+
+
+def test_up_takes_what_others_append(devicesync: Devicesync, seed: Path) -> None:
+    """apply, erase, simulate and get beside a running `up`; SIGTERM ends it with status 0."""
+    up = devicesync.start("up")
+    assert devicesync.json("apply", seed)["applied"] == 1
+    assert devicesync.json("get", "232455")["profile"]["city"] == "Bengaluru"
+    version = devicesync.json("erase", "232455")["version"]
+    assert devicesync.json("get", "232455", status=1)["version"] == version
+    assert devicesync.json("simulate", "--count", "300", "--bad", "0.1")["written"] == 300
+    until(lambda: devicesync.json("dead-letters", "list")["total"] > 10)
+    up.send_signal(signal.SIGTERM)
+    assert up.wait(10) == 0
+
+
+def test_a_second_up_says_who_holds_the_directory(devicesync: Devicesync) -> None:
+    """Exit 3, with the command and process id of the first."""
+    up = devicesync.start("up")
+    for command in ("up", "update"):
+        second = devicesync.run(command)
+        assert second.returncode == 3
+        assert f"held by `devicesync up`, process {up.pid}" in second.stderr.decode()
+
+
+def test_two_applies_take_turns(devicesync: Devicesync, seed: Path) -> None:
+    """An `apply` beside another waits for it; both do their work."""
+    devicesync.json("simulate", "--count", "20000", "--to", "many.jsonl")
+    first = devicesync.start("apply", "many.jsonl", "--json", ready=False)
+    assert devicesync.json("apply", seed)["applied"] == 1
+    out, _ = first.communicate()
+    assert json.loads(out)["read"] == 20000
+
+
+def test_update_until_caught_up(devicesync: Devicesync) -> None:
+    """Leaves with 0 when nothing is left."""
+    devicesync.json("simulate", "--count", "500", "--bad", "0", "--devices", "20")
+    assert devicesync.run("update", "--until-caught-up").returncode == 0
+    assert devicesync.run("update", "--until-caught-up").returncode == 0
+    assert b"at record 500" in devicesync.run("doctor").stdout
+
+
+def test_following_a_foreign_log_through_logrotate(devicesync: Devicesync, seed: Path) -> None:
+    """Rename and create, while `up` runs and while it does not."""
+    log = devicesync.directory / "register.log"
+    event = seed.read_bytes()
+    log.write_bytes(event)
+    up = devicesync.start("up", "--log", f"follow:{log}")
+    until(lambda: devicesync.run("get", "232455").returncode == 0)
+    log.rename(f"{log}.1")
+    with Path(f"{log}.1").open("ab") as old:
+        old.write(event.replace(b"232455", b"late"))
+    log.write_bytes(event.replace(b"232455", b"new"))
+    until(lambda: devicesync.run("get", "late").returncode + devicesync.run("get", "new").returncode == 0)
+    up.send_signal(signal.SIGTERM)
+    assert up.wait(10) == 0
+    with log.open("ab") as file:
+        file.write(event.replace(b"232455", b"away"))
+    devicesync.start("up", "--log", f"journal:{log}")
+    until(lambda: devicesync.run("get", "away").returncode == 0)
+
+
+def test_init_and_doctor(devicesync: Devicesync) -> None:
+    """Doctor says what is missing and what to do; init makes it; both may be repeated."""
+    before = devicesync.run("doctor")
+    assert before.returncode == 3
+    assert b"devicesync init" in before.stdout
+    assert list(devicesync.directory.iterdir()) == []
+    for _ in range(2):
+        assert devicesync.run("init").returncode == 0
+    findings = devicesync.json("doctor")["findings"]
+    assert {finding["what"]: finding["status"] for finding in findings} == dict.fromkeys(
+        ("data_dir", "log", "database", "cache"), "ok"
+    )
+
+
+def test_config_shows_where_values_come_from(devicesync: Devicesync) -> None:
+    """Flag over environment over file over default; passwords masked."""
+    (devicesync.directory / "devicesync.toml").write_text('data_dir = "from-file"\nbatch_records = 7\n')
+    done = devicesync.run(
+        "config",
+        "--json",
+        "--data-dir",
+        "from-flag",
+        variables={"DEVICESYNC_DATA_DIR": "from-env", "DEVICESYNC_CACHE": "redis://u:secret@h/2"},
+    )
+    shown = json.loads(done.stdout)
+    assert shown["data_dir"] == {"value": "from-flag", "source": "--data-dir"}
+    assert shown["batch_records"] == {"value": 7, "source": "batch_records in devicesync.toml"}
+    assert shown["cache"] == {"value": "redis://u:***@h/2", "source": "DEVICESYNC_CACHE"}
+    assert shown["bad_share_limit"] == {"value": 0.95, "source": "default"}
+    assert b"secret" not in done.stdout
+
+
+def test_simulate_is_reproducible(devicesync: Devicesync) -> None:
+    """The same seed and start give the same bytes; the share of bad records is about what was asked for."""
+    arguments = ("simulate", "--count", "1000", "--start-ms", "1700000000000", "--bad", "0.2", "--to", "-")
+    one, two = devicesync.run(*arguments), devicesync.run(*arguments)
+    assert one.stdout == two.stdout
+    assert devicesync.run(*arguments, "--seed", "2").stdout != one.stdout
+    applied = devicesync.json("apply", "-", stdin=one.stdout)
+    assert applied["read"] == 1000
+    assert 120 < applied["dead"] < 280
+    assert len(applied["dead_reasons"]) >= 4
+
+
+def test_demo(devicesync: Devicesync) -> None:
+    """What `make run SECONDS=3` shows."""
+    for _ in range(2):
+        shown = devicesync.run("demo", "--seconds", "2.5").stdout.decode()
+        assert "Bengaluru" in shown
+        assert "in this second" in shown
+        devicesync.json("erase", "232455")
+
+
+@pytest.mark.parametrize(
+    "command", [(), ("up",), ("apply",), ("get",), ("dead-letters",), ("dead-letters", "list"), ("simulate",), ("doctor",)]
+)
+def test_help(devicesync: Devicesync, command: tuple[str, ...]) -> None:
+    """Every command explains itself."""
+    shown = devicesync.run(*command, "--help")
+    assert shown.returncode == 0
+    assert shown.stdout.startswith(b"Usage:")

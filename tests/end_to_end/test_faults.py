@@ -1,0 +1,105 @@
+"""kill -9 at any moment, and a full disk: nothing acknowledged is lost, nothing is applied that is not in the log."""
+
+import random
+import signal
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devicesync.database.sqlite import SqliteDatabase
+from devicesync.jobs.simulate import Simulation
+from devicesync.law import Event, Refused, decode, view
+from tests.end_to_end.command import Devicesync
+from tests.law.specification import specified
+
+EVENTS = 100_000
+DEVICES = 20_000
+
+
+def expected_of(file: Path) -> dict[str, dict[str, Any]]:
+    """What the set-based law says of every device in a file."""
+    events: dict[str, list[Event]] = defaultdict(list)
+    now_ms = time.time_ns() // 1_000_000
+    for line in file.read_bytes().splitlines():
+        try:
+            event = decode(line, taken_ms=now_ms)
+        except Refused:
+            continue
+        events[event.device_id].append(event)
+    return {device_id: specified(of_device) for device_id, of_device in events.items()}
+
+
+def differences(directory: Path, expected: dict[str, dict[str, Any]]) -> list[str]:
+    """The devices of which the database says something else."""
+    database = SqliteDatabase(directory / "device-profile.db", read_only=True)
+    held = database.read([*expected])
+    database.close()
+    return [name for name, wanted in expected.items() if name not in held or not view(name, held[name]).items() >= wanted.items()]
+
+
+def write_events(file: Path, count: int) -> None:
+    simulation = Simulation(seed=9, devices=DEVICES, bad_share=0.01)
+    now_ms = time.time_ns() // 1_000_000
+    file.write_bytes(b"".join(line + b"\n" for line in simulation.records(count, now_ms - count)))
+
+
+def test_kill_nine_twenty_times(devicesync: Devicesync) -> None:
+    """Ten times `apply` alone and ten times `up` with an `apply` beside it, each killed somewhere; then to the end."""
+    file = devicesync.directory / "events.jsonl"
+    write_events(file, EVENTS)
+    chance = random.Random(4)
+    for turn in range(20):
+        victims = [devicesync.start("up", ready=True)] if turn % 2 else []
+        victims.append(devicesync.start("apply", file, ready=False))
+        time.sleep(chance.uniform(0.3, 1.5))
+        for victim in victims:
+            victim.send_signal(signal.SIGKILL)
+        for victim in victims:
+            victim.communicate()
+    applied = devicesync.json("apply", file)
+    assert applied["read"] == EVENTS
+    directory = devicesync.directory / "devicesync-data"
+    assert differences(directory, expected_of(file)) == []
+    in_file = set(file.read_bytes().splitlines())
+    journal = b"".join(
+        part.read_bytes() for part in directory.glob("device-profile.log*") if part.suffix not in {".times", ".updater", ".lock"}
+    )
+    assert set(journal.splitlines()) <= in_file
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 40 MB, mounted where root may do so."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", disk], check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root may mount a small disk here")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_a_full_disk(devicesync: Devicesync, small_disk: Path) -> None:
+    """It is said once, with a hint; when there is room again the work goes on by itself, and nothing is missing."""
+    file = devicesync.directory / "events.jsonl"
+    write_events(file, 8000)
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"\0" * 35_000_000)
+    process = devicesync.start("apply", file, "--json", "--data-dir", small_disk / "data", ready=False)
+    assert process.stderr
+    said = process.stderr.readline()
+    assert "free some space" in said
+    time.sleep(1)
+    assert process.poll() is None
+    ballast.unlink()
+    out, more = process.communicate(timeout=60)
+    assert process.returncode == 0, more
+    assert '"read":8000' in out
+    assert "free some space" not in more
+    assert "going on" in more
+    assert differences(small_disk / "data", expected_of(file)) == []
