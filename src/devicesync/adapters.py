@@ -1,18 +1,22 @@
 """From URLs to adapters: the one place that knows which adapters there are."""
 
 from pathlib import Path
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING
 
-from devicesync.cache.port import Cache
 from devicesync.config import Settings, masked
-from devicesync.database.port import Database
 from devicesync.errors import WrongUse
-from devicesync.log.dead_letters import DeadLetters
-from devicesync.log.journal import Journal
+
+if TYPE_CHECKING:
+    from devicesync.cache.port import Cache
+    from devicesync.database.port import Database
+    from devicesync.log.dead_letters import DeadLetters
+    from devicesync.log.journal import Journal
 
 
-def open_journal(settings: Settings) -> Journal:
+def open_journal(settings: Settings) -> "Journal":
     """The journal that `log` names, or for a followed log the journal in the data directory that takes its lines."""
+    from devicesync.log.journal import Journal  # noqa: PLC0415 - only what is used is loaded
+
     return Journal(
         journal_path(settings),
         segment_bytes=settings.journal_segment_bytes,
@@ -42,7 +46,7 @@ def followed_path(settings: Settings) -> Path | None:
     return path if foreign else None
 
 
-def open_database(settings: Settings, *, read_only: bool = False) -> Database:
+def open_database(settings: Settings, *, read_only: bool = False) -> "Database":
     """The database that `database` names. read_only: for commands that must not make or change anything."""
     _, rest = _split("database", settings.database, ("sqlite:PATH",))
     from devicesync.database.sqlite import SqliteDatabase  # noqa: PLC0415 - only what is used is loaded
@@ -55,19 +59,18 @@ def database_exists(settings: Settings) -> bool:
     return Path(_split("database", settings.database, ("sqlite:PATH",))[1]).exists()
 
 
-def open_cache(settings: Settings) -> Cache:
+def open_cache(settings: Settings) -> "Cache":
     """The cache that `cache` names."""
     _, rest = _split("cache", settings.cache, ("memory:", "memory:?max_devices=N"))
     from devicesync.cache.memory import DEFAULT_MAX_DEVICES, MemoryCache  # noqa: PLC0415 - only what is used is loaded
 
-    options = dict(parse_qsl(rest.partition("?")[2]))
-    size = options.pop("max_devices", str(DEFAULT_MAX_DEVICES))
-    if options or not size.isdigit() or rest.partition("?")[0]:
+    option, _, size = rest.partition("=")
+    if rest and (option != "?max_devices" or not size.isdigit()):
         raise WrongUse(f"cache = {settings.cache!r} is not understood", "write memory: or memory:?max_devices=N")
-    return MemoryCache(int(size))
+    return MemoryCache(int(size or DEFAULT_MAX_DEVICES))
 
 
-def open_dead_letters(settings: Settings) -> DeadLetters:
+def open_dead_letters(settings: Settings) -> "DeadLetters":
     """Where refused records are kept."""
     from devicesync.log.dead_letters_sqlite import SqliteDeadLetters  # noqa: PLC0415 - only what is used is loaded
 

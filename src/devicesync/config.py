@@ -1,10 +1,10 @@
 """Settings: defaults, then devicesync.toml, then the environment (DEVICESYNC_*), then flags; the last one counts."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +13,7 @@ from devicesync.errors import WrongUse
 
 DEFAULT_FILE = Path("devicesync.toml")
 PREFIX = "DEVICESYNC_"
+_PASSWORD = re.compile(r"^([\w+]+://[^:/@]*):.*@")
 
 Share = Annotated[float, Meta(gt=0, le=1)]
 Positive = Annotated[int, Meta(gt=0)]
@@ -82,8 +83,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
 
 def masked(url: str) -> str:
     """The URL with its password, if it has one, replaced by asterisks."""
-    password = urlsplit(url).password
-    return url.replace(f":{password}@", ":***@") if password else url
+    return _PASSWORD.sub(r"\1:***@", url)
 
 
 def _layers(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None) -> list[Any]:

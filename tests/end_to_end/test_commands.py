@@ -237,4 +237,4 @@ def test_help(devicesync: Devicesync, command: tuple[str, ...]) -> None:
     """Every command explains itself."""
     shown = devicesync.run(*command, "--help")
     assert shown.returncode == 0
-    assert shown.stdout.startswith(b"Usage:")
+    assert shown.stdout.startswith(b"usage: devicesync")

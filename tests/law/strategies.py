@@ -25,7 +25,7 @@ def events(draw: st.DrawFn, device_id: str = "d") -> Event:
     values = [draw(_maps if field in MAP_FIELDS else _texts) for field in FIELDS]
     if draw(st.booleans()):
         values = [value if draw(st.integers(0, 3)) == 0 else None for value in values]
-    return Event(device_id, version, False, draw(_times), draw(_times), tuple(values))
+    return Event(device_id, version, values=tuple(values), api_last_updated_on=draw(_times), first_access=draw(_times))
 
 
 def device_events(max_size: int = 8) -> st.SearchStrategy[list[Event]]:

@@ -1,26 +1,25 @@
 """`apply`: registers events from a file of JSON lines."""
 
+import argparse
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-import click
-
-from devicesync.cli.options import as_json, print_json, with_settings
-from devicesync.config import Loaded
+from devicesync.cli.options import print_json, say, settings_of
 from devicesync.errors import WrongUse
 
 if TYPE_CHECKING:
     from devicesync.jobs.apply import Summary
 
 
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@with_settings
-@as_json
-@click.option("--strict", is_flag=True, help="Exit with status 1 if any line was refused.")
-def apply(file: Path, loaded: Loaded, as_json: bool, strict: bool) -> None:
+def apply_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `apply`."""
+    parser.add_argument("file", metavar="FILE", type=Path, help="JSON lines; - is stdin")
+    parser.add_argument("--strict", action="store_true", help="exit with status 1 if any line was refused")
+
+
+def apply(arguments: argparse.Namespace) -> int:
     """Register events from FILE (JSON lines; - is stdin), and return when both stores have them.
 
     Lines that are not valid events go to the dead letters, with a reason. Applying a file twice changes nothing.
@@ -34,7 +33,8 @@ def apply(file: Path, loaded: Loaded, as_json: bool, strict: bool) -> None:
     from devicesync.jobs.patience import Stopped  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
-    settings = loaded.settings
+    settings = settings_of(arguments).settings
+    file: Path = arguments.file
     with ExitStack() as closing:
         source, size = _open(file, closing)
         stop = stop_on_signals()
@@ -54,11 +54,10 @@ def apply(file: Path, loaded: Loaded, as_json: bool, strict: bool) -> None:
                 progress=lambda read, size: advance(size),
             )
         except Stopped:
-            click.echo("devicesync: stopped; apply the file again to finish it, what was done stays done", err=True)
-            sys.exit(130)
-    print_json(summary.document()) if as_json else _print(summary)
-    if strict and summary.dead_reasons:
-        sys.exit(1)
+            say("devicesync: stopped; apply the file again to finish it, what was done stays done")
+            return 130
+    print_json(summary.document()) if arguments.json else _print(summary)
+    return 1 if arguments.strict and summary.dead_reasons else 0
 
 
 def _open(file: Path, closing: ExitStack) -> tuple[BinaryIO, int | None]:
@@ -73,12 +72,10 @@ def _open(file: Path, closing: ExitStack) -> tuple[BinaryIO, int | None]:
 
 def _print(summary: "Summary") -> None:
     dead = sum(summary.dead_reasons.values())
-    click.echo(
-        f"{summary.read} read, {summary.applied} applied to {summary.devices} devices, {dead} refused, {summary.seconds:.2f} s"
-    )
+    print(f"{summary.read} read, {summary.applied} applied to {summary.devices} devices, {dead} refused, {summary.seconds:.2f} s")
     for reason, count in sorted(summary.dead_reasons.items()):
-        click.echo(f"  {reason}: {count}")
+        print(f"  {reason}: {count}")
     if dead:
-        click.echo("  hint: `devicesync dead-letters list` shows them")
+        print("  hint: `devicesync dead-letters list` shows them")
     if dead == summary.read and set(summary.dead_reasons) <= {"malformed_json", "not_an_object"}:
-        click.echo("  hint: one event a line; `jq -c . FILE` makes lines of pretty-printed JSON")
+        print("  hint: one event a line; `jq -c . FILE` makes lines of pretty-printed JSON")

@@ -1,13 +1,12 @@
 """`dead-letters`: list, show or replay refused records."""
 
+import argparse
 import base64
 import sys
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from devicesync.cli.options import as_json, print_json, with_settings
-from devicesync.config import Loaded
+from devicesync.cli.options import number, print_json, say, settings_of
+from devicesync.config import Settings
 
 if TYPE_CHECKING:
     from devicesync.log.dead_letters import DeadLetter, DeadLetters
@@ -15,77 +14,76 @@ if TYPE_CHECKING:
 _SHOWN_BYTES = 60
 
 
-@click.group()
-def dead_letters() -> None:
-    """Refused records: kept whole, with the reason and where they came from."""
+def dead_letters_list_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `dead-letters list`."""
+    parser.add_argument("--reason", help="only those refused for this reason, e.g. malformed_json")
+    parser.add_argument("--limit", type=number(int, 0), default=100, help="show at most so many [100]")
 
 
-@dead_letters.command("list")
-@with_settings
-@as_json
-@click.option("--reason", help="Only those refused for this reason, e.g. malformed_json.")
-@click.option(
-    "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="Show at most so many, the newest first."
-)
-def list_letters(loaded: Loaded, as_json: bool, reason: str | None, limit: int) -> None:
+def dead_letters_list(arguments: argparse.Namespace) -> None:
     """List refused records, the newest first."""
-    total, letters = _open(loaded).find(reason=reason, limit=limit)
-    if as_json:
+    total, letters = _open(settings_of(arguments).settings).find(reason=arguments.reason, limit=arguments.limit)
+    if arguments.json:
         print_json({"total": total, "dead_letters": [_document(letter) for letter in letters]})
         return
     for letter in letters:
         start = letter.value[:_SHOWN_BYTES].decode(errors="backslashreplace")
-        click.echo(f"{letter.id}  {letter.reason:<18} {letter.source}:{letter.partition}:{letter.offset}  {start}")
-    click.echo(f"{total} in all")
+        print(f"{letter.id}  {letter.reason:<18} {letter.source}:{letter.partition}:{letter.offset}  {start}")
+    print(f"{total} in all")
 
 
-@dead_letters.command("show")
-@click.argument("letter_id", metavar="ID")
-@with_settings
-@as_json
-def show_letter(letter_id: str, loaded: Loaded, as_json: bool) -> None:
+def dead_letters_show_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `dead-letters show`."""
+    parser.add_argument("id", metavar="ID", help="as `dead-letters list` shows it")
+
+
+def dead_letters_show(arguments: argparse.Namespace) -> int:
     """Show one refused record whole. Exit status 1 when there is none of this ID."""
-    letter = _open(loaded).get(letter_id)
+    letter = _open(settings_of(arguments).settings).get(arguments.id)
     if letter is None:
-        click.echo(f"no dead letter {letter_id}", err=True)
-        sys.exit(1)
-    if as_json:
+        say(f"no dead letter {arguments.id}")
+        return 1
+    if arguments.json:
         print_json(_document(letter))
-        return
+        return 0
     for name, value in _document(letter).items():
         if name != "value_base64":
-            click.echo(f"{name:<12}{value}")
-    click.echo(letter.value)
+            print(f"{name:<12}{value}")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(letter.value + b"\n")
+    return 0
 
 
-@dead_letters.command("replay")
-@with_settings
-@as_json
-@click.option("--reason", help="Only those refused for this reason.")
-@click.option("--id", "letter_id", help="Only this one.")
-def replay_letters(loaded: Loaded, as_json: bool, reason: str | None, letter_id: str | None) -> None:
+def dead_letters_replay_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `dead-letters replay`."""
+    parser.add_argument("--reason", help="only those refused for this reason")
+    parser.add_argument("--id", metavar="ID", help="only this one")
+
+
+def dead_letters_replay(arguments: argparse.Namespace) -> None:
     """Try refused records again, as `apply` would: those that are valid now are applied and leave the dead letters."""
     from devicesync.assembly import delivering  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.replay import replay  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
-    letters = _open(loaded)
-    one = letters.get(letter_id) if letter_id else None
-    chosen = ([one] if one else []) if letter_id else letters.find(reason=reason)[1]
-    with delivering(loaded.settings, "apply", stop_on_signals()) as delivery:
-        applied = replay(chosen, letters, delivery, max_clock_ahead_ms=loaded.settings.max_clock_ahead_ms)
-    if as_json:
+    settings = settings_of(arguments).settings
+    letters = _open(settings)
+    one = letters.get(arguments.id) if arguments.id else None
+    chosen = ([one] if one else []) if arguments.id else letters.find(reason=arguments.reason)[1]
+    with delivering(settings, "apply", stop_on_signals()) as delivery:
+        applied = replay(chosen, letters, delivery, max_clock_ahead_ms=settings.max_clock_ahead_ms)
+    if arguments.json:
         print_json({"tried": len(chosen), "applied": applied, "dead": len(chosen) - applied})
     else:
-        click.echo(f"{len(chosen)} tried, {applied} applied, {len(chosen) - applied} still refused")
+        print(f"{len(chosen)} tried, {applied} applied, {len(chosen) - applied} still refused")
 
 
-def _open(loaded: Loaded) -> "DeadLetters":
+def _open(settings: Settings) -> "DeadLetters":
     from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
 
-    hold.prepare(loaded.settings.directory)
-    return adapters.open_dead_letters(loaded.settings)
+    hold.prepare(settings.directory)
+    return adapters.open_dead_letters(settings)
 
 
 def _document(letter: "DeadLetter") -> dict[str, Any]:

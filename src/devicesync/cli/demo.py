@@ -1,13 +1,12 @@
 """`demo`: the tour that `make run` shows: one event in, its profile out, then live traffic with its freshness."""
 
+import argparse
 import threading
 import time
 from typing import TYPE_CHECKING
 
-import click
-
-from devicesync.cli.options import with_settings
-from devicesync.config import Loaded, Settings
+from devicesync.cli.options import number, settings_of
+from devicesync.config import Settings
 
 if TYPE_CHECKING:
     from devicesync.assembly import Embedded
@@ -28,11 +27,13 @@ _DEVICES = 1000
 _TICK_SECONDS = 0.02
 
 
-@click.command()
-@with_settings
-@click.option("--seconds", type=click.FloatRange(min=0), help="End by itself after so long. [until Ctrl-C]")
-@click.option("--rate", type=click.FloatRange(min=1), default=200.0, show_default=True, help="Simulated registrations a second.")
-def demo(loaded: Loaded, seconds: float | None, rate: float) -> None:
+def demo_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `demo`."""
+    parser.add_argument("--seconds", type=number(float, 0), help="end by itself after so long [until Ctrl-C]")
+    parser.add_argument("--rate", type=number(float, 1), default=200.0, help="simulated registrations a second [200]")
+
+
+def demo(arguments: argparse.Namespace) -> None:
     """A short tour: one event goes in, its profile comes out, then live traffic shows its freshness."""
     from devicesync.assembly import updating  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
@@ -41,30 +42,31 @@ def demo(loaded: Loaded, seconds: float | None, rate: float) -> None:
     log_to_stderr(verbose=False)
     stop = stop_on_signals()
     freshness = Freshness()
-    with updating(loaded.settings, "up", stop, freshness.observe) as embedded:
+    settings = settings_of(arguments).settings
+    with updating(settings, "up", stop, freshness.observe) as embedded:
         updater = threading.Thread(target=embedded.updater.run, name="updater")
         updater.start()
         try:
             _one_event(embedded)
-            _next_steps(loaded.settings)
-            _live_traffic(embedded, freshness, stop, seconds, rate)
+            _next_steps(settings)
+            _live_traffic(embedded, freshness, stop, arguments.seconds, arguments.rate)
         finally:
             stop.set()
             updater.join()
-    click.echo("\nstopped; everything acknowledged is in the log and in both stores, and the next start goes on from here")
+    _say("\nstopped; everything acknowledged is in the log and in both stores, and the next start goes on from here")
 
 
 def _one_event(embedded: "Embedded") -> None:
     from devicesync.law import profile_of  # noqa: PLC0415 - --help needs none of it
 
-    click.echo(f"1. A registration is appended to the log, {embedded.journal.path}:\n\n   {SEED.decode()[:110]}…\n")
+    _say(f"1. A registration is appended to the log, {embedded.journal.path}:\n\n   {SEED.decode()[:110]}…\n")
     state = _register(embedded, SEED)
     if profile_of(state) is None:
-        click.echo(f"   {_DEVICE} was erased here at {state.erased}, so this older registration stays away; a newer one:\n")
+        _say(f"   {_DEVICE} was erased here at {state.erased}, so this older registration stays away; a newer one:\n")
         state = _register(embedded, SEED.replace(b"{", b'{"version":%d,' % (time.time_ns() // 1000), 1))
-    click.echo(f"2. Its profile, version {state.version}:\n")
+    _say(f"2. Its profile, version {state.version}:\n")
     for name, value in (profile_of(state) or {}).items():
-        click.echo(f"   {name:<22}{value}")
+        _say(f"   {name:<22}{value}")
 
 
 def _register(embedded: "Embedded", event: bytes) -> "State":
@@ -76,9 +78,9 @@ def _register(embedded: "Embedded", event: bytes) -> "State":
 
 def _next_steps(settings: Settings) -> None:
     where = "" if settings.data_dir == Settings().data_dir else f" --data-dir {settings.data_dir}"
-    click.echo("\n3. Now try, in another terminal:\n")
+    _say("\n3. Now try, in another terminal:\n")
     for command in ("get 232455", "erase 232455", "simulate --rate 1000", "dead-letters list", "doctor", "--help"):
-        click.echo(f"   .venv/bin/devicesync {command}{'' if command == '--help' else where}")
+        _say(f"   .venv/bin/devicesync {command}{'' if command == '--help' else where}")
 
 
 def _live_traffic(
@@ -86,8 +88,8 @@ def _live_traffic(
 ) -> None:
     from devicesync.jobs.simulate import Simulation  # noqa: PLC0415 - --help needs none of it
 
-    click.echo(f"\n4. Live: {rate:.0f} registrations a second of {_DEVICES} devices, 1 % of them bad. Ctrl-C stops.\n")
-    click.echo("   freshness, from the log to readable:    p50       p99       max     applied    refused")
+    _say(f"\n4. Live: {rate:.0f} registrations a second of {_DEVICES} devices, 1 % of them bad. Ctrl-C stops.\n")
+    _say("   freshness, from the log to readable:    p50       p99       max     applied    refused")
     simulation = Simulation(seed=1, devices=_DEVICES, bad_share=0.01)
     began = said = time.monotonic()
     written = 0
@@ -101,7 +103,11 @@ def _live_traffic(
         if time.monotonic() - said >= 1:
             said += 1
             spread, counts = freshness.take(), embedded.updater.counts
-            click.echo(
+            _say(
                 f"   {time.strftime('%H:%M:%S')}  {spread.records:5d} in this second   {spread.p50_ms:6.1f} ms"
                 f" {spread.p99_ms:6.1f} ms {spread.max_ms:6.1f} ms {counts.applied:9d} {counts.dead.total():9d}"
             )
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

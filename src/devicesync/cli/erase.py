@@ -1,19 +1,17 @@
 """`erase`: forgets a device, for good."""
 
-import sys
+import argparse
 
-import click
-
-from devicesync.cli.options import as_json, print_json, with_settings
-from devicesync.config import Loaded
+from devicesync.cli.options import print_json, say, settings_of
 from devicesync.errors import WrongUse
 
 
-@click.command()
-@click.argument("device_id")
-@with_settings
-@as_json
-def erase(device_id: str, loaded: Loaded, as_json: bool) -> None:
+def erase_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `erase`."""
+    parser.add_argument("device_id", metavar="DEVICE_ID")
+
+
+def erase(arguments: argparse.Namespace) -> int:
     """Erase DEVICE_ID: writes a versioned erase into the log, and returns when both stores have it.
 
     Replaying an older registration never brings the device back; a newer registration starts its profile anew.
@@ -26,17 +24,18 @@ def erase(device_id: str, loaded: Loaded, as_json: bool) -> None:
     from devicesync.law import Refused  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
-    stop = stop_on_signals()
-    with delivering(loaded.settings, "erase", stop) as delivery:
+    device_id: str = arguments.device_id
+    settings = settings_of(arguments).settings
+    with delivering(settings, "erase", stop_on_signals()) as delivery:
         try:
-            version = erase_device(
-                device_id, adapters.open_cache(loaded.settings), adapters.open_database(loaded.settings), delivery
-            )
+            version = erase_device(device_id, adapters.open_cache(settings), adapters.open_database(settings), delivery)
         except Refused as refused:
             raise WrongUse(f"not a device id: {refused.detail}") from None
         except Stopped:
-            click.echo("devicesync: stopped before both stores had the erase; it is in the log if anything is", err=True)
-            sys.exit(130)
-    print_json({"device_id": device_id, "version": version}) if as_json else click.echo(
-        f"{device_id} is erased, version {version}"
-    )
+            say("devicesync: stopped before both stores had the erase; what the log has of it is done on the next start")
+            return 130
+    if arguments.json:
+        print_json({"device_id": device_id, "version": version})
+    else:
+        print(f"{device_id} is erased, version {version}")
+    return 0

@@ -1,45 +1,44 @@
 """`get`: prints a device's profile. Nothing heavy is loaded here: people and scripts call it often."""
 
-import sys
+import argparse
 from typing import TYPE_CHECKING
 
-import click
-
-from devicesync.cli.options import as_json, print_json, with_settings
-from devicesync.config import Loaded, Settings
+from devicesync.cli.options import print_json, say, settings_of
+from devicesync.config import Settings
 
 if TYPE_CHECKING:
     from devicesync.law import State
 
 
-@click.command()
-@click.argument("device_id")
-@with_settings
-@as_json
-@click.option(
-    "--from",
-    "store",
-    type=click.Choice(["cache", "database"]),
-    default="cache",
-    show_default=True,
-    help="Ask the cache, filled from the database on a miss, or the database alone.",
-)
-def get(device_id: str, loaded: Loaded, as_json: bool, store: str) -> None:
+def get_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `get`."""
+    parser.add_argument("device_id", metavar="DEVICE_ID")
+    parser.add_argument(
+        "--from",
+        dest="store",
+        choices=["cache", "database"],
+        default="cache",
+        help="the cache, filled from the database on a miss, or the database alone [cache]",
+    )
+
+
+def get(arguments: argparse.Namespace) -> int:
     """Print the profile of DEVICE_ID. Exit status 1 when the device is not known, or erased."""
     from devicesync.law import view  # noqa: PLC0415 - --help needs none of it
 
-    document = view(device_id, _state(device_id, loaded.settings, store))
-    if as_json:
+    device_id: str = arguments.device_id
+    document = view(device_id, _state(device_id, settings_of(arguments).settings, arguments.store))
+    if arguments.json:
         print_json(document)
     elif document["erased"]:
-        click.echo(f"{device_id} is erased, version {document['version']}", err=True)
+        say(f"{device_id} is erased, version {document['version']}")
     elif document["profile"] is None:
-        click.echo(f"{device_id} is not known", err=True)
+        say(f"{device_id} is not known")
     else:
-        click.echo(f"{device_id}  version {document['version']}  digest {document['digest'][:16]}…")
+        print(f"{device_id}  version {document['version']}  digest {document['digest'][:16]}…")
         for name, value in sorted(document["profile"].items()):
-            click.echo(f"  {name:<24}{_text(value)}")
-    sys.exit(0 if document["profile"] else 1)
+            print(f"  {name:<24}{_text(value)}")
+    return 0 if document["profile"] else 1
 
 
 def _text(value: str | int | dict[str, str]) -> str:

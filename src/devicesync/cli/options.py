@@ -1,44 +1,64 @@
 """What all commands share: the settings flags, --json, and the way results are printed."""
 
-import functools
+import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
-
-import click
+from typing import Any
 
 from devicesync import config
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-_SETTINGS = (
-    click.option("--config", "config_file", type=click.Path(path_type=Path), help="Settings file. [devicesync.toml here]"),
-    click.option("--data-dir", metavar="DIR", help="Where embedded data lives. [devicesync-data here]"),
-    click.option("--log", metavar="URL", help="journal:PATH or follow:PATH. [the journal in the data directory]"),
-    click.option("--database", metavar="URL", help="sqlite:PATH. [the file in the data directory]"),
-    click.option("--cache", metavar="URL", help="memory:. [memory:]"),
-)
+_SETTINGS = {
+    "--data-dir": ("DIR", "where embedded data lives [devicesync-data here]"),
+    "--log": ("URL", "journal:PATH or follow:PATH [the journal in the data directory]"),
+    "--database": ("URL", "sqlite:PATH [the file in the data directory]"),
+    "--cache": ("URL", "memory: [memory:]"),
+}
 
 
-def with_settings(command: _Command) -> _Command:
-    """Give a command the settings flags; it gets them as one argument, `loaded` (config.Loaded)."""
-
-    @functools.wraps(command)
-    def wrapped(config_file: Path | None, data_dir: str, log: str, database: str, cache: str, **rest: Any) -> Any:
-        flags = {"data_dir": data_dir, "log": log, "database": database, "cache": cache}
-        return command(loaded=config.load(flags, config.environment(), config_file), **rest)
-
-    for option in reversed(_SETTINGS):
-        wrapped = option(wrapped)
-    return wrapped  # type: ignore[return-value]
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add the settings flags and --json; every command has them."""
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout, for programs")
+    settings = parser.add_argument_group("settings (docs/reference/settings.md)")
+    settings.add_argument("--config", metavar="PATH", type=Path, help="settings file [devicesync.toml here]")
+    for flag, (metavar, text) in _SETTINGS.items():
+        settings.add_argument(flag, metavar=metavar, help=text)
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs.")
-verbose = click.option("-v", "--verbose", is_flag=True, help="A log line per batch, on stderr.")
+def settings_of(arguments: argparse.Namespace) -> config.Loaded:
+    """The effective settings of a command called with these arguments. Raises WrongUse."""
+    flags = {flag.lstrip("-").replace("-", "_"): None for flag in _SETTINGS}
+    given = {name: getattr(arguments, name) for name in flags}
+    return config.load(given, config.environment(), arguments.config)
+
+
+def verbose_option(parser: argparse.ArgumentParser) -> None:
+    """Add --verbose."""
+    parser.add_argument("-v", "--verbose", action="store_true", help="a log line per batch, on stderr")
+
+
+def number(kind: type[int] | type[float], least: float, most: float | None = None) -> Callable[[str], Any]:
+    """An argument type: a number from `least` to `most`."""
+
+    def read(text: str) -> int | float:
+        value = kind(text)
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(
+                f"{text} is not {f'at least {least}' if most is None else f'from {least} to {most}'}"
+            )
+        return value
+
+    read.__name__ = "number"
+    return read
 
 
 def print_json(document: Any) -> None:
     """The command's one JSON document, on stdout."""
     import msgspec  # noqa: PLC0415 - --help needs none of it
 
-    click.echo(msgspec.json.encode(document).decode())
+    print(msgspec.json.encode(document).decode())
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr."""
+    print(text, file=sys.stderr, flush=True)

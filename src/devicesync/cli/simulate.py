@@ -1,47 +1,32 @@
 """`simulate`: writes realistic registrations."""
 
+import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import click
-
-from devicesync.cli.options import as_json, print_json, with_settings
-from devicesync.config import Loaded, Settings
+from devicesync.cli.options import number, print_json, say, settings_of
+from devicesync.config import Settings
 
 _BATCH = 500
 _TICK_SECONDS = 0.02
 
 
-@click.command()
-@with_settings
-@as_json
-@click.option("--count", type=click.IntRange(min=0), help="Stop after so many registrations. [never]")
-@click.option("--devices", type=click.IntRange(min=1), default=1000, show_default=True, help="How many devices take part.")
-@click.option(
-    "--rate", type=click.FloatRange(min=0, min_open=True), help="Registrations a second. [100, with --count as fast as possible]"
-)
-@click.option(
-    "--bad", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="The share of records that are invalid."
-)
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same devices.")
-@click.option(
-    "--start-ms", type=int, help="The time of the first registration, in ms; one a ms from there. [the last one is now]"
-)
-@click.option("--to", metavar="FILE|-", help="Write lines to a file or stdout. [into the log]")
-def simulate(
-    loaded: Loaded,
-    as_json: bool,
-    count: int | None,
-    devices: int,
-    rate: float | None,
-    bad: float,
-    seed: int,
-    start_ms: int | None,
-    to: str | None,
-) -> None:
+def simulate_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `simulate`."""
+    add = parser.add_argument
+    add("--count", type=number(int, 0), help="stop after so many registrations [never]")
+    add("--devices", type=number(int, 1), default=1000, help="how many devices take part [1000]")
+    add("--rate", type=number(float, 0.001), help="registrations a second [100; with --count as fast as possible]")
+    add("--bad", type=number(float, 0, 1), default=0.01, help="the share of records that are invalid [0.01]")
+    add("--seed", type=int, default=1, help="the same seed gives the same devices [1]")
+    add("--start-ms", type=int, help="the time of the first registration, in ms; one a ms from there [the last one is now]")
+    add("--to", metavar="FILE|-", help="write lines to a file or stdout [into the log]")
+
+
+def simulate(arguments: argparse.Namespace) -> None:
     """Write realistic registrations: moving devices, legacy forms, a share of bad records.
 
     They go into the log, from where a running `up` or `update` takes them; or with --to into a file for `apply`.
@@ -49,15 +34,17 @@ def simulate(
     from devicesync.cli.process import progress_bar, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.simulate import Simulation  # noqa: PLC0415 - --help needs none of it
 
-    simulation = Simulation(seed=seed, devices=devices, bad_share=bad)
+    simulation = Simulation(seed=arguments.seed, devices=arguments.devices, bad_share=arguments.bad)
+    count: int | None = arguments.count
+    rate: float | None = arguments.rate
     stop = stop_on_signals()
     if rate is None and count is None:
         rate = 100.0
     began_ms, began = time.time_ns() // 1_000_000, time.monotonic()
     if not rate:
-        began_ms = start_ms or began_ms - (count or 0)
+        began_ms = arguments.start_ms or began_ms - (count or 0)
     written = 0
-    with _sink(loaded.settings, to) as write, progress_bar("simulate", count, "records") as advance:
+    with _sink(settings_of(arguments).settings, arguments.to) as write, progress_bar("simulate", count, "records") as advance:
         while not stop.is_set() and written != count:
             due = int((time.monotonic() - began) * rate) if rate else written + _BATCH
             size = min(due - written, _BATCH, (count or sys.maxsize) - written)
@@ -67,10 +54,10 @@ def simulate(
             advance(size)
             if rate:
                 stop.wait(_TICK_SECONDS)
-    if as_json and to != "-":
+    if arguments.json and arguments.to != "-":
         print_json({"written": written})
     else:
-        click.echo(f"{written} registrations written", err=True)
+        say(f"{written} registrations written")
 
 
 @contextmanager
