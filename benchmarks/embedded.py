@@ -28,7 +28,8 @@ from devicesync.config import Settings, load
 from devicesync.database import sqlite
 from devicesync.jobs.simulate import Simulation
 from devicesync.jobs.update import join_events
-from devicesync.law import Event, decode, state_of
+from devicesync.law.event import Event, decode
+from devicesync.law.state import state_of
 from devicesync.log.journal import Journal
 from devicesync.status.freshness import Freshness
 

@@ -17,7 +17,8 @@ import msgspec
 
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.jobs.simulate import Simulation
-from devicesync.law import decode, state_of
+from devicesync.law.event import decode
+from devicesync.law.state import state_of
 
 SIZES = (10_000, 1_000_000)
 CHUNK = 20_000

@@ -5,11 +5,12 @@ ends, however it ends.
 """
 
 import fcntl
-import json
 import os
 import time
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from devicesync.errors import Held, NewerData, Unavailable, WrongUse
 
@@ -76,7 +77,7 @@ class Hold:
                 "stop that one first, or use another --data-dir",
             ) from None
         os.ftruncate(self._file, 0)
-        os.pwrite(self._file, json.dumps({"pid": os.getpid(), "command": command}).encode(), 0)
+        os.pwrite(self._file, msgspec.json.encode(Holder(os.getpid(), command)), 0)
 
     @classmethod
     def wait(cls, data_dir: Path, command: str) -> "Hold | None":
@@ -98,7 +99,6 @@ class Hold:
 def holder(data_dir: Path) -> Holder | None:
     """Who wrote itself down as the holder last; it may be gone since."""
     try:
-        written = json.loads((data_dir / "hold").read_text())
-        return Holder(int(written["pid"]), str(written["command"]))
-    except (OSError, ValueError, KeyError):
+        return msgspec.json.decode((data_dir / "hold").read_bytes(), type=Holder)
+    except (OSError, msgspec.MsgspecError):
         return None

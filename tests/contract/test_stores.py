@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from devicesync.cache.port import Cache
 from devicesync.database.port import Database
 from devicesync.jobs.update import join_events, write_both
-from devicesync.law import Event, State, join_all, state_of, view
+from devicesync.law.event import Event
+from devicesync.law.profile import view
+from devicesync.law.state import State, join_all, state_of
 from tests.contract.stores import CACHES, DATABASES
 from tests.law.specification import specified
 from tests.law.strategies import BASE_US, events

@@ -10,7 +10,7 @@ import pytest
 
 from devicesync.cli.main import COMMANDS, parser_of
 from devicesync.config import Settings, load
-from devicesync.law import REASONS
+from devicesync.law.refusal import REASONS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]

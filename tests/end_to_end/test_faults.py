@@ -13,7 +13,9 @@ import pytest
 
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.jobs.simulate import Simulation
-from devicesync.law import Event, Refused, decode, view
+from devicesync.law.event import Event, decode
+from devicesync.law.profile import view
+from devicesync.law.refusal import Refused
 from tests.end_to_end.command import Devicesync
 from tests.law.specification import specified
 

@@ -11,7 +11,7 @@ from devicesync.database.sqlite import SqliteDatabase
 from devicesync.errors import TooManyBad, Unavailable
 from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.update import Updater
-from devicesync.law import State
+from devicesync.law.state import State
 from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
 from devicesync.log.memory import MemoryLog
 

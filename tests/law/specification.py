@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from devicesync.law import Event
+from devicesync.law.event import Event
 from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS
 
 

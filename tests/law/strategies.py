@@ -4,9 +4,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from devicesync.law import Event
+from devicesync.law.event import Event
 from devicesync.law.facets import FIELDS, MAP_FIELDS
-from devicesync.law.values import map_text
+from devicesync.law.maps import map_text
 
 BASE_US = 1_600_000_000_000_000
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from devicesync.law import REASONS, Event, Reason, Refused, canonical, decode
 from devicesync.law import event as event_module
+from devicesync.law.event import Event, canonical, decode
 from devicesync.law.facets import FIELDS
+from devicesync.law.refusal import REASONS, Reason, Refused
 
 NOW_MS = 1_700_000_000_000
 V = b"1600000000000000"

@@ -6,7 +6,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devicesync.law import NOTHING, Event, State, join, join_all, state_of, view
+from devicesync.law.event import Event
+from devicesync.law.profile import view
+from devicesync.law.state import NOTHING, State, join, join_all, state_of
 from tests.law.specification import specified
 from tests.law.strategies import device_events, events
 

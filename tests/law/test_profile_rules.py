@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
-from devicesync.law import decode, digest, join_all, state_of, view
-from devicesync.law.profile import Profile
+from devicesync.law.event import decode
+from devicesync.law.profile import Profile, digest, view
+from devicesync.law.state import join_all, state_of
 
 NOW_MS = 1_700_000_000_000
 V = 1_600_000_000_000_000

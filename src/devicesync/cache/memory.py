@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from devicesync.cache.port import Merged
-from devicesync.law import State, join
+from devicesync.law.state import State, join
 
 DEFAULT_MAX_DEVICES = 2_000
 

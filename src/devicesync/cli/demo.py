@@ -10,7 +10,7 @@ from devicesync.config import Settings
 
 if TYPE_CHECKING:
     from devicesync.assembly import Embedded
-    from devicesync.law import State
+    from devicesync.law.state import State
     from devicesync.status.freshness import Freshness
 
 SEED = (
@@ -57,7 +57,7 @@ def demo(arguments: argparse.Namespace) -> None:
 
 
 def _one_event(embedded: "Embedded") -> None:
-    from devicesync.law import profile_of  # noqa: PLC0415 - --help needs none of it
+    from devicesync.law.profile import profile_of  # noqa: PLC0415 - --help needs none of it
 
     _say(f"1. A registration is appended to the log, {embedded.journal.path}:\n\n   {SEED.decode()[:110]}…\n")
     state = _register(embedded, SEED)

@@ -7,7 +7,7 @@ from devicesync.cli.options import print_json, say, settings_of
 from devicesync.config import Settings
 
 if TYPE_CHECKING:
-    from devicesync.law import State
+    from devicesync.law.state import State
 
 
 def get_options(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def get_options(parser: argparse.ArgumentParser) -> None:
 
 def get(arguments: argparse.Namespace) -> int:
     """Print the profile of DEVICE_ID. Exit status 1 when the device is not known, or erased."""
-    from devicesync.law import view  # noqa: PLC0415 - --help needs none of it
+    from devicesync.law.profile import view  # noqa: PLC0415 - --help needs none of it
 
     device_id: str = arguments.device_id
     document = view(device_id, _state(device_id, settings_of(arguments).settings, arguments.store))
@@ -47,7 +47,7 @@ def _text(value: str | int | dict[str, str]) -> str:
 
 def _state(device_id: str, settings: Settings, store: str) -> "State":
     from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
-    from devicesync.law import NOTHING  # noqa: PLC0415 - --help needs none of it
+    from devicesync.law.state import NOTHING  # noqa: PLC0415 - --help needs none of it
 
     hold.check_format(settings.directory)
     if not adapters.database_exists(settings):

@@ -71,11 +71,16 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     module, function = _module(name), name.replace("-", "_").replace(" ", "_")
     description = "\n".join(line.removeprefix("    ") for line in getattr(module, function).__doc__.splitlines())
     parser = argparse.ArgumentParser(
-        f"devicesync {name}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        f"devicesync {name}", description=description, formatter_class=_formatter, allow_abbrev=False
     )
     getattr(module, f"{function}_options", lambda parser: None)(parser)
     add_common(parser)
     return parser
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    # A width of our own: measuring the terminal costs every command an import of shutil.
+    return argparse.RawDescriptionHelpFormatter(prog, width=100)
 
 
 def general_help(prefix: str = "") -> str:

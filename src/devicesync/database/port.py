@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from devicesync.law import State
+from devicesync.law.state import State
 
 
 class Database(Protocol):

@@ -14,8 +14,8 @@ import msgspec
 
 from devicesync.database.sqlite_checkpoint import Checkpointer
 from devicesync.errors import NewerData, Unavailable, WrongUse
-from devicesync.law import State, join
 from devicesync.law.facets import FACETS, SLICES
+from devicesync.law.state import State, join
 
 FORMAT = 1
 _HEAD = ("version", "erased", "api_last_updated_on", "first_access", "user_declared_on")

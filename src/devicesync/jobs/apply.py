@@ -10,7 +10,8 @@ from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.delivery import Delivery
 from devicesync.jobs.distinct import DistinctCount
 from devicesync.jobs.patience import Patience, Stopped
-from devicesync.law import Event, Refused, decode
+from devicesync.law.event import Event, decode
+from devicesync.law.refusal import Refused
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.dead_letters import DeadLetter, DeadLetters
 

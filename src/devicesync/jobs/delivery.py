@@ -11,7 +11,7 @@ from typing import Protocol
 
 from devicesync.jobs.patience import Patience, Stopped
 from devicesync.jobs.update import READER, Updater, join_events
-from devicesync.law import Event
+from devicesync.law.event import Event
 from devicesync.log.port import NumberedLog, NumberedReader
 
 _POLL_SECONDS = 0.005

@@ -7,7 +7,9 @@ import msgspec
 from devicesync.cache.port import Cache
 from devicesync.database.port import Database
 from devicesync.jobs.delivery import Delivery
-from devicesync.law import NOTHING, decode, join, next_version
+from devicesync.law.event import decode
+from devicesync.law.state import NOTHING, join
+from devicesync.law.version import next_version
 
 
 def erase(device_id: str, cache: Cache, database: Database, delivery: Delivery) -> int:

@@ -2,7 +2,7 @@
 
 from devicesync.cache.port import Cache
 from devicesync.database.port import Database
-from devicesync.law import NOTHING, State
+from devicesync.law.state import NOTHING, State
 
 
 def lookup(device_id: str, cache: Cache, database: Database) -> State:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from devicesync.jobs.delivery import Delivery
-from devicesync.law import Event, Refused, decode
+from devicesync.law.event import Event, decode
+from devicesync.law.refusal import Refused
 from devicesync.log.dead_letters import DeadLetter, DeadLetters
 
 

@@ -16,7 +16,9 @@ from devicesync.cache.port import Cache
 from devicesync.database.port import Database
 from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.patience import Patience, Stopped
-from devicesync.law import NOTHING, Event, Refused, State, decode, join, state_of
+from devicesync.law.event import Event, decode
+from devicesync.law.refusal import Refused
+from devicesync.law.state import NOTHING, State, join, state_of
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.dead_letters import DeadLetter, DeadLetters
 from devicesync.log.port import Reader, Record

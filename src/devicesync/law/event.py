@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from devicesync.law import exact_json, values, version
-from devicesync.law.facets import FIELDS, MAP_FIELDS
+from devicesync.law.facets import FIELDS, MAP_FIELDS, Values
+from devicesync.law.maps import map_text
 from devicesync.law.refusal import Refused
 
 MAX_BYTES = 65_536
@@ -17,8 +18,6 @@ MAX_BYTES = 65_536
 MAX_ID_BYTES = 256
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
-
-Values = tuple[str | None, ...]
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -140,7 +139,7 @@ def _normalise(fields: list[Any]) -> None:
         value = fields[spot]
         if value is not None:
             whole = type(value) is dict and "" not in value.values()
-            fields[spot] = values.map_text(value) if whole else values.string_map(field, value)
+            fields[spot] = map_text(value) if whole else values.string_map(field, value)
     for spot, value in enumerate(fields):
         if type(value) is not str:
             if value is not None:

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+Values = tuple[str | None, ...]
+"""Values of some facet fields, in their order: None for no value, a map as its canonical JSON text (maps.py)."""
+
 
 class Facet(NamedTuple):
     """One last-write-wins register of the profile: its name and its fields, in the order in which values are kept."""

@@ -6,13 +6,13 @@ by this join; no store has rules of its own.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
+from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS, SLICES, Values
+from devicesync.law.maps import union
 
-from devicesync.law.event import Event, Values
-from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS, SLICES
-from devicesync.law.values import map_text
+if TYPE_CHECKING:
+    from devicesync.law.event import Event
 
 Register = tuple[int, Values]
 """A facet's last write: its version in µs (0: never written) and its values in the order of the facet's fields."""
@@ -48,7 +48,7 @@ NOTHING = State()
 """The state of a device of which nothing is known; the join's neutral element."""
 
 
-def state_of(event: Event) -> State:
+def state_of(event: "Event") -> State:
     """What one event alone says."""
     version = event.version
     if event.erase:
@@ -143,14 +143,7 @@ def _tie(spot: int, one: Register, other: Register) -> Register:
         if mine is None or theirs is None:
             merged.append(None)
         elif field in MAP_FIELDS:
-            merged.append(_union(mine, theirs))
+            merged.append(union(mine, theirs))
         else:
             merged.append(max(mine, theirs))
     return one[0], tuple(merged)
-
-
-def _union(one: str, other: str) -> str | None:
-    entries: dict[str, str] = msgspec.json.decode(one)
-    for key, theirs in msgspec.json.decode(other).items():
-        entries[key] = max(entries.get(key, theirs), theirs)
-    return map_text(entries)

@@ -7,9 +7,8 @@ Each function takes a value as `exact_json.read` gives it and returns the normal
 import re
 from typing import Any
 
-import msgspec
-
 from devicesync.law import exact_json
+from devicesync.law.maps import map_text
 from devicesync.law.refusal import Refused
 
 TIME_LIMIT_MS = 2**53
@@ -25,7 +24,6 @@ _QUOTED = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE_OR_QUOTE = re.compile(r'\\.|"', re.DOTALL)
-_sorted_json = msgspec.json.Encoder(order="deterministic")
 
 
 def text(field: str, value: Any) -> str | None:
@@ -47,11 +45,6 @@ def string_map(field: str, value: Any) -> str | None:
         raise Refused("invalid_field", f"{field} is {_kind(value)} where a map belongs")
     entries = {_checked_utf8(field, key): _entry(field, entry) for key, entry in value.items()}
     return map_text({key: entry for key, entry in entries.items() if entry})
-
-
-def map_text(entries: dict[str, str]) -> str | None:
-    """The canonical JSON text of a map of strings: keys sorted by code point, no spaces; None when it is empty."""
-    return _sorted_json.encode(entries).decode() if entries else None
 
 
 def time_ms(field: str, value: Any) -> int:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from devicesync.law import Reason
+from devicesync.law.refusal import Reason
 
 
 class DeadLetter(NamedTuple):

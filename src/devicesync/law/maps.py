@@ -1,0 +1,18 @@
+"""Maps of strings, as the law keeps them: canonical JSON text, keys sorted by code point, no spaces."""
+
+import msgspec
+
+_sorted_json = msgspec.json.Encoder(order="deterministic")
+
+
+def map_text(entries: dict[str, str]) -> str | None:
+    """The canonical JSON text of a map of strings; None when it is empty."""
+    return _sorted_json.encode(entries).decode() if entries else None
+
+
+def union(one: str, other: str) -> str | None:
+    """Of two maps as text: all their entries, the greater value per key."""
+    entries: dict[str, str] = msgspec.json.decode(one)
+    for key, theirs in msgspec.json.decode(other).items():
+        entries[key] = max(entries.get(key, theirs), theirs)
+    return map_text(entries)
