@@ -5,12 +5,32 @@ from pathlib import Path
 
 from devicesync.cache.memory import MemoryCache
 from devicesync.cache.port import Cache
+from devicesync.cache.redis import RedisCache
+from devicesync.cache.redis_connect import connect
 from devicesync.database.port import Database
 from devicesync.database.sqlite import SqliteDatabase
+from tests import servers
+
+
+def redis_at(url: str) -> RedisCache:
+    """A cache on a Redis URL, that forgets nothing by itself."""
+    return RedisCache(connect(url), tombstone_ttl_seconds=0, profile_ttl_seconds=0)
+
 
 CACHES: dict[str, Callable[[Path], Cache]] = {
     "memory": lambda directory: MemoryCache(),
+    "redis": lambda directory: redis_at(f"redis://127.0.0.1:{servers.redis().port}"),
+    "redis-cluster": lambda directory: redis_at(f"redis+cluster://127.0.0.1:{servers.redis_cluster().servers[0].port}"),
 }
 DATABASES: dict[str, Callable[[Path], Database]] = {
     "sqlite": lambda directory: SqliteDatabase(directory / "device-profile.db"),
 }
+
+
+def forget(cache: Cache, device_id: str) -> None:
+    """Make the cache lose a device, as an eviction does."""
+    if isinstance(cache, MemoryCache):
+        cache._held.pop(device_id, None)
+    elif isinstance(cache, RedisCache):
+        for client, _ in cache._connections.parts([device_id], 1):
+            client.delete(device_id)

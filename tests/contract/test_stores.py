@@ -14,11 +14,13 @@ from devicesync.database.port import Database
 from devicesync.jobs.update import join_events, write_both
 from devicesync.law.event import Event
 from devicesync.law.profile import view
-from devicesync.law.state import State, join_all, state_of
-from tests.contract.stores import CACHES, DATABASES
+from devicesync.law.state import State, join, join_all, state_of
+from tests.contract.stores import CACHES, DATABASES, forget
 from tests.law.specification import specified
 from tests.law.strategies import BASE_US, events
+from tests.servers import in_one_worker
 
+pytestmark = in_one_worker
 shared_fixture = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 _names = (f"device-{number}" for number in range(10**9))
 
@@ -69,23 +71,42 @@ def test_both_stores_equal_the_law(cache: Cache, database: Database, drawn: list
     assert shown(database.read([name])[name]) == expected
 
 
+@settings(shared_fixture, max_examples=300)
+@given(drawn=st.lists(events(), min_size=1, max_size=10), shuffle=st.randoms(use_true_random=False))
+def test_each_store_alone_joins_as_the_law_does(
+    cache: Cache, database: Database, drawn: list[Event], shuffle: random.Random
+) -> None:
+    """Changes merged one after the other leave exactly the state that the law's join gives, field for field."""
+    name = next(_names)
+    expected = join_all(map(state_of, renamed(drawn, name)))
+    for batch in batches_of(renamed(drawn, name), shuffle):
+        changes = join_events(batch)
+        known = cache.merge(changes, create=True).known
+        if database.reads_to_merge:
+            database.merge(changes)
+        for device_id, change in changes.items():
+            assert join(change, known[device_id]) == known[device_id]
+            assert join(known[device_id], expected) == expected
+    assert cache.read([name])[name] == expected
+    if database.reads_to_merge:
+        assert database.read([name])[name] == expected
+
+
 @shared_fixture
-@given(drawn=st.lists(events(), min_size=2, max_size=8), spot=st.integers(0, 8))
+@given(drawn=st.lists(events(), min_size=2, max_size=8), forgetful=st.lists(st.booleans(), min_size=8, max_size=8))
 def test_a_device_that_the_cache_forgot_is_filled_whole(
-    database: Database, tmp_path: Path, drawn: list[Event], spot: int
+    cache: Cache, database: Database, drawn: list[Event], forgetful: list[bool]
 ) -> None:
     """Evicted, flushed or new: the entry comes from the database and the event, never from the event alone."""
-    for make in CACHES.values():
-        name = next(_names)
-        named = renamed(drawn, name)
-        write_both(join_events(named[:spot]), make(tmp_path), database)
-        fresh = make(tmp_path)
-        for event in named[spot:]:
-            write_both(join_events([event]), fresh, database)
-        held = fresh.read([name])
-        if name in held:
-            assert shown(held[name]) == specified(drawn)
-        assert shown(database.read([name])[name]) == specified(drawn)
+    name = next(_names)
+    for event, forgets in zip(renamed(drawn, name), forgetful, strict=False):
+        write_both(join_events([event]), cache, database)
+        if forgets:
+            forget(cache, name)
+    held = cache.read([name])
+    if name in held:
+        assert shown(held[name]) == specified(drawn)
+    assert shown(database.read([name])[name]) == specified(drawn)
 
 
 def test_a_merge_leaves_out_devices_that_the_cache_lacks(cache: Cache) -> None:

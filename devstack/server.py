@@ -1,0 +1,113 @@
+"""A server process: started in its own directory on free ports, known to be ready, stopped without leftovers."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+_READY_SECONDS = 90.0
+_STOP_SECONDS = 20.0
+
+
+class Missing(Exception):
+    """A program that a server needs is not on this machine; the message says how to get it."""
+
+
+class Server:
+    """One server. `restart` and `pause` are for fault tests."""
+
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        command: Sequence[str],
+        ready: Callable[[], bool],
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.directory = directory
+        self._command = list(command)
+        self._ready = ready
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._output: IO[bytes] | None = None
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start, and with `wait` return when it answers. Raises RuntimeError with the end of its output when it does not."""
+        self._output = (self.directory / "output.log").open("ab")
+        self._process = subprocess.Popen(
+            self._command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT,
+            env=self._environment, start_new_session=True,
+        )  # fmt: skip
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Return when it answers."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while not self._answers():
+            if time.monotonic() > deadline or (self._process and self._process.poll() is not None):
+                tail = (self.directory / "output.log").read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"{self.name} did not get ready:\n{tail}")
+            time.sleep(0.1)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Stop it, with its children; harmless when it is stopped already."""
+        if self._process is None:
+            return
+        self._signal(signal.SIGCONT)
+        self._signal(how)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+        if self._output:
+            self._output.close()
+        self._process = None
+
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP)."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _answers(self) -> bool:
+        try:
+            return self._ready()
+        except OSError:
+            return False
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process and self._process.poll() is None:
+            os.killpg(self._process.pid, number)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(opened.getsockname()[1]) for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens."""
+    with socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+
+
+def program(name: str, how: str) -> str:
+    """The path of a program. Raises Missing."""
+    found = shutil.which(name)
+    if found is None:
+        raise Missing(f"{name} is not installed; {how}")
+    return found

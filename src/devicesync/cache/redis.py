@@ -1,0 +1,138 @@
+"""Redis or Valkey: the hash that telemetry jobs read, merged by a script that runs in the server.
+
+The fields are those of design.md section 3; merge.lua says what else a hash holds. Whole batches go in few round trips,
+cut so that one script does not keep the server from its readers for long.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from typing import Any
+
+import msgspec
+import redis
+from redis import exceptions
+
+from devicesync.cache.port import Merged
+from devicesync.cache.redis_connect import Connections
+from devicesync.errors import Unavailable
+from devicesync.law.facets import FACETS
+from devicesync.law.state import NOTHING, State, join
+
+HASH_NAMES = {"device_spec": "devicespec", "producer_id": "producer"}
+"""Event fields whose hash field has another name; times are `firstaccess`, `user_declared_on`, `api_last_updated_on`."""
+
+_DEVICES_PER_CALL = 100
+_SCRIPT = resources.files("devicesync.cache").joinpath("merge.lua").read_text()
+_FIELDS = tuple(tuple(HASH_NAMES.get(field, field) for field in facet.fields) for facet in FACETS)
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class RedisCache:
+    """See port.Cache. Its `known` states have the change's facets with the held erase, first_access and user_declared_on.
+
+    tombstone_ttl_seconds, profile_ttl_seconds: how long an erased device's tombstone and a profile are kept; 0 for ever.
+    A tombstone that is gone is no danger: the next event of the device is filled from the database, which knows the erase.
+    """
+
+    def __init__(self, connections: Connections, *, tombstone_ttl_seconds: float, profile_ttl_seconds: float) -> None:
+        self._connections = connections
+        self._times_to_live_ms = (int(profile_ttl_seconds * 1000), int(tombstone_ttl_seconds * 1000))
+        self._sha = ""
+
+    def merge(self, changes: Mapping[str, State], *, create: bool = False) -> Merged:
+        """See port.Cache."""
+        head = (b"1" if create else b"0", *self._times_to_live_ms)
+        known: dict[str, State] = {}
+        missing: list[str] = []
+        with self._failures("write to"):
+            for client, groups in self._connections.parts([*changes], _DEVICES_PER_CALL):
+                for ids, replies in zip(groups, self._run(client, groups, head, changes), strict=True):
+                    for device_id, reply in zip(ids, replies, strict=True):
+                        if reply is None:
+                            missing.append(device_id)
+                        else:
+                            known[device_id] = _informed(changes[device_id], reply) if reply else changes[device_id]
+        return Merged(known, missing)
+
+    def read(self, device_ids: Sequence[str]) -> dict[str, State]:
+        """See port.Cache."""
+        states = {}
+        with self._failures("read"):
+            for client, groups in self._connections.parts(device_ids, _DEVICES_PER_CALL):
+                ids = [device_id for group in groups for device_id in group]
+                pipeline = client.pipeline(transaction=False)
+                for device_id in ids:
+                    pipeline.hgetall(device_id)
+                for device_id, found in zip(ids, pipeline.execute(), strict=True):
+                    if "_versions" in found:
+                        states[device_id] = _state(found)
+        return states
+
+    def check(self) -> None:
+        """See port.Cache."""
+        with self._failures("reach"):
+            self._connections.ping()
+
+    def close(self) -> None:
+        """See port.Cache."""
+        self._connections.close()
+
+    def _run(
+        self, client: "redis.Redis[str]", groups: list[list[str]], head: tuple[Any, ...], changes: Mapping[str, State]
+    ) -> list[Any]:
+        """The script's replies, one list a group. A server that restarted has forgotten the script and is told it again."""
+        for attempt in range(2):
+            if not self._sha or attempt:
+                self._sha = str(client.script_load(_SCRIPT))
+            pipeline = client.pipeline(transaction=False)
+            for ids in groups:
+                pipeline.evalsha(self._sha, len(ids), *ids, *head, *[_pack(changes[device_id]) for device_id in ids])
+            try:
+                return list(pipeline.execute())
+            except exceptions.NoScriptError:
+                if attempt:
+                    raise
+        raise AssertionError
+
+    @contextmanager
+    def _failures(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except exceptions.RedisError as error:
+            self._connections.refresh()
+            raise Unavailable(f"can't {what} the cache: {error}", _hint(error)) from error
+
+
+def _informed(change: State, reply: str) -> State:
+    erased, first_access, user_declared_on = map(int, reply.split())
+    return join(
+        change._replace(first_access=first_access, user_declared_on=user_declared_on),
+        State(erased=erased) if erased else NOTHING,
+    )
+
+
+def _state(found: dict[str, str]) -> State:
+    erased, live, *facets, _ = found["_versions"].split(",")
+    if live == "0":
+        return State(erased=int(erased))
+    registers = []
+    for packed, fields in zip(facets, _FIELDS, strict=True):
+        registers.append((int(packed or live), tuple([found.get(field) for field in fields])))
+    state = State(
+        int(live),
+        0,
+        int(found["api_last_updated_on"]),
+        int(found.get("firstaccess", 0)),
+        int(found.get("user_declared_on", found.get("_user_declared_on", 0))),
+        tuple(registers),
+    )
+    return join(state, State(erased=int(erased))) if erased != "0" else state
+
+
+def _hint(error: exceptions.RedisError) -> str:
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return "Redis is out of memory: raise maxmemory, or set an eviction policy such as allkeys-lru"
+    if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):
+        return "check the user and password in the cache's URL, and that the user may run HGETALL, HSET and EVALSHA"
+    return "check that Redis runs and that the cache's URL names it"

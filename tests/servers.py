@@ -1,0 +1,67 @@
+"""Real servers for tests: started when a test first needs one, shared by all tests of a process, stopped at its end.
+
+A missing program skips the test and says how to get it; with CI=true it fails.
+"""
+
+import atexit
+import functools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import pytest
+from devstack.server import Missing
+from devstack.servers import Cassandra, Kafka, Redis, RedisCluster
+
+
+class _Startable(Protocol):
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+S = TypeVar("S", bound=_Startable)
+
+in_one_worker = pytest.mark.xdist_group("servers")
+"""For tests that need servers: pytest-xdist runs them all in one process, so that each server is started once."""
+
+
+def _started(make: Callable[[Path], S]) -> S:
+    directory = Path(tempfile.mkdtemp(prefix="devicesync-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    try:
+        server = make(directory)
+    except Missing as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+    server.start()
+    atexit.register(server.stop)
+    return server
+
+
+@functools.cache
+def redis() -> Redis:
+    """A Redis server."""
+    return _started(Redis)
+
+
+@functools.cache
+def redis_cluster() -> RedisCluster:
+    """A Redis Cluster of three."""
+    return _started(RedisCluster)
+
+
+@functools.cache
+def kafka() -> Kafka:
+    """A Kafka broker."""
+    return _started(Kafka)
+
+
+@functools.cache
+def cassandra() -> Cassandra:
+    """A Cassandra node."""
+    return _started(Cassandra)
