@@ -7,6 +7,7 @@ from devicesync.cache.memory import MemoryCache
 from devicesync.cache.port import Cache
 from devicesync.cache.redis import RedisCache
 from devicesync.cache.redis_connect import connect
+from devicesync.database.cassandra import CassandraDatabase, place_of
 from devicesync.database.port import Database
 from devicesync.database.sqlite import SqliteDatabase
 from tests import servers
@@ -17,6 +18,13 @@ def redis_at(url: str) -> RedisCache:
     return RedisCache(connect(url), tombstone_ttl_seconds=0, profile_ttl_seconds=0)
 
 
+def cassandra_at(port: int, keyspace: str = "test_device_db") -> CassandraDatabase:
+    """A database on a local Cassandra, its tables made."""
+    database = CassandraDatabase(place_of(f"cassandra://127.0.0.1:{port}/{keyspace}"))
+    database.create()
+    return database
+
+
 CACHES: dict[str, Callable[[Path], Cache]] = {
     "memory": lambda directory: MemoryCache(),
     "redis": lambda directory: redis_at(f"redis://127.0.0.1:{servers.redis().port}"),
@@ -24,6 +32,7 @@ CACHES: dict[str, Callable[[Path], Cache]] = {
 }
 DATABASES: dict[str, Callable[[Path], Database]] = {
     "sqlite": lambda directory: SqliteDatabase(directory / "device-profile.db"),
+    "cassandra": lambda directory: cassandra_at(servers.cassandra().port),
 }
 
 

@@ -1,7 +1,8 @@
 -- Joins states into profile hashes, as law/state.py joins them: the same law, in the server, one device at a time.
 -- KEYS: device ids, in a cluster all of one slot. ARGV: create ("1" or "0"), the profiles' and the tombstones' time to
 -- live in ms (0: for ever), then per key a State as MessagePack. Returns per key: false when it is not held and create
--- is "0"; else "" or, where they differ from the change's, "erased first_access user_declared_on" of the merged state.
+-- is "0"; else "" where the change says it all, or "erased live updated first_access user_declared_on": what is held now of
+-- the device's erase and minima, and if it was ever erased, of its live registration.
 --
 -- Beside the fields that readers know, a hash holds `version`, and `_versions`: the highest erase, the highest live
 -- registration and each facet's version, where an empty one equals the highest live. Numbers stay below 2^53, so Lua's
@@ -157,7 +158,7 @@ local function merge(key, new)
 
   if live <= erased then
     if not head[1] or was_live > 0 or was_erased < erased then write_tombstone(key, erased) end
-    return new_erased == erased and new_live == 0 and '' or text(erased) .. ' 0 0'
+    return new_erased == erased and new_live == 0 and '' or text(erased) .. ' 0 0 0 0'
   end
 
   local set, clear, changed = {}, {}, not head[1] or was_live ~= live or was_erased ~= erased
@@ -214,8 +215,11 @@ local function merge(key, new)
     redis.call('HSET', key, unpack(set))
     if profile_ttl > 0 then redis.call('PEXPIRE', key, profile_ttl) end
   end
-  if erased == new_erased and first == new_first and since == new_declared then return '' end
-  return text(erased) .. ' ' .. text(first) .. ' ' .. text(since)
+  if erased == 0 then
+    if first == new_first and since == new_declared then return '' end
+    live, updated = 0, 0
+  end
+  return table.concat({text(erased), text(live), text(updated), text(first), text(since)}, ' ')
 end
 
 local replies = {}

@@ -9,8 +9,9 @@ from devicesync.law.state import State
 class Merged(NamedTuple):
     """What a merge learnt.
 
-    known: of each device held, the change joined with at least the `erased`, `first_access` and `user_declared_on`
-        that the cache holds, or with everything. A database that writes blindly needs these (database/port.py).
+    known: of each device held, the change joined with at least the `erased`, `first_access` and `user_declared_on` that
+        the cache holds, and of a device once erased the live version; or with everything that the cache holds. A
+        database that writes blindly needs these (database/port.py).
     missing: the devices that the cache does not hold; nothing was written for them.
     """
 

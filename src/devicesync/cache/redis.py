@@ -17,7 +17,7 @@ from devicesync.cache.port import Merged
 from devicesync.cache.redis_connect import Connections
 from devicesync.errors import Unavailable
 from devicesync.law.facets import FACETS
-from devicesync.law.state import NOTHING, State, join
+from devicesync.law.state import State, join
 
 HASH_NAMES = {"device_spec": "devicespec", "producer_id": "producer"}
 """Event fields whose hash field has another name; times are `firstaccess`, `user_declared_on`, `api_last_updated_on`."""
@@ -29,7 +29,7 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 class RedisCache:
-    """See port.Cache. Its `known` states have the change's facets with the held erase, first_access and user_declared_on.
+    """See port.Cache. Its `known` states have the change's facets, and what a blind write must know of the others.
 
     tombstone_ttl_seconds, profile_ttl_seconds: how long an erased device's tombstone and a profile are kept; 0 for ever.
     A tombstone that is gone is no danger: the next event of the device is filled from the database, which knows the erase.
@@ -105,11 +105,9 @@ class RedisCache:
 
 
 def _informed(change: State, reply: str) -> State:
-    erased, first_access, user_declared_on = map(int, reply.split())
-    return join(
-        change._replace(first_access=first_access, user_declared_on=user_declared_on),
-        State(erased=erased) if erased else NOTHING,
-    )
+    erased, live, updated, first_access, user_declared_on = map(int, reply.split())
+    known = join(change, State(live, 0, updated, first_access, user_declared_on))
+    return join(known, State(erased=erased)) if erased else known
 
 
 def _state(found: dict[str, str]) -> State:
