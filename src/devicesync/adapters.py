@@ -1,21 +1,48 @@
-"""From URLs to adapters: the one place that knows which adapters there are."""
+"""From URLs to adapters: the one place that knows which adapters there are. Only what is used is loaded."""
+
+# ruff: noqa: PLC0415
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devicesync.config import Settings, masked
-from devicesync.errors import WrongUse
+from devicesync.errors import Unavailable, WrongUse
 
 if TYPE_CHECKING:
     from devicesync.cache.port import Cache
     from devicesync.database.port import Database
     from devicesync.log.dead_letters import DeadLetters
     from devicesync.log.journal import Journal
+    from devicesync.log.port import Log
+
+_LOGS = ("journal:PATH", "follow:PATH", "kafka://HOST:PORT/TOPIC")
+_DATABASES = ("sqlite:PATH", "cassandra://HOST:PORT/KEYSPACE")
+_CACHES = (
+    "memory:",
+    "memory:?max_devices=N",
+    "redis://HOST:PORT/DB",
+    "redis+cluster://HOST:PORT",
+    "redis+sentinel://HOST:PORT/SERVICE/DB",
+)
+
+
+def is_shared(settings: Settings) -> bool:
+    """Whether the log is one that any number of updaters on any machines read, rather than this machine's journal."""
+    return _split("log", settings.log, _LOGS)[0] == "kafka"
+
+
+def open_log(settings: Settings) -> "Log":
+    """The log that `log` names; for a followed log the journal that takes its lines."""
+    if not is_shared(settings):
+        return open_journal(settings)
+    from devicesync.log.kafka import KafkaLog, place_of
+
+    return KafkaLog(place_of(settings.log), settings.group)
 
 
 def open_journal(settings: Settings) -> "Journal":
     """The journal that `log` names, or for a followed log the journal in the data directory that takes its lines."""
-    from devicesync.log.journal import Journal  # noqa: PLC0415 - only what is used is loaded
+    from devicesync.log.journal import Journal
 
     return Journal(
         journal_path(settings),
@@ -33,10 +60,10 @@ def journal_path(settings: Settings) -> Path:
 
 def followed_path(settings: Settings) -> Path | None:
     """The foreign log to follow: that of `follow:PATH`, or of `journal:PATH` where another service wrote the file."""
-    scheme, rest = _split("log", settings.log, ("journal:PATH", "follow:PATH"))
-    if scheme == "follow":
-        return Path(rest)
+    scheme, rest = _split("log", settings.log, _LOGS)
     path = Path(rest)
+    if scheme != "journal":
+        return path if scheme == "follow" else None
     foreign = (
         path.is_file()
         and path.stat().st_size > 0
@@ -48,38 +75,85 @@ def followed_path(settings: Settings) -> Path | None:
 
 def open_database(settings: Settings, *, read_only: bool = False) -> "Database":
     """The database that `database` names. read_only: for commands that must not make or change anything."""
-    _, rest = _split("database", settings.database, ("sqlite:PATH",))
-    from devicesync.database.sqlite import SqliteDatabase  # noqa: PLC0415 - only what is used is loaded
+    scheme, rest = _split("database", settings.database, _DATABASES)
+    if scheme == "sqlite":
+        from devicesync.database.sqlite import SqliteDatabase
 
-    return SqliteDatabase(Path(rest), read_only=read_only)
+        return SqliteDatabase(Path(rest), read_only=read_only)
+    from devicesync.database.cassandra import CassandraDatabase, place_of
+
+    return CassandraDatabase(place_of(settings.database))
 
 
 def database_exists(settings: Settings) -> bool:
-    """Whether the database has been made yet."""
-    return Path(_split("database", settings.database, ("sqlite:PATH",))[1]).exists()
+    """Whether the database has been made yet, as far as that can be seen without a connection."""
+    scheme, rest = _split("database", settings.database, _DATABASES)
+    return scheme != "sqlite" or Path(rest).exists()
 
 
 def open_cache(settings: Settings) -> "Cache":
     """The cache that `cache` names."""
-    _, rest = _split("cache", settings.cache, ("memory:", "memory:?max_devices=N"))
-    from devicesync.cache.memory import DEFAULT_MAX_DEVICES, MemoryCache  # noqa: PLC0415 - only what is used is loaded
+    scheme, rest = _split("cache", settings.cache, _CACHES)
+    if scheme == "memory":
+        from devicesync.cache.memory import DEFAULT_MAX_DEVICES, MemoryCache
 
-    option, _, size = rest.partition("=")
-    if rest and (option != "?max_devices" or not size.isdigit()):
-        raise WrongUse(f"cache = {settings.cache!r} is not understood", "write memory: or memory:?max_devices=N")
-    return MemoryCache(int(size or DEFAULT_MAX_DEVICES))
+        option, _, size = rest.partition("=")
+        if rest and (option != "?max_devices" or not size.isdigit()):
+            raise WrongUse(f"cache = {settings.cache!r} is not understood", "write memory: or memory:?max_devices=N")
+        return MemoryCache(int(size or DEFAULT_MAX_DEVICES))
+    from redis.exceptions import RedisError
+
+    from devicesync.cache.redis import RedisCache
+    from devicesync.cache.redis_connect import connect
+
+    try:
+        connections = connect(settings.cache)
+    except RedisError as error:
+        raise Unavailable(f"can't reach the cache {masked(settings.cache)}: {error}", "check that Redis runs there") from error
+    return RedisCache(
+        connections,
+        tombstone_ttl_seconds=settings.tombstone_ttl_seconds,
+        profile_ttl_seconds=settings.profile_ttl_seconds,
+    )
 
 
 def open_dead_letters(settings: Settings) -> "DeadLetters":
-    """Where refused records are kept."""
-    from devicesync.log.dead_letters_sqlite import SqliteDeadLetters  # noqa: PLC0415 - only what is used is loaded
+    """Where refused records are kept: beside the log."""
+    if is_shared(settings):
+        from devicesync.log.dead_letters_kafka import KafkaDeadLetters
+        from devicesync.log.kafka import place_of
+
+        return KafkaDeadLetters(place_of(settings.log))
+    from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
 
     return SqliteDeadLetters(settings.directory / "dead-letters.db")
+
+
+def create(settings: Settings) -> None:
+    """Make what the settings name and what is not there yet. Raises Unavailable."""
+    if is_shared(settings):
+        from devicesync.log.kafka import place_of
+        from devicesync.log.kafka_admin import create_topics
+
+        create_topics(place_of(settings.log), settings.partitions)
+    else:
+        open_journal(settings).close()
+        open_dead_letters(settings).close()
+    if settings.database.startswith("cassandra:"):
+        from devicesync.database.cassandra import CassandraDatabase
+        from devicesync.database.cassandra import place_of as cassandra_place_of
+
+        database = CassandraDatabase(cassandra_place_of(settings.database))
+        database.create()
+        database.close()
+    else:
+        open_database(settings).close()
 
 
 def _split(setting: str, url: str, forms: tuple[str, ...]) -> tuple[str, str]:
     scheme, colon, rest = url.partition(":")
     known = {form.partition(":")[0]: form for form in forms}
+    known |= {"rediss": "", "rediss+cluster": ""} if "redis" in known else {}
     if not colon or scheme not in known or (known[scheme].endswith("PATH") and not rest):
         raise WrongUse(f"{setting} = {masked(url)!r} is not understood", f"write {' or '.join(forms)}")
     return scheme, rest

@@ -8,14 +8,20 @@ from typing import Self
 import msgspec
 
 from devicesync import adapters, hold
-from devicesync.config import Settings
+from devicesync.config import Settings, masked
 from devicesync.errors import Held
 from devicesync.jobs.bad_share import BadShare
-from devicesync.jobs.delivery import BesideUpdater, Delivery, OwnUpdater
+from devicesync.jobs.delivery import BesideUpdater, Delivery, Direct, OwnUpdater
 from devicesync.jobs.take import take
 from devicesync.jobs.update import READER, Updater
 from devicesync.log.foreign import ForeignLog
-from devicesync.log.port import Record
+from devicesync.log.port import Reader, Record
+
+AfterBatch = Callable[[Sequence[Record]], None]
+
+
+def _unheard(records: Sequence[Record]) -> None:
+    pass
 
 
 def bad_share(settings: Settings) -> BadShare:
@@ -23,39 +29,35 @@ def bad_share(settings: Settings) -> BadShare:
     return BadShare(settings.bad_share_limit, settings.bad_share_records)
 
 
-class Embedded:
-    """The updater of a data directory, with its journal, stores and reader; `with` closes them. The caller holds it."""
+class _Assembled:
+    """An updater over a reader, with its stores; `with` closes them."""
 
     def __init__(
         self,
         settings: Settings,
+        reader: Reader,
+        closing_all: ExitStack,
+        *,
+        source: str,
         stop: threading.Event,
-        after_batch: Callable[[Sequence[Record]], None] = lambda records: None,
+        after_batch: AfterBatch,
     ) -> None:
-        self._closing = ExitStack()
-        opened = self._closing.enter_context
-        self.journal = opened(closing(adapters.open_journal(settings)))
-        self.reader = opened(closing(self.journal.reader(READER)))
+        opened = closing_all.enter_context
+        self._closing = closing_all
         self.cache = opened(closing(adapters.open_cache(settings)))
         self.database = opened(closing(adapters.open_database(settings)))
         self.updater = Updater(
-            self.reader,
+            reader,
             self.cache,
             self.database,
             opened(closing(adapters.open_dead_letters(settings))),
-            source=str(self.journal.path),
+            source=source,
             batch_records=settings.batch_records,
             bad_share=bad_share(settings),
             stop=stop,
             max_clock_ahead_ms=settings.max_clock_ahead_ms,
             after_batch=after_batch,
         )
-        followed = adapters.followed_path(settings)
-        if followed:
-            foreign = ForeignLog(followed, settings.directory / "follow.json")
-            taker = threading.Thread(target=take, args=(foreign, self.journal, stop), name="take")
-            taker.start()
-            self._closing.callback(taker.join)
 
     def __enter__(self) -> Self:
         return self
@@ -64,13 +66,35 @@ class Embedded:
         self._closing.close()
 
 
+class Embedded(_Assembled):
+    """The updater of a data directory, with its journal. The caller holds the directory."""
+
+    def __init__(self, settings: Settings, stop: threading.Event, after_batch: AfterBatch = _unheard) -> None:
+        closing_all = ExitStack()
+        self.journal = closing_all.enter_context(closing(adapters.open_journal(settings)))
+        self.reader = closing_all.enter_context(closing(self.journal.reader(READER)))
+        super().__init__(settings, self.reader, closing_all, source=str(self.journal.path), stop=stop, after_batch=after_batch)
+        followed = adapters.followed_path(settings)
+        if followed:
+            foreign = ForeignLog(followed, settings.directory / "follow.json")
+            taker = threading.Thread(target=take, args=(foreign, self.journal, stop), name="take")
+            taker.start()
+            closing_all.callback(taker.join)
+
+
+class GroupMember(_Assembled):
+    """One of any number of updaters that share a log's partitions."""
+
+    def __init__(self, settings: Settings, stop: threading.Event, after_batch: AfterBatch = _unheard) -> None:
+        closing_all = ExitStack()
+        log = closing_all.enter_context(closing(adapters.open_log(settings)))
+        reader = closing_all.enter_context(closing(log.reader(READER)))
+        topic = masked(settings.log).rpartition("/")[2].partition("?")[0]
+        super().__init__(settings, reader, closing_all, source=topic, stop=stop, after_batch=after_batch)
+
+
 @contextmanager
-def updating(
-    settings: Settings,
-    command: str,
-    stop: threading.Event,
-    after_batch: Callable[[Sequence[Record]], None] = lambda records: None,
-) -> Iterator[Embedded]:
+def updating(settings: Settings, command: str, stop: threading.Event, after_batch: AfterBatch = _unheard) -> Iterator[Embedded]:
     """Hold the data directory and assemble its updater. Raises Held when another process has it."""
     hold.prepare(settings.directory)
     held = hold.Hold(settings.directory, command)
@@ -86,10 +110,16 @@ def updating(
 
 @contextmanager
 def delivering(settings: Settings, command: str, stop: threading.Event) -> Iterator[Delivery]:
-    """A way to bring events in: with an updater of our own, or beside the one that holds the data directory."""
-    hold.prepare(settings.directory)
-    settings = _without_following(settings)
+    """A way to bring events in: with an updater of our own, beside the one that holds the data directory, or directly."""
     with ExitStack() as closing_all:
+        if adapters.is_shared(settings):
+            opened = (adapters.open_log(settings), adapters.open_cache(settings), adapters.open_database(settings))
+            for each in opened:
+                closing_all.enter_context(closing(each))
+            yield Direct(*opened, stop)
+            return
+        hold.prepare(settings.directory)
+        settings = _without_following(settings)
 
         def become_updater(held: hold.Hold) -> OwnUpdater:
             closing_all.callback(held.release)

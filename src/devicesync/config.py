@@ -31,6 +31,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_clock_ahead_seconds: Duration = 300.0
     bad_share_limit: Share = 0.95
     bad_share_records: Positive = 1000
+    group: str = "devicesync"
+    partitions: Positive = 12
+    tombstone_ttl_seconds: Duration = 2_592_000.0
+    profile_ttl_seconds: Duration = 0.0
     journal_segment_bytes: Positive = 67_108_864
     journal_retention_seconds: Duration = 604_800.0
 

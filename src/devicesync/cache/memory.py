@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
-from devicesync.cache.port import Merged
+from devicesync.cache.port import Advice, Merged
 from devicesync.law.state import State, join
 
 DEFAULT_MAX_DEVICES = 2_000
@@ -39,6 +39,10 @@ class MemoryCache:
 
     def check(self) -> None:
         """See port.Cache."""
+
+    def advice(self) -> list[Advice]:
+        """See port.Cache."""
+        return []
 
     def close(self) -> None:
         """See port.Cache."""

@@ -19,6 +19,13 @@ class Merged(NamedTuple):
     missing: list[str]
 
 
+class Advice(NamedTuple):
+    """Something that works, but not as well as it could: what, and what to do."""
+
+    detail: str
+    hint: str
+
+
 class Cache(Protocol):
     """Safe for several processes at once, where the cache itself is shared by them."""
 
@@ -38,6 +45,10 @@ class Cache(Protocol):
 
     def check(self) -> None:
         """Raise Unavailable, saying what is wrong, unless the cache can be used."""
+        ...
+
+    def advice(self) -> list[Advice]:
+        """What should be set differently. Raises Unavailable."""
         ...
 
     def close(self) -> None:

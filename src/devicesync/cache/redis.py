@@ -5,16 +5,15 @@ cut so that one script does not keep the server from its readers for long.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from typing import Any
 
 import msgspec
-import redis
 from redis import exceptions
 
-from devicesync.cache.port import Merged
-from devicesync.cache.redis_connect import Connections
+from devicesync.cache.port import Advice, Merged
+from devicesync.cache.redis_connect import Client, Connections
 from devicesync.errors import Unavailable
 from devicesync.law.facets import FACETS
 from devicesync.law.state import State, join
@@ -23,6 +22,7 @@ HASH_NAMES = {"device_spec": "devicespec", "producer_id": "producer"}
 """Event fields whose hash field has another name; times are `firstaccess`, `user_declared_on`, `api_last_updated_on`."""
 
 _DEVICES_PER_CALL = 100
+_LISTPACK_BYTES = 512
 _SCRIPT = resources.files("devicesync.cache").joinpath("merge.lua").read_text()
 _FIELDS = tuple(tuple(HASH_NAMES.get(field, field) for field in facet.fields) for facet in FACETS)
 _pack = msgspec.msgpack.Encoder().encode
@@ -74,13 +74,18 @@ class RedisCache:
         with self._failures("reach"):
             self._connections.ping()
 
+    def advice(self) -> list[Advice]:
+        """See port.Cache. Silent where this user may not read the server's settings."""
+        with suppress(Unavailable), self._failures("read the settings of"):
+            found = self._connections.settings(("hash-max-listpack-value", "maxmemory", "maxmemory-policy"))
+            return list(_advice(found))
+        return []
+
     def close(self) -> None:
         """See port.Cache."""
         self._connections.close()
 
-    def _run(
-        self, client: "redis.Redis[str]", groups: list[list[str]], head: tuple[Any, ...], changes: Mapping[str, State]
-    ) -> list[Any]:
+    def _run(self, client: Client, groups: list[list[str]], head: tuple[Any, ...], changes: Mapping[str, State]) -> list[Any]:
         """The script's replies, one list a group. A server that restarted has forgotten the script and is told it again."""
         for attempt in range(2):
             if not self._sha or attempt:
@@ -126,6 +131,20 @@ def _state(found: dict[str, str]) -> State:
         tuple(registers),
     )
     return join(state, State(erased=int(erased))) if erased != "0" else state
+
+
+def _advice(found: dict[str, str]) -> Iterator[Advice]:
+    value_bytes = int(found.get("hash-max-listpack-value", _LISTPACK_BYTES))
+    if value_bytes < _LISTPACK_BYTES:
+        yield Advice(
+            f"hash-max-listpack-value is {value_bytes}: profiles take twice the memory",
+            f"CONFIG SET hash-max-listpack-value {_LISTPACK_BYTES}, and in redis.conf",
+        )
+    if found.get("maxmemory", "0") != "0" and found.get("maxmemory-policy") == "noeviction":
+        yield Advice(
+            "maxmemory with noeviction: when it is full, nothing is written",
+            "maxmemory-policy allkeys-lru; what is evicted is filled again",
+        )
 
 
 def _hint(error: exceptions.RedisError) -> str:

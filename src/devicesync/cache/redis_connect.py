@@ -22,7 +22,10 @@ FORMS = (
 DEFAULT_DB = 2
 _TIMEOUT_SECONDS = 5.0
 
-Part = tuple["redis.Redis[str]", list[list[str]]]
+Client = Any
+"""redis.Redis; its annotations allow every reply to be a future, which helps nobody here."""
+
+Part = tuple[Client, list[list[str]]]
 
 
 class Connections(Protocol):
@@ -34,6 +37,10 @@ class Connections(Protocol):
 
     def ping(self) -> None:
         """Raise redis' own error unless every server answers."""
+        ...
+
+    def settings(self, names: Sequence[str]) -> dict[str, str]:
+        """The values of some of the server's settings."""
         ...
 
     def refresh(self) -> None:
@@ -48,7 +55,7 @@ class Connections(Protocol):
 class OneServer:
     """A single primary: a plain server, or the one that Sentinel names."""
 
-    def __init__(self, client: "redis.Redis[str]") -> None:
+    def __init__(self, client: Client) -> None:
         self.client = client
 
     def parts(self, keys: Sequence[str], limit: int) -> Iterator[Part]:
@@ -59,6 +66,10 @@ class OneServer:
     def ping(self) -> None:
         """See Connections."""
         self.client.ping()
+
+    def settings(self, names: Sequence[str]) -> dict[str, str]:
+        """See Connections."""
+        return _settings(self.client, names)
 
     def refresh(self) -> None:
         """See Connections."""
@@ -71,8 +82,8 @@ class OneServer:
 class Cluster:
     """A Redis Cluster: keys are grouped by slot, and the groups sent to the slot's node together."""
 
-    def __init__(self, cluster: "RedisCluster[str]") -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: RedisCluster) -> None:
+        self._cluster: Any = cluster
 
     def parts(self, keys: Sequence[str], limit: int) -> Iterator[Part]:
         """See Connections."""
@@ -91,6 +102,10 @@ class Cluster:
         for node in self._cluster.get_primaries():
             self._client(node.name).ping()
 
+    def settings(self, names: Sequence[str]) -> dict[str, str]:
+        """See Connections: those of one of the nodes."""
+        return _settings(self._client(self._cluster.get_primaries()[0].name), names)
+
     def refresh(self) -> None:
         """See Connections."""
         self._cluster.nodes_manager.initialize()
@@ -99,11 +114,8 @@ class Cluster:
         """See Connections."""
         self._cluster.close()
 
-    def _client(self, name: str) -> "redis.Redis[str]":
-        node = self._cluster.get_node(node_name=name)
-        assert node is not None
-        client: redis.Redis[str] = self._cluster.get_redis_connection(node)
-        return client
+    def _client(self, name: str) -> Client:
+        return self._cluster.get_redis_connection(self._cluster.get_node(node_name=name))
 
 
 def connect(url: str) -> Connections:
@@ -127,14 +139,23 @@ def connect(url: str) -> Connections:
     login = dict(zip(("username", "password"), map(unquote, who.split(":", 1)), strict=False)) if who else {}
     hosts = [(host, int(port or "6379")) for host, _, port in (server.partition(":") for server in servers.split(","))]
     if scheme in ("redis+cluster", "rediss+cluster"):
-        nodes = [ClusterNode(host, port) for host, port in hosts]
-        tls = {"ssl": True} if scheme == "rediss+cluster" else {}
-        return Cluster(RedisCluster(startup_nodes=nodes, **login, **tls, **{k: v for k, v in options.items() if k != "retry"}))
+        node: Any = ClusterNode
+        options |= {
+            "startup_nodes": [node(host, port) for host, port in hosts],
+            "ssl": scheme == "rediss+cluster",
+            **login,
+        }
+        return Cluster(RedisCluster(**options))
     if scheme == "redis+sentinel" and path:
         service, _, database = path.partition("/")
-        sentinel = Sentinel(hosts, sentinel_kwargs={"socket_timeout": _TIMEOUT_SECONDS})
+        find_sentinel: Any = Sentinel
+        sentinel = find_sentinel(hosts, sentinel_kwargs={"socket_timeout": _TIMEOUT_SECONDS})
         return OneServer(sentinel.master_for(service, db=int(database or DEFAULT_DB), **login, **options))
     raise WrongUse(f"{scheme}:// is no cache", f"write {' or '.join(FORMS)}")
+
+
+def _settings(client: Client, names: Sequence[str]) -> dict[str, str]:
+    return {name: str(value) for wanted in names for name, value in dict(client.config_get(wanted)).items()}
 
 
 def _groups(keys: Sequence[str], limit: int) -> Iterator[list[str]]:

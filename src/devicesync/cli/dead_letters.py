@@ -82,7 +82,8 @@ def dead_letters_replay(arguments: argparse.Namespace) -> None:
 def _open(settings: Settings) -> "DeadLetters":
     from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
 
-    hold.prepare(settings.directory)
+    if not adapters.is_shared(settings):
+        hold.prepare(settings.directory)
     return adapters.open_dead_letters(settings)
 
 

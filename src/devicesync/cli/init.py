@@ -3,18 +3,18 @@
 import argparse
 
 from devicesync.cli.options import print_json, settings_of
+from devicesync.config import masked
 
 
 def init(arguments: argparse.Namespace) -> None:
-    """Create the data directory, the journal and the tables. What exists is left as it is; run it as often as you like."""
+    """Create the data directory, the journal or topics, and the tables; what exists is left as it is."""
     from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
 
     settings = settings_of(arguments).settings
-    hold.prepare(settings.directory)
-    adapters.open_journal(settings).close()
-    adapters.open_database(settings).close()
-    adapters.open_dead_letters(settings).close()
-    ready = {"data_dir": settings.data_dir, "log": settings.log, "database": settings.database}
+    if not adapters.is_shared(settings):
+        hold.prepare(settings.directory)
+    adapters.create(settings)
+    ready = {"data_dir": settings.data_dir, "log": masked(settings.log), "database": masked(settings.database)}
     if arguments.json:
         print_json({"ready": ready})
     else:

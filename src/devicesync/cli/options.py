@@ -10,9 +10,9 @@ from devicesync import config
 
 _SETTINGS = {
     "--data-dir": ("DIR", "where embedded data lives [devicesync-data here]"),
-    "--log": ("URL", "journal:PATH or follow:PATH [the journal in the data directory]"),
-    "--database": ("URL", "sqlite:PATH [the file in the data directory]"),
-    "--cache": ("URL", "memory: [memory:]"),
+    "--log": ("URL", "journal:PATH, follow:PATH or kafka://HOST:PORT/TOPIC [the journal in the data directory]"),
+    "--database": ("URL", "sqlite:PATH or cassandra://HOST:PORT/KEYSPACE [the file in the data directory]"),
+    "--cache": ("URL", "memory: or redis://HOST:PORT/DB [memory:]"),
 }
 
 

@@ -2,8 +2,8 @@
 
 import argparse
 
-from devicesync.cli.options import say, settings_of, verbose_option
-from devicesync.config import masked
+from devicesync.cli.options import number, say, settings_of, verbose_option
+from devicesync.config import Settings, masked
 
 up_options = verbose_option
 
@@ -22,22 +22,36 @@ def up(arguments: argparse.Namespace) -> None:
 def update_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `update`."""
     verbose_option(parser)
+    parser.add_argument("--workers", type=number(int, 1), default=1, help="so many processes in one consumer group (Kafka) [1]")
     parser.add_argument("--until-caught-up", action="store_true", help="leave with status 0 when nothing is left to do")
 
 
-def update(arguments: argparse.Namespace) -> None:
-    """The updater alone: from the log into cache and database, until Ctrl-C or SIGTERM."""
+def update(arguments: argparse.Namespace) -> int:
+    """The updater alone: from the log into cache and database, until Ctrl-C or SIGTERM.
+
+    With a Kafka log any number of updaters may run, on any number of machines: Kafka shares the partitions out.
+    """
+    if arguments.workers > 1:
+        from devicesync.cli.workers import run_workers  # noqa: PLC0415 - only here
+
+        return run_workers(arguments.workers, settings_of(arguments).settings)
     _run("update", arguments, until_caught_up=arguments.until_caught_up)
+    return 0
 
 
 def _run(command: str, arguments: argparse.Namespace, *, until_caught_up: bool = False) -> None:
-    from devicesync.assembly import updating  # noqa: PLC0415 - --help needs none of it
+    from devicesync import adapters  # noqa: PLC0415 - --help needs none of it
+    from devicesync.assembly import GroupMember, updating  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=arguments.verbose)
     settings = settings_of(arguments).settings
     stop = stop_on_signals()
-    with updating(settings, command, stop) as embedded:
-        stores = f"{masked(settings.cache)}, {masked(settings.database)}"
-        say(f"devicesync {command}: {masked(settings.log)} -> {stores}. Ctrl-C stops.")
-        embedded.updater.run(until_caught_up=until_caught_up)
+    together = GroupMember(settings, stop) if adapters.is_shared(settings) else updating(settings, command, stop)
+    with together as assembled:
+        say(f"devicesync {command}: {_flow(settings)}. Ctrl-C stops.")
+        assembled.updater.run(until_caught_up=until_caught_up)
+
+
+def _flow(settings: Settings) -> str:
+    return f"{masked(settings.log)} -> {masked(settings.cache)}, {masked(settings.database)}"

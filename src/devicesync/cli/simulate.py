@@ -64,11 +64,13 @@ def simulate(arguments: argparse.Namespace) -> None:
 def _sink(settings: Settings, to: str | None) -> Iterator[Callable[[list[bytes]], object]]:
     if to is None:
         from devicesync import adapters, hold  # noqa: PLC0415 - only where it goes into the log
+        from devicesync.jobs.simulate import key_of  # noqa: PLC0415 - only where it goes into the log
 
-        hold.prepare(settings.directory)
-        journal = adapters.open_journal(settings)
-        yield lambda values: journal.append(values) if values else None
-        journal.close()
+        if not adapters.is_shared(settings):
+            hold.prepare(settings.directory)
+        log = adapters.open_log(settings)
+        yield lambda values: log.append(values, [key_of(value) for value in values]) if values else None
+        log.close()
         return
     file = sys.stdout.buffer if to == "-" else Path(to).open("wb")  # noqa: SIM115 - closed below
     yield lambda values: file.writelines(value + b"\n" for value in values)

@@ -18,7 +18,7 @@ from cassandra.policies import DCAwareRoundRobinPolicy, FallthroughRetryPolicy, 
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType, PreparedStatement, tuple_factory
 
 from devicesync.database import cassandra_schema as schema
-from devicesync.database.cassandra_rows import Statement, Unset, state_of_row, writes_of
+from devicesync.database.cassandra_rows import Statement, Unset, Write, state_of_row, writes_of
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.law.state import State
 
@@ -92,16 +92,15 @@ class CassandraDatabase:
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         """See port.Database."""
         with _failures("write to"):
-            prepared = self._statements()
-            statements: list[tuple[Any, Any]] = []
+            statements: list[tuple[Any, None]] = []
             for device_id, state in changes.items():
-                row = []
-                for statement, values in writes_of(device_id, state):
-                    bound = prepared[statement].bind([UNSET_VALUE if isinstance(value, Unset) else value for value in values])
-                    (row if statement != "remember_erase" else statements).append(
-                        bound if statement != "remember_erase" else (bound, None)
-                    )
-                statements.append((row[0] if len(row) == 1 else self._together(row), None))
+                row: list[Any] = []
+                for write in writes_of(device_id, state):
+                    if write.statement == "remember_erase":
+                        statements.append((self._bound(write), None))
+                    else:
+                        row.append(self._bound(write))
+                statements.append((row[0] if len(row) == 1 else _together(row), None))
             self._until_done(statements)
         return {}
 
@@ -149,12 +148,9 @@ class CassandraDatabase:
             self._prepared = {name: self._session.prepare(text) for name, text in texts.items()}
         return self._prepared
 
-    def _together(self, row: list[Any]) -> BatchStatement:
-        """Several writes of one row: one mutation, each with the timestamp that its statement names."""
-        batch = BatchStatement(BatchType.UNLOGGED)
-        for bound in row:
-            batch.add(bound)
-        return batch
+    def _bound(self, write: Write) -> Any:
+        values = [UNSET_VALUE if isinstance(value, Unset) else value for value in write.values]
+        return self._statements()[write.statement].bind(values)
 
     def _until_done(self, statements: list[tuple[Any, Any]]) -> list[Any]:
         """Their results, in order. What failed is repeated alone; raises the last failure."""
@@ -174,6 +170,14 @@ class CassandraDatabase:
             left = failed
             time.sleep(0.05 * attempt)
         raise results[left[0]]
+
+
+def _together(row: list[Any]) -> BatchStatement:
+    """Several writes of one row: one mutation, each with the timestamp that its statement names."""
+    batch = BatchStatement(BatchType.UNLOGGED)
+    for bound in row:
+        batch.add(bound)
+    return batch
 
 
 def _cluster(place: Place) -> Cluster:

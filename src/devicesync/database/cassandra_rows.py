@@ -48,8 +48,8 @@ def writes_of(device_id: str, state: State) -> list[Write]:
     if not state.version:
         stamp = _MINIMUM + 2 * state.erased
         return [*writes, Write("first_access", (stamp, None, device_id)), Write("user_declared_on", (stamp, None, device_id))]
-    for version in sorted({state.version, *(register[0] for register in state.registers if register[0])}):
-        writes.append(_facets_at(version, device_id, state))
+    versions = {state.version, *(register[0] for register in state.registers if register[0])}
+    writes += [_facets_at(version, device_id, state) for version in sorted(versions)]
     if state.first_access:
         writes.append(Write("first_access", (_stamp(state.first_access, state.erased), state.first_access, device_id)))
     if state.user_declared_on and (state.erased or state.registers[DECLARED][0]):

@@ -1,7 +1,8 @@
-"""Delivery: bringing events into the journal, and knowing when both stores have them.
+"""Delivery: bringing events into the log, and knowing when both stores have them.
 
-Two ways with one promise: with nobody else at work this process runs the updater itself; beside an updater that runs
-already, it appends to that one's log and waits for it.
+Three ways with one promise. Into a journal: with nobody else at work this process runs the updater itself; beside an
+updater that runs already, it appends to that one's log and waits for it. Into Kafka, where any number of updaters may run:
+it writes both stores itself as well.
 """
 
 import threading
@@ -9,10 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from devicesync.cache.port import Cache
+from devicesync.database.port import Database
 from devicesync.jobs.patience import Patience, Stopped
-from devicesync.jobs.update import READER, Updater, join_events
+from devicesync.jobs.update import READER, Updater, join_events, write_both
 from devicesync.law.event import Event
-from devicesync.log.port import NumberedLog, NumberedReader
+from devicesync.log.port import Log, NumberedLog, NumberedReader
 
 _POLL_SECONDS = 0.005
 _HOLDER_CHECK_SECONDS = 0.5
@@ -64,6 +67,28 @@ class OwnUpdater:
             if self._stop.is_set():
                 raise Stopped
             self._updater.step(0)
+
+
+class Direct:
+    """Delivery into a log that other processes read, and into both stores at once: the law bears that they do it again."""
+
+    def __init__(self, log: Log, cache: Cache, database: Database, stop: threading.Event) -> None:
+        self._log = log
+        self._cache = cache
+        self._database = database
+        self._patience = Patience(stop)
+
+    def send(self, values: Sequence[bytes], events: Sequence[Event]) -> None:
+        """See Delivery."""
+        if not values:
+            return
+        keys = [event.device_id.encode() for event in events]
+        self._patience.until_it_works(lambda: self._log.append(values, keys))
+        changes = join_events(events)
+        self._patience.until_it_works(lambda: write_both(changes, self._cache, self._database))
+
+    def settle(self) -> None:
+        """See Delivery."""
 
 
 class BesideUpdater:

@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import structlog
@@ -21,10 +22,11 @@ class Stopped(Exception):
 
 
 class Patience:
-    """Repeats a call until it works. `stop` ends the waiting."""
+    """Repeats a call until it works. `stop` ends the waiting; `meanwhile` is called at every wait."""
 
-    def __init__(self, stop: threading.Event) -> None:
+    def __init__(self, stop: threading.Event, meanwhile: Callable[[], None] = lambda: None) -> None:
         self._stop = stop
+        self._meanwhile = meanwhile
 
     def until_it_works(self, call: Callable[[], T]) -> T:
         """The result of `call`, which is repeated as long as it raises Unavailable; so it must bear repeating.
@@ -42,6 +44,8 @@ class Patience:
                     said = True
                 if self._stop.wait(wait_seconds * random.uniform(0.5, 1.5)):  # noqa: S311 - jitter, not a secret
                     raise Stopped from error
+                with suppress(Unavailable):
+                    self._meanwhile()
                 wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
             else:
                 if said:

@@ -1,6 +1,7 @@
 """Simulated registrations, as a real topic has them: devices that move, declare themselves, and come in legacy forms."""
 
 import random
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,15 @@ _FIRST_ACCESS_SPREAD_MS = 90 * 86_400_000
 _LEGACY_SHARE = 0.15
 _DECLARED_SHARE = 0.3
 _MOVE_SHARE = 0.2
+
+
+_DEVICE = re.compile(rb'"device_id":"([^"]*)"').search
+
+
+def key_of(record: bytes) -> bytes:
+    """The key that a producer gives the record: its device's id, so that a device keeps its order."""
+    found = _DEVICE(record)
+    return found[1] if found else b""
 
 
 class Simulation:

@@ -56,11 +56,11 @@ def fold(
     """Decode records and join them per device. Raises TooManyBad when nearly everything is refused."""
     events: list[Event] = []
     dead: list[DeadLetter] = []
-    for value, partition, offset, taken_ms, logged_ms, _ in records:
+    for value, partition, offset, taken_ms, logged_ms, key in records:
         try:
             events.append(decode(value, taken_ms=taken_ms, logged_ms=logged_ms, max_clock_ahead_ms=max_clock_ahead_ms))
         except Refused as refused:
-            dead.append(DeadLetter(value, refused.reason, refused.detail, source, partition, offset, taken_ms))
+            dead.append(DeadLetter(value, refused.reason, refused.detail, source, partition, offset, taken_ms, key))
             bad_share.bad(refused.reason)
         else:
             bad_share.good()
@@ -124,7 +124,7 @@ class Updater:
         self._stop = stop
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._after_batch = after_batch
-        self._patience = Patience(stop)
+        self._patience = Patience(stop, reader.keep_alive)
 
     def run(self, *, until_caught_up: bool = False) -> None:
         """Work until `stop` is set, or with `until_caught_up` until the log has nothing more.
@@ -133,7 +133,8 @@ class Updater:
         """
         try:
             while not self._stop.is_set():
-                if not self.step(0 if until_caught_up else _IDLE_POLL_SECONDS) and until_caught_up:
+                read = self.step(_IDLE_POLL_SECONDS)
+                if until_caught_up and not read and self._patience.until_it_works(self._reader.caught_up):
                     return
         except Stopped:
             _log.info("stopped while waiting; the batch in hand comes again on the next start")

@@ -8,7 +8,10 @@ from devicesync.law.refusal import Reason
 
 
 class DeadLetter(NamedTuple):
-    """One refused record. `value` is its bytes, unchanged; `time_ms` is when the log took it or the file was read."""
+    """One refused record, its bytes unchanged.
+
+    `time_ms` is when the log took it or the file was read; `key` is the record's, where the log has keys.
+    """
 
     value: bytes
     reason: Reason
@@ -17,6 +20,7 @@ class DeadLetter(NamedTuple):
     partition: int
     offset: int
     time_ms: int
+    key: bytes | None = None
 
     @property
     def id(self) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from devicesync.errors import Unavailable
 from devicesync.log.dead_letters import DeadLetter
 
-_FIELDS = ", ".join(DeadLetter._fields)
+_NAMES = DeadLetter._fields[:-1]  # a journal has no keys
+_FIELDS = ", ".join(_NAMES)
 _CREATE = """
     CREATE TABLE IF NOT EXISTS dead_letter (
         id TEXT PRIMARY KEY, value BLOB NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
@@ -39,7 +40,7 @@ class SqliteDeadLetters:
             try:
                 self._connection.executemany(
                     f"INSERT OR REPLACE INTO dead_letter (id, {_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    [(letter.id, *letter) for letter in letters],
+                    [(letter.id, *letter[: len(_NAMES)]) for letter in letters],
                 )
                 self._connection.execute("COMMIT")
             except BaseException:

@@ -48,6 +48,13 @@ class MemoryReader:
         """See port.Reader."""
         self._log.committed[self._name] = self._next
 
+    def keep_alive(self) -> None:
+        """See port.Reader."""
+
+    def caught_up(self) -> bool:
+        """See port.Reader."""
+        return self.lag() == 0
+
     def lag(self) -> int:
         """See port.Reader."""
         return len(self._log.records) - self._next

@@ -40,8 +40,16 @@ class Reader(Protocol):
         """Never deliver again what poll has returned so far. Raises Unavailable; repeating it is harmless."""
         ...
 
+    def keep_alive(self) -> None:
+        """To be called now and then while what was polled can't be worked off yet. Never blocks, delivers nothing."""
+        ...
+
     def lag(self) -> int:
-        """How many records lie after the last poll."""
+        """How many records lie after the last poll, of those that this reader is given. Raises Unavailable."""
+        ...
+
+    def caught_up(self) -> bool:
+        """Whether all readers of this name have together committed everything in the log. Raises Unavailable."""
         ...
 
     def close(self) -> None:

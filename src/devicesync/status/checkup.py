@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Literal, NamedTuple
 
 from devicesync import adapters, hold
@@ -42,6 +43,8 @@ def checkup(settings: Settings) -> list[Finding]:
 
 def _data_directory(settings: Settings) -> Iterator[Finding]:
     directory = settings.directory
+    if adapters.is_shared(settings) and not settings.database.startswith("sqlite:"):
+        return  # nothing of ours is on this machine
     if not directory.is_dir():
         raise Unavailable(f"{directory} does not exist", _INIT)
     hold.check_format(directory)
@@ -59,6 +62,9 @@ def _data_directory(settings: Settings) -> Iterator[Finding]:
 
 
 def _log(settings: Settings) -> Iterator[Finding]:
+    if adapters.is_shared(settings):
+        yield from _topic(settings)
+        return
     followed = adapters.followed_path(settings)
     if followed:
         if not os.access(followed, os.R_OK):
@@ -72,13 +78,27 @@ def _log(settings: Settings) -> Iterator[Finding]:
     yield Finding("log", "ok", f"{path}: {readers or 'no readers yet'}")
 
 
+def _topic(settings: Settings) -> Iterator[Finding]:
+    from devicesync.log.kafka import place_of  # noqa: PLC0415 - only where the log is Kafka
+    from devicesync.log.kafka_admin import differences  # noqa: PLC0415 - only where the log is Kafka
+
+    told = differences(place_of(settings.log), settings.partitions)
+    yield Finding("log", "ok", masked(settings.log))
+    for difference in told:
+        yield Finding("log", "warning", difference, "kafka-configs.sh or kafka-topics.sh --alter changes it")
+
+
 def _database(settings: Settings) -> Iterator[Finding]:
     if not adapters.database_exists(settings):
         raise Unavailable(f"there is no database {masked(settings.database)}", _INIT)
-    adapters.open_database(settings, read_only=True).check()
+    with closing(adapters.open_database(settings, read_only=True)) as database:
+        database.check()
     yield Finding("database", "ok", masked(settings.database))
 
 
 def _cache(settings: Settings) -> Iterator[Finding]:
-    adapters.open_cache(settings).check()
-    yield Finding("cache", "ok", masked(settings.cache))
+    with closing(adapters.open_cache(settings)) as cache:
+        cache.check()
+        yield Finding("cache", "ok", masked(settings.cache))
+        for advice in cache.advice():
+            yield Finding("cache", "warning", advice.detail, advice.hint)

@@ -59,6 +59,13 @@ class JournalReader:
         with self._keeping_position():
             os.pwrite(self._position_file, b"%020d\n" % self.position, 0)
 
+    def keep_alive(self) -> None:
+        """See port.Reader."""
+
+    def caught_up(self) -> bool:
+        """See port.Reader."""
+        return self.lag() == 0
+
     def lag(self) -> int:
         """See port.Reader."""
         with naming_failures("read", self._files.active), suppress(FileNotFoundError):

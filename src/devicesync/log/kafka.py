@@ -1,0 +1,277 @@
+"""Kafka as the log: produced with acks=all and idempotence, read in batches by a consumer group.
+
+Nothing here coordinates anything: membership and partitions are Kafka's, and the law bears every duplicate.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+from confluent_kafka import (
+    OFFSET_INVALID,
+    TIMESTAMP_LOG_APPEND_TIME,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from devicesync.errors import Unavailable, WrongUse
+from devicesync.log.port import Record
+
+FORM = "kafka://[USER:PASSWORD@]HOST:PORT[,…]/TOPIC[?tls=1&sasl=SCRAM-SHA-512]"
+_POLL_SECONDS = 0.1
+_KEPT = 100
+_TIMEOUT_SECONDS = 10.0
+_DELIVERY_SECONDS = 30.0
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a topic is, read from a URL."""
+
+    servers: str
+    topic: str
+    user: str | None = None
+    password: str | None = None
+    sasl: str = "SCRAM-SHA-512"
+    tls: bool = False
+
+    @property
+    def client(self) -> dict[str, Any]:
+        """Librdkafka's settings for any client of this cluster."""
+        security = ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT")
+        login = {"sasl.mechanism": self.sasl, "sasl.username": self.user, "sasl.password": self.password} if self.user else {}
+        return {"bootstrap.servers": self.servers, "security.protocol": security, "log_level": 3, **login}
+
+
+def place_of(url: str) -> Place:
+    """Read a log URL. Raises WrongUse."""
+    who, _, rest = url.removeprefix("kafka://").rpartition("@")
+    servers, _, path = rest.partition("/")
+    topic, _, query = path.partition("?")
+    user, _, password = who.partition(":")
+    login = {"user": unquote(user), "password": unquote(password)} if who else {}
+    options = dict(parse_qsl(query))
+    try:
+        place = msgspec.convert({"servers": servers, "topic": topic, **login, **options}, Place, strict=False)
+    except msgspec.ValidationError as error:
+        raise WrongUse(f"the log's URL: {error}", f"write {FORM}") from None
+    if not servers or not topic or set(options) - {"sasl", "tls"}:
+        raise WrongUse("the log's URL is not understood", f"write {FORM}")
+    return place
+
+
+class KafkaLog:
+    """See port.Log. `group`: the consumer group of readers; a reader's name is added to it, but for the updater's."""
+
+    def __init__(self, place: Place, group: str) -> None:
+        self._place = place
+        self._group = group
+        self._producer: Producer | None = None
+        self._lock = threading.Lock()
+
+    def append(self, values: Sequence[bytes], keys: Sequence[bytes] | None = None) -> None:
+        """See port.Log. Records of one key keep their order: they go to one partition."""
+        producer = self._open_producer()
+        failures: list[KafkaError] = []
+        left = len(values)
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            nonlocal left
+            left -= 1
+            if error is not None:
+                failures.append(error)
+
+        with _failures("append to"):
+            for spot, value in enumerate(values):
+                _produce(producer, self._place.topic, value, keys[spot] if keys else None, delivered)
+            producer.flush(_DELIVERY_SECONDS)
+        if failures or left:
+            raise Unavailable(f"can't append to Kafka: {failures[0].str() if failures else 'time-out'}", _HINT)
+
+    def reader(self, name: str) -> "KafkaReader":
+        """See port.Log."""
+        return KafkaReader(self._place, self._group if name == "updater" else f"{self._group}.{name}")
+
+    def close(self) -> None:
+        """See port.Log."""
+        if self._producer is not None:
+            self._producer.flush(_DELIVERY_SECONDS)
+
+    def _open_producer(self) -> Producer:
+        with self._lock:
+            if self._producer is None:
+                self._producer = Producer(
+                    {
+                        **self._place.client,
+                        "acks": "all",
+                        "enable.idempotence": True,
+                        "linger.ms": 2,
+                        "compression.type": "lz4",
+                        "delivery.timeout.ms": int(_DELIVERY_SECONDS * 1000),
+                        # Java clients' way, so that a key goes to the same partition whoever writes it.
+                        "partitioner": "murmur2_random",
+                    }
+                )
+            return self._producer
+
+
+class KafkaReader:
+    """See port.Reader. Shares the topic's partitions with the other members of its group.
+
+    A partition that is taken away drops what was polled of it and not committed: the next owner reads it again. So a
+    commit never covers a partition that this reader has lost, and a reader that wakes up after its time does no harm.
+    """
+
+    def __init__(self, place: Place, group: str) -> None:
+        self._topic = place.topic
+        self._polled: dict[int, int] = {}
+        self._kept: list[Message] = []
+        self._paused = False
+        self._consumer = Consumer(
+            {
+                **place.client,
+                "group.id": group,
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": 10_000,
+                "fetch.wait.max.ms": 5,
+                "fetch.queue.backoff.ms": 5,
+                "queued.max.messages.kbytes": 16_384,
+                "enable.partition.eof": False,
+            }
+        )
+        with _failures("read"):
+            self._consumer.subscribe([place.topic], on_revoke=self._forget, on_lost=self._forget)
+
+    def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
+        """See port.Reader."""
+        deadline = time.monotonic() + timeout_seconds
+        with _failures("read"):
+            if self._paused:
+                self._consumer.resume(self._consumer.assignment())
+                self._paused = False
+            while True:
+                messages, self._kept = self._kept, []
+                if not messages:
+                    messages = self._consumer.consume(1, min(_POLL_SECONDS, max(deadline - time.monotonic(), 0)))
+                if messages and max_records > len(messages):
+                    messages += self._consumer.consume(max_records - len(messages), 0)
+                records = list(self._records(messages))
+                if records or time.monotonic() >= deadline:
+                    return records
+
+    def keep_alive(self) -> None:
+        """See port.Reader: pauses the partitions and serves the group, which else takes them away after five minutes."""
+        with _failures("read"):
+            self._consumer.pause(self._consumer.assignment())
+            self._paused = True
+            self._kept += self._consumer.consume(_KEPT, 0)  # of a partition that was assigned just now
+
+    def commit(self) -> None:
+        """See port.Reader."""
+        offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in self._polled.items()]
+        if not offsets:
+            return
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            if _code(error) not in _TAKEN_AWAY:
+                raise Unavailable(f"can't commit to Kafka: {error}", _HINT) from error
+        self._polled.clear()
+
+    def lag(self) -> int:
+        """See port.Reader; of the partitions assigned to this reader."""
+        with _failures("read"):
+            total = 0
+            for place in self._consumer.position(self._consumer.assignment()):
+                low, high = self._consumer.get_watermark_offsets(place, timeout=_TIMEOUT_SECONDS)
+                total += high - (place.offset if place.offset >= 0 else self._committed(place, low))
+            return total
+
+    def caught_up(self) -> bool:
+        """Whether the whole group has committed everything that is in the topic now."""
+        with _failures("read"):
+            partitions = self._consumer.list_topics(self._topic, timeout=_TIMEOUT_SECONDS).topics[self._topic].partitions
+            places = [TopicPartition(self._topic, partition) for partition in partitions]
+            for place in self._consumer.committed(places, timeout=_TIMEOUT_SECONDS):
+                low, high = self._consumer.get_watermark_offsets(
+                    TopicPartition(self._topic, place.partition), timeout=_TIMEOUT_SECONDS
+                )
+                if high > low and (place.offset == OFFSET_INVALID or place.offset < high):
+                    return False
+            return True
+
+    def close(self) -> None:
+        """See port.Reader; leaves the group, so that the others take over at once."""
+        self._consumer.close()
+
+    def _committed(self, place: TopicPartition, low: int) -> int:
+        (found,) = self._consumer.committed([place], timeout=_TIMEOUT_SECONDS)
+        return found.offset if found.offset >= 0 else low
+
+    def _records(self, messages: Sequence[Message]) -> Iterator[Record]:
+        now_ms = time.time_ns() // 1_000_000
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                raise KafkaException(error)
+            kind, stamp_ms = message.timestamp()
+            has_time = kind != TIMESTAMP_NOT_AVAILABLE
+            # A producer's own clock may run ahead: what the broker did not stamp was taken now at the latest.
+            taken_ms = stamp_ms if kind == TIMESTAMP_LOG_APPEND_TIME else min(stamp_ms, now_ms) if has_time else now_ms
+            partition, offset = int(message.partition() or 0), int(message.offset() or 0)
+            self._polled[partition] = offset + 1
+            yield Record(
+                message.value() or b"", partition, offset, taken_ms, stamp_ms if has_time else None, _bytes(message.key())
+            )
+
+    def _forget(self, _: Consumer, places: list[TopicPartition]) -> None:
+        gone = {place.partition for place in places}
+        self._polled = {partition: offset for partition, offset in self._polled.items() if partition not in gone}
+        self._kept = [message for message in self._kept if message.partition() not in gone]
+
+
+_HINT = "check that Kafka runs, that the log's URL names it, and that the topic exists: `devicesync init`, `devicesync doctor`"
+_TAKEN_AWAY = {
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError._NO_OFFSET,  # noqa: SLF001 - librdkafka's own codes have this name
+}
+
+
+def _produce(producer: Producer, topic: str, value: bytes, key: bytes | None, delivered: Any) -> None:
+    while True:
+        try:
+            producer.produce(topic, value, key, on_delivery=delivered)
+        except BufferError:
+            producer.poll(_POLL_SECONDS)
+        else:
+            return
+
+
+def _bytes(key: str | bytes | None) -> bytes | None:
+    return key.encode() if isinstance(key, str) else key
+
+
+def _code(error: KafkaException) -> int:
+    return int(error.args[0].code())
+
+
+@contextmanager
+def _failures(what: str) -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        raise Unavailable(f"can't {what} Kafka: {error.args[0].str()}", _HINT) from error

@@ -1,0 +1,62 @@
+"""Topics: made with sane settings where they are missing, and looked at for `doctor`."""
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from devicesync.errors import Unavailable
+from devicesync.log.kafka import Place
+
+DEAD_LETTER_SUFFIX = ".failed"
+_TIMEOUT_SECONDS = 10.0
+_SETTINGS = {"message.timestamp.type": "LogAppendTime", "min.insync.replicas": "1", "max.message.bytes": "1048588"}
+_KEPT_FOR_EVER = {"retention.ms": "-1", "max.message.bytes": "104857600"}
+
+
+def create_topics(place: Place, partitions: int) -> None:
+    """Make the topic and its dead-letter topic where they are missing; existing ones are left as they are.
+
+    Raises Unavailable.
+    """
+    admin = AdminClient(place.client)
+    try:
+        metadata = admin.list_topics(timeout=_TIMEOUT_SECONDS)
+        replicas = min(3, len(metadata.brokers))
+        wanted = [
+            NewTopic(place.topic, partitions, replicas, config=_SETTINGS | {"min.insync.replicas": str(max(replicas - 1, 1))}),
+            NewTopic(place.topic + DEAD_LETTER_SUFFIX, 1, replicas, config=_KEPT_FOR_EVER),
+        ]
+        missing = [topic for topic in wanted if topic.topic not in metadata.topics]
+        for made in (admin.create_topics(missing) if missing else {}).values():
+            made.result(_TIMEOUT_SECONDS)
+    except KafkaException as error:
+        raise Unavailable(
+            f"can't make topics in Kafka: {error.args[0].str()}", "check that Kafka runs and that this user may make topics"
+        ) from error
+
+
+def differences(place: Place, partitions: int) -> list[str]:
+    """What differs from what `create_topics` would have made, in words. Raises Unavailable, also for a missing topic."""
+    admin = AdminClient(place.client)
+    try:
+        topics = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
+        for name in (place.topic, place.topic + DEAD_LETTER_SUFFIX):
+            if name not in topics:
+                raise Unavailable(f"there is no topic {name}", "run `devicesync init`")
+        resource = ConfigResource(ResourceType.TOPIC, place.topic)
+        (config,) = admin.describe_configs([resource]).values()
+        found = config.result(_TIMEOUT_SECONDS)
+    except KafkaException as error:
+        raise Unavailable(f"can't reach Kafka: {error.args[0].str()}", "check that Kafka runs, and the log's URL") from error
+    told = []
+    if len(topics[place.topic].partitions) < partitions:
+        told.append(
+            f"{len(topics[place.topic].partitions)} partitions: at most so many updaters share the work; {partitions} are set"
+        )
+    if found["message.timestamp.type"].value != "LogAppendTime":
+        told.append("message.timestamp.type is not LogAppendTime: versions are guarded by the producers' clocks")
+    return told
