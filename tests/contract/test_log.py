@@ -1,14 +1,20 @@
 """What every log does (log/port.py)."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from devicesync.log.journal import Journal
+from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.log.kafka_admin import create_topics
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Log, Reader, Record
+from tests import servers
+from tests.servers import in_one_worker
 
+pytestmark = in_one_worker
 POLL_SECONDS = 0.05
 
 
@@ -16,7 +22,14 @@ def journal(directory: Path) -> Log:
     return Journal(directory / "device-profile.log", segment_bytes=200, retention_seconds=3600)
 
 
-LOGS: dict[str, Callable[[Path], Log]] = {"journal": journal, "memory": lambda directory: MemoryLog()}
+def kafka(directory: Path) -> Log:
+    topic = f"contract-{directory.name}"
+    place = place_of(f"kafka://127.0.0.1:{servers.kafka().port}/{topic}")
+    create_topics(place, partitions=1)
+    return KafkaLog(place, group=topic)
+
+
+LOGS: dict[str, Callable[[Path], Log]] = {"journal": journal, "memory": lambda directory: MemoryLog(), "kafka": kafka}
 
 
 @pytest.fixture(params=LOGS)
@@ -26,15 +39,21 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
     opened.close()
 
 
-def drain(reader: Reader) -> list[Record]:
+def take(reader: Reader, count: int) -> list[Record]:
+    """The next `count` records, however long the log takes to give them."""
     records: list[Record] = []
-    while batch := reader.poll(3, POLL_SECONDS):
-        records += batch
+    deadline = time.monotonic() + 20
+    while len(records) < count and time.monotonic() < deadline:
+        records += reader.poll(count - len(records), POLL_SECONDS)
+    assert len(records) == count
     return records
 
 
-def values(reader: Reader) -> list[bytes]:
-    return [record.value for record in drain(reader)]
+def values(reader: Reader, count: int) -> list[bytes]:
+    """The values of the next `count` records; there are no more than these."""
+    found = [record.value for record in take(reader, count)]
+    assert reader.poll(1, POLL_SECONDS) == []
+    return found
 
 
 def test_a_reader_gets_everything_in_order_with_its_place_and_time(log: Log) -> None:
@@ -42,7 +61,7 @@ def test_a_reader_gets_everything_in_order_with_its_place_and_time(log: Log) -> 
     log.append([b"a", b"b"])
     log.append([b"c"])
     reader = log.reader("one")
-    records = drain(reader)
+    records = take(reader, 3)
     reader.close()
     assert [record.value for record in records] == [b"a", b"b", b"c"]
     assert [record.offset for record in records] == sorted({record.offset for record in records})
@@ -54,7 +73,7 @@ def test_bytes_come_back_unchanged(log: Log) -> None:
     strange = [b"\x00\xff\xfe", b'{"a":1}', b"x" * 70_000, "é".encode(), b" lead and trail "]
     log.append(strange)
     reader = log.reader("one")
-    assert values(reader) == strange
+    assert values(reader, len(strange)) == strange
     reader.close()
 
 
@@ -62,16 +81,17 @@ def test_what_is_not_committed_comes_again(log: Log) -> None:
     """At least once: a reader's next life begins after its last commit."""
     log.append([b"a", b"b", b"c", b"d"])
     first = log.reader("one")
-    assert [record.value for record in first.poll(2, POLL_SECONDS)] == [b"a", b"b"]
+    assert [record.value for record in take(first, 2)] == [b"a", b"b"]
     first.commit()
-    assert [record.value for record in first.poll(1, POLL_SECONDS)] == [b"c"]
+    assert [record.value for record in take(first, 1)] == [b"c"]
     first.close()
     second = log.reader("one")
-    assert values(second) == [b"c", b"d"]
+    assert values(second, 2) == [b"c", b"d"]
     second.commit()
     second.close()
     third = log.reader("one")
-    assert values(third) == []
+    assert values(third, 0) == []
+    assert third.caught_up()
     third.close()
 
 
@@ -79,7 +99,7 @@ def test_readers_do_not_share_positions(log: Log) -> None:
     """Another name reads everything."""
     log.append([b"a"])
     one, two = log.reader("one"), log.reader("two")
-    assert values(one) == values(two) == [b"a"]
+    assert values(one, 1) == values(two, 1) == [b"a"]
     one.close()
     two.close()
 
@@ -89,7 +109,18 @@ def test_a_reader_sees_what_is_appended_later(log: Log) -> None:
     reader = log.reader("one")
     assert reader.poll(10, POLL_SECONDS) == []
     log.append([b"later"])
-    assert values(reader) == [b"later"]
+    assert values(reader, 1) == [b"later"]
+    reader.close()
+
+
+def test_keeping_alive_delivers_nothing_and_loses_nothing(log: Log) -> None:
+    """While a store is down, the reader only stays a member."""
+    log.append([b"a", b"b", b"c"])
+    reader = log.reader("one")
+    assert [record.value for record in take(reader, 1)] == [b"a"]
+    for _ in range(3):
+        reader.keep_alive()
+    assert values(reader, 2) == [b"b", b"c"]
     reader.close()
 
 
@@ -97,8 +128,9 @@ def test_lag_counts_what_was_not_polled(log: Log) -> None:
     """In records."""
     log.append([b"a", b"b", b"c"])
     reader = log.reader("one")
-    reader.poll(1, POLL_SECONDS)
+    assert not reader.caught_up()
+    take(reader, 1)
     assert reader.lag() == 2
-    drain(reader)
+    take(reader, 2)
     assert reader.lag() == 0
     reader.close()

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from devicesync.cache.port import Cache
 from devicesync.database.port import Database
 from devicesync.jobs.update import join_events, write_both
 from devicesync.law.event import Event
+from devicesync.law.facets import SLICES, Values
 from devicesync.law.profile import view
 from devicesync.law.state import State, join, join_all, state_of
 from tests.contract.stores import CACHES, DATABASES, forget
@@ -97,7 +98,11 @@ def test_each_store_alone_joins_as_the_law_does(
 def test_a_device_that_the_cache_forgot_is_filled_whole(
     cache: Cache, database: Database, drawn: list[Event], forgetful: list[bool]
 ) -> None:
-    """Evicted, flushed or new: the entry comes from the database and the event, never from the event alone."""
+    """Evicted, flushed or new: the entry comes from the database and the event, never from the event alone.
+
+    But for one thing that Cassandra can't tell: the version of a facet that a tie emptied (DESIGN.md).
+    """
+    assume(database.reads_to_merge or not has_emptying_tie(drawn))
     name = next(_names)
     for event, forgets in zip(renamed(drawn, name), forgetful, strict=False):
         write_both(join_events([event]), cache, database)
@@ -107,6 +112,16 @@ def test_a_device_that_the_cache_forgot_is_filled_whole(
     if name in held:
         assert shown(held[name]) == specified(drawn)
     assert shown(database.read([name])[name]) == specified(drawn)
+
+
+def has_emptying_tie(drawn: list[Event]) -> bool:
+    """Whether some facet was written twice at one version by events that share none of its fields."""
+    facets: dict[tuple[int, int], list[Values]] = {}
+    for event in drawn:
+        for spot, where in enumerate(SLICES):
+            if any(event.values[where]):
+                facets.setdefault((event.version, spot), []).append(event.values[where])
+    return any(all(None in column for column in zip(*written, strict=True)) for written in facets.values())
 
 
 def test_a_merge_leaves_out_devices_that_the_cache_lacks(cache: Cache) -> None:

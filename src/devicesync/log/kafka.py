@@ -48,7 +48,7 @@ class Place(msgspec.Struct, frozen=True):
         """Librdkafka's settings for any client of this cluster."""
         security = ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT")
         login = {"sasl.mechanism": self.sasl, "sasl.username": self.user, "sasl.password": self.password} if self.user else {}
-        return {"bootstrap.servers": self.servers, "security.protocol": security, "log_level": 3, **login}
+        return {"bootstrap.servers": self.servers, "security.protocol": security, "log_level": 2, **login}
 
 
 def place_of(url: str) -> Place:
@@ -133,6 +133,7 @@ class KafkaReader:
     def __init__(self, place: Place, group: str) -> None:
         self._topic = place.topic
         self._polled: dict[int, int] = {}
+        self._due: dict[int, int] = {}
         self._kept: list[Message] = []
         self._paused = False
         self._consumer = Consumer(
@@ -150,13 +151,16 @@ class KafkaReader:
                 "enable.partition.eof": False,
             }
         )
-        with _failures("read"):
-            self._consumer.subscribe([place.topic], on_revoke=self._forget, on_lost=self._forget)
+        self._is_member = False
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader."""
         deadline = time.monotonic() + timeout_seconds
         with _failures("read"):
+            if not self._is_member:  # only now: who just asks caught_up must not be given partitions
+                self._consumer.subscribe([self._topic], on_revoke=self._forget, on_lost=self._forget)
+                self._is_member = True
+            self._commit_due()
             if self._paused:
                 self._consumer.resume(self._consumer.assignment())
                 self._paused = False
@@ -178,16 +182,10 @@ class KafkaReader:
             self._kept += self._consumer.consume(_KEPT, 0)  # of a partition that was assigned just now
 
     def commit(self) -> None:
-        """See port.Reader."""
-        offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in self._polled.items()]
-        if not offsets:
-            return
-        try:
-            self._consumer.commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:
-            if _code(error) not in _TAKEN_AWAY:
-                raise Unavailable(f"can't commit to Kafka: {error}", _HINT) from error
-        self._polled.clear()
+        """See port.Reader. During a rebalance it may be done a little later."""
+        self._due |= self._polled
+        self._polled = {}
+        self._commit_due()
 
     def lag(self) -> int:
         """See port.Reader; of the partitions assigned to this reader."""
@@ -215,6 +213,19 @@ class KafkaReader:
         """See port.Reader; leaves the group, so that the others take over at once."""
         self._consumer.close()
 
+    def _commit_due(self) -> None:
+        if not self._due:
+            return
+        offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in self._due.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            if _code(error) not in _REBALANCING:
+                raise Unavailable(f"can't commit to Kafka: {error}", _HINT) from error
+            # Still due, and tried again by the next poll; the group then tells us what was taken away.
+        else:
+            self._due = {}
+
     def _committed(self, place: TopicPartition, low: int) -> int:
         (found,) = self._consumer.committed([place], timeout=_TIMEOUT_SECONDS)
         return found.offset if found.offset >= 0 else low
@@ -237,12 +248,15 @@ class KafkaReader:
 
     def _forget(self, _: Consumer, places: list[TopicPartition]) -> None:
         gone = {place.partition for place in places}
-        self._polled = {partition: offset for partition, offset in self._polled.items() if partition not in gone}
+        self._polled, self._due = (
+            {partition: offset for partition, offset in offsets.items() if partition not in gone}
+            for offsets in (self._polled, self._due)
+        )
         self._kept = [message for message in self._kept if message.partition() not in gone]
 
 
 _HINT = "check that Kafka runs, that the log's URL names it, and that the topic exists: `devicesync init`, `devicesync doctor`"
-_TAKEN_AWAY = {
+_REBALANCING = {
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.REBALANCE_IN_PROGRESS,

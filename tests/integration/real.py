@@ -1,0 +1,174 @@
+"""A whole system on real servers: a topic and a keyspace of its own, updaters as processes, and the comparison with the law."""
+
+import itertools
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from devicesync.cache.redis import RedisCache
+from devicesync.database.cassandra import CassandraDatabase
+from devicesync.database.cassandra import place_of as cassandra_place_of
+from devicesync.errors import Unavailable
+from devicesync.jobs.simulate import Simulation, key_of
+from devicesync.law.event import Event, decode
+from devicesync.law.profile import view
+from devicesync.law.refusal import Refused
+from devicesync.log.kafka import KafkaLog, KafkaReader, place_of
+from devicesync.log.kafka_admin import create_topics
+from tests import servers
+from tests.contract.stores import redis_at
+from tests.law.specification import specified
+
+_numbers = itertools.count()
+PATIENCE_SECONDS = 60.0
+SECONDS_OF_LOAD = 6.0
+
+
+class Real:
+    """Starts with empty stores and an empty topic of six partitions."""
+
+    def __init__(self) -> None:
+        name = f"real{next(_numbers)}"
+        self.redis = servers.redis()
+        self.cassandra = servers.cassandra()
+        self.kafka = servers.kafka()
+        self.topic = place_of(f"kafka://127.0.0.1:{self.kafka.port}/{name}.events.deviceprofile")
+        create_topics(self.topic, partitions=6)
+        self.log = KafkaLog(self.topic, group=name)
+        self.group = name
+        self.keyspace = f"{name}_device_db"
+        self.cache = self.open_cache()
+        self.cache._connections.client.flushall()  # type: ignore[attr-defined]
+        self.database = CassandraDatabase(cassandra_place_of(self.database_url))
+        self.database.create()
+        self.sent: list[bytes] = []
+        self._updaters: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def database_url(self) -> str:
+        """The URL of this system's keyspace."""
+        return f"cassandra://127.0.0.1:{self.cassandra.port}/{self.keyspace}"
+
+    @property
+    def cache_url(self) -> str:
+        """The URL of the cache."""
+        return f"redis://127.0.0.1:{self.redis.port}/2"
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags that lead a command to this system."""
+        log = f"kafka://{self.topic.servers}/{self.topic.topic}"
+        return ["--log", log, "--database", self.database_url, "--cache", self.cache_url]
+
+    def open_cache(self) -> RedisCache:
+        """A connection of its own to the cache."""
+        return redis_at(self.cache_url)
+
+    def send(self, *values: bytes, keyed: bool = True) -> None:
+        """Put records into the topic."""
+        self.log.append(values, [key_of(value) for value in values] if keyed else None)
+        self.sent += values
+
+    def load(self, count: int = 6000, *, keyed: bool = True, seed: int = 1) -> threading.Thread:
+        """Send registrations, erases and bad records for some seconds, in the background."""
+        chance = random.Random(seed)
+        simulation = Simulation(seed=seed, devices=500, bad_share=0.01)
+        began_ms = time.time_ns() // 1_000_000 - count
+        records = []
+        for number in range(count):
+            record = simulation.record(began_ms + number)
+            records.append(record)
+            if chance.random() < 0.02:
+                erase_at = (began_ms + chance.randrange(count)) * 1000 + 500
+                records.append(erase(key_of(record).decode() or "nobody", erase_at))
+        chance.shuffle(records)
+
+        def work() -> None:
+            for start in range(0, len(records), 100):
+                self.send(*records[start : start + 100], keyed=keyed)
+                time.sleep(SECONDS_OF_LOAD / (len(records) / 100))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        return thread
+
+    def start_updater(self, group: str | None = None) -> subprocess.Popen[bytes]:
+        """One more updater in the group."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "devicesync", "update", *self.flags],
+            stderr=subprocess.PIPE,
+            env={"PATH": "", "DEVICESYNC_GROUP": group or self.group, "DEVICESYNC_BATCH_RECORDS": "300"},
+        )
+        self._updaters.append(process)
+        return process
+
+    def stop_updaters(self) -> list[int]:
+        """End them with SIGTERM; their exit statuses."""
+        for process in self._updaters:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        statuses = []
+        for process in self._updaters:
+            process.communicate(timeout=30)
+            statuses.append(process.returncode)
+        self._updaters = []
+        return statuses
+
+    def wait_until_caught_up(self, group: str | None = None) -> None:
+        """Return when the group has committed everything."""
+        watcher = KafkaReader(self.topic, group or self.group)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        caught_up = False
+        while not caught_up:
+            assert time.monotonic() < deadline, "the group did not catch up"
+            with suppress(Unavailable):
+                caught_up = watcher.caught_up()
+            time.sleep(0.2)
+        watcher.close()
+
+    def differences(self) -> list[str]:
+        """The devices of which the cache or the database says something else than the law."""
+        events: dict[str, list[Event]] = defaultdict(list)
+        now_ms = time.time_ns() // 1_000_000
+        for value in self.sent:
+            try:
+                event = decode(value, taken_ms=now_ms)
+            except Refused:
+                continue
+            events[event.device_id].append(event)
+        held, stored = self.open_cache().read([*events]), self.database.read([*events])
+        told = []
+        for device_id, of_device in events.items():
+            wanted = specified(of_device)
+            for where, states in (("cache", held), ("database", stored)):
+                if device_id not in states and where == "cache":
+                    continue  # forgotten is not wrong: it is filled when it is asked for
+                found: dict[str, Any] = view(device_id, states[device_id]) if device_id in states else {}
+                if not found.items() >= wanted.items():
+                    told.append(f"{where} {device_id}: {found} is not {wanted}")
+        return told
+
+    def close(self) -> None:
+        """Stop what runs."""
+        for process in self._updaters:
+            process.kill()
+            process.communicate()
+        self.database.close()
+
+
+def erase(device_id: str, version: int) -> bytes:
+    """An erase as a record."""
+    return msgspec.json.encode({"device_id": device_id, "erase": True, "version": version})
+
+
+def registration(device_id: str, version: int, **fields: object) -> bytes:
+    """A registration as a record."""
+    return msgspec.json.encode({"device_id": device_id, "version": version, **fields})

@@ -1,0 +1,161 @@
+"""Faults on the real servers. Each ends by comparing every device in Redis and Cassandra with the set-based law."""
+
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.real import Real, erase, registration
+from tests.servers import in_one_worker
+
+pytestmark = in_one_worker
+V = 1_700_000_000_000_000
+SESSION_SECONDS = 10.0
+
+
+@pytest.fixture
+def real() -> Iterator[Real]:
+    system = Real()
+    yield system
+    system.close()
+
+
+def finish(real: Real) -> None:
+    """Everything is worked off, the updaters leave with 0, and both stores equal the law."""
+    real.wait_until_caught_up()
+    assert set(real.stop_updaters()) <= {0, -signal.SIGKILL}
+    assert real.differences() == []
+
+
+def test_orders_that_break_others(real: Real) -> None:
+    """Put and erase in one batch, triplets in one ms, late events and late erases; then the topic once more from its start."""
+    real.send(registration("put-erase", V, city="Pune"), erase("put-erase", V + 1))
+    for number in range(10):
+        name, at = f"triplet-{number}", V + number * 1000
+        real.send(registration(name, at, city="old"), erase(name, at + 1), registration(name, at + 2, city="new"))
+        real.send(registration(f"mixed-{number}", at + 2, city="new"), registration(f"mixed-{number}", at, city="old"))
+        real.send(erase(f"mixed-{number}", at + 1))
+    real.send(registration("late", V + 9, city="new", first_access=V // 1000 - 5))
+    real.send(registration("late", V, city="old", state="KA", first_access=V // 1000 - 9), keyed=False)
+    real.send(registration("late-erase", V + 9, user_declared_state="KA", first_access=5), keyed=False)
+    real.send(erase("late-erase", V + 4), keyed=False)
+    real.send(
+        registration("tie", V, city="a", device_spec={"os": "9"}), registration("tie", V, city="b", device_spec={"cpu": "x"})
+    )
+    real.start_updater()
+    real.wait_until_caught_up()
+    assert real.differences() == []
+    real.start_updater(group=f"{real.group}-again")
+    real.wait_until_caught_up(f"{real.group}-again")
+    finish(real)
+    assert real.cache.read(["late"])["late"].first_access == V // 1000 - 9
+
+
+def test_records_without_a_key_spread_over_partitions(real: Real) -> None:
+    """The existing Logstash pipeline sends none; two updaters see a device's events in any order, and still converge."""
+    loading = real.load(keyed=False)
+    real.start_updater()
+    real.start_updater()
+    loading.join()
+    finish(real)
+
+
+def test_kill_nine_of_one_of_three(real: Real) -> None:
+    """Under load; the others take its partitions over."""
+    updaters = [real.start_updater() for _ in range(3)]
+    loading = real.load()
+    time.sleep(3)
+    updaters[1].kill()
+    loading.join()
+    finish(real)
+
+
+def test_one_three_two_updaters_under_load(real: Real) -> None:
+    """Rebalances lose nothing and let nothing older win."""
+    first = real.start_updater()
+    loading = real.load()
+    time.sleep(1.5)
+    real.start_updater()
+    real.start_updater()
+    time.sleep(2.5)
+    first.terminate()
+    loading.join()
+    finish(real)
+
+
+def test_a_zombie_wakes_up(real: Real) -> None:
+    """Frozen past its session, its partitions moved on; what it then still writes changes nothing."""
+    zombie = real.start_updater()
+    loading = real.load()
+    time.sleep(2)
+    zombie.send_signal(signal.SIGSTOP)
+    real.start_updater()
+    loading.join()
+    time.sleep(SESSION_SECONDS)
+    real.wait_until_caught_up()
+    zombie.send_signal(signal.SIGCONT)
+    time.sleep(2)
+    finish(real)
+
+
+def test_redis_restarted_empty_and_flushed(real: Real) -> None:
+    """The script and all profiles are gone: devices are filled from the database and the event, never from the event alone."""
+    real.start_updater()
+    loading = real.load()
+    time.sleep(2)
+    real.redis.stop(signal.SIGKILL)
+    time.sleep(1)
+    real.redis.start()
+    time.sleep(1)
+    real.open_cache()._connections.client.flushall()  # type: ignore[attr-defined]
+    loading.join()
+    finish(real)
+
+
+def test_redis_out_of_memory(real: Real) -> None:
+    """Five seconds of maxmemory with noeviction: back-pressure, then on."""
+    real.start_updater()
+    client = real.cache._connections.client  # type: ignore[attr-defined]
+    loading = real.load()
+    time.sleep(1.5)
+    client.config_set("maxmemory", "1mb")
+    time.sleep(5)
+    client.config_set("maxmemory", "0")
+    loading.join()
+    finish(real)
+
+
+def test_an_evicted_key_and_a_late_old_event(real: Real) -> None:
+    """The version is not forgotten with the key: the fill brings it back from the database."""
+    real.send(registration("evicted", V + 9, city="new", country="India"))
+    real.start_updater()
+    real.wait_until_caught_up()
+    real.cache._connections.client.delete("evicted")  # type: ignore[attr-defined]
+    real.send(registration("evicted", V, city="old", state="KA"), erase("evicted", V - 9))
+    finish(real)
+    assert real.cache.read(["evicted"]).get("evicted", real.database.read(["evicted"])["evicted"]).version == V + 9
+
+
+def test_cassandra_stopped_and_back(real: Real) -> None:
+    """Ten seconds without the database: nothing is committed meanwhile, nothing is lost."""
+    real.start_updater()
+    loading = real.load()
+    time.sleep(1.5)
+    real.cassandra.stop()
+    time.sleep(10)
+    real.cassandra.start()
+    loading.join()
+    finish(real)
+
+
+def test_kafka_restarted(real: Real) -> None:
+    """Producers and updaters wait for it."""
+    real.start_updater()
+    loading = real.load()
+    loading.join()
+    real.kafka.stop()
+    time.sleep(1)
+    real.kafka.start()
+    real.load(count=500, seed=2).join()
+    finish(real)
