@@ -3,16 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 SECONDS ?=
 
-.PHONY: run test check bench lock docs clean
+.PHONY: run test check bench stack lock docs clean
 
 run: .venv/run-ready  ## the demonstration, on the embedded default; SECONDS=10 ends it by itself
 	@$(BIN)/devicesync demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: .venv/dev-ready  ## every test, with the coverage of law/ at 100 % of branches
+test: .venv/dev-ready .venv/servers-ready  ## every test, with the coverage of law/ at 100 % of branches
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests/law
 	$(BIN)/coverage report
-	$(BIN)/python -m pytest --ignore tests/law -n 2
+	$(BIN)/python -m pytest --ignore tests/law -n 2 --dist loadgroup
 
 check: .venv/dev-ready  ## lint, types, import direction
 	$(BIN)/ruff check .
@@ -20,9 +20,13 @@ check: .venv/dev-ready  ## lint, types, import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev-ready  ## every benchmark; what to expect stands in each file and in benchmarks/results
+bench: .venv/dev-ready .venv/servers-ready  ## every benchmark; what to expect stands in each file and in benchmarks/results
 	$(BIN)/python benchmarks/embedded.py
 	$(BIN)/python benchmarks/size.py
+	PYTHONPATH=. $(BIN)/python benchmarks/stack.py
+
+stack: .venv/dev-ready .venv/servers-ready  ## real Redis, Kafka and Cassandra for development, until Ctrl-C
+	@$(BIN)/python -m devstack
 
 docs: .venv/dev-ready  ## write docs/reference/commands.md anew from --help
 	$(BIN)/python docs/generate.py
@@ -32,7 +36,7 @@ lock:  ## pin the dependencies anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra build --extra dev pyproject.toml -o requirements-dev.lock
 
 clean:  ## remove what the other targets made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage devicesync-data
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .stack devicesync-data
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "devicesync needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -42,6 +46,10 @@ clean:  ## remove what the other targets made
 	@echo "setting up .venv (once)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/servers-ready: devstack/install.sh | .venv/bin/python
+	@sh devstack/install.sh
 	@touch $@
 
 .venv/dev-ready: requirements-dev.lock pyproject.toml | .venv/run-ready

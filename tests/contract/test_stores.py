@@ -86,7 +86,8 @@ def test_each_store_alone_joins_as_the_law_does(
         if database.reads_to_merge:
             database.merge(changes)
         for device_id, change in changes.items():
-            assert join(change, known[device_id]) == known[device_id]
+            told = change._replace(first_access=0, user_declared_on=0)
+            assert join(told, known[device_id]) == known[device_id]
             assert join(known[device_id], expected) == expected
     assert cache.read([name])[name] == expected
     if database.reads_to_merge:

@@ -31,7 +31,10 @@ class MemoryCache:
                 missing.append(device_id)
         while len(held) > self._max_devices:
             held.popitem(last=False)
-        return Merged(known, missing)
+        return Merged(known, missing, [])
+
+    def saved(self, states: Mapping[str, State]) -> None:
+        """See port.Cache."""
 
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
         """See port.Cache."""

@@ -1,8 +1,9 @@
 -- Joins states into profile hashes, as law/state.py joins them: the same law, in the server, one device at a time.
 -- KEYS: device ids, in a cluster all of one slot. ARGV: create ("1" or "0"), the profiles' and the tombstones' time to
 -- live in ms (0: for ever), then per key a State as MessagePack. Returns per key: false when it is not held and create
--- is "0"; else "" where the change says it all, or "erased live updated first_access user_declared_on": what is held now of
--- the device's erase and minima, and if it was ever erased, of its live registration.
+-- is "0"; else "" where the database needs to hear of no more than the change's facets, or "erased live updated first_access
+-- user_declared_on": what is held now of the device's erase and minima, and if it was ever erased, of its live registration.
+-- Minima that the database has not confirmed yet are marked `_unsaved` (saved.lua takes the mark away).
 --
 -- Beside the fields that readers know, a hash holds `version`, and `_versions`: the highest erase, the highest live
 -- registration and each facet's version, where an empty one equals the highest live. Numbers stay below 2^53, so Lua's
@@ -137,7 +138,7 @@ local function write_tombstone(key, erased)
 end
 
 local function merge(key, new)
-  local head = redis.call('HMGET', key, '_versions', 'api_last_updated_on', 'firstaccess', 'user_declared_on', '_user_declared_on')
+  local head = redis.call('HMGET', key, '_versions', 'api_last_updated_on', 'firstaccess', 'user_declared_on', '_user_declared_on', '_unsaved')
   local erased, live, facets = 0, 0, {0, 0, 0, 0, 0, 0}
   if head[1] then
     erased, live, facets = read_versions(head[1])
@@ -193,8 +194,8 @@ local function merge(key, new)
     end
   end
 
-  local first = earlier(tonumber(head[1] and head[3] or 0), new_first)
-  local since = earlier(tonumber(head[1] and (head[4] or head[5]) or 0), new_declared)
+  local was_first, was_since = tonumber(head[3] or 0), tonumber(head[4] or head[5] or 0)
+  local first, since = earlier(was_first, new_first), earlier(was_since, new_declared)
   if erased > 0 then
     first = (erased - erased % 1000) / 1000
     since = first
@@ -206,6 +207,8 @@ local function merge(key, new)
   if hidden and text(since) ~= head[5] then put('_user_declared_on', text(since)) changed = true end
   if not hidden and head[5] then clear[#clear + 1] = '_user_declared_on' changed = true end
   if text(updated) ~= head[2] then changed = true end
+  local unsaved = head[6] or first ~= was_first or since ~= was_since
+  if unsaved and not head[6] then put('_unsaved', '1') changed = true end
 
   if changed then
     put('api_last_updated_on', text(updated))
@@ -216,7 +219,7 @@ local function merge(key, new)
     if profile_ttl > 0 then redis.call('PEXPIRE', key, profile_ttl) end
   end
   if erased == 0 then
-    if first == new_first and since == new_declared then return '' end
+    if not unsaved then return '' end
     live, updated = 0, 0
   end
   return table.concat({text(erased), text(live), text(updated), text(first), text(since)}, ' ')

@@ -9,14 +9,16 @@ from devicesync.law.state import State
 class Merged(NamedTuple):
     """What a merge learnt.
 
-    known: of each device held, the change joined with at least the `erased`, `first_access` and `user_declared_on` that
-        the cache holds, and of a device once erased the live version; or with everything that the cache holds. A
-        database that writes blindly needs these (database/port.py).
+    known: of each device held, what a database that writes blindly must be told: the change, joined with what the cache
+        holds of the erase, and with the minima `first_access` and `user_declared_on`, of a device once erased the live
+        version too. Minima that the database has already may be left out.
     missing: the devices that the cache does not hold; nothing was written for them.
+    unsaved: the devices of `known` whose minima the database may not have yet; tell `saved` when it has.
     """
 
     known: dict[str, State]
     missing: list[str]
+    unsaved: list[str]
 
 
 class Advice(NamedTuple):
@@ -36,6 +38,13 @@ class Cache(Protocol):
             alone would make a half-filled entry.
 
         Readable when it returns. Raises Unavailable: then any part may have been written, and repeating is harmless.
+        """
+        ...
+
+    def saved(self, states: Mapping[str, State]) -> None:
+        """The database has the minima of these states now: no need to hand them out again. Raises Unavailable.
+
+        Never calling it is harmless: the minima are then written again with every change.
         """
         ...
 

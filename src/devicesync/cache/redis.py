@@ -23,13 +23,13 @@ HASH_NAMES = {"device_spec": "devicespec", "producer_id": "producer"}
 
 _DEVICES_PER_CALL = 100
 _LISTPACK_BYTES = 512
-_SCRIPT = resources.files("devicesync.cache").joinpath("merge.lua").read_text()
+_MERGE, _SAVED = (resources.files("devicesync.cache").joinpath(f"{name}.lua").read_text() for name in ("merge", "saved"))
 _FIELDS = tuple(tuple(HASH_NAMES.get(field, field) for field in facet.fields) for facet in FACETS)
 _pack = msgspec.msgpack.Encoder().encode
 
 
 class RedisCache:
-    """See port.Cache. Its `known` states have the change's facets, and what a blind write must know of the others.
+    """See port.Cache. Its `known` states have the change's facets, and the minima only while these are unsaved.
 
     tombstone_ttl_seconds, profile_ttl_seconds: how long an erased device's tombstone and a profile are kept; 0 for ever.
     A tombstone that is gone is no danger: the next event of the device is filled from the database, which knows the erase.
@@ -38,22 +38,32 @@ class RedisCache:
     def __init__(self, connections: Connections, *, tombstone_ttl_seconds: float, profile_ttl_seconds: float) -> None:
         self._connections = connections
         self._times_to_live_ms = (int(profile_ttl_seconds * 1000), int(tombstone_ttl_seconds * 1000))
-        self._sha = ""
+        self._shas: dict[str, str] = {}
 
     def merge(self, changes: Mapping[str, State], *, create: bool = False) -> Merged:
         """See port.Cache."""
         head = (b"1" if create else b"0", *self._times_to_live_ms)
         known: dict[str, State] = {}
         missing: list[str] = []
+        unsaved: list[str] = []
         with self._failures("write to"):
-            for client, groups in self._connections.parts([*changes], _DEVICES_PER_CALL):
-                for ids, replies in zip(groups, self._run(client, groups, head, changes), strict=True):
-                    for device_id, reply in zip(ids, replies, strict=True):
-                        if reply is None:
-                            missing.append(device_id)
-                        else:
-                            known[device_id] = _informed(changes[device_id], reply) if reply else changes[device_id]
-        return Merged(known, missing)
+            packed = {device_id: _pack(change) for device_id, change in changes.items()}
+            for device_id, reply in self._run(_MERGE, head, packed):
+                change = changes[device_id]
+                if reply is None:
+                    missing.append(device_id)
+                elif reply:
+                    known[device_id] = _informed(change, reply)
+                    unsaved.append(device_id)
+                else:
+                    known[device_id] = change._replace(first_access=0, user_declared_on=0)
+        return Merged(known, missing, unsaved)
+
+    def saved(self, states: Mapping[str, State]) -> None:
+        """See port.Cache."""
+        with self._failures("write to"):
+            minima = {device_id: f"{state.first_access} {state.user_declared_on}" for device_id, state in states.items()}
+            self._run(_SAVED, (), minima)
 
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
         """See port.Cache."""
@@ -85,20 +95,29 @@ class RedisCache:
         """See port.Cache."""
         self._connections.close()
 
-    def _run(self, client: Client, groups: list[list[str]], head: tuple[Any, ...], changes: Mapping[str, State]) -> list[Any]:
-        """The script's replies, one list a group. A server that restarted has forgotten the script and is told it again."""
-        for attempt in range(2):
-            if not self._sha or attempt:
-                self._sha = str(client.script_load(_SCRIPT))
-            pipeline = client.pipeline(transaction=False)
-            for ids in groups:
-                pipeline.evalsha(self._sha, len(ids), *ids, *head, *[_pack(changes[device_id]) for device_id in ids])
+    def _run(self, script: str, head: tuple[Any, ...], arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        """Devices and what the script replies to each. A server that restarted has forgotten the script and is told again."""
+        answered: list[tuple[str, Any]] = []
+        for client, groups in self._connections.parts([*arguments], _DEVICES_PER_CALL):
             try:
-                return list(pipeline.execute())
+                replies = self._call(client, groups, script, head, arguments)
             except exceptions.NoScriptError:
-                if attempt:
-                    raise
-        raise AssertionError
+                self._shas.pop(script, None)
+                replies = self._call(client, groups, script, head, arguments)
+            for ids, of_group in zip(groups, replies, strict=True):
+                answered += zip(ids, of_group or [None] * len(ids), strict=True)
+        return answered
+
+    def _call(
+        self, client: Client, groups: list[list[str]], script: str, head: tuple[Any, ...], arguments: Mapping[str, Any]
+    ) -> list[Any]:
+        sha = self._shas.get(script)
+        if sha is None:
+            sha = self._shas[script] = str(client.script_load(script))
+        pipeline = client.pipeline(transaction=False)
+        for ids in groups:
+            pipeline.evalsha(sha, len(ids), *ids, *head, *[arguments[device_id] for device_id in ids])
+        return list(pipeline.execute())
 
     @contextmanager
     def _failures(self, what: str) -> Iterator[None]:

@@ -87,13 +87,17 @@ def write_both(changes: Mapping[str, State], cache: Cache, database: Database) -
         return
     # The cache comes first: it sees every change atomically, and knows what a blind database write must be told.
     merged = cache.merge(changes)
-    known = merged.known
+    known, unsaved = merged.known, merged.unsaved
     if merged.missing:
         held = database.read(merged.missing)
         known |= {device_id: join(held.get(device_id, NOTHING), changes[device_id]) for device_id in merged.missing}
         news = {device_id: known[device_id] for device_id in merged.missing if known[device_id] is not held.get(device_id)}
-        known |= cache.merge(news, create=True).known
+        filled = cache.merge(news, create=True)
+        known |= filled.known
+        unsaved += filled.unsaved
     database.merge(known)
+    if unsaved:
+        cache.saved({device_id: known[device_id] for device_id in unsaved})
 
 
 class Updater:

@@ -6,7 +6,7 @@ Nothing here coordinates anything: membership and partitions are Kafka's, and th
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -29,6 +29,7 @@ from devicesync.log.port import Record
 FORM = "kafka://[USER:PASSWORD@]HOST:PORT[,…]/TOPIC[?tls=1&sasl=SCRAM-SHA-512]"
 _POLL_SECONDS = 0.1
 _KEPT = 100
+_COMMIT_SECONDS = 0.1
 _TIMEOUT_SECONDS = 10.0
 _DELIVERY_SECONDS = 30.0
 
@@ -136,6 +137,7 @@ class KafkaReader:
         self._due: dict[int, int] = {}
         self._kept: list[Message] = []
         self._paused = False
+        self._committed_at = 0.0
         self._consumer = Consumer(
             {
                 **place.client,
@@ -160,17 +162,18 @@ class KafkaReader:
             if not self._is_member:  # only now: who just asks caught_up must not be given partitions
                 self._consumer.subscribe([self._topic], on_revoke=self._forget, on_lost=self._forget)
                 self._is_member = True
-            self._commit_due()
             if self._paused:
                 self._consumer.resume(self._consumer.assignment())
                 self._paused = False
             while True:
-                messages, self._kept = self._kept, []
-                if not messages:
-                    messages = self._consumer.consume(1, min(_POLL_SECONDS, max(deadline - time.monotonic(), 0)))
-                if messages and max_records > len(messages):
-                    messages += self._consumer.consume(max_records - len(messages), 0)
-                records = list(self._records(messages))
+                # Kept until all went well: what a failing call has taken from the consumer must not be lost.
+                if not self._kept:
+                    self._kept = self._consumer.consume(1, min(_POLL_SECONDS, max(deadline - time.monotonic(), 0)))
+                if self._kept and max_records > len(self._kept):
+                    self._kept += self._consumer.consume(max_records - len(self._kept), 0)
+                records = self._take_kept()
+                if not records:
+                    self._commit_due()
                 if records or time.monotonic() >= deadline:
                     return records
 
@@ -182,10 +185,11 @@ class KafkaReader:
             self._kept += self._consumer.consume(_KEPT, 0)  # of a partition that was assigned just now
 
     def commit(self) -> None:
-        """See port.Reader. During a rebalance it may be done a little later."""
+        """See port.Reader. It is done every 100 ms, and when there is nothing to poll: a crash repeats the rest."""
         self._due |= self._polled
         self._polled = {}
-        self._commit_due()
+        if time.monotonic() - self._committed_at >= _COMMIT_SECONDS:
+            self._commit_due()
 
     def lag(self) -> int:
         """See port.Reader; of the partitions assigned to this reader."""
@@ -211,6 +215,8 @@ class KafkaReader:
 
     def close(self) -> None:
         """See port.Reader; leaves the group, so that the others take over at once."""
+        with suppress(Unavailable):
+            self._commit_due()
         self._consumer.close()
 
     def _commit_due(self) -> None:
@@ -225,26 +231,21 @@ class KafkaReader:
             # Still due, and tried again by the next poll; the group then tells us what was taken away.
         else:
             self._due = {}
+            self._committed_at = time.monotonic()
 
     def _committed(self, place: TopicPartition, low: int) -> int:
         (found,) = self._consumer.committed([place], timeout=_TIMEOUT_SECONDS)
         return found.offset if found.offset >= 0 else low
 
-    def _records(self, messages: Sequence[Message]) -> Iterator[Record]:
-        now_ms = time.time_ns() // 1_000_000
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                raise KafkaException(error)
-            kind, stamp_ms = message.timestamp()
-            has_time = kind != TIMESTAMP_NOT_AVAILABLE
-            # A producer's own clock may run ahead: what the broker did not stamp was taken now at the latest.
-            taken_ms = stamp_ms if kind == TIMESTAMP_LOG_APPEND_TIME else min(stamp_ms, now_ms) if has_time else now_ms
-            partition, offset = int(message.partition() or 0), int(message.offset() or 0)
-            self._polled[partition] = offset + 1
-            yield Record(
-                message.value() or b"", partition, offset, taken_ms, stamp_ms if has_time else None, _bytes(message.key())
-            )
+    def _take_kept(self) -> list[Record]:
+        messages, self._kept = self._kept, []
+        good = [message for message in messages if message.error() is None]
+        if messages and not good:
+            raise KafkaException(messages[0].error())
+        records = [_record(message) for message in good]
+        for record in records:
+            self._polled[record.partition] = record.offset + 1
+        return records
 
     def _forget(self, _: Consumer, places: list[TopicPartition]) -> None:
         gone = {place.partition for place in places}
@@ -263,6 +264,17 @@ _REBALANCING = {
     KafkaError.FENCED_INSTANCE_ID,
     KafkaError._NO_OFFSET,  # noqa: SLF001 - librdkafka's own codes have this name
 }
+
+
+def _record(message: Message) -> Record:
+    now_ms = time.time_ns() // 1_000_000
+    kind, stamp_ms = message.timestamp()
+    has_time = kind != TIMESTAMP_NOT_AVAILABLE
+    # A producer's own clock may run ahead: what the broker did not stamp was taken now at the latest.
+    taken_ms = stamp_ms if kind == TIMESTAMP_LOG_APPEND_TIME else min(stamp_ms, now_ms) if has_time else now_ms
+    logged_ms = stamp_ms if has_time else None
+    partition, offset = int(message.partition() or 0), int(message.offset() or 0)
+    return Record(message.value() or b"", partition, offset, taken_ms, logged_ms, _bytes(message.key()))
 
 
 def _produce(producer: Producer, topic: str, value: bytes, key: bytes | None, delivered: Any) -> None:
