@@ -26,6 +26,8 @@ FORM = "cassandra://[USER:PASSWORD@]HOST[:PORT][,…]/KEYSPACE[?consistency=LOCA
 _PORT = 9042
 _PROTOCOL = 5
 _IN_FLIGHT = 256
+_ROWS_A_QUERY = 20
+_ERASURES_A_QUERY = 100
 _TRIES = 3
 _FAILURES = (DriverException, OperationTimedOut, NoHostAvailable, OSError)
 
@@ -107,13 +109,12 @@ class CassandraDatabase:
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
         """See port.Database."""
         with _failures("read"):
-            prepared = self._statements()
-            reads = [(prepared[name], (device_id,)) for device_id in device_ids for name in ("read", "read_erase")]
-            rows = [next(iter(result), None) for result in self._until_done(reads)]
+            rows = {row[0]: row[1:] for row in self._rows("read", device_ids, _ROWS_A_QUERY)}
+            erasures = dict(self._rows("read_erase", device_ids, _ERASURES_A_QUERY))
         states = {}
-        for spot, device_id in enumerate(device_ids):
-            row, erasure = rows[2 * spot], rows[2 * spot + 1]
-            state = state_of_row(row and [*map(_ms, row[:3]), *row[3:]], erasure[0] if erasure else 0)
+        for device_id in device_ids:
+            row = rows.get(device_id)
+            state = state_of_row(row and [*map(_ms, row[:3]), *row[3:]], erasures.get(device_id, 0))
             if state.profile_version:
                 states[device_id] = state
         return states
@@ -147,6 +148,12 @@ class CassandraDatabase:
             }
             self._prepared = {name: self._session.prepare(text) for name, text in texts.items()}
         return self._prepared
+
+    def _rows(self, statement: str, device_ids: Sequence[str], limit: int) -> Iterator[tuple[Any, ...]]:
+        prepared = self._statements()[statement]
+        groups = [device_ids[start : start + limit] for start in range(0, len(device_ids), limit)]
+        for result in self._until_done([(prepared, (list(group),)) for group in groups]):
+            yield from result
 
     def _bound(self, write: Write) -> Any:
         values = [UNSET_VALUE if isinstance(value, Unset) else value for value in write.values]

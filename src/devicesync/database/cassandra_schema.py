@@ -32,10 +32,10 @@ USER_DECLARED_ON = "UPDATE device_profile USING TIMESTAMP ? SET user_declared_on
 ERASE = "DELETE FROM device_profile USING TIMESTAMP ? WHERE device_id = ?"
 REMEMBER_ERASE = "INSERT INTO device_erasure (device_id, version) VALUES (?, ?) USING TIMESTAMP ?"
 READ = (
-    f"SELECT api_last_updated_on, first_access, user_declared_on, WRITETIME(api_last_updated_on), {', '.join(FIELDS)},"
-    f" {', '.join(_times)} FROM device_profile WHERE device_id = ?"
+    f"SELECT device_id, api_last_updated_on, first_access, user_declared_on, WRITETIME(api_last_updated_on), {', '.join(FIELDS)},"
+    f" {', '.join(_times)} FROM device_profile WHERE device_id IN ?"
 )
-READ_ERASE = "SELECT version FROM device_erasure WHERE device_id = ?"
+READ_ERASE = "SELECT device_id, version FROM device_erasure WHERE device_id IN ?"
 
 
 def keyspace(name: str, data_centre: str, replicas: int) -> str:
