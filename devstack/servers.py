@@ -1,11 +1,13 @@
 """How each server is started: the commands and settings, tried on two cores."""
 
 import subprocess
+import time
 from pathlib import Path
 
 from devstack.jars import jars, java
 from devstack.server import Server, answers, free_ports, program
 
+_AGREED_SECONDS = 30.0
 _REDIS = "on Debian `apt-get install redis-server`"
 
 _KAFKA = """\
@@ -117,9 +119,15 @@ class RedisCluster:
         for server in self.servers:
             server.start()
         nodes = [f"127.0.0.1:{server.port}" for server in self.servers]
-        subprocess.run(
-            [program("redis-cli", _REDIS), "--cluster", "create", *nodes, "--cluster-yes"], check=True, stdout=subprocess.DEVNULL
-        )
+        client = program("redis-cli", _REDIS)
+        subprocess.run([client, "--cluster", "create", *nodes, "--cluster-yes"], check=True, stdout=subprocess.DEVNULL)
+        # Made is not yet agreed upon: each node has to see all slots covered.
+        deadline = time.monotonic() + _AGREED_SECONDS
+        for server in self.servers:
+            while b"cluster_state:ok" not in subprocess.check_output([client, "-p", str(server.port), "cluster", "info"]):
+                if time.monotonic() > deadline:
+                    raise RuntimeError("the Redis Cluster did not agree on its slots")
+                time.sleep(0.1)
 
     def stop(self) -> None:
         """Stop them."""
