@@ -28,7 +28,7 @@ from tests.contract.stores import redis_at
 from tests.law.specification import specified
 
 _numbers = itertools.count()
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 SECONDS_OF_LOAD = 6.0
 
 

@@ -14,7 +14,7 @@ from cassandra import ConsistencyLevel, DriverException, OperationTimedOut
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.concurrent import execute_concurrent
-from cassandra.policies import DCAwareRoundRobinPolicy, FallthroughRetryPolicy, TokenAwarePolicy
+from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, FallthroughRetryPolicy, TokenAwarePolicy
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType, PreparedStatement, tuple_factory
 
 from devicesync.database import cassandra_schema as schema
@@ -29,6 +29,7 @@ _IN_FLIGHT = 256
 _ROWS_A_QUERY = 20
 _ERASURES_A_QUERY = 100
 _TRIES = 3
+_RECONNECT_SECONDS = 1.0
 _FAILURES = (DriverException, OperationTimedOut, NoHostAvailable, OSError)
 
 
@@ -205,6 +206,8 @@ def _cluster(place: Place) -> Cluster:
         auth_provider=PlainTextAuthProvider(place.user, place.password) if place.user else None,
         ssl_context=ssl.create_default_context() if place.tls else None,
         connect_timeout=5.0,
+        # Not the driver's own, which backs off to ten minutes: freshness suffers for as long as a node is not seen again.
+        reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_SECONDS, max_attempts=None),
     )
 
 
