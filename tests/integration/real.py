@@ -17,6 +17,7 @@ from devicesync.cache.redis import RedisCache
 from devicesync.database.cassandra import CassandraDatabase
 from devicesync.database.cassandra import place_of as cassandra_place_of
 from devicesync.errors import Unavailable
+from devicesync.jobs.patience import Patience
 from devicesync.jobs.simulate import Simulation, key_of
 from devicesync.law.event import Event, decode
 from devicesync.law.profile import view
@@ -144,7 +145,9 @@ class Real:
             except Refused:
                 continue
             events[event.device_id].append(event)
-        held, stored = self.open_cache().read([*events]), self.database.read([*events])
+        patience = Patience(threading.Event())  # after a fault, our own connections too find their way back
+        held = patience.until_it_works(lambda: self.open_cache().read([*events]))
+        stored = patience.until_it_works(lambda: self.database.read([*events]))
         told = []
         for device_id, of_device in events.items():
             wanted = specified(of_device)
