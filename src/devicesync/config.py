@@ -1,6 +1,5 @@
 """Settings: defaults, then devicesync.toml, then the environment (DEVICESYNC_*), then flags; the last one counts."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,8 +119,3 @@ def _suggestion(name: str) -> str:
 
     near = difflib.get_close_matches(name, Settings.__struct_fields__, 1)
     return f"did you mean {near[0]}?" if near else "`devicesync config` lists every setting"
-
-
-def environment() -> Mapping[str, str]:
-    """The process's environment."""
-    return os.environ

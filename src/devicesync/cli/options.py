@@ -1,6 +1,7 @@
 """What all commands share: the settings flags, --json, and the way results are printed."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ def settings_of(arguments: argparse.Namespace) -> config.Loaded:
     """The effective settings of a command called with these arguments. Raises WrongUse."""
     flags = {flag.lstrip("-").replace("-", "_"): None for flag in _SETTINGS}
     given = {name: getattr(arguments, name) for name in flags}
-    return config.load(given, config.environment(), arguments.config)
+    return config.load(given, os.environ, arguments.config)
 
 
 def verbose_option(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 A batch's failed statements are repeated alone; a write time-out is a failure like any other, never taken for success.
 """
 
+import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -196,8 +197,6 @@ def _cluster(place: Place) -> Cluster:
         row_factory=tuple_factory,
         request_timeout=10.0,
     )
-    import ssl  # noqa: PLC0415 - only where it is asked for
-
     return Cluster(
         place.hosts,
         port=place.port,

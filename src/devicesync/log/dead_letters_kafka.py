@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 from typing import Any, cast
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
 
 from devicesync.errors import Unavailable
 from devicesync.log.dead_letters import DeadLetter
-from devicesync.log.kafka import Place
+from devicesync.log.kafka import Outgoing, Place, deliver
 from devicesync.log.kafka_admin import DEAD_LETTER_SUFFIX
 
 _TIMEOUT_SECONDS = 30.0
@@ -69,25 +69,13 @@ class KafkaDeadLetters:
         if self._producer is None:
             size = {"message.max.bytes": 104_857_600}
             self._producer = Producer({**self._place.client, "acks": "all", "enable.idempotence": True, "linger.ms": 2, **size})
-        failures: list[KafkaError] = []
-
-        def delivered(error: KafkaError | None, _: Message) -> None:
-            if error is not None:
-                failures.append(error)
-
+        outgoing: list[Outgoing] = [
+            (value, key, [(name, text.encode()) for name, text in headers.items()]) for value, key, headers in records
+        ]
         try:
-            for value, key, headers in records:
-                encoded: Any = [(name, text.encode()) for name, text in headers.items()]
-                self._producer.produce(self._topic, value, key, headers=encoded, on_delivery=delivered)
-                self._producer.poll(0)
-            left = self._producer.flush(_TIMEOUT_SECONDS)
-        except (KafkaException, BufferError) as error:
+            deliver(self._producer, self._topic, outgoing)
+        except KafkaException as error:
             raise Unavailable(f"can't write the dead letters to {self._topic}: {error}", "check that Kafka runs") from error
-        if failures or left:
-            why = failures[0].str() if failures else "time-out"
-            raise Unavailable(
-                f"can't write the dead letters to {self._topic}: {why}", "run `devicesync init` if there is no such topic"
-            )
 
     def _all(self) -> dict[str, DeadLetter]:
         consumer = Consumer({**self._place.client, "group.id": "devicesync.dead-letters", "enable.auto.commit": False})

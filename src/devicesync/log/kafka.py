@@ -34,6 +34,10 @@ _TIMEOUT_SECONDS = 10.0
 _DELIVERY_SECONDS = 30.0
 
 
+Outgoing = tuple[bytes | None, bytes | None, Any]
+"""A record to be produced: value, key, and headers as (name, bytes) pairs or None."""
+
+
 class Place(msgspec.Struct, frozen=True):
     """Where a topic is, read from a URL."""
 
@@ -80,22 +84,9 @@ class KafkaLog:
 
     def append(self, values: Sequence[bytes], keys: Sequence[bytes] | None = None) -> None:
         """See port.Log. Records of one key keep their order: they go to one partition."""
-        producer = self._open_producer()
-        failures: list[KafkaError] = []
-        left = len(values)
-
-        def delivered(error: KafkaError | None, _: Message) -> None:
-            nonlocal left
-            left -= 1
-            if error is not None:
-                failures.append(error)
-
+        outgoing = [(value, keys[spot] if keys else None, None) for spot, value in enumerate(values)]
         with _failures("append to"):
-            for spot, value in enumerate(values):
-                _produce(producer, self._place.topic, value, keys[spot] if keys else None, delivered)
-            producer.flush(_DELIVERY_SECONDS)
-        if failures or left:
-            raise Unavailable(f"can't append to Kafka: {failures[0].str() if failures else 'time-out'}", _HINT)
+            deliver(self._open_producer(), self._place.topic, outgoing)
 
     def reader(self, name: str) -> "KafkaReader":
         """See port.Log."""
@@ -150,7 +141,6 @@ class KafkaReader:
                 "fetch.wait.max.ms": 5,
                 "fetch.queue.backoff.ms": 5,
                 "queued.max.messages.kbytes": 16_384,
-                "enable.partition.eof": False,
             }
         )
         self._is_member = False
@@ -277,14 +267,25 @@ def _record(message: Message) -> Record:
     return Record(message.value() or b"", partition, offset, taken_ms, logged_ms, _bytes(message.key()))
 
 
-def _produce(producer: Producer, topic: str, value: bytes, key: bytes | None, delivered: Any) -> None:
-    while True:
-        try:
-            producer.produce(topic, value, key, on_delivery=delivered)
-        except BufferError:
-            producer.poll(_POLL_SECONDS)
-        else:
-            return
+def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> None:
+    """Produce records; return when the brokers have all of them. Raises Unavailable, and KafkaException."""
+    failures: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            failures.append(error)
+
+    for value, key, headers in records:
+        while True:
+            try:
+                producer.produce(topic, value, key, headers=headers, on_delivery=delivered)
+            except BufferError:
+                producer.poll(_POLL_SECONDS)
+            else:
+                break
+    left = producer.flush(_DELIVERY_SECONDS)
+    if failures or left:
+        raise Unavailable(f"can't append to {topic} in Kafka: {failures[0].str() if failures else 'time-out'}", _HINT)
 
 
 def _bytes(key: str | bytes | None) -> bytes | None:
