@@ -1,46 +1,46 @@
-"""The updater on real Kafka, Redis and Cassandra against a bare loop over the same topic, in one run.
+"""The updater on real Kafka, Redis and Cassandra against a bare loop (bare.py) over the same topic, in one run.
 
-The bare loop consumes, decodes with msgspec, folds by arrival, writes one Redis script per batch without facets or guard,
-and prepared inserts with the same driver: no versions, no fill, no dead letters. 700-byte events, 20,000 devices, warm
-servers. Expect at least 0.8 of its rate.
+700-byte events over 200,000 devices, a tenth of them of few and busy ones; warm servers. One process each.
 
-- rate: events/s into both stores, and CPU µs of the updater's process per event.
+- rate: events/s into both stores with each driver, and CPU µs of the process per event. Expect at least 0.8 of the bare
+  loop's rate.
+- the same of Redis alone; the updater's time split by step (updater.py).
 - freshness: from the producer's acknowledged send to readable in Redis, at 1,000 events/s with Cassandra in the path.
 - Redis memory per device, before and after hash-max-listpack-value 512.
 
-    python benchmarks/stack.py [--events 100000]
+    PYTHONPATH=. python benchmarks/stack.py [--events 100000]
 """
 
 import argparse
+import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import redis
-from cassandra.concurrent import execute_concurrent
-from confluent_kafka import Consumer
 from devstack.servers import Cassandra, Kafka, Redis
 
 from devicesync.cache.redis import RedisCache
 from devicesync.cache.redis_connect import connect
-from devicesync.database.cassandra import CassandraDatabase, _cluster
+from devicesync.database.cassandra import CassandraDatabase
 from devicesync.database.cassandra import place_of as cassandra_place_of
-from devicesync.database.cassandra_schema import WRITTEN_COLUMNS
 from devicesync.jobs.simulate import Simulation, key_of
-from devicesync.law.facets import FIELDS, MAP_FIELDS
 from devicesync.log.kafka import KafkaLog, place_of
 from devicesync.log.kafka_admin import create_topics
 
-DEVICES = 20_000
+DEVICES = 200_000
 BATCH = 1000
+PARTITIONS = 6
+TURNS = 2
+BENCHMARKS = Path(__file__).parent
 
 
 def main() -> None:
@@ -48,60 +48,83 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=100_000)
     arguments = parser.parse_args()
     directory = Path(tempfile.mkdtemp())
-    servers: list[Any] = [Redis(directory / "redis"), Kafka(directory / "kafka"), Cassandra(directory / "cassandra", heap="2g")]
+    cache, log, database = Redis(directory / "redis"), Kafka(directory / "kafka"), Cassandra(directory / "cassandra", heap="3g")
+    servers = (cache, log, database)
     try:
         for server in servers:
             server.start()
-        redis_server, kafka, cassandra = servers
-        run(redis_server, kafka, cassandra, arguments.events)
+        Bench(cache, log, database, arguments.events).run()
     finally:
         for server in servers:
             server.stop()
         shutil.rmtree(directory)
 
 
-def run(cache: Redis, log: Kafka, database: Cassandra, events: int) -> None:
-    topic = place_of(f"kafka://127.0.0.1:{log.port}/bench")
-    create_topics(topic, 6)
-    kafka = KafkaLog(topic, "producer")
-    now_ms = time.time_ns() // 1_000_000
-    simulation = Simulation(seed=1, devices=DEVICES, bad_share=0)
-    for start in range(0, events, BATCH):
-        values = [simulation.record(now_ms - events + start + spot) for spot in range(BATCH)]
-        kafka.append(values, [key_of(value) for value in values])
-    flags = ["--log", f"kafka://127.0.0.1:{log.port}/bench", "--cache", f"redis://127.0.0.1:{cache.port}/2"]
-    bare_flags = [str(log.port), str(cache.port), str(database.port), str(events)]
-    figures: dict[str, list[tuple[float, float]]] = {"bare": [], "updater": []}
-    for turn in range(3):
-        for kind, of_kind in figures.items():
-            keyspace = f"{kind}{turn}"
-            CassandraDatabase(cassandra_place_of(f"cassandra://127.0.0.1:{database.port}/{keyspace}")).create()
-            redis.Redis(port=cache.port).flushall()
-            if kind == "bare":
-                command = [sys.executable, __file__, "--bare", keyspace, *bare_flags]
-                idle = [*command[:-1], "0"]
-            else:
-                where = f"cassandra://127.0.0.1:{database.port}/{keyspace}"
-                command = [sys.executable, "-m", "devicesync", "update", "--until-caught-up", *flags, "--database", where]
-                idle = command
-            of_kind.append(measured(command, idle, keyspace))
-    for kind, of_kind in figures.items():
-        seconds, cpu = min(of_kind)
-        print(f"{kind:<8} {events / seconds:8,.0f} events/s   {cpu / events * 1e6:6.1f} µs CPU per event   (best of 3)")
-    print(f"ratio    {min(figures['bare'])[0] / min(figures['updater'])[0]:8.2f} (at least 0.8)\n")
-    freshness(kafka, cache, [*flags, "--database", f"cassandra://127.0.0.1:{database.port}/updater2"], simulation)
-    memory(cache)
+class Bench:
+    """Servers, and two topics: "warm" has every device once, "bench" what is measured."""
 
+    def __init__(self, cache: Redis, log: Kafka, database: Cassandra, events: int) -> None:
+        self.cache, self.log, self.database, self.events = cache, log, database, events
+        self.simulation = Simulation(seed=1, devices=DEVICES, bad_share=0)
+        self.runs = 0
 
-def measured(command: list[str], idle: list[str], group: str) -> tuple[float, float]:
-    """Seconds and CPU seconds of a child process, less those of one with nothing to do: start-up, joining, leaving."""
-    figures = []
-    for words in (command, idle):
-        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        subprocess.run(words, check=True, capture_output=True, env={**os.environ, "DEVICESYNC_GROUP": group})
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        figures.append((time.perf_counter() - began, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime))
-    return figures[0][0] - figures[1][0], figures[0][1] - figures[1][1]
+    def run(self) -> None:
+        began_ms = time.time_ns() // 1_000_000 - DEVICES - self.events
+        self.load("warm", [self.simulation.record(began_ms + number, number) for number in range(DEVICES)])
+        kafka = self.load("bench", list(self.simulation.records(self.events, began_ms + DEVICES)))
+        for driver in ("acsylla", "cassandra-driver", "none"):
+            self.rates(driver)
+        freshness(kafka, self.cache, self.flags(self.empty_stores()), self.simulation)
+        memory(self.cache)
+
+    def load(self, topic: str, values: list[bytes]) -> KafkaLog:
+        place = place_of(f"kafka://127.0.0.1:{self.log.port}/{topic}")
+        create_topics(place, PARTITIONS)
+        kafka = KafkaLog(place, "producer")
+        for start in range(0, len(values), BATCH):
+            some = values[start : start + BATCH]
+            kafka.append(some, [key_of(value) for value in some])
+        return kafka
+
+    def rates(self, driver: str) -> None:
+        figures: dict[str, list[dict[str, Any]]] = {"bare.py": [], "updater.py": []}
+        for _ in range(TURNS):
+            for script, of_script in figures.items():
+                of_script.append(json.loads(subprocess.check_output(self.child(script, driver))))
+        bare, updater = (min(of_script, key=itemgetter("wall")) for of_script in figures.values())
+        print(f"{'Redis alone' if driver == 'none' else f'Redis and Cassandra, with {driver}'}, best of {TURNS}:")
+        for name, figure in (("bare loop", bare), ("updater", updater)):
+            self.print_line(name, figure["cpu"], figure["wall"], f"{self.events / figure['wall']:8,.0f} events/s")
+        for step, (cpu, wall) in updater["steps"].items():
+            self.print_line(f"  {step}", cpu, wall)
+        print(
+            f"  {bare['wall'] / updater['wall']:.2f} of the rate, {updater['cpu'] / bare['cpu']:.2f} of the CPU time\n",
+            flush=True,
+        )
+
+    def print_line(self, name: str, cpu: float, wall: float, more: str = "") -> None:
+        cpu_us, wall_us = (seconds / self.events * 1e6 for seconds in (cpu, wall))
+        print(f"  {name:<20}{cpu_us:6.1f} µs CPU {wall_us:7.1f} µs by the clock, per event  {more}")
+
+    def child(self, script: str, driver: str) -> list[str]:
+        ports = [str(server.port) for server in (self.log, self.cache, self.database)]
+        return [sys.executable, str(BENCHMARKS / script), *ports, self.empty_stores(), str(DEVICES), str(self.events), driver]
+
+    def empty_stores(self) -> str:
+        """An empty Redis, and a keyspace of its own for each run."""
+        self.runs += 1
+        redis.Redis(port=self.cache.port).flushall()
+        database = CassandraDatabase(cassandra_place_of(f"cassandra://127.0.0.1:{self.database.port}/run{self.runs}"))
+        database.create()
+        database.close()
+        return f"run{self.runs}"
+
+    def flags(self, keyspace: str) -> list[str]:
+        return [
+            "--log", f"kafka://127.0.0.1:{self.log.port}/bench",
+            "--cache", f"redis://127.0.0.1:{self.cache.port}/2",
+            "--database", f"cassandra://127.0.0.1:{self.database.port}/{keyspace}",
+        ]  # fmt: skip
 
 
 def freshness(kafka: KafkaLog, cache: Redis, flags: list[str], simulation: Simulation) -> None:
@@ -109,7 +132,7 @@ def freshness(kafka: KafkaLog, cache: Redis, flags: list[str], simulation: Simul
     updater = subprocess.Popen(
         [sys.executable, "-m", "devicesync", "update", *flags],
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "DEVICESYNC_GROUP": "updater2"},
+        env={**os.environ, "DEVICESYNC_GROUP": "freshness"},
     )
     reader = RedisCache(connect(f"redis://127.0.0.1:{cache.port}/2"), tombstone_ttl_seconds=0, profile_ttl_seconds=0)
     ages: list[float] = []
@@ -161,65 +184,5 @@ def memory(cache: Redis) -> None:
         print(f"Redis memory per device with hash-max-listpack-value {value_bytes}: {used:,.0f} bytes")
 
 
-SCRIPT = """
-for spot, key in ipairs(KEYS) do redis.call('HSET', key, unpack(cmsgpack.unpack(ARGV[spot]))) end
-"""
-
-
-def bare(keyspace: str, log_port: int, cache_port: int, database_port: int, events: int) -> None:
-    """The loop that the updater is measured against: `events` records, or with 0 just joining the group and leaving."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": f"127.0.0.1:{log_port}",
-            "group.id": keyspace,
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-            "fetch.queue.backoff.ms": 5,
-            "log_level": 2,
-        }
-    )
-    consumer.subscribe(["bench"])
-    client = redis.Redis(port=cache_port, db=2)
-    script = client.script_load(SCRIPT)
-    session = _cluster(cassandra_place_of(f"cassandra://127.0.0.1:{database_port}/{keyspace}")).connect(keyspace)
-    insert = session.prepare(
-        f"INSERT INTO device_profile ({', '.join(WRITTEN_COLUMNS)}) VALUES ({', '.join('?' * len(WRITTEN_COLUMNS))})"
-    )
-    decode = msgspec.json.Decoder().decode
-    done = 0
-    while done < events or not consumer.assignment():
-        messages = consumer.consume(BATCH, 0.1)
-        if not messages:
-            continue
-        done += len(messages)
-        folded = {event["device_id"]: event for event in (decode(message.value() or b"") for message in messages)}
-        packed = [
-            msgspec.msgpack.encode(
-                [
-                    part
-                    for field, value in event.items()
-                    for part in (field, value if type(value) is str else msgspec.json.encode(value).decode())
-                ]
-            )
-            for event in folded.values()
-        ]
-        client.evalsha(script, len(folded), *folded, *packed)
-        rows = []
-        for name, event in folded.items():
-            values = [event.get(field) for field in FIELDS]
-            for spot, field in enumerate(FIELDS):
-                if field in MAP_FIELDS and not isinstance(values[spot], dict):
-                    values[spot] = None
-                elif field not in MAP_FIELDS and values[spot] is not None:
-                    values[spot] = str(values[spot])
-            rows.append((insert, (name, event["api_last_updated_on"], event["api_last_updated_on"], *values)))
-        execute_concurrent(session, rows, concurrency=256)
-        consumer.commit(asynchronous=False)
-    consumer.close()
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--bare"]:
-        bare(sys.argv[2], *map(int, sys.argv[3:]))
-    else:
-        main()
+    main()

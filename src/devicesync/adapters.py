@@ -82,7 +82,7 @@ def open_database(settings: Settings, *, read_only: bool = False) -> "Database":
         return SqliteDatabase(Path(rest), read_only=read_only)
     from devicesync.database.cassandra import CassandraDatabase, place_of
 
-    return CassandraDatabase(place_of(settings.database))
+    return CassandraDatabase(place_of(settings.database), settings.driver)
 
 
 def database_exists(settings: Settings) -> bool:
@@ -143,7 +143,7 @@ def create(settings: Settings) -> None:
         from devicesync.database.cassandra import CassandraDatabase
         from devicesync.database.cassandra import place_of as cassandra_place_of
 
-        database = CassandraDatabase(cassandra_place_of(settings.database))
+        database = CassandraDatabase(cassandra_place_of(settings.database), settings.driver)
         database.create()
         database.close()
     else:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -32,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bad_share_records: Positive = 1000
     group: str = "devicesync"
     partitions: Positive = 12
+    driver: Literal["auto", "acsylla", "cassandra-driver"] = "auto"
     tombstone_ttl_seconds: Duration = 2_592_000.0
     profile_ttl_seconds: Duration = 0.0
     journal_segment_bytes: Positive = 67_108_864

@@ -8,6 +8,7 @@ from devicesync.cache.port import Cache
 from devicesync.cache.redis import RedisCache
 from devicesync.cache.redis_connect import connect
 from devicesync.database.cassandra import CassandraDatabase, place_of
+from devicesync.database.cassandra.driver import Choice
 from devicesync.database.port import Database
 from devicesync.database.sqlite import SqliteDatabase
 from tests import servers
@@ -18,9 +19,9 @@ def redis_at(url: str) -> RedisCache:
     return RedisCache(connect(url), tombstone_ttl_seconds=0, profile_ttl_seconds=0)
 
 
-def cassandra_at(port: int, keyspace: str = "test_device_db") -> CassandraDatabase:
+def cassandra_at(port: int, driver: Choice) -> CassandraDatabase:
     """A database on a local Cassandra, its tables made."""
-    database = CassandraDatabase(place_of(f"cassandra://127.0.0.1:{port}/{keyspace}"))
+    database = CassandraDatabase(place_of(f"cassandra://127.0.0.1:{port}/test_device_db"), driver)
     database.create()
     return database
 
@@ -32,7 +33,8 @@ CACHES: dict[str, Callable[[Path], Cache]] = {
 }
 DATABASES: dict[str, Callable[[Path], Database]] = {
     "sqlite": lambda directory: SqliteDatabase(directory / "device-profile.db"),
-    "cassandra": lambda directory: cassandra_at(servers.cassandra().port),
+    "cassandra-driver": lambda directory: cassandra_at(servers.cassandra().port, "cassandra-driver"),
+    "acsylla": lambda directory: cassandra_at(servers.cassandra().port, "acsylla"),
 }
 
 

@@ -1,6 +1,7 @@
 """What every cache and every database does: the law, whatever the order, the batches and the duplicates."""
 
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,20 @@ def test_the_database_survives_closing(tmp_path: Path) -> None:
         assert second.read([*states]) == states
         second.check()
         second.close()
+
+
+def test_times_are_numbers_of_ms_in_any_time_zone(cache: Cache, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as the law lets them go, which is past the year 9999, and wherever the process runs."""
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        for updated_on in (1566383863167, 2**53 - 1):
+            states = {next(_names): state_of(Event("d", BASE_US, api_last_updated_on=updated_on, first_access=1565328282703))}
+            write_both(states, cache, database)
+            assert database.read([*states]) == cache.read([*states]) == states
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_ids_and_values_are_only_ever_data(cache: Cache, database: Database) -> None:

@@ -1,28 +1,27 @@
 -- Joins states into profile hashes, as law/state.py joins them: the same law, in the server, one device at a time.
 -- KEYS: device ids, in a cluster all of one slot. ARGV: create ("1" or "0"), the profiles' and the tombstones' time to
--- live in ms (0: for ever), then per key a State as MessagePack. Returns per key: false when it is not held and create
+-- live in ms (0: for ever), then per key a State as one flat MessagePack array: version,
+-- erased, api_last_updated_on, first_access, user_declared_on, the six facets' versions, and the values of FIELDS. Returns per key: false when it is not held and create
 -- is "0"; else "" where the database needs to hear of no more than the change's facets, or "erased live updated first_access
 -- user_declared_on": what is held now of the device's erase and minima, and if it was ever erased, of its live registration.
--- Minima that the database has not confirmed yet are marked `_unsaved` (saved.lua takes the mark away).
 --
--- Beside the fields that readers know, a hash holds `version`, and `_versions`: the highest erase, the highest live
--- registration and each facet's version, where an empty one equals the highest live. Numbers stay below 2^53, so Lua's
--- doubles are exact.
+-- Beside the fields that readers know, a hash holds `version`, and `_state`, one text so that one read gives all of it:
+-- the highest erase, the highest live registration, each facet's version (an empty one equals the highest live), then
+-- api_last_updated_on, first_access, user_declared_on (also while none is declared), and 1 while the database has not
+-- confirmed the minima (saved.lua makes it 0). Numbers stay below 2^53, so Lua's doubles are exact.
 
-local FACETS = {
-  {'country_code', 'country', 'state_code', 'state', 'city', 'state_custom', 'state_code_custom', 'district_custom'},
-  {'user_declared_state', 'user_declared_district'},
-  {'devicespec'},
-  {'uaspec'},
-  {'fcm_token'},
-  {'producer'},
+local FIELDS = {
+  'country_code', 'country', 'state_code', 'state', 'city', 'state_custom', 'state_code_custom', 'district_custom',
+  'user_declared_state', 'user_declared_district', 'devicespec', 'uaspec', 'fcm_token', 'producer',
 }
-local DECLARED, IS_MAP = 2, {false, false, true, true, false, false}
+local FROM, TO = {1, 9, 11, 12, 13, 14}, {8, 10, 11, 12, 13, 14} -- of each facet, in FIELDS
+local DECLARED, DEVICE_SPEC, UASPEC = 2, 3, 4
+local VERSIONS, VALUES = 5, 11 -- before which these stand in a State
 
 local create, profile_ttl, tombstone_ttl = ARGV[1] == '1', tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local function text(number)
-  return string.format('%.0f', number)
+  return number == 0 and '0' or string.format('%.0f', number)
 end
 
 local function earlier(one, other)
@@ -31,26 +30,31 @@ local function earlier(one, other)
   return math.min(one, other)
 end
 
-local function read_versions(packed)
-  local numbers = {}
-  for part in string.gmatch(packed, '([^,]*),') do
-    numbers[#numbers + 1] = part
-  end
-  local live = tonumber(numbers[2])
-  local facets = {}
-  for spot = 1, #FACETS do
-    local part = numbers[spot + 2]
-    facets[spot] = part == '' and live or tonumber(part)
-  end
-  return tonumber(numbers[1]), live, facets
+local STATE = '^' .. string.rep('(%d*),', 11) .. '(%d)$'
+
+local function version_or(part, live)
+  return part == '' and live or tonumber(part)
 end
 
-local function pack_versions(erased, live, facets)
-  local packed = text(erased) .. ',' .. text(live) .. ','
-  for spot = 1, #FACETS do
-    packed = packed .. (facets[spot] == live and '' or text(facets[spot])) .. ','
-  end
-  return packed
+local function read_state(packed)
+  local erased, live, a, b, c, d, e, f, updated, first, since, unsaved = string.match(packed, STATE)
+  live = tonumber(live)
+  return tonumber(erased), live,
+    {version_or(a, live), version_or(b, live), version_or(c, live), version_or(d, live), version_or(e, live), version_or(f, live)},
+    tonumber(updated), tonumber(first), tonumber(since), unsaved == '1'
+end
+
+local function facet_text(version, live)
+  return version == live and '' or text(version)
+end
+
+local function pack_state(erased, live, facets, updated, first, since, unsaved)
+  return table.concat({
+    text(erased), text(live),
+    facet_text(facets[1], live), facet_text(facets[2], live), facet_text(facets[3], live),
+    facet_text(facets[4], live), facet_text(facets[5], live), facet_text(facets[6], live),
+    text(updated), text(first), text(since), unsaved and '1' or '0',
+  }, ',')
 end
 
 -- Text compares by locale in Lua's <; the law compares UTF-8 bytes.
@@ -117,40 +121,40 @@ local function union(one, other)
   return '{' .. table.concat(parts, ',') .. '}'
 end
 
--- What two writes of one version leave, and whether that differs from what is held.
-local function tied(key, spot, values)
-  local held = redis.call('HMGET', key, unpack(FACETS[spot]))
-  local merged, differs = {}, false
-  for field = 1, #FACETS[spot] do
-    local mine, theirs = held[field], values[field]
+-- What two writes of one version leave of a facet, and whether that differs from what is held.
+local function tied(key, spot, new)
+  local held = redis.call('HMGET', key, unpack(FIELDS, FROM[spot], TO[spot]))
+  local merged, differs, is_map = {}, false, spot == DEVICE_SPEC or spot == UASPEC
+  for field = FROM[spot], TO[spot] do
+    local mine, theirs = held[field - FROM[spot] + 1], new[VALUES + field]
     if mine and theirs then
-      merged[field] = IS_MAP[spot] and (mine == theirs and mine or union(mine, theirs)) or greater(mine, theirs)
+      merged[VALUES + field] = is_map and (mine == theirs and mine or union(mine, theirs)) or greater(mine, theirs)
     end
-    if (merged[field] or false) ~= mine then differs = true end
+    if (merged[VALUES + field] or false) ~= mine then differs = true end
   end
   return merged, differs
 end
 
+local function is_declared(key)
+  local held = redis.call('HMGET', key, unpack(FIELDS, FROM[DECLARED], TO[DECLARED]))
+  return (held[1] or held[2]) and true or false
+end
+
 local function write_tombstone(key, erased)
   redis.call('DEL', key)
-  redis.call('HSET', key, 'version', text(erased), '_versions', pack_versions(erased, 0, {0, 0, 0, 0, 0, 0}))
+  redis.call('HSET', key, 'version', text(erased), '_state', pack_state(erased, 0, {0, 0, 0, 0, 0, 0}, 0, 0, 0, false))
   if tombstone_ttl > 0 then redis.call('PEXPIRE', key, tombstone_ttl) end
 end
 
 local function merge(key, new)
-  local head = redis.call('HMGET', key, '_versions', 'api_last_updated_on', 'firstaccess', 'user_declared_on', '_user_declared_on', '_unsaved')
-  local erased, live, facets = 0, 0, {0, 0, 0, 0, 0, 0}
-  if head[1] then
-    erased, live, facets = read_versions(head[1])
-  elseif not create then
-    return false
-  else
-    head = {} -- whatever stands there was not written by us
+  local held = redis.call('HGET', key, '_state')
+  if not held and not create then return false end
+  local was_erased, was_live, facets, was_updated, was_first, was_since, was_unsaved = 0, 0, {0, 0, 0, 0, 0, 0}, 0, 0, 0, false
+  if held then -- else whatever stands there was not written by us
+    was_erased, was_live, facets, was_updated, was_first, was_since, was_unsaved = read_state(held)
   end
-  local new_live, new_erased, new_updated, new_first, new_declared = new[1], new[2], new[3], new[4], new[5]
-  local was_erased, was_live = erased, live
-  erased = math.max(erased, new_erased)
-  local updated = tonumber(head[1] and head[2] or 0)
+  local new_live, new_erased, new_updated = new[1], new[2], new[3]
+  local erased, live, updated = math.max(was_erased, new_erased), was_live, was_updated
   if new_live > live then
     live, updated = new_live, new_updated
   elseif new_live == live then
@@ -158,62 +162,60 @@ local function merge(key, new)
   end
 
   if live <= erased then
-    if not head[1] or was_live > 0 or was_erased < erased then write_tombstone(key, erased) end
+    if not held or was_live > 0 or was_erased < erased then write_tombstone(key, erased) end
     return new_erased == erased and new_live == 0 and '' or text(erased) .. ' 0 0 0 0'
   end
 
-  local set, clear, changed = {}, {}, not head[1] or was_live ~= live or was_erased ~= erased
-  local function put(field, value)
-    set[#set + 1] = field
-    set[#set + 1] = value
-  end
+  local set, size, clear = {'version', '', '_state', '', 'api_last_updated_on', text(updated)}, 6, {}
   if was_live == 0 then redis.call('DEL', key) end
-  local declared = false
-  for spot, fields in ipairs(FACETS) do
-    local version, values = new[6][spot][1], new[6][spot][2]
-    local held = facets[spot]
-    local take = version > held and version > erased
-    if version == held and version > erased then
-      values, take = tied(key, spot, values)
+  local written, declared = false, nil
+  for spot = 1, 6 do
+    local version, values, held_version = new[VERSIONS + spot], new, facets[spot]
+    local take = version > held_version and version > erased
+    if version == held_version and version > erased then
+      values, take = tied(key, spot, new)
     end
     if take then
-      changed, facets[spot] = true, version
-      for field, name in ipairs(fields) do
-        if values[field] then
-          put(name, values[field])
-          if spot == DECLARED then declared = true end
-        else
-          clear[#clear + 1] = name
+      written, facets[spot] = true, version
+      if spot == DECLARED then declared = (values[VALUES + 9] or values[VALUES + 10]) and true or false end
+      for field = FROM[spot], TO[spot] do
+        local value = values[VALUES + field]
+        if value then
+          set[size + 1], set[size + 2] = FIELDS[field], value
+          size = size + 2
+        elseif held_version > 0 then
+          clear[#clear + 1] = FIELDS[field]
         end
       end
-    elseif held > 0 and held <= erased then
-      changed, facets[spot] = true, 0
-      for _, name in ipairs(fields) do clear[#clear + 1] = name end
-    elseif spot == DECLARED and held > 0 then
-      declared = (head[4] or redis.call('HEXISTS', key, fields[1]) == 1 or redis.call('HEXISTS', key, fields[2]) == 1) and true or false
+    elseif held_version > 0 and held_version <= erased then
+      written, facets[spot] = true, 0
+      if spot == DECLARED then declared = false end
+      for field = FROM[spot], TO[spot] do clear[#clear + 1] = FIELDS[field] end
     end
   end
 
-  local was_first, was_since = tonumber(head[3] or 0), tonumber(head[4] or head[5] or 0)
-  local first, since = earlier(was_first, new_first), earlier(was_since, new_declared)
+  local first, since = earlier(was_first, new[4]), earlier(was_since, new[5])
   if erased > 0 then
     first = (erased - erased % 1000) / 1000
     since = first
   end
-  if first > 0 and text(first) ~= head[3] then put('firstaccess', text(first)) changed = true end
-  local shown, hidden = declared and since > 0, not declared and since > 0 and erased == 0
-  if shown and text(since) ~= head[4] then put('user_declared_on', text(since)) changed = true end
-  if not shown and head[4] then clear[#clear + 1] = 'user_declared_on' changed = true end
-  if hidden and text(since) ~= head[5] then put('_user_declared_on', text(since)) changed = true end
-  if not hidden and head[5] then clear[#clear + 1] = '_user_declared_on' changed = true end
-  if text(updated) ~= head[2] then changed = true end
-  local unsaved = head[6] or first ~= was_first or since ~= was_since
-  if unsaved and not head[6] then put('_unsaved', '1') changed = true end
-
-  if changed then
-    put('api_last_updated_on', text(updated))
-    put('version', text(live))
-    put('_versions', pack_versions(erased, live, facets))
+  local unsaved = was_unsaved or first ~= was_first or since ~= was_since
+  if written or live ~= was_live or erased ~= was_erased or updated ~= was_updated or unsaved ~= was_unsaved or not held
+    or first ~= was_first or since ~= was_since then
+    set[2], set[4] = text(live), pack_state(erased, live, facets, updated, first, since, unsaved)
+    if first ~= was_first then
+      set[size + 1], set[size + 2] = 'firstaccess', text(first)
+      size = size + 2
+    end
+    if since > 0 and (declared ~= nil or since ~= was_since) then
+      if declared == nil then declared = facets[DECLARED] > 0 and is_declared(key) end
+      if declared then
+        set[size + 1], set[size + 2] = 'user_declared_on', text(since)
+        size = size + 2
+      elseif was_since > 0 then
+        clear[#clear + 1] = 'user_declared_on'
+      end
+    end
     if #clear > 0 then redis.call('HDEL', key, unpack(clear)) end
     redis.call('HSET', key, unpack(set))
     if profile_ttl > 0 then redis.call('PEXPIRE', key, profile_ttl) end

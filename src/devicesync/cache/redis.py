@@ -47,7 +47,7 @@ class RedisCache:
         missing: list[str] = []
         unsaved: list[str] = []
         with self._failures("write to"):
-            packed = {device_id: _pack(change) for device_id, change in changes.items()}
+            packed = {device_id: _packed(change) for device_id, change in changes.items()}
             for device_id, reply in self._run(_MERGE, head, packed):
                 change = changes[device_id]
                 if reply is None:
@@ -62,7 +62,7 @@ class RedisCache:
     def saved(self, states: Mapping[str, State]) -> None:
         """See port.Cache."""
         with self._failures("write to"):
-            minima = {device_id: f"{state.first_access} {state.user_declared_on}" for device_id, state in states.items()}
+            minima = {device_id: f"{state.first_access},{state.user_declared_on}" for device_id, state in states.items()}
             self._run(_SAVED, (), minima)
 
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
@@ -75,7 +75,7 @@ class RedisCache:
                 for device_id in ids:
                     pipeline.hgetall(device_id)
                 for device_id, found in zip(ids, pipeline.execute(), strict=True):
-                    if "_versions" in found:
+                    if "_state" in found:
                         states[device_id] = _state(found)
         return states
 
@@ -128,6 +128,11 @@ class RedisCache:
             raise Unavailable(f"can't {what} the cache: {error}", _hint(error)) from error
 
 
+def _packed(state: State) -> bytes:
+    a, b, c, d, e, f = state.registers
+    return _pack((*state[:5], a[0], b[0], c[0], d[0], e[0], f[0], *a[1], *b[1], *c[1], *d[1], *e[1], *f[1]))
+
+
 def _informed(change: State, reply: str) -> State:
     erased, live, updated, first_access, user_declared_on = map(int, reply.split())
     known = join(change, State(live, 0, updated, first_access, user_declared_on))
@@ -135,20 +140,13 @@ def _informed(change: State, reply: str) -> State:
 
 
 def _state(found: dict[str, str]) -> State:
-    erased, live, *facets, _ = found["_versions"].split(",")
+    erased, live, *facets, updated, first_access, user_declared_on, _ = found["_state"].split(",")
     if live == "0":
         return State(erased=int(erased))
     registers = []
     for packed, fields in zip(facets, _FIELDS, strict=True):
         registers.append((int(packed or live), tuple([found.get(field) for field in fields])))
-    state = State(
-        int(live),
-        0,
-        int(found["api_last_updated_on"]),
-        int(found.get("firstaccess", 0)),
-        int(found.get("user_declared_on", found.get("_user_declared_on", 0))),
-        tuple(registers),
-    )
+    state = State(int(live), 0, int(updated), int(first_access), int(user_declared_on), tuple(registers))
     return join(state, State(erased=int(erased))) if erased != "0" else state
 
 

@@ -1,7 +1,8 @@
--- Takes the mark `_unsaved` away from devices whose minima the database has now, unless they have changed since.
--- KEYS: device ids. ARGV: per key "first_access user_declared_on" as written, 0 for none.
+-- Notes of devices that the database has their minima now, unless these have changed since (see merge.lua, `_state`).
+-- KEYS: device ids. ARGV: per key "first_access,user_declared_on" as written, 0 for none.
 
 for spot, key in ipairs(KEYS) do
-  local held = redis.call('HMGET', key, 'firstaccess', 'user_declared_on', '_user_declared_on')
-  if (held[1] or '0') .. ' ' .. (held[2] or held[3] or '0') == ARGV[spot] then redis.call('HDEL', key, '_unsaved') end
+  local state = redis.call('HGET', key, '_state')
+  local rest, minima = string.match(state or '', '^(.*,)(%d+,%d+),1$')
+  if minima == ARGV[spot] then redis.call('HSET', key, '_state', rest .. minima .. ',0') end
 end

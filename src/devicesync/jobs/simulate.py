@@ -22,6 +22,7 @@ _FIRST_ACCESS_SPREAD_MS = 90 * 86_400_000
 _LEGACY_SHARE = 0.15
 _DECLARED_SHARE = 0.3
 _MOVE_SHARE = 0.2
+_BUSY_SHARE = 0.1
 
 
 _DEVICE = re.compile(rb'"device_id":"([^"]*)"').search
@@ -45,9 +46,9 @@ class Simulation:
         self._bad_share = bad_share
         self._salt = seed
 
-    def record(self, now_ms: int) -> bytes:
-        """One registration made at `now_ms`, as a line of device-profile.log."""
-        event = self._event(now_ms)
+    def record(self, now_ms: int, device: int | None = None) -> bytes:
+        """One registration made at `now_ms`, as a line of device-profile.log; of that device, of any without."""
+        event = self._event(now_ms, self._any_device() if device is None else device)
         if self._random.random() < self._bad_share:
             return self._spoilt(event)
         if self._random.random() < _LEGACY_SHARE:
@@ -58,11 +59,13 @@ class Simulation:
         """So many registrations, one every `step_ms` from `start_ms` on."""
         return (self.record(start_ms + number * step_ms) for number in range(count))
 
-    def _event(self, now_ms: int) -> dict[str, Any]:
+    def _any_device(self) -> int:
         choose = self._random
-        number = min(int(choose.paretovariate(0.3)) - 1, self._devices) if choose.random() < 0.1 else self._devices  # noqa: PLR2004
-        if number >= self._devices:
-            number = choose.randrange(self._devices)
+        number = min(int(choose.paretovariate(0.3)) - 1, self._devices) if choose.random() < _BUSY_SHARE else self._devices
+        return number if number < self._devices else choose.randrange(self._devices)
+
+    def _event(self, now_ms: int, number: int) -> dict[str, Any]:
+        choose = self._random
         of_device = random.Random(self._salt * 1_000_003 + number)  # noqa: S311 - reproducible, not secret
         device_id = f"{of_device.getrandbits(128):032x}"
         home = of_device.choice(_PLACES)

@@ -3,6 +3,7 @@
 import operator
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -35,6 +36,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     values: Values = (None,) * len(FIELDS)
 
 
+_NULL = msgspec.Raw(b"null")
+
 # The ordinary shapes only: whatever msgspec refuses here is read again by _read_exactly, which alone refuses events.
 _Wire = msgspec.defstruct(
     "_Wire",
@@ -44,12 +47,16 @@ _Wire = msgspec.defstruct(
         ("version", int | None, None),
         ("api_last_updated_on", int | str | None, None),
         ("first_access", int | str | None, None),
-        *((field, dict[str, str] | str | None if field in MAP_FIELDS else str | int | None, None) for field in FIELDS),
+        *((field, msgspec.Raw, _NULL) if field in MAP_FIELDS else (field, str | int | None, None) for field in FIELDS),
     ],
     gc=False,
 )
 _wire_tuple = msgspec.structs.astuple
 _read_ordinary = msgspec.json.Decoder(_Wire).decode
+_read_map = msgspec.json.Decoder(dict[str, str] | str).decode
+# Few phones and browsers make up most maps. Long ones are not kept, so that the cache stays below some MB.
+_KEPT_MAPS = 4096
+_KEPT_MAP_BYTES = 1024
 _MAP_SPOTS = tuple((FIELDS.index(field), field) for field in FIELDS if field in MAP_FIELDS)
 
 _HEAD = ("device_id", "api_last_updated_on", "first_access")
@@ -86,24 +93,12 @@ def decode(
             raw.decode()
         except UnicodeDecodeError as error:
             raise Refused("wrong_encoding", f"not UTF-8 at byte {error.start}") from None
-    try:
-        if exact_json.may_exceed_limits(raw):
-            exact_json.check_limits(raw.decode())
-        device_id, erase, explicit, updated_on, first_access, *fields = _wire_tuple(_read_ordinary(raw))
-        _check_id(device_id)
-        ordinary = True
-    except (msgspec.MsgspecError, exact_json.MalformedJson, RecursionError):
-        device_id, erase, explicit, updated_on, first_access, *fields = _read_exactly(raw)
-        ordinary = False
+    device_id, erase, explicit, updated_on, first_access, *fields = _read(raw)
     if erase:
         if explicit is None:
             raise Refused("missing_version", "an erase needs its own version")
         version.guard(explicit, taken_ms=taken_ms, max_clock_ahead_ms=max_clock_ahead_ms)
         return Event(device_id, explicit, erase=True)
-    if ordinary:
-        updated_on = values.time_ms("api_last_updated_on", updated_on) if updated_on else 0
-        first_access = values.time_ms("first_access", first_access) if first_access else 0
-        _normalise(fields)
     if explicit is None:
         explicit = _derived_version(device_id, updated_on, first_access, fields, logged_ms)
     version.guard(explicit, taken_ms=taken_ms, max_clock_ahead_ms=max_clock_ahead_ms)
@@ -133,19 +128,40 @@ def _derived_version(
     return version.derived(at_ms, _canonical(device_id, updated_on, first_access, fields))
 
 
-def _normalise(fields: list[Any]) -> None:
-    """Bring what _read_ordinary let through into normal form, in place."""
+def _read(raw: bytes) -> Sequence[Any]:
+    """The event's parts in normal form."""
+    try:
+        if exact_json.may_exceed_limits(raw):
+            exact_json.check_limits(raw.decode())
+        device_id, erase, explicit, updated_on, first_access, *fields = _wire_tuple(_read_ordinary(raw))
+        _check_id(device_id)
+        if erase:
+            return device_id, True, explicit, 0, 0
+        _read_maps(fields)
+    except (msgspec.MsgspecError, exact_json.MalformedJson, RecursionError):
+        return _read_exactly(raw)
+    updated_on = values.time_ms("api_last_updated_on", updated_on) if updated_on else 0
+    first_access = values.time_ms("first_access", first_access) if first_access else 0
+    texts = [(value or None) if type(value) is not int else str(value) for value in fields]
+    return device_id, False, explicit, updated_on, first_access, *texts
+
+
+def _read_maps(fields: list[Any]) -> None:
+    """Bring the map fields into normal form, in place. Raises what _read_ordinary raises, and Refused."""
     for spot, field in _MAP_SPOTS:
-        value = fields[spot]
-        if value is not None:
-            whole = type(value) is dict and "" not in value.values()
-            fields[spot] = map_text(value) if whole else values.string_map(field, value)
-    for spot, value in enumerate(fields):
-        if type(value) is not str:
-            if value is not None:
-                fields[spot] = str(value)
-        elif not value:
+        raw = bytes(fields[spot])
+        if raw == b"null":
             fields[spot] = None
+        else:
+            fields[spot] = _kept_map(field, raw) if len(raw) <= _KEPT_MAP_BYTES else _map(field, raw)
+
+
+def _map(field: str, raw: bytes) -> str | None:
+    value = _read_map(raw)
+    return map_text(value) if type(value) is dict and "" not in value.values() else values.string_map(field, value)
+
+
+_kept_map = lru_cache(_KEPT_MAPS)(_map)
 
 
 def _read_exactly(raw: bytes) -> list[Any]:

@@ -1,0 +1,105 @@
+"""The updater's own loop in this process, its time per event split by step; `none` leaves Cassandra out.
+
+CPU time is the process's, with librdkafka's and the driver's threads: what these do meanwhile counts for the step that runs.
+The topic "warm" (DEVICES records) is worked off first, uncounted, so that the devices are known; then "bench" (EVENTS records).
+
+    python benchmarks/updater.py KAFKA_PORT REDIS_PORT CASSANDRA_PORT KEYSPACE DEVICES EVENTS acsylla|cassandra-driver|none
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from devicesync.cache.redis import RedisCache
+from devicesync.cache.redis_connect import connect
+from devicesync.cli.process import log_to_stderr, stop_on_signals
+from devicesync.config import Settings
+from devicesync.database.cassandra import CassandraDatabase
+from devicesync.database.cassandra import place_of as cassandra_place_of
+from devicesync.jobs import update
+from devicesync.jobs.bad_share import BadShare
+from devicesync.law.state import State
+from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
+from devicesync.log.kafka import KafkaLog, place_of
+
+spent: dict[str, float] = defaultdict(float)
+walls: dict[str, float] = defaultdict(float)
+
+
+class Nowhere:
+    """A database that keeps nothing and knows nothing: for the figure of Redis alone."""
+
+    reads_to_merge = False
+
+    def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
+        return {}
+
+    def read(self, device_ids: Sequence[str]) -> dict[str, State]:
+        return {}
+
+    def check(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def timed(step: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            return call(*arguments, **named)
+        finally:
+            spent[step] += time.process_time() - cpu
+            walls[step] += time.perf_counter() - wall
+
+    return wrapped
+
+
+def main() -> None:
+    log_port, cache_port, database_port, keyspace, devices, events, driver = sys.argv[1:]
+    stop = stop_on_signals()
+    log_to_stderr(verbose=False)
+    cache: Any = RedisCache(connect(f"redis://127.0.0.1:{cache_port}/2"), tombstone_ttl_seconds=0, profile_ttl_seconds=0)
+    place = cassandra_place_of(f"cassandra://127.0.0.1:{database_port}/{keyspace}")
+    database: Any = Nowhere() if driver == "none" else CassandraDatabase(place, driver)  # type: ignore[arg-type]
+
+    dead_letters = SqliteDeadLetters(Path(tempfile.mkdtemp()) / "dead-letters.db")
+
+    def work_off(topic: str, events: int) -> tuple[float, float]:
+        """Seconds and CPU seconds from the first record on."""
+        reader = KafkaLog(place_of(f"kafka://127.0.0.1:{log_port}/{topic}"), f"updater.{keyspace}").reader("updater")
+        updater = update.Updater(
+            reader, cache, database, dead_letters, source=topic, batch_records=Settings().batch_records,
+            bad_share=BadShare(1.0, 1000), stop=stop,
+        )  # fmt: skip
+        left = events
+        while left == events:
+            left -= len(reader.poll(1, 1))
+        wall, cpu = time.perf_counter(), time.process_time()
+        while left:
+            left -= updater.step(1)
+        figures = time.perf_counter() - wall, time.process_time() - cpu
+        reader.close()
+        return figures
+
+    work_off("warm", int(devices))
+    update.fold = timed("decode, law", update.fold)
+    for step, of, name in (
+        ("Redis: merge", cache, "merge"),
+        ("Cassandra: fill", database, "read"),
+        ("Cassandra: write", database, "merge"),
+    ):
+        setattr(of, name, timed(step, getattr(of, name)))
+    wall, cpu = work_off("bench", int(events))
+    spent["everything else"], walls["everything else"] = cpu - sum(spent.values()), wall - sum(walls.values())
+    print(json.dumps({"wall": wall, "cpu": cpu, "steps": {step: (spent[step], walls[step]) for step in spent}}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Cassandra: every write under its version, a bounded window in flight, what failed repeated alone.
+
+A write time-out is a failure like any other, never taken for success.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+from devicesync.database.cassandra import schema
+from devicesync.database.cassandra.driver import Choice, Failed, Rows, connect
+from devicesync.database.cassandra.place import Place
+from devicesync.database.cassandra.rows import Call, Request, requests_of, state_of_row
+from devicesync.errors import Unavailable
+from devicesync.law.state import State
+
+_ROWS_A_QUERY = 20
+_ERASURES_A_QUERY = 100
+_TRIES = 3
+
+
+class CassandraDatabase:
+    """See port.Database. Writes blindly: the newest version wins in the server, without light-weight transactions."""
+
+    reads_to_merge = False
+
+    def __init__(self, place: Place, driver: Choice = "auto") -> None:
+        self._place = place
+        with _failures("reach"):
+            self._driver = connect(place, driver)
+
+    def create(self) -> None:
+        """Make the keyspace and the tables where they are missing; what exists is left as it is. Raises Unavailable."""
+        with _failures("create the tables in"):
+            nodes = [*self._driver.query(schema.HERE), *self._driver.query(schema.ELSEWHERE)]
+            data_centre = self._place.local_dc or str(nodes[0][0])
+            replicas = min(self._place.replicas, sum(node[0] == data_centre for node in nodes))
+            for statement in schema.creation(self._place.keyspace, data_centre, replicas):
+                self._driver.query(statement)
+
+    def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
+        """See port.Database."""
+        requests = [request for device_id, state in changes.items() for request in requests_of(device_id, state)]
+        with _failures("write to"):
+            self._until_done(requests)
+        return {}
+
+    def read(self, device_ids: Sequence[str]) -> dict[str, State]:
+        """See port.Database."""
+        with _failures("read"):
+            rows = {row[0]: row[1:] for row in self._rows(schema.READ, device_ids, _ROWS_A_QUERY)}
+            erasures = dict(self._rows(schema.READ_ERASE, device_ids, _ERASURES_A_QUERY))
+        states = {}
+        for device_id in device_ids:
+            state = state_of_row(rows.get(device_id), erasures.get(device_id, 0))
+            if state.profile_version:
+                states[device_id] = state
+        return states
+
+    def check(self) -> None:
+        """See port.Database."""
+        for table, columns in schema.EXPECTED.items():
+            with _failures("reach"):
+                found = {row[0] for row in self._driver.query(schema.columns_of(self._place.keyspace, table))}
+            if not found:
+                raise Unavailable(f"there is no table {self._place.keyspace}.{table}", "run `devicesync init`")
+            lacking = [column for column in columns if column not in found]
+            if lacking:
+                raise Unavailable(f"table {table} lacks {', '.join(lacking)}", f"ALTER TABLE {table} ADD {lacking[0]} …")
+
+    def close(self) -> None:
+        """See port.Database."""
+        self._driver.close()
+
+    def _rows(self, statement: str, device_ids: Sequence[str], limit: int) -> Iterator[Any]:
+        rest = iter(device_ids)
+        requests = []
+        while group := list(islice(rest, limit)):
+            requests.append([Call(statement, (group,))])
+        for rows in self._until_done(requests):
+            yield from rows
+
+    def _until_done(self, requests: Sequence[Request]) -> list[Rows]:
+        """Their rows, in order. What failed is repeated alone; raises the last failure."""
+        outcomes = self._driver.run(requests)
+        for attempt in range(1, _TRIES):
+            failed = [spot for spot, outcome in enumerate(outcomes) if isinstance(outcome, Failed)]
+            if not failed:
+                break
+            time.sleep(0.05 * attempt)
+            for spot, outcome in zip(failed, self._driver.run([requests[spot] for spot in failed]), strict=True):
+                outcomes[spot] = outcome
+        return [_succeeded(outcome) for outcome in outcomes]
+
+
+def _succeeded(outcome: Rows | Failed) -> Rows:
+    if isinstance(outcome, Failed):
+        raise outcome
+    return outcome
+
+
+@contextmanager
+def _failures(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Failed as error:
+        raise Unavailable(
+            f"can't {what} Cassandra: {error}", "check that it runs, and the database's URL; `devicesync doctor`"
+        ) from error

@@ -1,0 +1,106 @@
+"""See driver.Driver: through cassandra-driver, which runs wherever Python does."""
+
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from cassandra import ConsistencyLevel, DriverException, OperationTimedOut
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
+from cassandra.concurrent import execute_concurrent
+from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, FallthroughRetryPolicy, TokenAwarePolicy
+from cassandra.query import BatchStatement, BatchType, PreparedStatement, tuple_factory
+
+from devicesync.database.cassandra.driver import (
+    CONNECT_SECONDS,
+    IN_FLIGHT,
+    RECONNECT_SECONDS,
+    REQUEST_SECONDS,
+    Failed,
+    Rows,
+)
+from devicesync.database.cassandra.place import Place
+from devicesync.database.cassandra.rows import Call, Request
+
+_PROTOCOL = 5
+_FAILURES = (DriverException, OperationTimedOut, NoHostAvailable, OSError)
+
+
+class DatastaxDriver:
+    """See driver.Driver."""
+
+    def __init__(self, place: Place) -> None:
+        self._keyspace = place.keyspace
+        self._prepared: dict[str, PreparedStatement] = {}
+        try:
+            self._cluster = cluster(place)
+            self._session = self._cluster.connect()
+        except _FAILURES as error:
+            raise Failed(str(error)) from error
+        self._session.default_fetch_size = None
+
+    def query(self, cql: str) -> Rows:
+        """See driver.Driver."""
+        try:
+            return list(self._session.execute(cql))
+        except _FAILURES as error:
+            raise Failed(str(error)) from error
+
+    def run(self, requests: Sequence[Request]) -> list[Rows | Failed]:
+        """See driver.Driver."""
+        try:
+            bound = [(self._bound(request), None) for request in requests]
+        except _FAILURES as error:  # they can't be prepared
+            return [Failed(str(error))] * len(requests)
+        outcomes = execute_concurrent(self._session, bound, concurrency=IN_FLIGHT, raise_on_first_error=False)
+        return [_rows(result) if success else _failed(result) for success, result in outcomes]
+
+    def close(self) -> None:
+        """See driver.Driver."""
+        self._cluster.shutdown()
+
+    def _bound(self, request: Request) -> Any:
+        bound = [self._bind(call) for call in request]
+        if len(bound) == 1:
+            return bound[0]
+        batch = BatchStatement(BatchType.UNLOGGED)
+        for one in bound:
+            batch.add(one)
+        return batch
+
+    def _bind(self, call: Call) -> Any:
+        prepared = self._prepared.get(call.statement)
+        if prepared is None:
+            prepared = self._prepared[call.statement] = self._session.prepare(call.statement.format(keyspace=self._keyspace))
+        return prepared.bind(call.values)
+
+
+def cluster(place: Place) -> Cluster:
+    """A cluster to connect to."""
+    profile = ExecutionProfile(
+        load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(place.local_dc or "")),
+        consistency_level=getattr(ConsistencyLevel, place.consistency),
+        retry_policy=FallthroughRetryPolicy(),
+        row_factory=tuple_factory,
+        request_timeout=REQUEST_SECONDS,
+    )
+    return Cluster(
+        place.hosts,
+        port=place.port,
+        protocol_version=_PROTOCOL,
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        auth_provider=PlainTextAuthProvider(place.user, place.password) if place.user else None,
+        ssl_context=ssl.create_default_context(cafile=place.ca) if place.tls else None,
+        connect_timeout=CONNECT_SECONDS,
+        reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
+    )
+
+
+def _rows(result: Any) -> Rows:
+    return list(result) if result is not None else []
+
+
+def _failed(error: Any) -> Failed:
+    if not isinstance(error, _FAILURES):
+        raise error
+    return Failed(str(error))

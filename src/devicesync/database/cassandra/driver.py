@@ -1,0 +1,52 @@
+"""What CassandraDatabase asks of a driver, and the choice between the two that there are."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any, Literal, Protocol
+
+from devicesync.database.cassandra.place import Place
+from devicesync.database.cassandra.rows import Request
+
+Choice = Literal["auto", "acsylla", "cassandra-driver"]
+
+Rows = list[tuple[Any, ...]]
+
+IN_FLIGHT = 512
+REQUEST_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
+RECONNECT_SECONDS = 1.0
+"""Not the drivers' own, which back off to minutes: freshness suffers for as long as a node is not seen again."""
+
+
+class Failed(Exception):
+    """The driver could not do it; its own error is the cause."""
+
+
+class Driver(Protocol):
+    """A connected session. Safe for several threads at once."""
+
+    def query(self, cql: str) -> Rows:
+        """Run a statement that has no values. Raises Failed."""
+        ...
+
+    def run(self, requests: Sequence[Request]) -> list[Rows | Failed]:
+        """Run calls, prepared once each, at most IN_FLIGHT at once, and say of each how it went: a time-out has failed."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...
+
+
+def connect(place: Place, choice: Choice) -> Driver:
+    """A driver's session. Raises Failed.
+
+    auto: acsylla where it is installed (`pip install devicesync[acsylla]`), for it takes a fifth of the CPU.
+    """
+    if choice == "acsylla" or (choice == "auto" and find_spec("acsylla")):
+        from devicesync.database.cassandra.acsylla import AcsyllaDriver  # noqa: PLC0415 - an extra, and slow to load
+
+        return AcsyllaDriver(place)
+    from devicesync.database.cassandra.datastax import DatastaxDriver  # noqa: PLC0415 - slow to load
+
+    return DatastaxDriver(place)
