@@ -27,6 +27,26 @@ group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 """
 
+_KAFKA_SECURED = """\
+listeners=SASL_SSL://127.0.0.1:{port},PLAINTEXT://127.0.0.1:{inside},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=SASL_SSL://127.0.0.1:{port},PLAINTEXT://127.0.0.1:{inside}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+ssl.keystore.type=PEM
+ssl.keystore.location={pem}
+"""
+
+_CASSANDRA_SECURED = """\
+authenticator: PasswordAuthenticator
+client_encryption_options:
+  enabled: true
+  optional: false
+  ssl_context_factory:
+    class_name: org.apache.cassandra.security.PEMBasedSslContextFactory
+  keystore: {pem}
+"""
+
 _CASSANDRA = """\
 cluster_name: devstack
 num_tokens: 16
@@ -53,6 +73,10 @@ cdc_raw_directory: {directory}/cdc_raw
 disk_failure_policy: stop
 commit_failure_policy: stop
 auto_snapshot: false
+partition_denylist_enabled: true
+denylist_refresh: 1s
+denylist_consistency_level: ONE
+denylist_reads_enabled: false
 """
 _LOGBACK = '<configuration><root level="WARN"/></configuration>\n'
 _EXPORTS = [
@@ -108,6 +132,34 @@ class Redis(Server):
         super().__init__("Redis", _made(directory), [*command, *options], lambda: answers(self.port))
 
 
+class RedisSentinel:
+    """A primary, a replica, and one Sentinel that watches them as `service`."""
+
+    service = "profiles"
+
+    def __init__(self, directory: Path) -> None:
+        self.primary = Redis(directory / "primary")
+        self.replica = Redis(directory / "replica", "--replicaof", "127.0.0.1", str(self.primary.port))
+        (self.port,) = free_ports(1)
+        configuration = _made(directory) / "sentinel.conf"
+        configuration.write_text(
+            f"port {self.port}\nsentinel monitor {self.service} 127.0.0.1 {self.primary.port} 1\n"
+            f"sentinel down-after-milliseconds {self.service} 500\nsentinel failover-timeout {self.service} 2000\n"
+        )
+        command = [program("redis-server", _REDIS), str(configuration), "--sentinel"]
+        self._sentinel = Server("Redis Sentinel", directory, command, lambda: answers(self.port))
+
+    def start(self) -> None:
+        """Start all three."""
+        for server in (self.primary, self.replica, self._sentinel):
+            server.start()
+
+    def stop(self) -> None:
+        """Stop them."""
+        for server in (self._sentinel, self.replica, self.primary):
+            server.stop()
+
+
 class RedisCluster:
     """Three Redis servers that form a Cluster."""
 
@@ -136,13 +188,23 @@ class RedisCluster:
 
 
 class Kafka(Server):
-    """A Kafka broker on `port`, KRaft, one node for both roles."""
+    """A Kafka broker on `port`, KRaft, one node for both roles.
 
-    def __init__(self, directory: Path) -> None:
-        self.port, controller = free_ports(2)
+    secured: a PEM file with key (PKCS #8) and certificates; `port` then takes TLS, and SCRAM-SHA-512 as USER, PASSWORD.
+    """
+
+    USER, PASSWORD = "devicesync", "kafka-secret"
+
+    def __init__(self, directory: Path, secured: Path | None = None) -> None:
+        self.port, inside, controller = free_ports(3)
         directory = _made(directory)
         self._properties = directory / "server.properties"
-        self._properties.write_text(_KAFKA.format(port=self.port, controller=controller, directory=directory))
+        text = _KAFKA.format(port=self.port, controller=controller, directory=directory)
+        self._users: list[str] = []
+        if secured:
+            text += _KAFKA_SECURED.format(port=self.port, inside=inside, controller=controller, pem=secured)
+            self._users = ["--add-scram", f"SCRAM-SHA-512=[name={self.USER},password={self.PASSWORD}]"]
+        self._properties.write_text(text)
         self._java = [java(), "-Xmx1g", "-cp", f"{jars('kafka')}/*"]
         super().__init__("Kafka", directory, [*self._java, "kafka.Kafka", str(self._properties)], lambda: answers(self.port))
 
@@ -151,19 +213,23 @@ class Kafka(Server):
         if not (self.directory / "data").exists():
             tool = [*self._java, "kafka.tools.StorageTool"]
             cluster = subprocess.run([*tool, "random-uuid"], check=True, capture_output=True, text=True).stdout.split()[-1]
-            subprocess.run([*tool, "format", "-t", cluster, "-c", str(self._properties)], check=True, capture_output=True)
+            subprocess.run(
+                [*tool, "format", "-t", cluster, "-c", str(self._properties), *self._users], check=True, capture_output=True
+            )
         super().start(wait=wait)
 
 
 class Cassandra(Server):
-    """A Cassandra node on `port`."""
+    """A Cassandra node on `port`.
 
-    def __init__(self, directory: Path, heap: str = "1g") -> None:
+    secured: a PEM file with key (PKCS #8) and certificates; clients then need TLS, and the user cassandra, password cassandra.
+    """
+
+    def __init__(self, directory: Path, heap: str = "1g", secured: Path | None = None) -> None:
         self.port, storage, ssl, jmx = free_ports(4)
         directory = _made(directory)
-        (directory / "cassandra.yaml").write_text(
-            _CASSANDRA.format(port=self.port, storage=storage, ssl=ssl, directory=directory)
-        )
+        text = _CASSANDRA.format(port=self.port, storage=storage, ssl=ssl, directory=directory)
+        (directory / "cassandra.yaml").write_text(text + (_CASSANDRA_SECURED.format(pem=secured) if secured else ""))
         (directory / "logback.xml").write_text(_LOGBACK)
         lib = jars("cassandra")
         (agent,) = lib.glob("jamm-*.jar")
@@ -179,6 +245,7 @@ class Cassandra(Server):
             "cassandra.jmx.local.port": str(jmx),
             "cassandra.skip_wait_for_gossip_to_settle": "0",
             "cassandra.ring_delay_ms": "1",
+            "cassandra.superuser_setup_delay_ms": "0",
             "io.netty.tryReflectionSetAccessible": "true",
             "jna.nosys": "true",
         }

@@ -29,7 +29,7 @@ in_one_worker = pytest.mark.xdist_group("servers")
 """For tests that need servers: pytest-xdist runs them all in one process, so that each server is started once."""
 
 
-def _started(make: Callable[[Path], S]) -> S:
+def started(make: Callable[[Path], S]) -> S:
     directory = Path(tempfile.mkdtemp(prefix="devicesync-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     try:
@@ -46,22 +46,22 @@ def _started(make: Callable[[Path], S]) -> S:
 @functools.cache
 def redis() -> Redis:
     """A Redis server."""
-    return _started(Redis)
+    return started(Redis)
 
 
 @functools.cache
 def redis_cluster() -> RedisCluster:
     """A Redis Cluster of three."""
-    return _started(RedisCluster)
+    return started(RedisCluster)
 
 
 @functools.cache
 def kafka() -> Kafka:
     """A Kafka broker."""
-    return _started(Kafka)
+    return started(Kafka)
 
 
 @functools.cache
 def cassandra() -> Cassandra:
     """A Cassandra node."""
-    return _started(Cassandra)
+    return started(Cassandra)

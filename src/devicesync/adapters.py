@@ -153,7 +153,7 @@ def create(settings: Settings) -> None:
 def _split(setting: str, url: str, forms: tuple[str, ...]) -> tuple[str, str]:
     scheme, colon, rest = url.partition(":")
     known = {form.partition(":")[0]: form for form in forms}
-    known |= {"rediss": "", "rediss+cluster": ""} if "redis" in known else {}
+    known |= {"rediss": "", "rediss+cluster": "", "rediss+sentinel": ""} if "redis" in known else {}
     if not colon or scheme not in known or (known[scheme].endswith("PATH") and not rest):
         raise WrongUse(f"{setting} = {masked(url)!r} is not understood", f"write {' or '.join(forms)}")
     return scheme, rest

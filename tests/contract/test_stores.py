@@ -160,6 +160,21 @@ def test_the_database_survives_closing(tmp_path: Path) -> None:
         second.close()
 
 
+def test_a_scan_meets_every_device(database: Database) -> None:
+    """The erased ones too, those whose erase is forgotten by nobody and those that live again."""
+    names = [next(_names) for _ in range(1200)]
+    states = {name: state_of(Event(name, BASE_US + number, values=("IN",) + (None,) * 13)) for number, name in enumerate(names)}
+    states[names[0]] = State(erased=BASE_US + 3)
+    states[names[1]] = join(states[names[1]], State(erased=BASE_US))
+    database.merge(states)
+    found: dict[str, State] = {}
+    for part in range(database.parts):
+        for page in database.scan(part):
+            assert len(page) <= 500
+            found |= page
+    assert {name: found.get(name) for name in names} == states
+
+
 def test_times_are_numbers_of_ms_in_any_time_zone(cache: Cache, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """As far as the law lets them go, which is past the year 9999, and wherever the process runs."""
     monkeypatch.setenv("TZ", "Asia/Kolkata")

@@ -36,7 +36,7 @@ SECONDS_OF_LOAD = 6.0
 class Real:
     """Starts with empty stores and an empty topic of six partitions."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache_url: str | None = None) -> None:
         name = f"real{next(_numbers)}"
         self.redis = servers.redis()
         self.cassandra = servers.cassandra()
@@ -46,8 +46,10 @@ class Real:
         self.log = KafkaLog(self.topic, group=name)
         self.group = name
         self.keyspace = f"{name}_device_db"
+        self.cache_url = cache_url or f"redis://127.0.0.1:{self.redis.port}/2"
         self.cache = self.open_cache()
-        self.cache._connections.client.flushall()  # type: ignore[attr-defined]
+        if cache_url is None:
+            self.cache._connections.client.flushall()  # type: ignore[attr-defined]
         self.database = CassandraDatabase(cassandra_place_of(self.database_url))
         self.database.create()
         self.sent: list[bytes] = []
@@ -57,11 +59,6 @@ class Real:
     def database_url(self) -> str:
         """The URL of this system's keyspace."""
         return f"cassandra://127.0.0.1:{self.cassandra.port}/{self.keyspace}"
-
-    @property
-    def cache_url(self) -> str:
-        """The URL of the cache."""
-        return f"redis://127.0.0.1:{self.redis.port}/2"
 
     @property
     def flags(self) -> list[str]:

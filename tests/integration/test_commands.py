@@ -114,7 +114,7 @@ def test_the_commands(devicesync: Devicesync, real: Real) -> None:
         (("--cache", "redis://127.0.0.1:1/2"), b"can't reach the cache"),
         (("--log", "kafka://127.0.0.1:1/t"), b"can't reach Kafka"),
         (("--database", "cassandra://h"), b"URL is not understood"),
-        (("--database", "cassandra://h/k?consistency=MOST"), b"no consistency level"),
+        (("--database", "cassandra://h/k?consistency=MOST"), b"Invalid enum value 'MOST'"),
         (("--log", "kafka://h:1"), b"URL is not understood"),
         (("--log", "kafka://h:1/t?acks=0"), b"URL is not understood"),
     ],

@@ -5,13 +5,16 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from cassandra.cluster import Cluster
 
+from tests import servers
 from tests.integration.real import Real, erase, registration
 from tests.servers import in_one_worker
 
 pytestmark = in_one_worker
 V = 1_700_000_000_000_000
 SESSION_SECONDS = 10.0
+DENYLIST_SECONDS = 3.0
 
 
 @pytest.fixture
@@ -147,6 +150,52 @@ def test_cassandra_stopped_and_back(real: Real) -> None:
     real.cassandra.start()
     loading.join()
     finish(real)
+
+
+def test_half_a_batch_fails_in_redis() -> None:
+    """One of three nodes of a Cluster answers nothing for six seconds: the others took their part, and take it again."""
+    cluster = servers.redis_cluster()
+    real = Real(f"redis+cluster://127.0.0.1:{cluster.servers[0].port}")
+    real.start_updater()
+    loading = real.load()
+    time.sleep(1.5)
+    cluster.servers[1].pause()
+    time.sleep(6)
+    cluster.servers[1].resume()
+    loading.join()
+    finish(real)
+    real.close()
+
+
+def test_half_a_batch_fails_in_cassandra(real: Real) -> None:
+    """Cassandra refuses one device's partition (its denylist): the others are written, and all of it once it is allowed."""
+    name = "denied"
+    deny = ("system_distributed.partition_denylist", real.keyspace)
+    with Cluster(["127.0.0.1"], port=real.cassandra.port, protocol_version=5) as cluster, cluster.connect() as session:
+        session.execute(
+            f"INSERT INTO {deny[0]} (ks_name, table_name, key) VALUES (%s, 'device_profile', %s)", (deny[1], name.encode())
+        )
+        time.sleep(DENYLIST_SECONDS)
+        real.send(*[registration(f"allowed-{number}", V + number, city="Pune") for number in range(50)])
+        real.send(registration(name, V, city="Pune"))
+        real.start_updater()
+        time.sleep(4)
+        assert "denied" not in real.database.read([name])
+        assert len(real.database.read([f"allowed-{number}" for number in range(50)])) == 50
+        session.execute(f"DELETE FROM {deny[0]} WHERE ks_name = %s AND table_name = 'device_profile'", (deny[1],))
+    time.sleep(DENYLIST_SECONDS)
+    finish(real)
+    assert real.database.read([name])
+
+
+def test_a_key_of_another_type_in_redis(real: Real) -> None:
+    """Somebody's string where a profile belongs is no profile, and stops nobody."""
+    real.cache._connections.client.set("taken", "x")  # type: ignore[attr-defined]
+    assert real.cache.read(["taken"]) == {}
+    real.send(registration("taken", V, city="Pune"), registration("other", V, city="Pune"))
+    real.start_updater()
+    finish(real)
+    assert real.cache.read(["taken"])["taken"].version == V
 
 
 def test_kafka_restarted(real: Real) -> None:

@@ -147,7 +147,8 @@ local function write_tombstone(key, erased)
 end
 
 local function merge(key, new)
-  local held = redis.call('HGET', key, '_state')
+  local held = redis.pcall('HGET', key, '_state')
+  if type(held) == 'table' then held = false end -- a key of another type: not ours, and no profile
   if not held and not create then return false end
   local was_erased, was_live, facets, was_updated, was_first, was_since, was_unsaved = 0, 0, {0, 0, 0, 0, 0, 0}, 0, 0, 0, false
   if held then -- else whatever stands there was not written by us

@@ -74,8 +74,8 @@ class RedisCache:
                 pipeline = client.pipeline(transaction=False)
                 for device_id in ids:
                     pipeline.hgetall(device_id)
-                for device_id, found in zip(ids, pipeline.execute(), strict=True):
-                    if "_state" in found:
+                for device_id, found in zip(ids, pipeline.execute(raise_on_error=False), strict=True):
+                    if _is_profile(found):
                         states[device_id] = _state(found)
         return states
 
@@ -139,6 +139,13 @@ def _informed(change: State, reply: str) -> State:
     return join(known, State(erased=erased)) if erased else known
 
 
+def _is_profile(found: Any) -> bool:
+    """Whether it is a hash of ours. A key of another type is none; any other error is raised."""
+    if isinstance(found, exceptions.RedisError) and not str(found).startswith("WRONGTYPE"):
+        raise found
+    return isinstance(found, dict) and "_state" in found
+
+
 def _state(found: dict[str, str]) -> State:
     erased, live, *facets, updated, first_access, user_declared_on, _ = found["_state"].split(",")
     if live == "0":
@@ -168,5 +175,5 @@ def _hint(error: exceptions.RedisError) -> str:
     if isinstance(error, exceptions.OutOfMemoryError):
         return "Redis is out of memory: raise maxmemory, or set an eviction policy such as allkeys-lru"
     if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):
-        return "check the user and password in the cache's URL, and that the user may run HGETALL, HSET and EVALSHA"
+        return "check the user and password in the cache's URL, and the commands that this user may run (docs/real-stack.md)"
     return "check that Redis runs and that the cache's URL names it"

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
+import msgspec
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
@@ -15,9 +16,9 @@ from devicesync.errors import WrongUse
 
 FORMS = (
     "redis://[USER:PASSWORD@]HOST:PORT/DB",
-    "rediss://…",
     "redis+cluster://HOST:PORT[,…]",
     "redis+sentinel://HOST:PORT[,…]/SERVICE/DB",
+    "with TLS rediss://…, rediss+cluster://…, rediss+sentinel://…, each with ?ca=FILE for certificates of your own",
 )
 DEFAULT_DB = 2
 _TIMEOUT_SECONDS = 5.0
@@ -118,40 +119,64 @@ class Cluster:
         return self._cluster.get_redis_connection(self._cluster.get_node(node_name=name))
 
 
+class _Place(msgspec.Struct, frozen=True):
+    """A cache URL, read. `ca`: a PEM file of certificates to trust instead of the system's, for rediss."""
+
+    hosts: list[tuple[str, int]]
+    path: str
+    username: str | None = None
+    password: str | None = None
+    ca: str | None = None
+
+
 def connect(url: str) -> Connections:
     """The connections that a cache URL names. Nothing is sent yet, but to a Cluster, which is asked for its nodes.
 
     Raises WrongUse for a URL that is not understood, and redis' own errors.
     """
     scheme, _, rest = url.partition("://")
+    place = _place_of(rest)
     options: dict[str, Any] = {
+        "username": place.username,
+        "password": place.password,
         "decode_responses": True,
         "socket_timeout": _TIMEOUT_SECONDS,
         "socket_connect_timeout": _TIMEOUT_SECONDS,
         "retry": Retry(NoBackoff(), 0),  # the job waits and repeats; two layers of patience are hard to reason about
     }
-    if scheme in ("redis", "rediss"):
-        return OneServer(
-            redis.Redis.from_url(url if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/{DEFAULT_DB}", **options)
-        )
-    who, _, places = rest.rpartition("@")
-    servers, _, path = places.partition("/")
-    login = dict(zip(("username", "password"), map(unquote, who.split(":", 1)), strict=False)) if who else {}
-    hosts = [(host, int(port or "6379")) for host, _, port in (server.partition(":") for server in servers.split(","))]
-    if scheme in ("redis+cluster", "rediss+cluster"):
-        node: Any = ClusterNode
-        options |= {
-            "startup_nodes": [node(host, port) for host, port in hosts],
-            "ssl": scheme == "rediss+cluster",
-            **login,
-        }
-        return Cluster(RedisCluster(**options))
-    if scheme == "redis+sentinel" and path:
-        service, _, database = path.partition("/")
+    if scheme.startswith("rediss"):
+        options |= {"ssl": True, "ssl_ca_certs": place.ca}
+    kind = scheme.partition("+")[2]
+    if not kind and len(place.hosts) == 1:
+        ((host, port),) = place.hosts
+        return OneServer(redis.Redis(host=host, port=port, db=_database(place.path), **options))
+    node: Any = ClusterNode
+    if kind == "cluster":
+        return Cluster(RedisCluster(startup_nodes=[node(host, port) for host, port in place.hosts], **options))
+    service, _, database = place.path.partition("/")
+    if kind == "sentinel" and service:
         find_sentinel: Any = Sentinel
-        sentinel = find_sentinel(hosts, sentinel_kwargs={"socket_timeout": _TIMEOUT_SECONDS})
-        return OneServer(sentinel.master_for(service, db=int(database or DEFAULT_DB), **login, **options))
-    raise WrongUse(f"{scheme}:// is no cache", f"write {' or '.join(FORMS)}")
+        sentinel = find_sentinel(place.hosts, sentinel_kwargs={"socket_timeout": _TIMEOUT_SECONDS})
+        return OneServer(sentinel.master_for(service, db=_database(database), **options))
+    raise WrongUse("the cache's URL is not understood", f"write {' or '.join(FORMS)}")
+
+
+def _place_of(rest: str) -> _Place:
+    who, _, places = rest.rpartition("@")
+    servers, _, tail = places.partition("/")
+    path, _, query = tail.partition("?")
+    user, _, password = who.partition(":")
+    hosts = [(host, int(port or "6379")) for host, _, port in (server.partition(":") for server in servers.split(","))]
+    options = dict(parse_qsl(query))
+    if set(options) - {"ca"} or not all(host for host, _ in hosts):
+        raise WrongUse("the cache's URL is not understood", f"write {' or '.join(FORMS)}")
+    return _Place(hosts, path, unquote(user) or None, unquote(password) or None, options.get("ca"))
+
+
+def _database(path: str) -> int:
+    if path and not path.isdigit():
+        raise WrongUse(f"{path!r} is no Redis database", "a number, such as redis://HOST:PORT/2")
+    return int(path or DEFAULT_DB)
 
 
 def _settings(client: Client, names: Sequence[str]) -> dict[str, str]:

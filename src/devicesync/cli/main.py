@@ -19,6 +19,7 @@ COMMANDS = {
     "apply": ("apply", "register events from a file of JSON lines"),
     "get": ("get", "print a device's profile"),
     "erase": ("erase", "erase a device, for good"),
+    "rebuild": ("rebuild", "fill the cache from the database"),
     "dead-letters list": ("dead_letters", "list refused records"),
     "dead-letters show": ("dead_letters", "show one refused record whole"),
     "dead-letters replay": ("dead_letters", "try refused records again"),
@@ -49,6 +50,9 @@ def main() -> None:
         hint = f"\n  hint: {error.hint}" if error.hint else ""
         print(f"devicesync: {error}{hint}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        print("devicesync: interrupted", file=sys.stderr)
+        sys.exit(130)
     except BrokenPipeError:
         # Whoever read our output left; that is no error of ours. Nothing more may be flushed there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

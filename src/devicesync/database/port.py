@@ -1,6 +1,6 @@
 """The database of record: it holds every device, the erased ones too."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from devicesync.law.state import State
@@ -29,6 +29,18 @@ class Database(Protocol):
 
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
         """What is held of these devices; unknown devices are left out. Raises Unavailable."""
+        ...
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts `scan` cuts the devices: enough to share the work out, and to resume at."""
+        ...
+
+    def scan(self, part: int) -> Iterator[dict[str, State]]:
+        """Every device of one part (0 to parts - 1), the erased ones too, some hundred at a time; one may come twice.
+
+        Devices that change meanwhile come as before or after the change. Raises Unavailable.
+        """
         ...
 
     def check(self) -> None:

@@ -35,6 +35,8 @@ _CREATE = "CREATE TABLE IF NOT EXISTS device_profile ({}, PRIMARY KEY (device_id
 )
 _PAGE_BYTES = 2048
 _SELECT = f"SELECT rowid, {', '.join(_COLUMNS)} FROM device_profile WHERE device_id IN (SELECT value FROM json_each(?))"
+_SCAN = f"SELECT rowid, {', '.join(_COLUMNS)} FROM device_profile WHERE rowid > ? ORDER BY rowid LIMIT ?"
+_SCANNED = 500
 _INSERT = f"INSERT INTO device_profile VALUES ({', '.join('?' * len(_COLUMNS))})"
 # By rowid: the index was searched by the read already, and its pages need not come into memory again.
 _SET = ", ".join(f"{column} = ?{spot}" for spot, column in enumerate(_COLUMNS[1:], 2))
@@ -47,6 +49,7 @@ class SqliteDatabase:
     """See port.Database. For one thread; `read_only` neither creates nor changes the file."""
 
     reads_to_merge = True
+    parts = 1
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
@@ -90,6 +93,18 @@ class SqliteDatabase:
         """See port.Database."""
         with self._failures("read"):
             return {device_id: state for device_id, (_, state) in self._rows(device_ids).items()}
+
+    def scan(self, part: int) -> Iterator[dict[str, State]]:
+        """See port.Database."""
+        del part
+        last = 0
+        while True:
+            with self._failures("read"):
+                rows = self._connection.execute(_SCAN, (last, _SCANNED)).fetchall()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield {row[1]: _state(row) for row in rows}
 
     def check(self) -> None:
         """See port.Database."""

@@ -26,7 +26,7 @@ from confluent_kafka import (
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.log.port import Record
 
-FORM = "kafka://[USER:PASSWORD@]HOST:PORT[,…]/TOPIC[?tls=1&sasl=SCRAM-SHA-512]"
+FORM = "kafka://[USER:PASSWORD@]HOST:PORT[,…]/TOPIC[?tls=1&ca=FILE&sasl=SCRAM-SHA-512]"
 _POLL_SECONDS = 0.1
 _KEPT = 100
 _COMMIT_SECONDS = 0.1
@@ -47,13 +47,15 @@ class Place(msgspec.Struct, frozen=True):
     password: str | None = None
     sasl: str = "SCRAM-SHA-512"
     tls: bool = False
+    ca: str | None = None
 
     @property
     def client(self) -> dict[str, Any]:
         """Librdkafka's settings for any client of this cluster."""
         security = ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT")
         login = {"sasl.mechanism": self.sasl, "sasl.username": self.user, "sasl.password": self.password} if self.user else {}
-        return {"bootstrap.servers": self.servers, "security.protocol": security, "log_level": 2, **login}
+        trusted = {"ssl.ca.location": self.ca} if self.ca else {}
+        return {"bootstrap.servers": self.servers, "security.protocol": security, "log_level": 2, **login, **trusted}
 
 
 def place_of(url: str) -> Place:
@@ -68,7 +70,7 @@ def place_of(url: str) -> Place:
         place = msgspec.convert({"servers": servers, "topic": topic, **login, **options}, Place, strict=False)
     except msgspec.ValidationError as error:
         raise WrongUse(f"the log's URL: {error}", f"write {FORM}") from None
-    if not servers or not topic or set(options) - {"sasl", "tls"}:
+    if not servers or not topic or set(options) - {"sasl", "tls", "ca"}:
         raise WrongUse("the log's URL is not understood", f"write {FORM}")
     return place
 

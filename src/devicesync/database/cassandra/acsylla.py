@@ -105,7 +105,7 @@ async def _connected(place: Place) -> Any:
 
 
 def _trusted(place: Place) -> str:
-    return (place.ca or Path(ssl.get_default_verify_paths().cafile or "")).read_text()
+    return Path(place.ca or ssl.get_default_verify_paths().cafile or "").read_text()
 
 
 @cache

@@ -18,13 +18,16 @@ from devicesync.law.state import State
 
 _ROWS_A_QUERY = 20
 _ERASURES_A_QUERY = 100
+_ROWS_A_PAGE = 500
 _TRIES = 3
+_FIRST_TOKEN, _TOKENS = -(2**63), 2**64
 
 
 class CassandraDatabase:
     """See port.Database. Writes blindly: the newest version wins in the server, without light-weight transactions."""
 
     reads_to_merge = False
+    parts = 256
 
     def __init__(self, place: Place, driver: Choice = "auto") -> None:
         self._place = place
@@ -52,12 +55,31 @@ class CassandraDatabase:
         with _failures("read"):
             rows = {row[0]: row[1:] for row in self._rows(schema.READ, device_ids, _ROWS_A_QUERY)}
             erasures = dict(self._rows(schema.READ_ERASE, device_ids, _ERASURES_A_QUERY))
-        states = {}
-        for device_id in device_ids:
-            state = state_of_row(rows.get(device_id), erasures.get(device_id, 0))
-            if state.profile_version:
-                states[device_id] = state
-        return states
+        return _states(device_ids, rows, erasures)
+
+    def scan(self, part: int) -> Iterator[dict[str, State]]:
+        """See port.Database. A part is a range of tokens, equal for all parts."""
+        for page in self._pages(schema.SCAN, part):
+            rows = {row[1]: row[2:] for row in page}
+            with _failures("read"):
+                erasures = dict(self._rows(schema.READ_ERASE, [*rows], _ERASURES_A_QUERY))
+            yield _states([*rows], rows, erasures)
+        for page in self._pages(schema.SCAN_ERASED, part):
+            yield self.read([row[1] for row in page])
+
+    def _pages(self, statement: str, part: int) -> Iterator[Rows]:
+        start, end = (_FIRST_TOKEN + _TOKENS * spot // self.parts for spot in (part, part + 1))
+        limit = _ROWS_A_PAGE
+        while True:
+            with _failures("read"):
+                (page,) = self._until_done([[Call(statement, (start, end - 1, limit))]])
+            if page:
+                yield page
+            if len(page) < limit:
+                return
+            # The last token again, for other ids may share it; and should they fill a whole page, with a longer one.
+            limit = limit * 2 if page[0][0] == page[-1][0] else _ROWS_A_PAGE
+            start = page[-1][0]
 
     def check(self) -> None:
         """See port.Database."""
@@ -93,6 +115,15 @@ class CassandraDatabase:
             for spot, outcome in zip(failed, self._driver.run([requests[spot] for spot in failed]), strict=True):
                 outcomes[spot] = outcome
         return [_succeeded(outcome) for outcome in outcomes]
+
+
+def _states(device_ids: Sequence[str], rows: Mapping[str, Sequence[Any]], erasures: Mapping[str, int]) -> dict[str, State]:
+    states = {}
+    for device_id in device_ids:
+        state = state_of_row(rows.get(device_id), erasures.get(device_id, 0))
+        if state.profile_version:
+            states[device_id] = state
+    return states
 
 
 def _succeeded(outcome: Rows | Failed) -> Rows:

@@ -1,6 +1,5 @@
 """Where a keyspace is and how it is reached, read from a URL."""
 
-from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl, unquote
 
@@ -26,7 +25,7 @@ class Place(msgspec.Struct, frozen=True):
     local_dc: str | None = None
     replicas: int = 3
     tls: bool = False
-    ca: Path | None = None
+    ca: str | None = None
 
 
 def place_of(url: str) -> Place:

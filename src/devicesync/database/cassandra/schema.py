@@ -42,11 +42,13 @@ FIRST_ACCESS = f"UPDATE {{keyspace}}.device_profile USING TIMESTAMP ? SET first_
 USER_DECLARED_ON = f"UPDATE {{keyspace}}.device_profile USING TIMESTAMP ? SET user_declared_on = {_MS} WHERE device_id = ?"
 ERASE = "DELETE FROM {keyspace}.device_profile USING TIMESTAMP ? WHERE device_id = ?"
 REMEMBER_ERASE = "INSERT INTO {keyspace}.device_erasure (device_id, version) VALUES (?, ?) USING TIMESTAMP ?"
-READ = (
-    f"SELECT device_id, {', '.join(_read_times)}, WRITETIME(api_last_updated_on), {', '.join(FIELDS)}, {', '.join(_times)}"
-    " FROM {keyspace}.device_profile WHERE device_id IN ?"
-)
+_row = f"{', '.join(_read_times)}, WRITETIME(api_last_updated_on), {', '.join(FIELDS)}, {', '.join(_times)}"
+READ = f"SELECT device_id, {_row} FROM {{keyspace}}.device_profile WHERE device_id IN ?"
 READ_ERASE = "SELECT device_id, version FROM {keyspace}.device_erasure WHERE device_id IN ?"
+
+_range = "WHERE token(device_id) >= ? AND token(device_id) <= ? LIMIT ?"
+SCAN = f"SELECT token(device_id), device_id, {_row} FROM {{keyspace}}.device_profile {_range}"
+SCAN_ERASED = f"SELECT token(device_id), device_id FROM {{keyspace}}.device_erasure {_range}"
 
 
 @cache

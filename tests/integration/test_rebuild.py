@@ -1,0 +1,90 @@
+"""`rebuild` on real servers: after a loss, interrupted, and beside an updater."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.command import Devicesync, until
+from tests.integration.real import Real, erase, registration
+from tests.servers import in_one_worker
+
+pytestmark = in_one_worker
+V = 1_700_000_000_000_000
+
+
+@pytest.fixture
+def real() -> Iterator[Real]:
+    system = Real()
+    yield system
+    system.close()
+
+
+@pytest.fixture
+def devicesync(tmp_path: Path, real: Real) -> Iterator[Devicesync]:
+    values = dict(zip(("log", "database", "cache"), real.flags[1::2], strict=True)) | {"group": real.group}
+    (tmp_path / "devicesync.toml").write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
+    commands = Devicesync(tmp_path)
+    yield commands
+    commands.stop_all()
+
+
+def test_a_lost_cache_comes_back_whole(devicesync: Devicesync, real: Real) -> None:
+    """Every device; and what an old snapshot of the cache brings back of an erased one goes again."""
+    client = real.cache._connections.client  # type: ignore[attr-defined]
+    real.send(registration("erased", V, city="Pune"))
+    real.load(count=1500).join()
+    assert devicesync.run("update", "--until-caught-up").returncode == 0
+    snapshot = client.dump("erased")
+    real.send(erase("erased", V + 1))
+    assert devicesync.run("update", "--until-caught-up").returncode == 0
+    names = [*client.scan_iter(count=1000)]
+    client.flushall()
+    client.restore("erased", 0, snapshot)
+    done = devicesync.json("rebuild")
+    assert (done["resumed"], done["parts"], done["devices"] >= len(names)) == (False, 256, True)
+    assert real.differences() == []
+    assert len(real.cache.read(names)) == len(names)
+
+
+def test_an_interrupted_rebuild_goes_on(devicesync: Devicesync, real: Real) -> None:
+    """Killed in the middle, while the cache is down and waited for."""
+    client = real.cache._connections.client  # type: ignore[attr-defined]
+    real.load(count=1500).join()
+    assert devicesync.run("update", "--until-caught-up").returncode == 0
+    names = [*client.scan_iter(count=1000)]
+    client.flushall()
+    process = devicesync.start("rebuild", "--workers", "1", ready=False)
+    progress = devicesync.directory / "devicesync-data" / "rebuild.json"
+    until(progress.exists)
+    real.redis.pause()
+    time.sleep(1)
+    process.kill()
+    process.wait()
+    real.redis.resume()
+    assert devicesync.json("rebuild")["resumed"]
+    assert not progress.exists()
+    assert real.differences() == []
+    assert len(real.cache.read(names)) == len(names)
+
+
+def test_beside_an_updater(devicesync: Devicesync, real: Real) -> None:
+    """Nothing newer is overwritten."""
+    loading = real.load()
+    real.start_updater()
+    time.sleep(1)
+    for _ in range(3):
+        real.cache._connections.client.flushall()  # type: ignore[attr-defined]
+        assert devicesync.json("rebuild")["parts"] == 256
+    loading.join()
+    real.wait_until_caught_up()
+    real.stop_updaters()
+    assert real.differences() == []
+
+
+def test_there_is_nothing_to_rebuild_in_memory(devicesync: Devicesync) -> None:
+    """It says so."""
+    done = devicesync.run("rebuild", "--cache", "memory:")
+    assert (done.returncode, b"nothing to rebuild" in done.stderr) == (2, True)

@@ -1,0 +1,147 @@
+"""TLS, users and passwords, and Sentinel, on real servers that demand them."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import trustme
+from cryptography.hazmat.primitives import serialization
+from devstack.server import free_ports
+from devstack.servers import Cassandra, Kafka, Redis, RedisSentinel
+
+from devicesync.cache.redis import RedisCache
+from devicesync.database.cassandra import CassandraDatabase, place_of
+from devicesync.database.cassandra.driver import Choice
+from devicesync.errors import Unavailable, WrongUse
+from devicesync.jobs.patience import Patience
+from devicesync.law.event import Event
+from devicesync.law.state import state_of
+from devicesync.log.kafka import KafkaLog
+from devicesync.log.kafka import place_of as kafka_place_of
+from devicesync.log.kafka_admin import create_topics
+from tests.contract.stores import redis_at
+from tests.law.strategies import BASE_US
+from tests.servers import in_one_worker, started
+
+pytestmark = in_one_worker
+COMMANDS = ("select", "ping", "script|load", "evalsha", "hgetall", "hget", "hmget", "hset", "hdel", "del", "pexpire")
+VALUES = ("IN",) * 10 + ('{"os":"9"}', None, "token", "producer")
+STATES = {name: state_of(Event(name, BASE_US, values=VALUES)) for name in ("a", "b", "c")}
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with ca.pem, and of the servers' certificate server.pem (key and chain), server.key and server.crt."""
+    directory = tmp_path_factory.mktemp("certificates")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(directory / "ca.pem"))
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    chain = b"".join(part.bytes() for part in issued.cert_chain_pems)
+    for name, content in (("server.key", key), ("server.crt", chain), ("server.pem", key + chain)):
+        (directory / name).write_bytes(content)
+    return directory
+
+
+@pytest.fixture
+def secured_redis(certificates: Path) -> Iterator[int]:
+    """The port of a Redis that speaks TLS alone, where the user `devicesync` may run no more commands than it needs."""
+    options = ["--tls-cert-file", f"{certificates}/server.crt", "--tls-key-file", f"{certificates}/server.key"]
+    options += ["--tls-ca-cert-file", f"{certificates}/ca.pem", "--tls-auth-clients", "no"]
+    (port,) = free_ports(1)
+    server = started(lambda directory: Redis(directory, *options, "--tls-port", str(port)))
+    client: Any = redis.Redis(port=server.port)
+    client.execute_command("ACL", "SETUSER", "devicesync", "on", ">redis-secret", "~*", *[f"+{name}" for name in COMMANDS])
+    client.execute_command("ACL", "SETUSER", "default", "off")
+    yield port
+    server.stop()
+
+
+def test_redis_over_tls_with_a_user_of_few_rights(secured_redis: int, certificates: Path) -> None:
+    """The contract's calls work; doctor's advice, which needs more, is silent; what is wrong is said."""
+    where = f"127.0.0.1:{secured_redis}/2?ca={certificates}/ca.pem"
+    cache = redis_at(f"rediss://devicesync:redis-secret@{where}")
+    cache.check()
+    cache.merge(STATES, create=True)
+    cache.saved(STATES)
+    assert cache.read([*STATES]) == STATES
+    assert cache.advice() == []
+    with pytest.raises(Unavailable) as wrong:
+        redis_at(f"rediss://devicesync:wrong@{where}").check()
+    assert "user and password" in wrong.value.hint
+    with pytest.raises(Unavailable):  # the system does not know this authority
+        redis_at(f"rediss://devicesync:redis-secret@127.0.0.1:{secured_redis}/2").check()
+
+
+def test_sentinel_fails_over() -> None:
+    """The primary dies; the replica, which has never seen the script, takes over within seconds."""
+    servers = started(RedisSentinel)
+    cache = redis_at(f"redis+sentinel://127.0.0.1:{servers.port}/{servers.service}/2")
+    cache.merge(STATES, create=True)
+    _until_replicated(servers.replica.port, cache)
+    servers.primary.stop(signal.SIGKILL)
+    later = {name: state_of(Event(name, BASE_US + 1, values=VALUES)) for name in STATES}
+    assert Patience(threading.Event()).until_it_works(lambda: cache.merge(later)).missing == []
+    assert cache.read([*later]) == later
+    servers.stop()
+
+
+def _until_replicated(port: int, cache: RedisCache) -> None:
+    replica: Any = redis.Redis(port=port, db=2)
+    deadline = time.monotonic() + 10
+    while not replica.exists("c"):
+        assert time.monotonic() < deadline
+        cache.merge(STATES)
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def secured_cassandra(certificates: Path) -> Iterator[Cassandra]:
+    server = started(lambda directory: Cassandra(directory, secured=certificates / "server.pem"))
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("driver", ["cassandra-driver", "acsylla"])
+def test_cassandra_over_tls_with_a_password(secured_cassandra: Cassandra, certificates: Path, driver: Choice) -> None:
+    """With either driver; a wrong password and an unknown authority are said."""
+    where = f"127.0.0.1:{secured_cassandra.port}/secured?tls=1"
+    place = place_of(f"cassandra://cassandra:cassandra@{where}&ca={certificates}/ca.pem")
+    database = Patience(threading.Event()).until_it_works(lambda: CassandraDatabase(place, driver))
+    database.create()
+    database.merge(STATES)
+    assert database.read([*STATES]) == STATES
+    database.close()
+    for url in (f"cassandra://cassandra:wrong@{where}&ca={certificates}/ca.pem", f"cassandra://cassandra:cassandra@{where}"):
+        with pytest.raises(Unavailable):
+            CassandraDatabase(place_of(url), driver)
+
+
+def test_kafka_over_tls_with_scram(certificates: Path) -> None:
+    """Topics, producing and consuming."""
+    server = started(lambda directory: Kafka(directory, secured=certificates / "server.pem"))
+    where = f"127.0.0.1:{server.port}/secured?tls=1&ca={certificates}/ca.pem"
+    place = kafka_place_of(f"kafka://{server.USER}:{server.PASSWORD}@{where}")
+    create_topics(place, 2)
+    log = KafkaLog(place, "secured")
+    log.append([b"{}"], [b"key"])
+    reader = log.reader("updater")
+    (record,) = reader.poll(10, 20)
+    assert (record.value, record.key) == (b"{}", b"key")
+    reader.close()
+    with pytest.raises(Unavailable):
+        create_topics(kafka_place_of(f"kafka://{server.USER}:wrong@{where}"), 2)
+    server.stop()
+
+
+@pytest.mark.parametrize("url", ["redis://", "redis://h/x", "redis+sentinel://h:1", "redis://h:1/2?ssl=1", "redis://a:1,b:2/2"])
+def test_a_cache_url_that_is_not_understood(url: str) -> None:
+    with pytest.raises(WrongUse):
+        redis_at(url)
