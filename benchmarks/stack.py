@@ -71,10 +71,10 @@ class Bench:
     def run(self) -> None:
         began_ms = time.time_ns() // 1_000_000 - DEVICES - self.events
         self.load("warm", [self.simulation.record(began_ms + number, number) for number in range(DEVICES)])
-        kafka = self.load("bench", list(self.simulation.records(self.events, began_ms + DEVICES)))
+        self.load("bench", list(self.simulation.records(self.events, began_ms + DEVICES)))
         for driver in ("acsylla", "cassandra-driver", "none"):
             self.rates(driver)
-        freshness(kafka, self.cache, self.flags(self.empty_stores()), self.simulation)
+        freshness(self.load("fresh", []), self.cache, self.flags("fresh", self.empty_stores()), self.simulation)
         memory(self.cache)
 
     def load(self, topic: str, values: list[bytes]) -> KafkaLog:
@@ -119,9 +119,9 @@ class Bench:
         database.close()
         return f"run{self.runs}"
 
-    def flags(self, keyspace: str) -> list[str]:
+    def flags(self, topic: str, keyspace: str) -> list[str]:
         return [
-            "--log", f"kafka://127.0.0.1:{self.log.port}/bench",
+            "--log", f"kafka://127.0.0.1:{self.log.port}/{topic}",
             "--cache", f"redis://127.0.0.1:{self.cache.port}/2",
             "--database", f"cassandra://127.0.0.1:{self.database.port}/{keyspace}",
         ]  # fmt: skip

@@ -13,6 +13,7 @@ by the cache's merge; those are lost with the cache while a delayed write is on 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ from devicesync.law.state import UNWRITTEN, Register, State, join
 
 _MINIMUM = 2**53
 
+_KEPT_MAPS = 1024
 _MAP_FACETS = frozenset(spot for spot, facet in enumerate(FACETS) if facet.fields[0] in MAP_FIELDS)
 
 
@@ -34,16 +36,18 @@ class Call(NamedTuple):
 
 
 Request = Sequence[Call]
-"""One call; or several writes of one row, sent as one mutation, each with the timestamp that its statement names."""
+"""One call; or several writes sent as one batch without a log, each with the timestamp that its statement names."""
 
 
-def requests_of(device_id: str, state: State) -> list[Request]:
-    """What must be written so that the device's row contains the state."""
+def calls_of(device_id: str, state: State) -> list[Call]:
+    """What must be written so that the device's row contains the state, and the ledger its erase."""
     if not state.erased:
-        return [_registration(device_id, state)]
-    erase = Call(schema.ERASE, (state.erased, device_id))
-    remember = Call(schema.REMEMBER_ERASE, (device_id, state.erased, state.erased))
-    return [[remember], [erase, *(_registration(device_id, state) if state.version else _no_minima(device_id, state.erased))]]
+        return _registration(device_id, state)
+    return [
+        Call(schema.REMEMBER_ERASE, (device_id, state.erased, state.erased)),
+        Call(schema.ERASE, (state.erased, device_id)),
+        *(_registration(device_id, state) if state.version else _no_minima(device_id, state.erased)),
+    ]
 
 
 def state_of_row(row: Sequence[Any] | None, erased: int) -> State:
@@ -63,9 +67,16 @@ def state_of_row(row: Sequence[Any] | None, erased: int) -> State:
     return join(state, erase) if erased else state
 
 
+@lru_cache(_KEPT_MAPS)
+def _map(text: str) -> Any:
+    return msgspec.json.decode(text)
+
+
 def _registration(device_id: str, state: State) -> list[Call]:
-    versions = {state.version, *(register[0] for register in state.registers if register[0])}
-    writes = [_facets_at(version, device_id, state) for version in sorted(versions)]
+    live = state.version
+    older = {written_at for written_at, _ in state.registers if written_at != live}
+    writes = [_facets_at(version, device_id, state) for version in sorted(older) if version]
+    writes.append(_facets_at(live, device_id, state))
     if state.first_access:
         writes.append(Call(schema.FIRST_ACCESS, (_stamp(state.first_access, state.erased), state.first_access, device_id)))
     if state.user_declared_on and (state.erased or state.registers[DECLARED][0]):
@@ -85,7 +96,7 @@ def _facets_at(version: int, device_id: str, state: State) -> Call:
     for spot, (written_at, of_facet) in enumerate(state.registers):
         if written_at == version:
             facets |= 1 << spot
-            values += [of_facet[0] and msgspec.json.decode(of_facet[0])] if spot in _MAP_FACETS else of_facet
+            values += [of_facet[0] and _map(of_facet[0])] if spot in _MAP_FACETS else of_facet
     is_live = version == state.version
     if is_live:
         values += state.api_last_updated_on, version // 1000
