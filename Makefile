@@ -5,7 +5,7 @@ SECONDS ?=
 
 .PHONY: run test check bench stack lock docs clean
 
-run: .venv/run-ready  ## the demonstration, on the embedded default; SECONDS=10 ends it by itself
+run: .venv/run-ready .venv/city-ready  ## the demonstration, on the embedded default; SECONDS=10 ends it by itself
 	@$(BIN)/devicesync demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: .venv/dev-ready .venv/servers-ready  ## every test, with the coverage of law/ at 100 % of branches
@@ -46,6 +46,10 @@ clean:  ## remove what the other targets made
 	@echo "setting up .venv (once)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/city-ready: requirements-city.lock | .venv/run-ready  # MaxMind's City data of 2018, to try with; we go on without
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-city.lock || true
 	@touch $@
 
 .venv/servers-ready: devstack/install.sh | .venv/bin/python

@@ -117,6 +117,14 @@ def open_cache(settings: Settings) -> "Cache":
     )
 
 
+def open_stores_to_read(settings: Settings) -> "tuple[Cache, Database]":
+    """Stores for a process that is not the updater. A cache in memory is the updater's own, so it gets one that keeps nothing."""
+    from devicesync.cache.memory import MemoryCache
+
+    cache = MemoryCache(0) if settings.cache.startswith("memory:") else open_cache(settings)
+    return cache, open_database(settings, read_only=True)
+
+
 def open_dead_letters(settings: Settings) -> "DeadLetters":
     """Where refused records are kept: beside the log."""
     if is_shared(settings):

@@ -71,7 +71,7 @@ class Embedded(_Assembled):
 
     def __init__(self, settings: Settings, stop: threading.Event, after_batch: AfterBatch = _unheard) -> None:
         closing_all = ExitStack()
-        self.journal = closing_all.enter_context(closing(adapters.open_journal(settings)))
+        self.journal = self.log = closing_all.enter_context(closing(adapters.open_journal(settings)))
         self.reader = closing_all.enter_context(closing(self.journal.reader(READER)))
         super().__init__(settings, self.reader, closing_all, source=str(self.journal.path), stop=stop, after_batch=after_batch)
         followed = adapters.followed_path(settings)
@@ -87,8 +87,8 @@ class GroupMember(_Assembled):
 
     def __init__(self, settings: Settings, stop: threading.Event, after_batch: AfterBatch = _unheard) -> None:
         closing_all = ExitStack()
-        log = closing_all.enter_context(closing(adapters.open_log(settings)))
-        reader = closing_all.enter_context(closing(log.reader(READER)))
+        self.log = closing_all.enter_context(closing(adapters.open_log(settings)))
+        reader = closing_all.enter_context(closing(self.log.reader(READER)))
         topic = masked(settings.log).rpartition("/")[2].partition("?")[0]
         super().__init__(settings, reader, closing_all, source=topic, stop=stop, after_batch=after_batch)
 

@@ -35,6 +35,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     driver: Literal["auto", "acsylla", "cassandra-driver"] = "auto"
     tombstone_ttl_seconds: Duration = 2_592_000.0
     profile_ttl_seconds: Duration = 0.0
+    listen: str = "127.0.0.1:8080"
+    admin_listen: str = "127.0.0.1:9464"
+    min_version_wait_ms: Annotated[int, Meta(ge=0)] = 1000
+    city_file: str = ""
+    location_table: str = ""
+    trusted_proxies: str = ""
+    register_keys: str = ""
+    admin_keys: str = ""
+    jwt_key: str = ""
+    rate_limit_per_minute: Annotated[int, Meta(ge=0)] = 0
+    ship_to: str = ""
     journal_segment_bytes: Positive = 67_108_864
     journal_retention_seconds: Duration = 604_800.0
 
@@ -83,6 +94,18 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
         database=settings.database or f"sqlite:{directory / 'device-profile.db'}",
     )
     return Loaded(settings, sources)
+
+
+SECRETS = ("register_keys", "admin_keys", "jwt_key")
+"""Settings whose whole value is secret."""
+
+
+def shown(settings: Settings, name: str) -> Any:
+    """A setting's value as it may be printed."""
+    value = getattr(settings, name)
+    if name in SECRETS:
+        return "***" if value else ""
+    return masked(value) if isinstance(value, str) else value
 
 
 def masked(url: str) -> str:

@@ -76,4 +76,4 @@ def until(condition: Callable[[], Any]) -> Any:
 
 def _environment(variables: dict[str, str]) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DEVICESYNC_")}
-    return clean | variables
+    return clean | {"DEVICESYNC_LISTEN": "127.0.0.1:0", "DEVICESYNC_ADMIN_LISTEN": "127.0.0.1:0"} | variables

@@ -1,5 +1,6 @@
 """A cache in this process, bounded: the devices used longest ago are forgotten first."""
 
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
@@ -15,22 +16,24 @@ class MemoryCache:
     def __init__(self, max_devices: int = DEFAULT_MAX_DEVICES) -> None:
         self._max_devices = max_devices
         self._held: OrderedDict[str, State] = OrderedDict()
+        self._lock = threading.Lock()
 
     def merge(self, changes: Mapping[str, State], *, create: bool = False) -> Merged:
         """See port.Cache."""
         held = self._held
         known, missing = {}, []
-        for device_id, change in changes.items():
-            before = held.get(device_id)
-            if before is not None:
-                known[device_id] = held[device_id] = join(before, change)
-                held.move_to_end(device_id)
-            elif create:
-                known[device_id] = held[device_id] = change
-            else:
-                missing.append(device_id)
-        while len(held) > self._max_devices:
-            held.popitem(last=False)
+        with self._lock:  # in `up` the API fills it beside the updater
+            for device_id, change in changes.items():
+                before = held.get(device_id)
+                if before is not None:
+                    known[device_id] = held[device_id] = join(before, change)
+                    held.move_to_end(device_id)
+                elif create:
+                    known[device_id] = held[device_id] = change
+                else:
+                    missing.append(device_id)
+            while len(held) > self._max_devices:
+                held.popitem(last=False)
         return Merged(known, missing, [])
 
     def saved(self, states: Mapping[str, State]) -> None:

@@ -3,7 +3,11 @@
 import argparse
 import threading
 import time
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from devicesync.cli.options import number, settings_of
 from devicesync.config import Settings
@@ -37,18 +41,19 @@ def demo(arguments: argparse.Namespace) -> None:
     """A short tour: one event goes in, its profile comes out, then live traffic shows its freshness."""
     from devicesync.assembly import updating  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.serving import api_beside  # noqa: PLC0415 - --help needs none of it
     from devicesync.status.freshness import Freshness  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
     stop = stop_on_signals()
     freshness = Freshness()
-    settings = settings_of(arguments).settings
-    with updating(settings, "up", stop, freshness.observe) as embedded:
+    settings = _with_city_file(settings_of(arguments).settings)
+    with updating(settings, "up", stop, freshness.observe) as embedded, api_beside(settings, embedded) as (public, _):
         updater = threading.Thread(target=embedded.updater.run, name="updater")
         updater.start()
         try:
             _one_event(embedded)
-            _next_steps(settings)
+            _next_steps(settings, public)
             _live_traffic(embedded, freshness, stop, arguments.seconds, arguments.rate)
         finally:
             stop.set()
@@ -76,7 +81,21 @@ def _register(embedded: "Embedded", event: bytes) -> "State":
     return embedded.database.read([_DEVICE])[_DEVICE]
 
 
-def _next_steps(settings: Settings) -> None:
+def _with_city_file(settings: Settings) -> Settings:
+    """With the City file that `make run` could get, where none is set: years old, but real, and enough to try."""
+    found = None if settings.city_file else find_spec("_maxminddb_geolite2")
+    if found is None or not found.origin:
+        return settings
+    return msgspec.structs.replace(settings, city_file=str(Path(found.origin).with_name("GeoLite2-City.mmdb")))
+
+
+def _next_steps(settings: Settings, public: str) -> None:
+    file = settings.city_file
+    _say(f"\nThe Device Register API is on {public}; its page explains the calls. Places come from")
+    _say(f"   {file or 'nowhere: no City file could be had; set city_file to one in MaxMind format'}")
+    _say(f"\n   curl -X POST {public}/v1/device/register/my-phone -H 'Content-Type: application/json' \\")
+    _say("""     -d '{"request": {"ip_addr": "106.51.74.1", "userDeclaredLocation": {"state": "Karnataka"}}}'""")
+    _say(f"   curl {public}/v1/device/profile/my-phone")
     where = "" if settings.data_dir == Settings().data_dir else f" --data-dir {settings.data_dir}"
     _say("\n3. Now try, in another terminal:\n")
     for command in ("get 232455", "erase 232455", "simulate --rate 1000", "dead-letters list", "doctor", "--help"):

@@ -15,6 +15,8 @@ from devicesync.errors import DevicesyncError
 
 COMMANDS = {
     "up": ("run", "everything in one process, on the embedded default"),
+    "api": ("api", "the Device Register API alone"),
+    "ship": ("ship", "the journal into Kafka"),
     "update": ("run", "the updater alone: from the log into cache and database"),
     "apply": ("apply", "register events from a file of JSON lines"),
     "get": ("get", "print a device's profile"),

@@ -16,6 +16,11 @@ _SETTINGS = {
     "--cache": ("URL", "memory: or redis://HOST:PORT/DB [memory:]"),
 }
 
+_LISTEN = {
+    "--listen": "where the Device Register API listens [127.0.0.1:8080]",
+    "--admin-listen": "where /livez, /readyz and /metrics are [127.0.0.1:9464]",
+}
+
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the settings flags and --json; every command has them."""
@@ -28,9 +33,15 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(arguments: argparse.Namespace) -> config.Loaded:
     """The effective settings of a command called with these arguments. Raises WrongUse."""
-    flags = {flag.lstrip("-").replace("-", "_"): None for flag in _SETTINGS}
-    given = {name: getattr(arguments, name) for name in flags}
+    names = [flag.lstrip("-").replace("-", "_") for flag in (*_SETTINGS, *_LISTEN, "--ship-to")]
+    given = {name: getattr(arguments, name, None) for name in names}
     return config.load(given, os.environ, arguments.config)
+
+
+def listen_options(parser: argparse.ArgumentParser) -> None:
+    """Add --listen and --admin-listen."""
+    for flag, text in _LISTEN.items():
+        parser.add_argument(flag, metavar="HOST:PORT", help=text)
 
 
 def verbose_option(parser: argparse.ArgumentParser) -> None:

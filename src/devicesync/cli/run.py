@@ -1,16 +1,22 @@
 """`up` and `update`: the updater, following the log until it is told to stop."""
 
 import argparse
+from contextlib import ExitStack
 
-from devicesync.cli.options import number, say, settings_of, verbose_option
+from devicesync.cli.options import listen_options, number, say, settings_of, verbose_option
 from devicesync.config import Settings, masked
 
-up_options = verbose_option
+
+def up_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `up`."""
+    verbose_option(parser)
+    listen_options(parser)
 
 
 def up(arguments: argparse.Namespace) -> None:
     """Everything in one process, on the embedded default: takes what is appended to the log into cache and database.
 
+    Registrations come through the Device Register API (--listen; its page at / explains it), or are appended to the log.
     Stops on Ctrl-C or SIGTERM, and goes on where it stopped. Beside it, `apply`, `erase`, `get` and `simulate` work on
     the same data directory. To follow a device-profile.log that another service writes, rotated or not:
 
@@ -48,8 +54,13 @@ def _run(command: str, arguments: argparse.Namespace, *, until_caught_up: bool =
     settings = settings_of(arguments).settings
     stop = stop_on_signals()
     together = GroupMember(settings, stop) if adapters.is_shared(settings) else updating(settings, command, stop)
-    with together as assembled:
-        say(f"devicesync {command}: {_flow(settings)}. Ctrl-C stops.")
+    with together as assembled, ExitStack() as opened:
+        where = ""
+        if command == "up":
+            from devicesync.cli.serving import api_beside  # noqa: PLC0415 - `update` needs none of it
+
+            where = " API on {}, admin on {}.".format(*opened.enter_context(api_beside(settings, assembled)))
+        say(f"devicesync {command}: {_flow(settings)}.{where} Ctrl-C stops.")
         assembled.updater.run(until_caught_up=until_caught_up)
 
 

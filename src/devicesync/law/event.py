@@ -134,7 +134,7 @@ def _read(raw: bytes) -> Sequence[Any]:
         if exact_json.may_exceed_limits(raw):
             exact_json.check_limits(raw.decode())
         device_id, erase, explicit, updated_on, first_access, *fields = _wire_tuple(_read_ordinary(raw))
-        _check_id(device_id)
+        check_id(device_id)
         if erase:
             return device_id, True, explicit, 0, 0
         _read_maps(fields)
@@ -173,7 +173,7 @@ def _read_exactly(raw: bytes) -> list[Any]:
     if not isinstance(document, dict):
         raise Refused("not_an_object", "JSON, but not an object")
     device_id = document.get("device_id")
-    _check_id(device_id)
+    check_id(device_id)
     erase = values.flag("erase", document.get("erase"))
     explicit = values.version_number(document.get("version"))
     if erase:
@@ -188,7 +188,8 @@ def _read_exactly(raw: bytes) -> list[Any]:
     ]
 
 
-def _check_id(device_id: Any) -> None:
+def check_id(device_id: Any) -> None:
+    """Raise Refused unless this may be a device's id."""
     if device_id is None:
         raise Refused("missing_device_id", "no device_id")
     if type(device_id) is not str or not device_id:

@@ -84,7 +84,7 @@ class KafkaLog:
         self._producer: Producer | None = None
         self._lock = threading.Lock()
 
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes] | None = None) -> None:
+    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
         """See port.Log. Records of one key keep their order: they go to one partition."""
         outgoing = [(value, keys[spot] if keys else None, None) for spot, value in enumerate(values)]
         with _failures("append to"):

@@ -14,7 +14,7 @@ class MemoryLog:
         self.committed: dict[str, int] = {}
         self._clock = clock
 
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes] | None = None) -> None:
+    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
         """See port.Log."""
         for spot, value in enumerate(values):
             now = self._clock()

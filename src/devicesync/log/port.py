@@ -60,7 +60,7 @@ class Reader(Protocol):
 class Log(Protocol):
     """The writer's side, and the way to readers. Safe for several threads and processes."""
 
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes] | None = None) -> object:
+    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> object:
         """Returns when every value is durable. Values hold no line feed.
 
         Raises Unavailable: then none, some or all of the values may be in the log, and repeating the call is harmless
@@ -93,7 +93,7 @@ class NumberedReader(Reader, Protocol):
 class NumberedLog(Log, Protocol):
     """A log with one partition, whose records count from 0 without gaps."""
 
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes] | None = None) -> int:
+    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> int:
         """See Log; the number of the first of the values, which are consecutive."""
         ...
 

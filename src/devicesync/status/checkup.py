@@ -31,6 +31,7 @@ def checkup(settings: Settings) -> list[Finding]:
         ("log", _log),
         ("database", _database),
         ("cache", _cache),
+        ("api", _api),
     ]
     findings = []
     for what, check in checks:
@@ -102,3 +103,19 @@ def _cache(settings: Settings) -> Iterator[Finding]:
         yield Finding("cache", "ok", masked(settings.cache))
         for advice in cache.advice():
             yield Finding("cache", "warning", advice.detail, advice.hint)
+
+
+def _api(settings: Settings) -> Iterator[Finding]:
+    from devicesync.api.access import Access  # noqa: PLC0415 - only here
+    from devicesync.api.clients import Clients  # noqa: PLC0415 - only here
+    from devicesync.api.location import Locations  # noqa: PLC0415 - only here
+
+    Access(settings.register_keys, settings.admin_keys, settings.jwt_key)
+    Clients(settings.trusted_proxies)
+    Locations(settings.city_file, settings.location_table)
+    if settings.city_file:
+        yield Finding("api", "ok", f"places from {settings.city_file}")
+    else:
+        yield Finding(
+            "api", "warning", "no city_file: registrations get no place", "name a City file in MaxMind's format (.mmdb)"
+        )

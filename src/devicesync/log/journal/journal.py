@@ -20,7 +20,7 @@ class Journal:
         self._files = Files(path)
         self._appender = Appender(self._files, segment_bytes, retention_seconds)
 
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes] | None = None) -> int:
+    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> int:
         """See port.Log; the number of the first record. Keys are not kept: a journal has one partition."""
         del keys
         return self._appender.append(values) if values else self.end()

@@ -1,0 +1,27 @@
+"""User-Agent to uaspec, by ua-parser: {agent, ver, system, raw}."""
+
+from functools import lru_cache
+from typing import Any
+
+MAX_CHARACTERS = 1024
+_KEPT = 4096
+
+
+@lru_cache(_KEPT)
+def uaspec(user_agent: str) -> dict[str, str]:
+    """What the header says; parts that are not known are left out."""
+    from ua_parser import parse  # noqa: PLC0415 - the API alone needs it
+
+    found = parse(user_agent)
+    browser, system = found.user_agent, found.os
+    spec = {
+        "agent": browser.family if browser else "",
+        "ver": _joined(browser and (browser.major, browser.minor, browser.patch, browser.patch_minor)),
+        "system": system.family if system else "",
+        "raw": user_agent,
+    }
+    return {name: value for name, value in spec.items() if value}
+
+
+def _joined(parts: Any) -> str:
+    return ".".join(part for part in parts or () if part)

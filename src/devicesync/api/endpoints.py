@@ -1,0 +1,153 @@
+"""The three calls: register, read, erase (docs/reference/api.md)."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from devicesync.api import agents, registration
+from devicesync.api.access import Access, RateLimit
+from devicesync.api.answers import PROFILE, REGISTER, Answer, Api, Refusal, refused, success
+from devicesync.api.clients import Clients, declared_address
+from devicesync.api.location import Locations, Place
+from devicesync.api.metrics import Metrics
+from devicesync.api.profiles import Profiles
+from devicesync.api.requests import Headers, device_id_of, json_body
+from devicesync.api.writer import Writer
+from devicesync.law.facets import DECLARED, FACETS
+from devicesync.law.profile import profile_of
+from devicesync.law.state import State
+from devicesync.law.version import next_version
+
+REGISTER_PATH, PROFILE_PATH = "/v1/device/register/", "/v1/device/profile/"
+MIN_VERSION_HEADER = b"x-min-version"
+_NOT_SHOWN = {"fcm_token"}
+_DIGITS = 16
+
+
+class Parts(NamedTuple):
+    """What the calls work with."""
+
+    writer: Writer
+    profiles: Profiles
+    locations: Locations
+    clients: Clients
+    access: Access
+    rate_limit: RateLimit
+    metrics: Metrics
+    max_clock_ahead_ms: int
+
+
+class Endpoint:
+    """An ASGI application around one call: answers what it returns, and refusals in the envelope."""
+
+    def __init__(self, api: Api, metrics: Metrics, call: Callable[[Any, Headers, Any], Awaitable[Answer]]) -> None:
+        self._api = api
+        self._call = call
+        self._observe = metrics.observer(api)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request."""
+        began = time.perf_counter()
+        try:
+            answer = await self._call(scope, dict(scope["headers"]), receive)
+        except Refusal as refusal:
+            answer = refused(self._api, refusal)
+        await answer.send(send)
+        self._observe(answer.status, time.perf_counter() - began)
+
+
+class Calls:
+    """The calls, for one process: versions only grow in it."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._last_version = 0
+        self.register = Endpoint(REGISTER, parts.metrics, self._register)
+        self.profile = Endpoint(PROFILE, parts.metrics, self._profile)
+
+    async def _register(self, scope: Any, headers: Headers, receive: Any) -> Answer:
+        parts = self._parts
+        device_id = device_id_of(scope, REGISTER_PATH.encode())
+        client = self._client(scope, headers)
+        parts.access.check("register", headers)
+        agent = _user_agent(headers)
+        asked = registration.read(await json_body(headers, receive))
+        place = parts.locations.place(declared_address(asked.ip_addr) if asked.ip_addr else client)
+        version = self._version()
+        line = registration.line_of(
+            device_id,
+            asked,
+            place=place,
+            agent=agents.uaspec(agent),
+            version=version,
+            max_clock_ahead_ms=parts.max_clock_ahead_ms,
+        )
+        await parts.writer.append(line, device_id.encode())
+        return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
+
+    async def _profile(self, scope: Any, headers: Headers, receive: Any) -> Answer:
+        device_id = device_id_of(scope, PROFILE_PATH.encode())
+        client = self._client(scope, headers)
+        if scope["method"] == "DELETE":
+            return await self._erase(device_id, headers)
+        del receive
+        self._parts.access.check("register", headers)
+        state = await self._parts.profiles.read(device_id, _min_version(scope, headers))
+        return success(PROFILE, _shown(state, self._parts.locations.place(client)))
+
+    async def _erase(self, device_id: str, headers: Headers) -> Answer:
+        parts = self._parts
+        parts.access.check("admin", headers)
+        known = await parts.profiles.read(device_id)
+        version = self._last_version = next_version(max(known.profile_version, self._last_version), time.time_ns() // 1000)
+        await parts.writer.append(registration.erase_line(device_id, version), device_id.encode())
+        return success(PROFILE, {"message": "Device erased", "version": version})
+
+    def _client(self, scope: Any, headers: Headers) -> str:
+        client = self._parts.clients.address(scope["client"][0] if scope["client"] else "", headers.get(b"x-forwarded-for"))
+        self._parts.rate_limit.check(client)
+        return client
+
+    def _version(self) -> int:
+        self._last_version = next_version(self._last_version, time.time_ns() // 1000)
+        return self._last_version
+
+
+def _user_agent(headers: Headers) -> str:
+    agent = headers.get(b"user-agent", b"").decode("latin-1")
+    if not agent.strip() or len(agent) > agents.MAX_CHARACTERS or not agent.isprintable():
+        raise Refusal(400, "INVALID_USER_AGENT", f"send a User-Agent of 1 to {agents.MAX_CHARACTERS} printable characters")
+    return agent
+
+
+def _min_version(scope: Any, headers: Headers) -> int:
+    given = headers.get(MIN_VERSION_HEADER, b"")
+    for parameter in scope["query_string"].split(b"&"):
+        name, _, value = parameter.partition(b"=")
+        if name == b"min_version":
+            given = value
+    if given and not (given.isdigit() and len(given) <= _DIGITS):
+        raise Refusal(400, "INVALID_REQUEST", "min_version is the number that result.version of a registration gave")
+    return int(given or 0)
+
+
+def _shown(state: State, here: Place) -> dict[str, Any]:
+    """The result: what the existing service answers, and beside it the version and the profile without its push token."""
+    profile = profile_of(state) or {}
+    declared = dict(zip(FACETS[DECLARED].fields, state.registers[DECLARED][1], strict=True))
+    located = profile if profile.get("state") or profile.get("state_custom") else here._asdict()
+    return {
+        "userDeclaredLocation": {
+            "state": declared["user_declared_state"],
+            "district": declared["user_declared_district"],
+        }
+        if any(declared.values())
+        else None,
+        "ipLocation": {
+            "state": located.get("state_custom") or located.get("state") or None,
+            "district": located.get("district_custom") or None,
+            "city": located.get("city") or None,
+        },
+        "version": state.profile_version or None,
+        "profile": {name: value for name, value in profile.items() if name not in _NOT_SHOWN} if state.version else None,
+    }

@@ -1,0 +1,109 @@
+"""From an IP address to a place: MaxMind's City data, and a table of our own for state and district names."""
+
+import csv
+import time
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import maxminddb
+import structlog
+
+from devicesync.errors import WrongUse
+
+_LOOK_AGAIN_SECONDS = 1.0
+_KEPT = 65_536
+_COLUMNS = ["state", "city", "state_custom", "state_code_custom", "district_custom"]
+_log: Any = structlog.get_logger("devicesync")
+
+
+class Place(NamedTuple):
+    """The location facet's fields, "" for unknown."""
+
+    country_code: str = ""
+    country: str = ""
+    state_code: str = ""
+    state: str = ""
+    city: str = ""
+    state_custom: str = ""
+    state_code_custom: str = ""
+    district_custom: str = ""
+
+
+class Locations:
+    """Looks addresses up. A City file that is replaced is read anew within a second; without one nothing is known.
+
+    table: CSV with the columns state, city, state_custom, state_code_custom, district_custom. A row without a city says what
+    a state is called, one with a city its district. The one that is shipped knows India's states and their census codes.
+    """
+
+    def __init__(self, city_file: str, table: str) -> None:
+        self._path = Path(city_file) if city_file else None
+        self._states, self._districts = _read_table(Path(table) if table else None)
+        self._opened: maxminddb.Reader | None = None
+        self._stamp: tuple[int, int] | None = None
+        self._look_at = 0.0
+        self._place = lru_cache(_KEPT)(self._looked_up)
+        self._renew(required=True)
+
+    def place(self, address: str) -> Place:
+        """Where an address is."""
+        if self._path and time.monotonic() >= self._look_at:
+            self._renew(required=False)
+        return self._place(address)
+
+    def _renew(self, *, required: bool) -> None:
+        """Open the City file if it is another one than before. Keeps the one in use when the new one can't be read."""
+        self._look_at = time.monotonic() + _LOOK_AGAIN_SECONDS
+        if self._path is None:
+            return
+        try:
+            stat = self._path.stat()
+            stamp = stat.st_mtime_ns, stat.st_ino
+            if stamp == self._stamp:
+                return
+            opened = maxminddb.open_database(self._path)
+        except (OSError, maxminddb.InvalidDatabaseError) as error:
+            if required:
+                raise WrongUse(f"can't read city_file {self._path}: {error}", "a City file in MaxMind's format (.mmdb)") from None
+            _log.warning("city file not renewed", path=str(self._path), reason=str(error))
+            return
+        self._opened, self._stamp = opened, stamp
+        self._place.cache_clear()
+
+    def _looked_up(self, address: str) -> Place:
+        try:
+            found: Any = self._opened.get(address) if self._opened else None
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            return Place()
+        country, state = found.get("country", {}), (found.get("subdivisions") or [{}])[0]
+        state_name, city = _name(state), _name(found.get("city", {}))
+        custom = self._states.get(state_name.casefold(), ("", ""))
+        district = self._districts.get((state_name.casefold(), city.casefold()), "")
+        return Place(country.get("iso_code", ""), _name(country), state.get("iso_code", ""), state_name, city, *custom, district)
+
+
+def _name(part: Any) -> str:
+    return str(part.get("names", {}).get("en", ""))
+
+
+def _read_table(path: Path | None) -> tuple[dict[str, tuple[str, str]], dict[tuple[str, str], str]]:
+    source = path or resources.files("devicesync.api").joinpath("india.csv")
+    states: dict[str, tuple[str, str]] = {}
+    districts: dict[tuple[str, str], str] = {}
+    try:
+        with source.open(encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            if rows.fieldnames != _COLUMNS:
+                raise WrongUse(f"{source}: the first line must be {','.join(_COLUMNS)}", "see the shipped one: api/india.csv")
+            for row in rows:
+                if row["city"]:
+                    districts[row["state"].casefold(), row["city"].casefold()] = row["district_custom"]
+                else:
+                    states[row["state"].casefold()] = row["state_custom"], row["state_code_custom"]
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUse(f"can't read location_table {source}: {error}", "name a CSV file in UTF-8") from None
+    return states, districts

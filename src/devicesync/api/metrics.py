@@ -1,0 +1,44 @@
+"""Metrics of the API, in Prometheus' form; no label ever holds an id, an address or a token."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Metrics:
+    """One registry for one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "devicesync_api_requests_total", "Requests answered, by call and HTTP status.", ["call", "status"],
+            registry=self._registry,
+        )  # fmt: skip
+        self._seconds = Histogram(
+            "devicesync_api_request_seconds", "From the request's head to its answer.", ["call"],
+            registry=self._registry, buckets=_BUCKETS,
+        )  # fmt: skip
+
+    def observer(self, call: str) -> Callable[[int, float], None]:
+        """A function to call with the status and the seconds of each request of this call."""
+        seconds = self._seconds.labels(call)
+        requests: dict[int, Counter] = {}
+
+        def observe(status: int, took_seconds: float) -> None:
+            counter = requests.get(status)
+            if counter is None:
+                counter = requests[status] = self._requests.labels(call, str(status))
+            counter.inc()
+            seconds.observe(took_seconds)
+
+        return observe
+
+    def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
+        """A figure that is read when somebody looks."""
+        Gauge(name, meaning, registry=self._registry).set_function(read)
+
+    def text(self) -> bytes:
+        """What /metrics answers."""
+        return generate_latest(self._registry)

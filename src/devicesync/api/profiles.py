@@ -1,0 +1,71 @@
+"""Reading profiles: from the cache, filled from the database; and one that is at least as new as a version."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from devicesync.api.answers import Refusal
+from devicesync.cache.port import Cache
+from devicesync.database.port import Database
+from devicesync.errors import Unavailable
+from devicesync.jobs.lookup import lookup
+from devicesync.law.state import NOTHING, State
+
+_FIRST_WAIT_SECONDS = 0.001
+_LONGEST_WAIT_SECONDS = 0.02
+_RETRY_AFTER_SECONDS = 2
+T = TypeVar("T")
+
+
+class Profiles:
+    """The stores, behind a thread: their clients block. They are opened at the first use.
+
+    wait_ms: how long a read waits for a version that the cache does not have yet.
+    """
+
+    def __init__(self, open_stores: Callable[[], tuple[Cache, Database]], wait_ms: int) -> None:
+        self._open_stores = open_stores
+        self._opened: tuple[Cache, Database] | None = None
+        self._wait_seconds = wait_ms / 1000
+        self._thread = ThreadPoolExecutor(1, "stores")
+
+    async def read(self, device_id: str, min_version: int = 0) -> State:
+        """What is known of the device; at least as new as `min_version` (µs). Raises Refusal."""
+        deadline = time.monotonic() + self._wait_seconds
+        wait_seconds = _FIRST_WAIT_SECONDS
+        while True:
+            state = await self._run(lambda cache, database: lookup(device_id, cache, database))
+            if state.profile_version >= min_version:
+                return state
+            if time.monotonic() >= deadline:
+                break
+            await asyncio.sleep(wait_seconds)
+            wait_seconds = min(wait_seconds * 1.5, _LONGEST_WAIT_SECONDS)
+        state = await self._run(lambda _, database: database.read([device_id]).get(device_id, NOTHING))
+        if state.profile_version < min_version:
+            raise Refusal(
+                504, "NOT_YET", f"no profile of version {min_version} or newer after {self._wait_seconds * 1000:.0f} ms", 1
+            )
+        return state
+
+    def close(self) -> None:
+        """Give back connections."""
+        self._thread.submit(self._close).result()
+        self._thread.shutdown()
+
+    def _close(self) -> None:
+        for store in self._opened or ():
+            store.close()
+
+    async def _run(self, call: Callable[[Cache, Database], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(*self._stores()))
+        except Unavailable as error:
+            raise Refusal(503, "STORE_UNAVAILABLE", str(error), _RETRY_AFTER_SECONDS) from None
+
+    def _stores(self) -> tuple[Cache, Database]:
+        if self._opened is None:
+            self._opened = self._open_stores()
+        return self._opened

@@ -1,0 +1,66 @@
+"""Reading a request: the device's id from the path, headers, and a body within limits of size and time."""
+
+import asyncio
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from devicesync.api.answers import Refusal
+from devicesync.law.event import MAX_BYTES, check_id
+from devicesync.law.refusal import Refused
+
+BODY_SECONDS = 10.0
+"""A body must be there in this time."""
+
+Headers = dict[bytes, bytes]
+"""By lower-case name; of a header sent twice the last."""
+
+
+def device_id_of(scope: Any, prefix: bytes) -> str:
+    """The id that follows `prefix` in the path, percent-decoded: what the law takes, and no slash that is not encoded."""
+    raw: bytes = scope["raw_path"][len(prefix) :]
+    if b"/" in raw:
+        raise Refusal(404, "NOT_FOUND", "there is nothing at this path; a slash in a device id is written %2F")
+    try:
+        device_id = unquote_to_bytes(raw).decode()
+        check_id(device_id)
+    except UnicodeDecodeError:
+        raise Refusal(400, "INVALID_DEVICE_ID", "the device id in the path is not UTF-8") from None
+    except Refused as refused:
+        raise Refusal(400, refused.reason.upper(), refused.detail) from None
+    return device_id
+
+
+async def json_body(headers: Headers, receive: Any) -> bytes:
+    """The body's bytes, of a request that says it is JSON."""
+    media, _, parameters = headers.get(b"content-type", b"application/json").decode("latin-1").lower().partition(";")
+    if media.strip() != "application/json" or parameters.replace('"', "").strip() not in ("", "charset=utf-8"):
+        raise Refusal(415, "UNSUPPORTED_MEDIA_TYPE", "send the body as Content-Type: application/json, in UTF-8")
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise Refusal(415, "UNSUPPORTED_ENCODING", "send the body as it is, without Content-Encoding")
+    announced = headers.get(b"content-length", b"0")
+    if announced.isdigit() and int(announced) > MAX_BYTES:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _body(receive)
+    except TimeoutError:
+        raise Refusal(408, "REQUEST_TIMEOUT", f"the body did not arrive within {BODY_SECONDS:.0f} s") from None
+
+
+async def _body(receive: Any) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(400, "INCOMPLETE_BODY", "the connection ended before the body")
+        size += len(message.get("body", b""))
+        if size > MAX_BYTES:
+            raise _too_large()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large() -> Refusal:
+    return Refusal(413, "TOO_LARGE", f"the body may have {MAX_BYTES} bytes at most")

@@ -1,0 +1,52 @@
+"""The API put together: its calls over a log and stores, its two ports, for as long as a body runs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+from devicesync.api.access import Access, RateLimit
+from devicesync.api.app import admin_app, api_app
+from devicesync.api.clients import Clients
+from devicesync.api.endpoints import Calls, Parts
+from devicesync.api.location import Locations
+from devicesync.api.metrics import Metrics
+from devicesync.api.profiles import Profiles
+from devicesync.api.serve import App, listen, serving
+from devicesync.api.writer import Writer
+from devicesync.cache.port import Cache
+from devicesync.config import Settings
+from devicesync.database.port import Database
+from devicesync.log.port import Log
+
+
+@contextmanager
+def api(
+    settings: Settings, log: Log, open_stores: Callable[[], tuple[Cache, Database]], metrics: Metrics
+) -> Iterator[tuple[str, str]]:
+    """Serve while the body runs; the addresses of the API and of the admin port.
+
+    open_stores: stores that the API alone uses, opened in its thread. Raises WrongUse for settings that can't be right, and
+    Unavailable where a port is taken.
+    """
+    locations = Locations(settings.city_file, settings.location_table)
+    clients = Clients(settings.trusted_proxies)
+    access = Access(settings.register_keys, settings.admin_keys, settings.jwt_key)
+    rate_limit = RateLimit(settings.rate_limit_per_minute)
+    with ExitStack() as opened:
+        public, admin = (
+            opened.enter_context(closing(listen(name, getattr(settings, name)))) for name in ("listen", "admin_listen")
+        )
+        profiles = opened.enter_context(closing(Profiles(open_stores, settings.min_version_wait_ms)))
+        writer = opened.enter_context(closing(Writer(log)))
+        metrics.gauge("devicesync_api_waiting_for_log", "Registrations that wait for the log.", lambda: writer.waiting)
+
+        def make_apps() -> list[App]:
+            parts = Parts(writer, profiles, locations, clients, access, rate_limit, metrics, settings.max_clock_ahead_ms)
+            return [(api_app(Calls(parts)), public), (admin_app(metrics, lambda: _lacking(writer)), admin)]
+
+        addresses = [f"http://{host}:{port}" for host, port in (each.getsockname()[:2] for each in (public, admin))]
+        with serving(make_apps):
+            yield addresses[0], addresses[1]
+
+
+def _lacking(writer: Writer) -> dict[str, str]:
+    return {} if writer.works else {"log": "the last registrations could not be written"}

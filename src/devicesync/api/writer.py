@@ -1,0 +1,66 @@
+"""From many requests at once into the log: what waits while one group is being made durable is the next group."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import structlog
+
+from devicesync.api.answers import Refusal
+from devicesync.errors import Unavailable
+from devicesync.log.port import Log
+
+MAX_WAITING = 10_000
+"""Lines that may wait for the log; more are refused, so that a log that is down costs no memory and nobody waits in vain."""
+
+_RETRY_AFTER_SECONDS = 2
+_log: Any = structlog.get_logger("devicesync")
+
+
+class Writer:
+    """Appends lines to the log, for one event loop."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._waiting: list[tuple[bytes, bytes, asyncio.Future[None]]] = []
+        self._thread = ThreadPoolExecutor(1, "log")
+        self._draining: asyncio.Task[None] | None = None
+        self.works = True
+
+    async def append(self, line: bytes, key: bytes) -> None:
+        """Return when the line is durable. Raises Refusal: then it may or may not be in the log, which harms nothing."""
+        if len(self._waiting) >= MAX_WAITING:
+            raise Refusal(503, "LOG_BUSY", "too many registrations are waiting for the log", _RETRY_AFTER_SECONDS)
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((line, key, done))
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
+        await done
+
+    @property
+    def waiting(self) -> int:
+        """How many lines wait."""
+        return len(self._waiting)
+
+    def close(self) -> None:
+        """Give back the thread."""
+        self._thread.shutdown()
+
+    async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            lines, keys, futures = zip(*group, strict=True)
+            try:
+                await loop.run_in_executor(self._thread, self._log.append, lines, keys)
+                failure = None
+            except Unavailable as error:
+                failure = Refusal(503, "LOG_UNAVAILABLE", f"the log can't take registrations: {error}", _RETRY_AFTER_SECONDS)
+            except Exception:  # noqa: BLE001 - nobody may wait for ever, whatever the log's fault is
+                _log.exception("the log failed")
+                failure = Refusal(503, "LOG_UNAVAILABLE", "the log can't take registrations", _RETRY_AFTER_SECONDS)
+            self.works = failure is None
+            for future in futures:
+                if not future.done():  # a request that was cut off does not wait any more
+                    future.set_exception(failure) if failure else future.set_result(None)
+        self._draining = None

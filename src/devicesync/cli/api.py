@@ -1,0 +1,30 @@
+"""`api`: the Device Register API alone."""
+
+import argparse
+
+from devicesync.cli.options import listen_options, say, settings_of
+
+api_options = listen_options
+
+
+def api(arguments: argparse.Namespace) -> None:
+    """The Device Register API alone: registrations into the log, profiles out of the stores. Ctrl-C or SIGTERM stops it.
+
+    With a journal, an `up` or `update` on the same data directory takes what it writes into the stores; with a Kafka log
+    any number of `api` and `update` may run, on any machines. The page at / explains the calls.
+    """
+    from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
+    from devicesync.api.metrics import Metrics  # noqa: PLC0415 - --help needs none of it
+    from devicesync.api.service import api as serve_api  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
+
+    log_to_stderr(verbose=False)
+    settings = settings_of(arguments).settings
+    stop = stop_on_signals()
+    if not adapters.is_shared(settings):
+        hold.prepare(settings.directory)
+    log = adapters.open_log(settings)
+    with serve_api(settings, log, lambda: adapters.open_stores_to_read(settings), Metrics()) as (public, admin):
+        say(f"devicesync api: listening on {public}, admin on {admin}. Ctrl-C stops.")
+        stop.wait()
+    log.close()

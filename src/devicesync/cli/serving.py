@@ -1,0 +1,28 @@
+"""The API beside an updater, in one process."""
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from devicesync import adapters
+from devicesync.api.metrics import Metrics
+from devicesync.api.service import api
+from devicesync.config import Settings
+
+if TYPE_CHECKING:
+    from devicesync.assembly import Embedded, GroupMember
+    from devicesync.cache.port import Cache
+    from devicesync.database.port import Database
+
+
+def api_beside(settings: Settings, assembled: "Embedded | GroupMember") -> AbstractContextManager[tuple[str, str]]:
+    """Serve the API over the updater's log; it reads the updater's own cache where that is in memory."""
+
+    def open_stores() -> "tuple[Cache, Database]":
+        cache, database = adapters.open_stores_to_read(settings)
+        return (assembled.cache if settings.cache.startswith("memory:") else cache), database
+
+    metrics = Metrics()
+    counts = assembled.updater.counts
+    metrics.gauge("devicesync_updater_applied", "Events that the updater has handed through the law.", lambda: counts.applied)
+    metrics.gauge("devicesync_updater_refused", "Records that went to the dead letters.", counts.dead.total)
+    return api(settings, assembled.log, open_stores, metrics)

@@ -1,0 +1,80 @@
+"""`ship`: the journal into Kafka."""
+
+import argparse
+import threading
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from devicesync.cli.options import print_json, say, settings_of
+from devicesync.config import masked
+from devicesync.errors import WrongUse
+
+if TYPE_CHECKING:
+    from devicesync.config import Settings
+
+_SAY_SECONDS = 10.0
+
+
+def ship_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `ship`."""
+    parser.add_argument("--ship-to", metavar="URL", help="kafka://HOST:PORT/TOPIC")
+    parser.add_argument("--until-caught-up", action="store_true", help="leave with status 0 when nothing is left to do")
+
+
+def ship(arguments: argparse.Namespace) -> int:
+    """Copy the journal into a Kafka topic as it grows: byte for byte, in order, with the device's id as key. At least once.
+
+    Goes on where it stopped, also after kill -9; the journal keeps what is not shipped yet. Instead of it, rsyslog or
+    Logstash may ship device-profile.log (deploy/rsyslog, deploy/logstash).
+
+        devicesync ship --ship-to kafka://localhost:9092/dev.events.deviceprofile
+    """
+    from devicesync import hold  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
+
+    log_to_stderr(verbose=False)
+    settings = settings_of(arguments).settings
+    _check(settings)
+    stop = stop_on_signals()
+    hold.prepare(settings.directory)
+    place = settings.directory / "ship"
+    place.mkdir(exist_ok=True)
+    held = hold.Hold(place, "ship")
+    say(f"devicesync ship: {masked(settings.log)} -> {masked(settings.ship_to)}. Ctrl-C stops.")
+    shipped = _ship(settings, stop, until_caught_up=arguments.until_caught_up)
+    held.release()
+    if arguments.json:
+        print_json({"shipped": shipped})
+    return 0
+
+
+def _ship(settings: "Settings", stop: threading.Event, *, until_caught_up: bool) -> int:
+    from devicesync import adapters  # noqa: PLC0415 - --help needs none of it
+    from devicesync.jobs.ship import READER  # noqa: PLC0415 - --help needs none of it
+    from devicesync.jobs.ship import ship as ship_all  # noqa: PLC0415 - --help needs none of it
+    from devicesync.log.kafka import KafkaLog, place_of  # noqa: PLC0415 - --help needs none of it
+
+    total, said_at = 0, time.monotonic()
+
+    def shipped(records: int) -> None:
+        nonlocal total, said_at
+        total += records
+        if time.monotonic() - said_at >= _SAY_SECONDS:
+            said_at = time.monotonic()
+            say(f"{total:,} records shipped, {source.lag():,} to go")
+
+    with (
+        closing(KafkaLog(place_of(settings.ship_to), settings.group)) as target,
+        closing(adapters.open_journal(settings)) as journal,
+        closing(journal.reader(READER)) as source,
+    ):
+        ship_all(source, target, stop, batch_records=settings.batch_records, until_caught_up=until_caught_up, shipped=shipped)
+    return total
+
+
+def _check(settings: "Settings") -> None:
+    if not settings.log.startswith("journal:"):
+        raise WrongUse("ship reads the journal that `up` or `api` writes", "set --log journal:PATH, or leave it out")
+    if not settings.ship_to.startswith("kafka://"):
+        raise WrongUse("ship needs a Kafka topic to write to", "--ship-to kafka://HOST:PORT/TOPIC, or the setting ship_to")

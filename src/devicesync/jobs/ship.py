@@ -1,0 +1,62 @@
+"""Ship: the journal into another log, byte for byte and in order, each record keyed by its device."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from devicesync.jobs.patience import Patience, Stopped
+from devicesync.log.port import Log, Reader
+
+READER = "ship"
+"""Its name as a reader of the journal."""
+
+_POLL_SECONDS = 0.25
+
+
+class _Keyed(msgspec.Struct):
+    device_id: str
+
+
+_keyed = msgspec.json.Decoder(_Keyed).decode
+
+
+def ship(
+    source: Reader,
+    target: Log,
+    stop: threading.Event,
+    *,
+    batch_records: int,
+    until_caught_up: bool = False,
+    shipped: Callable[[int], None] = lambda records: None,
+) -> None:
+    """Work until `stop` is set, or until nothing is left. At least once: a crash ships the last records again.
+
+    Bad records go along, without a key: who reads the target refuses them whole. A target that is down is waited for, and
+    nothing is passed by. `shipped` hears of each batch that is acknowledged.
+    """
+    patience = Patience(stop, source.keep_alive)
+    try:
+        while not stop.is_set():
+            records = patience.until_it_works(lambda: source.poll(batch_records, _POLL_SECONDS))
+            if records:
+                values = [record.value for record in records]
+                patience.until_it_works(lambda values=values: target.append(values, keys_of(values)))  # type: ignore[misc]
+                shipped(len(values))
+            patience.until_it_works(source.commit)
+            if until_caught_up and not records and patience.until_it_works(source.caught_up):
+                return
+    except Stopped:
+        pass
+
+
+def keys_of(values: Sequence[bytes]) -> list[bytes | None]:
+    """The device ids of records as keys; None for what has none."""
+    return [_key_of(value) for value in values]
+
+
+def _key_of(value: bytes) -> bytes | None:
+    try:
+        return _keyed(value).device_id.encode()
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None

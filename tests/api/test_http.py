@@ -1,0 +1,325 @@
+"""The API as a client sees it: the envelope, what is logged, what is refused, and that the server takes no harm."""
+
+import asyncio
+import json
+import random
+import re
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+import pytest
+
+from devicesync.api import protocol, requests, writer
+from devicesync.errors import Unavailable
+from devicesync.law.event import decode
+from devicesync.law.facets import FIELDS
+from devicesync.log.memory import MemoryLog
+from tests.api.conftest import Start, Started
+
+REGISTER, PROFILE = "/v1/device/register/", "/v1/device/profile/"
+BODY: dict[str, Any] = {
+    "id": "analytics.device",
+    "ver": "1.0",
+    "params": {"msgid": "x"},
+    "request": {
+        "channel": "01",
+        "producer": "dev.sunbird.portal",
+        "fcmToken": "asda",
+        "first_access": 1565328282703,
+        "dspec": {"os": "Android 6.0", "make": "Motorola XT1706"},
+        "userDeclaredLocation": {"state": "Karnataka", "district": "Bengaluru Urban"},
+        "ext": {"userid": "x"},
+    },
+}
+SEED_FIELDS = [
+    "device_id",
+    "uaspec",
+    "city",
+    "country_code",
+    "country",
+    "api_last_updated_on",
+    "device_spec",
+    "district_custom",
+    "fcm_token",
+    "first_access",
+    "state_code_custom",
+    "state",
+    "state_code",
+    "state_custom",
+    "producer_id",
+]
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    """The body with some of its request changed."""
+    return BODY | {"request": BODY["request"] | changes}
+
+
+def test_a_registration(start: Start) -> None:
+    """One line in the seed's format and order; the existing service's envelope, and the version."""
+    started = start()
+    answer = started.client.post(REGISTER + "232455", json=BODY)
+    found = answer.json()
+    assert answer.status_code == 200
+    assert [*found] == ["id", "ver", "ts", "params", "responseCode", "result"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", found["ts"])
+    assert [*found["params"]] == ["resmsgid", "status", "client_key", "err", "errmsg"]
+    assert (found["id"], found["params"]["status"], found["responseCode"]) == ("analytics.device-register", "successful", "OK")
+    (line,) = started.lines()
+    event = json.loads(line)
+    assert [*event] == [*SEED_FIELDS, "user_declared_state", "user_declared_district", "version"]
+    assert event["version"] == found["result"]["version"]
+    assert event["uaspec"]["agent"] == "Chrome"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_versions_only_grow(start: Start) -> None:
+    started = start()
+    versions = [started.client.post(REGISTER + "d", json=BODY).json()["result"]["version"] for _ in range(50)]
+    assert versions == sorted(set(versions))
+
+
+@pytest.mark.parametrize("path", ["a%2Fb", "%C3%A9", "a%20b", "%F0%9F%98%80", "x" * 256, "..", "%2e"])
+def test_unusual_ids(start: Start, path: str) -> None:
+    """Whatever the law takes as an id."""
+    started = start()
+    with socket.create_connection((started.client.base_url.host, started.client.base_url.port or 0)) as raw:
+        raw.sendall(
+            f"POST {REGISTER}{path} HTTP/1.1\r\nHost: x\r\nUser-Agent: x\r\nContent-Length: 14\r\nConnection: close\r\n\r\n".encode()
+            + b'{"request":{}}'
+        )
+        assert raw.recv(100).startswith(b"HTTP/1.1 200")
+    (line,) = started.lines()
+    assert decode(line, taken_ms=time.time_ns() // 1_000_000).device_id == unquote(path)
+
+
+BAD: dict[str, tuple[int, str, dict[str, Any]]] = {
+    "not JSON": (400, "MALFORMED_JSON", {"content": b"{"}),
+    "empty": (400, "MALFORMED_JSON", {"content": b""}),
+    "not UTF-8": (400, "MALFORMED_JSON", {"content": b'{"request":{"producer":"\xff"}}'}),
+    "lone surrogate": (400, "MALFORMED_JSON", {"content": b'{"request":{"producer":"\\ud800"}}'}),
+    "huge": (413, "TOO_LARGE", {"content": b" " * 70_000}),
+    "deep": (400, "MALFORMED_JSON", {"content": b'{"request":{"ext":' + b"[" * 30_000 + b"]" * 30_000 + b"}}"}),
+    "a list": (400, "INVALID_REQUEST", {"content": b"[]"}),
+    "no request": (400, "INVALID_REQUEST", {"content": b"{}"}),
+    "a number as producer": (400, "INVALID_REQUEST", {"json": request(producer=5)}),
+    "a list as dspec": (400, "INVALID_REQUEST", {"json": request(dspec=[])}),
+    "a fraction in dspec": (400, "INVALID_REQUEST", {"json": request(dspec={"os": 1.5})}),
+    "a control character": (400, "INVALID_REQUEST", {"json": request(producer="a\nb")}),
+    "HTML": (400, "INVALID_REQUEST", {"json": request(userDeclaredLocation={"state": "<b>x</b>"})}),
+    "a long district": (400, "INVALID_REQUEST", {"json": request(userDeclaredLocation={"district": "x" * 129})}),
+    "a megabyte of text": (413, "TOO_LARGE", {"json": request(userDeclaredLocation={"district": "x" * 1_000_000})}),
+    "the future": (400, "INVALID_REQUEST", {"json": request(first_access=9_000_000_000_000)}),
+    "seconds": (400, "INVALID_REQUEST", {"json": request(first_access=1_565_328_282)}),
+    "before 1970": (400, "INVALID_REQUEST", {"json": request(first_access=-5)}),
+    "no address": (400, "INVALID_REQUEST", {"json": request(ip_addr="999.1.1.1")}),
+    "content type": (415, "UNSUPPORTED_MEDIA_TYPE", {"content": b"{}", "headers": {"Content-Type": "text/plain"}}),
+    "charset": (
+        415,
+        "UNSUPPORTED_MEDIA_TYPE",
+        {"content": b"{}", "headers": {"Content-Type": "application/json; charset=latin-1"}},
+    ),
+    "encoding": (415, "UNSUPPORTED_ENCODING", {"json": BODY, "headers": {"Content-Encoding": "gzip"}}),
+    "no user agent": (400, "INVALID_USER_AGENT", {"json": BODY, "headers": {"User-Agent": ""}}),
+    "a long user agent": (400, "INVALID_USER_AGENT", {"json": BODY, "headers": {"User-Agent": "x" * 2000}}),
+    "a spoofed proxy": (400, "UNTRUSTED_PROXY", {"json": BODY, "headers": {"X-Forwarded-For": "1.2.3.4"}}),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_requests(start: Start, name: str) -> None:
+    """A 4xx in the envelope that says what to change; nothing is logged; the next request is served."""
+    status, err, arguments = BAD[name]
+    started = start(trusted_proxies="10.0.0.0/8")
+    answer = started.client.post(REGISTER + "d", **arguments)
+    assert_refused(answer, status, err)
+    assert started.lines() == []
+    assert started.client.post(REGISTER + "d", json=BODY).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "err"),
+    [
+        (REGISTER, 400, "INVALID_DEVICE_ID"),
+        (REGISTER + "%00", 400, "INVALID_DEVICE_ID"),
+        (REGISTER + "%C2%85", 400, "INVALID_DEVICE_ID"),
+        (REGISTER + "%FF", 400, "INVALID_DEVICE_ID"),
+        (REGISTER + "x" * 10_000, 400, "INVALID_DEVICE_ID"),
+        (REGISTER + "a/b", 404, "NOT_FOUND"),
+        ("/v2/anything", 404, "NOT_FOUND"),
+        (PROFILE + "d", 405, "METHOD_NOT_ALLOWED"),
+    ],
+)
+def test_bad_paths(start: Start, path: str, status: int, err: str) -> None:
+    started = start()
+    assert_refused(started.client.post(path, json=BODY), status, err)
+    assert started.lines() == []
+
+
+def assert_refused(answer: httpx.Response, status: int, err: str) -> None:
+    found = answer.json()
+    assert (answer.status_code, found["params"]["status"], found["params"]["err"]) == (status, "failed", err), found
+    assert found["responseCode"] == ("CLIENT_ERROR" if status < 500 else "SERVER_ERROR")
+    assert len(found["params"]["errmsg"]) > 10
+
+
+def test_slow_clients_are_cut_off(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head that never ends, in time or in size, and a body that never comes; others are served meanwhile."""
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(requests, "BODY_SECONDS", 0.5)
+    started = start()
+    where = (started.client.base_url.host, started.client.base_url.port or 0)
+    with (
+        socket.create_connection(where) as slow,
+        socket.create_connection(where) as silent,
+        socket.create_connection(where) as big,
+    ):
+        for opened in (slow, silent, big):
+            opened.settimeout(5)
+        slow.sendall(b"POST / HTTP/1.1\r\nX-A: ")
+        silent.sendall(f"POST {REGISTER}d HTTP/1.1\r\nHost: x\r\nUser-Agent: x\r\nContent-Length: 50\r\n\r\n".encode())
+        assert started.client.post(REGISTER + "d", json=BODY).status_code == 200
+        began = time.monotonic()
+        assert slow.recv(100) == b""
+        assert silent.recv(100).startswith(b"HTTP/1.1 408")
+        assert time.monotonic() - began < 3
+        big.sendall(b"GET / HTTP/1.1\r\n")
+        assert is_cut_off(big, b"X-A: y\r\n" * 100)
+    assert len(started.lines()) == 1
+
+
+def is_cut_off(opened: socket.socket, header: bytes) -> bool:
+    """Whether the server ends the connection while a head grows."""
+    try:
+        for _ in range(1000):
+            opened.sendall(header)
+            time.sleep(0.001)
+    except OSError:
+        return True
+    return False
+
+
+class Broken(MemoryLog):
+    """A log that takes nothing."""
+
+    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
+        del values, keys
+        raise Unavailable("the disk is full", "")
+
+
+class Slow(MemoryLog):
+    """A log that takes a while."""
+
+    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
+        time.sleep(0.3)
+        super().append(values, keys)
+
+
+def test_a_log_that_takes_nothing(start: Start) -> None:
+    """503 and when to come again, never an acknowledgement; /readyz says so."""
+    started = start(Broken())
+    assert started.admin.get("/readyz").status_code == 200
+    answer = started.client.post(REGISTER + "d", json=BODY)
+    assert_refused(answer, 503, "LOG_UNAVAILABLE")
+    assert answer.headers["retry-after"] == "2"
+    assert (started.admin.get("/readyz").status_code, started.admin.get("/livez").status_code) == (503, 200)
+
+
+def test_the_queue_is_bounded(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is too much is refused; what was taken is in the log."""
+    monkeypatch.setattr(writer, "MAX_WAITING", 3)
+    started = start(Slow())
+
+    async def many() -> list[int]:
+        async with httpx.AsyncClient(base_url=started.client.base_url, headers={"User-Agent": "x"}) as client:
+            answers = await asyncio.gather(*[client.post(f"{REGISTER}d{number}", json=BODY) for number in range(12)])
+            return [answer.status_code for answer in answers]
+
+    statuses = asyncio.run(many())
+    assert set(statuses) == {200, 503}
+    assert len(started.lines()) == statuses.count(200)
+
+
+def test_keys_guard_both_doors(start: Start) -> None:
+    started = start(register_keys="one", admin_keys="boss")
+    assert_refused(started.client.post(REGISTER + "d", json=BODY), 401, "UNAUTHORIZED")
+    assert started.client.post(REGISTER + "d", json=BODY, headers={"X-API-Key": "one"}).status_code == 200
+    assert_refused(started.client.get(PROFILE + "d"), 401, "UNAUTHORIZED")
+    assert_refused(started.client.delete(PROFILE + "d", headers={"X-API-Key": "one"}), 401, "UNAUTHORIZED")
+    erased = started.client.delete(PROFILE + "d", headers={"X-API-Key": "boss"}).json()
+    assert json.loads(started.lines()[-1]) == {"device_id": "d", "erase": True, "version": erased["result"]["version"]}
+
+
+def test_too_many_requests(start: Start) -> None:
+    started = start(rate_limit_per_minute=2)
+    statuses = [started.client.post(REGISTER + "d", json=BODY).status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+
+
+def test_documents_and_metrics(start: Start) -> None:
+    """The page shows both calls; OpenAPI 3.1; no id, address or token in the metrics."""
+    started = start()
+    started.client.post(REGISTER + "secret-id", json=BODY)
+    started.client.post(REGISTER + "secret-id", content=b"")
+    page = started.client.get("/").text
+    assert "curl -X POST" in page
+    assert "/v1/device/profile/" in page
+    assert started.client.get("/openapi.json").json()["openapi"] == "3.1.0"
+    payload = started.client.get("/asyncapi.json").json()["channels"]["deviceprofile"]["messages"]["event"]["payload"]
+    assert {"device_id", *FIELDS} <= payload["properties"].keys()
+    metrics = started.admin.get("/metrics").text
+    assert 'devicesync_api_requests_total{call="analytics.device-register",status="200"} 1.0' in metrics
+    assert 'status="400"} 1.0' in metrics
+    assert "secret-id" not in metrics
+
+
+def test_ten_thousand_random_bodies(start: Start) -> None:
+    """None is answered with a 500; what is acknowledged, and nothing else, is in the log and valid."""
+    started = start()
+    chance = random.Random(1)
+    statuses = [
+        started.client.post(REGISTER + "d", content=body, headers={"Content-Type": "application/json"}).status_code
+        for body in bodies(chance, 10_000)
+    ]
+    assert set(statuses) <= {200, 400, 413}
+    lines = started.lines()
+    assert len(lines) == statuses.count(200) > 100
+    for line in lines:
+        decode(line, taken_ms=time.time_ns() // 1_000_000)
+
+
+def bodies(chance: random.Random, count: int) -> Iterator[bytes]:
+    """Valid bodies, spoilt by values of any type, or by bytes."""
+    values: list[Any] = [None, "", 0, -1, 1.5, 2**70, True, [], {}, "x", "é\u2028", "x" * 300, {"os": None}, {"a": 1}, "1.2.3.4"]
+    fields = [*BODY["request"], "ip_addr"]
+    for _ in range(count):
+        body = json.dumps(request(**{chance.choice(fields): chance.choice(values) for _ in range(chance.randrange(3))})).encode()
+        if chance.random() < 0.3:
+            cut = chance.randrange(len(body))
+            body = body[:cut] + bytes(chance.choices(range(256), k=chance.randrange(4))) + body[cut + chance.randrange(3) :]
+        yield body
+
+
+def profile(started: Started, device_id: str, **parameters: Any) -> Any:
+    return started.client.get(PROFILE + device_id, params=parameters)
+
+
+def test_a_profile_that_is_not_there_yet(start: Start) -> None:
+    """504 after the wait, with a clear error; a min_version that is none is refused; an unknown device has no profile."""
+    started = start()
+    version = started.client.post(REGISTER + "d", json=BODY).json()["result"]["version"]  # nobody works this log off
+    began = time.monotonic()
+    assert_refused(profile(started, "d", min_version=version), 504, "NOT_YET")
+    assert 0.1 <= time.monotonic() - began < 2
+    assert_refused(started.client.get(PROFILE + "d", headers={"X-Min-Version": "soon"}), 400, "INVALID_REQUEST")
+    found = profile(started, "d").json()["result"]
+    assert found == {
+        "userDeclaredLocation": None,
+        "ipLocation": {"state": None, "district": None, "city": None},
+        "version": None,
+        "profile": None,
+    }

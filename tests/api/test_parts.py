@@ -1,0 +1,189 @@
+"""The API's parts alone: addresses, places, user agents, keys, tokens, limits."""
+
+import csv
+import time
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from devicesync.api import access as access_module
+from devicesync.api.access import Access, RateLimit
+from devicesync.api.agents import uaspec
+from devicesync.api.answers import Refusal
+from devicesync.api.clients import Clients, declared_address
+from devicesync.api.location import Locations, Place
+from devicesync.errors import WrongUse
+from tests.api.conftest import AGENT
+
+SECRET = "a secret of more than thirty-two bytes"  # noqa: S105 - of this test alone
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "forwarded", "expected"),
+    [
+        ("", "9.9.9.9", "1.2.3.4", "9.9.9.9"),
+        ("10.0.0.0/8", "10.1.1.1", None, "10.1.1.1"),
+        ("10.0.0.0/8", "10.1.1.1", "61.12.65.222:33740, 61.12.65.222", "61.12.65.222"),
+        ("10.0.0.0/8", "10.1.1.1", "6.6.6.6, 61.12.65.222:33740, 10.2.2.2", "61.12.65.222"),
+        ("10.0.0.0/8", "10.1.1.1", "61.12.65.222, unknown", "10.1.1.1"),
+        ("10.0.0.0/8", "10.1.1.1", "junk, , 10.9.9.9", "10.9.9.9"),
+        ("10.0.0.0/8,fd00::/8", "fd00::1", "[2001:db8::7]:443", "2001:db8::7"),
+        ("10.0.0.0/8", "::ffff:10.1.1.1", "::ffff:1.2.3.4", "1.2.3.4"),
+        ("10.0.0.0/8", "10.1.1.1", "10.3.3.3, 10.2.2.2", "10.3.3.3"),
+    ],
+)
+def test_the_client_is_whom_the_last_trusted_proxy_names(trusted: str, peer: str, forwarded: str | None, expected: str) -> None:
+    """Nobody else is believed."""
+    assert Clients(trusted).address(peer, forwarded.encode() if forwarded else None) == expected
+
+
+def test_who_is_not_trusted_may_not_speak_for_others() -> None:
+    with pytest.raises(Refusal, match="trusted_proxies"):
+        Clients("10.0.0.0/8").address("9.9.9.9", b"1.2.3.4")
+    with pytest.raises(WrongUse):
+        Clients("10.0.0.0/99")
+    with pytest.raises(Refusal):
+        declared_address("1.2.3")
+    assert declared_address(" 1.2.3.4 ") == "1.2.3.4"
+
+
+def test_user_agents() -> None:
+    """The seed's, one without a version, and one that nobody knows."""
+    assert uaspec(AGENT) == {"agent": "Chrome", "ver": "68.0.3440.75", "system": "Linux", "raw": AGENT}
+    assert uaspec("x") == {"agent": "Other", "system": "Other", "raw": "x"} or uaspec("x") == {"raw": "x"}
+
+
+def test_the_shipped_table_has_all_states_of_india_once_each() -> None:
+    """Every census code from 1 to 37."""
+    with resources.files("devicesync.api").joinpath("india.csv").open() as file:
+        states = [row for row in csv.DictReader(file) if not row["city"]]
+    assert {int(row["state_code_custom"]) for row in states} == set(range(1, 38))
+
+
+class City:
+    """Stands for an opened City file."""
+
+    def __init__(self, found: Any) -> None:
+        self._found = found
+
+    def get(self, address: str) -> Any:
+        if address == "no address":
+            raise ValueError
+        return self._found
+
+
+def test_a_place_and_its_custom_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From MaxMind's record and the table; a file that is replaced counts within a second; a broken one does not."""
+    record: Any = {
+        "country": {"iso_code": "IN", "names": {"en": "India"}},
+        "subdivisions": [{"iso_code": "KA", "names": {"en": "Karnataka"}}],
+        "city": {"names": {"en": "Bengaluru"}},
+    }
+    file = tmp_path / "city.mmdb"
+    file.write_bytes(b"1")
+    contents: dict[bytes, Any] = {b"1": City(record), b"2": City(record | {"city": {}}), b"3": City("not a record")}
+
+    def opened(path: Path) -> Any:
+        try:
+            return contents[path.read_bytes()]
+        except KeyError:
+            raise OSError("broken") from None
+
+    monkeypatch.setattr("devicesync.api.location.maxminddb.open_database", opened)
+    monkeypatch.setattr("devicesync.api.location._LOOK_AGAIN_SECONDS", 0.0)
+    locations = Locations(str(file), "")
+    full = Place("IN", "India", "KA", "Karnataka", "Bengaluru", "Karnataka", "29", "Bengaluru Urban")
+    assert locations.place("1.1.1.1") == full
+    assert locations.place("no address") == Place()
+    for content, city in ((b"2", ""), (b"broken", ""), (b"1", "Bengaluru")):
+        file.write_bytes(content)
+        assert locations.place("1.1.1.1").city == city
+    file.write_bytes(b"3")
+    assert locations.place("1.1.1.1") == Place()
+    assert Locations("", "").place("1.1.1.1") == Place()
+
+
+def test_files_that_can_not_be_read(tmp_path: Path) -> None:
+    """Are said at the start."""
+    table = tmp_path / "table.csv"
+    for city_file, location_table in (("missing.mmdb", ""), (str(tmp_path), ""), ("", "missing.csv"), ("", str(table))):
+        table.write_text("state,district\nx,y\n")
+        with pytest.raises(WrongUse):
+            Locations(city_file, location_table)
+    (tmp_path / "no.mmdb").write_bytes(b"no database")
+    with pytest.raises(WrongUse):
+        Locations(str(tmp_path / "no.mmdb"), "")
+
+
+def allowed(access: Access, role: Any, **headers: str) -> int:
+    """200, or the status of the refusal."""
+    try:
+        access.check(role, {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()})
+    except Refusal as refusal:
+        return refusal.status
+    return 200
+
+
+def test_keys() -> None:
+    """Open by default; an admin's key registers too, a registrar's does not erase."""
+    assert (allowed(Access("", "", ""), "register"), allowed(Access("", "", ""), "admin")) == (200, 403)
+    access = Access("one, two", "boss", "")
+    for key, register, admin in (("one", 200, 401), ("two", 200, 401), ("boss", 200, 200), ("no", 401, 401), ("", 401, 401)):
+        assert allowed(access, "register", x_api_key=key) == register
+        assert allowed(access, "admin", x_api_key=key) == admin
+    assert allowed(Access("", "boss", ""), "register") == 200
+
+
+def token(key: Any, algorithm: str = "HS256", **claims: Any) -> str:
+    """A bearer header."""
+    return "Bearer " + jwt.encode({"exp": time.time() + 60, "scope": "register", **claims}, key, algorithm)
+
+
+def test_tokens(tmp_path: Path) -> None:
+    """HS256 with a secret, RS256 with a public key; expired, foreign, unsigned and scopeless ones are refused."""
+    access = Access("", "", SECRET)
+    assert allowed(access, "register", authorization=token(SECRET)) == 200
+    assert allowed(access, "admin", authorization=token(SECRET)) == 403
+    assert allowed(access, "admin", authorization=token(SECRET, scope="register admin")) == 200
+    assert allowed(access, "register", authorization=token(SECRET, exp=time.time() - 1)) == 401
+    assert allowed(access, "register", authorization=token("another secret of more than 32 bytes")) == 401
+    assert allowed(access, "register", authorization=token(None, "none")) == 401
+    assert allowed(access, "register", authorization="Bearer " + jwt.encode({"scope": "register"}, SECRET)) == 401
+    assert allowed(access, "register", authorization=token(SECRET, scope=None)) == 403
+    assert allowed(access, "register") == 401
+    private = rsa.generate_private_key(65537, 2048)
+    pem = tmp_path / "key.pem"
+    public = private.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    pem.write_bytes(public)
+    access = Access("", "", str(pem))
+    assert allowed(access, "register", authorization=token(private, "RS256")) == 200
+    assert allowed(access, "register", authorization=token(SECRET)) == 401
+    with pytest.raises(WrongUse):
+        Access("", "", "short")
+
+
+def test_a_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many at once, then steadily; each client for itself; 0 is no limit."""
+    clock = [0.0]
+    monkeypatch.setattr("devicesync.api.access.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(access_module, "_REMEMBERED_CLIENTS", 2)
+    limit = RateLimit(60)
+    for _ in range(60):
+        limit.check("a")
+    with pytest.raises(Refusal) as refused:
+        limit.check("a")
+    assert (refused.value.status, refused.value.retry_after_seconds) == (429, 2)
+    limit.check("b")
+    clock[0] = 2.5
+    limit.check("a")
+    limit.check("a")
+    with pytest.raises(Refusal):
+        limit.check("a")
+    limit.check("c")
+    limit.check("d")
+    RateLimit(0).check("a")

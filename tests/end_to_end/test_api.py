@@ -1,0 +1,128 @@
+"""The API as users start it: in `up` and alone, read-your-write, erased, killed, and held to its OpenAPI document."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import AGENT
+from tests.api.test_http import BODY, PROFILE, REGISTER
+from tests.end_to_end.command import Devicesync
+
+KILLS = 20
+CLIENTS = 8
+
+
+Serve = Callable[..., tuple[Any, httpx.Client]]
+
+
+@pytest.fixture
+def serve(devicesync: Devicesync) -> Iterator[Serve]:
+    """Start a process that serves the API; it, and a client of it."""
+    with ExitStack() as opened:
+
+        def begin(*arguments: str) -> tuple[Any, httpx.Client]:
+            process = devicesync.start(*arguments, ready=False)
+            assert process.stderr
+            line = process.stderr.readline()
+            assert "API on http://" in line or "listening on http://" in line, line
+            url = line.partition("http://")[2].partition(",")[0]
+            return process, opened.enter_context(
+                httpx.Client(base_url=f"http://{url}", headers={"User-Agent": AGENT}, timeout=30)
+            )
+
+        yield begin
+
+
+def test_a_device_reads_its_own_write(devicesync: Devicesync, serve: Serve) -> None:
+    """Registered, read at that version, seen by the commands; one line in the log; erased, and gone for older registrations."""
+    _, client = serve("up")
+    for number in range(50):
+        version = client.post(f"{REGISTER}device-{number}", json=BODY).json()["result"]["version"]
+        found = client.get(f"{PROFILE}device-{number}", params={"min_version": version}).json()["result"]
+        assert found["version"] == version
+    assert found["userDeclaredLocation"] == {"state": "Karnataka", "district": "Bengaluru Urban"}
+    assert found["profile"]["device_spec"]["os"] == "Android 6.0"
+    assert "fcm_token" not in found["profile"]
+    assert devicesync.json("get", "device-7", "--from", "database")["profile"]["fcm_token"] == BODY["request"]["fcmToken"]
+    log = (devicesync.directory / "devicesync-data" / "device-profile.log").read_bytes()
+    assert log.count(b'"device-7"') == 1
+    assert client.get(f"{PROFILE}device-7", params={"min_version": 2**52}).status_code == 504
+
+
+def test_the_api_alone_beside_an_updater(devicesync: Devicesync, serve: Serve) -> None:
+    """It writes the journal, an updater takes it on, and it reads the database; an admin erases."""
+    (devicesync.directory / "devicesync.toml").write_text('admin_keys = "boss"\n')
+    devicesync.start("update")
+    _, client = serve("api")
+    version = client.post(f"{REGISTER}d", json=BODY).json()["result"]["version"]
+    assert client.get(f"{PROFILE}d", params={"min_version": version}).json()["result"]["profile"]["producer_id"]
+    erased = client.delete(f"{PROFILE}d", headers={"X-API-Key": "boss"}).json()["result"]["version"]
+    assert erased > version
+    found = client.get(f"{PROFILE}d", headers={"X-Min-Version": str(erased)}).json()["result"]
+    assert (found["version"], found["profile"]) == (erased, None)
+    assert b"boss" not in devicesync.run("config").stdout
+
+
+def test_kill_nine_loses_nothing_acknowledged(devicesync: Devicesync, serve: Serve) -> None:
+    """Twenty times under load; every acknowledged registration is in the log once and in both stores."""
+    acknowledged: dict[str, int] = {}
+    for kill in range(KILLS):
+        process, client = serve("up")
+        client.post(f"{REGISTER}warm", json=BODY)
+
+        def load(client: httpx.Client = client, kill: int = kill, number: int = 0) -> None:
+            for count in range(100_000):
+                name = f"{kill}-{number}-{count}"
+                try:
+                    answer = client.post(REGISTER + name, json=BODY)
+                except httpx.TransportError:
+                    return
+                acknowledged[name] = answer.json()["result"]["version"]
+
+        threads = [threading.Thread(target=load, kwargs={"number": number}) for number in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.15 + 0.01 * kill)
+        process.kill()
+        for thread in threads:
+            thread.join()
+    assert len(acknowledged) > KILLS * CLIENTS
+    _, client = serve("up")
+    log = b"".join(path.read_bytes() for path in sorted((devicesync.directory / "devicesync-data").glob("device-profile.log*")))
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith(b'{"device_id"')]
+    logged = [line["device_id"] for line in lines if line["device_id"] != "warm"]
+    assert len(logged) == len(set(logged))
+    assert acknowledged.keys() <= set(logged)
+    for name, version in acknowledged.items():
+        assert client.get(PROFILE + name, params={"min_version": version}).json()["result"]["version"] == version
+
+
+def test_the_handlers_keep_to_the_openapi_document(devicesync: Devicesync, serve: Serve) -> None:
+    """schemathesis, against the running server. A 500 is in no document, so it would be found; 504 is an answer."""
+    _, client = serve("up")
+    checks = "status_code_conformance,content_type_conformance,response_schema_conformance"
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "schemathesis.cli", "run", f"{client.base_url}/openapi.json", "--checks", checks,
+            "--max-examples", "60", "--seed", "1", "--generation-database", "none", "--suppress-health-check", "all",
+        ],
+        cwd=devicesync.directory, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert client.post(f"{REGISTER}d", json=BODY).status_code == 200
+
+
+def test_a_taken_port(devicesync: Devicesync, serve: Serve) -> None:
+    """Is said, with a hint."""
+    _, client = serve("up")
+    done = devicesync.run("api", "--listen", f"127.0.0.1:{client.base_url.port}")
+    assert (done.returncode, b"can't listen" in done.stderr, b"hint: " in done.stderr) == (3, True, True)
+    assert devicesync.run("api", "--listen", "nowhere").returncode == 2
