@@ -17,6 +17,8 @@ install() { # PROGRAM PACKAGE
 }
 
 install redis-server redis-server
+install rsyslogd rsyslog
+ls /usr/lib/*/rsyslog/omkafka.so >/dev/null 2>&1 || install rsyslog-omkafka rsyslog-kafka
 install java openjdk-17-jdk-headless
 install mvn maven
 exit 0

@@ -1,17 +1,20 @@
 """Answers in the envelope that the existing service speaks (docs/reference/api.md), and refusals in it."""
 
-import uuid
+import random
+import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
 
-_SECURITY_HEADERS = [
-    (b"cache-control", b"no-store"),
+_HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+PAGE_HEADERS = (
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-]
+)
+"""For what a browser shows; uvicorn takes 1.5 µs for each header, so JSON goes without."""
+
 Api = Literal["analytics.device-register", "analytics.device-profile"]
 REGISTER: Api = "analytics.device-register"
 PROFILE: Api = "analytics.device-profile"
@@ -42,7 +45,7 @@ class Answer(msgspec.Struct, frozen=True):
         headers = [
             (b"content-type", self.content_type),
             (b"content-length", b"%d" % len(self.body)),
-            *_SECURITY_HEADERS,
+            *_HEADERS,
             *self.headers,
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
@@ -71,12 +74,12 @@ _encode = msgspec.json.Encoder().encode
 
 def success(api: Api, result: Any) -> Answer:
     """200, with this result."""
-    return Answer(200, _encode(_Envelope(api, "1.0", _now(), _Params(str(uuid.uuid4())), "OK", result)))
+    return Answer(200, _encode(_Envelope(api, "1.0", _now(), _Params(_message_id()), "OK", result)))
 
 
 def refused(api: Api, refusal: Refusal) -> Answer:
     """The refusal's status, in the envelope."""
-    params = _Params(str(uuid.uuid4()), "failed", None, refusal.err, str(refusal))
+    params = _Params(_message_id(), "failed", None, refusal.err, str(refusal))
     code = "CLIENT_ERROR" if refusal.status < _CLIENT_ERROR_BELOW else "SERVER_ERROR"
     headers: list[tuple[bytes, bytes]] = []
     if refusal.retry_after_seconds is not None:
@@ -86,5 +89,20 @@ def refused(api: Api, refusal: Refusal) -> Answer:
     return Answer(refusal.status, _encode(_Envelope(api, "1.0", _now(), params, code, {})), headers=tuple(headers))
 
 
+_random = random.Random()  # noqa: S311 - an id to find a message by, not a secret
+
+
+def _message_id() -> str:
+    """A version 4 UUID; the uuid module's asks the system each time, which takes ten times as long."""
+    digits = f"{_random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return f"{_second(seconds)}.{nanoseconds // 1_000_000:03d}+00:00"
+
+
+@lru_cache(1)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

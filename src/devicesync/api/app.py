@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from devicesync.api.answers import PROFILE, REGISTER, Answer, Refusal, refused
+from devicesync.api.answers import PAGE_HEADERS, PROFILE, REGISTER, Answer, Refusal, refused
 from devicesync.api.documents import asyncapi, openapi
 from devicesync.api.endpoints import PROFILE_PATH, REGISTER_PATH, Calls
 from devicesync.api.metrics import Metrics
@@ -34,11 +34,29 @@ class _Sent(Response):
         await self._answer.send(send)
 
 
-def api_app(calls: Calls) -> Starlette:
-    """The API: the two paths, their OpenAPI and AsyncAPI documents, and a page for people."""
+class Front:
+    """The API: the busy calls go straight to their endpoints, everything else through Starlette, which costs 15 µs a request."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._register, self._profile = calls.register, calls.profile
+        self._others = _others(calls)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request."""
+        path, method = scope["path"], scope["method"]
+        if method == "POST" and path.startswith(REGISTER_PATH):
+            await self._register(scope, receive, send)
+        elif method == "GET" and path.startswith(PROFILE_PATH):
+            await self._profile(scope, receive, send)
+        else:
+            await self._others(scope, receive, send)
+
+
+def _others(calls: Calls) -> Starlette:
+    """All paths, their OpenAPI and AsyncAPI documents, and a page for people."""
     page = resources.files("devicesync.api").joinpath("page.html").read_bytes()
     documents = {
-        "/": Answer(200, page, b"text/html; charset=utf-8"),
+        "/": Answer(200, page, b"text/html; charset=utf-8", PAGE_HEADERS),
         "/openapi.json": Answer(200, msgspec.json.encode(openapi())),
         "/asyncapi.json": Answer(200, msgspec.json.encode(asyncapi())),
     }
@@ -48,7 +66,7 @@ def api_app(calls: Calls) -> Starlette:
             Route(PROFILE_PATH + "{device_id:path}", calls.profile, methods=["GET", "DELETE"]),
             *(Route(path, _always(answer)) for path, answer in documents.items()),
         ],
-        exception_handlers={HTTPException: _http_error, Exception: _fault},
+        exception_handlers={HTTPException: _http_error},
     )
 
 
@@ -86,9 +104,3 @@ async def _http_error(request: Request, error: Exception) -> Response:
     told = "the calls are POST " + REGISTER_PATH + "{device_id} and GET " + PROFILE_PATH + "{device_id}"
     api = REGISTER if request.url.path.startswith(REGISTER_PATH) else PROFILE
     return _Sent(refused(api, Refusal(status, _ERRORS.get(status, "BAD_REQUEST"), told)))
-
-
-async def _fault(request: Request, error: Exception) -> Response:
-    del error
-    api = REGISTER if request.url.path.startswith(REGISTER_PATH) else PROFILE
-    return _Sent(refused(api, Refusal(500, "INTERNAL", "a fault of this service; it is in its log")))

@@ -4,6 +4,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+import structlog
+
 from devicesync.api import agents, registration
 from devicesync.api.access import Access, RateLimit
 from devicesync.api.answers import PROFILE, REGISTER, Answer, Api, Refusal, refused, success
@@ -22,6 +24,7 @@ REGISTER_PATH, PROFILE_PATH = "/v1/device/register/", "/v1/device/profile/"
 MIN_VERSION_HEADER = b"x-min-version"
 _NOT_SHOWN = {"fcm_token"}
 _DIGITS = 16
+_log: Any = structlog.get_logger("devicesync")
 
 
 class Parts(NamedTuple):
@@ -52,6 +55,9 @@ class Endpoint:
             answer = await self._call(scope, dict(scope["headers"]), receive)
         except Refusal as refusal:
             answer = refused(self._api, refusal)
+        except Exception:  # noqa: BLE001 - whatever it is, the caller gets an envelope and the next request is served
+            _log.exception("a fault")
+            answer = refused(self._api, Refusal(500, "INTERNAL", "a fault of this service; it is in its log"))
         await answer.send(send)
         self._observe(answer.status, time.perf_counter() - began)
 

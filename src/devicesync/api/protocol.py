@@ -10,52 +10,54 @@ MAX_HEAD_BYTES = 32_768
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Closes a connection whose request head is not whole after HEAD_SECONDS or MAX_HEAD_BYTES."""
+    """Closes a connection whose request head is not whole after HEAD_SECONDS or MAX_HEAD_BYTES.
+
+    One timer for each connection looks every HEAD_SECONDS, so that a request costs no timer of its own: a head may take twice
+    the time.
+    """
 
     _head_bytes = 0
-    _in_head = False
-    _head_deadline: asyncio.TimerHandle | None = None
+    _in_head = True
+    _was_in_head = False
+    _look: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a first head."""
         super().connection_made(transport)
-        self._await_head()
+        self._look = self.loop.call_later(HEAD_SECONDS, self._look_again)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more to wait for."""
-        self._head_done()
+        if self._look is not None:
+            self._look.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Count what comes before the head is whole."""
         if self._in_head:
             self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES + len(data):
+                self._close()
+                return
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
-            self._close()
 
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        if not self._in_head:
-            self._await_head()
+        self._in_head = True
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
-        self._head_done()
+        self._in_head, self._was_in_head, self._head_bytes = False, False, 0
         super().on_headers_complete()
 
-    def _await_head(self) -> None:
-        self._in_head, self._head_bytes = True, 0
-        self._head_deadline = self.loop.call_later(HEAD_SECONDS, self._close)
-
-    def _head_done(self) -> None:
-        self._in_head = False
-        if self._head_deadline is not None:
-            self._head_deadline.cancel()
-            self._head_deadline = None
+    def _look_again(self) -> None:
+        if self._in_head and self._was_in_head:
+            self._close()
+            return
+        self._was_in_head = self._in_head
+        self._look = self.loop.call_later(HEAD_SECONDS, self._look_again)
 
     def _close(self) -> None:
-        self._head_done()
         if not self.transport.is_closing():
             self.transport.close()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
 from devicesync.api.access import Access, RateLimit
-from devicesync.api.app import admin_app, api_app
+from devicesync.api.app import Front, admin_app
 from devicesync.api.clients import Clients
 from devicesync.api.endpoints import Calls, Parts
 from devicesync.api.location import Locations
@@ -38,10 +38,11 @@ def api(
         profiles = opened.enter_context(closing(Profiles(open_stores, settings.min_version_wait_ms)))
         writer = opened.enter_context(closing(Writer(log)))
         metrics.gauge("devicesync_api_waiting_for_log", "Registrations that wait for the log.", lambda: writer.waiting)
+        metrics.gauge("devicesync_api_log_groups", "Groups of registrations written to the log.", lambda: writer.groups)
 
         def make_apps() -> list[App]:
             parts = Parts(writer, profiles, locations, clients, access, rate_limit, metrics, settings.max_clock_ahead_ms)
-            return [(api_app(Calls(parts)), public), (admin_app(metrics, lambda: _lacking(writer)), admin)]
+            return [(Front(Calls(parts)), public), (admin_app(metrics, lambda: _lacking(writer)), admin)]
 
         addresses = [f"http://{host}:{port}" for host, port in (each.getsockname()[:2] for each in (public, admin))]
         with serving(make_apps):

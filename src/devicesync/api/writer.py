@@ -18,7 +18,10 @@ _log: Any = structlog.get_logger("devicesync")
 
 
 class Writer:
-    """Appends lines to the log, for one event loop."""
+    """Appends lines to the log, for one event loop.
+
+    works: whether the last group was written. groups: how many were tried; of a journal each is one sync to disk.
+    """
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -26,6 +29,7 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, "log")
         self._draining: asyncio.Task[None] | None = None
         self.works = True
+        self.groups = 0
 
     async def append(self, line: bytes, key: bytes) -> None:
         """Return when the line is durable. Raises Refusal: then it may or may not be in the log, which harms nothing."""
@@ -60,6 +64,7 @@ class Writer:
                 _log.exception("the log failed")
                 failure = Refusal(503, "LOG_UNAVAILABLE", "the log can't take registrations", _RETRY_AFTER_SECONDS)
             self.works = failure is None
+            self.groups += 1
             for future in futures:
                 if not future.done():  # a request that was cut off does not wait any more
                     future.set_exception(failure) if failure else future.set_result(None)
