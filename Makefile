@@ -8,7 +8,7 @@ SECONDS ?=
 run: .venv/run-ready .venv/city-ready  ## the demonstration, on the embedded default; SECONDS=10 ends it by itself
 	@$(BIN)/devicesync demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: .venv/dev-ready .venv/servers-ready  ## every test, with the coverage of law/ at 100 % of branches
+test: .venv/dev-ready .venv/servers-ready .venv/city-ready  ## every test, with the coverage of law/ at 100 % of branches
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests/law
 	$(BIN)/coverage report

@@ -1,12 +1,16 @@
 """The API as users start it: in `up` and alone, read-your-write, erased, killed, and held to its OpenAPI document."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -118,6 +122,41 @@ def test_the_handlers_keep_to_the_openapi_document(devicesync: Devicesync, serve
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert client.post(f"{REGISTER}d", json=BODY).status_code == 200
+
+
+def test_places_from_a_real_city_file(devicesync: Devicesync, serve: Serve) -> None:
+    """MaxMind's own data, and what our table calls them; a broken new file leaves the old one in use, a good one counts."""
+    package = find_spec("_maxminddb_geolite2")
+    if package is None or package.origin is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no City file: `make .venv/city-ready` gets one")
+    real = Path(str(package.origin)).with_name("GeoLite2-City.mmdb")
+    file = devicesync.directory / "city.mmdb"
+    shutil.copy(real, file)
+    (devicesync.directory / "devicesync.toml").write_text(f"city_file = {json.dumps(str(file))}\n")
+    _, client = serve("up")
+
+    def place(name: str) -> Any:
+        body = BODY | {"request": {"ip_addr": "106.51.74.1"}}
+        version = client.post(REGISTER + name, json=body).json()["result"]["version"]
+        return client.get(PROFILE + name, params={"min_version": version}).json()["result"]["profile"]
+
+    found = place("a")
+    expected = {"country_code": "IN", "state_code": "KA", "city": "Bengaluru", "state_code_custom": "29"}
+    assert found.items() >= (expected | {"district_custom": "Bengaluru Urban"}).items()
+    for content in (b"broken", real.read_bytes()):
+        beside = file.with_suffix(".new")
+        beside.write_bytes(content)
+        beside.replace(file)
+        time.sleep(1.2)
+        assert place("b").items() >= expected.items()
+
+
+def test_a_log_that_is_down(serve: Serve) -> None:
+    """Kafka is not there: 503 and when to come again, within the time that a client waits; nothing is acknowledged."""
+    _, client = serve("api", "--log", "kafka://127.0.0.1:1/t")
+    answer = client.post(f"{REGISTER}d", json=BODY)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert "127.0.0.1" not in answer.json()["params"]["errmsg"]
 
 
 def test_a_taken_port(devicesync: Devicesync, serve: Serve) -> None:

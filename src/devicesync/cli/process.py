@@ -35,7 +35,12 @@ def log_to_stderr(*, verbose: bool) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
+            # Tracebacks without the variables' values: these may be personal.
+            *(
+                (structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),)
+                if sys.stderr.isatty()
+                else (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
+            ),
         ],
     )
 

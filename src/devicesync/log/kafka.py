@@ -31,7 +31,7 @@ _POLL_SECONDS = 0.1
 _KEPT = 100
 _COMMIT_SECONDS = 0.1
 _TIMEOUT_SECONDS = 10.0
-_DELIVERY_SECONDS = 30.0
+_DELIVERY_SECONDS = 10.0
 
 
 Outgoing = tuple[bytes | None, bytes | None, Any]
