@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from devicesync.database.sqlite import SqliteDatabase
 from tests.api.conftest import AGENT
 from tests.api.test_http import BODY, PROFILE, REGISTER
 from tests.end_to_end.command import Devicesync
@@ -100,11 +101,17 @@ def test_kill_nine_loses_nothing_acknowledged(devicesync: Devicesync, serve: Ser
             thread.join()
     assert len(acknowledged) > KILLS * CLIENTS
     _, client = serve("up")
+    last = client.post(f"{REGISTER}warm", json=BODY).json()["result"]["version"]
+    assert client.get(f"{PROFILE}warm", params={"min_version": last}).status_code == 200  # all before it is worked off
     log = b"".join(path.read_bytes() for path in sorted((devicesync.directory / "devicesync-data").glob("device-profile.log*")))
     lines = [json.loads(line) for line in log.splitlines() if line.startswith(b'{"device_id"')]
     logged = [line["device_id"] for line in lines if line["device_id"] != "warm"]
     assert len(logged) == len(set(logged))
     assert acknowledged.keys() <= set(logged)
+    database = SqliteDatabase(devicesync.directory / "devicesync-data" / "device-profile.db", read_only=True)
+    stored = database.read([*acknowledged])
+    database.close()
+    assert {name: stored[name].version for name in acknowledged} == acknowledged
     for name, version in acknowledged.items():
         assert client.get(PROFILE + name, params={"min_version": version}).json()["result"]["version"] == version
 
@@ -122,6 +129,24 @@ def test_the_handlers_keep_to_the_openapi_document(devicesync: Devicesync, serve
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert client.post(f"{REGISTER}d", json=BODY).status_code == 200
+
+
+def test_nothing_personal_in_what_the_service_says(devicesync: Devicesync, serve: Serve) -> None:
+    """No token, key, address or id on stdout or stderr, whatever is sent; SIGTERM ends it with 0 within seconds."""
+    (devicesync.directory / "devicesync.toml").write_text('register_keys = "key-secret"\n')
+    process, client = serve("up", "--verbose")
+    secrets = {"X-API-Key": "key-secret", "Authorization": "Bearer bearer-secret", "X-Forwarded-For": "198.51.100.7"}
+    body = json.dumps(BODY).replace("asda", "fcm-secret").encode()
+    for content in (body, body[:-1], b'{"request":{"fcmToken":["fcm-secret"]}}', b""):
+        client.post(f"{REGISTER}id-secret", content=content, headers=secrets)
+        client.post(f"{REGISTER}id-secret", content=content, headers={"X-API-Key": "wrong-secret"})
+        client.get(f"{PROFILE}id-secret", headers=secrets)
+    process.terminate()
+    told = "".join(process.communicate(timeout=10))
+    assert process.returncode == 0
+    assert '"batch"' in told or "batch" in told
+    assert "secret" not in told
+    assert "198.51.100.7" not in told
 
 
 def test_places_from_a_real_city_file(devicesync: Devicesync, serve: Serve) -> None:
