@@ -34,7 +34,7 @@ from devicesync.database.cassandra import CassandraDatabase
 from devicesync.database.cassandra import place_of as cassandra_place_of
 from devicesync.jobs.simulate import Simulation, key_of
 from devicesync.log.kafka import KafkaLog, place_of
-from devicesync.log.kafka_admin import create_topics
+from devicesync.log.kafka.admin import create_topics
 
 DEVICES = 200_000
 BATCH = 1000

@@ -141,7 +141,7 @@ def create(settings: Settings) -> None:
     """Make what the settings name and what is not there yet. Raises Unavailable."""
     if is_shared(settings):
         from devicesync.log.kafka import place_of
-        from devicesync.log.kafka_admin import create_topics
+        from devicesync.log.kafka.admin import create_topics
 
         create_topics(place_of(settings.log), settings.partitions)
     else:

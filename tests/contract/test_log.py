@@ -8,7 +8,7 @@ import pytest
 
 from devicesync.log.journal import Journal
 from devicesync.log.kafka import KafkaLog, place_of
-from devicesync.log.kafka_admin import create_topics
+from devicesync.log.kafka.admin import create_topics
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Log, Reader, Record
 from tests import servers

@@ -23,7 +23,7 @@ from devicesync.law.event import Event, decode
 from devicesync.law.profile import view
 from devicesync.law.refusal import Refused
 from devicesync.log.kafka import KafkaLog, KafkaReader, place_of
-from devicesync.log.kafka_admin import create_topics
+from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.contract.stores import redis_at
 from tests.law.specification import specified

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,6 @@ from tests.integration.real import Real
 from tests.servers import in_one_worker
 
 pytestmark = in_one_worker
-
-
-@pytest.fixture
-def real() -> Iterator[Real]:
-    system = Real()
-    yield system
-    system.close()
-
-
-@pytest.fixture
-def devicesync(tmp_path: Path, real: Real) -> Iterator[Devicesync]:
-    """Commands whose settings file names the real servers."""
-    names = ("log", "database", "cache")
-    values = dict(zip(names, real.flags[1::2], strict=True)) | {"group": real.group}
-    (tmp_path / "devicesync.toml").write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
-    commands = Devicesync(tmp_path)
-    yield commands
-    commands.stop_all()
 
 
 def console_producer(real: Real, *events: bytes) -> None:

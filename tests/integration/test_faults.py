@@ -2,9 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
 
-import pytest
 from cassandra.cluster import Cluster
 
 from tests import servers
@@ -15,13 +13,6 @@ pytestmark = in_one_worker
 V = 1_700_000_000_000_000
 SESSION_SECONDS = 10.0
 DENYLIST_SECONDS = 3.0
-
-
-@pytest.fixture
-def real() -> Iterator[Real]:
-    system = Real()
-    yield system
-    system.close()
 
 
 def finish(real: Real) -> None:

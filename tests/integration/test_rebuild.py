@@ -1,11 +1,6 @@
 """`rebuild` on real servers: after a loss, interrupted, and beside an updater."""
 
-import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from tests.end_to_end.command import Devicesync, until
 from tests.integration.real import Real, erase, registration
@@ -13,22 +8,6 @@ from tests.servers import in_one_worker
 
 pytestmark = in_one_worker
 V = 1_700_000_000_000_000
-
-
-@pytest.fixture
-def real() -> Iterator[Real]:
-    system = Real()
-    yield system
-    system.close()
-
-
-@pytest.fixture
-def devicesync(tmp_path: Path, real: Real) -> Iterator[Devicesync]:
-    values = dict(zip(("log", "database", "cache"), real.flags[1::2], strict=True)) | {"group": real.group}
-    (tmp_path / "devicesync.toml").write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
-    commands = Devicesync(tmp_path)
-    yield commands
-    commands.stop_all()
 
 
 def test_a_lost_cache_comes_back_whole(devicesync: Devicesync, real: Real) -> None:

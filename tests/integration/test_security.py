@@ -23,7 +23,7 @@ from devicesync.law.event import Event
 from devicesync.law.state import state_of
 from devicesync.log.kafka import KafkaLog
 from devicesync.log.kafka import place_of as kafka_place_of
-from devicesync.log.kafka_admin import create_topics
+from devicesync.log.kafka.admin import create_topics
 from tests.contract.stores import redis_at
 from tests.law.strategies import BASE_US
 from tests.servers import in_one_worker, started

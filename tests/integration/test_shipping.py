@@ -26,13 +26,6 @@ BAD_LINE = b'{"device_id": 5, "city": "Pune"}'
 
 
 @pytest.fixture
-def real() -> Iterator[Real]:
-    system = Real()
-    yield system
-    system.close()
-
-
-@pytest.fixture
 def devicesync(tmp_path: Path) -> Iterator[Devicesync]:
     commands = Devicesync(tmp_path)
     yield commands

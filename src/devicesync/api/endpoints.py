@@ -73,8 +73,8 @@ class Calls:
 
     async def _register(self, scope: Any, headers: Headers, receive: Any) -> Answer:
         parts = self._parts
-        device_id = device_id_of(scope, REGISTER_PATH.encode())
         client = self._client(scope, headers)
+        device_id = device_id_of(scope, REGISTER_PATH.encode())
         parts.access.check("register", headers)
         agent = _user_agent(headers)
         asked = registration.read(await json_body(headers, receive))
@@ -92,8 +92,8 @@ class Calls:
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
 
     async def _profile(self, scope: Any, headers: Headers, receive: Any) -> Answer:
-        device_id = device_id_of(scope, PROFILE_PATH.encode())
         client = self._client(scope, headers)
+        device_id = device_id_of(scope, PROFILE_PATH.encode())
         if scope["method"] == "DELETE":
             return await self._erase(device_id, headers)
         del receive

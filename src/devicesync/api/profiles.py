@@ -1,10 +1,13 @@
 """Reading profiles: from the cache, filled from the database; and one that is at least as new as a version."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import structlog
 
 from devicesync.api.answers import Refusal
 from devicesync.cache.port import Cache
@@ -16,20 +19,23 @@ from devicesync.law.state import NOTHING, State
 _FIRST_WAIT_SECONDS = 0.001
 _LONGEST_WAIT_SECONDS = 0.02
 _RETRY_AFTER_SECONDS = 2
+_log: Any = structlog.get_logger("devicesync")
 T = TypeVar("T")
 
 
 class Profiles:
-    """The stores, behind a thread: their clients block. They are opened at the first use.
+    """The stores, behind threads: their clients block. They are opened at the first use.
 
     wait_ms: how long a read waits for a version that the cache does not have yet.
+    threads: how many reads may be under way at once; 1 for a database that is for one thread.
     """
 
-    def __init__(self, open_stores: Callable[[], tuple[Cache, Database]], wait_ms: int) -> None:
+    def __init__(self, open_stores: Callable[[], tuple[Cache, Database]], wait_ms: int, threads: int) -> None:
         self._open_stores = open_stores
         self._opened: tuple[Cache, Database] | None = None
+        self._opening = threading.Lock()
         self._wait_seconds = wait_ms / 1000
-        self._thread = ThreadPoolExecutor(1, "stores")
+        self._threads = ThreadPoolExecutor(threads, "stores")
 
     async def read(self, device_id: str, min_version: int = 0) -> State:
         """What is known of the device; at least as new as `min_version` (µs). Raises Refusal."""
@@ -52,8 +58,8 @@ class Profiles:
 
     def close(self) -> None:
         """Give back connections."""
-        self._thread.submit(self._close).result()
-        self._thread.shutdown()
+        self._threads.submit(self._close).result()
+        self._threads.shutdown()
 
     def _close(self) -> None:
         for store in self._opened or ():
@@ -61,11 +67,13 @@ class Profiles:
 
     async def _run(self, call: Callable[[Cache, Database], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(*self._stores()))
+            return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(*self._stores()))
         except Unavailable as error:
-            raise Refusal(503, "STORE_UNAVAILABLE", str(error), _RETRY_AFTER_SECONDS) from None
+            _log.warning("a store can't be read", reason=str(error), hint=error.hint)
+            raise Refusal(503, "STORE_UNAVAILABLE", "profiles can't be read now; try again", _RETRY_AFTER_SECONDS) from None
 
     def _stores(self) -> tuple[Cache, Database]:
-        if self._opened is None:
-            self._opened = self._open_stores()
-        return self._opened
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._open_stores()
+            return self._opened

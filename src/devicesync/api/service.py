@@ -17,6 +17,8 @@ from devicesync.config import Settings
 from devicesync.database.port import Database
 from devicesync.log.port import Log
 
+_READERS = 16
+
 
 @contextmanager
 def api(
@@ -35,7 +37,8 @@ def api(
         public, admin = (
             opened.enter_context(closing(listen(name, getattr(settings, name)))) for name in ("listen", "admin_listen")
         )
-        profiles = opened.enter_context(closing(Profiles(open_stores, settings.min_version_wait_ms)))
+        threads = 1 if settings.database.startswith("sqlite:") else _READERS
+        profiles = opened.enter_context(closing(Profiles(open_stores, settings.min_version_wait_ms, threads)))
         writer = opened.enter_context(closing(Writer(log)))
         metrics.gauge("devicesync_api_waiting_for_log", "Registrations that wait for the log.", lambda: writer.waiting)
         metrics.gauge("devicesync_api_log_groups", "Groups of registrations written to the log.", lambda: writer.groups)

@@ -11,7 +11,8 @@ from devicesync.errors import Unavailable
 from devicesync.log.port import Log
 
 MAX_WAITING = 10_000
-"""Lines that may wait for the log; more are refused, so that a log that is down costs no memory and nobody waits in vain."""
+MAX_WAITING_BYTES = 64 << 20
+"""Lines and bytes that may wait for the log; more are refused: a log that is down costs no memory, and nobody waits in vain."""
 
 _RETRY_AFTER_SECONDS = 2
 _log: Any = structlog.get_logger("devicesync")
@@ -26,6 +27,7 @@ class Writer:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._waiting: list[tuple[bytes, bytes, asyncio.Future[None]]] = []
+        self._waiting_bytes = 0
         self._thread = ThreadPoolExecutor(1, "log")
         self._draining: asyncio.Task[None] | None = None
         self.works = True
@@ -33,10 +35,11 @@ class Writer:
 
     async def append(self, line: bytes, key: bytes) -> None:
         """Return when the line is durable. Raises Refusal: then it may or may not be in the log, which harms nothing."""
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
             raise Refusal(503, "LOG_BUSY", "too many registrations are waiting for the log", _RETRY_AFTER_SECONDS)
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((line, key, done))
+        self._waiting_bytes += len(line)
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain())
         await done
@@ -53,16 +56,15 @@ class Writer:
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            group, self._waiting = self._waiting, []
+            group, self._waiting, self._waiting_bytes = self._waiting, [], 0
             lines, keys, futures = zip(*group, strict=True)
+            failure = None
             try:
                 await loop.run_in_executor(self._thread, self._log.append, lines, keys)
-                failure = None
-            except Unavailable as error:
-                failure = Refusal(503, "LOG_UNAVAILABLE", f"the log can't take registrations: {error}", _RETRY_AFTER_SECONDS)
-            except Exception:  # noqa: BLE001 - nobody may wait for ever, whatever the log's fault is
-                _log.exception("the log failed")
-                failure = Refusal(503, "LOG_UNAVAILABLE", "the log can't take registrations", _RETRY_AFTER_SECONDS)
+            except Exception as error:  # noqa: BLE001 - nobody may wait for ever, whatever the log's fault is
+                if self.works:
+                    _log.error("the log can't take registrations", reason=str(error), exc_info=not isinstance(error, Unavailable))
+                failure = Refusal(503, "LOG_UNAVAILABLE", "registrations can't be logged now; try again", _RETRY_AFTER_SECONDS)
             self.works = failure is None
             self.groups += 1
             for future in futures:

@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from devicesync.errors import Unavailable
 from devicesync.log.dead_letters import DeadLetter
 from devicesync.log.kafka import Outgoing, Place, deliver
-from devicesync.log.kafka_admin import DEAD_LETTER_SUFFIX
+from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX
 
 _TIMEOUT_SECONDS = 30.0
 

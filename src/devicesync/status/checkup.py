@@ -81,7 +81,7 @@ def _log(settings: Settings) -> Iterator[Finding]:
 
 def _topic(settings: Settings) -> Iterator[Finding]:
     from devicesync.log.kafka import place_of  # noqa: PLC0415 - only where the log is Kafka
-    from devicesync.log.kafka_admin import differences  # noqa: PLC0415 - only where the log is Kafka
+    from devicesync.log.kafka.admin import differences  # noqa: PLC0415 - only where the log is Kafka
 
     told = differences(place_of(settings.log), settings.partitions)
     yield Finding("log", "ok", masked(settings.log))

@@ -1,16 +1,8 @@
-"""Kafka as the log: produced with acks=all and idempotence, read in batches by a consumer group.
+"""A member of a consumer group. Nothing here coordinates anything: partitions are Kafka's, and the law bears every duplicate."""
 
-Nothing here coordinates anything: membership and partitions are Kafka's, and the law bears every duplicate.
-"""
-
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any
-from urllib.parse import parse_qsl, unquote
+from contextlib import suppress
 
-import msgspec
 from confluent_kafka import (
     OFFSET_INVALID,
     TIMESTAMP_LOG_APPEND_TIME,
@@ -19,102 +11,24 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Message,
-    Producer,
     TopicPartition,
 )
 
-from devicesync.errors import Unavailable, WrongUse
+from devicesync.errors import Unavailable
+from devicesync.log.kafka.place import HINT, Place, failures
 from devicesync.log.port import Record
 
-FORM = "kafka://[USER:PASSWORD@]HOST:PORT[,…]/TOPIC[?tls=1&ca=FILE&sasl=SCRAM-SHA-512]"
 _POLL_SECONDS = 0.1
 _KEPT = 100
 _COMMIT_SECONDS = 0.1
 _TIMEOUT_SECONDS = 10.0
-_DELIVERY_SECONDS = 10.0
-
-
-Outgoing = tuple[bytes | None, bytes | None, Any]
-"""A record to be produced: value, key, and headers as (name, bytes) pairs or None."""
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where a topic is, read from a URL."""
-
-    servers: str
-    topic: str
-    user: str | None = None
-    password: str | None = None
-    sasl: str = "SCRAM-SHA-512"
-    tls: bool = False
-    ca: str | None = None
-
-    @property
-    def client(self) -> dict[str, Any]:
-        """Librdkafka's settings for any client of this cluster."""
-        security = ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT")
-        login = {"sasl.mechanism": self.sasl, "sasl.username": self.user, "sasl.password": self.password} if self.user else {}
-        trusted = {"ssl.ca.location": self.ca} if self.ca else {}
-        return {"bootstrap.servers": self.servers, "security.protocol": security, "log_level": 2, **login, **trusted}
-
-
-def place_of(url: str) -> Place:
-    """Read a log URL. Raises WrongUse."""
-    who, _, rest = url.removeprefix("kafka://").rpartition("@")
-    servers, _, path = rest.partition("/")
-    topic, _, query = path.partition("?")
-    user, _, password = who.partition(":")
-    login = {"user": unquote(user), "password": unquote(password)} if who else {}
-    options = dict(parse_qsl(query))
-    try:
-        place = msgspec.convert({"servers": servers, "topic": topic, **login, **options}, Place, strict=False)
-    except msgspec.ValidationError as error:
-        raise WrongUse(f"the log's URL: {error}", f"write {FORM}") from None
-    if not servers or not topic or set(options) - {"sasl", "tls", "ca"}:
-        raise WrongUse("the log's URL is not understood", f"write {FORM}")
-    return place
-
-
-class KafkaLog:
-    """See port.Log. `group`: the consumer group of readers; a reader's name is added to it, but for the updater's."""
-
-    def __init__(self, place: Place, group: str) -> None:
-        self._place = place
-        self._group = group
-        self._producer: Producer | None = None
-        self._lock = threading.Lock()
-
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
-        """See port.Log. Records of one key keep their order: they go to one partition."""
-        outgoing = [(value, keys[spot] if keys else None, None) for spot, value in enumerate(values)]
-        with _failures("append to"):
-            deliver(self._open_producer(), self._place.topic, outgoing)
-
-    def reader(self, name: str) -> "KafkaReader":
-        """See port.Log."""
-        return KafkaReader(self._place, self._group if name == "updater" else f"{self._group}.{name}")
-
-    def close(self) -> None:
-        """See port.Log."""
-        if self._producer is not None:
-            self._producer.flush(_DELIVERY_SECONDS)
-
-    def _open_producer(self) -> Producer:
-        with self._lock:
-            if self._producer is None:
-                self._producer = Producer(
-                    {
-                        **self._place.client,
-                        "acks": "all",
-                        "enable.idempotence": True,
-                        "linger.ms": 2,
-                        "compression.type": "lz4",
-                        "delivery.timeout.ms": int(_DELIVERY_SECONDS * 1000),
-                        # Java clients' way, so that a key goes to the same partition whoever writes it.
-                        "partitioner": "murmur2_random",
-                    }
-                )
-            return self._producer
+_REBALANCING = {
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError._NO_OFFSET,  # noqa: SLF001 - librdkafka's own codes have this name
+}
 
 
 class KafkaReader:
@@ -150,7 +64,7 @@ class KafkaReader:
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader."""
         deadline = time.monotonic() + timeout_seconds
-        with _failures("read"):
+        with failures("read"):
             if not self._is_member:  # only now: who just asks caught_up must not be given partitions
                 self._consumer.subscribe([self._topic], on_revoke=self._forget, on_lost=self._forget)
                 self._is_member = True
@@ -171,7 +85,7 @@ class KafkaReader:
 
     def keep_alive(self) -> None:
         """See port.Reader: pauses the partitions and serves the group, which else takes them away after five minutes."""
-        with _failures("read"):
+        with failures("read"):
             self._consumer.pause(self._consumer.assignment())
             self._paused = True
             self._kept += self._consumer.consume(_KEPT, 0)  # of a partition that was assigned just now
@@ -185,7 +99,7 @@ class KafkaReader:
 
     def lag(self) -> int:
         """See port.Reader; of the partitions assigned to this reader."""
-        with _failures("read"):
+        with failures("read"):
             total = 0
             for place in self._consumer.position(self._consumer.assignment()):
                 low, high = self._consumer.get_watermark_offsets(place, timeout=_TIMEOUT_SECONDS)
@@ -194,7 +108,7 @@ class KafkaReader:
 
     def caught_up(self) -> bool:
         """Whether the whole group has committed everything that is in the topic now."""
-        with _failures("read"):
+        with failures("read"):
             partitions = self._consumer.list_topics(self._topic, timeout=_TIMEOUT_SECONDS).topics[self._topic].partitions
             places = [TopicPartition(self._topic, partition) for partition in partitions]
             for place in self._consumer.committed(places, timeout=_TIMEOUT_SECONDS):
@@ -219,7 +133,7 @@ class KafkaReader:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
             if _code(error) not in _REBALANCING:
-                raise Unavailable(f"can't commit to Kafka: {error}", _HINT) from error
+                raise Unavailable(f"can't commit to Kafka: {error}", HINT) from error
             # Still due, and tried again by the next poll; the group then tells us what was taken away.
         else:
             self._due = {}
@@ -248,16 +162,6 @@ class KafkaReader:
         self._kept = [message for message in self._kept if message.partition() not in gone]
 
 
-_HINT = "check that Kafka runs, that the log's URL names it, and that the topic exists: `devicesync init`, `devicesync doctor`"
-_REBALANCING = {
-    KafkaError.UNKNOWN_MEMBER_ID,
-    KafkaError.ILLEGAL_GENERATION,
-    KafkaError.REBALANCE_IN_PROGRESS,
-    KafkaError.FENCED_INSTANCE_ID,
-    KafkaError._NO_OFFSET,  # noqa: SLF001 - librdkafka's own codes have this name
-}
-
-
 def _record(message: Message) -> Record:
     now_ms = time.time_ns() // 1_000_000
     kind, stamp_ms = message.timestamp()
@@ -269,38 +173,9 @@ def _record(message: Message) -> Record:
     return Record(message.value() or b"", partition, offset, taken_ms, logged_ms, _bytes(message.key()))
 
 
-def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> None:
-    """Produce records; return when the brokers have all of them. Raises Unavailable, and KafkaException."""
-    failures: list[KafkaError] = []
-
-    def delivered(error: KafkaError | None, _: Message) -> None:
-        if error is not None:
-            failures.append(error)
-
-    for value, key, headers in records:
-        while True:
-            try:
-                producer.produce(topic, value, key, headers=headers, on_delivery=delivered)
-            except BufferError:
-                producer.poll(_POLL_SECONDS)
-            else:
-                break
-    left = producer.flush(_DELIVERY_SECONDS)
-    if failures or left:
-        raise Unavailable(f"can't append to {topic} in Kafka: {failures[0].str() if failures else 'time-out'}", _HINT)
-
-
 def _bytes(key: str | bytes | None) -> bytes | None:
     return key.encode() if isinstance(key, str) else key
 
 
 def _code(error: KafkaException) -> int:
     return int(error.args[0].code())
-
-
-@contextmanager
-def _failures(what: str) -> Iterator[None]:
-    try:
-        yield
-    except KafkaException as error:
-        raise Unavailable(f"can't {what} Kafka: {error.args[0].str()}", _HINT) from error
