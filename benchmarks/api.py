@@ -36,6 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=8)
     seconds = parser.parse_args().seconds
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is missing, which makes the load; on Debian: apt-get install wrk")
     rates(seconds)
     with tempfile.TemporaryDirectory() as directory, served(["up"], directory) as (client, _):
         read_your_write("embedded", client, 10)
