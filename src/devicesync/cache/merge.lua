@@ -41,19 +41,20 @@ local function read_state(packed)
   live = tonumber(live)
   return tonumber(erased), live,
     {version_or(a, live), version_or(b, live), version_or(c, live), version_or(d, live), version_or(e, live), version_or(f, live)},
-    tonumber(updated), tonumber(first), tonumber(since), unsaved == '1'
+    tonumber(updated), tonumber(first), tonumber(since), unsaved == '1', first, since
 end
 
 local function facet_text(version, live)
   return version == live and '' or text(version)
 end
 
-local function pack_state(erased, live, facets, updated, first, since, unsaved)
+-- live_text, updated_text, first_text, since_text: as text already; making text of numbers is what takes time here.
+local function pack_state(erased, live, facets, live_text, updated_text, first_text, since_text, unsaved)
   return table.concat({
-    text(erased), text(live),
+    text(erased), live_text,
     facet_text(facets[1], live), facet_text(facets[2], live), facet_text(facets[3], live),
     facet_text(facets[4], live), facet_text(facets[5], live), facet_text(facets[6], live),
-    text(updated), text(first), text(since), unsaved and '1' or '0',
+    updated_text, first_text, since_text, unsaved and '1' or '0',
   }, ',')
 end
 
@@ -142,7 +143,7 @@ end
 
 local function write_tombstone(key, erased)
   redis.call('DEL', key)
-  redis.call('HSET', key, 'version', text(erased), '_state', pack_state(erased, 0, {0, 0, 0, 0, 0, 0}, 0, 0, 0, false))
+  redis.call('HSET', key, 'version', text(erased), '_state', pack_state(erased, 0, {0, 0, 0, 0, 0, 0}, '0', '0', '0', '0', false))
   if tombstone_ttl > 0 then redis.call('PEXPIRE', key, tombstone_ttl) end
 end
 
@@ -151,8 +152,9 @@ local function merge(key, new)
   if type(held) == 'table' then held = false end -- a key of another type: not ours, and no profile
   if not held and not create then return false end
   local was_erased, was_live, facets, was_updated, was_first, was_since, was_unsaved = 0, 0, {0, 0, 0, 0, 0, 0}, 0, 0, 0, false
+  local first_text, since_text = '0', '0'
   if held then -- else whatever stands there was not written by us
-    was_erased, was_live, facets, was_updated, was_first, was_since, was_unsaved = read_state(held)
+    was_erased, was_live, facets, was_updated, was_first, was_since, was_unsaved, first_text, since_text = read_state(held)
   end
   local new_live, new_erased, new_updated = new[1], new[2], new[3]
   local erased, live, updated = math.max(was_erased, new_erased), was_live, was_updated
@@ -167,7 +169,8 @@ local function merge(key, new)
     return new_erased == erased and new_live == 0 and '' or text(erased) .. ' 0 0 0 0'
   end
 
-  local set, size, clear = {'version', '', '_state', '', 'api_last_updated_on', text(updated)}, 6, {}
+  local live_text, updated_text = text(live), text(updated)
+  local set, size, clear = {'version', live_text, '_state', '', 'api_last_updated_on', updated_text}, 6, {}
   if was_live == 0 then redis.call('DEL', key) end
   local written, declared = false, nil
   for spot = 1, 6 do
@@ -203,15 +206,17 @@ local function merge(key, new)
   local unsaved = was_unsaved or first ~= was_first or since ~= was_since
   if written or live ~= was_live or erased ~= was_erased or updated ~= was_updated or unsaved ~= was_unsaved or not held
     or first ~= was_first or since ~= was_since then
-    set[2], set[4] = text(live), pack_state(erased, live, facets, updated, first, since, unsaved)
+    if first ~= was_first then first_text = text(first) end
+    if since ~= was_since then since_text = text(since) end
+    set[4] = pack_state(erased, live, facets, live_text, updated_text, first_text, since_text, unsaved)
     if first ~= was_first then
-      set[size + 1], set[size + 2] = 'firstaccess', text(first)
+      set[size + 1], set[size + 2] = 'firstaccess', first_text
       size = size + 2
     end
     if since > 0 and (declared ~= nil or since ~= was_since) then
       if declared == nil then declared = facets[DECLARED] > 0 and is_declared(key) end
       if declared then
-        set[size + 1], set[size + 2] = 'user_declared_on', text(since)
+        set[size + 1], set[size + 2] = 'user_declared_on', since_text
         size = size + 2
       elseif was_since > 0 then
         clear[#clear + 1] = 'user_declared_on'

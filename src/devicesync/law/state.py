@@ -20,6 +20,9 @@ Register = tuple[int, Values]
 UNWRITTEN: tuple[Register, ...] = tuple((0, (None,) * len(facet.fields)) for facet in FACETS)
 
 
+_SLICES_AND_UNWRITTEN = tuple(zip(SLICES, UNWRITTEN, strict=True))
+
+
 class State(NamedTuple):
     """The knowledge of one device. Normal form: what the erase removes is not there, so equal knowledge is equal tuples.
 
@@ -56,10 +59,7 @@ def state_of(event: "Event") -> State:
     version_ms = version // 1000
     values = event.values
     registers = tuple(
-        [
-            (version, part) if (part := values[where]) != unwritten[1] else unwritten
-            for where, unwritten in zip(SLICES, UNWRITTEN, strict=True)
-        ]
+        [(version, part) if (part := values[where]) != unwritten[1] else unwritten for where, unwritten in _SLICES_AND_UNWRITTEN]
     )
     updated_on = event.api_last_updated_on or version_ms
     return State(
