@@ -1,4 +1,4 @@
-"""See driver.Driver: through acsylla, the C++ driver in an asyncio coat, at a fifth of cassandra-driver's CPU."""
+"""See driver.Driver: through acsylla, the C++ driver in an asyncio coat; a write takes a third of the CPU time."""
 
 import asyncio
 import ssl

@@ -41,7 +41,7 @@ class Driver(Protocol):
 def connect(place: Place, choice: Choice) -> Driver:
     """A driver's session. Raises Failed.
 
-    auto: acsylla where it is installed (`pip install devicesync[acsylla]`), for it takes a fifth of the CPU.
+    auto: acsylla where it is installed (`pip install devicesync[acsylla]`), for its writes take a third of the CPU time.
     """
     if choice == "acsylla" or (choice == "auto" and find_spec("acsylla")):
         from devicesync.database.cassandra.acsylla import AcsyllaDriver  # noqa: PLC0415 - an extra, and slow to load
