@@ -15,6 +15,7 @@ from devicesync.api.metrics import Metrics
 from devicesync.api.profiles import Profiles
 from devicesync.api.requests import Headers, device_id_of, json_body
 from devicesync.api.writer import Writer
+from devicesync.jobs.erase import erase_line
 from devicesync.law.facets import DECLARED, FACETS
 from devicesync.law.profile import profile_of
 from devicesync.law.state import State
@@ -105,8 +106,8 @@ class Calls:
         parts = self._parts
         parts.access.check("admin", headers)
         known = await parts.profiles.read(device_id)
-        version = self._last_version = next_version(max(known.profile_version, self._last_version), time.time_ns() // 1000)
-        await parts.writer.append(registration.erase_line(device_id, version), device_id.encode())
+        version = self._version(after=known.profile_version)
+        await parts.writer.append(erase_line(device_id, version), device_id.encode())
         return success(PROFILE, {"message": "Device erased", "version": version})
 
     def _client(self, scope: Any, headers: Headers) -> str:
@@ -114,8 +115,8 @@ class Calls:
         self._parts.rate_limit.check(client)
         return client
 
-    def _version(self) -> int:
-        self._last_version = next_version(self._last_version, time.time_ns() // 1000)
+    def _version(self, after: int = 0) -> int:
+        self._last_version = next_version(max(after, self._last_version), time.time_ns() // 1000)
         return self._last_version
 
 

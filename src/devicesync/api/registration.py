@@ -122,11 +122,6 @@ def line_of(
     return line
 
 
-def erase_line(device_id: str, version: int) -> bytes:
-    """An erase, as a line."""
-    return _encode({"device_id": device_id, "erase": True, "version": version})
-
-
 def _check_text(name: str, text: Any) -> None:
     if text and (len(text) > _MAX_CHARACTERS or not text.isprintable() or "<" in text or ">" in text):
         raise Refusal(

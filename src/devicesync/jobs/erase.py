@@ -20,7 +20,12 @@ def erase(device_id: str, cache: Cache, database: Database, delivery: Delivery) 
     known = join(cache.read([device_id]).get(device_id, NOTHING), database.read([device_id]).get(device_id, NOTHING))
     now_us = time.time_ns() // 1000
     version = next_version(known.profile_version, now_us)
-    value = msgspec.json.encode({"device_id": device_id, "erase": True, "version": version})
+    value = erase_line(device_id, version)
     delivery.send([value], [decode(value, taken_ms=now_us // 1000)])
     delivery.settle()
     return version
+
+
+def erase_line(device_id: str, version: int) -> bytes:
+    """An erase as the log carries it."""
+    return msgspec.json.encode({"device_id": device_id, "erase": True, "version": version})

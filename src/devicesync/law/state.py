@@ -18,8 +18,6 @@ Register = tuple[int, Values]
 """A facet's last write: its version in µs (0: never written) and its values in the order of the facet's fields."""
 
 UNWRITTEN: tuple[Register, ...] = tuple((0, (None,) * len(facet.fields)) for facet in FACETS)
-
-
 _SLICES_AND_UNWRITTEN = tuple(zip(SLICES, UNWRITTEN, strict=True))
 
 
