@@ -5,6 +5,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from devicesync.config import Settings, masked
 from devicesync.errors import Unavailable, WrongUse
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from devicesync.database.port import Database
     from devicesync.log.dead_letters import DeadLetters
     from devicesync.log.journal import Journal
-    from devicesync.log.port import Log
+    from devicesync.log.port import Sink, WholeLog
 
 _LOGS = ("journal:PATH", "follow:PATH", "kafka://HOST:PORT/TOPIC")
 _DATABASES = ("sqlite:PATH", "cassandra://HOST:PORT/KEYSPACE")
@@ -31,13 +33,41 @@ def is_shared(settings: Settings) -> bool:
     return _split("log", settings.log, _LOGS)[0] == "kafka"
 
 
-def open_log(settings: Settings) -> "Log":
+def open_log(settings: Settings) -> "WholeLog":
     """The log that `log` names; for a followed log the journal that takes its lines."""
     if not is_shared(settings):
         return open_journal(settings)
     from devicesync.log.kafka import KafkaLog, place_of
 
     return KafkaLog(place_of(settings.log), settings.group)
+
+
+def topic_of(settings: Settings) -> str:
+    """The log's name in a backup."""
+    if not is_shared(settings):
+        return journal_path(settings).name
+    from devicesync.log.kafka import place_of
+
+    return place_of(settings.log).topic
+
+
+def log_exists(settings: Settings) -> bool:
+    """Whether the log has been made yet, as far as that can be seen without a connection."""
+    return is_shared(settings) or journal_path(settings).exists()
+
+
+def open_sink(settings: Settings, topic: str, partitions: int, *, rekey: bool) -> "Sink":
+    """The topic to restore into: a name in the log's Kafka, or a URL. Raises WrongUse, Unavailable."""
+    from devicesync.log.kafka import place_of
+    from devicesync.log.kafka.sink import KafkaSink
+
+    if topic.startswith("kafka://"):
+        place = place_of(topic)
+    elif is_shared(settings):
+        place = msgspec.structs.replace(place_of(settings.log), topic=topic)
+    else:
+        raise WrongUse("the log is not in Kafka, so it is not known where the topic is", "--to-topic kafka://HOST:PORT/TOPIC")
+    return KafkaSink(place, partitions, rekey=rekey)
 
 
 def open_journal(settings: Settings) -> "Journal":

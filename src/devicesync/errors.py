@@ -5,6 +5,7 @@ DevicesyncError
 ├── Unavailable       a log or store can't be reached or can't take writes     exit status 3; jobs retry it
 ├── Held              another process works on this data directory             exit status 3
 ├── NewerData         the data was written by a newer devicesync               exit status 3
+├── Damaged           a file of the backup is missing or not what was written  exit status 1
 └── TooManyBad        nearly every record is refused, so the job stopped       exit status 3
 
 law.Refused is apart: it says why one event is bad, and never ends a job.
@@ -37,6 +38,15 @@ class Held(DevicesyncError):
 
 class NewerData(DevicesyncError):
     """The data on disk has a format that this version does not know."""
+
+
+class Damaged(DevicesyncError):
+    """A file of the backup is missing, or not what was written."""
+
+    exit_status = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "`devicesync backup verify` finds every such file; a copy of it, put there, mends it")
 
 
 class TooManyBad(DevicesyncError):

@@ -1,23 +1,12 @@
 """`rebuild`: the cache from the database, by several processes, resumable."""
 
 import argparse
-import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from devicesync.cli.options import number, print_json, say, settings_of
-from devicesync.config import Settings, masked
+from devicesync.config import masked
 from devicesync.errors import WrongUse
-
-if TYPE_CHECKING:
-    from multiprocessing.pool import Pool
-    from pathlib import Path
-
-    from devicesync.cache.port import Cache
-    from devicesync.database.port import Database
 
 _DEFAULT_WORKERS = 2
 
@@ -36,6 +25,7 @@ def rebuild(arguments: argparse.Namespace) -> int:
     stopped.
     """
     from devicesync import adapters  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.pool import Progress, pool  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, progress_bar  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
@@ -47,19 +37,21 @@ def rebuild(arguments: argparse.Namespace) -> int:
     parts = database.parts
     database.close()
     began = time.monotonic()
-    progress = _Progress(settings, parts, restart=arguments.restart)
-    left = progress.left()
-    if len(left) < parts:
+    what = {"database": masked(settings.database), "cache": masked(settings.cache), "parts": parts}
+    progress = Progress(settings.directory / "rebuild.json", what, restart=arguments.restart)
+    left = progress.left(map(str, range(parts)))
+    if progress.goes_on:
         say(f"going on: {parts - len(left)} of {parts} parts are done (--restart begins anew)")
     with (
         progress_bar(f"rebuild {masked(settings.cache)}", parts, unit="parts") as advance,
-        _pool(arguments.workers, settings) as pool,
+        pool(arguments.workers, settings) as workers,
     ):
         advance(parts - len(left))
-        for part, devices in pool.imap_unordered(_rebuild_part, left):
+        for part, devices in workers.imap_unordered(_rebuild_part, left):
             progress.done(part, devices)
             advance(1)
-    devices = progress.finish()
+    progress.finish()
+    devices = sum(progress.results.values())
     seconds = round(time.monotonic() - began, 3)
     if arguments.json:
         print_json({"devices": devices, "parts": parts, "resumed": len(left) < parts, "seconds": seconds})
@@ -68,65 +60,10 @@ def rebuild(arguments: argparse.Namespace) -> int:
     return 0
 
 
-class _Progress:
-    """Which parts are done, in a file of the data directory, until all are."""
-
-    def __init__(self, settings: Settings, parts: int, *, restart: bool) -> None:
-        self._path: Path = settings.directory / "rebuild.json"
-        self._what = {"database": masked(settings.database), "cache": masked(settings.cache), "parts": parts}
-        self._parts = parts
-        self._devices: dict[str, int] = {}
-        if self._path.exists() and not restart:
-            found: dict[str, Any] = msgspec.json.decode(self._path.read_bytes())
-            if {name: found.get(name) for name in self._what} == self._what:
-                self._devices = found["devices"]
-
-    def left(self) -> list[int]:
-        return [part for part in range(self._parts) if str(part) not in self._devices]
-
-    def done(self, part: int, devices: int) -> None:
-        self._devices[str(part)] = devices
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_suffix(".new")
-        beside.write_bytes(msgspec.json.encode({**self._what, "devices": self._devices}))
-        beside.replace(self._path)
-
-    def finish(self) -> int:
-        self._path.unlink(missing_ok=True)
-        return sum(self._devices.values())
-
-
-def _pool(workers: int, settings: Settings) -> "Pool":
-    from multiprocessing import get_context  # noqa: PLC0415 - --help needs none of it
-
-    return get_context("spawn").Pool(workers, _begin_worker, (settings,))
-
-
-_worker: dict[str, Any] = {}
-"""What a worker process keeps: the settings, and its own connections."""
-
-
-def _begin_worker(settings: Settings) -> None:
-    from devicesync.cli.process import log_to_stderr  # noqa: PLC0415 - only in a worker
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C, and ends us
-    log_to_stderr(verbose=False)
-    _worker["settings"] = settings
-
-
-def _rebuild_part(part: int) -> tuple[int, int]:
+def _rebuild_part(name: str) -> tuple[str, int]:
+    from devicesync.cli.pool import stores  # noqa: PLC0415 - only in a worker
     from devicesync.jobs.patience import Patience  # noqa: PLC0415 - only in a worker
     from devicesync.jobs.rebuild import rebuild_part  # noqa: PLC0415 - only in a worker
 
     patience = Patience(threading.Event())
-    return part, patience.until_it_works(lambda: rebuild_part(part, *_stores()))
-
-
-def _stores() -> tuple["Database", "Cache"]:
-    from devicesync import adapters  # noqa: PLC0415 - only in a worker
-
-    if "stores" not in _worker:
-        settings = _worker["settings"]
-        _worker["stores"] = adapters.open_database(settings, read_only=True), adapters.open_cache(settings)
-    stores: tuple[Database, Cache] = _worker["stores"]
-    return stores
+    return name, patience.until_it_works(lambda: rebuild_part(int(name), *stores(read_only=True)))

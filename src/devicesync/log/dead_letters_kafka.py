@@ -69,8 +69,8 @@ class KafkaDeadLetters:
         if self._producer is None:
             size = {"message.max.bytes": 104_857_600}
             self._producer = Producer({**self._place.client, "acks": "all", "enable.idempotence": True, "linger.ms": 2, **size})
-        outgoing: list[Outgoing] = [
-            (value, key, [(name, text.encode()) for name, text in headers.items()]) for value, key, headers in records
+        outgoing = [
+            Outgoing(value, key, [(name, text.encode()) for name, text in headers.items()]) for value, key, headers in records
         ]
         try:
             deliver(self._producer, self._topic, outgoing)

@@ -6,12 +6,14 @@
     device-profile.log.00000000000000004711.times
     device-profile.log.reader.NAME              a reader's position: the number of the next record to read
     device-profile.log.lock                     locked while someone appends
+    device-profile.log.id                       the journal's identity: a new journal at the same place has another
 
 Records are numbered from 0 for the journal's whole life; a record is a line.
 """
 
 import errno
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +31,7 @@ class Files:
         self.active = path
         self.times = path.with_name(path.name + ".times")
         self.lock = path.with_name(path.name + ".lock")
+        self.identity = path.with_name(path.name + ".id")
 
     def closed(self, first: int) -> Path:
         """The closed segment that begins with record `first`."""
@@ -56,6 +59,20 @@ class Files:
             return int(self.position(reader).read_text())
         except (FileNotFoundError, ValueError):
             return None
+
+    def write_identity(self) -> None:
+        """Give the journal an identity. Durable before the file has its name."""
+        fresh = self.identity.with_suffix(".id-new")
+        with fresh.open("w") as file:
+            file.write(f"{uuid.uuid4().hex}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(self.identity)
+
+    def read_identity(self) -> str:
+        """The journal's identity. Raises Unavailable."""
+        with naming_failures("read", self.identity):
+            return self.identity.read_text().strip()
 
     def sync_directory(self) -> None:
         """Make creations and renames durable."""

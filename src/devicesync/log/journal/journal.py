@@ -1,11 +1,17 @@
 """The journal: device-profile.log, an append-only file of JSON lines, exactly what the API writes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from devicesync.log.journal.appender import Appender
+from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import Files
 from devicesync.log.journal.reader import JournalReader
+from devicesync.log.journal.whole import JournalWholeReader, rows_of
+from devicesync.log.port import Keeper, Row, Survey
+
+_ROWS = 2000
 
 
 class Journal:
@@ -18,6 +24,8 @@ class Journal:
     def __init__(self, path: Path, *, segment_bytes: int, retention_seconds: float) -> None:
         self.path = path
         self._files = Files(path)
+        self.source = str(path)
+        self.topic = path.name
         self._appender = Appender(self._files, segment_bytes, retention_seconds)
 
     def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> int:
@@ -32,6 +40,21 @@ class Journal:
     def reader(self, name: str) -> JournalReader:
         """See port.Log."""
         return JournalReader(self._files, name)
+
+    def whole_reader(self, name: str, keeper: Keeper) -> JournalWholeReader:
+        """See port.WholeLog."""
+        return JournalWholeReader(self._files, name, keeper)
+
+    def survey(self) -> Survey:
+        """See port.WholeLog."""
+        return Survey(self._files.read_identity(), {0: Cursor(self._files, 0).bounds()})
+
+    def rows(self, partition: int, start: int, end: int) -> Iterator[list[Row]]:
+        """See port.WholeLog."""
+        del partition
+        with closing(Cursor(self._files, start)) as cursor:
+            while cursor.position < end and (records := cursor.read(min(_ROWS, end - cursor.position))):
+                yield [row for row in rows_of(records) if row[0] < end]
 
     def committed(self, name: str) -> int:
         """The number of the first record that the reader of that name has not committed."""

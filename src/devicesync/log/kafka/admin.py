@@ -8,7 +8,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from devicesync.errors import Unavailable
+from devicesync.errors import Unavailable, WrongUse
 from devicesync.log.kafka import Place
 
 DEAD_LETTER_SUFFIX = ".failed"
@@ -37,6 +37,35 @@ def create_topics(place: Place, partitions: int) -> None:
         raise Unavailable(
             f"can't make topics in Kafka: {error.args[0].str()}", "check that Kafka runs and that this user may make topics"
         ) from error
+
+
+def prepare_for_restore(place: Place, partitions: int, *, rekey: bool) -> None:
+    """Make the topic so that it keeps the records' own times, and all of them, or check that it does.
+
+    Raises Unavailable; WrongUse for a topic that would give them other times, or has too few partitions.
+    """
+    admin = AdminClient(place.client)
+    try:
+        metadata = admin.list_topics(timeout=_TIMEOUT_SECONDS)
+        if place.topic not in metadata.topics:
+            replicas = min(3, len(metadata.brokers))
+            settings = _SETTINGS | {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
+            admin.create_topics([NewTopic(place.topic, partitions, replicas, config=settings)])[place.topic].result(
+                _TIMEOUT_SECONDS
+            )
+            return
+        (described,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, place.topic)]).values()
+        found = described.result(_TIMEOUT_SECONDS)
+    except KafkaException as error:
+        raise Unavailable(f"can't reach Kafka: {error.args[0].str()}", "check that Kafka runs, and the topic's URL") from error
+    if found["message.timestamp.type"].value != "CreateTime":
+        raise WrongUse(
+            f"{place.topic} gives records the time at which it gets them, and versions are guarded by the records' own",
+            "name a topic that does not exist: it is made as it should be; or set its message.timestamp.type to CreateTime",
+        )
+    there = len(metadata.topics[place.topic].partitions)
+    if there < partitions and not rekey:
+        raise WrongUse(f"{place.topic} has {there} partitions, and the backup {partitions}", "add --rekey: by key instead")
 
 
 def differences(place: Place, partitions: int) -> list[str]:

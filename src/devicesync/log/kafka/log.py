@@ -1,20 +1,30 @@
 """Kafka as the log: produced with acks=all and idempotence, keyed as Java's clients do it."""
 
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
 from devicesync.errors import Unavailable
 from devicesync.log.kafka.place import HINT, Place, failures
 from devicesync.log.kafka.reader import KafkaReader
+from devicesync.log.kafka.survey import rows, survey
+from devicesync.log.kafka.whole import KafkaWholeReader
+from devicesync.log.port import Keeper, Row, Survey
 
 _POLL_SECONDS = 0.1
 _DELIVERY_SECONDS = 10.0
 
-Outgoing = tuple[bytes | None, bytes | None, Any]
-"""A record to be produced: value, key, and headers as (name, bytes) pairs or None."""
+
+class Outgoing(NamedTuple):
+    """A record to be produced. headers: pairs, or None. partition: -1 leaves it to the key. timestamp_ms: 0 is now."""
+
+    value: bytes | None
+    key: bytes | None
+    headers: Any = None
+    partition: int = -1
+    timestamp_ms: int = 0
 
 
 class KafkaLog:
@@ -22,19 +32,32 @@ class KafkaLog:
 
     def __init__(self, place: Place, group: str) -> None:
         self._place = place
+        self.source = self.topic = place.topic
         self._group = group
         self._producer: Producer | None = None
         self._lock = threading.Lock()
 
     def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
         """See port.Log. Records of one key keep their order: they go to one partition."""
-        outgoing = [(value, keys[spot] if keys else None, None) for spot, value in enumerate(values)]
+        outgoing = [Outgoing(value, keys[spot] if keys else None) for spot, value in enumerate(values)]
         with failures("append to"):
             deliver(self._open_producer(), self._place.topic, outgoing)
 
     def reader(self, name: str) -> "KafkaReader":
         """See port.Log."""
         return KafkaReader(self._place, self._group if name == "updater" else f"{self._group}.{name}")
+
+    def whole_reader(self, name: str, keeper: Keeper) -> KafkaWholeReader:
+        """See port.WholeLog."""
+        return KafkaWholeReader(self._place, f"{self._group}.{name}", keeper)
+
+    def survey(self) -> Survey:
+        """See port.WholeLog."""
+        return survey(self._place)
+
+    def rows(self, partition: int, start: int, end: int) -> Iterator[list[Row]]:
+        """See port.WholeLog."""
+        return rows(self._place, partition, start, end)
 
     def close(self) -> None:
         """See port.Log."""
@@ -44,19 +67,24 @@ class KafkaLog:
     def _open_producer(self) -> Producer:
         with self._lock:
             if self._producer is None:
-                self._producer = Producer(
-                    {
-                        **self._place.client,
-                        "acks": "all",
-                        "enable.idempotence": True,
-                        "linger.ms": 2,
-                        "compression.type": "lz4",
-                        "delivery.timeout.ms": int(_DELIVERY_SECONDS * 1000),
-                        # Java clients' way, so that a key goes to the same partition whoever writes it.
-                        "partitioner": "murmur2_random",
-                    }
-                )
+                self._producer = open_producer(self._place)
             return self._producer
+
+
+def open_producer(place: Place) -> Producer:
+    """A producer that loses, doubles and reorders nothing while it lives."""
+    return Producer(
+        {
+            **place.client,
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 2,
+            "compression.type": "lz4",
+            "delivery.timeout.ms": int(_DELIVERY_SECONDS * 1000),
+            # Java clients' way, so that a key goes to the same partition whoever writes it.
+            "partitioner": "murmur2_random",
+        }
+    )
 
 
 def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> None:
@@ -67,10 +95,10 @@ def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> None
         if error is not None:
             failures.append(error)
 
-    for value, key, headers in records:
+    for value, key, headers, partition, timestamp_ms in records:
         while True:
             try:
-                producer.produce(topic, value, key, headers=headers, on_delivery=delivered)
+                producer.produce(topic, value, key, partition, delivered, None, timestamp_ms, headers)
             except BufferError:
                 producer.poll(_POLL_SECONDS)
             else:

@@ -1,0 +1,1 @@
+"""The backup: immutable files of whole records, and a manifest that says what they hold. Start with archive.py."""

@@ -1,0 +1,104 @@
+"""One file of the backup while it is written here, and when it is finished."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from devicesync.archive.entry import EXTENSIONS, Entry, Extra, Origin, path_of
+from devicesync.archive.jsonl import JsonLinesWriter
+from devicesync.archive.parquet import ParquetWriter
+from devicesync.log.port import Row
+
+
+class _Writer(Protocol):
+    def write(self, rows: Sequence[Row]) -> None: ...
+
+    def close(self) -> None: ...
+
+    def discard(self) -> None: ...
+
+
+class OpenFile:
+    """A file of the backup that is being written, locally. Raises OSError when the disk is full, and is then of no more use."""
+
+    def __init__(self, spool: Path, origin: Origin, file_format: str) -> None:
+        self._here = spool / f"{origin.partition}-{time.monotonic_ns()}"
+        self._rest_here = self._here.with_suffix(".rest") if file_format == "jsonl" else None
+        self._origin = origin
+        self._format = file_format
+        self._writer: _Writer
+        if self._rest_here:
+            self._writer = JsonLinesWriter(self._here, self._rest_here, origin.partition)
+        else:
+            self._writer = ParquetWriter(self._here, origin.partition)
+        self._first: Row = (0, None, None, None, None)
+        self._records = 0
+        self._stamps: list[int] = []
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Add rows. The file's bytes depend on how the rows are divided, so divide them by what they are."""
+        self._writer.write(rows)
+        self._first = self._first if self._records else rows[0]
+        self._records += len(rows)
+        stamps = [row[1] for row in rows if row[1] is not None]
+        self._stamps = [min(self._stamps + stamps), max(self._stamps + stamps)] if stamps else self._stamps
+
+    def close(self, from_offset: int, next_offset: int, record_bytes: int) -> "ClosedFile":
+        """Finish the file. It has every record from the one offset on, to before the other."""
+        self._writer.close()
+        topic, source, generation, partition = self._origin
+        entry = Entry(
+            path=path_of(self._origin, self._first, EXTENSIONS[self._format]),
+            topic=topic,
+            source=source,
+            generation=generation,
+            partition=partition,
+            from_offset=from_offset,
+            first_offset=self._first[0],
+            next_offset=next_offset,
+            records=self._records,
+            bytes=self._here.stat().st_size,
+            sha256=digest_of(self._here),
+            record_bytes=record_bytes,
+            first_ms=self._stamps[0] if self._stamps else None,
+            last_ms=self._stamps[1] if self._stamps else None,
+            closed_ms=time.time_ns() // 1_000_000,
+            format=self._format,
+        )
+        if self._rest_here:
+            rest = entry.manifest_path.removesuffix(".json") + ".rest.parquet"
+            extra = Extra(rest, self._rest_here.stat().st_size, digest_of(self._rest_here))
+            entry = msgspec.structs.replace(entry, rest=extra)
+        return ClosedFile(entry, self._here, self._rest_here)
+
+    def discard(self) -> None:
+        """Give up the file and its room on the disk."""
+        self._writer.discard()
+        for here in (self._here, self._rest_here):
+            if here:
+                here.unlink(missing_ok=True)
+
+
+class ClosedFile:
+    """A finished file, still local."""
+
+    def __init__(self, entry: Entry, here: Path, rest_here: Path | None) -> None:
+        self.entry = entry
+        self.here = here
+        self.rest_here = rest_here
+
+    def discard(self) -> None:
+        """Remove it here."""
+        for here in (self.here, self.rest_here):
+            if here:
+                here.unlink(missing_ok=True)
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a local file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

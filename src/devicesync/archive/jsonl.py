@@ -1,0 +1,63 @@
+"""Files of JSON lines, gzipped, as Secor writes them: a record's value is a line, and existing readers need no change.
+
+Lines have no room for keys, offsets, times and headers, nor for tombstones and values with a line feed. So a second file,
+the rest, holds the same rows as Parquet, but without the values that a line holds as they are.
+"""
+
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from devicesync.archive.parquet import ParquetWriter, read_parquet
+from devicesync.log.port import Row
+
+_LEVEL = 6
+
+
+class JsonLinesWriter:
+    """Writes both files, a row group at a time. Raises OSError when the disk is full, and is then of no more use."""
+
+    def __init__(self, path: Path, rest: Path, partition: int) -> None:
+        self._rest = ParquetWriter(rest, partition)
+        self._file = path.open("wb")
+        self._gzip = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)  # without a time: the same records give the same bytes
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write rows to both."""
+        lines = b"".join([_line(row[3]) for row in rows])
+        self._file.write(self._gzip.compress(lines))
+        self._rest.write([(*row[:3], None if _is_line(row[3]) else row[3], row[4]) for row in rows])
+
+    def close(self) -> None:
+        """Finish both files."""
+        self._file.write(self._gzip.flush())
+        self._file.close()
+        self._rest.close()
+
+    def discard(self) -> None:
+        """Give up; both files are to be removed."""
+        with suppress(OSError):
+            self._file.close()
+        self._rest.discard()
+
+
+def read_json_lines(path: Path, rest: Path) -> Iterator[list[Row]]:
+    """The rows of both files, some thousand at a time. Raises OSError, EOFError, zlib.error for what is no such file."""
+    with gzip.open(path) as lines:
+        for rows in read_parquet(rest):
+            yield [_whole(row, next(lines).removesuffix(b"\n")) for row in rows]
+
+
+def _is_line(value: bytes | None) -> bool:
+    return value is not None and value != b"" and b"\n" not in value
+
+
+def _line(value: bytes | None) -> bytes:
+    # Between JSON's tokens a space means what a line feed does; elsewhere the record is a bad one, and whole in the rest.
+    return (value or b"").replace(b"\n", b" ") + b"\n"
+
+
+def _whole(row: Row, line: bytes) -> Row:
+    return row if row[3] is not None or not line else (*row[:3], line, row[4])

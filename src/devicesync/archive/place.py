@@ -1,0 +1,137 @@
+"""Where a backup is: a directory, or any object store that fsspec reaches by a URL (s3://bucket/prefix, gs://…)."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from devicesync.errors import Unavailable, WrongUse
+
+_LOCAL = "file"
+# A store that does not answer is our patience's matter, which says so; the library would try for ten minutes in silence.
+_OPTIONS = {"s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 1}}}}
+
+
+class Place:
+    """Files by their path below the place's URL. Safe for threads. A file is there whole or not at all."""
+
+    def __init__(self, url: str) -> None:
+        """Raises WrongUse for a URL whose kind is unknown, or whose library is not installed."""
+        from fsspec.core import url_to_fs  # noqa: PLC0415 - its import costs 50 ms
+
+        self.url = url
+        try:
+            # What other processes put there must be seen at once.
+            options = _OPTIONS.get(url.partition(":")[0], {})
+            self._files, self._root = url_to_fs(url, use_listings_cache=False, skip_instance_cache=True, **options)
+            if options:
+                self._files.retries = 1
+        except (ValueError, ImportError) as error:
+            raise WrongUse(f"can't use {url}: {error}", "a directory, or a URL of fsspec: s3:// needs the package s3fs") from None
+        self._is_local = _LOCAL in (self._files.protocol, *self._files.protocol)
+
+    def put(self, here: Path, path: str) -> None:
+        """Put the local file there, over what is there. Durable when it returns. Raises Unavailable."""
+        with self._failures("write", path):
+            if self._is_local:
+                with _whole(self._local(path)) as beside:
+                    shutil.copyfile(here, beside)
+            else:
+                self._files.put_file(str(here), self._path(path))
+
+    def put_bytes(self, path: str, data: bytes) -> None:
+        """Make a file of these bytes. Durable when it returns. Raises Unavailable."""
+        with self._failures("write", path):
+            if self._is_local:
+                with _whole(self._local(path)) as beside:
+                    beside.write_bytes(data)
+            else:
+                self._files.pipe_file(self._path(path), data)
+
+    def read_bytes(self, path: str) -> bytes | None:
+        """The file's bytes, None where there is no such file. Raises Unavailable."""
+        with self._failures("read", path):
+            try:
+                return bytes(self._files.cat_file(self._path(path)))
+            except FileNotFoundError:
+                return None
+
+    def fetch(self, path: str, into: Path) -> Path | None:
+        """A local file with the same bytes, `into` or the file itself; None where there is no such file. Raises Unavailable."""
+        with self._failures("read", path):
+            if self._is_local:
+                here = Path(self._path(path))
+                return here if here.exists() else None
+            try:
+                self._files.get_file(self._path(path), str(into))
+            except FileNotFoundError:
+                return None
+            return into
+
+    def size(self, path: str) -> int | None:
+        """The file's size in bytes, None where there is no such file. Raises Unavailable."""
+        with self._failures("read", path):
+            try:
+                return int(self._files.info(self._path(path))["size"])
+            except FileNotFoundError:
+                return None
+
+    def names(self, directory: str) -> list[str]:
+        """The names of what lies directly in a directory, in order; none where there is no such directory. Raises Unavailable."""
+        with self._failures("list", directory):
+            try:
+                found = self._files.ls(self._path(directory), detail=False)
+            except FileNotFoundError:
+                return []
+            names = {str(name).rstrip("/").rpartition("/")[2] for name in found}
+            return sorted(name for name in names if not name.startswith("."))
+
+    def remove(self, path: str) -> None:
+        """Remove a file; one that is not there is passed by. Raises Unavailable."""
+        with self._failures("remove", path):
+            try:
+                self._files.rm_file(self._path(path))
+            except FileNotFoundError:
+                return
+
+    def _path(self, path: str) -> str:
+        return f"{self._root.rstrip('/')}/{path}".rstrip("/")
+
+    def _local(self, path: str) -> Path:
+        target = Path(self._path(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    @contextmanager
+    def _failures(self, what: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            raise Unavailable(
+                f"can't {what} {self.url.rstrip('/')}/{path}: {str(error) or type(error).__name__}",
+                "check that the place can be reached, its credentials, and its free space",
+            ) from error
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """A name beside the target to write to. It becomes the target once it is on the disk."""
+    # What a killed writer left. One that is still alive fails to rename it, and writes it again.
+    for left in target.parent.iterdir():
+        if left.name.startswith(f".{target.name}."):
+            left.unlink(missing_ok=True)
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        yield beside
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.rename(target)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,53 @@
+"""Local files on their way: a directory of this process's own, which a later process removes if this one was killed."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from devicesync.errors import Unavailable
+
+
+class Spool:
+    """Makes names of local files below `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises Unavailable."""
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            for other in directory.iterdir():
+                _remove_if_dead(other)
+            self.path, self._lock = _make_and_lock(directory)
+        except OSError as error:
+            raise Unavailable(f"can't use {directory}: {error.strerror}", "check its permissions and free space") from error
+
+    def close(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+def _make_and_lock(directory: Path) -> tuple[Path, int]:
+    while True:
+        path = Path(tempfile.mkdtemp(dir=directory))
+        lock = os.open(path, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():  # else another process took it for a dead one's, before it was locked
+            return path, lock
+        os.close(lock)
+
+
+def _remove_if_dead(directory: Path) -> None:
+    try:
+        lock = os.open(directory, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
+    finally:
+        os.close(lock)

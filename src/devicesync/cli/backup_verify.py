@@ -1,0 +1,101 @@
+"""`backup verify` and `backup prune`: the work of both, with a progress bar."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from typing import Any
+
+from devicesync import adapters, hold
+from devicesync.archive.archive import Archive
+from devicesync.archive.entry import Entry
+from devicesync.archive.spool import Spool
+from devicesync.cli.options import say
+from devicesync.cli.process import progress_bar
+from devicesync.config import Settings
+from devicesync.errors import Unavailable
+from devicesync.jobs.backup.prune import old_files, prune_file
+from devicesync.jobs.backup.verify import Finding, behind, check_file, check_log, check_order
+from devicesync.log.port import Survey, WholeLog
+
+_AT_ONCE = 4
+_DAY_MS = 86_400_000
+
+
+def verify(settings: Settings, archives: list[Archive], *, deep: bool) -> dict[str, Any]:
+    """The document that `backup verify --json` prints. Raises Unavailable."""
+    problems: list[Finding] = []
+    files = records = left = 0
+    with _spool(settings) as spool:
+        for archive in archives:
+            entries = archive.manifest.entries()
+            pruned = [kept.entry for kept in archive.manifest.pruned()]
+            problems += check_order(pruned, entries)
+            with _same_log(settings, archive) as (log, survey, generation):
+                if survey and generation:
+                    problems += check_log(pruned, entries, generation, survey)
+                    left += behind(entries, generation, survey)
+                found = _check_files(archive, entries, spool, log, generation, deep=deep)
+                problems += [finding for of_file in found for finding in of_file]
+            files += len(entries)
+            records += sum(entry.records for entry in entries)
+    return {"files": files, "records": records, "behind": left, "problems": [finding._asdict() for finding in problems]}
+
+
+def prune(settings: Settings, archives: list[Archive], keep_days: float, *, dry_run: bool) -> list[Entry]:
+    """The files that were removed, or would be. Raises Unavailable, Damaged."""
+    before_ms = int(time.time() * 1000 - keep_days * _DAY_MS)
+    removed = []
+    with _spool(settings) as spool:
+        for archive in archives:
+            old = list(old_files(archive.manifest.entries(), before_ms))
+            with progress_bar(f"prune {archive.topic}", len(old), unit="files") as advance:
+                for entry in [] if dry_run else old:
+                    prune_file(archive, entry, spool.path, settings.max_clock_ahead_ms)
+                    advance(1)
+            removed += old
+    return removed
+
+
+def _check_files(
+    archive: Archive, entries: list[Entry], spool: Spool, log: WholeLog | None, generation: int | None, *, deep: bool
+) -> list[list[Finding]]:
+    found = []
+    with (
+        progress_bar(f"verify {archive.topic}", sum(entry.bytes for entry in entries)) as advance,
+        ThreadPoolExecutor(1 if deep else _AT_ONCE) as checkers,
+    ):
+
+        def check(entry: Entry) -> list[Finding]:
+            of_log = log if entry.generation == generation else None
+            return check_file(archive, entry, spool.path, of_log, deep=deep)
+
+        for entry, findings in zip(entries, checkers.map(check, entries), strict=True):
+            found.append(findings)
+            advance(entry.bytes)
+    return found
+
+
+@contextmanager
+def _same_log(settings: Settings, archive: Archive) -> Iterator[tuple[WholeLog | None, Survey | None, int | None]]:
+    """The log that the archive is of, what it has, and its generation; None where it is another, or can't be reached."""
+    nothing = (None, None, None)
+    if adapters.topic_of(settings) != archive.topic or not adapters.log_exists(settings):
+        yield nothing
+        return
+    with closing(adapters.open_log(settings)) as log:
+        try:
+            survey = log.survey()
+        except Unavailable as error:
+            say(f"not compared with the log: {error}")
+            yield nothing
+            return
+        generation = archive.manifest.generation_named(survey.identity)
+        yield (log, survey, generation) if generation else nothing
+
+
+@contextmanager
+def _spool(settings: Settings) -> Iterator[Spool]:
+    hold.prepare(settings.directory)
+    with closing(Spool(settings.directory / "verify-spool")) as spool:
+        yield spool

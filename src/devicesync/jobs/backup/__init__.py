@@ -1,0 +1,1 @@
+"""The backup and what is done with it. Start with run.py."""

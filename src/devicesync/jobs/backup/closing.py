@@ -1,0 +1,110 @@
+"""From a finished local file to its place in the archive, in steps that may be repeated, by others too."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+import structlog
+
+from devicesync.archive.archive import Archive
+from devicesync.archive.files import ClosedFile
+from devicesync.jobs.backup.part import Part
+from devicesync.jobs.patience import Patience, Stopped
+from devicesync.log.port import Claim, WholeReader
+
+_UPLOADS = 8
+_NAP_SECONDS = 0.1
+_log: Any = structlog.get_logger("devicesync")
+
+
+class Kept:
+    """What a backup has put into the archive so far; bytes: of the files."""
+
+    def __init__(self) -> None:
+        self.files = self.records = self.bytes = 0
+
+
+class Closing:
+    """Waits for the archive and the log, and serves the log meanwhile. `is_ours`: whether a part is not taken away yet."""
+
+    def __init__(
+        self,
+        reader: WholeReader,
+        archive: Archive,
+        patience: Patience,
+        *,
+        stop: threading.Event,
+        is_ours: Callable[[Part], bool],
+        reached: Callable[[str], None],
+    ) -> None:
+        self.kept = Kept()
+        self._reader = reader
+        self._archive = archive
+        self._patience = patience
+        self._stop = stop
+        self._is_ours = is_ours
+        self._reached = reached
+        self._uploaders = ThreadPoolExecutor(_UPLOADS, "upload")
+
+    def close(self, finished: list[Part]) -> None:
+        """Bring the files of these parts to their places, several at once, and begin new ones. Raises Stopped."""
+        if not finished:
+            return
+        identity = self._patience.until_it_works(self._reader.identity)
+        for part in finished:
+            part.is_stale |= part.identity != identity
+        # Of a log that is no more nothing can be claimed, and nobody else has these records.
+        stale = [part for part in finished if part.is_stale]
+        ours = self._claim([part for part in finished if not part.is_stale], lambda part: (part.start, part.expected))
+        self._reached("claimed")
+        self._upload([part.closed for part in (*ours, *stale) if part.closed])
+        for part in self._claim(ours, lambda part: (part.expected, None)):
+            part.claimed = part.expected
+        self._reached("claimed the end")
+        for part in finished:
+            if part.closed:
+                part.closed.discard()
+            part.begin(part.expected)
+
+    def claim_starts(self, parts: list[Part]) -> None:
+        """Let the group know where these parts begin, which is after what it knows. Raises Stopped."""
+        for part in self._claim(parts, lambda part: (part.start, None)):
+            part.claimed = part.start
+
+    def shutdown(self) -> None:
+        """End the threads."""
+        self._uploaders.shutdown()
+
+    def _claim(self, parts: list[Part], what: Callable[[Part], tuple[int, int | None]]) -> list[Part]:
+        """Claim for each part; those that are still ours."""
+        while parts := [part for part in parts if self._is_ours(part)]:
+            claims = {part.partition: Claim(part.identity, *what(part)) for part in parts}
+            if self._patience.until_it_works(lambda claims=claims: self._reader.claim(claims)):  # type: ignore[misc]
+                break
+            if self._stop.wait(_NAP_SECONDS):
+                raise Stopped
+            self._patience.until_it_works(self._reader.keep_alive)
+        return parts
+
+    def _upload(self, files: list[ClosedFile]) -> None:
+        pending = {self._uploaders.submit(self._put, file) for file in files}
+        while pending:
+            done, pending = wait(pending, timeout=_NAP_SECONDS)
+            if pending:
+                self._patience.until_it_works(self._reader.keep_alive)
+            for upload in done:
+                upload.result()
+        for file in files:
+            entry = file.entry
+            self.kept.files += 1
+            self.kept.records += entry.records
+            self.kept.bytes += entry.bytes
+            _log.info("kept", path=entry.path, records=entry.records, bytes=entry.bytes)
+
+    def _put(self, file: ClosedFile) -> None:
+        patience = Patience(self._stop)
+        patience.until_it_works(lambda: self._archive.upload(file))
+        self._reached("uploaded")
+        patience.until_it_works(lambda: self._archive.manifest.add(file.entry))
+        self._reached("listed")

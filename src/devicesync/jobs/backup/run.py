@@ -1,0 +1,220 @@
+"""The backup: whole records into files, each record in exactly one, whatever crashes or is shared out anew.
+
+    poll → groups of rows → local file → closed → claimed → in its place → in the manifest → claimed to its end
+
+A partition goes on where the archive ends. Before a file gets its name, its end is claimed in the log's own group, where
+nobody can claim who has lost the partition. So all who ever write a file of that name write the same records.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import structlog
+
+from devicesync.archive.archive import Archive
+from devicesync.archive.entry import Origin
+from devicesync.archive.files import OpenFile
+from devicesync.errors import Unavailable
+from devicesync.jobs.backup.closing import Closing
+from devicesync.jobs.backup.part import Part
+from devicesync.jobs.patience import Patience, Stopped
+from devicesync.log.port import Claim, Row, WholeLog
+
+READER = "backup"
+"""Its name as a reader of the log."""
+
+_POLL_SECONDS = 0.25
+_POLL_RECORDS = 2000
+_DISK_FULL_SECONDS = 2.0
+_log: Any = structlog.get_logger("devicesync")
+
+
+class Limits(NamedTuple):
+    """When a file is closed: at so many bytes of records, or so many seconds after its first record was read."""
+
+    file_bytes: int
+    file_seconds: float
+
+
+class Backup:
+    """Runs over a log into the archive of its topic. `reached` hears of every step, for tests that stop it there."""
+
+    reached: Callable[[str], None] = staticmethod(lambda step: None)
+
+    def __init__(
+        self, log: WholeLog, archive: Archive, spool: Path, *, limits: Limits, file_format: str, stop: threading.Event
+    ) -> None:
+        self._archive = archive
+        self._source = log.source
+        self._spool = spool
+        self._limits = limits
+        self._format = file_format
+        self._stop = stop
+        self._parts: dict[int, Part] = {}
+        self._orphans: list[Part] = []
+        self._is_crowded = False
+        self._reader = log.whole_reader(READER, self)
+        self._patience = Patience(stop, self._reader.keep_alive)
+        self._closing = Closing(self._reader, archive, self._patience, stop=stop, is_ours=self._is_ours, reached=self.reached)
+        self.kept = self._closing.kept
+
+    def run(self, *, until_caught_up: bool = False) -> None:
+        """Work until `stop` is set, or with `until_caught_up` until the archive has the whole log; then close all files."""
+        try:
+            while not self._stop.is_set():
+                read = self._step()
+                if until_caught_up and not read and self._is_caught_up():
+                    return
+            self._close(self._parts.values())
+        except Stopped:
+            _log.warning("stopped while waiting; what is not in the backup yet stays in the log, and comes again")
+        finally:
+            self._reader.close()
+            self._closing.shutdown()
+
+    def given(self, partition: int, claim: Claim | None) -> int:
+        """See log.port.Keeper."""
+        part = Patience(self._stop).until_it_works(lambda: self._part(partition, claim))
+        self._parts[partition] = part
+        return part.start
+
+    def taken(self, partitions: Iterable[int]) -> None:
+        """See log.port.Keeper. Of a log that is no more, what is in hand is kept: nobody can read it again."""
+        gone = [self._parts.pop(partition) for partition in partitions if partition in self._parts]
+        try:
+            identity = self._reader.identity() if any(not part.is_empty for part in gone) else ""
+        except Unavailable:
+            identity = ""
+        for part in gone:
+            if not part.is_empty and not part.closed and identity not in ("", part.identity):
+                part.is_stale = True
+                self._orphans.append(part)
+            else:
+                part.discard()
+
+    def _is_ours(self, part: Part) -> bool:
+        return self._parts.get(part.partition) is part
+
+    def _part(self, partition: int, claim: Claim | None, after: int = 0) -> Part:
+        """The partition, to go on where the archive ends. Raises Unavailable."""
+        identity = self._reader.identity()
+        generation = self._archive.manifest.generation_of(identity, after=after)
+        first, end = self._reader.bounds(partition)
+        newest = self._archive.manifest.newest(generation, partition)
+        start = newest.next_offset if newest else first
+        if start > end:
+            _log.warning("the log ends before its backup, and counts as made anew", partition=partition, end=end, backup=start)
+            return self._part(partition, claim, after=generation)
+        if start < first:
+            _say_lost(partition, start, first)
+        return Part(partition, generation, identity, max(start, first), claim)
+
+    def _step(self) -> int:
+        due_in = min((part.due_in(self._limits.file_seconds) for part in self._parts.values()), default=_POLL_SECONDS)
+        timeout_seconds = min(max(due_in, 0), _POLL_SECONDS)
+        polled = self._patience.until_it_works(lambda: self._reader.poll(_POLL_RECORDS, timeout_seconds))
+        for partition, rows in polled.items():
+            if part := self._parts.get(partition):
+                self._take(part, rows)
+        while full := [part for part in self._parts.values() if part.is_full]:
+            self._close(full)
+            for part in full:
+                rows, part.waiting = part.waiting, []
+                self._take(part, rows)
+        self._close([part for part in self._parts.values() if self._is_crowded or part.due_in(self._limits.file_seconds) <= 0])
+        self._is_crowded = False
+        return len(polled)
+
+    def _take(self, part: Part, rows: list[Row]) -> None:
+        """Keep rows until the file in hand is full; the others wait."""
+        for run in _runs(rows, part.expected):
+            if part.is_full or (run[0][0] != part.expected and not self._may_follow(part, run[0][0])):
+                part.is_full = True
+                part.waiting += run
+                continue
+            try:
+                part.waiting = part.keep(run, self._limits.file_bytes, self._open)
+            except OSError as error:
+                self._start_again(part, error)
+                return
+
+    def _may_follow(self, part: Part, offset: int) -> bool:
+        """Whether the record may be in the file in hand, although it is not the next by number."""
+        if offset < part.expected:
+            part.is_stale = True
+            return False
+        first, _ = self._patience.until_it_works(lambda: self._reader.bounds(part.partition))
+        if first > part.expected:
+            if not part.is_empty:
+                return False
+            _say_lost(part.partition, part.expected, first)
+            part.begin(first)
+        return True  # else the log has nothing in between: compaction, or markers of transactions
+
+    def _open(self, part: Part) -> OpenFile:
+        return OpenFile(self._spool, Origin(self._archive.topic, self._source, part.generation, part.partition), self._format)
+
+    def _close(self, parts: Iterable[Part]) -> None:
+        """Close files, bring them to their places, and begin new ones."""
+        wanted = [*(part for part in parts if not part.is_empty or part.is_stale), *self._orphans]
+        if not wanted:
+            return
+        self.reached("closing")
+        self._closing.close(self._finish([part for part in wanted if not part.is_empty]))
+        self._orphans = []
+        for part in wanted:
+            if part.is_stale and self._is_ours(part):
+                self._patience.until_it_works(lambda part=part: self._renew(part))  # type: ignore[misc]
+
+    def _finish(self, parts: list[Part]) -> list[Part]:
+        """Finish the files of parts, several at once; those that the disk took."""
+        finished = []
+        for part in parts:
+            try:
+                part.finish(self._open)
+                finished.append(part)
+            except OSError as error:
+                self._start_again(part, error)
+        self.reached("closed")
+        return finished
+
+    def _renew(self, part: Part) -> None:
+        """The log was made anew: so is its part."""
+        part.waiting = []
+        new = self._part(part.partition, None)
+        if new.generation == part.generation:
+            new = self._part(part.partition, None, after=part.generation)
+        self._reader.rewind(new.partition, new.start)
+        self._parts[part.partition] = new
+
+    def _start_again(self, part: Part, error: OSError) -> None:
+        """The disk here is full: drop the file, close the others to make room, and read its records again."""
+        _log.warning("waiting", reason=f"can't write to {self._spool}: {error.strerror or error}", hint="free some space there")
+        part.start_again()
+        self._is_crowded = True
+        self._patience.until_it_works(lambda: self._reader.rewind(part.partition, part.start))
+        if self._stop.wait(_DISK_FULL_SECONDS):
+            raise Stopped
+
+    def _is_caught_up(self) -> bool:
+        self._close(self._parts.values())
+        self._closing.claim_starts([part for part in self._parts.values() if part.claimed != part.start])
+        return self._patience.until_it_works(self._reader.caught_up)
+
+
+def _runs(rows: list[Row], expected: int) -> Iterator[list[Row]]:
+    """The rows, cut where one does not have the number after the one before."""
+    if rows and rows[0][0] == expected and rows[-1][0] == expected + len(rows) - 1:
+        yield rows
+        return
+    begin = 0
+    for spot in range(1, len(rows) + 1):
+        if spot == len(rows) or rows[spot][0] != rows[spot - 1][0] + 1:
+            yield rows[begin:spot]
+            begin = spot
+
+
+def _say_lost(partition: int, expected: int, first: int) -> None:
+    _log.error("records were gone from the log before they were kept", partition=partition, offset=expected, next_offset=first)

@@ -1,0 +1,82 @@
+"""Verify: what is wrong with a backup, file by file, and against the log."""
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from devicesync.archive.archive import Archive
+from devicesync.archive.entry import Entry
+from devicesync.errors import Damaged
+from devicesync.log.port import Row, Survey, WholeLog
+
+
+class Finding(NamedTuple):
+    """What is wrong with a file."""
+
+    path: str
+    problem: str
+
+
+def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Finding]:
+    """Gaps and overlaps between the files of each partition, the pruned ones included."""
+    everything = {entry.order: entry for entry in (*pruned, *entries)}
+    for before, after in pairwise(everything[order] for order in sorted(everything)):
+        if before.order[:2] != after.order[:2]:
+            continue
+        if after.from_offset > before.next_offset:
+            yield Finding(after.path, f"gap: records {before.next_offset} to {after.from_offset - 1} are in no file")
+        elif after.first_offset < before.next_offset:
+            last = min(before.next_offset, after.next_offset) - 1
+            yield Finding(after.path, f"overlap: records {after.first_offset} to {last} are in {before.path} too")
+
+
+def check_log(pruned: list[Entry], entries: list[Entry], generation: int, survey: Survey) -> Iterator[Finding]:
+    """What the log still has, and no file. Records that were added after the last file are not looked at here."""
+    for partition, (first, end) in survey.bounds.items():
+        files = [entry for entry in entries if (entry.generation, entry.partition) == (generation, partition)]
+        if files and files[-1].next_offset > end:
+            yield Finding(files[-1].path, f"the log ends at {end}, before this file does")
+        was_pruned = any((entry.generation, entry.partition) == (generation, partition) for entry in pruned)
+        if files and not was_pruned and files[0].from_offset > first:
+            yield Finding(files[0].path, f"gap: the log has records {first} to {files[0].from_offset - 1}, and no file has them")
+
+
+def behind(entries: list[Entry], generation: int, survey: Survey) -> int:
+    """How many records the log has after the last files, by their offsets."""
+    ends = {entry.partition: entry.next_offset for entry in entries if entry.generation == generation}
+    return sum(max(end - ends.get(partition, first), 0) for partition, (first, end) in survey.bounds.items())
+
+
+def check_file(archive: Archive, entry: Entry, spool: Path, log: WholeLog | None, *, deep: bool) -> list[Finding]:
+    """Size and checksum; with `deep` also every record, and whether the log, where it is given, still has the same.
+
+    Raises Unavailable.
+    """
+    try:
+        with archive.fetched(entry, spool) as rows:
+            return list(_check_rows(entry, rows, log)) if deep else []
+    except Damaged as damaged:
+        return [Finding(entry.path, str(damaged).removeprefix(f"{entry.path} "))]
+
+
+def _check_rows(entry: Entry, batches: Iterable[list[Row]], log: WholeLog | None) -> Iterator[Finding]:
+    rows = [row for batch in batches for row in batch]
+    offsets = [row[0] for row in rows]
+    if len(rows) != entry.records:
+        yield Finding(entry.path, f"{len(rows):,} records instead of {entry.records:,}")
+    if offsets != sorted(set(offsets)) or not offsets or offsets[0] != entry.first_offset or offsets[-1] >= entry.next_offset:
+        yield Finding(entry.path, f"its offsets are not those of {entry.first_offset} to {entry.next_offset - 1}, ascending")
+    if log:
+        yield from _compare_with_log(entry, rows, log)
+
+
+def _compare_with_log(entry: Entry, rows: list[Row], log: WholeLog) -> Iterator[Finding]:
+    kept = {row[0]: row for row in rows}
+    there = [row for batch in log.rows(entry.partition, entry.first_offset, entry.next_offset) for row in batch]
+    missing = [row[0] for row in there if row[0] not in kept]
+    other = [row[0] for row in there if row[0] in kept and kept[row[0]] != row]
+    if missing:
+        yield Finding(entry.path, f"{len(missing):,} records of the log are missing, the first at offset {missing[0]}")
+    if other:
+        yield Finding(entry.path, f"{len(other):,} records differ from the log's, the first at offset {other[0]}")

@@ -1,0 +1,54 @@
+"""The first step: a file's events, joined per device, into the buckets."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from devicesync.archive.entry import Entry
+from devicesync.jobs.bad_share import BadShare
+from devicesync.jobs.restore.buckets import Buckets
+from devicesync.jobs.restore.selection import Selection, record_of
+from devicesync.jobs.update import fold, join_events
+from devicesync.log.dead_letters import DeadLetters
+from devicesync.log.port import Row
+
+
+class Gathered(NamedTuple):
+    """Of one file: the records that were wanted, the valid events among them, the refused ones, and erases after `until`."""
+
+    records: int = 0
+    applied: int = 0
+    dead: int = 0
+    later_erases: int = 0
+
+
+def gather(
+    entry: Entry,
+    rows_of_file: Iterable[list[Row]],
+    selection: Selection,
+    buckets: Buckets,
+    dead_letters: DeadLetters | None,
+    *,
+    bad_share: BadShare,
+    max_clock_ahead_ms: int,
+) -> Gathered:
+    """Read one file. dead_letters: None for a dry run. Raises TooManyBad, Unavailable, OSError; repeating is harmless."""
+    records = applied = dead = later = 0
+    for all_rows in rows_of_file:
+        rows = selection.rows(all_rows, entry, max_clock_ahead_ms)
+        folded = fold(
+            [record_of(row, entry) for row in rows],
+            source=entry.source,
+            bad_share=bad_share,
+            max_clock_ahead_ms=max_clock_ahead_ms,
+        )
+        erases = selection.later_erases(all_rows, entry, max_clock_ahead_ms)
+        buckets.add(folded.changes)
+        buckets.add(join_events(erases))
+        if dead_letters:
+            dead_letters.add(folded.dead)
+        records += len(rows)
+        applied += folded.applied
+        dead += len(folded.dead)
+        later += len(erases)
+    buckets.flush()
+    return Gathered(records, applied, dead, later)

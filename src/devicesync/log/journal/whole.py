@@ -1,0 +1,67 @@
+"""The backup's side of the journal. Its reader is the only one of its name, so a claim needs nobody's consent."""
+
+from collections.abc import Mapping, Sequence
+
+from devicesync.log.journal.files import Files
+from devicesync.log.journal.reader import JournalReader
+from devicesync.log.port import Claim, Keeper, Record, Row
+
+
+class JournalWholeReader:
+    """See port.WholeReader. One partition, 0; records have neither keys nor headers."""
+
+    def __init__(self, files: Files, name: str, keeper: Keeper) -> None:
+        self._files = files
+        self._reader = JournalReader(files, name)
+        self._keeper = keeper
+        self._is_given = False
+        self._unclaimed: int | None = None
+
+    def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[Row]]:
+        """See port.WholeReader."""
+        if not self._is_given:
+            self._reader.rewind(self._keeper.given(0, Claim(self.identity(), self._reader.position, None)))
+            self._is_given = True
+        records = self._reader.poll(max_records, timeout_seconds)
+        rows = rows_of(records)
+        if rows:
+            self._unclaimed = rows[-1][0]
+        return {0: rows} if rows else {}
+
+    def claim(self, claims: Mapping[int, Claim]) -> bool:
+        """See port.WholeReader."""
+        for claim in claims.values():
+            self._reader.commit(claim.start)
+            if self._unclaimed is not None and claim.start > self._unclaimed:
+                self._unclaimed = None
+        return True
+
+    def rewind(self, partition: int, offset: int) -> None:
+        """See port.WholeReader."""
+        del partition
+        self._reader.rewind(offset)
+
+    def identity(self) -> str:
+        """See port.WholeReader."""
+        return self._files.read_identity()
+
+    def bounds(self, partition: int) -> tuple[int, int]:
+        """See port.WholeReader."""
+        del partition
+        return self._reader.bounds()
+
+    def keep_alive(self) -> None:
+        """See port.WholeReader."""
+
+    def caught_up(self) -> bool:
+        """See port.WholeReader."""
+        return self._unclaimed is None and self._reader.lag() == 0  # blank lines at the end are no records
+
+    def close(self) -> None:
+        """See port.WholeReader."""
+        self._reader.close()
+
+
+def rows_of(records: Sequence[Record]) -> list[Row]:
+    """Records as rows."""
+    return [(record.offset, record.logged_ms, None, record.value, None) for record in records]

@@ -1,0 +1,149 @@
+"""A member of a consumer group: what all readers of a topic share. Kafka coordinates; we only follow."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from devicesync.errors import Unavailable
+from devicesync.log.kafka.place import HINT, Place, failures
+
+_KEPT = 100
+_TIMEOUT_SECONDS = 10.0
+_REBALANCING = {
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError._NO_OFFSET,  # noqa: SLF001 - librdkafka's own codes have this name
+}
+
+
+class Member:
+    """Joins its group at the first `take`: who just asks `caught_up` must not be given partitions.
+
+    given: is told of new partitions before they are read, and may set their offsets (else after the group's commit).
+    taken: is told of partitions that are another's now.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        group: str,
+        *,
+        taken: Callable[[set[int]], None],
+        given: Callable[[list[TopicPartition]], None] = lambda places: None,
+        **settings: Any,
+    ) -> None:
+        self.topic = place.topic
+        self._given = given
+        self._taken = taken
+        self._kept: list[Message] = []
+        self._paused = self._is_member = False
+        self.consumer = Consumer(
+            {
+                **place.client,
+                "group.id": group,
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": 10_000,
+                "fetch.wait.max.ms": 5,
+                "fetch.queue.backoff.ms": 5,
+                "queued.max.messages.kbytes": 16_384,
+                **settings,
+            }
+        )
+
+    def take(self, max_records: int, timeout_seconds: float) -> list[Message]:
+        """The next messages, as soon as there are any, [] after the time. Raises KafkaException."""
+        if not self._is_member:
+            self.consumer.subscribe([self.topic], on_assign=self._assign, on_revoke=self._forget, on_lost=self._forget)
+            self._is_member = True
+        if self._paused:
+            self.consumer.resume(self.consumer.assignment())
+            self._paused = False
+        # Kept until all went well: what a failing call has taken from the consumer must not be lost.
+        if not self._kept:
+            self._kept = self.consumer.consume(1, timeout_seconds)
+        if self._kept and max_records > len(self._kept):
+            self._kept += self.consumer.consume(max_records - len(self._kept), 0)
+        messages, self._kept = self._kept, []
+        if not any(map(Message.error, messages)):
+            return messages
+        good = [message for message in messages if message.error() is None]
+        if not good:
+            raise KafkaException(messages[0].error())
+        return good
+
+    def rewind(self, partition: int, offset: int) -> None:
+        """Make that the next to take. Raises KafkaException."""
+        self._kept = [message for message in self._kept if message.partition() != partition]
+        self.consumer.seek(TopicPartition(self.topic, partition, offset))
+
+    def keep_alive(self) -> None:
+        """Pause the partitions and serve the group, which else takes them away after five minutes."""
+        with failures("read"):
+            self.consumer.pause(self.consumer.assignment())
+            self._paused = True
+            self._kept += self.consumer.consume(_KEPT, 0)  # of a partition that was assigned just now
+
+    def commit(self, places: list[TopicPartition]) -> bool:
+        """Whether the group took it; False while it is being shared out anew. Raises Unavailable."""
+        try:
+            answers = self.consumer.commit(offsets=places, asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() in _REBALANCING:
+                return False
+            raise Unavailable(f"can't commit to Kafka: {error}", HINT) from error
+        wrong = [place.error for place in answers or () if place.error is not None]
+        if any(error.code() not in _REBALANCING for error in wrong):
+            raise Unavailable(f"can't commit to Kafka: {wrong[0].str()}", HINT)
+        return not wrong
+
+    def lag(self) -> int:
+        """How many records lie after the position, of the partitions assigned to this member."""
+        with failures("read"):
+            total = 0
+            for place in self.consumer.position(self.consumer.assignment()):
+                low, high = self.bounds(place.partition)
+                total += high - (place.offset if place.offset >= 0 else self._committed(place, low))
+            return total
+
+    def caught_up(self) -> bool:
+        """Whether the whole group has committed everything that is in the topic now."""
+        with failures("read"):
+            partitions = self.consumer.list_topics(self.topic, timeout=_TIMEOUT_SECONDS).topics[self.topic].partitions
+            for place in self.committed(partitions):
+                low, high = self.bounds(place.partition)
+                if high > low and (place.offset == OFFSET_INVALID or place.offset < high):
+                    return False
+            return True
+
+    def committed(self, partitions: Iterable[int]) -> list[TopicPartition]:
+        """What the group has committed of these. Raises KafkaException."""
+        places = [TopicPartition(self.topic, partition) for partition in partitions]
+        return self.consumer.committed(places, timeout=_TIMEOUT_SECONDS)
+
+    def bounds(self, partition: int) -> tuple[int, int]:
+        """The first offset that the topic has, and the one its next record will have. Raises KafkaException."""
+        low, high = self.consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=_TIMEOUT_SECONDS)
+        return low, high
+
+    def close(self) -> None:
+        """Leave the group, so that the others take over at once."""
+        self.consumer.close()
+
+    def _committed(self, place: TopicPartition, low: int) -> int:
+        (found,) = self.committed([place.partition])
+        return found.offset if found.offset >= 0 else low
+
+    def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self._given(places)
+        consumer.incremental_assign(places)
+
+    def _forget(self, _: Consumer, places: list[TopicPartition]) -> None:
+        gone = {place.partition for place in places}
+        self._kept = [message for message in self._kept if message.partition() not in gone]
+        self._taken(gone)

@@ -1,0 +1,29 @@
+"""A topic that a backup is restored into."""
+
+from collections.abc import Sequence
+
+from devicesync.log.kafka.admin import prepare_for_restore
+from devicesync.log.kafka.log import Outgoing, deliver, open_producer
+from devicesync.log.kafka.place import Place, failures
+from devicesync.log.port import Row
+
+
+class KafkaSink:
+    """See port.Sink. rekey: partitions by the records' keys, rather than those they had."""
+
+    def __init__(self, place: Place, partitions: int, *, rekey: bool) -> None:
+        """Makes the topic where it is missing. Raises Unavailable, WrongUse."""
+        prepare_for_restore(place, partitions, rekey=rekey)
+        self._topic = place.topic
+        self._rekey = rekey
+        self._producer = open_producer(place)
+
+    def put(self, partition: int, rows: Sequence[Row]) -> None:
+        """See port.Sink."""
+        where = -1 if self._rekey else partition
+        outgoing = [Outgoing(value, key, headers, where, stamp_ms or 0) for _, stamp_ms, key, value, headers in rows]
+        with failures("append to"):
+            deliver(self._producer, self._topic, outgoing)
+
+    def close(self) -> None:
+        """See port.Sink."""

@@ -1,0 +1,149 @@
+"""The backup's side of a topic: whole records, and claims that Kafka fences.
+
+A claim is a commit with metadata. The group's coordinator refuses commits of members that it has shut out, so what a zombie
+believes can't contradict what the partition's owner has claimed.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from devicesync.errors import Unavailable
+from devicesync.log.kafka.member import Member
+from devicesync.log.kafka.place import HINT, Place, failures
+from devicesync.log.port import Claim, Keeper, Row
+
+_TIMEOUT_SECONDS = 10.0
+_FETCH_BYTES = 4 << 20
+_LONGEST_UPLOAD_MS = 900_000
+_NO_TOPIC = "deleted"
+
+
+# As the client's own types would have it, a message may be an error without all of these; Member.take has seen to that.
+_partition: Any = Message.partition
+_offset: Any = Message.offset
+_timestamp: Any = Message.timestamp
+_key: Any = Message.key
+_value: Any = Message.value
+_headers: Any = Message.headers
+
+
+class _Note(msgspec.Struct):
+    """What a commit's metadata says."""
+
+    topic_id: str
+    end: int | None = None
+
+
+class KafkaWholeReader:
+    """See port.WholeReader. Memory: fetched and not yet polled are at most some 24 MB, whatever the number of partitions."""
+
+    def __init__(self, place: Place, group: str, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._admin = AdminClient(place.client)
+        self._member = Member(
+            place,
+            group,
+            given=self._given,
+            taken=keeper.taken,
+            **{"fetch.max.bytes": _FETCH_BYTES, "queued.max.messages.kbytes": 8192, "max.poll.interval.ms": _LONGEST_UPLOAD_MS},
+        )
+
+    def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[Row]]:
+        """See port.WholeReader."""
+        with failures("read"):
+            messages = self._member.take(max_records, timeout_seconds)
+        return rows_of(messages)
+
+    def claim(self, claims: Mapping[int, Claim]) -> bool:
+        """See port.WholeReader."""
+        return self._member.commit(
+            [
+                TopicPartition(
+                    self._member.topic,
+                    partition,
+                    claim.start,
+                    msgspec.json.encode(_Note(claim.identity, claim.end)).decode(),
+                )
+                for partition, claim in claims.items()
+            ]
+        )
+
+    def rewind(self, partition: int, offset: int) -> None:
+        """See port.WholeReader."""
+        with failures("read"):
+            self._member.rewind(partition, offset)
+
+    def identity(self) -> str:
+        """See port.WholeReader."""
+        return identity_of(self._admin, self._member.topic)
+
+    def bounds(self, partition: int) -> tuple[int, int]:
+        """See port.WholeReader."""
+        with failures("read"):
+            return self._member.bounds(partition)
+
+    def keep_alive(self) -> None:
+        """See port.WholeReader."""
+        self._member.keep_alive()
+
+    def caught_up(self) -> bool:
+        """See port.WholeReader."""
+        return self._member.caught_up()
+
+    def close(self) -> None:
+        """See port.WholeReader."""
+        self._member.close()
+
+    def _given(self, places: list[TopicPartition]) -> None:
+        claims = {place.partition: _claim_of(place) for place in self._committed([place.partition for place in places])}
+        for place in places:
+            place.offset = self._keeper.given(place.partition, claims.get(place.partition))
+
+    def _committed(self, partitions: list[int]) -> list[TopicPartition]:
+        while True:  # nothing may be read before it is known what is claimed
+            try:
+                return self._member.committed(partitions)
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise Unavailable(f"can't read from Kafka: {error.args[0].str()}", HINT) from error
+                time.sleep(0.1)
+
+
+def _claim_of(place: TopicPartition) -> Claim | None:
+    if place.offset < 0:
+        return None
+    try:
+        note = msgspec.json.decode(place.metadata or "", type=_Note)
+    except msgspec.MsgspecError:
+        note = _Note("")  # somebody else's commit
+    return Claim(note.topic_id, place.offset, note.end)
+
+
+def rows_of(messages: Sequence[Message]) -> dict[int, list[Row]]:
+    """Messages as rows of each partition. Column by column: a loop over the messages takes twice as long."""
+    partitions = [*map(_partition, messages)]
+    stamps = [stamp_ms if kind else None for kind, stamp_ms in map(_timestamp, messages)]  # 0: TIMESTAMP_NOT_AVAILABLE
+    rows = zip(map(_offset, messages), stamps, map(_key, messages), map(_value, messages), map(_headers, messages), strict=True)
+    if partitions and partitions.count(partitions[0]) == len(partitions):
+        return {partitions[0]: list(rows)}
+    of_partition: dict[int, list[Row]] = {}
+    for partition, row in zip(partitions, rows, strict=True):
+        of_partition.setdefault(partition, []).append(row)
+    return of_partition
+
+
+def identity_of(admin: AdminClient, topic: str) -> str:
+    """The topic's id. Raises Unavailable."""
+    described = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_SECONDS)[topic]
+    with failures("read"):
+        try:
+            return str(described.result().topic_id)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return _NO_TOPIC
+            raise
