@@ -25,6 +25,7 @@ bench: .venv/dev-ready .venv/servers-ready  ## every benchmark; what to expect s
 	$(BIN)/python benchmarks/size.py
 	PYTHONPATH=. $(BIN)/python benchmarks/stack.py
 	PYTHONPATH=. $(BIN)/python benchmarks/api.py
+	PYTHONPATH=. $(BIN)/python benchmarks/backup.py
 
 stack: .venv/dev-ready .venv/servers-ready  ## real Redis, Kafka and Cassandra for development, until Ctrl-C
 	@$(BIN)/python -m devstack

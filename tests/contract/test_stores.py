@@ -2,6 +2,7 @@
 
 import random
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,18 @@ def test_a_tombstone_stays_and_holds_no_personal_data(cache: Cache, database: Da
     write_both(join_events([registration]), cache, database)
     assert database.read([name])[name] == State(erased=BASE_US + 5)
     assert cache.read([name]).get(name, State(erased=BASE_US + 5)) == State(erased=BASE_US + 5)
+
+
+def test_erasures_are_known_of_who_is_erased_and_of_who_is_back(database: Database) -> None:
+    """And of nobody else."""
+    name = uuid.uuid4().hex
+    devices = {
+        f"{name}-gone": State(erased=BASE_US + 5),
+        f"{name}-back": join(state_of(Event(f"{name}-back", BASE_US + 9)), State(erased=BASE_US + 5)),
+    }
+    devices[f"{name}-live"] = state_of(Event(f"{name}-live", BASE_US))
+    database.merge(devices)
+    assert database.erased([*devices]) == {f"{name}-gone": BASE_US + 5, f"{name}-back": BASE_US + 5}
 
 
 def test_the_database_survives_closing(tmp_path: Path) -> None:

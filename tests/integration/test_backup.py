@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from devstack.server import free_ports
 
@@ -153,8 +153,8 @@ def test_kill_nine_at_each_step(devicesync: Devicesync, real: Real, step: str) -
     """Then the next run, with files of another size, completes what was begun."""
     real.load(count=600).join()
     killed = subprocess.run(
-        [sys.executable, KILLED_AT, step, "2", "backup", "run", "--to", "backup", "--max-file-bytes", "40000"],
-        cwd=devicesync.directory, check=False, capture_output=True,
+        [sys.executable, KILLED_AT, step, "2", "backup", "run", "--to", "backup", "--max-file-bytes", "8000"],
+        cwd=devicesync.directory, check=False, capture_output=True, timeout=60,
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     back_up(devicesync, "--max-file-bytes", "30000")
@@ -304,8 +304,8 @@ def test_s3_killed_between_upload_and_commit(devicesync: Devicesync, real: Real,
     del s3
     real.load(count=300).join()
     killed = subprocess.run(
-        [sys.executable, KILLED_AT, step, "2", "backup", "run", "--to", "s3://bucket/prefix", "--max-file-bytes", "40000"],
-        cwd=devicesync.directory, check=False, capture_output=True,
+        [sys.executable, KILLED_AT, step, "2", "backup", "run", "--to", "s3://bucket/prefix", "--max-file-bytes", "8000"],
+        cwd=devicesync.directory, check=False, capture_output=True, timeout=60,
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     back_up(devicesync, to="s3://bucket/prefix")
@@ -335,3 +335,37 @@ def test_an_object_store_in_trouble_is_waited_for(devicesync: Devicesync, real: 
     assert running.wait(60) == 0
     back_up(devicesync, to=f"s3://{bucket}/prefix")
     check_exactly_once(devicesync, real, f"s3://{bucket}/prefix")
+
+
+def test_holes_of_transactions_are_no_gaps(devicesync: Devicesync, real: Real) -> None:
+    """Their markers take an offset, and no reader gets them."""
+    producer = Producer({**real.topic.client, "transactional.id": real.group})
+    producer.init_transactions(30)
+    for turn in range(4):
+        producer.begin_transaction()
+        for number in range(30):
+            producer.produce(real.topic.topic, registration(f"d{turn}-{number}", V, city="Pune"), partition=number % 3)
+        producer.flush()
+        producer.commit_transaction() if turn != 1 else producer.abort_transaction()
+    assert back_up(devicesync, "--max-file-bytes", "500")["records"] == 90
+    check_exactly_once(devicesync, real)
+    assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []
+    assert back_up(devicesync)["records"] == 0
+
+
+def test_records_that_the_log_lost_first_are_a_gap(devicesync: Devicesync, real: Real) -> None:
+    """Retention overtook the backup: it says so, goes on, and verify names the file after the gap."""
+    lines = [registration(f"d{number}", V, city="Pune") for number in range(30)]
+    real.log.append(lines[:10], [b"k"] * 10)
+    back_up(devicesync)
+    (partition,) = {entry.partition for entry in archive_of(devicesync, real).manifest.entries()}
+    real.log.append(lines[10:20], [b"k"] * 10)
+    admin = AdminClient(real.topic.client)
+    place = TopicPartition(real.topic.topic, partition, 15)
+    admin.delete_records([place])[place].result(10)
+    done = devicesync.run("backup", "run", "--to", "backup", "--until-caught-up")
+    assert (done.returncode, b"gone from the log" in done.stderr) == (0, True)
+    (problem,) = devicesync.json("backup", "verify", "--in", "backup", "--deep", status=1)["problems"]
+    assert "gap: records 10 to 14" in problem["problem"]
+    real.log.append(lines[20:], [b"k"] * 10)
+    assert back_up(devicesync)["records"] == 10

@@ -8,14 +8,17 @@ from typing import Protocol
 
 import msgspec
 
+from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import EXTENSIONS, Entry, Extra, Origin, path_of
 from devicesync.archive.jsonl import JsonLinesWriter
-from devicesync.archive.parquet import ParquetWriter
+from devicesync.archive.parquet import ParquetWriter, stamps_of
 from devicesync.log.port import Row
 
 
 class _Writer(Protocol):
     def write(self, rows: Sequence[Row]) -> None: ...
+
+    def end_group(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -25,32 +28,34 @@ class _Writer(Protocol):
 class OpenFile:
     """A file of the backup that is being written, locally. Raises OSError when the disk is full, and is then of no more use."""
 
-    def __init__(self, spool: Path, origin: Origin, file_format: str) -> None:
+    def __init__(self, spool: Path, origin: Origin, file_format: str, encoder: Encoder) -> None:
         self._here = spool / f"{origin.partition}-{time.monotonic_ns()}"
         self._rest_here = self._here.with_suffix(".rest") if file_format == "jsonl" else None
         self._origin = origin
         self._format = file_format
         self._writer: _Writer
         if self._rest_here:
-            self._writer = JsonLinesWriter(self._here, self._rest_here, origin.partition)
+            self._writer = JsonLinesWriter(self._here, self._rest_here, origin.partition, encoder)
         else:
-            self._writer = ParquetWriter(self._here, origin.partition)
+            self._writer = ParquetWriter(self._here, origin.partition, encoder)
         self._first: Row = (0, None, None, None, None)
         self._records = 0
-        self._stamps: list[int] = []
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Add rows. The file's bytes depend on how the rows are divided, so divide them by what they are."""
+        """Add rows."""
         self._writer.write(rows)
         self._first = self._first if self._records else rows[0]
         self._records += len(rows)
-        stamps = [row[1] for row in rows if row[1] is not None]
-        self._stamps = [min(self._stamps + stamps), max(self._stamps + stamps)] if stamps else self._stamps
+
+    def end_group(self) -> None:
+        """End a row group. The file's bytes depend on where, so let it depend on the records alone."""
+        self._writer.end_group()
 
     def close(self, from_offset: int, next_offset: int, record_bytes: int) -> "ClosedFile":
         """Finish the file. It has every record from the one offset on, to before the other."""
         self._writer.close()
         topic, source, generation, partition = self._origin
+        first_ms, last_ms = stamps_of(self._rest_here or self._here)
         entry = Entry(
             path=path_of(self._origin, self._first, EXTENSIONS[self._format]),
             topic=topic,
@@ -64,8 +69,8 @@ class OpenFile:
             bytes=self._here.stat().st_size,
             sha256=digest_of(self._here),
             record_bytes=record_bytes,
-            first_ms=self._stamps[0] if self._stamps else None,
-            last_ms=self._stamps[1] if self._stamps else None,
+            first_ms=first_ms,
+            last_ms=last_ms,
             closed_ms=time.time_ns() // 1_000_000,
             format=self._format,
         )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from devicesync.archive.encoder import Encoder
 from devicesync.archive.parquet import ParquetWriter, read_parquet
 from devicesync.log.port import Row
 
@@ -17,10 +18,10 @@ _LEVEL = 6
 
 
 class JsonLinesWriter:
-    """Writes both files, a row group at a time. Raises OSError when the disk is full, and is then of no more use."""
+    """Writes both files. Raises OSError when the disk is full, and is then of no more use."""
 
-    def __init__(self, path: Path, rest: Path, partition: int) -> None:
-        self._rest = ParquetWriter(rest, partition)
+    def __init__(self, path: Path, rest: Path, partition: int, encoder: Encoder) -> None:
+        self._rest = ParquetWriter(rest, partition, encoder)
         self._file = path.open("wb")
         self._gzip = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)  # without a time: the same records give the same bytes
 
@@ -29,6 +30,10 @@ class JsonLinesWriter:
         lines = b"".join([_line(row[3]) for row in rows])
         self._file.write(self._gzip.compress(lines))
         self._rest.write([(*row[:3], None if _is_line(row[3]) else row[3], row[4]) for row in rows])
+
+    def end_group(self) -> None:
+        """See ParquetWriter."""
+        self._rest.end_group()
 
     def close(self) -> None:
         """Finish both files."""

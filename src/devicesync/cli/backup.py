@@ -52,12 +52,14 @@ def backup_run(arguments: argparse.Namespace) -> int:
 
     from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.archive import Archive  # noqa: PLC0415 - --help needs none of it
+    from devicesync.archive.parquet import spare_memory  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.place import Place  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.spool import Spool  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.backup.run import Backup, Limits  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
+    spare_memory()
     settings = settings_of(arguments).settings
     stop = stop_on_signals()
     hold.prepare(settings.directory)

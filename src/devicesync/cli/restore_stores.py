@@ -68,7 +68,7 @@ def _into_stores(run: Run, entries: list[Entry], spool: Spool) -> dict[str, Any]
     settings = run.settings
     directory = settings.directory / "restore"
     count = min(max(sum(entry.record_bytes for entry in entries) // _BUCKET_BYTES, _FEWEST), _MOST)
-    progress = Progress(settings.directory / "restore.json", _what(run, entries), restart=run.restart)
+    progress = Progress(settings.directory / "restore.json", _what(run, entries), restart=run.restart or not directory.exists())
     if not progress.goes_on:
         shutil.rmtree(directory, ignore_errors=True)
     keeps = not run.dry_run and _can_keep_dead_letters(settings)

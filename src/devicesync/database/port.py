@@ -31,6 +31,13 @@ class Database(Protocol):
         """What is held of these devices; unknown devices are left out. Raises Unavailable."""
         ...
 
+    def erased(self, device_ids: Sequence[str]) -> dict[str, int]:
+        """Of each of these devices that was ever erased, live again or not, the highest erase's version in µs.
+
+        Cheaper than `read`. Raises Unavailable.
+        """
+        ...
+
     @property
     def parts(self) -> int:
         """Into how many parts `scan` cuts the devices: enough to share the work out, and to resume at."""

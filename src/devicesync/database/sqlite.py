@@ -94,6 +94,10 @@ class SqliteDatabase:
         with self._failures("read"):
             return {device_id: state for device_id, (_, state) in self._rows(device_ids).items()}
 
+    def erased(self, device_ids: Sequence[str]) -> dict[str, int]:
+        """See port.Database."""
+        return {device_id: state.erased for device_id, state in self.read(device_ids).items() if state.erased}
+
     def scan(self, part: int) -> Iterator[dict[str, State]]:
         """See port.Database."""
         del part

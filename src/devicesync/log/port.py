@@ -154,6 +154,10 @@ class WholeReader(Protocol):
         """Read the partition again from there on. Raises Unavailable."""
         ...
 
+    def passed(self, partition: int) -> int:
+        """Up to where the log has nothing to poll, records or not (markers of transactions, blank lines); 0 while not known."""
+        ...
+
     def identity(self) -> str:
         """Of this log: another when it was deleted and made anew, with offsets from 0. Raises Unavailable."""
         ...

@@ -58,16 +58,18 @@ class CassandraDatabase:
         """See port.Database."""
         with _failures("read"):
             rows = {row[0]: row[1:] for row in self._rows(schema.READ, device_ids, _ROWS_A_QUERY)}
-            erasures = dict(self._rows(schema.READ_ERASE, device_ids, _ERASURES_A_QUERY))
-        return _states(device_ids, rows, erasures)
+        return _states(device_ids, rows, self.erased(device_ids))
+
+    def erased(self, device_ids: Sequence[str]) -> dict[str, int]:
+        """See port.Database."""
+        with _failures("read"):
+            return dict(self._rows(schema.READ_ERASE, device_ids, _ERASURES_A_QUERY))
 
     def scan(self, part: int) -> Iterator[dict[str, State]]:
         """See port.Database. A part is a range of tokens, equal for all parts."""
         for page in self._pages(schema.SCAN, part):
             rows = {row[1]: row[2:] for row in page}
-            with _failures("read"):
-                erasures = dict(self._rows(schema.READ_ERASE, [*rows], _ERASURES_A_QUERY))
-            yield _states([*rows], rows, erasures)
+            yield _states([*rows], rows, self.erased([*rows]))
         for page in self._pages(schema.SCAN_ERASED, part):
             yield self.read([row[1] for row in page])
 

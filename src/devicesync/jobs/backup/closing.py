@@ -1,7 +1,7 @@
 """From a finished local file to its place in the archive, in steps that may be repeated, by others too."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -67,10 +67,14 @@ class Closing:
                 part.closed.discard()
             part.begin(part.expected)
 
-    def claim_starts(self, parts: list[Part]) -> None:
-        """Let the group know where these parts begin, which is after what it knows. Raises Stopped."""
-        for part in self._claim(parts, lambda part: (part.start, None)):
-            part.claimed = part.start
+    def claim_starts(self, parts: Iterable[Part]) -> None:
+        """Let the group know that all is kept of these parts, which are empty, where it does not yet. Raises Stopped."""
+
+        def start(part: Part) -> int:
+            return max(part.start, self._reader.passed(part.partition))
+
+        for part in self._claim([part for part in parts if part.claimed != start(part)], lambda part: (start(part), None)):
+            part.claimed = start(part)
 
     def shutdown(self) -> None:
         """End the threads."""

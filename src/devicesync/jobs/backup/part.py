@@ -7,13 +7,13 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from devicesync.archive.parquet import GROUP_BYTES
 from devicesync.log.port import Claim, Row
 
 if TYPE_CHECKING:
     from devicesync.archive.files import ClosedFile, OpenFile
 
-GROUP_BYTES = 128 << 10
-"""Rows are written in groups of so many bytes of records: that is what a partition takes of the memory."""
+_ROWS_BYTES = 32 << 10
 
 Open = Callable[["Part"], "OpenFile"]
 _offset, _headers = itemgetter(0), itemgetter(4)
@@ -49,7 +49,7 @@ class Part:
         self.file: OpenFile | None = None
         self.closed: ClosedFile | None = None
         self._rows: list[Row] = []
-        self._rows_bytes = 0
+        self._rows_bytes = self._group_bytes = 0
         self._opened_at = 0.0
 
     def due_in(self, file_seconds: float) -> float:
@@ -59,7 +59,7 @@ class Part:
     def keep(self, rows: list[Row], file_bytes: int, open_file: Open) -> list[Row]:
         """Add rows, until the file in hand is full; those that are left. Raises OSError.
 
-        Groups are cut by the records' bytes from the file's beginning on, however the rows come.
+        Row groups end by the records' bytes from the file's beginning on, however the rows come.
         """
         if self.agreed_end is not None:
             spot = bisect_left(rows, self.agreed_end, key=_offset)
@@ -72,9 +72,14 @@ class Part:
             return left
         return self._keep(rows, file_bytes, open_file)
 
-    def finish(self, open_file: Open) -> None:
-        """Finish the file in hand. Raises OSError."""
+    def end(self, open_file: Open) -> None:
+        """No more rows come into the file in hand. Raises OSError."""
         self._write(open_file)
+        if self.file:
+            self.file.end_group()
+
+    def finish(self) -> None:
+        """Finish the file in hand. Raises OSError."""
         if self.file:
             self.closed = self.file.close(self.start, self.expected, self.bytes)
 
@@ -95,33 +100,38 @@ class Part:
         ends = list(accumulate(_sizes(rows)))
         begin = before = 0
         while begin < len(rows):
-            room = min(GROUP_BYTES - self._rows_bytes, file_bytes - self.bytes)
+            room = min(GROUP_BYTES - self._group_bytes, file_bytes - self.bytes)
             end = bisect_left(ends, before + room, begin) + 1
             some = rows[begin:end]
             size = ends[begin + len(some) - 1] - before
-            self._add(some, size)
+            self._add(some, size, open_file)
             begin, before = end, before + size
-            if self._rows_bytes >= GROUP_BYTES:
-                self._write(open_file)
             if self.bytes >= file_bytes:
                 self.is_full = True
                 return rows[end:]
         return []
 
-    def _write(self, open_file: Open) -> None:
-        if self._rows:
-            self.file = self.file or open_file(self)
-            self.file.write(self._rows)
-            self._rows, self._rows_bytes = [], 0
-
-    def _add(self, rows: list[Row], size: int) -> None:
+    def _add(self, rows: list[Row], size: int, open_file: Open) -> None:
         if self.is_empty:
             self._opened_at = time.monotonic()
             self.is_empty = False
         self.expected = rows[-1][0] + 1
         self._rows += rows
         self._rows_bytes += size
+        self._group_bytes += size
         self.bytes += size
+        ends_group = self._group_bytes >= GROUP_BYTES
+        if ends_group or self._rows_bytes >= _ROWS_BYTES:
+            self._write(open_file)
+        if ends_group and self.file:
+            self.file.end_group()
+            self._group_bytes = 0
+
+    def _write(self, open_file: Open) -> None:
+        if self._rows:
+            self.file = self.file or open_file(self)
+            self.file.write(self._rows)
+            self._rows, self._rows_bytes = [], 0
 
 
 def _sizes(rows: list[Row]) -> list[int]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from devicesync.archive.archive import Archive
+from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import Origin
 from devicesync.archive.files import OpenFile
 from devicesync.errors import Unavailable
@@ -55,6 +56,7 @@ class Backup:
         self._parts: dict[int, Part] = {}
         self._orphans: list[Part] = []
         self._is_crowded = False
+        self._encoder = Encoder(spool)
         self._reader = log.whole_reader(READER, self)
         self._patience = Patience(stop, self._reader.keep_alive)
         self._closing = Closing(self._reader, archive, self._patience, stop=stop, is_ours=self._is_ours, reached=self.reached)
@@ -72,6 +74,7 @@ class Backup:
             _log.warning("stopped while waiting; what is not in the backup yet stays in the log, and comes again")
         finally:
             self._reader.close()
+            self._encoder.close()
             self._closing.shutdown()
 
     def given(self, partition: int, claim: Claim | None) -> int:
@@ -154,7 +157,8 @@ class Backup:
         return True  # else the log has nothing in between: compaction, or markers of transactions
 
     def _open(self, part: Part) -> OpenFile:
-        return OpenFile(self._spool, Origin(self._archive.topic, self._source, part.generation, part.partition), self._format)
+        origin = Origin(self._archive.topic, self._source, part.generation, part.partition)
+        return OpenFile(self._spool, origin, self._format, self._encoder)
 
     def _close(self, parts: Iterable[Part]) -> None:
         """Close files, bring them to their places, and begin new ones."""
@@ -170,11 +174,16 @@ class Backup:
 
     def _finish(self, parts: list[Part]) -> list[Part]:
         """Finish the files of parts, several at once; those that the disk took."""
+        for part in parts:
+            try:
+                part.end(self._open)
+            except OSError as error:
+                self._start_again(part, error)
         finished = []
         for part in parts:
             try:
-                part.finish(self._open)
-                finished.append(part)
+                part.finish()
+                finished += [] if part.is_empty else [part]
             except OSError as error:
                 self._start_again(part, error)
         self.reached("closed")
@@ -200,7 +209,7 @@ class Backup:
 
     def _is_caught_up(self) -> bool:
         self._close(self._parts.values())
-        self._closing.claim_starts([part for part in self._parts.values() if part.claimed != part.start])
+        self._closing.claim_starts([*self._parts.values()])
         return self._patience.until_it_works(self._reader.caught_up)
 
 

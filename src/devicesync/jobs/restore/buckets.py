@@ -3,6 +3,7 @@
 Each process appends to files of its own, in frames of a length and its content. What a crash tears is the end of a file.
 """
 
+import os
 import struct
 import uuid
 import zlib
@@ -39,9 +40,10 @@ class Buckets:
             self._file(bucket).write(_LENGTH.pack(len(content)) + content)
 
     def flush(self) -> None:
-        """Bring what was added to the disk."""
+        """Bring what was added to the disk, for good."""
         for file in self._files.values():
             file.flush()
+            os.fdatasync(file.fileno())
 
     def read(self, bucket: int) -> dict[str, State]:
         """Every device of the bucket."""

@@ -10,11 +10,10 @@ import msgspec
 
 from devicesync.cache.port import Cache
 from devicesync.database.port import Database
-from devicesync.jobs.update import write_both
 from devicesync.law.profile import view
 from devicesync.law.state import NOTHING, State, join
 
-_BATCH_DEVICES = 1000
+_BATCH_DEVICES = 2000
 _LOOK_AGAIN_SECONDS = (0.5, 2.0, 5.0)
 _canonical_json = msgspec.json.Encoder(order="sorted").encode
 
@@ -50,9 +49,8 @@ def settle(states: Mapping[str, State], cache: Cache | None, database: Database,
     cache_differs = database_differs = 0
     differing = []
     for some in _batches(states):
-        if cache and not dry_run:
-            write_both(some, cache, database)
-        for device_id, compared in _compare_patiently(some, cache, database, dry_run=dry_run).items():
+        stored = _write(some, cache, database) if cache and not dry_run else database.read([*some])
+        for device_id, compared in _compare_patiently(some, stored, cache, database, dry_run=dry_run).items():
             for digest, document in zip(digests, compared, strict=True):
                 digest.update(document)
             cache_differs += compared.cache != compared.expected
@@ -63,20 +61,51 @@ def settle(states: Mapping[str, State], cache: Cache | None, database: Database,
     return Settled(len(states), cache_differs, database_differs, expected, in_cache, in_database, differing[:10])
 
 
-def _compare_patiently(some: dict[str, State], cache: Cache | None, database: Database, *, dry_run: bool) -> dict[str, _Compared]:
+def _write(some: dict[str, State], cache: Cache, database: Database) -> dict[str, State]:
+    """Join these into both stores; what the database then holds.
+
+    The database comes first, told of its own erases: what it forgot after gc_grace must not come back even for a moment.
+    Read back once, it gives both what the cache is to be filled with, and the proof.
+    """
+    if database.reads_to_merge:
+        stored = database.merge(some)
+        cache.merge(stored, create=True)
+        return stored
+    erased = {device_id: State(erased=version) for device_id, version in database.erased([*some]).items()}
+    database.merge({device_id: join(state, erased.get(device_id, NOTHING)) for device_id, state in some.items()})
+    stored = database.read([*some])
+    merged = cache.merge(
+        {device_id: join(stored.get(device_id, NOTHING), state) for device_id, state in some.items()}, create=True
+    )
+    news = {device_id: merged.known[device_id] for device_id in merged.unsaved}
+    news = {
+        device_id: known
+        for device_id, known in news.items()
+        if join(stored.get(device_id, NOTHING), known) != stored.get(device_id)
+    }
+    if news:
+        database.merge(news)
+        stored |= database.read([*news])
+    if merged.unsaved:
+        cache.saved({device_id: merged.known[device_id] for device_id in merged.unsaved})
+    return stored
+
+
+def _compare_patiently(
+    some: dict[str, State], stored: dict[str, State], cache: Cache | None, database: Database, *, dry_run: bool
+) -> dict[str, _Compared]:
     """A difference counts only when it is still there after a while: events may be arriving between the two readings."""
-    compared = _compare(some, cache, database, fill=not dry_run)
+    compared = _compare(some, stored, cache, fill=not dry_run)
     for seconds in () if dry_run else _LOOK_AGAIN_SECONDS:
         differing = {device_id: some[device_id] for device_id, found in compared.items() if len({*found}) > 1}
         if not differing:
             break
         time.sleep(seconds)
-        compared |= _compare(differing, cache, database, fill=True)
+        compared |= _compare(differing, database.read([*differing]), cache, fill=True)
     return compared
 
 
-def _compare(some: dict[str, State], cache: Cache | None, database: Database, *, fill: bool) -> dict[str, _Compared]:
-    stored = database.read([*some])
+def _compare(some: dict[str, State], stored: dict[str, State], cache: Cache | None, *, fill: bool) -> dict[str, _Compared]:
     held = cache.read([*some]) if cache else stored
     if cache and fill:  # a cache may forget at any time; then its readers get it filled from the database
         missing = {device_id: stored[device_id] for device_id in some if device_id not in held and device_id in stored}
@@ -87,7 +116,12 @@ def _compare(some: dict[str, State], cache: Cache | None, database: Database, *,
     for device_id, state in some.items():
         in_cache, in_database = held.get(device_id, NOTHING), stored.get(device_id, NOTHING)
         expected = join(join(state, in_cache), in_database)
-        compared[device_id] = _Compared(*(_canonical_json(view(device_id, each)) for each in (expected, in_cache, in_database)))
+        document = _canonical_json(view(device_id, expected))
+        compared[device_id] = _Compared(
+            document,
+            document if in_cache == expected else _canonical_json(view(device_id, in_cache)),
+            document if in_database == expected else _canonical_json(view(device_id, in_database)),
+        )
     return compared
 
 

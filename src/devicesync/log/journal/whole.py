@@ -15,7 +15,6 @@ class JournalWholeReader:
         self._reader = JournalReader(files, name)
         self._keeper = keeper
         self._is_given = False
-        self._unclaimed: int | None = None
 
     def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[Row]]:
         """See port.WholeReader."""
@@ -24,22 +23,23 @@ class JournalWholeReader:
             self._is_given = True
         records = self._reader.poll(max_records, timeout_seconds)
         rows = rows_of(records)
-        if rows:
-            self._unclaimed = rows[-1][0]
         return {0: rows} if rows else {}
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
         """See port.WholeReader."""
         for claim in claims.values():
             self._reader.commit(claim.start)
-            if self._unclaimed is not None and claim.start > self._unclaimed:
-                self._unclaimed = None
         return True
 
     def rewind(self, partition: int, offset: int) -> None:
         """See port.WholeReader."""
         del partition
         self._reader.rewind(offset)
+
+    def passed(self, partition: int) -> int:
+        """See port.WholeReader."""
+        del partition
+        return self._reader.position
 
     def identity(self) -> str:
         """See port.WholeReader."""
@@ -55,7 +55,7 @@ class JournalWholeReader:
 
     def caught_up(self) -> bool:
         """See port.WholeReader."""
-        return self._unclaimed is None and self._reader.lag() == 0  # blank lines at the end are no records
+        return self._files.read_position(self._reader.name) == self._reader.bounds()[1]
 
     def close(self) -> None:
         """See port.WholeReader."""

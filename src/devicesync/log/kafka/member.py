@@ -23,7 +23,7 @@ class Member:
     """Joins its group at the first `take`: who just asks `caught_up` must not be given partitions.
 
     given: is told of new partitions before they are read, and may set their offsets (else after the group's commit).
-    taken: is told of partitions that are another's now.
+    taken: is told of partitions that are another's now. ends: with the setting enable.partition.eof, where partitions ended last.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Member:
         self.topic = place.topic
         self._given = given
         self._taken = taken
+        self.ends: dict[int, int] = {}
         self._kept: list[Message] = []
         self._paused = self._is_member = False
         self.consumer = Consumer(
@@ -72,9 +73,18 @@ class Member:
         messages, self._kept = self._kept, []
         if not any(map(Message.error, messages)):
             return messages
-        good = [message for message in messages if message.error() is None]
-        if not good:
-            raise KafkaException(messages[0].error())
+        good = []
+        failed: KafkaError | None = None
+        for message in messages:
+            error = message.error()
+            if error is None:
+                good.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
+                self.ends[int(message.partition() or 0)] = int(message.offset() or 0)
+            else:
+                failed = error
+        if failed is not None and not good:
+            raise KafkaException(failed)
         return good
 
     def rewind(self, partition: int, offset: int) -> None:

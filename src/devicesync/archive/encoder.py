@@ -1,0 +1,52 @@
+"""Where row groups wait, and are compressed: in threads beside the one that reads the log.
+
+They wait in files that are used again and again: to get pages from the system, and to give them back, takes longer than writing.
+"""
+
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from io import FileIO
+from pathlib import Path
+
+_THREADS = 2
+_AHEAD = 2
+
+
+class Encoder:
+    """`directory` has the files. Takes a little work ahead, so that memory stays bounded; who brings more waits."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._threads = ThreadPoolExecutor(_THREADS, "encode")
+        self._ahead: deque[Future[None]] = deque()
+        self._free: list[FileIO] = []
+
+    def submit(self, work: Callable[[], None]) -> "Future[None]":
+        """Have it done, in the order of the calls where one thing waits for another."""
+        if len(self._ahead) == _AHEAD:
+            wait([self._ahead.popleft()])
+        self._ahead.append(self._threads.submit(work))
+        return self._ahead[-1]
+
+    def take_file(self) -> FileIO:
+        """A file to write to from its beginning; old content may follow what is written. Raises OSError."""
+        if not self._free:
+            descriptor, name = tempfile.mkstemp(dir=self._directory)
+            os.close(descriptor)
+            return FileIO(name, "r+b")
+        file = self._free.pop()
+        file.seek(0)
+        return file
+
+    def give_back(self, file: FileIO) -> None:
+        """It is not needed any more."""
+        self._free.append(file)
+
+    def close(self) -> None:
+        """End the threads, when all is done."""
+        self._threads.shutdown()
+        for file in self._free:
+            file.close()
