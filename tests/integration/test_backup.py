@@ -298,7 +298,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     server.stop()
 
 
-@pytest.mark.parametrize("step", ["claimed", "uploaded", "listed"])
+@pytest.mark.parametrize("step", ["uploaded", "listed"])
 def test_s3_killed_between_upload_and_commit(devicesync: Devicesync, real: Real, s3: S3, step: str) -> None:
     """The same law on an object store; restored from there."""
     del s3

@@ -1,4 +1,4 @@
-"""Where row groups wait, and are compressed: in threads beside the one that reads the log.
+"""Where row groups wait, and are compressed: in a thread beside the one that reads the log.
 
 They wait in files that are used again and again: to get pages from the system, and to give them back, takes longer than writing.
 """
@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from io import FileIO
 from pathlib import Path
 
-_THREADS = 2
 _AHEAD = 2
 
 
@@ -20,15 +19,15 @@ class Encoder:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._threads = ThreadPoolExecutor(_THREADS, "encode")
+        self._thread = ThreadPoolExecutor(1, "encode")
         self._ahead: deque[Future[None]] = deque()
         self._free: list[FileIO] = []
 
     def submit(self, work: Callable[[], None]) -> "Future[None]":
-        """Have it done, in the order of the calls where one thing waits for another."""
+        """Have it done, after what was brought before."""
         if len(self._ahead) == _AHEAD:
             wait([self._ahead.popleft()])
-        self._ahead.append(self._threads.submit(work))
+        self._ahead.append(self._thread.submit(work))
         return self._ahead[-1]
 
     def take_file(self) -> FileIO:
@@ -46,7 +45,7 @@ class Encoder:
         self._free.append(file)
 
     def close(self) -> None:
-        """End the threads, when all is done."""
-        self._threads.shutdown()
+        """End the thread, when all is done."""
+        self._thread.shutdown()
         for file in self._free:
             file.close()

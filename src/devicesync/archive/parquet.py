@@ -80,8 +80,7 @@ class ParquetWriter:
             return
         self._waiting.close()
         file, self._file = self._file, None
-        before = self._groups[-1:]
-        self._groups.append(self._encoder.submit(lambda: self._encode(file, before)))
+        self._groups.append(self._encoder.submit(lambda: self._encode(file)))
 
     def close(self) -> None:
         """Finish the file."""
@@ -98,10 +97,8 @@ class ParquetWriter:
         if self._file is not None:
             self._encoder.give_back(self._file)
 
-    def _encode(self, file: FileIO, before: list[Future[None]]) -> None:
+    def _encode(self, file: FileIO) -> None:
         try:
-            for group in before:
-                group.result()
             with pa.memory_map(str(file.name)) as rows:
                 self._writer.write_table(pa.ipc.open_stream(rows).read_all())
         finally:
