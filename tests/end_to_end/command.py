@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 COMMAND = [sys.executable, "-m", "devicesync"]
 WAIT_SECONDS = 20.0
+KILLED_AT = Path(__file__).parents[1] / "killed_at.py"
 
 
 class Devicesync:
@@ -57,6 +59,18 @@ class Devicesync:
             line = process.stderr.readline()
             assert line.startswith("devicesync "), line
         return process
+
+    def killed_at(self, step: str, times: int, *arguments: str) -> None:
+        """A `backup run` that kills itself with SIGKILL when it reaches a step for the n-th time."""
+        killed = subprocess.run(
+            [sys.executable, KILLED_AT, step, str(times), "backup", "run", *arguments],
+            cwd=self.directory,
+            capture_output=True,
+            check=False,
+            env=_environment({}),
+            timeout=60,
+        )
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
 
     def stop_all(self) -> None:
         """Kill what is still running."""

@@ -6,7 +6,6 @@ import json
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -97,11 +96,7 @@ def test_a_backup_lists_verifies_and_restores(devicesync: Devicesync) -> None:
 def test_kill_nine_at_each_step(devicesync: Devicesync, step: str) -> None:
     """Of the second file; then on to the end, with files of another size."""
     simulate(devicesync, 2000)
-    killed = subprocess.run(
-        [sys.executable, Path(__file__).parents[1] / "killed_at.py", step, "2", "backup", "run", "--to", "backup", "--max-file-bytes", "300000"],
-        cwd=devicesync.directory, check=False, capture_output=True,
-    )  # fmt: skip
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    devicesync.killed_at(step, 2, "--to", "backup", "--max-file-bytes", "300000")
     back_up(devicesync, "--max-file-bytes", "200000")
     check_exactly_once(devicesync.directory, journal_lines(devicesync.directory))
     assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []

@@ -27,7 +27,6 @@ from tests.servers import in_one_worker
 
 pytestmark = in_one_worker
 V = 1_700_000_000_000_000
-KILLED_AT = Path(__file__).parents[1] / "killed_at.py"
 
 
 def archive_of(devicesync: Devicesync, real: Real, url: str = "backup") -> Archive:
@@ -152,11 +151,7 @@ def records_of(real: Real, topic: str) -> dict[int, list[Any]]:
 def test_kill_nine_at_each_step(devicesync: Devicesync, real: Real, step: str) -> None:
     """Then the next run, with files of another size, completes what was begun."""
     real.load(count=600).join()
-    killed = subprocess.run(
-        [sys.executable, KILLED_AT, step, "2", "backup", "run", "--to", "backup", "--max-file-bytes", "8000"],
-        cwd=devicesync.directory, check=False, capture_output=True, timeout=60,
-    )  # fmt: skip
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    devicesync.killed_at(step, 2, "--to", "backup", "--max-file-bytes", "8000")
     back_up(devicesync, "--max-file-bytes", "30000")
     check_exactly_once(devicesync, real)
     assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []
@@ -303,11 +298,7 @@ def test_s3_killed_between_upload_and_commit(devicesync: Devicesync, real: Real,
     """The same law on an object store; restored from there."""
     del s3
     real.load(count=300).join()
-    killed = subprocess.run(
-        [sys.executable, KILLED_AT, step, "2", "backup", "run", "--to", "s3://bucket/prefix", "--max-file-bytes", "8000"],
-        cwd=devicesync.directory, check=False, capture_output=True, timeout=60,
-    )  # fmt: skip
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    devicesync.killed_at(step, 2, "--to", "s3://bucket/prefix", "--max-file-bytes", "8000")
     back_up(devicesync, to="s3://bucket/prefix")
     check_exactly_once(devicesync, real, "s3://bucket/prefix")
     assert devicesync.json("backup", "verify", "--in", "s3://bucket/prefix")["problems"] == []

@@ -1,6 +1,7 @@
 """Worker processes that share out a job's parts, and the file that tells an interrupted job's next run which are done."""
 
 import signal
+import time
 from collections.abc import Iterable
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from devicesync.cache.port import Cache
     from devicesync.database.port import Database
 
+_WRITE_SECONDS = 0.5
 _worker: dict[str, Any] = {}
 """What a worker process keeps: the settings, and its own connections."""
 
@@ -54,6 +56,7 @@ class Progress:
         self._path = path
         self._what = what
         self.results: dict[str, Any] = {}
+        self._written_at = 0.0
         if path.exists() and not restart:
             found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
             if found["what"] == msgspec.to_builtins(what):
@@ -69,8 +72,11 @@ class Progress:
         return [name for name in names if name not in self.results]
 
     def done(self, name: str, result: Any) -> None:
-        """Note that a part is done."""
+        """Note that a part is done; written down at most twice a second, for what was done since is only done again."""
         self.results[name] = result
+        if time.monotonic() - self._written_at < _WRITE_SECONDS:
+            return
+        self._written_at = time.monotonic()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         beside = self._path.with_suffix(".new")
         beside.write_bytes(msgspec.json.encode({"what": self._what, "results": self.results}))

@@ -203,7 +203,8 @@ class Backup:
         _log.warning("waiting", reason=f"can't write to {self._spool}: {error.strerror or error}", hint="free some space there")
         part.start_again()
         self._is_crowded = True
-        self._patience.until_it_works(lambda: self._reader.rewind(part.partition, part.start))
+        if self._is_ours(part):
+            self._patience.until_it_works(lambda: self._reader.rewind(part.partition, part.start))
         if self._stop.wait(_DISK_FULL_SECONDS):
             raise Stopped
 

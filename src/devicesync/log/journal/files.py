@@ -6,7 +6,7 @@
     device-profile.log.00000000000000004711.times
     device-profile.log.reader.NAME              a reader's position: the number of the next record to read
     device-profile.log.lock                     locked while someone appends
-    device-profile.log.id                       the journal's identity: a new journal at the same place has another
+    .device-profile.log.id                      the journal's identity: a new journal at the same place has another
 
 Records are numbered from 0 for the journal's whole life; a record is a line.
 """
@@ -31,7 +31,7 @@ class Files:
         self.active = path
         self.times = path.with_name(path.name + ".times")
         self.lock = path.with_name(path.name + ".lock")
-        self.identity = path.with_name(path.name + ".id")
+        self.identity = path.with_name(f".{path.name}.id")
 
     def closed(self, first: int) -> Path:
         """The closed segment that begins with record `first`."""
@@ -62,7 +62,7 @@ class Files:
 
     def write_identity(self) -> None:
         """Give the journal an identity. Durable before the file has its name."""
-        fresh = self.identity.with_suffix(".id-new")
+        fresh = self.identity.with_suffix(f".{os.getpid()}")
         with fresh.open("w") as file:
             file.write(f"{uuid.uuid4().hex}\n")
             file.flush()
