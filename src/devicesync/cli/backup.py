@@ -81,7 +81,7 @@ def backup_run(arguments: argparse.Namespace) -> int:
 
 def backup_list_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `backup list`."""
-    parser.add_argument("--in", metavar="DIR|URL", dest="place", required=True, help=PLACE)
+    _in_option(parser)
 
 
 def backup_list(arguments: argparse.Namespace) -> int:
@@ -106,7 +106,7 @@ def backup_list(arguments: argparse.Namespace) -> int:
 
 def backup_verify_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `backup verify`."""
-    parser.add_argument("--in", metavar="DIR|URL", dest="place", required=True, help=PLACE)
+    _in_option(parser)
     parser.add_argument("--deep", action="store_true", help="read every record too, and compare it with the log's")
 
 
@@ -133,7 +133,7 @@ def backup_verify(arguments: argparse.Namespace) -> int:
 
 def backup_prune_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `backup prune`."""
-    parser.add_argument("--in", metavar="DIR|URL", dest="place", required=True, help=PLACE)
+    _in_option(parser)
     parser.add_argument("--keep-days", metavar="N", type=number(float, 0), required=True, help="keep files with younger records")
     parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
 
@@ -156,6 +156,10 @@ def backup_prune(arguments: argparse.Namespace) -> int:
             print(entry.path)
         print(f"{len(removed):,} files " + ("would be removed" if arguments.dry_run else "removed"))
     return 0
+
+
+def _in_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--in", metavar="DIR|URL", dest="place", required=True, help=PLACE)
 
 
 def archives_at(place: "Place") -> "list[Archive]":

@@ -173,7 +173,7 @@ class Backup:
                 self._patience.until_it_works(lambda part=part: self._renew(part))  # type: ignore[misc]
 
     def _finish(self, parts: list[Part]) -> list[Part]:
-        """Finish the files of parts, several at once; those that the disk took."""
+        """Finish the files of parts; those that the disk took. All end first, so that they are compressed one after the other."""
         for part in parts:
             try:
                 part.end(self._open)
