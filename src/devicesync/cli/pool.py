@@ -1,20 +1,24 @@
 """Worker processes that share out a job's parts, and the file that tells an interrupted job's next run which are done."""
 
 import signal
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from devicesync.config import Settings
 
 if TYPE_CHECKING:
+    from devicesync.archive.archive import Archive
     from devicesync.cache.port import Cache
     from devicesync.database.port import Database
+
+T = TypeVar("T")
 
 _WRITE_SECONDS = 0.5
 _worker: dict[str, Any] = {}
@@ -47,6 +51,22 @@ def stores(*, read_only: bool = False) -> "tuple[Database, Cache]":
     database: Database = kept("database", lambda: adapters.open_database(settings, read_only=read_only))
     cache: Cache = kept("cache", lambda: adapters.open_cache(settings))
     return database, cache
+
+
+def patiently(call: "Callable[[], T]") -> "T":
+    """In a worker: the result of `call`, once everything that it needs can be reached. It must bear repeating."""
+    from devicesync.jobs.patience import Patience  # noqa: PLC0415 - only in a worker
+
+    return Patience(threading.Event()).until_it_works(call)
+
+
+def archive_of(place: str, topic: str) -> "Archive":
+    """In a worker: the backup of a topic."""
+    from devicesync.archive.archive import Archive  # noqa: PLC0415 - only in a worker
+    from devicesync.archive.place import Place  # noqa: PLC0415 - only in a worker
+
+    opened: Archive = kept("archive", lambda: Archive(Place(place), topic))
+    return opened
 
 
 class Progress:

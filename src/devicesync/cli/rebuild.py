@@ -1,7 +1,6 @@
 """`rebuild`: the cache from the database, by several processes, resumable."""
 
 import argparse
-import threading
 import time
 
 from devicesync.cli.options import number, print_json, say, settings_of
@@ -61,9 +60,7 @@ def rebuild(arguments: argparse.Namespace) -> int:
 
 
 def _rebuild_part(name: str) -> tuple[str, int]:
-    from devicesync.cli.pool import stores  # noqa: PLC0415 - only in a worker
-    from devicesync.jobs.patience import Patience  # noqa: PLC0415 - only in a worker
+    from devicesync.cli.pool import patiently, stores  # noqa: PLC0415 - only in a worker
     from devicesync.jobs.rebuild import rebuild_part  # noqa: PLC0415 - only in a worker
 
-    patience = Patience(threading.Event())
-    return name, patience.until_it_works(lambda: rebuild_part(int(name), *stores(read_only=True)))
+    return name, patiently(lambda: rebuild_part(int(name), *stores(read_only=True)))

@@ -1,7 +1,6 @@
 """`restore --to-stores`: files into buckets, buckets into stores, by several processes, resumable."""
 
 import shutil
-import threading
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,15 +10,13 @@ import msgspec
 from devicesync import adapters
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
-from devicesync.archive.place import Place
 from devicesync.archive.spool import Spool
 from devicesync.assembly import bad_share
 from devicesync.cli.options import say
-from devicesync.cli.pool import Progress, kept, pool, stores, worker_settings
+from devicesync.cli.pool import Progress, archive_of, kept, patiently, pool, stores, worker_settings
 from devicesync.cli.process import progress_bar
 from devicesync.config import Settings, masked
 from devicesync.errors import Unavailable
-from devicesync.jobs.patience import Patience
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.gather import Gathered, gather
 from devicesync.jobs.restore.selection import Selection
@@ -157,7 +154,6 @@ def _can_keep_dead_letters(settings: Settings) -> bool:
 def _gather(part: tuple[_Task, Entry]) -> tuple[str, Gathered]:
     task, entry = part
     settings = worker_settings()
-    archive: Archive = kept("archive", lambda: Archive(Place(task.place), task.topic))
     buckets: Buckets = kept("buckets", lambda: Buckets(Path(task.directory), task.buckets))
     dead_letters: DeadLetters | None = (
         kept("dead letters", lambda: adapters.open_dead_letters(settings)) if task.keeps_dead_letters else None
@@ -165,7 +161,7 @@ def _gather(part: tuple[_Task, Entry]) -> tuple[str, Gathered]:
 
     def once() -> Gathered:
         try:
-            with archive.fetched(entry, Path(task.spool)) as rows:
+            with archive_of(task.place, task.topic).fetched(entry, Path(task.spool)) as rows:
                 return gather(
                     entry,
                     rows,
@@ -178,17 +174,16 @@ def _gather(part: tuple[_Task, Entry]) -> tuple[str, Gathered]:
         except OSError as error:
             raise Unavailable(f"can't write to {task.directory}: {error.strerror}", "free some space there") from error
 
-    return entry.path, Patience(threading.Event()).until_it_works(once)
+    return entry.path, patiently(once)
 
 
 def _settle(part: tuple[_Task, str]) -> tuple[str, Settled]:
     task, name = part
     states = Buckets(Path(task.directory), task.buckets).read(int(name))
-    patience = Patience(threading.Event())
 
     def once() -> Settled:
         database, cache = stores(read_only=task.dry_run)
         has_own = task.dry_run and worker_settings().cache.startswith("memory:")
         return settle(states, None if has_own else cache, database, dry_run=task.dry_run)
 
-    return name, patience.until_it_works(once)
+    return name, patiently(once)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from devicesync import adapters
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
-from devicesync.archive.place import Place
 from devicesync.archive.spool import Spool
 from devicesync.cli.options import say
-from devicesync.cli.pool import Progress, kept, pool, worker_settings
+from devicesync.cli.pool import Progress, archive_of, kept, pool, worker_settings
 from devicesync.cli.process import progress_bar
 from devicesync.config import Settings, masked
 from devicesync.jobs.patience import Patience
@@ -99,7 +98,7 @@ def _waves(entries: list[Entry]) -> list[list[Entry]]:
 
 def _check(part: tuple[_Task, Entry]) -> str:
     task, entry = part
-    with _archive(task).fetched(entry, Path(task.spool)):
+    with archive_of(task.place, task.topic).fetched(entry, Path(task.spool)):
         return entry.path
 
 
@@ -111,7 +110,7 @@ def _put(part: tuple[_Task, Entry]) -> tuple[str, int]:
         if task.dry_run
         else kept("sink", lambda: adapters.open_sink(settings, task.to_topic, task.partitions, rekey=task.rekey))
     )
-    with _archive(task).fetched(entry, Path(task.spool)) as rows:
+    with archive_of(task.place, task.topic).fetched(entry, Path(task.spool)) as rows:
         records = put_file(
             entry,
             rows,
@@ -122,11 +121,6 @@ def _put(part: tuple[_Task, Entry]) -> tuple[str, int]:
             max_clock_ahead_ms=settings.max_clock_ahead_ms,
         )
     return entry.path, records
-
-
-def _archive(task: _Task) -> Archive:
-    archive: Archive = kept("archive", lambda: Archive(Place(task.place), task.topic))
-    return archive
 
 
 class _Nowhere:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from devicesync.log.journal.files import Files, count_lines, naming_failures, same_file, times_of
+from devicesync.log.journal.files import Files, count_lines, naming_failures, same_file, times_of, write_whole
 from devicesync.log.journal.times import ENTRY_BYTES, Taken, Times
 
 _TAIL_BYTES = 1 << 16
@@ -172,12 +172,7 @@ class Appender:
             files.times.rename(times_of(segment))
 
     def _create_times(self, first: int) -> None:
-        fresh = self._files.times.with_suffix(".new")
-        with fresh.open("wb") as file:
-            file.write(Taken(first, 0, 0, time.time_ns() // 1000).pack())
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.rename(self._files.times)
+        write_whole(self._files.times, Taken(first, 0, 0, time.time_ns() // 1000).pack())
 
     def _next_after_closed(self) -> int:
         firsts = self._files.closed_firsts()

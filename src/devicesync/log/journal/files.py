@@ -62,12 +62,7 @@ class Files:
 
     def write_identity(self) -> None:
         """Give the journal an identity. Durable before the file has its name."""
-        fresh = self.identity.with_suffix(f".{os.getpid()}")
-        with fresh.open("w") as file:
-            file.write(f"{uuid.uuid4().hex}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.rename(self.identity)
+        write_whole(self.identity, f"{uuid.uuid4().hex}\n".encode())
 
     def read_identity(self) -> str:
         """The journal's identity. Raises Unavailable."""
@@ -87,6 +82,16 @@ class Files:
             return [path.name for path in self.active.parent.iterdir()]
         except FileNotFoundError:
             return []
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Make a file that is there whole or not at all, also after a crash."""
+    fresh = path.with_suffix(".new")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)
 
 
 def times_of(segment: Path) -> Path:

@@ -138,8 +138,7 @@ class Member:
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """The first offset that the topic has, and the one its next record will have. Raises KafkaException."""
-        low, high = self.consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=_TIMEOUT_SECONDS)
-        return low, high
+        return bounds(self.consumer, self.topic, partition)
 
     def close(self) -> None:
         """Leave the group, so that the others take over at once."""
@@ -157,3 +156,9 @@ class Member:
         gone = {place.partition for place in places}
         self._kept = [message for message in self._kept if message.partition() not in gone]
         self._taken(gone)
+
+
+def bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """The first offset that the partition has, and the one its next record will have. Raises KafkaException."""
+    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_SECONDS)
+    return low, high

@@ -6,6 +6,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
+from devicesync.log.kafka.member import bounds
 from devicesync.log.kafka.place import HINT, Place, failures
 from devicesync.log.kafka.whole import identity_of, rows_of
 from devicesync.log.port import Row, Survey
@@ -24,7 +25,7 @@ def survey(place: Place) -> Survey:
                 raise KafkaException(found.error)
             return Survey(
                 identity_of(AdminClient(place.client), place.topic),
-                {partition: _bounds(consumer, place.topic, partition) for partition in found.partitions},
+                {partition: bounds(consumer, place.topic, partition) for partition in found.partitions},
             )
     finally:
         consumer.close()
@@ -36,7 +37,7 @@ def rows(place: Place, partition: int, start: int, end: int) -> Iterator[list[Ro
     try:
         with failures("read"):
             consumer.assign([TopicPartition(place.topic, partition, start)])
-            last = min(end, _bounds(consumer, place.topic, partition)[1])
+            last = min(end, bounds(consumer, place.topic, partition)[1])
             while _position(consumer, start) < last:
                 found = consumer.consume(1, _TIMEOUT_SECONDS)
                 if not found:
@@ -63,11 +64,6 @@ def _consumer(place: Place) -> Consumer:
             "enable.partition.eof": True,
         }
     )
-
-
-def _bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_SECONDS)
-    return low, high
 
 
 def _position(consumer: Consumer, start: int) -> int:
