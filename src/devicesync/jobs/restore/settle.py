@@ -68,26 +68,21 @@ def _write(some: dict[str, State], cache: Cache, database: Database) -> dict[str
     Read back once, it gives both what the cache is to be filled with, and the proof.
     """
     if database.reads_to_merge:
-        stored = database.merge(some)
-        cache.merge(stored, create=True)
-        return stored
+        cache.merge(database.merge(some), create=True)
+        return database.read([*some])
     erased = {device_id: State(erased=version) for device_id, version in database.erased([*some]).items()}
     database.merge({device_id: join(state, erased.get(device_id, NOTHING)) for device_id, state in some.items()})
     stored = database.read([*some])
     merged = cache.merge(
         {device_id: join(stored.get(device_id, NOTHING), state) for device_id, state in some.items()}, create=True
     )
-    news = {device_id: merged.known[device_id] for device_id in merged.unsaved}
-    news = {
-        device_id: known
-        for device_id, known in news.items()
-        if join(stored.get(device_id, NOTHING), known) != stored.get(device_id)
-    }
+    unsaved = {device_id: merged.known[device_id] for device_id in merged.unsaved}
+    news = {name: known for name, known in unsaved.items() if join(stored.get(name, NOTHING), known) != stored.get(name)}
     if news:
         database.merge(news)
         stored |= database.read([*news])
-    if merged.unsaved:
-        cache.saved({device_id: merged.known[device_id] for device_id in merged.unsaved})
+    if unsaved:
+        cache.saved(unsaved)
     return stored
 
 
