@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-import random
 import re
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -101,22 +100,12 @@ BAD: dict[str, tuple[int, str, dict[str, Any]]] = {
     "not JSON": (400, "MALFORMED_JSON", {"content": b"{"}),
     "empty": (400, "MALFORMED_JSON", {"content": b""}),
     "not UTF-8": (400, "MALFORMED_JSON", {"content": b'{"request":{"producer":"\xff"}}'}),
-    "lone surrogate": (400, "MALFORMED_JSON", {"content": b'{"request":{"producer":"\\ud800"}}'}),
     "huge": (413, "TOO_LARGE", {"content": b" " * 70_000}),
     "deep": (400, "MALFORMED_JSON", {"content": b'{"request":{"ext":' + b"[" * 30_000 + b"]" * 30_000 + b"}}"}),
+    "NaN": (400, "MALFORMED_JSON", {"content": b'{"request":{"dspec":{"a":NaN}}}'}),
+    "a number without end": (400, "MALFORMED_JSON", {"content": b'{"request":{"dspec":{"a":' + b"9" * 5000 + b"}}}"}),
     "a list": (400, "INVALID_REQUEST", {"content": b"[]"}),
-    "no request": (400, "INVALID_REQUEST", {"content": b"{}"}),
-    "a number as producer": (400, "INVALID_REQUEST", {"json": request(producer=5)}),
-    "a list as dspec": (400, "INVALID_REQUEST", {"json": request(dspec=[])}),
-    "a fraction in dspec": (400, "INVALID_REQUEST", {"json": request(dspec={"os": 1.5})}),
-    "a control character": (400, "INVALID_REQUEST", {"json": request(producer="a\nb")}),
-    "HTML": (400, "INVALID_REQUEST", {"json": request(userDeclaredLocation={"state": "<b>x</b>"})}),
-    "a long district": (400, "INVALID_REQUEST", {"json": request(userDeclaredLocation={"district": "x" * 129})}),
     "a megabyte of text": (413, "TOO_LARGE", {"json": request(userDeclaredLocation={"district": "x" * 1_000_000})}),
-    "the future": (400, "INVALID_REQUEST", {"json": request(first_access=9_000_000_000_000)}),
-    "seconds": (400, "INVALID_REQUEST", {"json": request(first_access=1_565_328_282)}),
-    "before 1970": (400, "INVALID_REQUEST", {"json": request(first_access=-5)}),
-    "no address": (400, "INVALID_REQUEST", {"json": request(ip_addr="999.1.1.1")}),
     "content type": (415, "UNSUPPORTED_MEDIA_TYPE", {"content": b"{}", "headers": {"Content-Type": "text/plain"}}),
     "charset": (
         415,
@@ -124,8 +113,6 @@ BAD: dict[str, tuple[int, str, dict[str, Any]]] = {
         {"content": b"{}", "headers": {"Content-Type": "application/json; charset=latin-1"}},
     ),
     "encoding": (415, "UNSUPPORTED_ENCODING", {"json": BODY, "headers": {"Content-Encoding": "gzip"}}),
-    "no user agent": (400, "INVALID_USER_AGENT", {"json": BODY, "headers": {"User-Agent": ""}}),
-    "a long user agent": (400, "INVALID_USER_AGENT", {"json": BODY, "headers": {"User-Agent": "x" * 2000}}),
     "a spoofed proxy": (400, "UNTRUSTED_PROXY", {"json": BODY, "headers": {"X-Forwarded-For": "1.2.3.4"}}),
 }
 
@@ -275,33 +262,6 @@ def test_documents_and_metrics(start: Start) -> None:
     assert 'devicesync_api_requests_total{call="analytics.device-register",status="200"} 1.0' in metrics
     assert 'status="400"} 1.0' in metrics
     assert "secret-id" not in metrics
-
-
-def test_ten_thousand_random_bodies(start: Start) -> None:
-    """None is answered with a 500; what is acknowledged, and nothing else, is in the log and valid."""
-    started = start()
-    chance = random.Random(1)
-    statuses = [
-        started.client.post(REGISTER + "d", content=body, headers={"Content-Type": "application/json"}).status_code
-        for body in bodies(chance, 10_000)
-    ]
-    assert set(statuses) <= {200, 400, 413}
-    lines = started.lines()
-    assert len(lines) == statuses.count(200) > 100
-    for line in lines:
-        decode(line, taken_ms=time.time_ns() // 1_000_000)
-
-
-def bodies(chance: random.Random, count: int) -> Iterator[bytes]:
-    """Valid bodies, spoilt by values of any type, or by bytes."""
-    values: list[Any] = [None, "", 0, -1, 1.5, 2**70, True, [], {}, "x", "é\u2028", "x" * 300, {"os": None}, {"a": 1}, "1.2.3.4"]
-    fields = [*BODY["request"], "ip_addr"]
-    for _ in range(count):
-        body = json.dumps(request(**{chance.choice(fields): chance.choice(values) for _ in range(chance.randrange(3))})).encode()
-        if chance.random() < 0.3:
-            cut = chance.randrange(len(body))
-            body = body[:cut] + bytes(chance.choices(range(256), k=chance.randrange(4))) + body[cut + chance.randrange(3) :]
-        yield body
 
 
 def profile(started: Started, device_id: str, **parameters: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import jwt
 import pytest
+import structlog
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -15,7 +16,7 @@ from devicesync.api import access as access_module
 from devicesync.api.access import Access, RateLimit
 from devicesync.api.agents import uaspec
 from devicesync.api.answers import Refusal
-from devicesync.api.clients import Clients, declared_address
+from devicesync.api.clients import Clients, parsed
 from devicesync.api.location import Locations, Place
 from devicesync.errors import WrongUse
 from tests.api.conftest import AGENT
@@ -35,26 +36,53 @@ SECRET = "a secret of more than thirty-two bytes"  # noqa: S105 - of this test a
         ("10.0.0.0/8,fd00::/8", "fd00::1", "[2001:db8::7]:443", "2001:db8::7"),
         ("10.0.0.0/8", "::ffff:10.1.1.1", "::ffff:1.2.3.4", "1.2.3.4"),
         ("10.0.0.0/8", "10.1.1.1", "10.3.3.3, 10.2.2.2", "10.3.3.3"),
+        ("10.0.0.0/8", "10.1.1.1", "fe80::1%" + "x" * 10_000, "10.1.1.1"),
     ],
 )
-def test_the_client_is_whom_the_last_trusted_proxy_names(trusted: str, peer: str, forwarded: str | None, expected: str) -> None:
+@pytest.mark.parametrize("header", [b"x-forwarded-for", b"x-real-ip"])
+def test_the_client_is_whom_the_last_trusted_proxy_names(
+    header: bytes, trusted: str, peer: str, forwarded: str | None, expected: str
+) -> None:
     """Nobody else is believed."""
-    assert Clients(trusted).address(peer, forwarded.encode() if forwarded else None) == expected
+    assert str(Clients(trusted).address(peer, {header: forwarded.encode()} if forwarded else {})) == expected
+
+
+def test_x_forwarded_for_says_more_than_x_real_ip() -> None:
+    """It names every proxy on the way."""
+    headers = {b"x-real-ip": b"1.1.1.1", b"x-forwarded-for": b"2.2.2.2"}
+    assert Clients("10.0.0.0/8").address("10.1.1.1", headers) == parsed("2.2.2.2")
 
 
 def test_who_is_not_trusted_may_not_speak_for_others() -> None:
-    with pytest.raises(Refusal, match="trusted_proxies"):
-        Clients("10.0.0.0/8").address("9.9.9.9", b"1.2.3.4")
+    """Neither by one header nor by the other."""
+    for header in (b"x-forwarded-for", b"x-real-ip"):
+        with pytest.raises(Refusal, match="trusted_proxies"):
+            Clients("10.0.0.0/8").address("9.9.9.9", {header: b"1.2.3.4"})
     with pytest.raises(WrongUse):
         Clients("10.0.0.0/99")
-    with pytest.raises(Refusal):
-        declared_address("1.2.3")
-    assert declared_address(" 1.2.3.4 ") == "1.2.3.4"
+
+
+def test_a_proxy_that_is_not_believed_is_said_once() -> None:
+    """Else every device would silently get the proxy's place."""
+    clients = Clients("")
+    with structlog.testing.capture_logs() as told:
+        for _ in range(3):
+            assert clients.address("10.1.1.1", {b"x-real-ip": b"1.2.3.4"}) == parsed("10.1.1.1")
+    assert [line["log_level"] for line in told] == ["warning"]
+    assert "1.2.3.4" not in str(told)
+
+
+def test_what_is_no_address() -> None:
+    """An IPv6 scope neither: it means something on its own host only, and could be of any length."""
+    for text in ("1.2.3", "", "x", "fe80::1%eth0", "fe80::1%" + "x" * 10_000, " " * 100 + "1.2.3.4"):
+        assert parsed(text) is None
+    assert str(parsed(" 1.2.3.4 ")) == "1.2.3.4"
 
 
 def test_user_agents() -> None:
     """The seed's, one without a version, and one that nobody knows."""
     assert uaspec(AGENT) == {"agent": "Chrome", "ver": "68.0.3440.75", "system": "Linux", "raw": AGENT}
+    assert uaspec("") == {}
     assert uaspec("x") == {"agent": "Other", "system": "Other", "raw": "x"} or uaspec("x") == {"raw": "x"}
 
 
@@ -71,9 +99,9 @@ class City:
     def __init__(self, found: Any) -> None:
         self._found = found
 
-    def get(self, address: str) -> Any:
-        if address == "no address":
-            raise ValueError
+    def get(self, address: Any) -> Any:
+        if address.version == 6:
+            raise ValueError  # as a file of IPv4 addresses does
         return self._found
 
 
@@ -98,14 +126,14 @@ def test_a_place_and_its_custom_names(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr("devicesync.api.location._LOOK_AGAIN_SECONDS", 0.0)
     locations = Locations(str(file), "")
     full = Place("IN", "India", "KA", "Karnataka", "Bengaluru", "Karnataka", "29", "Bengaluru Urban")
-    assert locations.place("1.1.1.1") == full
-    assert locations.place("no address") == Place()
+    assert locations.place(parsed("1.1.1.1")) == full
+    assert locations.place(parsed("2001:db8::1")) == locations.place(None) == Place()
     for content, city in ((b"2", ""), (b"broken", ""), (b"1", "Bengaluru")):
         file.write_bytes(content)
-        assert locations.place("1.1.1.1").city == city
+        assert locations.place(parsed("1.1.1.1")).city == city
     file.write_bytes(b"3")
-    assert locations.place("1.1.1.1") == Place()
-    assert Locations("", "").place("1.1.1.1") == Place()
+    assert locations.place(parsed("1.1.1.1")) == Place()
+    assert Locations("", "").place(parsed("1.1.1.1")) == Place()
 
 
 def test_files_that_can_not_be_read(tmp_path: Path) -> None:
@@ -174,16 +202,26 @@ def test_a_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access_module, "_REMEMBERED_CLIENTS", 2)
     limit = RateLimit(60)
     for _ in range(60):
-        limit.check("a")
+        limit.check(parsed("1.1.1.1"))
     with pytest.raises(Refusal) as refused:
-        limit.check("a")
+        limit.check(parsed("1.1.1.1"))
     assert (refused.value.status, refused.value.retry_after_seconds) == (429, 2)
-    limit.check("b")
+    limit.check(parsed("1.1.1.2"))
     clock[0] = 2.5
-    limit.check("a")
-    limit.check("a")
+    limit.check(parsed("1.1.1.1"))
+    limit.check(parsed("1.1.1.1"))
     with pytest.raises(Refusal):
-        limit.check("a")
-    limit.check("c")
-    limit.check("d")
-    RateLimit(0).check("a")
+        limit.check(parsed("1.1.1.1"))
+    limit.check(parsed("1.1.1.3"))
+    limit.check(parsed("1.1.1.4"))
+    RateLimit(0).check(None)
+
+
+def test_an_ipv6_network_is_one_client_for_the_rate_limit() -> None:
+    """Whoever has one of its 2^64 addresses has them all."""
+    limit = RateLimit(2)
+    limit.check(parsed("2001:db8:0:1::1"))
+    limit.check(parsed("2001:db8:0:1:ffff::2"))
+    with pytest.raises(Refusal):
+        limit.check(parsed("2001:db8:0:1::3"))
+    limit.check(parsed("2001:db8:0:2::1"))

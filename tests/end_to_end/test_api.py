@@ -190,3 +190,11 @@ def test_a_taken_port(devicesync: Devicesync, serve: Serve) -> None:
     done = devicesync.run("api", "--listen", f"127.0.0.1:{client.base_url.port}")
     assert (done.returncode, b"can't listen" in done.stderr, b"hint: " in done.stderr) == (3, True, True)
     assert devicesync.run("api", "--listen", "nowhere").returncode == 2
+
+
+def test_doctor_says_whose_word_on_addresses_counts(devicesync: Devicesync) -> None:
+    """Without trusted_proxies, a proxy would silently give every device its own place."""
+    devicesync.run("init")
+    assert b"trusted_proxies is empty" in devicesync.run("doctor").stdout
+    (devicesync.directory / "devicesync.toml").write_text('trusted_proxies = "10.0.0.0/8"\n')
+    assert b"trusted_proxies" not in devicesync.run("doctor").stdout

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from devicesync.api.answers import Refusal
+from devicesync.api.clients import Address
 from devicesync.api.requests import Headers
 from devicesync.errors import WrongUse
 
@@ -14,6 +15,7 @@ Role = Literal["register", "admin"]
 
 _LEAST_SECRET_BYTES = 32
 _REMEMBERED_CLIENTS = 100_000
+_NETWORK_BYTES = 8
 
 
 class Access:
@@ -59,16 +61,20 @@ class Access:
 
 
 class RateLimit:
-    """At most so many requests a minute of one client, 0 for no limit: a bucket per address that fills steadily."""
+    """At most so many requests a minute of one client, 0 for no limit: a bucket per client that fills steadily.
+
+    A client is an IPv4 address, or an IPv6 network of 64 bits: whoever has one address of it has them all.
+    """
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
 
-    def check(self, client: str) -> None:
+    def check(self, address: Address | None) -> None:
         """Count one request. Raises Refusal when it is one too many."""
         if not self._per_minute:
             return
+        client = address.packed[:_NETWORK_BYTES] if address else b""
         now = time.monotonic()
         left, at = self._buckets.pop(client, (float(self._per_minute), now))
         left = min(left + (now - at) * self._per_minute / 60, float(self._per_minute)) - 1

@@ -3,13 +3,17 @@
 from functools import lru_cache
 from typing import Any
 
-MAX_CHARACTERS = 1024
+MAX_BYTES = 1024
+"""Of the header; longer ones are not kept."""
+
 _KEPT = 4096
 
 
 @lru_cache(_KEPT)
 def uaspec(user_agent: str) -> dict[str, str]:
     """What the header says; parts that are not known are left out."""
+    if not user_agent:
+        return {}
     from ua_parser import parse  # noqa: PLC0415 - the API alone needs it
 
     found = parse(user_agent)

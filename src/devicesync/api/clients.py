@@ -1,17 +1,30 @@
 """Who is asking: the client's IP address, from the connection, or from proxies that are trusted to say it."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+
+import structlog
 
 from devicesync.api.answers import Refusal
+from devicesync.api.requests import Headers
 from devicesync.errors import WrongUse
 
 Address = IPv4Address | IPv6Address
+
+FORWARDED = (b"x-forwarded-for", b"x-real-ip")
+"""Headers in which a proxy says who is asking; the first one that is there counts."""
+
+NO_PROXIES = "trusted_proxies is empty: behind a proxy, every device gets the proxy's address and place"
+_LONGEST = 64
+_KEPT = 4096
+_log: Any = structlog.get_logger("devicesync")
 
 
 class Clients:
     """trusted_proxies: networks (CIDR), comma-separated. With none, nobody is believed about others: the peer counts.
 
-    With some, X-Forwarded-For from anybody else is refused: it is spoofed, or a proxy is missing in the setting.
+    With some, such a header from anybody else is refused: it is spoofed, or a proxy is missing in the setting.
     """
 
     def __init__(self, trusted_proxies: str) -> None:
@@ -19,42 +32,53 @@ class Clients:
             self._trusted = [ip_network(network.strip()) for network in trusted_proxies.split(",") if network.strip()]
         except ValueError as error:
             raise WrongUse(f"trusted_proxies: {error}", "networks such as 10.0.0.0/8,fd00::/8") from None
+        self._warned = False
 
-    def address(self, peer: str, forwarded_for: bytes | None) -> str:
-        """The client's address: the last that no trusted proxy has. Raises Refusal."""
-        if not self._trusted or forwarded_for is None:
-            return peer
-        nearest = _parsed(peer)
+    def address(self, peer: str, headers: Headers) -> Address | None:
+        """The client's address: the last that no trusted proxy has; None where the connection has none. Raises Refusal."""
+        nearest = parsed(peer)
+        said = next((headers[name] for name in FORWARDED if name in headers), None)
+        if said is None:
+            return nearest
+        if not self._trusted:
+            self._warn()
+            return nearest
         if nearest is None or not self._trusts(nearest):
-            raise Refusal(400, "UNTRUSTED_PROXY", "X-Forwarded-For from an address that is not in trusted_proxies")
-        for entry in reversed(forwarded_for.decode("latin-1").split(",")):
-            said = _parsed(entry)
-            if said is None:  # junk: nobody can say what lies behind it
+            raise Refusal(400, "UNTRUSTED_PROXY", "X-Forwarded-For or X-Real-IP from an address that is not in trusted_proxies")
+        for entry in reversed(said.decode("latin-1").split(",")):
+            further = parsed(entry)
+            if further is None:  # junk: nobody can say what lies behind it
                 break
-            nearest = said
-            if not self._trusts(said):
+            nearest = further
+            if not self._trusts(further):
                 break
-        return str(nearest)
+        return nearest
 
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
 
-
-def declared_address(text: str) -> str:
-    """An address that a request's body gives. Raises Refusal."""
-    address = _parsed(text)
-    if address is None:
-        raise Refusal(400, "INVALID_REQUEST", "request.ip_addr is no IP address")
-    return str(address)
+    def _warn(self) -> None:
+        if not self._warned:
+            _log.warning("a proxy says who is asking, and is not believed", reason=NO_PROXIES, hint="name its network there")
+        self._warned = True
 
 
-def _parsed(entry: str) -> Address | None:
-    """An address, with a port or without: 61.12.65.222:33740, [2001:db8::1]:443, ::ffff:1.2.3.4."""
-    text = entry.strip()
+def parsed(entry: str) -> Address | None:
+    """An address, with a port or without: 61.12.65.222:33740, [2001:db8::1]:443, ::ffff:1.2.3.4; None for anything else.
+
+    An IPv6 scope (fe80::1%eth0) means something on its own host only, so such a text is no address here.
+    """
+    return _parsed(entry.strip()) if len(entry) <= _LONGEST else None
+
+
+@lru_cache(_KEPT)
+def _parsed(text: str) -> Address | None:
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
+    if "%" in text:
+        return None
     try:
         address = ip_address(text)
     except ValueError:

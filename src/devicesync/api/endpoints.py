@@ -9,7 +9,8 @@ import structlog
 from devicesync.api import agents, registration
 from devicesync.api.access import Access, RateLimit
 from devicesync.api.answers import PROFILE, REGISTER, Answer, Api, Refusal, refused, success
-from devicesync.api.clients import Clients, declared_address
+from devicesync.api.clients import Address, Clients, parsed
+from devicesync.api.line import line_of
 from devicesync.api.location import Locations, Place
 from devicesync.api.metrics import Metrics
 from devicesync.api.profiles import Profiles
@@ -77,18 +78,11 @@ class Calls:
         client = self._client(scope, headers)
         device_id = device_id_of(scope, REGISTER_PATH.encode())
         parts.access.check("register", headers)
-        agent = _user_agent(headers)
-        asked = registration.read(await json_body(headers, receive))
-        place = parts.locations.place(declared_address(asked.ip_addr) if asked.ip_addr else client)
+        asked = registration.read(await json_body(headers, receive), parts.metrics.left_out)
+        place = parts.locations.place(_whereabouts(client, asked.ip_addr, parts.metrics.left_out))
         version = self._version()
-        line = registration.line_of(
-            device_id,
-            asked,
-            place=place,
-            agent=agents.uaspec(agent),
-            version=version,
-            max_clock_ahead_ms=parts.max_clock_ahead_ms,
-        )
+        agent = agents.uaspec(_user_agent(headers, parts.metrics.left_out))
+        line = line_of(device_id, asked, place=place, agent=agent, version=version, left_out=parts.metrics.left_out)
         await parts.writer.append(line, device_id.encode())
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
 
@@ -110,8 +104,8 @@ class Calls:
         await parts.writer.append(erase_line(device_id, version), device_id.encode())
         return success(PROFILE, {"message": "Device erased", "version": version})
 
-    def _client(self, scope: Any, headers: Headers) -> str:
-        client = self._parts.clients.address(scope["client"][0] if scope["client"] else "", headers.get(b"x-forwarded-for"))
+    def _client(self, scope: Any, headers: Headers) -> Address | None:
+        client = self._parts.clients.address(scope["client"][0] if scope["client"] else "", headers)
         self._parts.rate_limit.check(client)
         return client
 
@@ -120,11 +114,26 @@ class Calls:
         return self._last_version
 
 
-def _user_agent(headers: Headers) -> str:
-    agent = headers.get(b"user-agent", b"").decode("latin-1")
-    if not agent.strip() or len(agent) > agents.MAX_CHARACTERS or not agent.isprintable():
-        raise Refusal(400, "INVALID_USER_AGENT", f"send a User-Agent of 1 to {agents.MAX_CHARACTERS} printable characters")
-    return agent
+def _whereabouts(client: Address | None, said: registration.Scalar, left_out: registration.LeftOut) -> Address | None:
+    """The caller's address; what the body says (`ip_addr`) only where the caller's is missing or private."""
+    if not said or (client and client.is_global):
+        return client
+    address = parsed(str(said))
+    if address is None:
+        left_out("ip_addr")
+    return address or client
+
+
+def _user_agent(headers: Headers, left_out: registration.LeftOut) -> str:
+    """The header's text, "" where there is none: UTF-8 where it is that, else Latin-1."""
+    raw = headers.get(b"user-agent", b"").strip()
+    if len(raw) > agents.MAX_BYTES:
+        left_out("User-Agent")
+        return ""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def _min_version(scope: Any, headers: Headers) -> int:

@@ -4,12 +4,14 @@ import csv
 import time
 from functools import lru_cache
 from importlib import resources
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import maxminddb
 import structlog
 
+from devicesync.api.clients import Address
 from devicesync.errors import WrongUse
 
 _LOOK_AGAIN_SECONDS = 1.0
@@ -47,11 +49,13 @@ class Locations:
         self._place = lru_cache(_KEPT)(self._looked_up)
         self._renew(required=True)
 
-    def place(self, address: str) -> Place:
+    def place(self, address: Address | None) -> Place:
         """Where an address is."""
+        if address is None:
+            return Place()
         if self._path and time.monotonic() >= self._look_at:
             self._renew(required=False)
-        return self._place(address)
+        return self._place(address.packed)
 
     def _renew(self, *, required: bool) -> None:
         """Open the City file if it is another one than before. Keeps the one in use when the new one can't be read."""
@@ -72,9 +76,9 @@ class Locations:
         self._opened, self._stamp = opened, stamp
         self._place.cache_clear()
 
-    def _looked_up(self, address: str) -> Place:
+    def _looked_up(self, packed: bytes) -> Place:
         try:
-            found: Any = self._opened.get(address) if self._opened else None
+            found: Any = self._opened.get(ip_address(packed)) if self._opened else None
         except ValueError:
             found = None
         if not isinstance(found, dict):
@@ -83,7 +87,8 @@ class Locations:
         state_name, city = _name(state), _name(found.get("city", {}))
         custom = self._states.get(state_name.casefold(), ("", ""))
         district = self._districts.get((state_name.casefold(), city.casefold()), "")
-        return Place(country.get("iso_code", ""), _name(country), state.get("iso_code", ""), state_name, city, *custom, district)
+        codes = str(country.get("iso_code", "")), str(state.get("iso_code", ""))
+        return Place(codes[0], _name(country), codes[1], state_name, city, *custom, district)
 
 
 def _name(part: Any) -> str:

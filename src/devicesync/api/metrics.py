@@ -20,6 +20,10 @@ class Metrics:
             "devicesync_api_request_seconds", "From the request's head to its answer.", ["call"],
             registry=self._registry, buckets=_BUCKETS,
         )  # fmt: skip
+        self._left_out = Counter(
+            "devicesync_api_left_out_total", "Fields of registrations that could not be used and were left out.", ["field"],
+            registry=self._registry,
+        )  # fmt: skip
 
     def observer(self, call: str) -> Callable[[int, float], None]:
         """A function to call with the status and the seconds of each request of this call."""
@@ -34,6 +38,10 @@ class Metrics:
             seconds.observe(took_seconds)
 
         return observe
+
+    def left_out(self, field: str) -> None:
+        """Count a field of a registration that was left out, by one of the names that we know."""
+        self._left_out.labels(field).inc()
 
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """A figure that is read when somebody looks."""

@@ -107,7 +107,7 @@ def _cache(settings: Settings) -> Iterator[Finding]:
 
 def _api(settings: Settings) -> Iterator[Finding]:
     from devicesync.api.access import Access  # noqa: PLC0415 - only here
-    from devicesync.api.clients import Clients  # noqa: PLC0415 - only here
+    from devicesync.api.clients import NO_PROXIES, Clients  # noqa: PLC0415 - only here
     from devicesync.api.location import Locations  # noqa: PLC0415 - only here
 
     Access(settings.register_keys, settings.admin_keys, settings.jwt_key)
@@ -119,3 +119,5 @@ def _api(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "api", "warning", "no city_file: registrations get no place", "name a City file in MaxMind's format (.mmdb)"
         )
+    if not settings.trusted_proxies:
+        yield Finding("api", "warning", NO_PROXIES, "with a proxy before the API, name its network there")

@@ -1,0 +1,144 @@
+"""From a registration to the line of device-profile.log. Valid by construction: the law takes every line that is made here."""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from devicesync.api.answers import Refusal
+from devicesync.api.location import Place
+from devicesync.api.registration import DeclaredLocation, LeftOut, Registration
+from devicesync.law.event import MAX_BYTES
+
+OLDEST_FIRST_ACCESS_MS = 946_684_800_000
+"""2000-01-01: a first_access before it was meant in seconds."""
+
+_MAX_CHARACTERS = 128
+_MAX_LEVELS = 8
+_NOTHING_DECLARED = DeclaredLocation()
+
+
+class _Line(msgspec.Struct):
+    """A line as the existing service writes it (seed), and after it what is new."""
+
+    device_id: str
+    uaspec: dict[str, str]
+    city: str
+    country_code: str
+    country: str
+    api_last_updated_on: int
+    device_spec: dict[str, str]
+    district_custom: str
+    fcm_token: str
+    first_access: int
+    state_code_custom: str
+    state: str
+    state_code: str
+    state_custom: str
+    producer_id: str
+    user_declared_state: str | UnsetType
+    user_declared_district: str | UnsetType
+    version: int
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def line_of(
+    device_id: str,
+    registration: Registration,
+    *,
+    place: Place,
+    agent: dict[str, str],
+    version: int,
+    left_out: LeftOut,
+) -> bytes:
+    """The line. Raises Refusal where it is too large.
+
+    version: in µs; api_last_updated_on is its ms. device_id: checked by the law. place, agent: texts that are UTF-8.
+    """
+    now_ms = version // 1000
+    declared = registration.userDeclaredLocation or _NOTHING_DECLARED
+    line = _encode(
+        _Line(
+            device_id,
+            agent,
+            place.city,
+            place.country_code,
+            place.country,
+            now_ms,
+            _spec(registration.dspec, left_out) if registration.dspec else {},
+            place.district_custom,
+            _text("fcmToken", registration.fcmToken, left_out),
+            _first_access(registration.first_access, now_ms, left_out),
+            place.state_code_custom,
+            place.state,
+            place.state_code,
+            place.state_custom,
+            _name("producer", registration.producer, left_out),
+            _name("state", declared.state, left_out) or UNSET,
+            _name("district", declared.district, left_out) or UNSET,
+            version,
+        )
+    )
+    if len(line) > MAX_BYTES:
+        raise Refusal(413, "TOO_LARGE", f"the registration may have {MAX_BYTES} bytes at most")
+    return line
+
+
+def _first_access(said: Any, now_ms: int, left_out: LeftOut) -> int:
+    """The client's where that can be, else now: the law keeps the least of all, so now never replaces an older one."""
+    if type(said) is int and OLDEST_FIRST_ACCESS_MS <= said <= now_ms:
+        return said
+    if said:
+        left_out("first_access")
+    return now_ms
+
+
+def _spec(said: dict[str, Any], left_out: LeftOut) -> dict[str, str]:
+    spec = {}
+    for key, value in said.items():
+        name, text = _text("dspec", key, left_out), _text("dspec", value, left_out)
+        if text and (name or not key):
+            spec[name] = text
+    return spec
+
+
+def _name(field: str, said: Any, left_out: LeftOut) -> str:
+    """A short text that a person can read."""
+    text = _text(field, said, left_out)
+    if text and (len(text) > _MAX_CHARACTERS or not text.isprintable() or "<" in text or ">" in text):
+        left_out(field)
+        return ""
+    return text
+
+
+def _text(field: str, said: Any, left_out: LeftOut) -> str:
+    """Any value as UTF-8 text, "" for none."""
+    if said is None:
+        return ""
+    try:
+        text = said if type(said) is str else as_text(said)
+        if not text.isascii():
+            text.encode()
+    except (UnicodeEncodeError, RecursionError):  # a lone surrogate; nested too deep
+        left_out(field)
+        return ""
+    return text
+
+
+def as_text(value: Any, levels: int = _MAX_LEVELS) -> str:
+    """Any JSON value as the existing service, which is written in Scala, logs it. Raises RecursionError where nested deeper."""
+    if not levels:
+        raise RecursionError
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return f"List({', '.join(as_text(item, levels - 1) for item in value)})"
+        case dict():
+            return f"Map({', '.join(f'{key} -> {as_text(item, levels - 1)}' for key, item in value.items())})"
+        case _:
+            return str(value)
