@@ -76,7 +76,7 @@ def main() -> None:
         reader = KafkaLog(place_of(f"kafka://127.0.0.1:{log_port}/{topic}"), f"updater.{keyspace}").reader("updater")
         updater = update.Updater(
             reader, cache, database, dead_letters, source=topic, batch_records=Settings().batch_records,
-            bad_share=BadShare(1.0, 1000), stop=stop,
+            bad_share=BadShare(1.0, 1000, 0), stop=stop,
         )  # fmt: skip
         left = events
         while left == events:

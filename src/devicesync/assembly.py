@@ -24,9 +24,9 @@ def _unheard(records: Sequence[Record]) -> None:
     pass
 
 
-def bad_share(settings: Settings) -> BadShare:
-    """The limit that stops a job, as set."""
-    return BadShare(settings.bad_share_limit, settings.bad_share_records)
+def bad_share(settings: Settings, *, at_once: bool = False) -> BadShare:
+    """The limit that stops a job, as set. at_once: for a file that somebody hands over, where no stranger can reach it."""
+    return BadShare(settings.bad_share_limit, settings.bad_share_records, 0 if at_once else settings.bad_share_seconds)
 
 
 class _Assembled:

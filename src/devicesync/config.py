@@ -30,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_clock_ahead_seconds: Duration = 300.0
     bad_share_limit: Share = 0.95
     bad_share_records: Positive = 1000
+    bad_share_seconds: Duration = 60.0
     group: str = "devicesync"
     partitions: Positive = 12
     driver: Literal["auto", "acsylla", "cassandra-driver"] = "auto"

@@ -45,7 +45,7 @@ class Setup:
             self.dead_letters,
             source="test",
             batch_records=batch_records,
-            bad_share=BadShare(limit, window),
+            bad_share=BadShare(limit, window, 0),
             stop=self.stop,
         )
 

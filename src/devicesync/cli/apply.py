@@ -48,7 +48,7 @@ def apply(arguments: argparse.Namespace) -> int:
                 delivery,
                 dead_letters,
                 source=str(file),
-                bad_share=bad_share(settings),
+                bad_share=bad_share(settings, at_once=True),
                 stop=stop,
                 max_clock_ahead_ms=settings.max_clock_ahead_ms,
                 progress=lambda read, size: advance(size),

@@ -130,7 +130,7 @@ def apply(
                 events.append(decode(line.value, taken_ms=line.read_ms, max_clock_ahead_ms=max_clock_ahead_ms))
             except Refused as refused:
                 dead.append(DeadLetter(line.value, refused.reason, refused.detail, source, 0, line.number, line.read_ms))
-                bad_share.bad(refused.reason)
+                bad_share.bad(refused.reason, line.read_ms)
             else:
                 valid.append(line.value)
                 bad_share.good()

@@ -61,7 +61,7 @@ def fold(
             events.append(decode(value, taken_ms=taken_ms, logged_ms=logged_ms, max_clock_ahead_ms=max_clock_ahead_ms))
         except Refused as refused:
             dead.append(DeadLetter(value, refused.reason, refused.detail, source, partition, offset, taken_ms, key))
-            bad_share.bad(refused.reason)
+            bad_share.bad(refused.reason, taken_ms)
         else:
             bad_share.good()
     return Folded(join_events(events), dead, len(events))
