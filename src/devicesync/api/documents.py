@@ -58,7 +58,7 @@ def openapi() -> dict[str, Any]:
                     "summary": "Erase a device",
                     "description": "For administrators. Older registrations never bring it back.",
                     "parameters": [_ID],
-                    "responses": _responses(200, 400, 401, 403, 404, 429, 503),
+                    "responses": _responses(200, 400, 401, 403, 404, 409, 429, 503),
                     "security": [{"key": []}, {"token": []}],
                 },
             },
@@ -113,7 +113,8 @@ def _responses(*statuses: int) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Envelope"}}}
     meanings = {
         200: "done", 400: "the request is wrong", 401: "no valid key or token", 403: "not with this key or token",
-        404: "no such path", 408: "the body came too slowly", 413: "the body is too large", 415: "not JSON in UTF-8",
+        404: "no such path",
+        408: "the body came too slowly", 409: "the profile lies too far ahead", 413: "too large", 415: "not JSON in UTF-8",
         429: "too many requests", 503: "the log or a store is down: try again", 504: "no profile that new yet",
     }  # fmt: skip
     return {str(status): {"description": meanings[status], "content": content} for status in statuses}

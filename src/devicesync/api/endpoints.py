@@ -15,12 +15,12 @@ from devicesync.api.location import Locations, Place
 from devicesync.api.metrics import Metrics
 from devicesync.api.profiles import Profiles
 from devicesync.api.requests import Headers, device_id_of, json_body
+from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
 from devicesync.jobs.erase import erase_line
 from devicesync.law.facets import DECLARED, FACETS
 from devicesync.law.profile import profile_of
 from devicesync.law.state import State
-from devicesync.law.version import next_version
 
 REGISTER_PATH, PROFILE_PATH = "/v1/device/register/", "/v1/device/profile/"
 MIN_VERSION_HEADER = b"x-min-version"
@@ -39,7 +39,7 @@ class Parts(NamedTuple):
     access: Access
     rate_limit: RateLimit
     metrics: Metrics
-    max_clock_ahead_ms: int
+    versions: Versions
 
 
 class Endpoint:
@@ -65,11 +65,10 @@ class Endpoint:
 
 
 class Calls:
-    """The calls, for one process: versions only grow in it."""
+    """The calls, for one process."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._last_version = 0
         self.register = Endpoint(REGISTER, parts.metrics, self._register)
         self.profile = Endpoint(PROFILE, parts.metrics, self._profile)
 
@@ -78,12 +77,14 @@ class Calls:
         client = self._client(scope, headers)
         device_id = device_id_of(scope, REGISTER_PATH.encode())
         parts.access.check("register", headers)
+        await parts.versions.ready()
         asked = registration.read(await json_body(headers, receive), parts.metrics.left_out)
         place = parts.locations.place(_whereabouts(client, asked.ip_addr, parts.metrics.left_out))
-        version = self._version()
+        version = parts.versions.next()
         agent = agents.uaspec(_user_agent(headers, parts.metrics.left_out))
         line = line_of(device_id, asked, place=place, agent=agent, version=version, left_out=parts.metrics.left_out)
         await parts.writer.append(line, device_id.encode())
+        parts.versions.check(version)
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
 
     async def _profile(self, scope: Any, headers: Headers, receive: Any) -> Answer:
@@ -99,19 +100,17 @@ class Calls:
     async def _erase(self, device_id: str, headers: Headers) -> Answer:
         parts = self._parts
         parts.access.check("admin", headers)
+        await parts.versions.ready()
         known = await parts.profiles.read(device_id)
-        version = self._version(after=known.profile_version)
+        version = parts.versions.for_erase(known.profile_version)
         await parts.writer.append(erase_line(device_id, version), device_id.encode())
+        parts.versions.check(version)
         return success(PROFILE, {"message": "Device erased", "version": version})
 
     def _client(self, scope: Any, headers: Headers) -> Address | None:
         client = self._parts.clients.address(scope["client"][0] if scope["client"] else "", headers)
         self._parts.rate_limit.check(client)
         return client
-
-    def _version(self, after: int = 0) -> int:
-        self._last_version = next_version(max(after, self._last_version), time.time_ns() // 1000)
-        return self._last_version
 
 
 def _whereabouts(client: Address | None, said: registration.Scalar, left_out: registration.LeftOut) -> Address | None:

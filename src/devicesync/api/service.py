@@ -11,6 +11,7 @@ from devicesync.api.location import Locations
 from devicesync.api.metrics import Metrics
 from devicesync.api.profiles import Profiles
 from devicesync.api.serve import App, listen, serving
+from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
 from devicesync.cache.port import Cache
 from devicesync.config import Settings
@@ -32,6 +33,7 @@ def api(
     locations = Locations(settings.city_file, settings.location_table)
     clients = Clients(settings.trusted_proxies)
     access = Access(settings.register_keys, settings.admin_keys, settings.jwt_key)
+    versions = Versions(log, settings.max_clock_ahead_ms)
     rate_limit = RateLimit(settings.rate_limit_per_minute)
     with ExitStack() as opened:
         public, admin = (
@@ -44,13 +46,14 @@ def api(
         metrics.gauge("devicesync_api_log_groups", "Groups of registrations written to the log.", lambda: writer.groups)
 
         def make_apps() -> list[App]:
-            parts = Parts(writer, profiles, locations, clients, access, rate_limit, metrics, settings.max_clock_ahead_ms)
-            return [(Front(Calls(parts)), public), (admin_app(metrics, lambda: _lacking(writer)), admin)]
+            parts = Parts(writer, profiles, locations, clients, access, rate_limit, metrics, versions)
+            return [(Front(Calls(parts)), public), (admin_app(metrics, lambda: _lacking(writer, versions)), admin)]
 
         addresses = [f"http://{host}:{port}" for host, port in (each.getsockname()[:2] for each in (public, admin))]
         with serving(make_apps):
             yield addresses[0], addresses[1]
 
 
-def _lacking(writer: Writer) -> dict[str, str]:
-    return {} if writer.works else {"log": "the last registrations could not be written"}
+def _lacking(writer: Writer, versions: Versions) -> dict[str, str]:
+    log = {} if writer.works else {"log": "the last registrations could not be written"}
+    return log | ({"clock": "it stepped back, past what the law bears"} if versions.stepped_back else {})

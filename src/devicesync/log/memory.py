@@ -20,6 +20,10 @@ class MemoryLog:
             now = self._clock()
             self.records.append(Record(value, 0, len(self.records), now, now, keys[spot] if keys else None))
 
+    def newest(self, count: int) -> list[Record]:
+        """See port.Log."""
+        return self.records[-count:]
+
     def reader(self, name: str) -> "MemoryReader":
         """See port.Log."""
         return MemoryReader(self, name)

@@ -68,6 +68,10 @@ class Log(Protocol):
         """
         ...
 
+    def newest(self, count: int) -> list[Record]:
+        """The log's last records, about `count`, of all its partitions alike. Raises Unavailable."""
+        ...
+
     def reader(self, name: str) -> Reader:
         """The reader of that name; at most one may be in use at a time, where the log does not share its partitions out."""
         ...

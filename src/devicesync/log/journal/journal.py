@@ -9,7 +9,7 @@ from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import Files
 from devicesync.log.journal.reader import JournalReader
 from devicesync.log.journal.whole import JournalWholeReader, rows_of
-from devicesync.log.port import Keeper, Row, Survey
+from devicesync.log.port import Keeper, Record, Row, Survey
 
 _ROWS = 2000
 
@@ -36,6 +36,16 @@ class Journal:
     def end(self) -> int:
         """The number that the next record will have."""
         return self._appender.end()
+
+    def newest(self, count: int) -> list[Record]:
+        """See port.Log."""
+        with closing(Cursor(self._files, 0)) as cursor:
+            first, end = cursor.bounds()
+            cursor.rewind(max(first, end - count))
+            records: list[Record] = []
+            while cursor.position < end and (more := cursor.read(count)):
+                records += more
+            return records
 
     def reader(self, name: str) -> JournalReader:
         """See port.Log."""

@@ -9,9 +9,9 @@ from confluent_kafka import KafkaError, Message, Producer
 from devicesync.errors import Unavailable
 from devicesync.log.kafka.place import HINT, Place, failures
 from devicesync.log.kafka.reader import KafkaReader
-from devicesync.log.kafka.survey import rows, survey
+from devicesync.log.kafka.survey import newest, rows, survey
 from devicesync.log.kafka.whole import KafkaWholeReader
-from devicesync.log.port import Keeper, Row, Survey
+from devicesync.log.port import Keeper, Record, Row, Survey
 
 _POLL_SECONDS = 0.1
 _DELIVERY_SECONDS = 10.0
@@ -42,6 +42,10 @@ class KafkaLog:
         outgoing = [Outgoing(value, keys[spot] if keys else None) for spot, value in enumerate(values)]
         with failures("append to"):
             deliver(self._open_producer(), self._place.topic, outgoing)
+
+    def newest(self, count: int) -> list[Record]:
+        """See port.Log."""
+        return newest(self._place, count)
 
     def reader(self, name: str) -> "KafkaReader":
         """See port.Log."""

@@ -33,7 +33,7 @@ class KafkaReader:
         with failures("read"):
             while True:
                 wait_seconds = min(_POLL_SECONDS, max(deadline - time.monotonic(), 0))
-                records = [_record(message) for message in self._member.take(max_records, wait_seconds)]
+                records = [record_of(message) for message in self._member.take(max_records, wait_seconds)]
                 for record in records:
                     self._polled[record.partition] = record.offset + 1
                 if not records:
@@ -80,7 +80,8 @@ class KafkaReader:
         )
 
 
-def _record(message: Message) -> Record:
+def record_of(message: Message) -> Record:
+    """A message as readers get it."""
     now_ms = time.time_ns() // 1_000_000
     kind, stamp_ms = message.timestamp()
     has_time = kind != TIMESTAMP_NOT_AVAILABLE

@@ -8,8 +8,9 @@ from confluent_kafka.admin import AdminClient
 from devicesync.errors import Unavailable
 from devicesync.log.kafka.member import bounds
 from devicesync.log.kafka.place import HINT, Place, failures
+from devicesync.log.kafka.reader import record_of
 from devicesync.log.kafka.whole import identity_of, rows_of
-from devicesync.log.port import Row, Survey
+from devicesync.log.port import Record, Row, Survey
 
 _TIMEOUT_SECONDS = 10.0
 _ROWS = 2000
@@ -51,6 +52,44 @@ def rows(place: Place, partition: int, start: int, end: int) -> Iterator[list[Ro
                     raise KafkaException(error)
     finally:
         consumer.close()
+
+
+def newest(place: Place, count: int) -> list[Record]:
+    """See port.Log; [] of a topic that is not there."""
+    consumer = _consumer(place)
+    try:
+        with failures("read"):
+            partitions = consumer.list_topics(place.topic, timeout=_TIMEOUT_SECONDS).topics[place.topic].partitions
+            every = {partition: bounds(consumer, place.topic, partition) for partition in partitions}
+            ends = {partition: (low, high) for partition, (low, high) in every.items() if high > low}
+            share = max(count // max(len(ends), 1), 1)
+            consumer.assign([TopicPartition(place.topic, *each) for each in _starts(ends, share)])
+            return _read_to(consumer, {partition: high for partition, (_, high) in ends.items()})
+    finally:
+        consumer.close()
+
+
+def _starts(ends: dict[int, tuple[int, int]], share: int) -> list[tuple[int, int]]:
+    return [(partition, max(low, high - share)) for partition, (low, high) in ends.items()]
+
+
+def _read_to(consumer: Consumer, ends: dict[int, int]) -> list[Record]:
+    """What the consumer reads until each partition is at its end (the offset that its next record had)."""
+    records: list[Record] = []
+    while ends:
+        found = consumer.consume(1, _TIMEOUT_SECONDS)
+        if not found:
+            raise Unavailable("can't read from Kafka: time-out", HINT)
+        for message in found + consumer.consume(_ROWS, 0):
+            error = message.error()
+            if error is None:
+                records.append(record_of(message))
+            elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
+                raise KafkaException(error)
+            partition, offset = int(message.partition() or 0), int(message.offset() or 0)
+            if error is not None or offset + 1 >= ends.get(partition, 0):
+                ends.pop(partition, None)
+    return records
 
 
 def _consumer(place: Place) -> Consumer:

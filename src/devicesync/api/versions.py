@@ -1,0 +1,123 @@
+"""The versions that this process gives: they only grow, and the law takes each of them."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+
+from devicesync.api.answers import Refusal
+from devicesync.errors import Unavailable
+from devicesync.law.event import decode
+from devicesync.law.refusal import Refused
+from devicesync.law.version import guard, next_version
+from devicesync.log.port import Log, Record
+
+_LOOKED_AT = 1000
+"""How many of the log's newest records say where the versions of a former process ended."""
+
+_RETRY_AFTER_SECONDS = 30
+_RETRY_LOG_AFTER_SECONDS = 2
+_log: Any = structlog.get_logger("devicesync")
+
+
+def now_us() -> int:
+    """The time in µs since 1970."""
+    return time.time_ns() // 1000
+
+
+class Versions:
+    """Versions in µs, for one event loop. `ready` must have returned once before any is given.
+
+    A former process may have given versions that lie past now: its clock was ahead, or ours stepped back. So the log's newest
+    records are asked for the last one.
+    """
+
+    def __init__(self, log: Log, max_clock_ahead_ms: int) -> None:
+        self._log = log
+        self._max_clock_ahead_ms = max_clock_ahead_ms
+        self._last = 0
+        self._known = False
+        self._learning: asyncio.Task[bool] | None = None
+        self._said_log = self._said_clock = False
+
+    async def ready(self) -> None:
+        """Return when the log's last version is known. Raises Refusal."""
+        if self._known:
+            return
+        if self._learning is None:
+            self._learning = asyncio.create_task(self._learn())
+        if not await asyncio.shield(self._learning):
+            raise Refusal(503, "LOG_UNAVAILABLE", "registrations can't be logged now; try again", _RETRY_LOG_AFTER_SECONDS)
+
+    def next(self) -> int:
+        """A new version. Raises Refusal while the law would refuse it."""
+        version = next_version(self._last, now_us())
+        self.check(version)
+        self._last = version
+        return version
+
+    def check(self, version: int) -> None:
+        """Return if the law takes this version now. Raises Refusal: then the clock stepped back after it was given."""
+        if self._is_taken(version):
+            self._said_clock = False
+            return
+        if not self._said_clock:
+            behind_seconds = (version - now_us()) // 1_000_000
+            hint = "registrations are refused until the clock is right again; set it, by NTP for example"
+            _log.error("the clock stepped back", behind_seconds=behind_seconds, hint=hint)
+        self._said_clock = True
+        raise Refusal(503, "CLOCK_STEPPED_BACK", "the clock of this service stepped back; try again", _RETRY_AFTER_SECONDS)
+
+    def for_erase(self, known: int) -> int:
+        """A version past `known`, what the stores have of a device. Raises Refusal while the law would refuse it.
+
+        The device's version may come from another clock, so it does not move the versions of this process.
+        """
+        version = max(self.next(), known + 1)
+        if not self._is_taken(version):
+            ahead_seconds = (known - now_us()) // 1_000_000
+            said = f"the profile lies {ahead_seconds} s past now, by another clock, so that the log would refuse an erase of it"
+            raise Refusal(409, "PROFILE_AHEAD", said)
+        return version
+
+    @property
+    def stepped_back(self) -> bool:
+        """Whether no version can be given now."""
+        return not self._is_taken(next_version(self._last, now_us()))
+
+    def _is_taken(self, version: int) -> bool:
+        try:
+            guard(version, taken_ms=now_us() // 1000, max_clock_ahead_ms=self._max_clock_ahead_ms)
+        except Refused:
+            return False
+        return True
+
+    async def _learn(self) -> bool:
+        try:
+            records = await asyncio.to_thread(self._log.newest, _LOOKED_AT)
+        except Unavailable as error:
+            if not self._said_log:
+                _log.error("the log can't be asked for its last version", reason=str(error), hint=error.hint)
+            self._said_log = True
+            return False
+        finally:
+            self._learning = None
+        self._last = max(self._last, last_version(records, self._max_clock_ahead_ms))
+        self._known = True
+        return True
+
+
+def last_version(records: Iterable[Record], max_clock_ahead_ms: int) -> int:
+    """The highest version of the registrations among these that the law takes; 0 without any."""
+    last = 0
+    for record in records:
+        try:
+            event = decode(
+                record.value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms
+            )
+        except Refused:
+            continue
+        last = last if event.erase else max(last, event.version)
+    return last

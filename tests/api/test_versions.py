@@ -1,0 +1,188 @@
+"""Versions, when the clock steps back, a process starts again, or a device's row lies ahead."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+
+from devicesync.api import versions
+from devicesync.database.sqlite import SqliteDatabase
+from devicesync.errors import Unavailable
+from devicesync.law.event import decode
+from devicesync.law.state import state_of
+from devicesync.log.journal import Journal
+from devicesync.log.memory import MemoryLog
+from devicesync.log.port import Record
+from tests.api.conftest import Start, Started
+from tests.api.test_http import BODY, PROFILE, REGISTER, assert_refused
+
+BOSS = {"X-API-Key": "boss"}
+
+
+class Clock:
+    """Stands for the machine's clock: `step` moves it by so many seconds."""
+
+    def __init__(self) -> None:
+        self.offset_us = 0
+
+    def us(self) -> int:
+        return time.time_ns() // 1000 + self.offset_us
+
+    def ms(self) -> int:
+        return self.us() // 1000
+
+    def step(self, seconds: int) -> None:
+        self.offset_us += seconds * 1_000_000
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock that the API looks at."""
+    stepped = Clock()
+    monkeypatch.setattr(versions, "now_us", stepped.us)
+    return stepped
+
+
+def register(started: Started, device_id: str = "d") -> int:
+    """The version of a registration."""
+    answer = started.client.post(REGISTER + device_id, json=BODY)
+    assert answer.status_code == 200, answer.text
+    return int(answer.json()["result"]["version"])
+
+
+def test_while_the_clock_is_behind_nothing_is_acknowledged(start: Start, clock: Clock) -> None:
+    """By more than the law bears: 503, said once in the log and by /readyz; then versions go on where they were."""
+    started = start(MemoryLog(clock.ms))
+    before = register(started)
+    clock.step(-600)
+    with structlog.testing.capture_logs() as told:
+        for _ in range(3):
+            assert_refused(started.client.post(REGISTER + "d", json=BODY), 503, "CLOCK_STEPPED_BACK")
+    assert [line["event"] for line in told] == ["the clock stepped back"]
+    assert "clock" in started.admin.get("/readyz").json()["lacking"]
+    clock.step(600)
+    assert register(started) > before
+    assert started.admin.get("/readyz").status_code == 200
+    assert_the_law_takes(started.log.records, 2)
+
+
+def test_a_clock_that_is_a_little_behind_is_borne(start: Start, clock: Clock) -> None:
+    """Versions grow on, and the law takes them."""
+    started = start(MemoryLog(clock.ms))
+    before = register(started)
+    clock.step(-290)
+    assert [register(started) for _ in range(3)] == [before + 1, before + 2, before + 3]
+    assert_the_law_takes(started.log.records, 4)
+
+
+def test_a_clock_that_steps_back_while_a_registration_is_written(start: Start, clock: Clock) -> None:
+    """It is not acknowledged: the log took it at a time at which the law refuses it."""
+
+    class Stepping(MemoryLog):
+        def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
+            clock.step(-600)
+            super().append(values, keys)
+
+    assert_refused(start(Stepping(clock.ms)).client.post(REGISTER + "d", json=BODY), 503, "CLOCK_STEPPED_BACK")
+
+
+def test_a_clock_before_2010_gives_no_versions(start: Start, clock: Clock) -> None:
+    """A board without a battery for its clock starts in 1970."""
+    clock.offset_us = -clock.us()
+    started = start(MemoryLog(clock.ms))
+    assert_refused(started.client.post(REGISTER + "d", json=BODY), 503, "CLOCK_STEPPED_BACK")
+    assert started.lines() == []
+
+
+def memory(directory: Path) -> MemoryLog:
+    del directory
+    return MemoryLog()
+
+
+def journal(directory: Path) -> Journal:
+    return Journal(directory / "device-profile.log", segment_bytes=1 << 20, retention_seconds=3600)
+
+
+@pytest.mark.parametrize("make_log", [memory, journal])
+def test_started_again_with_the_clock_behind_versions_go_on(
+    start: Start, clock: Clock, tmp_path: Path, make_log: Callable[[Path], Any]
+) -> None:
+    """The last one is taken from the log: a later registration never loses to an earlier one of the same process line."""
+    with closing(make_log(tmp_path)) as log:
+        before = register(start(log))
+        clock.step(-200)
+        assert register(start(log)) == before + 1
+        clock.step(-200)
+        assert_refused(start(log).client.post(REGISTER + "d", json=BODY), 503, "CLOCK_STEPPED_BACK")
+
+
+def test_what_the_law_refuses_and_erases_do_not_move_the_versions(start: Start, clock: Clock) -> None:
+    """Else anyone who can write a line, or an erase of a device that lies ahead, could stop all registrations."""
+    log = MemoryLog()
+    for ahead_seconds, more in ((3600, b""), (299, b',"erase":true')):
+        version = clock.us() + ahead_seconds * 1_000_000
+        log.append([b'{"device_id":"x","version":%d%s}' % (version, more), b"{"])
+    assert register(start(log)) == pytest.approx(clock.us(), abs=60_000_000)
+
+
+def test_a_log_that_can_not_be_asked_is_asked_again(start: Start) -> None:
+    """503 until it can: a version that may go back is never given."""
+
+    class Away(MemoryLog):
+        asked = 0
+
+        def newest(self, count: int) -> list[Record]:
+            self.asked += 1
+            if self.asked < 3:
+                raise Unavailable("it is away", "")
+            return super().newest(count)
+
+    started = start(Away())
+    with structlog.testing.capture_logs() as told:
+        for _ in range(2):
+            assert_refused(started.client.post(REGISTER + "d", json=BODY), 503, "LOG_UNAVAILABLE")
+    assert len(told) == 1
+    assert register(started)
+
+
+def put_ahead(directory: Path, seconds: int) -> int:
+    """Give device d a row that lies so far ahead, as another job's clock might; its version."""
+    version = time.time_ns() // 1000 + seconds * 1_000_000
+    event = decode(b'{"device_id":"d","version":%d,"city":"Pune"}' % version, taken_ms=version // 1000)
+    with closing(SqliteDatabase(directory / "profile.db")) as database:
+        database.merge({"d": state_of(event)})
+    return version
+
+
+def test_an_erase_that_the_log_would_refuse_is_not_answered_as_done(start: Start, tmp_path: Path) -> None:
+    """409 that says why, nothing logged, and registrations go on."""
+    started = start(admin_keys="boss")
+    put_ahead(tmp_path, 3600)
+    answer = started.client.delete(PROFILE + "d", headers=BOSS)
+    assert_refused(answer, 409, "PROFILE_AHEAD")
+    assert "s past now" in answer.json()["params"]["errmsg"]
+    assert started.lines() == []
+    register(started, "other")
+
+
+def test_an_erase_of_a_row_ahead_does_not_move_the_versions(start: Start, tmp_path: Path) -> None:
+    """It is later than all that is known of its device; the next registration has a version by the clock."""
+    started = start(admin_keys="boss")
+    row = put_ahead(tmp_path, 200)
+    erased = started.client.delete(PROFILE + "d", headers=BOSS).json()["result"]["version"]
+    assert erased == row + 1
+    assert msgspec.json.decode(started.lines()[-1]) == {"device_id": "d", "erase": True, "version": erased}
+    assert register(started, "other") < row
+    assert_the_law_takes(started.log.records, 2)
+
+
+def assert_the_law_takes(records: Sequence[Record], count: int) -> None:
+    """All of them, as an updater would read them."""
+    assert len(records) == count
+    for record in records:
+        decode(record.value, taken_ms=record.taken_ms)

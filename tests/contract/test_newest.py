@@ -1,0 +1,50 @@
+"""A log's newest records, which say where the versions of a former process ended."""
+
+from pathlib import Path
+
+import pytest
+
+from devicesync.log.journal import Journal
+from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.log.kafka.admin import create_topics
+from tests import servers
+from tests.contract.test_log import LOGS
+from tests.servers import in_one_worker
+
+pytestmark = in_one_worker
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_the_newest_records(name: str, tmp_path: Path) -> None:
+    """At most so many, in order, with their times; all where there are fewer; across a journal's segments."""
+    log = LOGS[name](tmp_path)
+    assert log.newest(5) == []
+    log.append([b"%03d" % number + b"x" * 50 for number in range(20)])
+    log.append([b"020"])
+    found = log.newest(10)
+    assert [record.value[:3] for record in found] == [b"%03d" % number for number in range(11, 21)]
+    assert all(record.taken_ms for record in found)
+    assert len(log.newest(1000)) == 21
+    log.close()
+
+
+def test_the_newest_records_of_all_partitions_of_a_topic() -> None:
+    """Of each alike; a topic that is not there has none."""
+    place = place_of(f"kafka://127.0.0.1:{servers.kafka().port}/newest")
+    log = KafkaLog(place, group="newest")
+    assert log.newest(10) == []
+    create_topics(place, partitions=3)
+    log.append([b"%d" % number for number in range(300)], [b"%d" % number for number in range(300)])
+    found = log.newest(30)
+    assert len(found) == 30
+    assert {record.partition for record in found} == {0, 1, 2}
+    assert max(int(record.value) for record in found) == 299
+    log.close()
+
+
+def test_a_journal_of_blank_lines_has_none(tmp_path: Path) -> None:
+    """It ends all the same."""
+    log = Journal(tmp_path / "device-profile.log", segment_bytes=200, retention_seconds=3600)
+    log.append([b"", b" "])
+    assert log.newest(10) == []
+    log.close()
