@@ -1,7 +1,9 @@
 """A whole API in this process, over a log in memory, for tests that look inside; and one as users start it."""
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -12,6 +14,8 @@ from devicesync.api.service import api
 from devicesync.cache.memory import MemoryCache
 from devicesync.config import load
 from devicesync.database.sqlite import SqliteDatabase
+from devicesync.law.event import decode
+from devicesync.law.state import state_of
 from devicesync.log.memory import MemoryLog
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/68.0.3440.75 Safari/537.36"
@@ -27,6 +31,15 @@ class Started(NamedTuple):
     def lines(self) -> list[bytes]:
         """What is in the log."""
         return [record.value for record in self.log.records]
+
+
+def put(directory: Path, event: bytes, ahead_seconds: int = 0) -> int:
+    """Give the API's database what an event says at a version so far ahead of now; the version."""
+    version = time.time_ns() // 1000 + ahead_seconds * 1_000_000
+    decoded = decode(event % version, taken_ms=version // 1000)
+    with closing(SqliteDatabase(directory / "profile.db")) as database:
+        database.merge({decoded.device_id: state_of(decoded)})
+    return version
 
 
 Start = Callable[..., Started]

@@ -138,6 +138,11 @@ def test_bad_requests(start: Start, name: str) -> None:
         (REGISTER + "x" * 10_000, 400, "INVALID_DEVICE_ID"),
         (REGISTER + "a/b", 404, "NOT_FOUND"),
         ("/v2/anything", 404, "NOT_FOUND"),
+        ("/v1/device/register", 404, "NOT_FOUND"),
+        ("/v1/device/register%2Fabc", 404, "NOT_FOUND"),
+        ("/%761/device/register/abc", 404, "NOT_FOUND"),
+        ("/openapi.json/", 404, "NOT_FOUND"),
+        ("/openapi.json", 405, "METHOD_NOT_ALLOWED"),
         (PROFILE + "d", 405, "METHOD_NOT_ALLOWED"),
     ],
 )
@@ -145,6 +150,40 @@ def test_bad_paths(start: Start, path: str, status: int, err: str) -> None:
     started = start()
     assert_refused(started.client.post(path, json=BODY), status, err)
     assert started.lines() == []
+
+
+def test_a_path_counts_as_it_was_sent(start: Start) -> None:
+    """An encoded slash does not end a path: `profile%2Fabc` names no device, least of all `2Fabc`."""
+    started = start(admin_keys="boss")
+    answer = started.client.delete("/v1/device/profile%2Fabc", headers={"X-API-Key": "boss"})
+    assert_refused(answer, 404, "NOT_FOUND")
+    assert_refused(started.client.get("/v1/device/profile%2Fabc"), 404, "NOT_FOUND")
+    assert started.lines() == []
+
+
+@pytest.mark.parametrize("path", ["/v1/device/register", "/v1/device/profile", "/openapi.json/"])
+def test_nothing_is_redirected(start: Start, path: str) -> None:
+    """A redirect would lead to whatever the Host header says."""
+    started = start()
+    for client in (started.client, started.admin):
+        answer = client.get(path, headers={"Host": "evil.example"})
+        assert (answer.status_code, "location" in answer.headers) == (404, False)
+    assert started.admin.get("/livez/").status_code == 404
+
+
+@pytest.mark.parametrize("content_type", [None, "", "application/json", "Application/JSON; charset=UTF-8"])
+def test_a_body_without_content_type_counts_as_json(start: Start, content_type: str | None) -> None:
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    assert start().client.post(REGISTER + "d", content=json.dumps(BODY), headers=headers).status_code == 200
+
+
+def test_a_content_length_of_many_digits(start: Start) -> None:
+    """It is too large, or no HTTP; never a fault of the service."""
+    started = start()
+    for digits in ("9" * 5000, "9" * 19, "0" * 5000 + "9"):
+        with socket.create_connection((started.client.base_url.host, started.client.base_url.port or 0)) as raw:
+            raw.sendall(f"POST {REGISTER}d HTTP/1.1\r\nHost: x\r\nContent-Length: {digits}\r\n\r\n".encode())
+            assert raw.recv(100)[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 413")
 
 
 def assert_refused(answer: httpx.Response, status: int, err: str) -> None:
@@ -278,8 +317,7 @@ def test_a_profile_that_is_not_there_yet(start: Start) -> None:
     assert_refused(started.client.get(PROFILE + "d", headers={"X-Min-Version": "soon"}), 400, "INVALID_REQUEST")
     found = profile(started, "d").json()["result"]
     assert found == {
-        "userDeclaredLocation": None,
-        "ipLocation": {"state": None, "district": None, "city": None},
+        "ipLocation": {"state": "", "district": "", "city": ""},
         "version": None,
         "profile": None,
     }

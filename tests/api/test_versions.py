@@ -11,14 +11,12 @@ import pytest
 import structlog
 
 from devicesync.api import versions
-from devicesync.database.sqlite import SqliteDatabase
 from devicesync.errors import Unavailable
 from devicesync.law.event import decode
-from devicesync.law.state import state_of
 from devicesync.log.journal import Journal
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Record
-from tests.api.conftest import Start, Started
+from tests.api.conftest import Start, Started, put
 from tests.api.test_http import BODY, PROFILE, REGISTER, assert_refused
 
 BOSS = {"X-API-Key": "boss"}
@@ -152,11 +150,7 @@ def test_a_log_that_can_not_be_asked_is_asked_again(start: Start) -> None:
 
 def put_ahead(directory: Path, seconds: int) -> int:
     """Give device d a row that lies so far ahead, as another job's clock might; its version."""
-    version = time.time_ns() // 1000 + seconds * 1_000_000
-    event = decode(b'{"device_id":"d","version":%d,"city":"Pune"}' % version, taken_ms=version // 1000)
-    with closing(SqliteDatabase(directory / "profile.db")) as database:
-        database.merge({"d": state_of(event)})
-    return version
+    return put(directory, b'{"device_id":"d","version":%d,"city":"Pune"}', seconds)
 
 
 def test_an_erase_that_the_log_would_refuse_is_not_answered_as_done(start: Start, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def _envelope() -> dict[str, Any]:
                 "message": {"type": "string"},
                 "actions": {"type": "array"},
                 "version": {"type": ["integer", "null"]},
-                "userDeclaredLocation": {"type": ["object", "null"]},
+                "userDeclaredLocation": {"type": "object"},
                 "ipLocation": {"type": "object"},
                 "profile": {"oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/Profile"}]},
             },

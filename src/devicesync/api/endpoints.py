@@ -148,21 +148,12 @@ def _min_version(scope: Any, headers: Headers) -> int:
 
 def _shown(state: State, here: Place) -> dict[str, Any]:
     """The result: what the existing service answers, and beside it the version and the profile without its push token."""
-    profile = profile_of(state) or {}
     declared = dict(zip(FACETS[DECLARED].fields, state.registers[DECLARED][1], strict=True))
-    located = profile if profile.get("state") or profile.get("state_custom") else here._asdict()
+    state_name, district = declared["user_declared_state"], declared["user_declared_district"]
+    profile = profile_of(state) or {}
     return {
-        "userDeclaredLocation": {
-            "state": declared["user_declared_state"],
-            "district": declared["user_declared_district"],
-        }
-        if any(declared.values())
-        else None,
-        "ipLocation": {
-            "state": located.get("state_custom") or located.get("state") or None,
-            "district": located.get("district_custom") or None,
-            "city": located.get("city") or None,
-        },
+        **({"userDeclaredLocation": {"state": state_name, "district": district or ""}} if state_name else {}),
+        "ipLocation": {"state": here.state_custom or here.state, "district": here.district_custom, "city": here.city},
         "version": state.profile_version or None,
         "profile": {name: value for name, value in profile.items() if name not in _NOT_SHOWN} if state.version else None,
     }

@@ -11,6 +11,8 @@ from devicesync.law.refusal import Refused
 BODY_SECONDS = 10.0
 """A body must be there in this time."""
 
+_DIGITS = 10
+
 Headers = dict[bytes, bytes]
 """By lower-case name; of a header sent twice the last."""
 
@@ -31,14 +33,14 @@ def device_id_of(scope: Any, prefix: bytes) -> str:
 
 
 async def json_body(headers: Headers, receive: Any) -> bytes:
-    """The body's bytes, of a request that says it is JSON."""
-    media, _, parameters = headers.get(b"content-type", b"application/json").decode("latin-1").lower().partition(";")
+    """The body's bytes, of a request that says it is JSON, or nothing about that."""
+    media, _, parameters = (headers.get(b"content-type") or b"application/json").decode("latin-1").lower().partition(";")
     if media.strip() != "application/json" or parameters.replace('"', "").strip() not in ("", "charset=utf-8"):
         raise Refusal(415, "UNSUPPORTED_MEDIA_TYPE", "send the body as Content-Type: application/json, in UTF-8")
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise Refusal(415, "UNSUPPORTED_ENCODING", "send the body as it is, without Content-Encoding")
     announced = headers.get(b"content-length", b"0")
-    if announced.isdigit() and int(announced) > MAX_BYTES:
+    if announced.isdigit() and (len(announced) > _DIGITS or int(announced) > MAX_BYTES):
         raise _too_large()
     deadline = _Deadline()
     try:
