@@ -198,3 +198,13 @@ def test_doctor_says_whose_word_on_addresses_counts(devicesync: Devicesync) -> N
     assert b"trusted_proxies is empty" in devicesync.run("doctor").stdout
     (devicesync.directory / "devicesync.toml").write_text('trusted_proxies = "10.0.0.0/8"\n')
     assert b"trusted_proxies" not in devicesync.run("doctor").stdout
+
+
+@pytest.mark.parametrize("command", ["api", "doctor"])
+def test_a_jwt_key_that_is_not_there_is_said_at_start(devicesync: Devicesync, command: str) -> None:
+    """By the service and by doctor; before, its path was the secret."""
+    devicesync.run("init")
+    (devicesync.directory / "devicesync.toml").write_text('jwt_key = "file:no/such/key.pem"\nlisten = "127.0.0.1:0"\n')
+    done = devicesync.run(command, "--json") if command == "doctor" else devicesync.run(command)
+    assert done.returncode in (2, 3)
+    assert b"can't read no/such/key.pem" in done.stdout + done.stderr

@@ -3,17 +3,15 @@
 import hmac
 import time
 from collections import OrderedDict
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from devicesync.api.answers import Refusal
 from devicesync.api.clients import Address
 from devicesync.api.requests import Headers
-from devicesync.errors import WrongUse
+from devicesync.api.tokens import Tokens
 
 Role = Literal["register", "admin"]
 
-_LEAST_SECRET_BYTES = 32
 _REMEMBERED_CLIENTS = 100_000
 _NETWORK_BYTES = 8
 
@@ -21,21 +19,20 @@ _NETWORK_BYTES = 8
 class Access:
     """Checks keys and tokens. Registering is open where neither register_keys nor jwt_key is set; administration never is.
 
-    jwt_key: the secret of HS256 tokens, at least 32 bytes, or the path of a PEM public key of RS256 ones. Tokens must expire
-    (`exp`) and name the role in `scope`, as OAuth does.
+    Tokens must expire (`exp`) and name the role in `scope`, as OAuth does. Raises WrongUse for a jwt_key that is none.
     """
 
     def __init__(self, register_keys: str, admin_keys: str, jwt_key: str) -> None:
         admin = _keys(admin_keys)
         self._keys: dict[Role, list[bytes]] = {"register": _keys(register_keys) + admin, "admin": admin}
-        self._jwt_key, self._algorithm = _jwt_key(jwt_key)
+        self._tokens = Tokens(jwt_key) if jwt_key else None
         self._open = not _keys(register_keys) and not jwt_key
 
     def check(self, role: Role, headers: Headers) -> None:
         """Return if the caller may act in this role. Raises Refusal."""
         if role == "register" and self._open:
             return
-        if not self._keys[role] and not self._jwt_key:
+        if not self._keys[role] and not self._tokens:
             raise Refusal(403, "FORBIDDEN", "this call is switched off here: neither admin_keys nor jwt_key is set")
         scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
         key = headers.get(b"x-api-key", b"")
@@ -44,19 +41,9 @@ class Access:
         matches = [hmac.compare_digest(key, known) for known in self._keys[role]]
         if key and any(matches):
             return
-        if key or not self._jwt_key:
+        if key or not self._tokens:
             raise Refusal(401, "UNAUTHORIZED", f"this key does not open {role} calls")
-        self._check_token(bearer.strip(), role)
-
-    def _check_token(self, token: bytes, role: Role) -> None:
-        import jwt  # noqa: PLC0415 - only where tokens are used: its import costs 60 ms
-
-        try:
-            claims: dict[str, Any] = jwt.decode(token, self._jwt_key, [self._algorithm], options={"require": ["exp"]})
-        except jwt.InvalidTokenError as error:
-            raise Refusal(401, "UNAUTHORIZED", f"the token is not valid: {error}") from None
-        scope = claims.get("scope")
-        if not isinstance(scope, str) or role not in scope.split():
+        if role not in self._tokens.scope(bearer.strip()):
             raise Refusal(403, "FORBIDDEN", f"the token's scope does not name {role}")
 
 
@@ -89,11 +76,3 @@ class RateLimit:
 
 def _keys(setting: str) -> list[bytes]:
     return [key.strip().encode() for key in setting.split(",") if key.strip()]
-
-
-def _jwt_key(setting: str) -> tuple[str, str]:
-    if setting and Path(setting).is_file():
-        return Path(setting).read_text(), "RS256"
-    if setting and len(setting.encode()) < _LEAST_SECRET_BYTES:
-        raise WrongUse("jwt_key is neither a file nor a secret of at least 32 bytes", "name a PEM public key, or a longer secret")
-    return setting, "HS256"

@@ -1,0 +1,67 @@
+"""Tokens: JWT signed by a secret or by an RSA key, whose `scope` names what their bearer may do."""
+
+from pathlib import Path
+from typing import Any
+
+from devicesync.api.answers import Refusal
+from devicesync.errors import WrongUse
+
+_LEAST_SECRET_BYTES = 32
+_LEAST_RSA_BITS = 2048
+_FORMS = "hs256:SECRET, or file:PATH of an RSA public key (PEM)"
+
+
+class Tokens:
+    """jwt_key: `hs256:SECRET` of at least 32 bytes, or `file:PATH` of a PEM public key of RS256 tokens. Raises WrongUse.
+
+    Which of the two it is, is never guessed: a path that is not there must not become a secret that everybody knows.
+    """
+
+    def __init__(self, jwt_key: str) -> None:
+        form, _, rest = jwt_key.partition(":")
+        if form == "hs256":
+            self._key, self._algorithm = _secret(rest), "HS256"
+        elif form == "file":
+            self._key, self._algorithm = _public_key(Path(rest)), "RS256"
+        else:
+            raise WrongUse("jwt_key says neither hs256: nor file:", f"write {_FORMS}")
+
+    def scope(self, token: bytes) -> list[str]:
+        """What the token's bearer may do. Raises Refusal for a token that is not valid, or never expires."""
+        import jwt  # noqa: PLC0415 - only where tokens are used: its import costs 60 ms
+
+        try:
+            claims: dict[str, Any] = jwt.decode(token, self._key, [self._algorithm], options={"require": ["exp"]})
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
+            raise Refusal(401, "UNAUTHORIZED", f"the token is not valid: {error}") from None
+        scope = claims.get("scope")
+        return scope.split() if isinstance(scope, str) else []
+
+
+def _secret(text: str) -> Any:
+    from jwt import InvalidKeyError  # noqa: PLC0415 - as above
+    from jwt.algorithms import HMACAlgorithm  # noqa: PLC0415 - as above
+
+    if len(text.encode()) < _LEAST_SECRET_BYTES:
+        raise WrongUse(f"the secret of jwt_key has fewer than {_LEAST_SECRET_BYTES} bytes", "write a longer one")
+    try:
+        return HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(text)
+    except InvalidKeyError:
+        raise WrongUse("the secret of jwt_key is a key or certificate", "put it into a file, and write file:PATH") from None
+
+
+def _public_key(path: Path) -> Any:
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415 - as above
+
+    hint = "an RSA public key as PEM: openssl rsa -in private.pem -pubout"
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except OSError as error:
+        raise WrongUse(f"jwt_key: can't read {path}: {error.strerror}", hint) from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise WrongUse(f"jwt_key: {path} is no public key in PEM", hint) from None
+    if not isinstance(key, RSAPublicKey) or key.key_size < _LEAST_RSA_BITS:
+        raise WrongUse(f"jwt_key: {path} is not an RSA key of {_LEAST_RSA_BITS} bits or more", hint)
+    return key
