@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from devicesync.api import protocol, requests, writer
+from devicesync.api import profiles, protocol, requests, writer
 from devicesync.errors import Unavailable
 from devicesync.law.event import decode
 from devicesync.law.facets import FIELDS
@@ -305,6 +305,15 @@ def test_documents_and_metrics(start: Start) -> None:
 
 def profile(started: Started, device_id: str, **parameters: Any) -> Any:
     return started.client.get(PROFILE + device_id, params=parameters)
+
+
+def test_reads_that_can_not_be_answered_do_not_wait(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version past what the clock bears is refused at once, and few may wait for another at a time."""
+    started = start(min_version_wait_ms=3_600_000)
+    far = time.time_ns() // 1000 + 301_000_000
+    assert_refused(profile(started, "d", min_version=far), 400, "INVALID_REQUEST")
+    monkeypatch.setattr(profiles, "MOST_WAITING", 0)
+    assert_refused(profile(started, "d", min_version=far - 100_000_000), 504, "NOT_YET")
 
 
 def test_a_profile_that_is_not_there_yet(start: Start) -> None:

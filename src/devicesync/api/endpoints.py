@@ -94,7 +94,9 @@ class Calls:
             return await self._erase(device_id, headers)
         del receive
         self._parts.access.check("register", headers)
-        state = await self._parts.profiles.read(device_id, _min_version(scope, headers))
+        min_version = _min_version(scope, headers)
+        self._parts.versions.check_asked(min_version)
+        state = await self._parts.profiles.read(device_id, min_version)
         return success(PROFILE, _shown(state, self._parts.locations.place(client)))
 
     async def _erase(self, device_id: str, headers: Headers) -> Answer:

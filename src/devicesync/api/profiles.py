@@ -16,6 +16,9 @@ from devicesync.errors import Unavailable
 from devicesync.jobs.lookup import lookup
 from devicesync.law.state import NOTHING, State
 
+MOST_WAITING = 32
+"""Reads that may wait for a version at once; more are answered at once: they look again and again, at the cost of everyone."""
+
 _FIRST_WAIT_SECONDS = 0.001
 _LONGEST_WAIT_SECONDS = 0.02
 _RETRY_AFTER_SECONDS = 2
@@ -36,25 +39,36 @@ class Profiles:
         self._opening = threading.Lock()
         self._wait_seconds = wait_ms / 1000
         self._threads = ThreadPoolExecutor(threads, "stores")
+        self._waiting = 0
 
     async def read(self, device_id: str, min_version: int = 0) -> State:
         """What is known of the device; at least as new as `min_version` (µs). Raises Refusal."""
+        state = await self._look_up(device_id)
+        if state.profile_version < min_version and self._waiting < MOST_WAITING:
+            state = await self._wait_for(device_id, min_version)
+        if state.profile_version < min_version:
+            raise Refusal(504, "NOT_YET", f"no profile of version {min_version} or newer yet", 1)
+        return state
+
+    async def _wait_for(self, device_id: str, min_version: int) -> State:
+        """The device's state once it is that new; after the time for waiting what the database has."""
         deadline = time.monotonic() + self._wait_seconds
         wait_seconds = _FIRST_WAIT_SECONDS
-        while True:
-            state = await self._run(lambda cache, database: lookup(device_id, cache, database))
-            if state.profile_version >= min_version:
-                return state
-            if time.monotonic() >= deadline:
-                break
-            await asyncio.sleep(wait_seconds)
-            wait_seconds = min(wait_seconds * 1.5, _LONGEST_WAIT_SECONDS)
-        state = await self._run(lambda _, database: database.read([device_id]).get(device_id, NOTHING))
-        if state.profile_version < min_version:
-            raise Refusal(
-                504, "NOT_YET", f"no profile of version {min_version} or newer after {self._wait_seconds * 1000:.0f} ms", 1
-            )
-        return state
+        self._waiting += 1
+        try:
+            while True:
+                await asyncio.sleep(wait_seconds)
+                state = await self._look_up(device_id)
+                if state.profile_version >= min_version:
+                    return state
+                if time.monotonic() >= deadline:
+                    return await self._run(lambda _, database: database.read([device_id]).get(device_id, NOTHING))
+                wait_seconds = min(wait_seconds * 1.5, _LONGEST_WAIT_SECONDS)
+        finally:
+            self._waiting -= 1
+
+    async def _look_up(self, device_id: str) -> State:
+        return await self._run(lambda cache, database: lookup(device_id, cache, database))
 
     def close(self) -> None:
         """Give back connections."""

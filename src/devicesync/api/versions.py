@@ -82,6 +82,11 @@ class Versions:
             raise Refusal(409, "PROFILE_AHEAD", said)
         return version
 
+    def check_asked(self, min_version: int) -> None:
+        """Return if a profile of this version can be there now or soon. Raises Refusal."""
+        if min_version > now_us() + self._max_clock_ahead_ms * 1000:
+            raise Refusal(400, "INVALID_REQUEST", "min_version lies so far past now that no registration can have it")
+
     @property
     def stepped_back(self) -> bool:
         """Whether no version can be given now."""
