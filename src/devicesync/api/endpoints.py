@@ -84,7 +84,7 @@ class Calls:
         agent = agents.uaspec(_user_agent(headers, parts.metrics.left_out))
         line = line_of(device_id, asked, place=place, agent=agent, version=version, left_out=parts.metrics.left_out)
         await parts.writer.append(line, device_id.encode())
-        parts.versions.check(version)
+        parts.versions.check_logged(version)
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
 
     async def _profile(self, scope: Any, headers: Headers, receive: Any) -> Answer:
@@ -106,7 +106,7 @@ class Calls:
         known = await parts.profiles.read(device_id)
         version = parts.versions.for_erase(known.profile_version)
         await parts.writer.append(erase_line(device_id, version), device_id.encode())
-        parts.versions.check(version)
+        parts.versions.check_logged(version)
         return success(PROFILE, {"message": "Device erased", "version": version})
 
     def _client(self, scope: Any, headers: Headers) -> Address | None:

@@ -17,6 +17,7 @@ from devicesync.log.port import Log, Record
 _LOOKED_AT = 1000
 """How many of the log's newest records say where the versions of a former process ended."""
 
+_MEASURED_SECONDS = 10.0
 _RETRY_AFTER_SECONDS = 30
 _RETRY_LOG_AFTER_SECONDS = 2
 _log: Any = structlog.get_logger("devicesync")
@@ -37,10 +38,11 @@ class Versions:
     def __init__(self, log: Log, max_clock_ahead_ms: int) -> None:
         self._log = log
         self._max_clock_ahead_ms = max_clock_ahead_ms
-        self._last = 0
+        self._last = self._taken = 0
         self._known = False
         self._learning: asyncio.Task[bool] | None = None
         self._said_log = self._said_clock = False
+        self._behind_ms, self._measured_at = 0, 0.0
 
     async def ready(self) -> None:
         """Return when the log's last version is known. Raises Refusal."""
@@ -58,17 +60,29 @@ class Versions:
         self._last = version
         return version
 
+    def check_logged(self, version: int) -> None:
+        """Return if the law takes this version, which is in the log since now. Raises Refusal: then it counts as not given."""
+        taken_ms = self._log.taken_ms()
+        if taken_ms is not None:
+            self._behind_ms, self._measured_at = max(now_us() // 1000 - taken_ms, 0), time.monotonic()
+        try:
+            self.check(version)
+        except Refusal:
+            self._last = self._taken
+            raise
+        self._taken = max(self._taken, min(version, self._last))  # an erase may lie ahead of all that was given
+
     def check(self, version: int) -> None:
-        """Return if the law takes this version now. Raises Refusal: then the clock stepped back after it was given."""
+        """Return if the law takes this version now. Raises Refusal."""
         if self._is_taken(version):
             self._said_clock = False
             return
         if not self._said_clock:
-            behind_seconds = (version - now_us()) // 1_000_000
+            ahead_seconds = (version - self._log_now_ms() * 1000) // 1_000_000
             hint = "registrations are refused until the clock is right again; set it, by NTP for example"
-            _log.error("the clock stepped back", behind_seconds=behind_seconds, hint=hint)
+            _log.error("the clock stepped back, or lies ahead of the log's", version_ahead_seconds=ahead_seconds, hint=hint)
         self._said_clock = True
-        raise Refusal(503, "CLOCK_STEPPED_BACK", "the clock of this service stepped back; try again", _RETRY_AFTER_SECONDS)
+        raise Refusal(503, "CLOCK_STEPPED_BACK", "the clock of this service is wrong; try again", _RETRY_AFTER_SECONDS)
 
     def for_erase(self, known: int) -> int:
         """A version past `known`, what the stores have of a device. Raises Refusal while the law would refuse it.
@@ -94,10 +108,15 @@ class Versions:
 
     def _is_taken(self, version: int) -> bool:
         try:
-            guard(version, taken_ms=now_us() // 1000, max_clock_ahead_ms=self._max_clock_ahead_ms)
+            guard(version, taken_ms=self._log_now_ms(), max_clock_ahead_ms=self._max_clock_ahead_ms)
         except Refused:
             return False
         return True
+
+    def _log_now_ms(self) -> int:
+        """The time by the log's clock. What was measured counts for a while: then a registration measures it anew."""
+        fresh = self._behind_ms and time.monotonic() - self._measured_at < _MEASURED_SECONDS
+        return now_us() // 1000 - (self._behind_ms if fresh else 0)
 
     async def _learn(self) -> bool:
         try:
@@ -109,7 +128,7 @@ class Versions:
             return False
         finally:
             self._learning = None
-        self._last = max(self._last, last_version(records, self._max_clock_ahead_ms))
+        self._last = self._taken = last_version(records, self._max_clock_ahead_ms)
         self._known = True
         return True
 

@@ -20,6 +20,9 @@ class MemoryLog:
             now = self._clock()
             self.records.append(Record(value, 0, len(self.records), now, now, keys[spot] if keys else None))
 
+    def taken_ms(self) -> None:
+        """See port.Log."""
+
     def newest(self, count: int) -> list[Record]:
         """See port.Log."""
         return self.records[-count:]

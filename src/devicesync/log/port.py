@@ -68,6 +68,10 @@ class Log(Protocol):
         """
         ...
 
+    def taken_ms(self) -> int | None:
+        """When the log took what this process appended last, by its own clock; None where that is this machine's clock."""
+        ...
+
     def newest(self, count: int) -> list[Record]:
         """The log's last records, about `count`, of all its partitions alike. Raises Unavailable."""
         ...

@@ -37,6 +37,9 @@ class Journal:
         """The number that the next record will have."""
         return self._appender.end()
 
+    def taken_ms(self) -> None:
+        """See port.Log."""
+
     def newest(self, count: int) -> list[Record]:
         """See port.Log."""
         with closing(Cursor(self._files, 0)) as cursor:

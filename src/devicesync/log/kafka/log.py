@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message, Producer
 
 from devicesync.errors import Unavailable
 from devicesync.log.kafka.place import HINT, Place, failures
@@ -35,13 +35,18 @@ class KafkaLog:
         self.source = self.topic = place.topic
         self._group = group
         self._producer: Producer | None = None
+        self._taken_ms: int | None = None
         self._lock = threading.Lock()
 
     def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
         """See port.Log. Records of one key keep their order: they go to one partition."""
         outgoing = [Outgoing(value, keys[spot] if keys else None) for spot, value in enumerate(values)]
         with failures("append to"):
-            deliver(self._open_producer(), self._place.topic, outgoing)
+            self._taken_ms = deliver(self._open_producer(), self._place.topic, outgoing)
+
+    def taken_ms(self) -> int | None:
+        """See port.Log; known where the topic has the broker's time (LogAppendTime), as `init` sets it."""
+        return self._taken_ms
 
     def newest(self, count: int) -> list[Record]:
         """See port.Log."""
@@ -91,13 +96,20 @@ def open_producer(place: Place) -> Producer:
     )
 
 
-def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> None:
-    """Produce records; return when the brokers have all of them. Raises Unavailable, and KafkaException."""
-    failures: list[KafkaError] = []
+def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> int | None:
+    """Produce records; return when the brokers have all of them: their time of that in ms, where the topic has it.
 
-    def delivered(error: KafkaError | None, _: Message) -> None:
+    Raises Unavailable, and KafkaException.
+    """
+    failures: list[KafkaError] = []
+    taken_ms: int | None = None
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        nonlocal taken_ms
         if error is not None:
             failures.append(error)
+        elif message.timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME:
+            taken_ms = message.timestamp()[1]
 
     for value, key, headers, partition, timestamp_ms in records:
         while True:
@@ -110,3 +122,4 @@ def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> None
     left = producer.flush(_DELIVERY_SECONDS)
     if failures or left:
         raise Unavailable(f"can't append to {topic} in Kafka: {failures[0].str() if failures else 'time-out'}", HINT)
+    return taken_ms

@@ -1,0 +1,35 @@
+"""A broker whose clock is not the API's: its time is what the law guards records by."""
+
+import pytest
+
+from devicesync.api import versions
+from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.log.kafka.admin import create_topics
+from tests import servers
+from tests.api.conftest import Start
+from tests.api.test_http import BODY, REGISTER, assert_refused
+from tests.api.test_versions import Clock
+from tests.servers import in_one_worker
+
+pytestmark = in_one_worker
+
+
+def test_a_clock_ahead_of_the_brokers_acknowledges_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused from the first registration on; the next ones are not even logged; a right clock serves again."""
+    place = place_of(f"kafka://127.0.0.1:{servers.kafka().port}/clock.events.deviceprofile")
+    create_topics(place, partitions=1)
+    log = KafkaLog(place, group="clock")
+    clock = Clock()
+    monkeypatch.setattr(versions, "now_us", clock.us)
+    monkeypatch.setattr(versions, "_MEASURED_SECONDS", 3600.0)
+    started = start(log)
+    clock.step(200)
+    assert started.client.post(REGISTER + "d", json=BODY).status_code == 200
+    clock.step(200)
+    for _ in range(3):
+        assert_refused(started.client.post(REGISTER + "d", json=BODY), 503, "CLOCK_STEPPED_BACK")
+    assert len(log.newest(10)) == 2
+    monkeypatch.setattr(versions, "_MEASURED_SECONDS", 0.0)
+    clock.step(-190)
+    assert started.client.post(REGISTER + "d", json=BODY).status_code == 200
+    log.close()
