@@ -192,6 +192,22 @@ def test_ten_thousand_random_bodies_through_the_law(start: Start) -> None:
         assert decode(record.value, taken_ms=record.taken_ms).device_id == "d"
 
 
+def test_a_thousand_random_ids_and_user_agents_through_the_law(start: Start) -> None:
+    """Any bytes in the path and the header: refused, or a line that the law takes."""
+    started = start()
+    chance = random.Random(2)
+    statuses = []
+    for _ in range(1000):
+        device_id = "".join(f"%{byte:02X}" for byte in chance.choices(range(256) if chance.random() < 0.3 else range(128), k=3))
+        agent = bytes(chance.choices([*range(33, 127), *range(128, 256)], k=chance.choice([0, 1, 9, 1025])))
+        statuses.append(started.client.post(REGISTER + device_id, json=BODY, headers={b"User-Agent": agent}).status_code)
+    assert set(statuses) == {200, 400}
+    records = started.log.records
+    assert len(records) == statuses.count(200) > 100
+    for record in records:
+        decode(record.value, taken_ms=record.taken_ms)
+
+
 VALUES: list[Any] = [
     None, "", 0, -1, 1.5, 1e300, 2**70, int("9" * 1001), True, [], {}, "x", "é\u2028", "x" * 300, "x" * 60_000, "\ud800", "\x00\x7f",
     {"os": None}, {"a": 1}, {"\ud800": "x"}, {"a": ["b", {"c": 1.5}]}, {"a": int("9" * 1001)}, "1.2.3.4", "fe80::1%eth0", "{'a': 'b'}",
