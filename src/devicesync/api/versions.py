@@ -70,12 +70,12 @@ class Versions:
         except Refusal:
             self._last = self._taken
             raise
+        self._said_clock = False
         self._taken = max(self._taken, min(version, self._last))  # an erase may lie ahead of all that was given
 
     def check(self, version: int) -> None:
         """Return if the law takes this version now. Raises Refusal."""
         if self._is_taken(version):
-            self._said_clock = False
             return
         if not self._said_clock:
             ahead_seconds = (version - self._log_now_ms() * 1000) // 1_000_000
@@ -134,9 +134,11 @@ class Versions:
 
 
 def last_version(records: Iterable[Record], max_clock_ahead_ms: int) -> int:
-    """The highest version of the registrations among these that the law takes; 0 without any."""
+    """The highest version that a registration among these carries and the law takes; 0 without any."""
     last = 0
     for record in records:
+        if b'"version"' not in record.value:  # then its version comes from another service's clock
+            continue
         try:
             event = decode(
                 record.value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms
