@@ -30,7 +30,12 @@ def erase(arguments: argparse.Namespace) -> int:
         try:
             version = erase_device(device_id, adapters.open_cache(settings), adapters.open_database(settings), delivery)
         except Refused as refused:
-            raise WrongUse(f"not a device id: {refused.detail}") from None
+            hint = (
+                "its profile lies ahead, by another clock: erase it when that time has come"
+                if "version" in refused.reason
+                else ""
+            )
+            raise WrongUse(f"it can't be erased: {refused.detail}", hint) from None
         except Stopped:
             say("devicesync: stopped before both stores had the erase; what the log has of it is done on the next start")
             return 130
