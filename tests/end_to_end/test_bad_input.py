@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from devicesync.log.journal import Journal
 from tests.end_to_end.command import Devicesync
 
 GOOD = b'{"device_id":"good","version":1600000000000000}'
@@ -133,3 +134,24 @@ def test_a_data_directory_that_is_a_file(devicesync: Devicesync, seed: Path) -> 
     assert devicesync.run("apply", seed, "--data-dir", seed).returncode == 2
     done = devicesync.run("apply", seed, "--database", f"sqlite:{seed}")
     assert (done.returncode, b"not a database of devicesync" in done.stderr) == (2, True)
+
+
+def test_a_burst_of_bad_records_stops_no_updater(devicesync: Devicesync) -> None:
+    """It is for a bad deploy: without the minute it stops, and the way out that its hint names leads out."""
+    devicesync.run("init")
+    journal = Journal(
+        devicesync.directory / "devicesync-data" / "device-profile.log", segment_bytes=1 << 20, retention_seconds=3600
+    )
+    update = ("update", "--until-caught-up")
+    journal.append([b"nonsense"] * 1500)
+    assert devicesync.run(*update).returncode == 0
+    assert devicesync.json("dead-letters", "list", "--limit", "0")["total"] == 1500
+    journal.append([b"nonsense"] * 1500)
+    journal.close()
+    (devicesync.directory / "devicesync.toml").write_text("bad_share_seconds = 0\n")
+    stopped = devicesync.run(*update)
+    assert (stopped.returncode, b"set bad_share_limit = 1" in stopped.stderr) == (3, True)
+    assert devicesync.json("dead-letters", "list", "--limit", "0")["total"] == 1500
+    (devicesync.directory / "devicesync.toml").write_text("bad_share_seconds = 0\nbad_share_limit = 1\n")
+    assert devicesync.run(*update).returncode == 0
+    assert devicesync.json("dead-letters", "list", "--limit", "0")["total"] == 3000
