@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from devicesync.law.event import decode
-from tests.api.conftest import Start, Started, put
-from tests.api.test_http import BODY, PROFILE, REGISTER, request
+from tests.api.conftest import Start, Started
+from tests.api.test_http import BODY, REGISTER, request
 
 NOT_PLACED = dict.fromkeys(
     ("city", "country_code", "country", "state_code", "state", "state_custom", "state_code_custom", "district_custom"), ""
@@ -231,15 +231,3 @@ def bodies(chance: random.Random, count: int) -> Iterator[bytes]:
             cut = chance.randrange(len(body))
             body = body[:cut] + bytes(chance.choices(range(256), k=chance.randrange(4))) + body[cut + chance.randrange(3) :]
         yield body
-
-
-def test_the_place_that_a_profile_shows_is_that_of_who_asks(start: Start, tmp_path: Any) -> None:
-    """Empty texts where it is not known; what a device declared is absent until it declared a state."""
-    started = start()
-    put(tmp_path, b'{"device_id":"d","version":%d,"state":"Goa","user_declared_district":"Pune"}')
-    found = started.client.get(PROFILE + "d").json()["result"]
-    assert found["ipLocation"] == {"state": "", "district": "", "city": ""}
-    assert found["profile"]["state"] == "Goa"
-    assert "userDeclaredLocation" not in found
-    put(tmp_path, b'{"device_id":"e","version":%d,"user_declared_state":"Goa"}')
-    assert started.client.get(PROFILE + "e").json()["result"]["userDeclaredLocation"] == {"state": "Goa", "district": ""}

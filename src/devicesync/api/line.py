@@ -118,7 +118,7 @@ def _text(field: str, said: Any, left_out: LeftOut) -> str:
     if said is None:
         return ""
     try:
-        text = said if type(said) is str else as_text(said)
+        text = said if type(said) is str else _as_text(said)
         if not text.isascii():
             text.encode()
     except (UnicodeEncodeError, RecursionError):  # a lone surrogate; nested too deep
@@ -127,7 +127,7 @@ def _text(field: str, said: Any, left_out: LeftOut) -> str:
     return text
 
 
-def as_text(value: Any, levels: int = _MAX_LEVELS) -> str:
+def _as_text(value: Any, levels: int = _MAX_LEVELS) -> str:
     """Any JSON value as the existing service, which is written in Scala, logs it. Raises RecursionError where nested deeper."""
     if not levels:
         raise RecursionError
@@ -137,8 +137,8 @@ def as_text(value: Any, levels: int = _MAX_LEVELS) -> str:
         case bool():
             return "true" if value else "false"
         case list():
-            return f"List({', '.join(as_text(item, levels - 1) for item in value)})"
+            return f"List({', '.join(_as_text(item, levels - 1) for item in value)})"
         case dict():
-            return f"Map({', '.join(f'{key} -> {as_text(item, levels - 1)}' for key, item in value.items())})"
+            return f"Map({', '.join(f'{key} -> {_as_text(item, levels - 1)}' for key, item in value.items())})"
         case _:
             return str(value)

@@ -1,0 +1,52 @@
+"""Reading profiles back: what is shown, and what a read waits for."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devicesync.api import profiles
+from tests.api.conftest import Start, Started, put
+from tests.api.test_http import BODY, PROFILE, REGISTER, assert_refused
+
+
+def profile(started: Started, device_id: str, **parameters: Any) -> Any:
+    return started.client.get(PROFILE + device_id, params=parameters)
+
+
+def test_reads_that_can_not_be_answered_do_not_wait(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version past what the clock bears is refused at once, and few may wait for another at a time."""
+    started = start(min_version_wait_ms=3_600_000)
+    far = time.time_ns() // 1000 + 301_000_000
+    assert_refused(profile(started, "d", min_version=far), 400, "INVALID_REQUEST")
+    monkeypatch.setattr(profiles, "MOST_WAITING", 0)
+    assert_refused(profile(started, "d", min_version=far - 100_000_000), 504, "NOT_YET")
+
+
+def test_a_profile_that_is_not_there_yet(start: Start) -> None:
+    """504 after the wait, with a clear error; a min_version that is none is refused; an unknown device has no profile."""
+    started = start()
+    version = started.client.post(REGISTER + "d", json=BODY).json()["result"]["version"]  # nobody works this log off
+    began = time.monotonic()
+    assert_refused(profile(started, "d", min_version=version), 504, "NOT_YET")
+    assert 0.1 <= time.monotonic() - began < 2
+    assert_refused(started.client.get(PROFILE + "d", headers={"X-Min-Version": "soon"}), 400, "INVALID_REQUEST")
+    found = profile(started, "d").json()["result"]
+    assert found == {
+        "ipLocation": {"state": "", "district": "", "city": ""},
+        "version": None,
+        "profile": None,
+    }
+
+
+def test_the_place_that_a_profile_shows_is_that_of_who_asks(start: Start, tmp_path: Path) -> None:
+    """Empty texts where it is not known; what a device declared is absent until it declared a state."""
+    started = start()
+    put(tmp_path, b'{"device_id":"d","version":%d,"state":"Goa","user_declared_district":"Pune"}')
+    found = started.client.get(PROFILE + "d").json()["result"]
+    assert found["ipLocation"] == {"state": "", "district": "", "city": ""}
+    assert found["profile"]["state"] == "Goa"
+    assert "userDeclaredLocation" not in found
+    put(tmp_path, b'{"device_id":"e","version":%d,"user_declared_state":"Goa"}')
+    assert started.client.get(PROFILE + "e").json()["result"]["userDeclaredLocation"] == {"state": "Goa", "district": ""}
