@@ -41,12 +41,17 @@ class NewerData(DevicesyncError):
 
 
 class Damaged(DevicesyncError):
-    """A file of the backup is missing, or not what was written."""
+    """A file of the backup is missing, or not what was written. `path`: which one, below the backup's prefix."""
 
     exit_status = 1
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, "`devicesync backup verify` finds every such file; a copy of it, put there, mends it")
+    def __init__(self, path: str, problem: str = "", hint: str = "") -> None:
+        super().__init__(
+            f"{path} {problem}".rstrip(),
+            hint or "`devicesync backup verify` finds every such file; a copy of it, put there, mends it",
+        )
+        self.path = path
+        self.problem = problem
 
 
 class TooManyBad(DevicesyncError):

@@ -195,8 +195,9 @@ def test_gaps_and_overlaps_are_found(devicesync: Devicesync) -> None:
     entry = devicesync.directory / "backup" / second.manifest_path
     content = entry.read_bytes()
     entry.unlink()
-    (problem,) = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]
-    assert (problem["path"], "gap" in problem["problem"]) == (third.path, True)
+    gap, unlisted = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]
+    assert (gap["path"], "gap" in gap["problem"]) == (third.path, True)
+    assert (unlisted["path"], "no entry" in unlisted["problem"]) == (second.path, True)
     entry.write_bytes(content.replace(b'"next_offset":%d' % second.next_offset, b'"next_offset":%d' % (second.next_offset + 3)))
     (problem,) = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]
     assert (problem["path"], "overlap" in problem["problem"]) == (third.path, True)
@@ -218,7 +219,7 @@ def test_until_device_and_partitions(devicesync: Devicesync) -> None:
         path.unlink()
     assert devicesync.json("restore", "--from", "backup", "--to-stores", "--device", "stays")["records"] == 1
     assert devicesync.json("get", "moved", status=1)["version"] is None
-    assert devicesync.json("restore", "--from", "backup", "--to-stores", "--partitions", "1")["records"] == 0
+    assert devicesync.json("restore", "--from", "backup", "--to-stores", "--partitions", "1", status=1)["records"] == 0
     done = devicesync.json("restore", "--from", "backup", "--to-stores", "--until", str(moment))
     assert (done["records"], done["later_erases"], done["devices"]) == (3, 1, 3)
     assert devicesync.json("get", "moved")["profile"]["city"] == "Pune"

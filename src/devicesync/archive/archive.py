@@ -1,6 +1,7 @@
 """One topic's files: put in their place, read back, and found damaged."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,8 +11,12 @@ from devicesync.archive.jsonl import read_json_lines
 from devicesync.archive.manifest import Manifest
 from devicesync.archive.parquet import read_parquet
 from devicesync.archive.place import Place
+from devicesync.archive.trust import proved
 from devicesync.errors import Damaged
 from devicesync.log.port import Row
+
+_DAY = re.compile(r"dt=.*")
+_FILE = re.compile(r"[0-9]+_([0-9]+)_[0-9]+\.(parquet|jsonl\.gz)")
 
 
 class Archive:
@@ -32,7 +37,7 @@ class Archive:
     def fetched(self, entry: Entry, spool: Path) -> Iterator[Iterator[list[Row]]]:
         """The file's rows, some thousand at a time, after its checksums were found right.
 
-        Raises Unavailable, and Damaged, naming the file.
+        Raises Unavailable, and Damaged, naming the file; also while they are read, when they are not what the entry says.
         """
         name = "-".join(map(str, entry.order))
         try:
@@ -40,20 +45,30 @@ class Archive:
             if entry.rest:
                 extra = entry.rest
                 rest = self._checked(extra.path, extra.bytes, extra.sha256, spool / f"{name}.rest")
-                yield read_json_lines(here, rest)
+                yield proved(entry, read_json_lines(here, rest))
             else:
-                yield read_parquet(here)
+                yield proved(entry, read_parquet(here))
         finally:
             for fetched in (spool / name, spool / f"{name}.rest"):
                 fetched.unlink(missing_ok=True)
 
+    def unlisted(self, known: Iterable[Entry]) -> dict[str, int]:
+        """Files of records that none of these entries names, and the partition of each. Raises Unavailable.
+
+        An upload was interrupted, or is on its way; or an entry is gone.
+        """
+        named = {entry.path for entry in known}
+        days = [f"{self.topic}/{name}" for name in self._place.names(self.topic) if _DAY.fullmatch(name)]
+        there = [(f"{day}/{name}", _FILE.fullmatch(name)) for day in days for name in self._place.names(day)]
+        return {path: int(match[1]) for path, match in there if match and path not in named}
+
     def _checked(self, path: str, size: int, sha256: str, into: Path) -> Path:
         here = self._place.fetch(path, into)
         if here is None:
-            raise Damaged(f"{path} is missing")
+            raise Damaged(path, "is missing")
         found = here.stat().st_size
         if found != size:
-            raise Damaged(f"{path} has {found:,} bytes instead of {size:,}")
+            raise Damaged(path, f"has {found:,} bytes instead of {size:,}")
         if digest_of(here) != sha256:
-            raise Damaged(f"{path} is not what was written: its checksum differs")
+            raise Damaged(path, "is not what was written: its checksum differs")
         return here

@@ -67,6 +67,11 @@ class Entry(msgspec.Struct, frozen=True):
         return f"{partition_directory(self.topic, self.generation, self.partition)}/{self.first_offset}.json"
 
     @property
+    def rest_path(self) -> str:
+        """Where `rest` lies, if there is one."""
+        return self.manifest_path.removesuffix(".json") + ".rest.parquet"
+
+    @property
     def order(self) -> tuple[int, int, int]:
         """By generation, partition and offset."""
         return self.generation, self.partition, self.first_offset

@@ -75,8 +75,7 @@ class OpenFile:
             format=self._format,
         )
         if self._rest_here:
-            rest = entry.manifest_path.removesuffix(".json") + ".rest.parquet"
-            extra = Extra(rest, self._rest_here.stat().st_size, digest_of(self._rest_here))
+            extra = Extra(entry.rest_path, self._rest_here.stat().st_size, digest_of(self._rest_here))
             entry = msgspec.structs.replace(entry, rest=extra)
         return ClosedFile(entry, self._here, self._rest_here)
 

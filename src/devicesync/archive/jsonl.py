@@ -8,6 +8,7 @@ import gzip
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from devicesync.archive.encoder import Encoder
@@ -49,10 +50,13 @@ class JsonLinesWriter:
 
 
 def read_json_lines(path: Path, rest: Path) -> Iterator[list[Row]]:
-    """The rows of both files, some thousand at a time. Raises OSError, EOFError, zlib.error for what is no such file."""
+    """The rows of both files, some thousand at a time. Raises as `read_parquet`, and EOFError, zlib.error."""
     with gzip.open(path) as lines:
         for rows in read_parquet(rest):
-            yield [_whole(row, next(lines).removesuffix(b"\n")) for row in rows]
+            found = list(islice(lines, len(rows)))
+            if len(found) < len(rows):
+                raise EOFError(f"{len(found)} lines where {len(rows)} rows are")
+            yield [_whole(row, line.removesuffix(b"\n")) for row, line in zip(rows, found, strict=True)]
 
 
 def _is_line(value: bytes | None) -> bool:

@@ -13,9 +13,9 @@ from devicesync.archive.spool import Spool
 from devicesync.cli.options import say
 from devicesync.cli.process import progress_bar
 from devicesync.config import Settings
-from devicesync.errors import Unavailable
+from devicesync.errors import Damaged, Unavailable
 from devicesync.jobs.backup.prune import old_files, prune_file
-from devicesync.jobs.backup.verify import Finding, behind, check_file, check_log, check_order
+from devicesync.jobs.backup.verify import Finding, behind, check_file, check_log, check_order, check_unlisted, finding_of
 from devicesync.log.port import Survey, WholeLog
 
 _AT_ONCE = 4
@@ -28,9 +28,12 @@ def verify(settings: Settings, archives: list[Archive], *, deep: bool) -> dict[s
     files = records = left = 0
     with _spool(settings) as spool:
         for archive in archives:
-            entries = archive.manifest.entries()
-            pruned = [kept.entry for kept in archive.manifest.pruned()]
+            damaged: list[Damaged] = []
+            entries = archive.manifest.entries(damaged)
+            pruned = [kept.entry for kept in archive.manifest.pruned(damaged)]
+            problems += map(finding_of, damaged)
             problems += check_order(pruned, entries)
+            problems += check_unlisted(archive, [*pruned, *entries])
             with _same_log(settings, archive) as (log, survey, generation):
                 if survey and generation:
                     problems += check_log(pruned, entries, generation, survey)
@@ -48,7 +51,12 @@ def prune(settings: Settings, archives: list[Archive], keep_days: float, *, dry_
     removed = []
     with _spool(settings) as spool:
         for archive in archives:
-            old = list(old_files(archive.manifest.entries(), before_ms))
+            entries = archive.manifest.entries()
+            old = list(old_files(entries, before_ms))
+            left = archive.unlisted(entries)
+            for kept in archive.manifest.pruned():
+                if kept.entry.path in left and not dry_run:
+                    archive.manifest.sweep(kept.entry)
             with progress_bar(f"prune {archive.topic}", len(old), unit="files") as advance:
                 for entry in [] if dry_run else old:
                     prune_file(archive, entry, spool.path, settings.max_clock_ahead_ms)

@@ -32,6 +32,7 @@ def restore_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", metavar="ID", help="only this device's valid events")
     parser.add_argument("--partitions", metavar="N[,N…]", type=_partitions, help="only these partitions")
+    parser.add_argument("--allow-gaps", action="store_true", help="restore what is there, where files are missing")
     parser.add_argument("--rekey", action="store_true", help="--to-topic: partition by key, rather than as it was")
     parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
     parser.add_argument("--workers", type=number(int, 1), default=_WORKERS, help="so many processes at once [2]")
@@ -43,8 +44,8 @@ def restore(arguments: argparse.Namespace) -> int:
 
     Into stores it goes through the same merge as the updater: nothing newer is overwritten, erased devices stay erased, and an
     updater may run beside. It ends with a proof: both stores are read back and compared with what the backup says; exit status
-    1 when they differ. A damaged file is refused, by name, before anything is written. When it is interrupted, the same
-    command goes on where it stopped.
+    1 when they differ, and when no device was restored. A damaged or missing file is refused, by name, before anything is
+    written. When it is interrupted, the same command goes on where it stopped.
 
         devicesync restore --from backup --to-stores
         devicesync restore --from s3://my-bucket/devices --to-topic restored --until 2026-11-24T12:00:00Z
@@ -52,6 +53,7 @@ def restore(arguments: argparse.Namespace) -> int:
     from devicesync import hold  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.place import Place  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr  # noqa: PLC0415 - --help needs none of it
+    from devicesync.jobs.restore.complete import files_to_restore  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.restore.selection import Selection  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
@@ -60,7 +62,7 @@ def restore(arguments: argparse.Namespace) -> int:
     hold.prepare(settings.directory)
     archive = _archive(Place(arguments.place), settings)
     selection = Selection(arguments.until, arguments.device, arguments.partitions)
-    entries = [entry for entry in archive.manifest.entries() if selection.wants_file(entry)]
+    entries = files_to_restore(archive, selection, allow_gaps=arguments.allow_gaps)
     if arguments.to_topic:
         from devicesync.cli.restore_topic import into_topic  # noqa: PLC0415 - only here
 
@@ -75,6 +77,9 @@ def restore(arguments: argparse.Namespace) -> int:
     else:
         print(text.format(**document) + f", in {document['seconds']:,.1f} s")
         _print_outcome(document)
+    if not document.get("devices", document["records"]):
+        say(f"{arguments.device or 'any device'} is not in the backup, so nothing was restored")
+        return 1
     proof = document.get("proof", {})
     return 1 if proof.get("cache_differs") or proof.get("database_differs") else 0
 
@@ -122,7 +127,7 @@ def _print_outcome(document: dict[str, Any]) -> None:
     if "would_change" in document:
         changes = document["would_change"]
         print(f"would change: {changes['cache']:,} devices in the cache, {changes['database']:,} in the database")
-    elif "proof" in document:
+    elif document.get("proof", {}).get("devices"):
         proof = document["proof"]
         equal = not (proof["cache_differs"] or proof["database_differs"])
         print(

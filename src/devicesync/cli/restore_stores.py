@@ -1,7 +1,8 @@
 """`restore --to-stores`: files into buckets, buckets into stores, by several processes, resumable."""
 
 import shutil
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +17,7 @@ from devicesync.cli.options import say
 from devicesync.cli.pool import Progress, archive_of, kept, patiently, pool, stores, worker_settings
 from devicesync.cli.process import progress_bar
 from devicesync.config import Settings, masked
-from devicesync.errors import Unavailable
+from devicesync.errors import Damaged, Unavailable
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.gather import Gathered, gather
 from devicesync.jobs.restore.selection import Selection
@@ -80,7 +81,7 @@ def _into_stores(run: Run, entries: list[Entry], spool: Spool) -> dict[str, Any]
     files_left, buckets_left = progress.left(by_name), progress.left(names)
     if progress.goes_on:
         say(f"going on: {len(by_name) - len(files_left)} of {len(by_name)} files are read (--restart begins anew)")
-    with pool(run.workers, settings) as workers:
+    with _begins_anew_on_damage(progress, directory), pool(run.workers, settings) as workers:
         size = sum(entry.record_bytes for entry in entries)
         with progress_bar("read the backup", size) as advance:
             advance(size - sum(by_name[name].record_bytes for name in files_left))
@@ -96,6 +97,17 @@ def _into_stores(run: Run, entries: list[Entry], spool: Spool) -> dict[str, Any]
     progress.finish()
     shutil.rmtree(directory, ignore_errors=True)
     return document
+
+
+@contextmanager
+def _begins_anew_on_damage(progress: Progress, directory: Path) -> Iterator[None]:
+    """What was read of a file that then proved damaged must not be joined with what a copy of it says."""
+    try:
+        yield
+    except Damaged:
+        progress.finish()
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
 
 
 def _document(run: Run, gathered_raw: list[Any], settled_raw: list[Any]) -> dict[str, Any]:

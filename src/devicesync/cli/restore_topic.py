@@ -98,8 +98,10 @@ def _waves(entries: list[Entry]) -> list[list[Entry]]:
 
 def _check(part: tuple[_Task, Entry]) -> str:
     task, entry = part
-    with archive_of(task.place, task.topic).fetched(entry, Path(task.spool)):
-        return entry.path
+    with archive_of(task.place, task.topic).fetched(entry, Path(task.spool)) as rows:
+        for _ in rows:  # read to the end, it has proved whole
+            pass
+    return entry.path
 
 
 def _put(part: tuple[_Task, Entry]) -> tuple[str, int]:

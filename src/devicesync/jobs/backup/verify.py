@@ -1,6 +1,6 @@
 """Verify: what is wrong with a backup, file by file, and against the log."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +31,12 @@ def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Finding]:
             yield Finding(after.path, f"overlap: records {after.first_offset} to {last} are in {before.path} too")
 
 
+def check_unlisted(archive: Archive, known: list[Entry]) -> Iterator[Finding]:
+    """Files that no entry names. Raises Unavailable."""
+    for path in archive.unlisted(known):
+        yield Finding(path, "has no entry in the manifest; `devicesync backup run` completes an upload that was interrupted")
+
+
 def check_log(pruned: list[Entry], entries: list[Entry], generation: int, survey: Survey) -> Iterator[Finding]:
     """What the log still has, and no file. Records that were added after the last file are not looked at here."""
     for partition, (first, end) in survey.bounds.items():
@@ -54,21 +60,18 @@ def check_file(archive: Archive, entry: Entry, spool: Path, log: WholeLog | None
     Raises Unavailable.
     """
     try:
-        with archive.fetched(entry, spool) as rows:
-            return list(_check_rows(entry, rows, log)) if deep else []
+        with archive.fetched(entry, spool) as batches:
+            if not deep:
+                return []
+            rows = [row for batch in batches for row in batch]
+        return list(_compare_with_log(entry, rows, log)) if log else []
     except Damaged as damaged:
-        return [Finding(entry.path, str(damaged).removeprefix(f"{entry.path} "))]
+        return [finding_of(damaged)]
 
 
-def _check_rows(entry: Entry, batches: Iterable[list[Row]], log: WholeLog | None) -> Iterator[Finding]:
-    rows = [row for batch in batches for row in batch]
-    offsets = [row[0] for row in rows]
-    if len(rows) != entry.records:
-        yield Finding(entry.path, f"{len(rows):,} records instead of {entry.records:,}")
-    if offsets != sorted(set(offsets)) or not offsets or offsets[0] != entry.first_offset or offsets[-1] >= entry.next_offset:
-        yield Finding(entry.path, f"its offsets are not those of {entry.first_offset} to {entry.next_offset - 1}, ascending")
-    if log:
-        yield from _compare_with_log(entry, rows, log)
+def finding_of(damaged: Damaged) -> Finding:
+    """A damage as a finding."""
+    return Finding(damaged.path, damaged.problem)
 
 
 def _compare_with_log(entry: Entry, rows: list[Row], log: WholeLog) -> Iterator[Finding]:

@@ -15,9 +15,9 @@ class Selection(NamedTuple):
     device_id: str | None = None
     partitions: tuple[int, ...] | None = None
 
-    def wants_file(self, entry: Entry) -> bool:
-        """Whether a record of the file may be wanted."""
-        return self.partitions is None or entry.partition in self.partitions
+    def wants(self, partition: int) -> bool:
+        """Whether a record of the partition may be wanted."""
+        return self.partitions is None or partition in self.partitions
 
     def rows(self, rows: list[Row], entry: Entry, max_clock_ahead_ms: int) -> list[Row]:
         """Those that are wanted. Of one device: its valid events; nobody knows whose a bad record is."""

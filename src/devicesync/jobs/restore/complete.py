@@ -1,0 +1,38 @@
+"""Whether a backup is whole: a restore says "equal" of all records, or it says which are missing."""
+
+import time
+
+from devicesync.archive.archive import Archive
+from devicesync.archive.entry import Entry
+from devicesync.errors import Damaged
+from devicesync.jobs.backup.verify import check_order
+from devicesync.jobs.restore.selection import Selection
+
+_LOOK_AGAIN_SECONDS = (0.0, 1.0, 3.0)
+_HINT = "`devicesync backup verify` finds every such place; --allow-gaps restores what is there"
+
+
+def files_to_restore(archive: Archive, selection: Selection, *, allow_gaps: bool) -> list[Entry]:
+    """The files that are wanted, in order. Raises Unavailable; Damaged where records are missing, unless `allow_gaps`."""
+    entries = [entry for entry in archive.manifest.entries() if selection.wants(entry.partition)]
+    if allow_gaps:
+        return entries
+    pruned = [kept.entry for kept in archive.manifest.pruned() if selection.wants(kept.entry.partition)]
+    for finding in check_order(pruned, entries):
+        raise Damaged(finding.path, f"is not where the one before ends: {finding.problem}", _HINT)
+    for path in _unlisted(archive, selection):
+        raise Damaged(path, "has no entry in the manifest, so nobody knows whether it is whole", _HINT)
+    return entries
+
+
+def _unlisted(archive: Archive, selection: Selection) -> list[str]:
+    """Those that still have no entry after a while: a backup may be running, and brings the entry after the file."""
+    left: list[str] = []
+    for seconds in _LOOK_AGAIN_SECONDS:
+        time.sleep(seconds)
+        known = [kept.entry for kept in archive.manifest.pruned()] + archive.manifest.entries()
+        found = archive.unlisted(known)
+        left = [path for path, partition in found.items() if selection.wants(partition)]
+        if not left:
+            break
+    return left

@@ -1,0 +1,96 @@
+"""A restore of a backup in which something is missing says so, and never "equal in both stores"."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from devicesync.archive.entry import Entry
+from tests.end_to_end.command import Devicesync
+from tests.end_to_end.test_backup import archive_in, back_up, simulate
+
+RESTORE = ("restore", "--from", "backup", "--to-stores")
+Harm = Callable[[Path], object]
+
+
+def three_files(devicesync: Devicesync) -> list[Entry]:
+    """A backup of three files."""
+    for seed in range(3):
+        simulate(devicesync, 100, seed=seed)
+        back_up(devicesync)
+    return archive_in(devicesync.directory).manifest.entries()
+
+
+def empty(path: Path) -> None:
+    """As a crash of the system leaves it."""
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("spot", [0, 1, 2])
+@pytest.mark.parametrize("harm", [empty, Path.unlink])
+def test_a_lost_or_torn_entry_is_refused_by_name(devicesync: Devicesync, harm: Harm, spot: int) -> None:
+    """The first, the last, one between; `verify` finds the same, and --allow-gaps restores what is left."""
+    entries = three_files(devicesync)
+    entry = devicesync.directory / "backup" / entries[spot].manifest_path
+    harm(entry)
+    refused = devicesync.run(*RESTORE)
+    told = refused.stderr.decode()
+    assert (refused.returncode, refused.stdout) == (1, b"")
+    assert entries[spot].path in told or entries[spot].manifest_path in told or "gap" in told
+    found = {problem["path"] for problem in devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]}
+    assert found & {entries[spot].path, entries[spot].manifest_path}
+    entry.unlink(missing_ok=True)
+    assert devicesync.json(*RESTORE, "--allow-gaps")["records"] == 200
+
+
+def test_a_backup_all_of_whose_entries_are_torn_is_refused(devicesync: Devicesync) -> None:
+    """It was "0 records, equal in both stores"."""
+    for entry in three_files(devicesync):
+        empty(devicesync.directory / "backup" / entry.manifest_path)
+    refused = devicesync.run(*RESTORE)
+    assert (refused.returncode, b"is empty" in refused.stderr, refused.stdout) == (1, True, b"")
+
+
+def test_a_file_with_fewer_records_than_its_entry_says_is_refused(devicesync: Devicesync) -> None:
+    """Its checksum agrees, so somebody wrote both; and nothing is written."""
+    (devicesync.directory / "backup").mkdir()
+    entry = three_files(devicesync)[-1]
+    there = devicesync.directory / "backup" / entry.manifest_path
+    there.write_bytes(there.read_bytes().replace(b'"records":100', b'"records":101'))
+    for words in (RESTORE, (*RESTORE[:3], "--to-topic", "kafka://127.0.0.1:1/t", "--dry-run")):
+        refused = devicesync.run(*words)
+        assert (refused.returncode, entry.path in refused.stderr.decode()) == (1, True)
+    assert b"instead of 101" in devicesync.run("backup", "verify", "--in", "backup", "--deep").stdout
+    assert devicesync.json("get", "any", status=1)["version"] is None
+
+
+def test_a_lost_generation_is_refused_and_nothing_is_written_over(devicesync: Devicesync) -> None:
+    """Which log a generation is of must be known: else its numbers were given twice, and files written over."""
+    three_files(devicesync)
+    generation = devicesync.directory / "backup" / "device-profile.log" / "_manifest" / "generation-1.json"
+    for harm in (empty, Path.unlink):
+        harm(generation)
+        refused = devicesync.run("backup", "run", "--to", "backup", "--until-caught-up")
+        assert (refused.returncode, b"generation-1.json" in refused.stderr) == (1, True)
+
+
+def test_a_restore_of_no_device_says_so(devicesync: Devicesync) -> None:
+    """Not "equal in both stores"."""
+    three_files(devicesync)
+    for words in (("--device", "nobody"), ("--partitions", "7"), ("--until", "5")):
+        done = devicesync.run(*RESTORE, *words)
+        assert (done.returncode, b"not in the backup" in done.stderr, b"equal" in done.stdout) == (1, True, False)
+    assert devicesync.json(*RESTORE, "--device", "nobody", status=1)["devices"] == 0
+
+
+def test_a_killed_prune_leaves_a_whole_backup(devicesync: Devicesync) -> None:
+    """Between the removal of the entry and of the file; the next prune removes the file."""
+    first, *_ = three_files(devicesync)
+    file = devicesync.directory / "backup" / first.path
+    content = file.read_bytes()
+    assert len(devicesync.json("backup", "prune", "--in", "backup", "--keep-days", "0")["removed"]) == 2
+    file.write_bytes(content)
+    assert devicesync.json("backup", "verify", "--in", "backup")["problems"] == []
+    assert devicesync.json(*RESTORE)["records"] == 100
+    devicesync.json("backup", "prune", "--in", "backup", "--keep-days", "0")
+    assert not file.exists()
