@@ -3,10 +3,12 @@
 import gzip
 import itertools
 import json
+import os
 import random
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -294,6 +296,33 @@ def test_an_interrupted_restore_goes_on(devicesync: Devicesync) -> None:
     assert (done["proof"]["cache_differs"], done["proof"]["database_differs"]) == (0, 0)
     left = {path.name for path in (devicesync.directory / DATA).iterdir()}
     assert not left & {"restore", "restore.json"}
+
+
+def test_a_restore_outlives_its_killed_workers(devicesync: Devicesync) -> None:
+    """As when the system runs out of memory: the part is done again, and the command waits for nobody that is gone."""
+    simulate(devicesync, 20_000)
+    back_up(devicesync)
+    running = devicesync.start("restore", "--from", "backup", "--to-stores", "--json", ready=False)
+    killed: set[int] = set()
+    while len(killed) < 2 and running.poll() is None:
+        for pid in workers_of(running.pid) - killed:
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+    told, _ = running.communicate(timeout=100)
+    assert (running.returncode, len(killed)) == (0, 2)
+    done = json.loads(told)
+    assert (done["records"], done["proof"]["cache_differs"], done["proof"]["database_differs"]) == (20_000, 0, 0)
+
+
+def workers_of(pid: int) -> set[int]:
+    """The worker processes of a command."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    found = set()
+    for child in children:
+        with suppress(OSError):  # it has ended
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.add(int(child))
+    return found
 
 
 def test_a_full_disk_is_waited_for(devicesync: Devicesync, tmp_path: Path) -> None:

@@ -1,17 +1,18 @@
-"""Worker processes that share out a job's parts, and the file that tells an interrupted job's next run which are done."""
+"""Worker processes that share out a job's parts. One that is killed ends nothing: its part is done again."""
 
+import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterable
-from multiprocessing import get_context
-from multiprocessing.pool import Pool
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children, get_context, parent_process
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import msgspec
-
+from devicesync.cli.options import say
 from devicesync.config import Settings
+from devicesync.errors import Unavailable
 
 if TYPE_CHECKING:
     from devicesync.archive.archive import Archive
@@ -19,15 +20,78 @@ if TYPE_CHECKING:
     from devicesync.database.port import Database
 
 T = TypeVar("T")
+P = TypeVar("P")
+R = TypeVar("R")
 
-_WRITE_SECONDS = 0.5
+_MOST_DEATHS = 3
 _worker: dict[str, Any] = {}
 """What a worker process keeps: the settings, and its own connections."""
 
 
-def pool(workers: int, settings: Settings) -> Pool:
-    """So many processes, in which `settings` and `stores` below work."""
-    return get_context("spawn").Pool(workers, _begin, (settings,))
+class Pool:
+    """So many processes, in which `worker_settings` and `stores` below work."""
+
+    def __init__(self, workers: int, settings: Settings) -> None:
+        self._workers = workers
+        self._settings = settings
+        self._executor = self._start()
+
+    def each(self, work: Callable[[P], R], parts: Mapping[str, P]) -> Iterator[R]:
+        """The results of `work` on every part, as they come. A part whose process dies is done again, so it must bear that.
+
+        Raises what `work` raises; Unavailable, naming the part, once three processes have died of it.
+        """
+        waiting = deque(parts)
+        suspects: deque[str] = deque()
+        deaths: Counter[str] = Counter()
+        while waiting or suspects:
+            # What was in hand when a process died goes on alone: the next death tells which part it was.
+            names, at_once = (suspects, 1) if suspects else (waiting, self._workers)
+            died = yield from self._until_one_dies(work, parts, names, at_once)
+            deaths.update(died)
+            for name in died:
+                if deaths[name] == _MOST_DEATHS:
+                    raise _killer(name)
+                say(f"a worker process died; done again: {name}")
+            suspects.extendleft(died)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *exception: object) -> None:
+        if kind is not None:
+            for process in active_children():
+                process.terminate()
+        self._executor.shutdown(cancel_futures=True)
+
+    def _start(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self._workers, get_context("spawn"), _begin, (self._settings,))
+
+    def _until_one_dies(
+        self, work: Callable[[P], R], parts: Mapping[str, P], names: deque[str], at_once: int
+    ) -> Generator[R, None, list[str]]:
+        """Takes from `names`, and yields results; returns what was in hand when a process died."""
+        running: dict[Future[R], str] = {}
+        try:
+            while names or running:
+                while names and len(running) < at_once:
+                    future = self._executor.submit(work, parts[names[0]])
+                    running[future] = names.popleft()
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    result = future.result()
+                    del running[future]
+                    yield result
+        except BrokenProcessPool:
+            self._executor.shutdown()
+            self._executor = self._start()
+        return list(running.values())
+
+
+def _killer(name: str) -> Unavailable:
+    return Unavailable(
+        f"{_MOST_DEATHS} worker processes died over {name}",
+        "where the system ran out of memory, its log says so; fewer --workers need less",
+    )
 
 
 def worker_settings() -> Settings:
@@ -69,47 +133,17 @@ def archive_of(place: str, topic: str) -> "Archive":
     return opened
 
 
-class Progress:
-    """What is done of a job, by the names of its parts, in a file until all is done. A job for another `what` begins anew."""
-
-    def __init__(self, path: Path, what: dict[str, Any], *, restart: bool) -> None:
-        self._path = path
-        self._what = what
-        self.results: dict[str, Any] = {}
-        self._written_at = 0.0
-        if path.exists() and not restart:
-            found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
-            if found["what"] == msgspec.to_builtins(what):
-                self.results = found["results"]
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether an earlier run did some of it."""
-        return bool(self.results)
-
-    def left(self, names: Iterable[str]) -> list[str]:
-        """Those that are not done."""
-        return [name for name in names if name not in self.results]
-
-    def done(self, name: str, result: Any) -> None:
-        """Note that a part is done; written down at most twice a second, for what was done since is only done again."""
-        self.results[name] = result
-        if time.monotonic() - self._written_at < _WRITE_SECONDS:
-            return
-        self._written_at = time.monotonic()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_suffix(".new")
-        beside.write_bytes(msgspec.json.encode({"what": self._what, "results": self.results}))
-        beside.replace(self._path)
-
-    def finish(self) -> None:
-        """All is done."""
-        self._path.unlink(missing_ok=True)
-
-
 def _begin(settings: Settings) -> None:
     from devicesync.cli.process import log_to_stderr  # noqa: PLC0415 - only in a worker
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C, and ends us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     log_to_stderr(verbose=False)
     _worker["settings"] = settings
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)

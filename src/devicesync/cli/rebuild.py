@@ -24,8 +24,9 @@ def rebuild(arguments: argparse.Namespace) -> int:
     stopped.
     """
     from devicesync import adapters  # noqa: PLC0415 - --help needs none of it
-    from devicesync.cli.pool import Progress, pool  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.pool import Pool  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, progress_bar  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.progress import Progress  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
     settings = settings_of(arguments).settings
@@ -43,10 +44,10 @@ def rebuild(arguments: argparse.Namespace) -> int:
         say(f"going on: {parts - len(left)} of {parts} parts are done (--restart begins anew)")
     with (
         progress_bar(f"rebuild {masked(settings.cache)}", parts, unit="parts") as advance,
-        pool(arguments.workers, settings) as workers,
+        Pool(arguments.workers, settings) as workers,
     ):
         advance(parts - len(left))
-        for part, devices in workers.imap_unordered(_rebuild_part, left):
+        for part, devices in workers.each(_rebuild_part, {name: name for name in left}):
             progress.done(part, devices)
             advance(1)
     progress.finish()

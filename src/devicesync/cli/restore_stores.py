@@ -14,8 +14,9 @@ from devicesync.archive.entry import Entry
 from devicesync.archive.spool import Spool
 from devicesync.assembly import bad_share
 from devicesync.cli.options import say
-from devicesync.cli.pool import Progress, archive_of, kept, patiently, pool, stores, worker_settings
+from devicesync.cli.pool import Pool, archive_of, kept, patiently, stores, worker_settings
 from devicesync.cli.process import progress_bar
+from devicesync.cli.progress import Progress
 from devicesync.config import Settings, masked
 from devicesync.errors import Damaged, Unavailable
 from devicesync.jobs.restore.buckets import Buckets
@@ -81,16 +82,16 @@ def _into_stores(run: Run, entries: list[Entry], spool: Spool) -> dict[str, Any]
     files_left, buckets_left = progress.left(by_name), progress.left(names)
     if progress.goes_on:
         say(f"going on: {len(by_name) - len(files_left)} of {len(by_name)} files are read (--restart begins anew)")
-    with _begins_anew_on_damage(progress, directory), pool(run.workers, settings) as workers:
+    with _begins_anew_on_damage(progress, directory), Pool(run.workers, settings) as workers:
         size = sum(entry.record_bytes for entry in entries)
         with progress_bar("read the backup", size) as advance:
             advance(size - sum(by_name[name].record_bytes for name in files_left))
-            for name, gathered in workers.imap_unordered(_gather, [(task, by_name[name]) for name in files_left]):
+            for name, gathered in workers.each(_gather, {name: (task, by_name[name]) for name in files_left}):
                 progress.done(name, gathered)
                 advance(by_name[name].record_bytes)
         with progress_bar("compare" if run.dry_run else "write and compare", count, unit="buckets") as advance:
             advance(count - len(buckets_left))
-            for name, settled in workers.imap_unordered(_settle, [(task, name) for name in buckets_left]):
+            for name, settled in workers.each(_settle, {f"bucket {name}": (task, name) for name in buckets_left}):
                 progress.done(name, settled)
                 advance(1)
     document = _document(run, [progress.results[name] for name in by_name], [progress.results[name] for name in names])

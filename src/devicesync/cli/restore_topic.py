@@ -13,8 +13,9 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.spool import Spool
 from devicesync.cli.options import say
-from devicesync.cli.pool import Progress, archive_of, kept, pool, worker_settings
+from devicesync.cli.pool import Pool, archive_of, kept, worker_settings
 from devicesync.cli.process import progress_bar
+from devicesync.cli.progress import Progress
 from devicesync.config import Settings, masked
 from devicesync.jobs.patience import Patience
 from devicesync.jobs.restore.retopic import put_file
@@ -73,15 +74,15 @@ def _into_topic(  # noqa: PLR0917 - as above
     if progress.goes_on:
         say(f"going on: {len(by_name) - len(left)} of {len(by_name)} files are there (--restart begins anew)")
     size = sum(entry.record_bytes for entry in entries)
-    with pool(arguments.workers, settings) as workers:
+    with Pool(arguments.workers, settings) as workers:
         with progress_bar("check the backup", size) as advance:
-            for done in workers.imap_unordered(_check, [(task, entry) for entry in entries]):
+            for done in workers.each(_check, {entry.path: (task, entry) for entry in entries}):
                 advance(by_name[done].record_bytes)
         with progress_bar(f"into {masked(arguments.to_topic)}", size) as advance:
             advance(size - sum(by_name[name].record_bytes for name in left))
             for wave in _waves(entries):
-                todo = [(task, entry) for entry in wave if entry.path in left]
-                for name, records in workers.imap_unordered(_put, todo):
+                todo = {entry.path: (task, entry) for entry in wave if entry.path in left}
+                for name, records in workers.each(_put, todo):
                     progress.done(name, records)
                     advance(by_name[name].record_bytes)
     progress.finish()

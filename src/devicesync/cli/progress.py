@@ -1,0 +1,48 @@
+"""What is done of a long job, in a file that tells an interrupted job's next run."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+_WRITE_SECONDS = 0.5
+
+
+class Progress:
+    """What is done of a job, by the names of its parts, in a file until all is done. A job for another `what` begins anew."""
+
+    def __init__(self, path: Path, what: dict[str, Any], *, restart: bool) -> None:
+        self._path = path
+        self._what = what
+        self.results: dict[str, Any] = {}
+        self._written_at = 0.0
+        if path.exists() and not restart:
+            found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+            if found["what"] == msgspec.to_builtins(what):
+                self.results = found["results"]
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether an earlier run did some of it."""
+        return bool(self.results)
+
+    def left(self, names: Iterable[str]) -> list[str]:
+        """Those that are not done."""
+        return [name for name in names if name not in self.results]
+
+    def done(self, name: str, result: Any) -> None:
+        """Note that a part is done; written down at most twice a second, for what was done since is only done again."""
+        self.results[name] = result
+        if time.monotonic() - self._written_at < _WRITE_SECONDS:
+            return
+        self._written_at = time.monotonic()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._path.with_suffix(".new")
+        beside.write_bytes(msgspec.json.encode({"what": self._what, "results": self.results}))
+        beside.replace(self._path)
+
+    def finish(self) -> None:
+        """All is done."""
+        self._path.unlink(missing_ok=True)
