@@ -117,7 +117,9 @@ def backup_verify(arguments: argparse.Namespace) -> int:
     """
     from devicesync.archive.place import Place  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.backup_verify import verify  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.process import log_to_stderr  # noqa: PLC0415 - --help needs none of it
 
+    log_to_stderr(verbose=False)
     settings = settings_of(arguments).settings
     document = verify(settings, archives_at(Place(arguments.place)), deep=arguments.deep)
     if arguments.json:
@@ -146,7 +148,9 @@ def backup_prune(arguments: argparse.Namespace) -> int:
     """
     from devicesync.archive.place import Place  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.backup_verify import prune  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.process import log_to_stderr  # noqa: PLC0415 - --help needs none of it
 
+    log_to_stderr(verbose=False)
     settings = settings_of(arguments).settings
     removed = prune(settings, archives_at(Place(arguments.place)), arguments.keep_days, dry_run=arguments.dry_run)
     if arguments.json:

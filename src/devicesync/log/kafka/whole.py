@@ -9,18 +9,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.place import HINT, Place, failures
-from devicesync.log.port import Claim, Keeper, Row
+from devicesync.log.port import Claim, Headers, Keeper, Row
 
 _TIMEOUT_SECONDS = 10.0
 _FETCH_BYTES = 4 << 20
 _LONGEST_UPLOAD_MS = 900_000
 _NO_TOPIC = "deleted"
+_log: Any = structlog.get_logger("devicesync")
 
 
 # As the client's own types would have it, a message may be an error without all of these; Member.take has seen to that.
@@ -137,13 +139,33 @@ def rows_of(messages: Sequence[Message]) -> dict[int, list[Row]]:
     """Messages as rows of each partition. Column by column: a loop over the messages takes twice as long."""
     partitions = [*map(_partition, messages)]
     stamps = [stamp_ms if kind else None for kind, stamp_ms in map(_timestamp, messages)]  # 0: TIMESTAMP_NOT_AVAILABLE
-    rows = zip(map(_offset, messages), stamps, map(_key, messages), map(_value, messages), map(_headers, messages), strict=True)
+    headers = _headers_of(messages)
+    rows = zip(map(_offset, messages), stamps, map(_key, messages), map(_value, messages), headers, strict=True)
     if partitions and partitions.count(partitions[0]) == len(partitions):
         return {partitions[0]: list(rows)}
     of_partition: dict[int, list[Row]] = {}
     for partition, row in zip(partitions, rows, strict=True):
         of_partition.setdefault(partition, []).append(row)
     return of_partition
+
+
+def _headers_of(messages: Sequence[Message]) -> list[Headers | None]:
+    """The client can't give the headers of a record one of whose names is not UTF-8; asked twice, it gives broken ones."""
+    found: list[Headers | None] = []
+    rest = iter(messages)
+    while len(found) < len(messages):
+        try:
+            found.extend(map(_headers, rest))
+        except (UnicodeDecodeError, SystemError):
+            message = messages[len(found)]
+            _log.error(
+                "a record is kept without its headers: the name of one is not UTF-8",
+                topic=message.topic(),
+                partition=message.partition(),
+                offset=message.offset(),
+            )
+            found.append(None)
+    return found
 
 
 def identity_of(admin: AdminClient, topic: str) -> str:

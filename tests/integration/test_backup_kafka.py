@@ -1,0 +1,69 @@
+"""Backup and restore of a topic, with the embedded stores: what Kafka alone can bring about."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devicesync.archive.archive import Archive
+from devicesync.archive.place import Place as ArchivePlace
+from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.place import Place
+from devicesync.log.port import Row
+from tests import servers
+from tests.end_to_end.command import Devicesync
+from tests.integration import raw_header
+from tests.integration.real import registration
+from tests.servers import in_one_worker
+
+pytestmark = in_one_worker
+V = 1_700_000_000_000_000
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def topic() -> Place:
+    """An empty topic of two partitions."""
+    place = place_of(f"kafka://127.0.0.1:{servers.kafka().port}/backup{next(_numbers)}")
+    create_topics(place, partitions=2)
+    return place
+
+
+@pytest.fixture
+def devicesync(tmp_path: Path, topic: Place) -> Iterator[Devicesync]:
+    """Commands over that topic."""
+    (tmp_path / "devicesync.toml").write_text(f'log = "kafka://{topic.servers}/{topic.topic}"\ngroup = "{topic.topic}"\n')
+    commands = Devicesync(tmp_path)
+    yield commands
+    commands.stop_all()
+
+
+def send(topic: Place, *values: bytes) -> None:
+    """Put records into the topic."""
+    KafkaLog(topic, "x").append(values, [b"k"] * len(values))
+
+
+def rows_in(directory: Path, topic: Place) -> list[Row]:
+    """Every row of the backup."""
+    archive = Archive(ArchivePlace(str(directory / "backup")), topic.topic)
+    rows: list[Row] = []
+    for entry in archive.manifest.entries():
+        with archive.fetched(entry, directory) as batches:
+            rows += [row for batch in batches for row in batch]
+    return rows
+
+
+def test_a_header_s_name_that_is_not_utf_8_ends_nothing(devicesync: Devicesync, topic: Place) -> None:
+    """The record is kept, the others' headers too, and it is said what could not be had; `verify --deep` passes by it."""
+    for value, header in ((b"a", b"first"), (b"b", b"\xff\xfe"), (b"c", "naïve".encode())):
+        raw_header.produce(topic.servers, topic.topic, 0, value, header)
+    done = devicesync.run("backup", "run", "--to", "backup", "--until-caught-up")
+    assert (done.returncode, b"not UTF-8" in done.stderr, b'"offset": 1' in done.stderr) == (0, True, True)
+    kept = [(row[0], row[3], row[4]) for row in rows_in(devicesync.directory, topic)]
+    assert kept == [(0, b"a", [("first", b"1")]), (1, b"b", None), (2, b"c", [("naïve", b"1")])]
+    assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []
+    send(topic, registration("d", V, city="Pune"))
+    devicesync.json("backup", "run", "--to", "backup", "--until-caught-up")
+    assert devicesync.json("restore", "--from", "backup", "--to-stores")["applied"] == 1
