@@ -9,7 +9,7 @@ from devicesync.archive.entry import Entry
 from devicesync.archive.files import ClosedFile, digest_of
 from devicesync.archive.jsonl import read_json_lines
 from devicesync.archive.manifest import Manifest
-from devicesync.archive.parquet import read_parquet
+from devicesync.archive.parquet_reading import read_parquet
 from devicesync.archive.place import Place
 from devicesync.archive.trust import proved
 from devicesync.errors import Damaged

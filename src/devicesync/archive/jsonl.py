@@ -8,14 +8,15 @@ import gzip
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 
 from devicesync.archive.encoder import Encoder
-from devicesync.archive.parquet import ParquetWriter, read_parquet
+from devicesync.archive.parquet import ParquetWriter
+from devicesync.archive.parquet_reading import BATCH_BYTES, read_parquet
 from devicesync.log.port import Row
 
 _LEVEL = 6
+_LONGEST_LINE = 256 << 20
 
 
 class JsonLinesWriter:
@@ -50,13 +51,22 @@ class JsonLinesWriter:
 
 
 def read_json_lines(path: Path, rest: Path) -> Iterator[list[Row]]:
-    """The rows of both files, some thousand at a time. Raises as `read_parquet`, and EOFError, zlib.error."""
+    """The rows of both files, some MiB at a time. Raises as `read_parquet`, and EOFError, zlib.error."""
     with gzip.open(path) as lines:
         for rows in read_parquet(rest):
-            found = list(islice(lines, len(rows)))
-            if len(found) < len(rows):
-                raise EOFError(f"{len(found)} lines where {len(rows)} rows are")
-            yield [_whole(row, line.removesuffix(b"\n")) for row, line in zip(rows, found, strict=True)]
+            some: list[Row] = []
+            size = 0
+            for row in rows:
+                line = lines.readline(_LONGEST_LINE + 1)
+                if not line.endswith(b"\n"):
+                    raise EOFError("a row has no line, or one without an end")
+                some.append(_whole(row, line[:-1]))
+                size += len(line)
+                if size >= BATCH_BYTES:
+                    yield some
+                    some, size = [], 0
+            if some:
+                yield some
 
 
 def _is_line(value: bytes | None) -> bool:

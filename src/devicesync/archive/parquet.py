@@ -7,7 +7,7 @@ each of many partitions would fill the memory, the rows of the next group wait i
 as they are polled: later, out of the processor's caches, that would take three times as long.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from io import FileIO
@@ -18,13 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from devicesync.archive.encoder import Encoder
-from devicesync.log.port import Headers, Row
+from devicesync.log.port import Row
 
 _LEVEL = 3
 GROUP_BYTES = 6 << 20
 """So many bytes of records make a row group."""
 _STAMP_COLUMN = 2
-_BATCH_ROWS = 10_000
 _HEADERS = pa.list_(pa.struct([("name", pa.string()), ("value", pa.binary())]))
 SCHEMA = pa.schema(
     [
@@ -119,16 +118,3 @@ def stamps_of(path: Path) -> tuple[int | None, int | None]:
     if not known:
         return None, None
     return min(statistics.min for statistics in known), max(statistics.max for statistics in known)
-
-
-def read_parquet(path: Path) -> Iterator[list[Row]]:
-    """The file's rows, some thousand at a time. Raises pyarrow.ArrowException, OSError for what is no such file."""
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(_BATCH_ROWS, columns=SCHEMA.names[1:]):
-            offsets, stamps, keys, values, headers = (column.to_pylist() for column in batch.columns)
-            all_headers = headers if batch.column(4).null_count == len(headers) else [_pairs(some) for some in headers]
-            yield list(zip(offsets, stamps, keys, values, all_headers, strict=True))
-
-
-def _pairs(headers: list[dict[str, Any]] | None) -> Headers | None:
-    return None if headers is None else [(header["name"], header["value"]) for header in headers]

@@ -20,10 +20,10 @@ from devicesync.cli.progress import Progress
 from devicesync.config import Settings, masked
 from devicesync.errors import Damaged, Unavailable
 from devicesync.jobs.restore.buckets import Buckets
+from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import Gathered, gather
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.restore.settle import Settled, settle
-from devicesync.law.state import State
 
 if TYPE_CHECKING:
     from devicesync.log.dead_letters import DeadLetters
@@ -72,7 +72,7 @@ def _into_stores(run: Run, entries: list[Entry], spool: Spool) -> dict[str, Any]
         shutil.rmtree(directory, ignore_errors=True)
     keeps = not run.dry_run and _can_keep_dead_letters(settings)
     task = _Task(run.place, run.archive.topic, run.selection, run.dry_run, keeps, str(directory), count, str(spool.path))
-    erasures = _pruned_erasures(run)
+    erasures = pruned_erasures(run.archive, run.selection, settings.max_clock_ahead_ms)
     if erasures:
         buckets = Buckets(directory, count)
         buckets.add(erasures)
@@ -142,16 +142,6 @@ def _what(run: Run, entries: list[Entry]) -> dict[str, Any]:
         "stores": [masked(run.settings.cache), masked(run.settings.database)],
         "files": [entry.sha256 for entry in entries],
     }
-
-
-def _pruned_erasures(run: Run) -> dict[str, State]:
-    """Whoever was erased in a file that is pruned stays erased."""
-    erased: dict[str, State] = {}
-    for kept_of_file in run.archive.manifest.pruned():
-        for device_id, version in kept_of_file.erased.items():
-            if run.selection.device_id in (None, device_id):
-                erased[device_id] = State(erased=max(version, erased[device_id].erased if device_id in erased else 0))
-    return erased
 
 
 def _can_keep_dead_letters(settings: Settings) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
-from devicesync.jobs.restore.selection import erases_in
+from devicesync.jobs.restore.selection import erases_in, kept_at_ms
 
 
 def old_files(entries: list[Entry], before_ms: int) -> Iterator[Entry]:
@@ -16,7 +16,7 @@ def old_files(entries: list[Entry], before_ms: int) -> Iterator[Entry]:
     """
     for _, files in groupby(entries, key=lambda entry: entry.order[:2]):
         for entry in list(files)[:-1]:
-            if (entry.last_ms or 0) >= before_ms:
+            if min(entry.last_ms or 0, kept_at_ms(entry)) >= before_ms:
                 break
             yield entry
 

@@ -1,5 +1,6 @@
 """Which records of a backup are restored."""
 
+import time
 from typing import NamedTuple
 
 from devicesync.archive.entry import Entry
@@ -46,10 +47,16 @@ def erases_in(rows: list[Row], entry: Entry, max_clock_ahead_ms: int) -> list[Ev
     return [event for event in events if event and event.erase]
 
 
+def kept_at_ms(entry: Entry) -> int:
+    """When the file was closed, which was not in the future, whatever its entry says."""
+    return min(entry.closed_ms, time.time_ns() // 1_000_000)
+
+
 def record_of(row: Row, entry: Entry) -> Record:
-    """The record as the updater got it. Versions are guarded against the log's time, or the backup's where it ran behind."""
+    """The record as the updater got it. Versions are guarded against the log's time, the backup's, or now: the least of them."""
     offset, logged_ms, key, value, _ = row
-    taken_ms = entry.closed_ms if logged_ms is None else min(logged_ms, entry.closed_ms)
+    kept_ms = kept_at_ms(entry)
+    taken_ms = kept_ms if logged_ms is None else min(logged_ms, kept_ms)
     return Record(value or b"", entry.partition, offset, taken_ms, logged_ms, key)
 
 

@@ -1,0 +1,39 @@
+"""The erasures of pruned files: whoever was erased in one stays erased."""
+
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from devicesync.archive.archive import Archive
+from devicesync.archive.manifest import Erasures
+from devicesync.jobs.restore.selection import Selection, kept_at_ms
+from devicesync.law.refusal import Refused
+from devicesync.law.state import State
+from devicesync.law.version import guard
+
+_log: Any = structlog.get_logger("devicesync")
+
+
+def pruned_erasures(archive: Archive, selection: Selection, max_clock_ahead_ms: int) -> dict[str, State]:
+    """Per device the highest erase. Raises Unavailable, Damaged."""
+    erased: dict[str, int] = {}
+    for kept in archive.manifest.pruned():
+        believed = _believed(kept, max_clock_ahead_ms)
+        if len(believed) < len(kept.erased):
+            left_out = len(kept.erased) - len(believed)
+            _log.error("erasures with an impossible version are left out", path=kept.entry.path, erasures=left_out)
+        for device_id, version in believed.items():
+            if selection.device_id in (None, device_id):
+                erased[device_id] = max(version, erased.get(device_id, 0))
+    return {device_id: State(erased=version) for device_id, version in erased.items()}
+
+
+def _believed(kept: Erasures, max_clock_ahead_ms: int) -> dict[str, int]:
+    """As any event's, an erase's version may not lie in the future: it would win for years."""
+    believed = {}
+    for device_id, version in kept.erased.items():
+        with suppress(Refused):
+            guard(version, taken_ms=kept_at_ms(kept.entry), max_clock_ahead_ms=max_clock_ahead_ms)
+            believed[device_id] = version
+    return believed

@@ -1,0 +1,154 @@
+"""An archive that others wrote to, or that is broken: refused by name, never believed, never a traceback, never all the memory."""
+
+import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from devicesync.archive.archive import Archive
+from devicesync.archive.entry import Entry
+from devicesync.archive.files import digest_of
+from devicesync.archive.manifest import Erasures
+from devicesync.archive.parquet import SCHEMA
+from devicesync.archive.parquet_reading import BATCH_BYTES
+from devicesync.errors import Damaged
+from devicesync.jobs.backup.prune import old_files
+from devicesync.jobs.restore.erasures import pruned_erasures
+from devicesync.jobs.restore.selection import Selection, record_of
+from devicesync.law.state import State
+from devicesync.log.port import Row
+from tests.archive.test_files import stored
+
+IN_2200_MS = 7_258_118_400_000
+ROWS: list[Row] = [(number, 5, b"k", b"v", None) for number in range(10, 13)]
+_numbers = itertools.count()
+
+
+def changed(tmp_path: Path, **fields: Any) -> Archive:
+    """An archive whose one entry was written over with these fields."""
+    archive, closed = stored(tmp_path, ROWS, "parquet")
+    entry = msgspec.structs.replace(closed.entry, **fields)
+    (tmp_path / "backup" / closed.entry.manifest_path).write_bytes(msgspec.json.encode(entry))
+    return archive
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"path": "../outside"},
+        {"path": "topic/dt=1970-01-01/../../../outside"},
+        {"path": "topic/dt=../1_3_10.parquet"},
+        {"path": "topic/dt=1970-01-01/1_3_11.parquet"},
+        {"path": "topic/_manifest/generation-1.json"},
+        {"rest": {"path": "../outside", "bytes": 1, "sha256": ""}},
+        {"topic": "other"},
+        {"partition": 4},
+        {"format": "csv"},
+        {"next_offset": 10},
+        {"from_offset": 11},
+        {"records": 0},
+    ],
+)
+def test_an_entry_names_its_own_files_only(tmp_path: Path, fields: dict[str, Any]) -> None:
+    """Prune removes what entries name, so a path may not lead out of the archive, nor to another's file."""
+    (tmp_path / "outside").write_text("precious")
+    archive = changed(tmp_path, **fields)
+    with pytest.raises(Damaged, match=r"_manifest/1/3/10\.json"):
+        archive.manifest.entries()
+    assert (tmp_path / "outside").exists()
+
+
+def test_the_entry_of_a_pruned_file_names_its_own_files_only(tmp_path: Path) -> None:
+    """As `prune` removes what an interrupted one left."""
+    archive, closed = stored(tmp_path, ROWS, "parquet")
+    archive.manifest.prune(closed.entry, {})
+    (there,) = (tmp_path / "backup").rglob("*.erasures.json")
+    there.write_bytes(msgspec.json.encode(Erasures(msgspec.structs.replace(closed.entry, path="../outside"), {})))
+    with pytest.raises(Damaged, match="erasures"):
+        archive.manifest.pruned()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"null", b"[]", b'{"path":1}', b"\xff", b'{"a":' * 100_000, b'{"records":"many"}']
+)
+def test_a_broken_entry_is_named(tmp_path: Path, content: bytes) -> None:
+    """Whatever it holds."""
+    archive, closed = stored(tmp_path, ROWS, "parquet")
+    there = tmp_path / "backup" / closed.entry.manifest_path
+    there.write_bytes(content)
+    found: list[Damaged] = []
+    assert archive.manifest.entries(found) == []
+    assert [damage.path for damage in found] == [closed.entry.manifest_path]
+
+
+def with_file(tmp_path: Path, write: Callable[[Path], None]) -> tuple[Archive, Entry]:
+    """An archive whose file somebody replaced, and whose entry agrees with it."""
+    archive, closed = stored(tmp_path, ROWS, "parquet")
+    there = tmp_path / "backup" / closed.entry.path
+    write(there)
+    return archive, msgspec.structs.replace(closed.entry, bytes=there.stat().st_size, sha256=digest_of(there))
+
+
+def columns(count: int, value: Any) -> pa.Table:
+    """So many rows, with these values."""
+    numbers = pa.array(range(10, 10 + count), pa.int64())
+    empty = pa.nulls(count, SCHEMA.field("headers").type)
+    arrays = [pa.array([3] * count, pa.int32()), numbers, numbers, pa.nulls(count, pa.binary()), value, empty]
+    return pa.Table.from_arrays(arrays, SCHEMA.names)
+
+
+def bomb(path: Path) -> None:
+    """A gigabyte in some KB: each row points to the same value."""
+    values = pa.DictionaryArray.from_arrays(pa.array([0] * 10_000, pa.int32()), pa.array([b"x" * 100_000]))
+    pq.write_table(columns(10_000, values), path, compression="zstd", store_schema=False, use_dictionary=["value"])
+
+
+def plain_bomb(path: Path) -> None:
+    """The same without a dictionary: compression alone."""
+    values = pa.array([b"x" * 100_000] * 3000, pa.binary())
+    pq.write_table(columns(3000, values), path, compression="zstd", store_schema=False, use_dictionary=False)
+
+
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (lambda path: path.write_bytes(b"no Parquet at all"), "can't be read"),
+        (lambda path: pq.write_table(pa.table({"a": [1]}), path), "columns are not those"),
+        (lambda path: pq.write_table(columns(2, pa.array([b"a", b"b"])), path, use_dictionary=False), "2 records"),
+        (bomb, "dictionary"),
+        (plain_bomb, "more than a backup writes"),
+    ],
+)
+def test_a_foreign_file_is_named(tmp_path: Path, write: Callable[[Path], None], told: str) -> None:
+    """Before it fills the memory."""
+    archive, entry = with_file(tmp_path, write)
+    with pytest.raises(Damaged, match=rf"1_3_10\.parquet.*{told}"), archive.fetched(entry, tmp_path) as batches:
+        list(batches)
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_batches_are_bounded_by_bytes(tmp_path: Path, file_format: str) -> None:
+    """Ten thousand rows may be gigabytes."""
+    large: list[Row] = [(number, 5, None, b"x" * 1_000_000, None) for number in range(40)]
+    archive, closed = stored(tmp_path, large, file_format)
+    with archive.fetched(closed.entry, tmp_path) as batches:
+        sizes = [sum(len(row[3] or b"") for row in batch) for batch in batches]
+    assert (sum(sizes), max(sizes) <= BATCH_BYTES + 1_000_000) == (40_000_000, True)
+
+
+def test_dates_in_the_future_are_not_believed(tmp_path: Path) -> None:
+    """Whoever writes the archive writes its times too: versions are guarded by now as well, and old files are still old."""
+    archive, closed = stored(tmp_path, ROWS, "parquet")
+    entry = msgspec.structs.replace(closed.entry, closed_ms=IN_2200_MS)
+    assert record_of((10, IN_2200_MS, None, b"{}", None), entry).taken_ms <= time.time_ns() // 1_000_000
+    assert record_of((10, None, None, b"{}", None), entry).taken_ms <= time.time_ns() // 1_000_000
+    later = msgspec.structs.replace(entry, last_ms=IN_2200_MS)
+    assert list(old_files([later, entry], time.time_ns() // 1_000_000 + 1000)) == [later]
+    archive.manifest.prune(entry, {"sleeper": IN_2200_MS * 1000, "erased": 1_700_000_000_000_000})
+    assert pruned_erasures(archive, Selection(), 300_000) == {"erased": State(erased=1_700_000_000_000_000)}
