@@ -1,10 +1,15 @@
 """Backup and restore of a topic, with the embedded stores: what Kafka alone can bring about."""
 
 import itertools
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from confluent_kafka import Producer
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.place import Place as ArchivePlace
@@ -67,3 +72,25 @@ def test_a_header_s_name_that_is_not_utf_8_ends_nothing(devicesync: Devicesync, 
     send(topic, registration("d", V, city="Pune"))
     devicesync.json("backup", "run", "--to", "backup", "--until-caught-up")
     assert devicesync.json("restore", "--from", "backup", "--to-stores")["applied"] == 1
+
+
+def test_more_partitions_than_descriptors_are_kept(devicesync: Devicesync, topic: Place) -> None:
+    """Each partition has a file in hand, and the process may have 150 open: the others are closed first."""
+    partitions, records = 300, 5
+    place = msgspec.structs.replace(topic, topic=f"{topic.topic}.wide")
+    create_topics(place, partitions)
+    producer = Producer(place.client)
+    for number in range(partitions * records):
+        producer.produce(place.topic, b"%d " % number * 2000, partition=number % partitions)
+    producer.flush()
+    words = f"backup run --to backup --until-caught-up --json --log kafka://{place.servers}/{place.topic}"
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -n 150; exec {sys.executable} -m devicesync {words}"],
+        cwd=devicesync.directory,
+        capture_output=True,
+        check=False,
+        timeout=200,
+    )
+    assert (done.returncode, b"can't write" in done.stderr) == (0, False), done.stderr[-2000:]
+    assert json.loads(done.stdout)["records"] == partitions * records
+    assert len({row[3] for row in rows_in(devicesync.directory, place)}) == partitions * records

@@ -19,6 +19,7 @@ from devicesync.archive.entry import Origin
 from devicesync.archive.files import OpenFile
 from devicesync.errors import Unavailable
 from devicesync.jobs.backup.closing import Closing
+from devicesync.jobs.backup.descriptors import files_at_once
 from devicesync.jobs.backup.part import Part
 from devicesync.jobs.patience import Patience, Stopped
 from devicesync.log.port import Claim, Row, WholeLog
@@ -56,6 +57,7 @@ class Backup:
         self._parts: dict[int, Part] = {}
         self._orphans: list[Part] = []
         self._is_crowded = False
+        self._files_at_once = files_at_once()
         self._encoder = Encoder(spool)
         self._reader = log.whole_reader(READER, self)
         self._patience = Patience(stop, self._reader.keep_alive)
@@ -118,20 +120,23 @@ class Backup:
         due_in = min((part.due_in(self._limits.file_seconds) for part in self._parts.values()), default=_POLL_SECONDS)
         timeout_seconds = min(max(due_in, 0), _POLL_SECONDS)
         polled = self._patience.until_it_works(lambda: self._reader.poll(_POLL_RECORDS, timeout_seconds))
-        for partition, rows in polled.items():
-            if part := self._parts.get(partition):
+        for part, rows in [(self._parts.get(partition), rows) for partition, rows in polled.items()]:
+            if part and self._is_ours(part):
                 self._take(part, rows)
-        while full := [part for part in self._parts.values() if part.is_full]:
-            self._close(full)
-            for part in full:
-                rows, part.waiting = part.waiting, []
-                self._take(part, rows)
+        while left := [part for part in self._parts.values() if part.is_full or part.waiting]:
+            self._close([part for part in left if part.is_full])
+            for part in filter(self._is_ours, left):
+                self._take(part, [])
         self._close([part for part in self._parts.values() if self._is_crowded or part.due_in(self._limits.file_seconds) <= 0])
         self._is_crowded = False
         return len(polled)
 
     def _take(self, part: Part, rows: list[Row]) -> None:
-        """Keep rows until the file in hand is full; the others wait."""
+        """Keep rows, after those that wait, until the file in hand is full; the others wait."""
+        self._make_room(part)
+        if not self._is_ours(part):
+            return
+        rows, part.waiting = [*part.waiting, *rows], []
         for run in _runs(rows, part.expected):
             if part.is_full or (run[0][0] != part.expected and not self._may_follow(part, run[0][0])):
                 part.is_full = True
@@ -142,6 +147,14 @@ class Backup:
             except OSError as error:
                 self._start_again(part, error)
                 return
+
+    def _make_room(self, part: Part) -> None:
+        """Where as many files are open as there may be, close them, so that this part may have one."""
+        if part.file or len(self._parts) <= self._files_at_once:
+            return
+        opened = [each for each in self._parts.values() if each.file]
+        if len(opened) >= self._files_at_once:
+            self._close(opened)
 
     def _may_follow(self, part: Part, offset: int) -> bool:
         """Whether the record may be in the file in hand, although it is not the next by number."""
@@ -162,12 +175,16 @@ class Backup:
 
     def _close(self, parts: Iterable[Part]) -> None:
         """Close files, bring them to their places, and begin new ones."""
-        wanted = [*(part for part in parts if not part.is_empty or part.is_stale), *self._orphans]
-        if not wanted:
-            return
+        orphans, self._orphans = self._orphans, []
+        wanted = [*(part for part in parts if not part.is_empty or part.is_stale), *orphans]
+        wanted.sort(key=lambda part: part.file is None)  # first what has files open already
+        for start in range(0, len(wanted), self._files_at_once):
+            some = wanted[start : start + self._files_at_once]
+            self._close_at_once([part for part in some if part in orphans or self._is_ours(part)])
+
+    def _close_at_once(self, wanted: list[Part]) -> None:
         self.reached("closing")
         self._closing.close(self._finish([part for part in wanted if not part.is_empty]))
-        self._orphans = []
         for part in wanted:
             if part.is_stale and self._is_ours(part):
                 self._patience.until_it_works(lambda part=part: self._renew(part))  # type: ignore[misc]
