@@ -14,11 +14,11 @@ import pytest
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.files import digest_of
-from devicesync.archive.manifest import Erasures
 from devicesync.archive.parquet import SCHEMA
 from devicesync.archive.parquet_reading import BATCH_BYTES
+from devicesync.archive.ranges import ENTRY, Erasures, paths_of
 from devicesync.errors import Damaged
-from devicesync.jobs.backup.prune import old_files
+from devicesync.jobs.backup.prune import old_ranges
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.selection import Selection, record_of
 from devicesync.law.state import State
@@ -30,11 +30,16 @@ ROWS: list[Row] = [(number, 5, b"k", b"v", None) for number in range(10, 13)]
 _numbers = itertools.count()
 
 
+def listed_at(entry: Entry) -> str:
+    """Where its entry lies."""
+    return paths_of([entry], ENTRY)[0]
+
+
 def changed(tmp_path: Path, **fields: Any) -> Archive:
     """An archive whose one entry was written over with these fields."""
     archive, closed = stored(tmp_path, ROWS, "parquet")
     entry = msgspec.structs.replace(closed.entry, **fields)
-    (tmp_path / "backup" / closed.entry.manifest_path).write_bytes(msgspec.json.encode(entry))
+    (tmp_path / "backup" / listed_at(closed.entry)).write_bytes(msgspec.json.encode(entry))
     return archive
 
 
@@ -59,7 +64,7 @@ def test_an_entry_names_its_own_files_only(tmp_path: Path, fields: dict[str, Any
     """Prune removes what entries name, so a path may not lead out of the archive, nor to another's file."""
     (tmp_path / "outside").write_text("precious")
     archive = changed(tmp_path, **fields)
-    with pytest.raises(Damaged, match=r"_manifest/1/3/10\.json"):
+    with pytest.raises(Damaged, match=r"_manifest/topic/1/3/10\.json"):
         archive.manifest.entries()
     assert (tmp_path / "outside").exists()
 
@@ -67,9 +72,9 @@ def test_an_entry_names_its_own_files_only(tmp_path: Path, fields: dict[str, Any
 def test_the_entry_of_a_pruned_file_names_its_own_files_only(tmp_path: Path) -> None:
     """As `prune` removes what an interrupted one left."""
     archive, closed = stored(tmp_path, ROWS, "parquet")
-    archive.manifest.prune(closed.entry, {})
+    archive.manifest.prune([closed.entry], {})
     (there,) = (tmp_path / "backup").rglob("*.erasures.json")
-    there.write_bytes(msgspec.json.encode(Erasures(msgspec.structs.replace(closed.entry, path="../outside"), {})))
+    there.write_bytes(msgspec.json.encode(Erasures({}, [msgspec.structs.replace(closed.entry, path="../outside")])))
     with pytest.raises(Damaged, match="erasures"):
         archive.manifest.pruned()
 
@@ -80,11 +85,11 @@ def test_the_entry_of_a_pruned_file_names_its_own_files_only(tmp_path: Path) -> 
 def test_a_broken_entry_is_named(tmp_path: Path, content: bytes) -> None:
     """Whatever it holds."""
     archive, closed = stored(tmp_path, ROWS, "parquet")
-    there = tmp_path / "backup" / closed.entry.manifest_path
+    there = tmp_path / "backup" / listed_at(closed.entry)
     there.write_bytes(content)
     found: list[Damaged] = []
     assert archive.manifest.entries(found) == []
-    assert [damage.path for damage in found] == [closed.entry.manifest_path]
+    assert [damage.path for damage in found] == [listed_at(closed.entry)]
 
 
 def with_file(tmp_path: Path, write: Callable[[Path], None]) -> tuple[Archive, Entry]:
@@ -148,7 +153,8 @@ def test_dates_in_the_future_are_not_believed(tmp_path: Path) -> None:
     entry = msgspec.structs.replace(closed.entry, closed_ms=IN_2200_MS)
     assert record_of((10, IN_2200_MS, None, b"{}", None), entry).taken_ms <= time.time_ns() // 1_000_000
     assert record_of((10, None, None, b"{}", None), entry).taken_ms <= time.time_ns() // 1_000_000
+    after = msgspec.structs.replace(entry, from_offset=13, first_offset=13, next_offset=14)
     later = msgspec.structs.replace(entry, last_ms=IN_2200_MS)
-    assert list(old_files([later, entry], time.time_ns() // 1_000_000 + 1000)) == [later]
-    archive.manifest.prune(entry, {"sleeper": IN_2200_MS * 1000, "erased": 1_700_000_000_000_000})
+    assert list(old_ranges([later, after], time.time_ns() // 1_000_000 + 1000)) == [[later]]
+    archive.manifest.prune([entry], {"sleeper": IN_2200_MS * 1000, "erased": 1_700_000_000_000_000})
     assert pruned_erasures(archive, Selection(), 300_000) == {"erased": State(erased=1_700_000_000_000_000)}

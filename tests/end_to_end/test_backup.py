@@ -17,6 +17,7 @@ import pytest
 from devicesync.archive.archive import Archive
 from devicesync.archive.place import Place
 from devicesync.log.port import Row
+from tests.archive.test_trust import listed_at
 from tests.end_to_end.command import Devicesync, until
 
 STEPS = ("closing", "closed", "claimed", "uploaded", "listed", "claimed the end")
@@ -194,7 +195,7 @@ def test_gaps_and_overlaps_are_found(devicesync: Devicesync) -> None:
     back_up(devicesync, "--max-file-bytes", "100000")
     archive = archive_in(devicesync.directory)
     _, second, third, *_ = archive.manifest.entries()
-    entry = devicesync.directory / "backup" / second.manifest_path
+    entry = devicesync.directory / "backup" / listed_at(second)
     content = entry.read_bytes()
     entry.unlink()
     gap, unlisted = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from devicesync.archive.entry import Entry
+from tests.archive.test_trust import listed_at
 from tests.end_to_end.command import Devicesync
 from tests.end_to_end.test_backup import archive_in, back_up, simulate
 
@@ -31,14 +32,14 @@ def empty(path: Path) -> None:
 def test_a_lost_or_torn_entry_is_refused_by_name(devicesync: Devicesync, harm: Harm, spot: int) -> None:
     """The first, the last, one between; `verify` finds the same, and --allow-gaps restores what is left."""
     entries = three_files(devicesync)
-    entry = devicesync.directory / "backup" / entries[spot].manifest_path
+    entry = devicesync.directory / "backup" / listed_at(entries[spot])
     harm(entry)
     refused = devicesync.run(*RESTORE)
     told = refused.stderr.decode()
     assert (refused.returncode, refused.stdout) == (1, b"")
-    assert entries[spot].path in told or entries[spot].manifest_path in told or "gap" in told
+    assert entries[spot].path in told or listed_at(entries[spot]) in told or "gap" in told
     found = {problem["path"] for problem in devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]}
-    assert found & {entries[spot].path, entries[spot].manifest_path}
+    assert found & {entries[spot].path, listed_at(entries[spot])}
     entry.unlink(missing_ok=True)
     assert devicesync.json(*RESTORE, "--allow-gaps")["records"] == 200
 
@@ -46,7 +47,7 @@ def test_a_lost_or_torn_entry_is_refused_by_name(devicesync: Devicesync, harm: H
 def test_a_backup_all_of_whose_entries_are_torn_is_refused(devicesync: Devicesync) -> None:
     """It was "0 records, equal in both stores"."""
     for entry in three_files(devicesync):
-        empty(devicesync.directory / "backup" / entry.manifest_path)
+        empty(devicesync.directory / "backup" / listed_at(entry))
     refused = devicesync.run(*RESTORE)
     assert (refused.returncode, b"is empty" in refused.stderr, refused.stdout) == (1, True, b"")
 
@@ -55,7 +56,7 @@ def test_a_file_with_fewer_records_than_its_entry_says_is_refused(devicesync: De
     """Its checksum agrees, so somebody wrote both; and nothing is written."""
     (devicesync.directory / "backup").mkdir()
     entry = three_files(devicesync)[-1]
-    there = devicesync.directory / "backup" / entry.manifest_path
+    there = devicesync.directory / "backup" / listed_at(entry)
     there.write_bytes(there.read_bytes().replace(b'"records":100', b'"records":101'))
     for words in (RESTORE, (*RESTORE[:3], "--to-topic", "kafka://127.0.0.1:1/t", "--dry-run")):
         refused = devicesync.run(*words)
@@ -67,7 +68,7 @@ def test_a_file_with_fewer_records_than_its_entry_says_is_refused(devicesync: De
 def test_a_lost_generation_is_refused_and_nothing_is_written_over(devicesync: Devicesync) -> None:
     """Which log a generation is of must be known: else its numbers were given twice, and files written over."""
     three_files(devicesync)
-    generation = devicesync.directory / "backup" / "device-profile.log" / "_manifest" / "generation-1.json"
+    generation = devicesync.directory / "backup" / "_manifest" / "device-profile.log" / "generation-1.json"
     for harm in (empty, Path.unlink):
         harm(generation)
         refused = devicesync.run("backup", "run", "--to", "backup", "--until-caught-up")

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from confluent_kafka import Producer
 from devicesync.archive.archive import Archive
 from devicesync.archive.place import Place as ArchivePlace
 from devicesync.log.kafka import KafkaLog, place_of
-from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.admin import create_topics, prepare_for_restore
 from devicesync.log.kafka.place import Place
 from devicesync.log.port import Row
 from tests import servers
@@ -94,3 +95,37 @@ def test_more_partitions_than_descriptors_are_kept(devicesync: Devicesync, topic
     assert (done.returncode, b"can't write" in done.stderr) == (0, False), done.stderr[-2000:]
     assert json.loads(done.stdout)["records"] == partitions * records
     assert len({row[3] for row in rows_in(devicesync.directory, place)}) == partitions * records
+
+
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize("step", ["claimed", "uploaded", "listed"])
+def test_records_of_many_days_killed_at_each_step(devicesync: Devicesync, topic: Place, step: str) -> None:
+    """To and fro over midnights: a file for each day, each record in one, and a topic that comes back in its order."""
+    source, target = (msgspec.structs.replace(topic, topic=f"{topic.topic}.{name}") for name in ("days", "back"))
+    prepare_for_restore(source, 2, rekey=False)
+    (devicesync.directory / "devicesync.toml").write_text(
+        f'log = "kafka://{source.servers}/{source.topic}"\ngroup = "{source.topic}"\n'
+    )
+    chance = random.Random(step)
+    producer = Producer(source.client)
+    for number in range(600):
+        stamp_ms = V // 1000 + chance.choice([-DAY_MS, 0, DAY_MS])
+        producer.produce(source.topic, registration(f"d{number}", V, city="Pune"), partition=number % 2, timestamp=stamp_ms)
+    producer.flush()
+    devicesync.killed_at(step, 3, "--to", "backup", "--max-file-bytes", "6000")
+    devicesync.json("backup", "run", "--to", "backup", "--until-caught-up", "--max-file-bytes", "9000")
+    assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []
+    rows = rows_in(devicesync.directory, source)
+    assert (len(rows), len({row[3] for row in rows})) == (600, 600)
+    assert len({path.name for path in (devicesync.directory / "backup" / source.topic).iterdir()}) == 3
+    assert devicesync.json("restore", "--from", "backup", "--to-topic", target.topic)["records"] == 600
+    assert there(target) == there(source)
+
+
+def there(topic: Place) -> list[Row]:
+    """Every row of a topic, each partition's in its order."""
+    log = KafkaLog(topic, "x")
+    bounds = log.survey().bounds.items()
+    return [(*row[:4], None) for partition, ends in bounds for batch in log.rows(partition, *ends) for row in batch]

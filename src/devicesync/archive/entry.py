@@ -1,18 +1,22 @@
 """What the manifest says of one file, and where the file lies by Secor's scheme.
 
-    <prefix>/<topic>/dt=YYYY-MM-DD/<generation>_<partition>_<first offset>.parquet|jsonl.gz      dt: the first record's, UTC
-    <prefix>/<topic>/_manifest/<generation>/<partition>/<first offset>.json                      the file's entry
+    <prefix>/<topic>/dt=YYYY-MM-DD/<generation>_<partition>_<first offset>.parquet|jsonl.gz      dt: its records' day, UTC
+    <prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.json                       a range's entries (ranges.py)
 
-Names beginning with _ are passed by by Hadoop, Spark and Athena, so their tables see the records only.
+Below <topic> is nothing but records, so that any reader of such files may be given that directory. Archives from before had
+the manifest in <topic>/_manifest, and the records of a range in one file, below the first one's day.
 """
 
-import time
+from datetime import date, timedelta
 from typing import NamedTuple
 
 import msgspec
 
 from devicesync.log.port import Row
 
+_DAY_MS = 86_400_000
+_FIRST_DAY = date(1970, 1, 1)
+_LAST_DAY = (date.max - _FIRST_DAY).days
 EXTENSIONS = {"parquet": "parquet", "jsonl": "jsonl.gz"}
 
 
@@ -34,10 +38,9 @@ class Extra(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One file of the backup. It has every record of its partition with from_offset <= offset < next_offset.
+    """One file of the backup. It has the records of one day of a range of its partition: from_offset <= offset < next_offset.
 
-    path: below the prefix. source: the log, as dead letters name it. first_offset: of the first record; from_offset is lower
-    where the log has no records in between (compaction, markers of transactions).
+    path: below the prefix. source: the log, as dead letters name it. first_offset: of its first record.
     bytes, sha256: of the file. record_bytes: of keys, values and headers.
     first_ms, last_ms: the least and greatest timestamp, None without any. closed_ms: when the file was closed.
     rest: what JSON lines can't hold (jsonl.py).
@@ -62,14 +65,9 @@ class Entry(msgspec.Struct, frozen=True):
     rest: Extra | None = None
 
     @property
-    def manifest_path(self) -> str:
-        """Where this entry is kept."""
-        return f"{partition_directory(self.topic, self.generation, self.partition)}/{self.first_offset}.json"
-
-    @property
-    def rest_path(self) -> str:
-        """Where `rest` lies, if there is one."""
-        return self.manifest_path.removesuffix(".json") + ".rest.parquet"
+    def range(self) -> tuple[int, int, int]:
+        """Which range it is of: generation, partition, and where the range begins."""
+        return self.generation, self.partition, self.from_offset
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -77,12 +75,17 @@ class Entry(msgspec.Struct, frozen=True):
         return self.generation, self.partition, self.first_offset
 
 
-def partition_directory(topic: str, generation: int, partition: int | str) -> str:
-    """Where the entries of a partition are kept."""
-    return f"{topic}/_manifest/{generation}/{partition}".rstrip("/")
+def day_of(stamp_ms: int | None) -> int:
+    """The number of a time's day (UTC) since 1970; of one that no calendar has, the nearest that it has."""
+    return min(max((stamp_ms or 0) // _DAY_MS, 0), _LAST_DAY)
 
 
 def path_of(origin: Origin, first: Row, extension: str) -> str:
     """Where a file lies: a function of its first record, so that a second try has the same name."""
-    day = time.strftime("%Y-%m-%d", time.gmtime((first[1] or 0) / 1000))
+    day = _FIRST_DAY + timedelta(days=day_of(first[1]))
     return f"{origin.topic}/dt={day}/{origin.generation}_{origin.partition}_{first[0]}.{extension}"
+
+
+def rest_path(entry: Entry) -> str:
+    """Where `rest` lies, if there is one."""
+    return f"_manifest/{entry.topic}/{entry.generation}/{entry.partition}/{entry.first_offset}.rest.parquet"

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from devicesync.archive.encoder import Encoder
-from devicesync.archive.entry import EXTENSIONS, Entry, Extra, Origin, path_of
+from devicesync.archive.entry import EXTENSIONS, Entry, Extra, Origin, path_of, rest_path
 from devicesync.archive.jsonl import JsonLinesWriter
 from devicesync.archive.parquet import ParquetWriter, stamps_of
 from devicesync.log.port import Row
@@ -52,7 +52,7 @@ class OpenFile:
         self._writer.end_group()
 
     def close(self, from_offset: int, next_offset: int, record_bytes: int) -> "ClosedFile":
-        """Finish the file. It has every record from the one offset on, to before the other."""
+        """Finish the file. It is of the range from the one offset on, to before the other."""
         self._writer.close()
         topic, source, generation, partition = self._origin
         first_ms, last_ms = stamps_of(self._rest_here or self._here)
@@ -75,7 +75,7 @@ class OpenFile:
             format=self._format,
         )
         if self._rest_here:
-            extra = Extra(entry.rest_path, self._rest_here.stat().st_size, digest_of(self._rest_here))
+            extra = Extra(rest_path(entry), self._rest_here.stat().st_size, digest_of(self._rest_here))
             entry = msgspec.structs.replace(entry, rest=extra)
         return ClosedFile(entry, self._here, self._rest_here)
 

@@ -1,8 +1,9 @@
-"""The manifest of a topic: one small file for each file of the backup, so that any number of writers need no lock.
+"""The manifest of a topic: one small file for each range of records, so that any number of writers need no lock.
 
-<topic>/_manifest/generation-<number>.json                        which log a generation is of
-<topic>/_manifest/<generation>/<partition>/<first offset>.json    an entry (entry.py)
-<topic>/_manifest/<generation>/<partition>/<first offset>.erasures.json    the file is pruned; these erasures were in it
+_manifest/<topic>/generation-<number>.json    which log a generation is of
+_manifest/<topic>/<generation>/<partition>    the files of its ranges (ranges.py)
+
+Archives from before have it in <topic>/_manifest. Both are read; what is new goes here.
 """
 
 import re
@@ -12,24 +13,17 @@ from typing import TypeVar
 
 import msgspec
 
-from devicesync.archive.entry import Entry, partition_directory
+from devicesync.archive.entry import Entry
 from devicesync.archive.place import Place
-from devicesync.archive.trust import decoded, placed
+from devicesync.archive.ranges import ENTRY, ERASURES, Erasures, entries_in, erasures_in, paths_of
+from devicesync.archive.trust import decoded
 from devicesync.errors import Damaged
 
 T = TypeVar("T")
 
 _READERS = 16
-_ENTRY = re.compile(r"([0-9]+)\.json")
-_ERASURES = re.compile(r"([0-9]+)\.erasures\.json")
+_MANIFEST = "_manifest"
 _GENERATION = re.compile(r"(?:generation-)?([0-9]+)(?:\.json)?")
-
-
-class Erasures(msgspec.Struct, frozen=True):
-    """What is kept of a pruned file: its entry, and of each device erased in it the highest erase's version in µs."""
-
-    entry: Entry
-    erased: dict[str, int]
 
 
 class _Generation(msgspec.Struct, frozen=True):
@@ -41,22 +35,26 @@ class Manifest:
 
     def __init__(self, place: Place, topic: str) -> None:
         self._place = place
-        self._topic = topic
-        self._directory = f"{topic}/_manifest"
+        self._directory = f"{_MANIFEST}/{topic}"
+        self._directories = (self._directory, f"{topic}/{_MANIFEST}")
 
-    def add(self, entry: Entry) -> None:
-        """Make the file known. Raises Unavailable."""
-        self._place.put_bytes(entry.manifest_path, msgspec.json.encode(entry))
+    def add(self, entries: list[Entry]) -> None:
+        """Make a range's files known, all at once. Raises Unavailable."""
+        self._place.put_bytes(paths_of(entries, ENTRY)[0], msgspec.json.encode(entries))
 
     def entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
         """All of them, in order. What can't be read goes to `damaged`, or is raised. Raises Unavailable, Damaged."""
-        return sorted(self._read(_ENTRY, self._entry, damaged), key=lambda entry: entry.order)
+        found = self._read(ENTRY, entries_in, damaged)
+        return sorted((entry for entries in found for entry in entries), key=lambda entry: entry.order)
 
     def newest(self, generation: int, partition: int) -> Entry | None:
-        """The last file of a partition. Raises Unavailable, Damaged."""
-        directory = partition_directory(self._topic, generation, partition)
-        names = _named(self._place.names(directory), _ENTRY)
-        return self._entry(f"{directory}/{names[-1]}") if names else None
+        """A file of a partition's last range. Raises Unavailable, Damaged."""
+        found: list[Entry] = []
+        for directory in self._directories:
+            for path in self._paths(f"{directory}/{generation}/{partition}", ENTRY)[-1:]:
+                held = self._place.read_bytes(path)
+                found += entries_in(path, held) if held is not None else []
+        return max(found, key=lambda entry: entry.next_offset, default=None)
 
     def generation_named(self, identity: str) -> int | None:
         """The last number that the log with this identity has. Raises Unavailable, Damaged."""
@@ -73,24 +71,16 @@ class Manifest:
         self._place.put_bytes(f"{self._directory}/generation-{newest + 1}.json", msgspec.json.encode(_Generation(identity)))
         return newest + 1
 
-    def _generation(self, identity: str) -> tuple[int, int]:
-        names = map(_GENERATION.fullmatch, self._place.names(self._directory))
-        newest = max((int(name[1]) for name in names if name), default=0)
-        found = 0
-        for number in range(1, newest + 1):
-            path = f"{self._directory}/generation-{number}.json"
-            held = self._place.read_bytes(path)
-            if held is None:
-                raise Damaged(path, "is missing")
-            if decoded(path, held, _Generation).identity == identity:
-                found = number
-        return found, newest
+    def prune(self, entries: list[Entry], erased: dict[str, int]) -> None:
+        """Forget a range whose files are to be removed, but not the erasures in it; repeating it is harmless.
 
-    def prune(self, entry: Entry, erased: dict[str, int]) -> None:
-        """Forget a file that is to be removed, but not the erasures in it; repeating it is harmless. Raises Unavailable."""
-        self._place.put_bytes(_erasures_path(entry), msgspec.json.encode(Erasures(entry, erased)))
-        self._place.remove(entry.manifest_path)
-        self.sweep(entry)
+        Raises Unavailable.
+        """
+        self._place.put_bytes(paths_of(entries, ERASURES)[0], msgspec.json.encode(Erasures(erased, entries)))
+        for path in paths_of(entries, ENTRY):
+            self._place.remove(path)
+        for entry in entries:
+            self.sweep(entry)
 
     def sweep(self, pruned: Entry) -> None:
         """Remove what a prune that was killed may have left of a file. Raises Unavailable."""
@@ -99,24 +89,42 @@ class Manifest:
             self._place.remove(pruned.rest.path)
 
     def pruned(self, damaged: list[Damaged] | None = None) -> list[Erasures]:
-        """What is kept of pruned files, as `entries`. Raises Unavailable, Damaged."""
-        found = self._read(_ERASURES, self._erasures, damaged)
-        return sorted(found, key=lambda kept: kept.entry.order)
+        """What is kept of pruned ranges, as `entries`. Raises Unavailable, Damaged."""
+        return self._read(ERASURES, erasures_in, damaged)
 
-    def _partitions(self) -> list[str]:
-        generations = [name for name in self._place.names(self._directory) if re.fullmatch("[0-9]+", name)]
-        return [
-            f"{self._directory}/{generation}/{partition}"
-            for generation in generations
-            for partition in self._place.names(f"{self._directory}/{generation}")
-        ]
+    def pruned_entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
+        """Of the files that are pruned. Raises Unavailable, Damaged."""
+        return [entry for kept in self.pruned(damaged) for entry in kept.entries]
 
-    def _read(self, kind: re.Pattern[str], read: Callable[[str], T | None], damaged: list[Damaged] | None) -> list[T]:
-        paths = [f"{directory}/{name}" for directory in self._partitions() for name in _named(self._place.names(directory), kind)]
+    def _generation(self, identity: str) -> tuple[int, int]:
+        names = [name for directory in self._directories for name in self._place.names(directory)]
+        numbers = [int(match[1]) for match in map(_GENERATION.fullmatch, names) if match]
+        newest = max(numbers, default=0)
+        found = 0
+        for number in range(1, newest + 1):
+            if self._identity(number) == identity:
+                found = number
+        return found, newest
+
+    def _identity(self, number: int) -> str:
+        paths = [f"{directory}/generation-{number}.json" for directory in self._directories]
+        for path in paths:
+            held = self._place.read_bytes(path)
+            if held is not None:
+                generation: _Generation = decoded(path, held, _Generation)
+                return generation.identity
+        raise Damaged(paths[0], "is missing")
+
+    def _read(self, ending: str, read: Callable[[str, bytes], T], damaged: list[Damaged] | None) -> list[T]:
+        """What `read` makes of every file whose name ends so."""
+        paths = [path for directory in self._partitions() for path in self._paths(directory, ending)]
 
         def noting(path: str) -> T | None:
+            held = self._place.read_bytes(path)
+            if held is None:
+                return None  # it was pruned since its name was read
             try:
-                return read(path)
+                return read(path, held)
             except Damaged as damage:
                 if damaged is None:
                     raise
@@ -126,33 +134,23 @@ class Manifest:
         with ThreadPoolExecutor(_READERS) as readers:
             return [each for each in readers.map(noting, paths) if each]
 
-    def _entry(self, path: str) -> Entry | None:
-        held = self._place.read_bytes(path)
-        if held is None:
-            return None  # it was pruned since its name was read
-        entry = decoded(path, held, Entry)
-        placed(path, entry, entry.manifest_path)
-        return entry
+    def _partitions(self) -> list[str]:
+        generations = [
+            f"{directory}/{name}"
+            for directory in self._directories
+            for name in self._place.names(directory)
+            if re.fullmatch("[0-9]+", name)
+        ]
+        return [f"{generation}/{name}" for generation in generations for name in self._place.names(generation)]
 
-    def _erasures(self, path: str) -> Erasures | None:
-        held = self._place.read_bytes(path)
-        if held is None:
-            return None
-        kept = decoded(path, held, Erasures)
-        placed(path, kept.entry, _erasures_path(kept.entry))
-        return kept
+    def _paths(self, directory: str, ending: str) -> list[str]:
+        """Of the files whose names are an offset and this ending, by their offsets."""
+        offsets = [name.removesuffix(ending) for name in self._place.names(directory) if name.endswith(ending)]
+        numbers = sorted((offset for offset in offsets if re.fullmatch("[0-9]+", offset)), key=int)
+        return [f"{directory}/{offset}{ending}" for offset in numbers]
 
 
 def topics_at(place: Place) -> list[str]:
     """The topics that have a backup there. Raises Unavailable."""
-    return [name for name in place.names("") if "_manifest" in place.names(name)]
-
-
-def _erasures_path(entry: Entry) -> str:
-    return entry.manifest_path.removesuffix(".json") + ".erasures.json"
-
-
-def _named(names: list[str], kind: re.Pattern[str]) -> list[str]:
-    """The names of this kind, by their offsets."""
-    matches = [match for match in map(kind.fullmatch, names) if match]
-    return [match[0] for match in sorted(matches, key=lambda match: int(match[1]))]
+    before = [name for name in place.names("") if name != _MANIFEST and _MANIFEST in place.names(name)]
+    return sorted({*place.names(_MANIFEST), *before})

@@ -85,7 +85,7 @@ class Place:
             except FileNotFoundError:
                 return []
             names = {str(name).rstrip("/").rpartition("/")[2] for name in found}
-            return sorted(name for name in names if not name.startswith("."))
+            return sorted(names)
 
     def remove(self, path: str) -> None:
         """Remove a file; one that is not there is passed by. Raises Unavailable."""

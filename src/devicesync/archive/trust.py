@@ -1,41 +1,27 @@
 """What lies in an archive is believed only as far as it agrees with itself: others may have written there, or torn a file."""
 
-import re
 import zlib
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from devicesync.archive.entry import EXTENSIONS, Entry
+from devicesync.archive.entry import Entry
 from devicesync.errors import Damaged
 from devicesync.log.port import Row
-
-T = TypeVar("T")
 
 _NO_FILE = (pa.ArrowException, OSError, EOFError, zlib.error, ValueError, TypeError)
 """What reading raises for a file that is not one of ours."""
 
 
-def decoded(path: str, held: bytes, kind: type[T]) -> T:
-    """A file of the manifest. Raises Damaged, naming it."""
+def decoded(path: str, held: bytes, kind: Any) -> Any:
+    """A file of the manifest, as this type or union. Raises Damaged, naming it."""
     try:
         return msgspec.json.decode(held, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise Damaged(path, f"can't be read: {error}" if held else "is empty") from error
-
-
-def placed(path: str, entry: Entry, where: str) -> None:
-    """Raise Damaged unless the entry, found at `path`, belongs at `where` and names no files but its own."""
-    extension = re.escape(EXTENSIONS.get(entry.format, "/"))
-    name = rf"{entry.generation}_{entry.partition}_{entry.first_offset}\.{extension}"
-    own = re.fullmatch(rf"{re.escape(entry.topic)}/dt=[0-9]+-[0-9]{{2}}-[0-9]{{2}}/{name}", entry.path)
-    if path != where or not own or (entry.rest and entry.rest.path != entry.rest_path):
-        raise Damaged(path, "names files that are not its own")
-    if not 0 <= entry.from_offset <= entry.first_offset < entry.next_offset or entry.records < 1:
-        raise Damaged(path, "has offsets or a count that no file can have")
 
 
 def proved(entry: Entry, batches: Iterator[list[Row]]) -> Iterator[list[Row]]:

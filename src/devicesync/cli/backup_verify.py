@@ -9,13 +9,14 @@ from typing import Any
 from devicesync import adapters, hold
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
+from devicesync.archive.ranges import by_range
 from devicesync.archive.spool import Spool
 from devicesync.cli.options import say
 from devicesync.cli.process import progress_bar
 from devicesync.config import Settings
 from devicesync.errors import Damaged, Unavailable
-from devicesync.jobs.backup.prune import old_files, prune_file
-from devicesync.jobs.backup.verify import Finding, behind, check_file, check_log, check_order, check_unlisted, finding_of
+from devicesync.jobs.backup.prune import old_ranges, prune_range
+from devicesync.jobs.backup.verify import Finding, behind, check_log, check_order, check_range, check_unlisted, finding_of
 from devicesync.log.port import Survey, WholeLog
 
 _AT_ONCE = 4
@@ -30,7 +31,7 @@ def verify(settings: Settings, archives: list[Archive], *, deep: bool) -> dict[s
         for archive in archives:
             damaged: list[Damaged] = []
             entries = archive.manifest.entries(damaged)
-            pruned = [kept.entry for kept in archive.manifest.pruned(damaged)]
+            pruned = archive.manifest.pruned_entries(damaged)
             problems += map(finding_of, damaged)
             problems += check_order(pruned, entries)
             problems += check_unlisted(archive, [*pruned, *entries])
@@ -38,8 +39,7 @@ def verify(settings: Settings, archives: list[Archive], *, deep: bool) -> dict[s
                 if survey and generation:
                     problems += check_log(pruned, entries, generation, survey)
                     left += behind(entries, generation, survey)
-                found = _check_files(archive, entries, spool, log, generation, deep=deep)
-                problems += [finding for of_file in found for finding in of_file]
+                problems += _check_files(archive, entries, spool, log, generation, deep=deep)
             files += len(entries)
             records += sum(entry.records for entry in entries)
     return {"files": files, "records": records, "behind": left, "problems": [finding._asdict() for finding in problems]}
@@ -48,39 +48,40 @@ def verify(settings: Settings, archives: list[Archive], *, deep: bool) -> dict[s
 def prune(settings: Settings, archives: list[Archive], keep_days: float, *, dry_run: bool) -> list[Entry]:
     """The files that were removed, or would be. Raises Unavailable, Damaged."""
     before_ms = int(time.time() * 1000 - keep_days * _DAY_MS)
-    removed = []
+    removed: list[Entry] = []
     with _spool(settings) as spool:
         for archive in archives:
             entries = archive.manifest.entries()
-            old = list(old_files(entries, before_ms))
+            old = list(old_ranges(entries, before_ms))
             left = archive.unlisted(entries)
-            for kept in archive.manifest.pruned():
-                if kept.entry.path in left and not dry_run:
-                    archive.manifest.sweep(kept.entry)
+            for entry in archive.manifest.pruned_entries():
+                if entry.path in left and not dry_run:
+                    archive.manifest.sweep(entry)
             with progress_bar(f"prune {archive.topic}", len(old), unit="files") as advance:
-                for entry in [] if dry_run else old:
-                    prune_file(archive, entry, spool.path, settings.max_clock_ahead_ms)
+                for files in [] if dry_run else old:
+                    prune_range(archive, files, spool.path, settings.max_clock_ahead_ms)
                     advance(1)
-            removed += old
+            removed += [entry for files in old for entry in files]
     return removed
 
 
 def _check_files(
     archive: Archive, entries: list[Entry], spool: Spool, log: WholeLog | None, generation: int | None, *, deep: bool
-) -> list[list[Finding]]:
-    found = []
+) -> list[Finding]:
+    found: list[Finding] = []
+    ranges = by_range(entries)
     with (
         progress_bar(f"verify {archive.topic}", sum(entry.bytes for entry in entries)) as advance,
         ThreadPoolExecutor(1 if deep else _AT_ONCE) as checkers,
     ):
 
-        def check(entry: Entry) -> list[Finding]:
-            of_log = log if entry.generation == generation else None
-            return check_file(archive, entry, spool.path, of_log, deep=deep)
+        def check(files: list[Entry]) -> list[Finding]:
+            of_log = log if files[0].generation == generation else None
+            return check_range(archive, files, spool.path, of_log, deep=deep)
 
-        for entry, findings in zip(entries, checkers.map(check, entries), strict=True):
-            found.append(findings)
-            advance(entry.bytes)
+        for files, findings in zip(ranges, checkers.map(check, ranges), strict=True):
+            found += findings
+            advance(sum(entry.bytes for entry in files))
     return found
 
 

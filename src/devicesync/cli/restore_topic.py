@@ -4,13 +4,14 @@ import argparse
 import itertools
 import threading
 from collections import defaultdict
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from devicesync import adapters
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
+from devicesync.archive.ranges import by_range
 from devicesync.archive.spool import Spool
 from devicesync.cli.options import say
 from devicesync.cli.pool import Pool, archive_of, kept, worker_settings
@@ -18,7 +19,7 @@ from devicesync.cli.process import progress_bar
 from devicesync.cli.progress import Progress
 from devicesync.config import Settings, masked
 from devicesync.jobs.patience import Patience
-from devicesync.jobs.restore.retopic import put_file
+from devicesync.jobs.restore.retopic import put_range
 from devicesync.jobs.restore.selection import Selection
 
 if TYPE_CHECKING:
@@ -69,61 +70,63 @@ def _into_topic(  # noqa: PLR0917 - as above
     progress = Progress(settings.directory / "restore-topic.json", what, restart=arguments.restart)
     if not arguments.dry_run:
         adapters.open_sink(settings, arguments.to_topic, partitions, rekey=arguments.rekey).close()
-    by_name = {entry.path: entry for entry in entries}
+    by_name = {files[0].path: files for files in by_range(entries)}
+    sizes = {name: sum(entry.record_bytes for entry in files) for name, files in by_name.items()}
     left = set(progress.left(by_name))
     if progress.goes_on:
-        say(f"going on: {len(by_name) - len(left)} of {len(by_name)} files are there (--restart begins anew)")
-    size = sum(entry.record_bytes for entry in entries)
+        say(f"going on: {len(by_name) - len(left)} of {len(by_name)} ranges are there (--restart begins anew)")
+    size = sum(sizes.values())
     with Pool(arguments.workers, settings) as workers:
         with progress_bar("check the backup", size) as advance:
-            for done in workers.each(_check, {entry.path: (task, entry) for entry in entries}):
-                advance(by_name[done].record_bytes)
+            for checked in workers.each(_check, {entry.path: (task, entry) for entry in entries}):
+                advance(checked)
         with progress_bar(f"into {masked(arguments.to_topic)}", size) as advance:
-            advance(size - sum(by_name[name].record_bytes for name in left))
-            for wave in _waves(entries):
-                todo = {entry.path: (task, entry) for entry in wave if entry.path in left}
+            advance(size - sum(sizes[name] for name in left))
+            for wave in _waves([*by_name.values()]):
+                todo = {files[0].path: (task, files) for files in wave if files[0].path in left}
                 for name, records in workers.each(_put, todo):
                     progress.done(name, records)
-                    advance(by_name[name].record_bytes)
+                    advance(sizes[name])
     progress.finish()
     return {"records": sum(progress.results.values()), "files": len(entries), "topic": masked(arguments.to_topic)}
 
 
-def _waves(entries: list[Entry]) -> list[list[Entry]]:
-    """The first file of every partition, then the second of each, and so on: a partition keeps its order."""
-    of_partition: defaultdict[int, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        of_partition[entry.partition].append(entry)
-    return [[entry for entry in wave if entry] for wave in itertools.zip_longest(*of_partition.values())]
+def _waves(ranges: list[list[Entry]]) -> list[list[list[Entry]]]:
+    """The first range of every partition, then the second of each, and so on: a partition keeps its order."""
+    of_partition: defaultdict[int, list[list[Entry]]] = defaultdict(list)
+    for files in ranges:
+        of_partition[files[0].partition].append(files)
+    return [[files for files in wave if files] for wave in itertools.zip_longest(*of_partition.values())]
 
 
-def _check(part: tuple[_Task, Entry]) -> str:
+def _check(part: tuple[_Task, Entry]) -> int:
     task, entry = part
     with archive_of(task.place, task.topic).fetched(entry, Path(task.spool)) as rows:
         for _ in rows:  # read to the end, it has proved whole
             pass
-    return entry.path
+    return entry.record_bytes
 
 
-def _put(part: tuple[_Task, Entry]) -> tuple[str, int]:
-    task, entry = part
+def _put(part: tuple[_Task, list[Entry]]) -> tuple[str, int]:
+    task, files = part
     settings = worker_settings()
     sink: Sink = (
         _Nowhere()
         if task.dry_run
         else kept("sink", lambda: adapters.open_sink(settings, task.to_topic, task.partitions, rekey=task.rekey))
     )
-    with archive_of(task.place, task.topic).fetched(entry, Path(task.spool)) as rows:
-        records = put_file(
-            entry,
-            rows,
+    archive = archive_of(task.place, task.topic)
+    with ExitStack() as fetched:
+        records = put_range(
+            files,
+            [fetched.enter_context(archive.fetched(entry, Path(task.spool))) for entry in files],
             task.selection,
             sink,
             Patience(threading.Event()),
             rekey=task.rekey,
             max_clock_ahead_ms=settings.max_clock_ahead_ms,
         )
-    return entry.path, records
+    return files[0].path, records
 
 
 class _Nowhere:

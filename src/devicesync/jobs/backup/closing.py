@@ -63,8 +63,8 @@ class Closing:
             part.claimed = part.expected
         self._reached("claimed the end")
         for part in finished:
-            if part.closed:
-                part.closed.discard()
+            for file in part.closed:
+                file.discard()
             part.begin(part.expected)
 
     def claim_starts(self, parts: Iterable[Part]) -> None:
@@ -91,24 +91,25 @@ class Closing:
             self._patience.until_it_works(self._reader.keep_alive)
         return parts
 
-    def _upload(self, files: list[ClosedFile]) -> None:
-        pending = {self._uploaders.submit(self._put, file) for file in files}
+    def _upload(self, ranges: list[list[ClosedFile]]) -> None:
+        pending = {self._uploaders.submit(self._put, files) for files in ranges}
         while pending:
             done, pending = wait(pending, timeout=_NAP_SECONDS)
             if pending:
                 self._patience.until_it_works(self._reader.keep_alive)
             for upload in done:
                 upload.result()
-        for file in files:
-            entry = file.entry
+        for entry in [file.entry for files in ranges for file in files]:
             self.kept.files += 1
             self.kept.records += entry.records
             self.kept.bytes += entry.bytes
             _log.info("kept", path=entry.path, records=entry.records, bytes=entry.bytes)
 
-    def _put(self, file: ClosedFile) -> None:
+    def _put(self, files: list[ClosedFile]) -> None:
+        """All files of a range, then its entries at once: so it counts whole, or not at all."""
         patience = Patience(self._stop)
-        patience.until_it_works(lambda: self._archive.upload(file))
+        for file in files:
+            patience.until_it_works(lambda file=file: self._archive.upload(file))  # type: ignore[misc]
         self._reached("uploaded")
-        patience.until_it_works(lambda: self._archive.manifest.add(file.entry))
+        patience.until_it_works(lambda: self._archive.manifest.add([file.entry for file in files]))
         self._reached("listed")

@@ -1,6 +1,9 @@
 """How many files a backup may have open at once: each partition has its own, and the system limits them."""
 
 import resource
+from collections.abc import Iterator
+
+from devicesync.jobs.backup.part import Part
 
 _ENOUGH = 65_536
 _FOR_ALL_ELSE = 64
@@ -14,3 +17,15 @@ def files_at_once() -> int:
     limit = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     return max((limit - _FOR_ALL_ELSE) // _OF_A_FILE, _FEWEST)
+
+
+def in_turns(parts: list[Part], most_files: int) -> Iterator[list[Part]]:
+    """The parts, divided so that closing some at once opens about so many files at most."""
+    some: list[Part] = []
+    for part in parts:
+        if some and sum(len(each.days) for each in (*some, part)) > most_files:
+            yield some
+            some = []
+        some.append(part)
+    if some:
+        yield some

@@ -6,26 +6,28 @@ from pathlib import Path
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
+from devicesync.archive.ranges import by_range
 from devicesync.jobs.restore.selection import erases_in, kept_at_ms
 
 
-def old_files(entries: list[Entry], before_ms: int) -> Iterator[Entry]:
-    """The files to be removed: of each partition the first ones, as long as all their records are older than `before_ms`.
+def old_ranges(entries: list[Entry], before_ms: int) -> Iterator[list[Entry]]:
+    """The files to be removed: of each partition the first ranges, as long as all their records are older than `before_ms`.
 
-    The last file of a partition stays: it says where the backup goes on.
+    The last range of a partition stays: it says where the backup goes on.
     """
-    for _, files in groupby(entries, key=lambda entry: entry.order[:2]):
-        for entry in list(files)[:-1]:
-            if min(entry.last_ms or 0, kept_at_ms(entry)) >= before_ms:
+    for _, ranges in groupby(by_range(entries), key=lambda files: files[0].order[:2]):
+        for files in list(ranges)[:-1]:
+            if max(min(entry.last_ms or 0, kept_at_ms(entry)) for entry in files) >= before_ms:
                 break
-            yield entry
+            yield files
 
 
-def prune_file(archive: Archive, entry: Entry, spool: Path, max_clock_ahead_ms: int) -> None:
-    """Remove the file, and keep the erasures in it. Raises Unavailable, Damaged; repeating is harmless."""
+def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahead_ms: int) -> None:
+    """Remove the files of a range, and keep the erasures in them. Raises Unavailable, Damaged; repeating is harmless."""
     erased: dict[str, int] = {}
-    with archive.fetched(entry, spool) as batches:
-        for rows in batches:
-            for event in erases_in(rows, entry, max_clock_ahead_ms):
-                erased[event.device_id] = max(event.version, erased.get(event.device_id, 0))
-    archive.manifest.prune(entry, erased)
+    for entry in files:
+        with archive.fetched(entry, spool) as batches:
+            for rows in batches:
+                for event in erases_in(rows, entry, max_clock_ahead_ms):
+                    erased[event.device_id] = max(event.version, erased.get(event.device_id, 0))
+    archive.manifest.prune(files, erased)

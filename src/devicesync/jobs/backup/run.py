@@ -19,8 +19,8 @@ from devicesync.archive.entry import Origin
 from devicesync.archive.files import OpenFile
 from devicesync.errors import Unavailable
 from devicesync.jobs.backup.closing import Closing
-from devicesync.jobs.backup.descriptors import files_at_once
-from devicesync.jobs.backup.part import Part
+from devicesync.jobs.backup.descriptors import files_at_once, in_turns
+from devicesync.jobs.backup.part import MOST_DAYS, Part
 from devicesync.jobs.patience import Patience, Stopped
 from devicesync.log.port import Claim, Row, WholeLog
 
@@ -150,10 +150,10 @@ class Backup:
 
     def _make_room(self, part: Part) -> None:
         """Where as many files are open as there may be, close them, so that this part may have one."""
-        if part.file or len(self._parts) <= self._files_at_once:
+        if len(self._parts) * MOST_DAYS <= self._files_at_once:
             return
-        opened = [each for each in self._parts.values() if each.file]
-        if len(opened) >= self._files_at_once:
+        opened = [each for each in self._parts.values() if each.open_files and each is not part]
+        if sum(each.open_files for each in opened) >= self._files_at_once:
             self._close(opened)
 
     def _may_follow(self, part: Part, offset: int) -> bool:
@@ -177,9 +177,8 @@ class Backup:
         """Close files, bring them to their places, and begin new ones."""
         orphans, self._orphans = self._orphans, []
         wanted = [*(part for part in parts if not part.is_empty or part.is_stale), *orphans]
-        wanted.sort(key=lambda part: part.file is None)  # first what has files open already
-        for start in range(0, len(wanted), self._files_at_once):
-            some = wanted[start : start + self._files_at_once]
+        wanted.sort(key=lambda part: part.open_files, reverse=True)  # first what has files open already
+        for some in in_turns(wanted, self._files_at_once):
             self._close_at_once([part for part in some if part in orphans or self._is_ours(part)])
 
     def _close_at_once(self, wanted: list[Part]) -> None:
@@ -193,7 +192,7 @@ class Backup:
         """Finish the files of parts; those that the disk took. All end first, so that they are compressed one after the other."""
         for part in parts:
             try:
-                part.end(self._open)
+                part.end()
             except OSError as error:
                 self._start_again(part, error)
         finished = []

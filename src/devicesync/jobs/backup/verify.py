@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
+from devicesync.archive.ranges import by_range
 from devicesync.errors import Damaged
 from devicesync.log.port import Row, Survey, WholeLog
 
@@ -20,8 +21,8 @@ class Finding(NamedTuple):
 
 def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Finding]:
     """Gaps and overlaps between the files of each partition, the pruned ones included."""
-    everything = {entry.order: entry for entry in (*pruned, *entries)}
-    for before, after in pairwise(everything[order] for order in sorted(everything)):
+    everything = {entry.order: entry for entry in (*pruned, *entries)}  # a prune that was killed leaves both
+    for before, after in pairwise(files[0] for files in by_range(everything.values())):
         if before.order[:2] != after.order[:2]:
             continue
         if after.from_offset > before.next_offset:
@@ -54,19 +55,21 @@ def behind(entries: list[Entry], generation: int, survey: Survey) -> int:
     return sum(max(end - ends.get(partition, first), 0) for partition, (first, end) in survey.bounds.items())
 
 
-def check_file(archive: Archive, entry: Entry, spool: Path, log: WholeLog | None, *, deep: bool) -> list[Finding]:
-    """Size and checksum; with `deep` also every record, and whether the log, where it is given, still has the same.
+def check_range(archive: Archive, files: list[Entry], spool: Path, log: WholeLog | None, *, deep: bool) -> list[Finding]:
+    """Sizes and checksums; with `deep` also every record, and whether the log, where it is given, still has the same.
 
     Raises Unavailable.
     """
-    try:
-        with archive.fetched(entry, spool) as batches:
-            if not deep:
-                return []
-            rows = [row for batch in batches for row in batch]
-        return list(_compare_with_log(entry, rows, log)) if log else []
-    except Damaged as damaged:
-        return [finding_of(damaged)]
+    found: list[Finding] = []
+    kept: dict[int, tuple[Row, Entry]] = {}
+    for entry in files:
+        try:
+            with archive.fetched(entry, spool) as batches:
+                for batch in batches if deep else ():
+                    kept |= {row[0]: (row, entry) for row in batch}
+        except Damaged as damaged:
+            found.append(finding_of(damaged))
+    return found or (list(_compare_with_log(files[0], kept, log)) if log and deep else [])
 
 
 def finding_of(damaged: Damaged) -> Finding:
@@ -74,12 +77,12 @@ def finding_of(damaged: Damaged) -> Finding:
     return Finding(damaged.path, damaged.problem)
 
 
-def _compare_with_log(entry: Entry, rows: list[Row], log: WholeLog) -> Iterator[Finding]:
-    kept = {row[0]: row for row in rows}
-    there = [row for batch in log.rows(entry.partition, entry.first_offset, entry.next_offset) for row in batch]
+def _compare_with_log(first: Entry, kept: dict[int, tuple[Row, Entry]], log: WholeLog) -> Iterator[Finding]:
+    there = [row for batch in log.rows(first.partition, first.first_offset, first.next_offset) for row in batch]
     missing = [row[0] for row in there if row[0] not in kept]
-    other = [row[0] for row in there if row[0] in kept and kept[row[0]] != row]
+    other = [kept[row[0]] for row in there if row[0] in kept and kept[row[0]][0] != row]
     if missing:
-        yield Finding(entry.path, f"{len(missing):,} records of the log are missing, the first at offset {missing[0]}")
+        yield Finding(first.path, f"{len(missing):,} records of the log are missing, the first at offset {missing[0]}")
     if other:
-        yield Finding(entry.path, f"{len(other):,} records differ from the log's, the first at offset {other[0]}")
+        row, entry = other[0]
+        yield Finding(entry.path, f"{len(other):,} records differ from the log's, the first at offset {row[0]}")

@@ -17,7 +17,7 @@ def files_to_restore(archive: Archive, selection: Selection, *, allow_gaps: bool
     entries = [entry for entry in archive.manifest.entries() if selection.wants(entry.partition)]
     if allow_gaps:
         return entries
-    pruned = [kept.entry for kept in archive.manifest.pruned() if selection.wants(kept.entry.partition)]
+    pruned = [entry for entry in archive.manifest.pruned_entries() if selection.wants(entry.partition)]
     for finding in check_order(pruned, entries):
         raise Damaged(finding.path, f"is not where the one before ends: {finding.problem}", _HINT)
     for path in _unlisted(archive, selection):
@@ -30,7 +30,7 @@ def _unlisted(archive: Archive, selection: Selection) -> list[str]:
     left: list[str] = []
     for seconds in _LOOK_AGAIN_SECONDS:
         time.sleep(seconds)
-        known = [kept.entry for kept in archive.manifest.pruned()] + archive.manifest.entries()
+        known = archive.manifest.pruned_entries() + archive.manifest.entries()
         found = archive.unlisted(known)
         left = [path for path, partition in found.items() if selection.wants(partition)]
         if not left:

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from devicesync.archive.archive import Archive
-from devicesync.archive.manifest import Erasures
+from devicesync.archive.ranges import Erasures
 from devicesync.jobs.restore.selection import Selection, kept_at_ms
 from devicesync.law.refusal import Refused
 from devicesync.law.state import State
@@ -22,7 +22,7 @@ def pruned_erasures(archive: Archive, selection: Selection, max_clock_ahead_ms: 
         believed = _believed(kept, max_clock_ahead_ms)
         if len(believed) < len(kept.erased):
             left_out = len(kept.erased) - len(believed)
-            _log.error("erasures with an impossible version are left out", path=kept.entry.path, erasures=left_out)
+            _log.error("erasures with an impossible version are left out", path=kept.entries[0].path, erasures=left_out)
         for device_id, version in believed.items():
             if selection.device_id in (None, device_id):
                 erased[device_id] = max(version, erased.get(device_id, 0))
@@ -34,6 +34,6 @@ def _believed(kept: Erasures, max_clock_ahead_ms: int) -> dict[str, int]:
     believed = {}
     for device_id, version in kept.erased.items():
         with suppress(Refused):
-            guard(version, taken_ms=kept_at_ms(kept.entry), max_clock_ahead_ms=max_clock_ahead_ms)
+            guard(version, taken_ms=kept_at_ms(kept.entries[0]), max_clock_ahead_ms=max_clock_ahead_ms)
             believed[device_id] = version
     return believed

@@ -1,17 +1,23 @@
-"""A backup's file back into a topic: the same bytes, keys, headers and times."""
+"""A backup's records back into a topic: the same bytes, keys, headers and times, in their order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from heapq import merge
+from itertools import chain
+from operator import itemgetter
 
 from devicesync.archive.entry import Entry
+from devicesync.archive.parquet_reading import BATCH_BYTES
 from devicesync.jobs.patience import Patience
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.ship import keys_of
 from devicesync.log.port import Row, Sink
 
+_ROWS = 2000
 
-def put_file(
-    entry: Entry,
-    rows_of_file: Iterable[list[Row]],
+
+def put_range(
+    files: list[Entry],
+    rows_of_files: list[Iterator[list[Row]]],
     selection: Selection,
     sink: Sink,
     patience: Patience,
@@ -21,11 +27,28 @@ def put_file(
 ) -> int:
     """How many records. With `rekey`, records without a key (a journal's) get their device's id. At least once."""
     records = 0
-    for all_rows in rows_of_file:
-        rows = selection.rows(all_rows, entry, max_clock_ahead_ms)
+    for all_rows in _in_order(rows_of_files):
+        rows = selection.rows(all_rows, files[0], max_clock_ahead_ms)
         if rekey:
             keys = keys_of([row[3] or b"" for row in rows])
             rows = [(*row[:2], row[2] if row[2] is not None else key, *row[3:]) for row, key in zip(rows, keys, strict=True)]
-        patience.until_it_works(lambda rows=rows: sink.put(entry.partition, rows))  # type: ignore[misc]
+        patience.until_it_works(lambda rows=rows: sink.put(files[0].partition, rows))  # type: ignore[misc]
         records += len(rows)
     return records
+
+
+def _in_order(files: list[Iterator[list[Row]]]) -> Iterator[list[Row]]:
+    """The rows of all files by their offsets, some thousand or some MiB at a time."""
+    if len(files) == 1:
+        yield from files[0]
+        return
+    some: list[Row] = []
+    size = 0
+    for row in merge(*map(chain.from_iterable, files), key=itemgetter(0)):
+        some.append(row)
+        size += len(row[3] or b"")
+        if len(some) == _ROWS or size >= BATCH_BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some

@@ -1,0 +1,88 @@
+"""A range: consecutive records of a partition, kept and listed at once, in a file for each of their days.
+
+<prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.json             its entries
+<prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.erasures.json    it is pruned; these erasures were in it
+
+Before, a range was one file, its entry's file was named after the file's first offset, and lay in <topic>/_manifest.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+import msgspec
+
+from devicesync.archive.entry import EXTENSIONS, Entry, rest_path
+from devicesync.archive.trust import decoded
+from devicesync.errors import Damaged
+
+ENTRY = ".json"
+ERASURES = ".erasures.json"
+
+
+class Erasures(msgspec.Struct, frozen=True):
+    """What is kept of a pruned range: its entries, and of each device erased in it the highest erase's version in µs.
+
+    entry: what archives from before have in place of `entries`.
+    """
+
+    erased: dict[str, int]
+    entries: list[Entry] = []
+    entry: Entry | None = None
+
+
+def by_range(entries: Iterable[Entry]) -> list[list[Entry]]:
+    """The entries of each range, in order."""
+    ranges: defaultdict[tuple[int, int, int], list[Entry]] = defaultdict(list)
+    for entry in sorted(entries, key=lambda entry: entry.order):
+        ranges[entry.range].append(entry)
+    return [ranges[name] for name in sorted(ranges)]
+
+
+def paths_of(entries: list[Entry], ending: str) -> tuple[str, str]:
+    """Where the file of a range lies: now, and in archives from before."""
+    first = entries[0]
+    place = f"{first.generation}/{first.partition}"
+    return (
+        f"_manifest/{first.topic}/{place}/{first.from_offset}{ending}",
+        f"{first.topic}/_manifest/{place}/{first.first_offset}{ending}",
+    )
+
+
+def entries_in(path: str, held: bytes) -> list[Entry]:
+    """A range's entries. Raises Damaged, naming the path."""
+    found = decoded(path, held, Entry | list[Entry])
+    entries: list[Entry] = found if isinstance(found, list) else [found]
+    _placed(path, entries, ENTRY)
+    return entries
+
+
+def erasures_in(path: str, held: bytes) -> Erasures:
+    """What is kept of a pruned range. Raises Damaged, naming the path."""
+    found: Erasures = decoded(path, held, Erasures)
+    kept = Erasures(found.erased, found.entries or ([found.entry] if found.entry else []))
+    _placed(path, kept.entries, ERASURES)
+    return kept
+
+
+def _placed(path: str, entries: list[Entry], ending: str) -> None:
+    """Raise Damaged unless these are the entries of one range, belong at `path`, and name no files but their own."""
+    if not entries or path not in paths_of(entries, ending):
+        raise Damaged(path, "is not of the range that its name says")
+    if len({(*entry.range, entry.topic, entry.next_offset) for entry in entries}) > 1 or len(
+        {entry.order for entry in entries}
+    ) < len(entries):
+        raise Damaged(path, "is of several ranges")
+    for entry in entries:
+        if not _names_its_own(entry):
+            raise Damaged(path, "names files that are not its own")
+        if not 0 <= entry.from_offset <= entry.first_offset < entry.next_offset or entry.records < 1:
+            raise Damaged(path, "has offsets or a count that no file can have")
+
+
+def _names_its_own(entry: Entry) -> bool:
+    extension = re.escape(EXTENSIONS.get(entry.format, "/"))
+    name = rf"{entry.generation}_{entry.partition}_{entry.first_offset}\.{extension}"
+    own = re.fullmatch(rf"{re.escape(entry.topic)}/dt=[0-9]+-[0-9]{{2}}-[0-9]{{2}}/{name}", entry.path)
+    rests = (rest_path(entry), paths_of([entry], ".rest.parquet")[1])
+    return bool(own) and (entry.rest is None or entry.rest.path in rests)

@@ -1,0 +1,83 @@
+"""The records of one day (UTC) in the range that a partition has in hand, on their way into a file of their own."""
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from devicesync.archive.entry import day_of
+from devicesync.archive.parquet import GROUP_BYTES
+from devicesync.log.port import Row
+
+if TYPE_CHECKING:
+    from devicesync.archive.files import ClosedFile, OpenFile
+
+_ROWS_BYTES = 32 << 10
+
+Open = Callable[[], "OpenFile"]
+_stamp = itemgetter(1)
+
+
+class DayFile:
+    """Row groups end by the records' bytes from the file's beginning on, however the rows come.
+
+    bytes: of its records: keys, values and headers. file: None until there is enough for one.
+    """
+
+    def __init__(self, open_file: Open) -> None:
+        self.bytes = 0
+        self.file: OpenFile | None = None
+        self._open = open_file
+        self._rows: list[Row] = []
+        self._rows_bytes = self._group_bytes = 0
+
+    @property
+    def room(self) -> int:
+        """How many bytes of records the row group in hand still takes."""
+        return GROUP_BYTES - self._group_bytes
+
+    def add(self, rows: list[Row], size: int) -> None:
+        """Add rows of so many bytes. Raises OSError."""
+        self._rows += rows
+        self._rows_bytes += size
+        self._group_bytes += size
+        self.bytes += size
+        ends_group = self._group_bytes >= GROUP_BYTES
+        if ends_group or self._rows_bytes >= _ROWS_BYTES:
+            self._write()
+        if ends_group and self.file:
+            self.file.end_group()
+            self._group_bytes = 0
+
+    def end(self) -> None:
+        """No more rows come. Raises OSError."""
+        self._write()
+        if self.file:
+            self.file.end_group()
+
+    def finish(self, start: int, end: int) -> "list[ClosedFile]":
+        """Finish the file, of the range with these bounds; none without records. Raises OSError."""
+        return [self.file.close(start, end, self.bytes)] if self.file else []
+
+    def discard(self) -> None:
+        """Give it up."""
+        if self.file:
+            self.file.discard()
+
+    def _write(self) -> None:
+        if self._rows:
+            self.file = self.file or self._open()
+            self.file.write(self._rows)
+            self._rows, self._rows_bytes = [], 0
+
+
+def by_day(rows: list[Row]) -> Iterator[tuple[int, list[Row]]]:
+    """The rows, cut where the day changes, each run with its day. Nearly always all are of one."""
+    stamps = [*map(_stamp, rows)]
+    if not stamps:
+        return
+    if None not in stamps and (day := day_of(min(stamps))) == day_of(max(stamps)):
+        yield day, rows
+        return
+    for day, run in groupby(rows, key=lambda row: day_of(row[1])):
+        yield day, [*run]

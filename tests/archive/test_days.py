@@ -1,0 +1,171 @@
+"""A file never has records of two days, and below the topic's directory is nothing but records."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pyarrow.dataset as ds
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devicesync.archive.archive import Archive
+from devicesync.archive.encoder import Encoder
+from devicesync.archive.entry import Entry, Origin
+from devicesync.archive.files import ClosedFile, OpenFile
+from devicesync.archive.manifest import topics_at
+from devicesync.archive.place import Place
+from devicesync.jobs.backup.part import MOST_DAYS, Part
+from devicesync.log.port import Row
+
+DAY_MS = 86_400_000
+MIDNIGHT_MS = 19_000 * DAY_MS
+
+
+def row(offset: int, stamp_ms: int | None) -> Row:
+    """A record."""
+    return (offset, stamp_ms, b"k", b'{"n":%d}' % offset, None)
+
+
+def ranges_of(
+    directory: Path, rows: list[Row], *, step: int, file_bytes: int = 1 << 30, file_format: str = "parquet"
+) -> list[list[ClosedFile]]:
+    """What a backup makes of the rows, polled some at a time."""
+    ranges: list[list[ClosedFile]] = []
+    with closing(Encoder(directory)) as encoder:
+
+        def open_file(part: Part) -> OpenFile:
+            return OpenFile(directory, Origin("topic", "source", 1, part.partition), file_format, encoder)
+
+        def close() -> None:
+            part.end()
+            part.finish()
+            ranges.append(part.closed)
+            part.begin(part.expected)
+
+        part = Part(3, 1, "id", rows[0][0], None)
+        for start in range(0, len(rows), step):
+            left = rows[start : start + step]
+            while left := part.keep(left, file_bytes, open_file):
+                close()
+        close()
+    return [files for files in ranges if files]
+
+
+def kept(directory: Path, ranges: list[list[ClosedFile]]) -> Archive:
+    """The archive with these."""
+    archive = Archive(Place(str(directory / "backup")), "topic")
+    assert archive.manifest.generation_of("id") == 1
+    for files in ranges:
+        for file in files:
+            archive.upload(file)
+        archive.manifest.add([file.entry for file in files])
+    return archive
+
+
+def rows_of(archive: Archive, spool: Path) -> dict[str, list[Row]]:
+    """The rows of each file, by its path."""
+    found = {}
+    for entry in archive.manifest.entries():
+        with archive.fetched(entry, spool) as batches:
+            found[entry.path] = [row for batch in batches for row in batch]
+    return found
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    stamps=st.lists(
+        st.none() | st.integers(-1, 2**62) | st.integers(0, 20).map(lambda day: day * DAY_MS), min_size=1, max_size=60
+    ),
+    step=st.integers(1, 20),
+    file_bytes=st.integers(1, 300),
+)
+def test_each_record_is_in_one_file_of_its_day(
+    tmp_path_factory: pytest.TempPathFactory, stamps: list[int | None], step: int, file_bytes: int
+) -> None:
+    """Whatever times they have, in whatever order, however they are polled: one file each, below its day."""
+    directory = tmp_path_factory.mktemp("days")
+    rows = [row(number, stamp) for number, stamp in enumerate(stamps)]
+    ranges = ranges_of(directory, rows, step=step, file_bytes=file_bytes)
+    assert max(map(len, ranges)) <= MOST_DAYS
+    bounds = [(files[0].entry.from_offset, files[0].entry.next_offset) for files in ranges]
+    assert [start for start, _ in bounds] == [0, *[end for _, end in bounds[:-1]]]
+    there = rows_of(kept(directory, ranges), directory)
+    assert sorted(row for some in there.values() for row in some) == sorted(rows)
+    for some in there.values():
+        assert len({min(max((row[1] or 0) // DAY_MS, 0), 2_932_896) for row in some}) == 1
+
+
+def test_around_midnight_there_are_two_files_and_not_many(tmp_path: Path) -> None:
+    """Times of several producers go to and fro over midnight; readers of one day find all of it."""
+    rows = [row(number, MIDNIGHT_MS + (-1) ** number * 500) for number in range(900)]
+    archive = kept(tmp_path, ranges_of(tmp_path, rows, step=100))
+    assert {path: len(some) for path, some in rows_of(archive, tmp_path).items()} == {
+        "topic/dt=2022-01-07/1_3_1.parquet": 450,
+        "topic/dt=2022-01-08/1_3_0.parquet": 450,
+    }
+
+
+def test_other_readers_are_given_the_topic_s_directory(tmp_path: Path) -> None:
+    """Without a word of help; nothing else than records lies there."""
+    rows = [row(number, MIDNIGHT_MS - 400_000 + number * 1000) for number in range(900)]
+    kept(tmp_path, ranges_of(tmp_path, rows, step=77))
+    found = ds.dataset(tmp_path / "backup" / "topic", partitioning="hive", exclude_invalid_files=False, ignore_prefixes=[])
+    of_day = found.to_table(filter=ds.field("dt") == "2022-01-08")
+    assert (found.count_rows(), of_day.num_rows) == (900, 500)
+    assert min(of_day["timestamp_ms"].to_pylist()) == MIDNIGHT_MS
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_archives_from_before_are_read_and_go_on(tmp_path: Path, file_format: str) -> None:
+    """Their manifest lies in the topic's directory, with an entry a file; prune works on them too."""
+    first = [row(number, MIDNIGHT_MS) for number in range(5, 10)]
+    archive = kept(tmp_path, ranges_of(tmp_path, first, step=5, file_format=file_format))
+    as_before(tmp_path / "backup", archive.manifest.entries())
+    assert topics_at(Place(str(tmp_path / "backup"))) == ["topic"]
+    assert archive.manifest.generation_of("id") == 1
+    newest = archive.manifest.newest(1, 3)
+    assert newest
+    assert newest.next_offset == 10
+    more = [row(number, MIDNIGHT_MS) for number in range(10, 12)]
+    kept(tmp_path, ranges_of(tmp_path, more, step=5, file_format=file_format))
+    newest = archive.manifest.newest(1, 3)
+    assert newest
+    assert newest.next_offset == 12
+    assert [row for some in rows_of(archive, tmp_path).values() for row in some] == first + more
+    assert archive.unlisted(archive.manifest.entries()) == {}
+    archive.manifest.prune(archive.manifest.entries()[:1], {"gone": 5})
+    assert [row for some in rows_of(archive, tmp_path).values() for row in some] == more
+    assert [kept.erased for kept in archive.manifest.pruned()] == [{"gone": 5}]
+
+
+def as_before(place: Path, entries: list[Entry]) -> None:
+    """Make the archive what it was before ranges had several files."""
+    old = place / "topic" / "_manifest"
+    old.parent.mkdir(exist_ok=True)
+    (place / "_manifest" / "topic").rename(old)
+    for entry in entries:
+        (old / "1" / "3" / f"{entry.from_offset}.json").unlink()
+        if entry.rest:
+            path = f"topic/_manifest/1/3/{entry.first_offset}.rest.parquet"
+            entry = msgspec.structs.replace(entry, rest=msgspec.structs.replace(entry.rest, path=path))  # noqa: PLW2901
+        (old / "1" / "3" / f"{entry.first_offset}.json").write_text(json.dumps(msgspec.to_builtins(entry)))
+
+
+def test_the_erasures_of_archives_from_before_are_read(tmp_path: Path) -> None:
+    """They have one entry, and not a list."""
+    archive = kept(tmp_path, ranges_of(tmp_path, [row(5, MIDNIGHT_MS)], step=5))
+    (entry,) = archive.manifest.entries()
+    there = tmp_path / "backup" / "topic" / "_manifest" / "1" / "3" / "5.erasures.json"
+    there.parent.mkdir(parents=True)
+    there.write_text(json.dumps({"entry": msgspec.to_builtins(entry), "erased": {"gone": 7}}))
+    assert archive.manifest.pruned_entries() == [entry]
+    assert [kept.erased for kept in archive.manifest.pruned()] == [{"gone": 7}]
+
+
+def test_a_journal_with_a_hidden_name_is_a_topic(tmp_path: Path) -> None:
+    """It was backed up, and then not found."""
+    archive = Archive(Place(str(tmp_path)), ".hidden.log")
+    archive.manifest.generation_of("id")
+    assert topics_at(Place(str(tmp_path))) == [".hidden.log"]
