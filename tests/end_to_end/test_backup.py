@@ -273,6 +273,8 @@ def test_two_at_once_and_wrong_use(devicesync: Devicesync) -> None:
         (("backup", "list", "--in", "nowhere"), 2),
         (("backup", "run", "--to", "nosuch://bucket"), 2),
         (("restore", "--from", "backup"), 2),
+        (("backup", "prune", "--in", "backup", "--keep-days", "nan"), 2),
+        (("backup", "prune", "--in", "backup", "--keep-days", "inf"), 2),
         (("restore", "--from", "backup", "--to-stores", "--until", "yesterday"), 2),
     ):
         done = devicesync.run(*words)

@@ -1,6 +1,7 @@
 """What all commands share: the settings flags, --json, and the way results are printed."""
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -54,7 +55,7 @@ def number(kind: type[int] | type[float], least: float, most: float | None = Non
 
     def read(text: str) -> int | float:
         value = kind(text)
-        if value < least or (most is not None and value > most):
+        if not least <= value <= (math.inf if most is None else most) or not math.isfinite(value):
             raise argparse.ArgumentTypeError(
                 f"{text} is not {f'at least {least}' if most is None else f'from {least} to {most}'}"
             )
