@@ -1,6 +1,7 @@
 """Where a backup is: a directory, or any object store that fsspec reaches by a URL (s3://bucket/prefix, gs://…)."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,18 +10,25 @@ from pathlib import Path
 from devicesync.errors import Unavailable, WrongUse
 
 _LOCAL = "file"
+_LOGIN = re.compile(r"(?<=://)[^/@]*:([^/@]*)(?=@)")
+_OURS_ALONE = 0o700
 # A store that does not answer is our patience's matter, which says so; the library would try for ten minutes in silence.
 _OPTIONS = {"s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 1}}}}
 
 
 class Place:
-    """Files by their path below the place's URL. Safe for threads. A file is there whole or not at all."""
+    """Files by their path below the place's URL. Safe for threads. A file is there whole or not at all.
+
+    url: without the password, if it has one. In a directory, what we make is for this user alone.
+    """
 
     def __init__(self, url: str) -> None:
         """Raises WrongUse for a URL whose kind is unknown, or whose library is not installed."""
         from fsspec.core import url_to_fs  # noqa: PLC0415 - its import costs 50 ms
 
-        self.url = url
+        login = _LOGIN.search(url)
+        self._password = login[1] if login else ""
+        self.url = self._shown(url)
         try:
             # What other processes put there must be seen at once.
             options = _OPTIONS.get(url.partition(":")[0], {})
@@ -28,7 +36,10 @@ class Place:
             if options:
                 self._files.retries = 1
         except (ValueError, ImportError) as error:
-            raise WrongUse(f"can't use {url}: {error}", "a directory, or a URL of fsspec: s3:// needs the package s3fs") from None
+            raise WrongUse(
+                f"can't use {self.url}: {self._shown(str(error))}",
+                "a directory, or a URL of fsspec: s3:// needs the package s3fs",
+            ) from None
         self._is_local = _LOCAL in (self._files.protocol, *self._files.protocol)
 
     def put(self, here: Path, path: str) -> None:
@@ -100,8 +111,12 @@ class Place:
 
     def _local(self, path: str) -> Path:
         target = Path(self._path(path))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        for directory in reversed(target.parents):
+            directory.mkdir(_OURS_ALONE, exist_ok=True)
         return target
+
+    def _shown(self, text: str) -> str:
+        return text.replace(self._password, "***") if self._password else text
 
     @contextmanager
     def _failures(self, what: str, path: str) -> Iterator[None]:
@@ -109,7 +124,7 @@ class Place:
             yield
         except Exception as error:
             raise Unavailable(
-                f"can't {what} {self.url.rstrip('/')}/{path}: {str(error) or type(error).__name__}",
+                f"can't {what} {self.url.rstrip('/')}/{path}: {self._shown(str(error)) or type(error).__name__}",
                 "check that the place can be reached, its credentials, and its free space",
             ) from error
 
@@ -123,6 +138,7 @@ def _whole(target: Path) -> Iterator[Path]:
             left.unlink(missing_ok=True)
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
+        os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
         yield beside
         with beside.open("rb") as file:
             os.fsync(file.fileno())

@@ -64,15 +64,16 @@ def backup_run(arguments: argparse.Namespace) -> int:
     stop = stop_on_signals()
     hold.prepare(settings.directory)
     with closing(adapters.open_log(settings)) as log, closing(Spool(settings.directory / "backup")) as spool:
+        place = Place(arguments.to)
         backup = Backup(
             log,
-            Archive(Place(arguments.to), log.topic),
+            Archive(place, log.topic),
             spool.path,
             limits=Limits(arguments.max_file_bytes, arguments.max_file_seconds),
             file_format=arguments.format,
             stop=stop,
         )
-        say(f"devicesync backup: {masked(settings.log)} -> {arguments.to}. Ctrl-C stops.")
+        say(f"devicesync backup: {masked(settings.log)} -> {place.url}. Ctrl-C stops.")
         backup.run(until_caught_up=arguments.until_caught_up)
     if arguments.json:
         print_json({"files": backup.kept.files, "records": backup.kept.records, "bytes": backup.kept.bytes})

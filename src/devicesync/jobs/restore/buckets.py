@@ -58,7 +58,8 @@ class Buckets:
     def _file(self, bucket: int) -> BinaryIO:
         if bucket not in self._files:
             directory = self._directory / str(bucket)
-            directory.mkdir(parents=True, exist_ok=True)
+            self._directory.mkdir(0o700, parents=True, exist_ok=True)
+            directory.mkdir(exist_ok=True)
             self._files[bucket] = (directory / self._mine).open("ab")
         return self._files[bucket]
 

@@ -1,0 +1,37 @@
+"""Where a backup is: for its user alone, and without showing the password of its URL."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from devicesync.archive.place import Place
+from devicesync.errors import DevicesyncError, WrongUse
+
+
+def test_what_a_backup_makes_is_for_its_user_alone(tmp_path: Path) -> None:
+    """Whatever the umask: push tokens and places are in it."""
+    before = os.umask(0o022)
+    try:
+        place = Place(str(tmp_path / "made" / "backup"))
+        place.put_bytes("a/b/c.json", b"{}")
+        place.put(tmp_path / "made" / "backup" / "a" / "b" / "c.json", "a/d.parquet")
+    finally:
+        os.umask(before)
+    made = [*(tmp_path / "made").rglob("*"), tmp_path / "made"]
+    assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_file()} == {"0o600"}
+    assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_dir()} == {"0o700"}
+
+
+@pytest.mark.parametrize("url", ["http://user:S3cret@127.0.0.1:1/x", "nosuch://user:S3cret@host/x"])
+def test_the_password_of_a_url_is_shown_nowhere(url: str) -> None:
+    """Neither in errors nor in what is printed."""
+    try:
+        place = Place(url)
+        told = place.url
+        with pytest.raises(DevicesyncError) as caught:
+            place.put_bytes("a", b"")
+        told += str(caught.value) + caught.value.hint
+    except WrongUse as error:
+        told = str(error)
+    assert ("S3cret" in told, "user:***@" in told) == (False, True)
