@@ -36,9 +36,9 @@ def verify(settings: Settings, archives: list[Archive], *, deep: bool) -> dict[s
             problems += check_order(pruned, entries)
             problems += check_unlisted(archive, [*pruned, *entries])
             with _same_log(settings, archive) as (log, survey, generation):
-                if survey and generation:
+                if log and survey and generation:
                     problems += check_log(pruned, entries, generation, survey)
-                    left += behind(entries, generation, survey)
+                    left += behind(entries, generation, survey, log)
                 problems += _check_files(archive, entries, spool, log, generation, deep=deep)
             files += len(entries)
             records += sum(entry.records for entry in entries)

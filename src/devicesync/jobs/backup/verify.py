@@ -11,6 +11,8 @@ from devicesync.archive.ranges import by_range
 from devicesync.errors import Damaged
 from devicesync.log.port import Row, Survey, WholeLog
 
+_COUNTED = 10_000
+
 
 class Finding(NamedTuple):
     """What is wrong with a file."""
@@ -49,10 +51,18 @@ def check_log(pruned: list[Entry], entries: list[Entry], generation: int, survey
             yield Finding(files[0].path, f"gap: the log has records {first} to {files[0].from_offset - 1}, and no file has them")
 
 
-def behind(entries: list[Entry], generation: int, survey: Survey) -> int:
-    """How many records the log has after the last files, by their offsets."""
+def behind(entries: list[Entry], generation: int, survey: Survey, log: WholeLog) -> int:
+    """How many records the log has after the last files: counted where they may be few, else by their offsets.
+
+    Some offsets are no records: those of a transaction's markers. Raises Unavailable.
+    """
     ends = {entry.partition: entry.next_offset for entry in entries if entry.generation == generation}
-    return sum(max(end - ends.get(partition, first), 0) for partition, (first, end) in survey.bounds.items())
+    total = 0
+    for partition, (first, end) in survey.bounds.items():
+        start = max(ends.get(partition, first), first)
+        few = start < end <= start + _COUNTED
+        total += sum(map(len, log.rows(partition, start, end))) if few else max(end - start, 0)
+    return total
 
 
 def check_range(archive: Archive, files: list[Entry], spool: Path, log: WholeLog | None, *, deep: bool) -> list[Finding]:
