@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from devicesync.database.port import Database
     from devicesync.log.dead_letters import DeadLetters
     from devicesync.log.journal import Journal
+    from devicesync.log.kafka.place import Place
     from devicesync.log.port import Sink, WholeLog
 
 _LOGS = ("journal:PATH", "follow:PATH", "kafka://HOST:PORT/TOPIC")
@@ -58,16 +59,16 @@ def log_exists(settings: Settings) -> bool:
 
 def open_sink(settings: Settings, topic: str, partitions: int, *, rekey: bool) -> "Sink":
     """The topic to restore into: a name in the log's Kafka, or a URL. Raises WrongUse, Unavailable."""
-    from devicesync.log.kafka import place_of
     from devicesync.log.kafka.sink import KafkaSink
 
-    if topic.startswith("kafka://"):
-        place = place_of(topic)
-    elif is_shared(settings):
-        place = msgspec.structs.replace(place_of(settings.log), topic=topic)
-    else:
-        raise WrongUse("the log is not in Kafka, so it is not known where the topic is", "--to-topic kafka://HOST:PORT/TOPIC")
-    return KafkaSink(place, partitions, rekey=rekey)
+    return KafkaSink(_place_of_topic(settings, topic), partitions, rekey=rekey)
+
+
+def has_records(settings: Settings, topic: str) -> bool:
+    """Whether that topic, which exists, has records. Raises WrongUse, Unavailable."""
+    from devicesync.log.kafka.survey import survey
+
+    return any(end > first for first, end in survey(_place_of_topic(settings, topic)).bounds.values())
 
 
 def open_journal(settings: Settings) -> "Journal":
@@ -186,6 +187,16 @@ def create(settings: Settings) -> None:
         database.close()
     else:
         open_database(settings).close()
+
+
+def _place_of_topic(settings: Settings, topic: str) -> "Place":
+    from devicesync.log.kafka import place_of
+
+    if topic.startswith("kafka://"):
+        return place_of(topic)
+    if is_shared(settings):
+        return msgspec.structs.replace(place_of(settings.log), topic=topic)
+    raise WrongUse("the log is not in Kafka, so it is not known where the topic is", "--to-topic kafka://HOST:PORT/TOPIC")
 
 
 def _split(setting: str, url: str, forms: tuple[str, ...]) -> tuple[str, str]:

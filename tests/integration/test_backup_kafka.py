@@ -122,6 +122,10 @@ def test_records_of_many_days_killed_at_each_step(devicesync: Devicesync, topic:
     assert len({path.name for path in (devicesync.directory / "backup" / source.topic).iterdir()}) == 3
     assert devicesync.json("restore", "--from", "backup", "--to-topic", target.topic)["records"] == 600
     assert there(target) == there(source)
+    refused = devicesync.run("restore", "--from", "backup", "--to-topic", target.topic)
+    assert (refused.returncode, b"--append" in refused.stderr) == (2, True)
+    devicesync.json("restore", "--from", "backup", "--to-topic", target.topic, "--append")
+    assert len(there(target)) == 1200
 
 
 def there(topic: Place) -> list[Row]:
@@ -129,3 +133,18 @@ def there(topic: Place) -> list[Row]:
     log = KafkaLog(topic, "x")
     bounds = log.survey().bounds.items()
     return [(*row[:4], None) for partition, ends in bounds for batch in log.rows(partition, *ends) for row in batch]
+
+
+def test_markers_of_transactions_are_no_missing_records(devicesync: Devicesync, topic: Place) -> None:
+    """They take an offset each, and `verify` said that so many more records were in no file."""
+    producer = Producer({**topic.client, "transactional.id": topic.topic})
+    producer.init_transactions(30)
+    for commits in (True, False, True):
+        producer.begin_transaction()
+        producer.produce(topic.topic, registration("d", V), partition=0)
+        producer.flush()
+        producer.commit_transaction() if commits else producer.abort_transaction()
+    assert devicesync.json("backup", "run", "--to", "backup", "--until-caught-up")["records"] == 2
+    assert devicesync.json("backup", "verify", "--in", "backup")["behind"] == 0
+    send(topic, registration("e", V))
+    assert devicesync.json("backup", "verify", "--in", "backup")["behind"] == 1

@@ -11,22 +11,22 @@ _WRITE_SECONDS = 0.5
 
 
 class Progress:
-    """What is done of a job, by the names of its parts, in a file until all is done. A job for another `what` begins anew."""
+    """What is done of a job, by the names of its parts, in a file until all is done. A job for another `what` begins anew.
+
+    goes_on: whether an earlier run began it.
+    """
 
     def __init__(self, path: Path, what: dict[str, Any], *, restart: bool) -> None:
         self._path = path
         self._what = what
         self.results: dict[str, Any] = {}
+        self.goes_on = False
         self._written_at = 0.0
         if path.exists() and not restart:
             found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
             if found["what"] == msgspec.to_builtins(what):
                 self.results = found["results"]
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether an earlier run did some of it."""
-        return bool(self.results)
+                self.goes_on = True
 
     def left(self, names: Iterable[str]) -> list[str]:
         """Those that are not done."""
@@ -37,6 +37,10 @@ class Progress:
         self.results[name] = result
         if time.monotonic() - self._written_at < _WRITE_SECONDS:
             return
+        self.begin()
+
+    def begin(self) -> None:
+        """Write down what is done, even if that is nothing yet: the next run goes on."""
         self._written_at = time.monotonic()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         beside = self._path.with_suffix(".new")

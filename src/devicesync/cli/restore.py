@@ -34,6 +34,7 @@ def restore_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--partitions", metavar="N[,N…]", type=_partitions, help="only these partitions")
     parser.add_argument("--allow-gaps", action="store_true", help="restore what is there, where files are missing")
     parser.add_argument("--rekey", action="store_true", help="--to-topic: partition by key, rather than as it was")
+    parser.add_argument("--append", action="store_true", help="--to-topic: also into a topic that has records already")
     parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
     parser.add_argument("--workers", type=number(int, 1), default=_WORKERS, help="so many processes at once [2]")
     parser.add_argument("--restart", action="store_true", help="begin anew, where an earlier run was interrupted")

@@ -135,7 +135,7 @@ def _document(run: Run, gathered_raw: list[Any], settled_raw: list[Any]) -> dict
 
 def _what(run: Run, entries: list[Entry]) -> dict[str, Any]:
     return {
-        "from": run.place,
+        "from": masked(run.place),
         "topic": run.archive.topic,
         "selection": run.selection,
         "dry_run": run.dry_run,

@@ -18,6 +18,7 @@ from devicesync.cli.pool import Pool, archive_of, kept, worker_settings
 from devicesync.cli.process import progress_bar
 from devicesync.cli.progress import Progress
 from devicesync.config import Settings, masked
+from devicesync.errors import WrongUse
 from devicesync.jobs.patience import Patience
 from devicesync.jobs.restore.retopic import put_range
 from devicesync.jobs.restore.selection import Selection
@@ -60,7 +61,7 @@ def _into_topic(  # noqa: PLR0917 - as above
         arguments.place, archive.topic, selection, arguments.to_topic, partitions, arguments.rekey, arguments.dry_run, spool
     )
     what = {
-        "from": arguments.place,
+        "from": masked(arguments.place),
         "to": masked(arguments.to_topic),
         "selection": selection,
         "rekey": arguments.rekey,
@@ -70,6 +71,9 @@ def _into_topic(  # noqa: PLR0917 - as above
     progress = Progress(settings.directory / "restore-topic.json", what, restart=arguments.restart)
     if not arguments.dry_run:
         adapters.open_sink(settings, arguments.to_topic, partitions, rekey=arguments.rekey).close()
+        if not progress.goes_on and not arguments.append:
+            _check_empty(settings, arguments.to_topic)
+        progress.begin()
     by_name = {files[0].path: files for files in by_range(entries)}
     sizes = {name: sum(entry.record_bytes for entry in files) for name, files in by_name.items()}
     left = set(progress.left(by_name))
@@ -89,6 +93,12 @@ def _into_topic(  # noqa: PLR0917 - as above
                     advance(sizes[name])
     progress.finish()
     return {"records": sum(progress.results.values()), "files": len(entries), "topic": masked(arguments.to_topic)}
+
+
+def _check_empty(settings: Settings, topic: str) -> None:
+    """Raise WrongUse where the topic has records. One that was made just now may have no leader yet: that is waited for."""
+    if Patience(threading.Event()).until_it_works(lambda: adapters.has_records(settings, topic)):
+        raise WrongUse(f"{masked(topic)} has records already", "--append puts the backup's after them; or name another topic")
 
 
 def _waves(ranges: list[list[Entry]]) -> list[list[list[Entry]]]:
