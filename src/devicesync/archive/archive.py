@@ -16,7 +16,7 @@ from devicesync.errors import Damaged
 from devicesync.log.port import Row
 
 _DAY = re.compile(r"dt=.*")
-_FILE = re.compile(r"[0-9]+_([0-9]+)_[0-9]+\.(parquet|jsonl\.gz)")
+_FILE = re.compile(r"([0-9]+_([0-9]+)_[0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?\.(?:parquet|jsonl\.gz)")
 
 
 class Archive:
@@ -55,12 +55,25 @@ class Archive:
     def unlisted(self, known: Iterable[Entry]) -> dict[str, int]:
         """Files of records that none of these entries names, and the partition of each. Raises Unavailable.
 
-        An upload was interrupted, or is on its way; or an entry is gone.
+        An upload was interrupted, or is on its way; or an entry is gone. Other revisions of what is listed are passed by.
         """
-        named = {entry.path for entry in known}
+        listed = {_stem(entry.path) for entry in known}
+        return {path: int(match[2]) for path, match in self._files() if _stem(path) not in listed}
+
+    def remove_earlier_revisions(self, entries: Iterable[Entry]) -> None:
+        """Of these, which are listed: what a `redact` that was killed left. Raises Unavailable."""
+        listed = {_stem(entry.path): entry for entry in entries}
+        for path, match in self._files():
+            entry = listed.get(_stem(path))
+            if entry and int(match[3] or 0) < int(entry.revision.partition("-")[0] or 0):
+                name = path.rpartition("/")[2].partition("_")[2].partition("_")[2].removesuffix(".jsonl.gz")
+                self.manifest.remove_rest(entry, name)
+                self._place.remove(path)
+
+    def _files(self) -> list[tuple[str, re.Match[str]]]:
         days = [f"{self.topic}/{name}" for name in self._place.names(self.topic) if _DAY.fullmatch(name)]
         there = [(f"{day}/{name}", _FILE.fullmatch(name)) for day in days for name in self._place.names(day)]
-        return {path: int(match[1]) for path, match in there if match and path not in named}
+        return [(path, match) for path, match in there if match]
 
     def _checked(self, path: str, size: int, sha256: str, into: Path) -> Path:
         here = self._place.fetch(path, into)
@@ -72,3 +85,9 @@ class Archive:
         if digest_of(here) != sha256:
             raise Damaged(path, "is not what was written: its checksum differs")
         return here
+
+
+def _stem(path: str) -> str:
+    """The path without a revision and an extension: the same for all that a file ever was."""
+    day, _, name = path.rpartition("/")
+    return f"{day}/{name.partition('.')[0]}"

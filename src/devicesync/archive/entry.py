@@ -44,6 +44,8 @@ class Entry(msgspec.Struct, frozen=True):
     bytes, sha256: of the file. record_bytes: of keys, values and headers.
     first_ms, last_ms: the least and greatest timestamp, None without any. closed_ms: when the file was closed.
     rest: what JSON lines can't hold (jsonl.py).
+    revision: of a file that was written anew without an erased device's records, how often and a name, such as 1-5f3a9c20. It may
+    have fewer records than the log had in its day, or none.
     """
 
     path: str
@@ -63,6 +65,7 @@ class Entry(msgspec.Struct, frozen=True):
     closed_ms: int
     format: str
     rest: Extra | None = None
+    revision: str = ""
 
     @property
     def range(self) -> tuple[int, int, int]:
@@ -88,4 +91,12 @@ def path_of(origin: Origin, first: Row, extension: str) -> str:
 
 def rest_path(entry: Entry) -> str:
     """Where `rest` lies, if there is one."""
-    return f"_manifest/{entry.topic}/{entry.generation}/{entry.partition}/{entry.first_offset}.rest.parquet"
+    name = ".".join(filter(None, (str(entry.first_offset), entry.revision)))
+    return f"_manifest/{entry.topic}/{entry.generation}/{entry.partition}/{name}.rest.parquet"
+
+
+def revised(entry: Entry, revision: str) -> Entry:
+    """The entry of the file that takes this one's place, with its paths; what the file has is to be filled in."""
+    stem = entry.path.removesuffix(f".{EXTENSIONS[entry.format]}")
+    stem = stem.removesuffix(f".{entry.revision}") if entry.revision else stem
+    return msgspec.structs.replace(entry, revision=revision, path=f"{stem}.{revision}.{EXTENSIONS[entry.format]}")

@@ -42,6 +42,12 @@ class Manifest:
         """Make a range's files known, all at once. Raises Unavailable."""
         self._place.put_bytes(paths_of(entries, ENTRY)[0], msgspec.json.encode(entries))
 
+    def replace(self, entries: list[Entry]) -> None:
+        """Give a range that is listed other files, all at once. Raises Unavailable."""
+        for path in paths_of(entries, ENTRY):
+            if self._place.size(path) is not None:
+                self._place.put_bytes(path, msgspec.json.encode(entries))
+
     def entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
         """All of them, in order. What can't be read goes to `damaged`, or is raised. Raises Unavailable, Damaged."""
         found = self._read(ENTRY, entries_in, damaged)
@@ -84,9 +90,14 @@ class Manifest:
 
     def sweep(self, pruned: Entry) -> None:
         """Remove what a prune that was killed may have left of a file. Raises Unavailable."""
-        self._place.remove(pruned.path)
         if pruned.rest:
             self._place.remove(pruned.rest.path)
+        self._place.remove(pruned.path)
+
+    def remove_rest(self, entry: Entry, name: str) -> None:
+        """Remove what JSON lines of that name, an earlier revision of the entry's, had beside them. Raises Unavailable."""
+        for path in paths_of([entry], ENTRY):
+            self._place.remove(f"{path.rpartition('/')[0]}/{name}.rest.parquet")
 
     def pruned(self, damaged: list[Damaged] | None = None) -> list[Erasures]:
         """What is kept of pruned ranges, as `entries`. Raises Unavailable, Damaged."""

@@ -76,13 +76,16 @@ def _placed(path: str, entries: list[Entry], ending: str) -> None:
     for entry in entries:
         if not _names_its_own(entry):
             raise Damaged(path, "names files that are not its own")
-        if not 0 <= entry.from_offset <= entry.first_offset < entry.next_offset or entry.records < 1:
+        if not 0 <= entry.from_offset <= entry.first_offset < entry.next_offset or entry.records < (not entry.revision):
             raise Damaged(path, "has offsets or a count that no file can have")
 
 
 def _names_its_own(entry: Entry) -> bool:
     extension = re.escape(EXTENSIONS.get(entry.format, "/"))
-    name = rf"{entry.generation}_{entry.partition}_{entry.first_offset}\.{extension}"
+    if not re.fullmatch(r"([1-9][0-9]*-[0-9a-f]{8})?", entry.revision):
+        return False
+    revision = rf"\.{entry.revision}" if entry.revision else ""
+    name = rf"{entry.generation}_{entry.partition}_{entry.first_offset}{revision}\.{extension}"
     own = re.fullmatch(rf"{re.escape(entry.topic)}/dt=[0-9]+-[0-9]{{2}}-[0-9]{{2}}/{name}", entry.path)
     rests = (rest_path(entry), paths_of([entry], ".rest.parquet")[1])
     return bool(own) and (entry.rest is None or entry.rest.path in rests)

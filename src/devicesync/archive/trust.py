@@ -27,11 +27,13 @@ def decoded(path: str, held: bytes, kind: Any) -> Any:
 def proved(entry: Entry, batches: Iterator[list[Row]]) -> Iterator[list[Row]]:
     """The file's rows, found to be as many as the entry says, and in order. Raises Damaged, naming the file."""
     records, before = 0, entry.first_offset - 1
+    is_first_due = not entry.revision
     try:
         for rows in batches:
             offsets = [before, *[row[0] for row in rows]]
-            if any(after <= earlier for earlier, after in pairwise(offsets)) or (not records and offsets[1] != before + 1):
+            if any(after <= earlier for earlier, after in pairwise(offsets)) or (is_first_due and offsets[1] != before + 1):
                 raise Damaged(entry.path, f"has other offsets than {entry.first_offset} to {entry.next_offset - 1}, ascending")
+            is_first_due = False
             records += len(rows)
             before = offsets[-1]
             yield rows

@@ -26,6 +26,7 @@ COMMANDS = {
     "backup list": ("backup", "list the files of a backup"),
     "backup verify": ("backup", "find damaged files, gaps and overlaps in a backup"),
     "backup prune": ("backup", "remove old files of a backup, and keep the erasures in them"),
+    "backup redact": ("backup_redact", "remove an erased device's records from the files of a backup"),
     "restore": ("restore", "a backup into live stores, with proof, or into a topic"),
     "dead-letters list": ("dead_letters", "list refused records"),
     "dead-letters show": ("dead_letters", "show one refused record whole"),

@@ -120,7 +120,7 @@ class Part:
 
     def _keep_day(self, file: DayFile, rows: list[Row], most_bytes: int) -> int:
         """How many of the rows were kept until the range was full."""
-        ends = list(accumulate(_sizes(rows)))
+        ends = list(accumulate(sizes_of(rows)))
         begin = before = 0
         left = most_bytes - self.bytes
         while begin < len(rows) and left > 0:
@@ -134,7 +134,8 @@ class Part:
         return begin
 
 
-def _sizes(rows: list[Row]) -> list[int]:
+def sizes_of(rows: list[Row]) -> list[int]:
+    """The bytes of each row's key, value and headers."""
     sizes = [len(key or b"") + len(value or b"") for _, _, key, value, _ in rows]
     if any(map(_headers, rows)):
         for spot, row in enumerate(rows):

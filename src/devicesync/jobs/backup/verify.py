@@ -79,7 +79,7 @@ def check_range(archive: Archive, files: list[Entry], spool: Path, log: WholeLog
                     kept |= {row[0]: (row, entry) for row in batch}
         except Damaged as damaged:
             found.append(finding_of(damaged))
-    return found or (list(_compare_with_log(files[0], kept, log)) if log and deep else [])
+    return found or (list(_compare_with_log(files, kept, log)) if log and deep else [])
 
 
 def finding_of(damaged: Damaged) -> Finding:
@@ -87,11 +87,12 @@ def finding_of(damaged: Damaged) -> Finding:
     return Finding(damaged.path, damaged.problem)
 
 
-def _compare_with_log(first: Entry, kept: dict[int, tuple[Row, Entry]], log: WholeLog) -> Iterator[Finding]:
+def _compare_with_log(files: list[Entry], kept: dict[int, tuple[Row, Entry]], log: WholeLog) -> Iterator[Finding]:
+    first, is_redacted = files[0], any(entry.revision for entry in files)
     there = [row for batch in log.rows(first.partition, first.first_offset, first.next_offset) for row in batch]
     missing = [row[0] for row in there if row[0] not in kept]
     other = [kept[row[0]] for row in there if row[0] in kept and kept[row[0]][0] != row]
-    if missing:
+    if missing and not is_redacted:
         yield Finding(first.path, f"{len(missing):,} records of the log are missing, the first at offset {missing[0]}")
     if other:
         row, entry = other[0]

@@ -28,7 +28,7 @@ class Selection(NamedTuple):
             return rows
         there = self.device_id.encode()
         maybe = [row for row in rows if row[3] and (there in row[3] or b"\\" in row[3])]
-        events = [(row, _event_of(row, entry, max_clock_ahead_ms)) for row in maybe]
+        events = [(row, event_of(row, entry, max_clock_ahead_ms)) for row in maybe]
         return [row for row, event in events if event and event.device_id == self.device_id]
 
     def later_erases(self, rows: list[Row], entry: Entry, max_clock_ahead_ms: int) -> list[Event]:
@@ -43,7 +43,7 @@ class Selection(NamedTuple):
 def erases_in(rows: list[Row], entry: Entry, max_clock_ahead_ms: int) -> list[Event]:
     """The erases among these records."""
     maybe = [row for row in rows if row[3] and (b"erase" in row[3] or b"\\u" in row[3])]
-    events = [_event_of(row, entry, max_clock_ahead_ms) for row in maybe]
+    events = [event_of(row, entry, max_clock_ahead_ms) for row in maybe]
     return [event for event in events if event and event.erase]
 
 
@@ -60,7 +60,8 @@ def record_of(row: Row, entry: Entry) -> Record:
     return Record(value or b"", entry.partition, offset, taken_ms, logged_ms, key)
 
 
-def _event_of(row: Row, entry: Entry, max_clock_ahead_ms: int) -> Event | None:
+def event_of(row: Row, entry: Entry, max_clock_ahead_ms: int) -> Event | None:
+    """The record's event; None for a bad one."""
     record = record_of(row, entry)
     try:
         return decode(record.value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)

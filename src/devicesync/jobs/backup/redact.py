@@ -1,0 +1,100 @@
+"""Redact: writes files anew without what an erase has removed. The erase itself stays, so a restore keeps the device erased.
+
+The new file has a name of its own: put there, then listed in place of the old one, which is then removed. So whatever crashes,
+the manifest names a whole file. The next redact removes what is left of the old ones.
+"""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from devicesync.archive.archive import Archive
+from devicesync.archive.encoder import Encoder
+from devicesync.archive.entry import Entry, Origin, rest_path, revised
+from devicesync.archive.files import ClosedFile, OpenFile
+from devicesync.jobs.backup.part import sizes_of
+from devicesync.jobs.restore.selection import event_of
+from devicesync.law.event import Event
+from devicesync.log.port import Row
+
+
+class Traces(NamedTuple):
+    """Of a device in a file: the version in µs of its highest erase (0: none), and of its oldest other record (bad ones: 0)."""
+
+    erased: int = 0
+    oldest: int | None = None
+
+
+class Redaction:
+    """Of one device in one archive. Raises Unavailable, Damaged; repeating is harmless. One at a time."""
+
+    def __init__(self, archive: Archive, device_id: str, spool: Path, max_clock_ahead_ms: int) -> None:
+        self._archive = archive
+        self._device_id = device_id
+        self._key = device_id.encode()
+        self._spool = spool
+        self._max_clock_ahead_ms = max_clock_ahead_ms
+
+    def traces(self, entry: Entry) -> Traces:
+        """What the file has of the device."""
+        with self._archive.fetched(entry, self._spool) as batches:
+            events = [event for rows in batches for _, event in self._concerned(rows, entry)]
+        erases = [event.version for event in events if event and event.erase]
+        others = [event.version if event else 0 for event in events if not (event and event.erase)]
+        return Traces(max(erases, default=0), min(others, default=None))
+
+    def rewrite(self, files: list[Entry], erased: int) -> int:
+        """Rewrite a range without the device's records up to the version `erased`; how many were removed."""
+        with closing(Encoder(self._spool)) as encoder:
+            closed = [self._without(entry, erased, encoder) for entry in files]
+        removed = sum(entry.records - file.entry.records for entry, file in zip(files, closed, strict=True))
+        if removed:
+            for file in closed:
+                self._archive.upload(file)
+            self._archive.manifest.replace([file.entry for file in closed])
+            for entry in files:
+                self._archive.manifest.sweep(entry)
+        for file in closed:
+            file.discard()
+        return removed
+
+    def _without(self, entry: Entry, erased: int, encoder: Encoder) -> ClosedFile:
+        origin = Origin(entry.topic, entry.source, entry.generation, entry.partition)
+        file = OpenFile(self._spool, origin, entry.format, encoder)
+        record_bytes = 0
+        with self._archive.fetched(entry, self._spool) as batches:
+            for rows in batches:
+                gone = {row[0] for row, event in self._concerned(rows, entry) if not _stays(event, erased)}
+                if kept := [row for row in rows if row[0] not in gone]:
+                    file.write(kept)
+                    file.end_group()
+                    record_bytes += sum(sizes_of(kept))
+        closed = file.close(entry.from_offset, entry.next_offset, record_bytes)
+        return ClosedFile(_revised(entry, closed.entry), closed.here, closed.rest_here)
+
+    def _concerned(self, rows: list[Row], entry: Entry) -> Iterator[tuple[Row, Event | None]]:
+        """The records that are the device's by what they say, or by their key."""
+        for row in rows:
+            value = row[3] or b""
+            event = event_of(row, entry, self._max_clock_ahead_ms) if self._key in value or b"\\" in value else None
+            if row[2] == self._key or (event and event.device_id == self._device_id):
+                yield row, event
+
+
+def _stays(event: Event | None, erased: int) -> bool:
+    return event is not None and (event.erase or event.version > erased)
+
+
+def _revised(old: Entry, new: Entry) -> Entry:
+    """The new file's entry: its content is its own, its place is the old one's."""
+    number = int(old.revision.partition("-")[0] or 0) + 1
+    entry = revised(old, f"{number}-{uuid.uuid4().hex[:8]}")
+    names = ("records", "bytes", "sha256", "record_bytes", "first_ms", "last_ms", "rest")
+    entry = msgspec.structs.replace(entry, **{name: getattr(new, name) for name in names})
+    if not entry.rest:
+        return entry
+    return msgspec.structs.replace(entry, rest=msgspec.structs.replace(entry.rest, path=rest_path(entry)))

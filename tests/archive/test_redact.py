@@ -1,0 +1,124 @@
+"""An erased device's records go out of the files of a backup, and whatever crashes leaves a whole backup."""
+
+import gzip
+from pathlib import Path
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from devicesync.archive import ranges
+from devicesync.archive.archive import Archive
+from devicesync.archive.entry import Entry
+from devicesync.archive.manifest import Manifest
+from devicesync.archive.place import Place
+from devicesync.jobs.backup.redact import Redaction
+from devicesync.log.port import Row
+from tests.archive.test_days import DAY_MS, MIDNIGHT_MS, kept, ranges_of, rows_of
+
+V = (MIDNIGHT_MS - 3 * DAY_MS) * 1000
+FORMATS = pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+
+
+def record(offset: int, device_id: str, key: bytes | None = None, **fields: object) -> Row:
+    """A registration of the day."""
+    value = msgspec.json.encode({"device_id": device_id, **fields})
+    return (offset, MIDNIGHT_MS + offset % 2 * DAY_MS, key, value, [("h", b"PLANTED")] if "PLANTED" in str(fields) else None)
+
+
+ROWS = [
+    record(0, "gone", version=V, city="PLANTED"),
+    record(1, "stays", version=V, city="Pune"),
+    record(2, "gone", version=V + 1, state="PLANTED\n"),
+    (3, MIDNIGHT_MS, b"gone", b"no JSON PLANTED", None),
+    (4, MIDNIGHT_MS, b"gone", b'{"device_id":"\\u0067one","version":%d,"city":"PLANTED"}' % V, None),
+    record(5, "gone", version=V + 10, erase=True),
+    record(6, "stays", version=V + 3, city="gone"),
+    record(7, "gone", version=V + 20, city="Agra"),
+]
+REDACTED = [1, 5, 6, 7]
+
+
+def backup(directory: Path, file_format: str) -> Archive:
+    """One range of two days, and one that has nothing but the device's records."""
+    first = ranges_of(directory, ROWS, step=8, file_format=file_format)
+    second = ranges_of(directory, [record(8, "gone", version=V, city="PLANTED")], step=1, file_format=file_format)
+    return kept(directory, first + second)
+
+
+def redact(archive: Archive, directory: Path) -> int:
+    """As the command does it."""
+    redaction = Redaction(archive, "gone", directory, 300_000)
+    removed = sum(redaction.rewrite(files, V + 10) for files in by_range(archive))
+    archive.remove_earlier_revisions(archive.manifest.entries())
+    return removed
+
+
+def by_range(archive: Archive) -> list[list[Entry]]:
+    """What the manifest names."""
+    return ranges.by_range(archive.manifest.entries())
+
+
+def offsets(archive: Archive, directory: Path) -> list[int]:
+    """Of all records, after all files proved whole."""
+    return sorted(row[0] for some in rows_of(archive, directory).values() for row in some)
+
+
+def planted(directory: Path) -> list[str]:
+    """The files of the backup, listed or not, that have what was planted."""
+    found = []
+    for path in (directory / "backup").rglob("*.*"):
+        if path.suffix == ".parquet":
+            content = str(pq.read_table(path, partitioning=None).to_pylist()).encode()
+        else:
+            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        found += [path.name] if b"PLANTED" in content else []
+    return found
+
+
+@FORMATS
+def test_what_an_erase_removed_goes_and_the_rest_stays(tmp_path: Path, file_format: str) -> None:
+    """Bad records with its key too; not the erase, nor the registration after it, nor others'; twice is once."""
+    archive = backup(tmp_path, file_format)
+    assert len(planted(tmp_path)) >= 2
+    assert redact(archive, tmp_path) == 5
+    assert (offsets(archive, tmp_path), planted(tmp_path)) == (REDACTED, [])
+    assert archive.unlisted(archive.manifest.entries()) == {}
+    assert redact(archive, tmp_path) == 0
+    newest = archive.manifest.newest(1, 3)
+    assert newest
+    assert newest.next_offset == 9
+
+
+class Killed(Exception):
+    """Stands for SIGKILL: nothing is done after it."""
+
+
+@FORMATS
+@pytest.mark.parametrize("step", ["first file", "files", "listed", "first removed"])
+def test_a_crash_at_each_step_leaves_the_old_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str, step: str
+) -> None:
+    """Every file that the manifest names is whole; the next redact completes it, and leaves nothing behind."""
+    archive = backup(tmp_path, file_format)
+    spots = {"first file": (Archive, "upload", 2), "files": (Manifest, "replace", 1), "listed": (Manifest, "sweep", 1)}
+    owner, name, times = spots.get(step, (Place, "remove", 2))
+    whole = getattr(owner, name)
+    left = times
+
+    def killed(*arguments: object) -> object:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise Killed
+        return whole(*arguments)
+
+    monkeypatch.setattr(owner, name, killed)
+    with pytest.raises(Killed):
+        redact(archive, tmp_path)
+    monkeypatch.undo()
+    assert set(REDACTED) <= set(offsets(archive, tmp_path))
+    assert archive.unlisted(archive.manifest.entries()) == {}
+    redact(archive, tmp_path)
+    assert offsets(archive, tmp_path) == REDACTED
+    assert planted(tmp_path) == []

@@ -1,0 +1,32 @@
+"""`backup redact` as its user meets it."""
+
+import time
+
+from tests.end_to_end.command import Devicesync
+from tests.end_to_end.test_backup import DATA, back_up, simulate
+
+
+def test_an_erased_device_is_taken_out_of_the_backup(devicesync: Devicesync) -> None:
+    """Nothing before its erase is there; then the restore, the proof and the verification are as ever."""
+    simulate(devicesync, 300, bad="0")
+    version = time.time_ns() // 1000 - 10_000_000
+    line = f'{{"device_id":"gone","version":{version},"city":"PLANTED"}}\n'
+    assert devicesync.run("apply", "-", stdin=line.encode()).returncode == 0
+    back_up(devicesync)
+    words = ("backup", "redact", "--in", "backup", "--device", "gone")
+    refused = devicesync.run(*words)
+    assert (refused.returncode, b"no erase of gone" in refused.stderr) == (1, True)
+    erased = devicesync.json("erase", "gone")["version"]
+    back_up(devicesync)
+    would = devicesync.json(*words, "--dry-run")
+    assert (len(would["rewritten"]), would["records"], would["erased"]) == (1, 0, erased)
+    done = devicesync.json(*words)
+    assert (done["rewritten"], done["records"]) == (would["rewritten"], 1)
+    assert devicesync.json(*words)["rewritten"] == []
+    assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []
+    for path in (devicesync.directory / DATA).glob("*.db*"):
+        path.unlink()
+    assert devicesync.json("restore", "--from", "backup", "--to-stores")["records"] == 301
+    assert devicesync.json("get", "gone", status=1)["erased"]
+    simulate(devicesync, 10)
+    assert back_up(devicesync)["records"] == 10
