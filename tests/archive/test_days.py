@@ -168,4 +168,5 @@ def test_a_journal_with_a_hidden_name_is_a_topic(tmp_path: Path) -> None:
     """It was backed up, and then not found."""
     archive = Archive(Place(str(tmp_path)), ".hidden.log")
     archive.manifest.generation_of("id")
+    (tmp_path / "_manifest" / ".DS_Store").write_bytes(b"a file manager's")
     assert topics_at(Place(str(tmp_path))) == [".hidden.log"]

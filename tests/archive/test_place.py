@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from devicesync.archive.place import Place
-from devicesync.errors import DevicesyncError, WrongUse
+from devicesync.errors import DevicesyncError, Unavailable, WrongUse
 
 
 def test_what_a_backup_makes_is_for_its_user_alone(tmp_path: Path) -> None:
@@ -21,6 +21,14 @@ def test_what_a_backup_makes_is_for_its_user_alone(tmp_path: Path) -> None:
     made = [*(tmp_path / "made").rglob("*"), tmp_path / "made"]
     assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_file()} == {"0o600"}
     assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_dir()} == {"0o700"}
+
+
+@pytest.mark.parametrize(("url", "kind"), [("ftp://127.0.0.1:1/x", Unavailable), ("", WrongUse), ("nosuch://x/y", WrongUse)])
+def test_a_place_that_can_not_be_used_is_told_in_a_sentence(url: str, kind: type[DevicesyncError]) -> None:
+    """Some kinds of fsspec connect as soon as they are made."""
+    with pytest.raises(kind) as caught:
+        Place(url)
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("url", ["http://user:S3cret@127.0.0.1:1/x", "nosuch://user:S3cret@host/x"])

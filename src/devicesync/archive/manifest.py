@@ -163,5 +163,6 @@ class Manifest:
 
 def topics_at(place: Place) -> list[str]:
     """The topics that have a backup there. Raises Unavailable."""
+    here = [name for name in place.names(_MANIFEST) if any(map(_GENERATION.fullmatch, place.names(f"{_MANIFEST}/{name}")))]
     before = [name for name in place.names("") if name != _MANIFEST and _MANIFEST in place.names(name)]
-    return sorted({*place.names(_MANIFEST), *before})
+    return sorted({*here, *before})

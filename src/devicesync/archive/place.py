@@ -12,6 +12,8 @@ from devicesync.errors import Unavailable, WrongUse
 _LOCAL = "file"
 _LOGIN = re.compile(r"(?<=://)[^/@]*:([^/@]*)(?=@)")
 _OURS_ALONE = 0o700
+_FORM = "a directory, or a URL of fsspec: s3:// needs the package s3fs"
+_HINT = "check that the place can be reached, its credentials, and its free space"
 # A store that does not answer is our patience's matter, which says so; the library would try for ten minutes in silence.
 _OPTIONS = {"s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 1}}}}
 
@@ -23,9 +25,11 @@ class Place:
     """
 
     def __init__(self, url: str) -> None:
-        """Raises WrongUse for a URL whose kind is unknown, or whose library is not installed."""
+        """Raises WrongUse for a URL whose kind is unknown, or whose library is not installed; Unavailable."""
         from fsspec.core import url_to_fs  # noqa: PLC0415 - its import costs 50 ms
 
+        if not url:
+            raise WrongUse("a backup's place has a name", _FORM)
         login = _LOGIN.search(url)
         self._password = login[1] if login else ""
         self.url = self._shown(url)
@@ -36,10 +40,9 @@ class Place:
             if options:
                 self._files.retries = 1
         except (ValueError, ImportError) as error:
-            raise WrongUse(
-                f"can't use {self.url}: {self._shown(str(error))}",
-                "a directory, or a URL of fsspec: s3:// needs the package s3fs",
-            ) from None
+            raise WrongUse(f"can't use {self.url}: {self._shown(str(error))}", _FORM) from None
+        except Exception as error:  # some kinds connect at once
+            raise Unavailable(f"can't reach {self.url}: {self._shown(str(error))}", _HINT) from error
         self._is_local = _LOCAL in (self._files.protocol, *self._files.protocol)
 
     def put(self, here: Path, path: str) -> None:
@@ -125,7 +128,7 @@ class Place:
         except Exception as error:
             raise Unavailable(
                 f"can't {what} {self.url.rstrip('/')}/{path}: {self._shown(str(error)) or type(error).__name__}",
-                "check that the place can be reached, its credentials, and its free space",
+                _HINT,
             ) from error
 
 

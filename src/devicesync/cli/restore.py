@@ -79,7 +79,7 @@ def restore(arguments: argparse.Namespace) -> int:
         print(text.format(**document) + f", in {document['seconds']:,.1f} s")
         _print_outcome(document)
     if not document.get("devices", document["records"]):
-        say(f"{arguments.device or 'any device'} is not in the backup, so nothing was restored")
+        say(f"{arguments.device or 'what was asked for'} is not in the backup, so nothing was restored")
         return 1
     proof = document.get("proof", {})
     return 1 if proof.get("cache_differs") or proof.get("database_differs") else 0
