@@ -31,7 +31,9 @@ def test_a_place_that_can_not_be_used_is_told_in_a_sentence(url: str, kind: type
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("url", ["http://user:S3cret@127.0.0.1:1/x", "nosuch://user:S3cret@host/x"])
+@pytest.mark.parametrize(
+    "url", [f"{kind}://user:{secret}@127.0.0.1:1/x" for kind in ("http", "nosuch") for secret in ("S3cret", "p/S3cret@x%21")]
+)
 def test_the_password_of_a_url_is_shown_nowhere(url: str) -> None:
     """Neither in errors nor in what is printed."""
     try:

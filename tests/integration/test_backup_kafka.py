@@ -148,3 +148,13 @@ def test_markers_of_transactions_are_no_missing_records(devicesync: Devicesync, 
     assert devicesync.json("backup", "verify", "--in", "backup")["behind"] == 0
     send(topic, registration("e", V))
     assert devicesync.json("backup", "verify", "--in", "backup")["behind"] == 1
+
+
+def test_a_torn_entry_ends_the_backup_by_name(devicesync: Devicesync, topic: Place) -> None:
+    """Where a partition goes on is not known; it is asked in a callback of Kafka's client, which must not swallow it."""
+    send(topic, registration("d", V))
+    devicesync.json("backup", "run", "--to", "backup", "--until-caught-up")
+    (entry,) = [path for path in (devicesync.directory / "backup" / "_manifest").rglob("*.json") if path.stem.isdigit()]
+    entry.write_bytes(b"")
+    refused = devicesync.run("backup", "run", "--to", "backup", "--until-caught-up")
+    assert (refused.returncode, b"0.json is empty" in refused.stderr, b"Traceback" in refused.stderr) == (1, True, False)

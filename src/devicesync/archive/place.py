@@ -6,11 +6,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 from devicesync.errors import Unavailable, WrongUse
 
 _LOCAL = "file"
-_LOGIN = re.compile(r"(?<=://)[^/@]*:([^/@]*)(?=@)")
+_LOGIN = re.compile(r"://[^/:@]*:(.*)@")
 _OURS_ALONE = 0o700
 _FORM = "a directory, or a URL of fsspec: s3:// needs the package s3fs"
 _HINT = "check that the place can be reached, its credentials, and its free space"
@@ -119,7 +120,9 @@ class Place:
         return target
 
     def _shown(self, text: str) -> str:
-        return text.replace(self._password, "***") if self._password else text
+        for password in filter(None, (self._password, unquote(self._password))):
+            text = text.replace(password, "***")
+        return text
 
     @contextmanager
     def _failures(self, what: str, path: str) -> Iterator[None]:
