@@ -44,6 +44,17 @@ def test_a_lost_or_torn_entry_is_refused_by_name(devicesync: Devicesync, harm: H
     assert devicesync.json(*RESTORE, "--allow-gaps")["records"] == 200
 
 
+def test_a_lost_beginning_is_found(devicesync: Devicesync) -> None:
+    """The first file is gone with its entry; what is left would look like a log whose retention came first."""
+    first, second, _ = three_files(devicesync)
+    for path in (first.path, listed_at(first)):
+        (devicesync.directory / "backup" / path).unlink()
+    refused = devicesync.run(*RESTORE)
+    assert (refused.returncode, second.path in refused.stderr.decode()) == (1, True)
+    (problem,) = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"][:1]
+    assert problem["path"] == second.path
+
+
 def test_a_backup_all_of_whose_entries_are_torn_is_refused(devicesync: Devicesync) -> None:
     """It was "0 records, equal in both stores"."""
     for entry in three_files(devicesync):

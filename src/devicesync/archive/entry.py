@@ -43,6 +43,7 @@ class Entry(msgspec.Struct, frozen=True):
     path: below the prefix. source: the log, as dead letters name it. first_offset: of its first record.
     bytes, sha256: of the file. record_bytes: of keys, values and headers.
     first_ms, last_ms: the least and greatest timestamp, None without any. closed_ms: when the file was closed.
+    follows: whether the backup had a range of this partition before; None where that was not written down yet.
     rest: what JSON lines can't hold (jsonl.py).
     revision: of a file that was written anew without an erased device's records, how often and a name, such as 1-5f3a9c20. It may
     have fewer records than the log had in its day, or none.
@@ -66,6 +67,7 @@ class Entry(msgspec.Struct, frozen=True):
     format: str
     rest: Extra | None = None
     revision: str = ""
+    follows: bool | None = None
 
     @property
     def range(self) -> tuple[int, int, int]:

@@ -51,8 +51,8 @@ class OpenFile:
         """End a row group. The file's bytes depend on where, so let it depend on the records alone."""
         self._writer.end_group()
 
-    def close(self, from_offset: int, next_offset: int, record_bytes: int) -> "ClosedFile":
-        """Finish the file. It is of the range from the one offset on, to before the other."""
+    def close(self, from_offset: int, next_offset: int, record_bytes: int, *, follows: bool | None = None) -> "ClosedFile":
+        """Finish the file. It is of the range from the one offset on, to before the other; `follows`: see Entry."""
         self._writer.close()
         topic, source, generation, partition = self._origin
         first_ms, last_ms = stamps_of(self._rest_here or self._here)
@@ -73,6 +73,7 @@ class OpenFile:
             last_ms=last_ms,
             closed_ms=time.time_ns() // 1_000_000,
             format=self._format,
+            follows=follows,
         )
         if self._rest_here:
             extra = Extra(rest_path(entry), self._rest_here.stat().st_size, digest_of(self._rest_here))

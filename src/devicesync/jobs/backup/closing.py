@@ -65,7 +65,7 @@ class Closing:
         for part in finished:
             for file in part.closed:
                 file.discard()
-            part.begin(part.expected)
+            part.begin_next()
 
     def claim_starts(self, parts: Iterable[Part]) -> None:
         """Let the group know that all is kept of these parts, which are empty, where it does not yet. Raises Stopped."""

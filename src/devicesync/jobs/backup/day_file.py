@@ -55,9 +55,9 @@ class DayFile:
         if self.file:
             self.file.end_group()
 
-    def finish(self, start: int, end: int) -> "list[ClosedFile]":
-        """Finish the file, of the range with these bounds; none without records. Raises OSError."""
-        return [self.file.close(start, end, self.bytes)] if self.file else []
+    def finish(self, start: int, end: int, *, follows: bool) -> "list[ClosedFile]":
+        """Finish the file, of the range with these bounds; none without records. `follows`: see Entry. Raises OSError."""
+        return [self.file.close(start, end, self.bytes, follows=follows)] if self.file else []
 
     def discard(self) -> None:
         """Give it up."""

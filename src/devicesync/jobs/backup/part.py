@@ -26,12 +26,16 @@ class Part:
 
     start: where the range in hand begins. expected: the next offset. agreed_end: where the range has to end, if that has been
     claimed before. claimed: the start that the group knows. days: the files in hand, by their days. closed: when finished.
+    follows: see Entry.
     waiting: rows that come after the range in hand, once it `is_full`. is_stale: the log of these records is no more.
     """
 
-    def __init__(self, partition: int, generation: int, identity: str, start: int, claim: Claim | None) -> None:
+    def __init__(
+        self, partition: int, generation: int, identity: str, start: int, claim: Claim | None, *, follows: bool = False
+    ) -> None:
         self.partition = partition
         self.generation = generation
+        self.follows = follows
         self.identity = identity
         same = claim is not None and claim.identity == identity and claim.start == start
         self.claimed = start if same else -1
@@ -65,6 +69,11 @@ class Part:
         """How many files it has open."""
         return sum(file.file is not None for file in self.days.values())
 
+    def begin_next(self) -> None:
+        """The range in hand is kept: begin the one after it."""
+        self.begin(self.expected)
+        self.follows = True
+
     def due_in(self, file_seconds: float) -> float:
         """In how many seconds the range in hand is to be closed for its age; infinite without one."""
         return float("inf") if self.is_empty else self._opened_at + file_seconds - time.monotonic()
@@ -89,7 +98,8 @@ class Part:
 
     def finish(self) -> None:
         """Finish the files in hand. Raises OSError."""
-        self.closed = [closed for file in self.days.values() for closed in file.finish(self.start, self.expected)]
+        files = [file.finish(self.start, self.expected, follows=self.follows) for file in self.days.values()]
+        self.closed = [closed for of_day in files for closed in of_day]
 
     def start_again(self) -> None:
         """Drop what is in hand; the same records are to come again."""

@@ -114,7 +114,7 @@ class Backup:
             return self._part(partition, claim, after=generation)
         if start < first:
             _say_lost(partition, start, first)
-        return Part(partition, generation, identity, max(start, first), claim)
+        return Part(partition, generation, identity, max(start, first), claim, follows=newest is not None)
 
     def _step(self) -> int:
         due_in = min((part.due_in(self._limits.file_seconds) for part in self._parts.values()), default=_POLL_SECONDS)

@@ -1,7 +1,6 @@
 """Verify: what is wrong with a backup, file by file, and against the log."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,14 +23,17 @@ class Finding(NamedTuple):
 def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Finding]:
     """Gaps and overlaps between the files of each partition, the pruned ones included."""
     everything = {entry.order: entry for entry in (*pruned, *entries)}  # a prune that was killed leaves both
-    for before, after in pairwise(files[0] for files in by_range(everything.values())):
-        if before.order[:2] != after.order[:2]:
-            continue
-        if after.from_offset > before.next_offset:
+    before: Entry | None = None
+    for after, *_ in by_range(everything.values()):
+        if before is None or before.order[:2] != after.order[:2]:
+            if after.follows:
+                yield Finding(after.path, f"gap: the records before {after.from_offset} were in a file")
+        elif after.from_offset > before.next_offset:
             yield Finding(after.path, f"gap: records {before.next_offset} to {after.from_offset - 1} are in no file")
         elif after.first_offset < before.next_offset:
             last = min(before.next_offset, after.next_offset) - 1
             yield Finding(after.path, f"overlap: records {after.first_offset} to {last} are in {before.path} too")
+        before = after
 
 
 def check_unlisted(archive: Archive, known: list[Entry]) -> Iterator[Finding]:
