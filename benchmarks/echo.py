@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from devicesync.api.connections import Door
 from devicesync.api.serve import listen, serving
 
 PATH = "/v1/device/register/{device_id}"
@@ -69,5 +70,5 @@ def fastapi() -> FastAPI:
 
 if __name__ == "__main__":
     apps: dict[str, Any] = {"bare": bare, "fastapi": fastapi}
-    with serving(lambda: [(apps[sys.argv[1]](), listen("listen", f"127.0.0.1:{sys.argv[2]}"))]):
+    with serving(lambda: [(Door(apps[sys.argv[1]]()), listen("listen", f"127.0.0.1:{sys.argv[2]}"))]):
         time.sleep(3600)

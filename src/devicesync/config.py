@@ -46,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admin_keys: str = ""
     jwt_key: str = ""
     rate_limit_per_minute: Annotated[int, Meta(ge=0)] = 0
+    max_connections: Positive = 2000
+    max_connections_per_address: Annotated[int, Meta(ge=0)] = 500
     ship_to: str = ""
     journal_segment_bytes: Positive = 67_108_864
     journal_retention_seconds: Duration = 604_800.0

@@ -13,7 +13,7 @@ PAGE_HEADERS = (
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
 )
-"""For what a browser shows; uvicorn takes 1.5 µs for each header, so JSON goes without."""
+"""For what a browser shows; JSON goes without."""
 
 Api = Literal["analytics.device-register", "analytics.device-profile"]
 REGISTER: Api = "analytics.device-register"

@@ -54,6 +54,11 @@ class Clients:
                 break
         return nearest
 
+    def is_proxy(self, peer: str) -> bool:
+        """Whether a peer is one of the trusted proxies."""
+        address = _parsed(peer)
+        return address is not None and self._trusts(address)
+
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
 

@@ -1,63 +1,229 @@
-"""uvicorn's HTTP protocol with a limit of time and size for a request's head: what slowloris and endless headers exploit."""
+"""HTTP/1.1 on one connection: a request is read when the one before it is answered and its answer taken. All has a bound.
+
+A connection holds one head and one read, or one piece of a body and one read, and one answer.
+"""
 
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from devicesync.api import head
+from devicesync.api.answers import REGISTER, Refusal, refused
+from devicesync.api.chunks import Chunks
+from devicesync.api.connections import Door
+from devicesync.api.exchange import PIECE_BYTES, Exchange, bare
 
 HEAD_SECONDS = 10.0
+KEEP_ALIVE_SECONDS = 75.0
+WRITE_SECONDS = 10.0
+"""An answer must be taken in this time."""
+
+LINGER_SECONDS = 2.0
+MAX_LINGER_BYTES = 2 << 20
+"""What is still read, and thrown away, after an early refusal: closed at once, the client would not see the answer."""
+
 MAX_HEAD_BYTES = 32_768
+"""Of a head, and of all that is no body after it."""
+
+_GONE = "", 0
 
 
-class LimitedProtocol(HttpToolsProtocol):
-    """Closes a connection whose request head is not whole after HEAD_SECONDS or MAX_HEAD_BYTES.
+class Connection(asyncio.BufferedProtocol):
+    """One connection of a door."""
 
-    One timer for each connection looks every HEAD_SECONDS, so that a request costs no timer of its own: a head may take twice
-    the time.
-    """
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._loop = asyncio.get_running_loop()
+        self._transport: Any = None
+        self._client = self._server = _GONE
+        self._unread = bytearray()
+        self._exchange: Exchange | None = None
+        self._chunks: Chunks | None = None
+        self._left = self._searched = 0
+        self._since = self._loop.time()
+        self._limit_seconds = HEAD_SECONDS
+        self._unsent_since: float | None = None
+        self._linger_bytes = -1
+        self._ended = self._paused = False
 
-    _head_bytes = 0
-    _in_head = True
-    _was_in_head = False
-    _look: asyncio.TimerHandle | None = None
+    # what the event loop calls
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for a first head."""
-        super().connection_made(transport)
-        self._look = self.loop.call_later(HEAD_SECONDS, self._look_again)
+        """Begin to wait for a first head, if there is room."""
+        self._transport = transport
+        transport.set_write_buffer_limits(high=0)
+        self._client = transport.get_extra_info("peername", _GONE)[:2]
+        self._server = transport.get_extra_info("sockname")[:2]
+        if self._client == _GONE:
+            transport.abort()
+        elif not self._door.admit(self, self._client[0], self._since):
+            self._refuse(Refusal(503, "TOO_MANY_CONNECTIONS", "too many connections are open", 2))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing more to wait for."""
-        if self._look is not None:
-            self._look.cancel()
-        super().connection_lost(exc)
+        """Nobody waits any more."""
+        del exc
+        self._door.leave(self)
+        self._unread.clear()
+        if self._exchange is not None:
+            self._exchange.gone = True
+            self._exchange.news()
 
-    def data_received(self, data: bytes) -> None:
-        """Count what comes before the head is whole."""
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES + len(data):
-                self._close()
-                return
-        super().data_received(data)
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """One buffer for all: what came is taken out of it at once."""
+        del sizehint
+        return self._door.buffer
 
-    def on_message_begin(self) -> None:
-        """A head begins."""
-        super().on_message_begin()
-        self._in_head = True
-
-    def on_headers_complete(self) -> None:
-        """The head is whole."""
-        self._in_head, self._was_in_head, self._head_bytes = False, False, 0
-        super().on_headers_complete()
-
-    def _look_again(self) -> None:
-        if self._in_head and self._was_in_head:
-            self._close()
+    def buffer_updated(self, nbytes: int) -> None:
+        """Some bytes have come."""
+        if self._linger_bytes >= 0:
+            self._throw_away(nbytes)
             return
-        self._was_in_head = self._in_head
-        self._look = self.loop.call_later(HEAD_SECONDS, self._look_again)
+        self._unread += memoryview(self._door.buffer)[:nbytes]
+        self._advance()
 
-    def _close(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.close()
+    def eof_received(self) -> bool:
+        """The client sends no more; it may still wait for an answer."""
+        self._ended = True
+        if self._linger_bytes >= 0 or (self._exchange is not None and not self._exchange.whole):
+            return False
+        self._advance()
+        return True
+
+    def pause_writing(self) -> None:
+        """The client does not take its answer."""
+        self._unsent_since = self._loop.time()
+
+    def resume_writing(self) -> None:
+        """It has taken all."""
+        self._unsent_since = None
+        self._since = self._loop.time()
+        self._advance()
+
+    # what the exchange calls
+
+    def write(self, data: bytes) -> None:
+        """Send this."""
+        self._transport.write(data)
+
+    def answered(self, *, last: bool) -> None:
+        """The answer is written: go on with the next request, or end."""
+        whole = self._exchange is not None and self._exchange.whole
+        self._exchange = None
+        if last:
+            self._end(at_once=whole)
+            return
+        self._wait(HEAD_SECONDS if self._unread else KEEP_ALIVE_SECONDS)
+        self._advance()
+
+    def pace(self) -> None:
+        """Read no further than one request, and one piece of its body."""
+        exchange = self._exchange
+        if exchange is not None and not exchange.whole:
+            pause = len(exchange.body) > PIECE_BYTES or (self._chunks is not None and self._chunks.more)
+        else:
+            pause = bool(self._unread) and (exchange is not None or self._unsent_since is not None)
+        if pause != self._paused and not self._ended and not self._transport.is_closing():
+            self._paused = pause
+            (self._transport.pause_reading if pause else self._transport.resume_reading)()
+
+    # what the door calls
+
+    def look(self, now: float) -> None:
+        """End what lasts too long."""
+        if self._unsent_since is not None:
+            if now - self._unsent_since > WRITE_SECONDS:
+                self._transport.abort()
+        elif self._exchange is None and now - self._since > self._limit_seconds:
+            self._transport.abort()
+
+    def cut_off(self) -> None:
+        """End it now."""
+        self._transport.abort()
+
+    def stop(self) -> None:
+        """End it now, or with the answer to a request that is whole."""
+        if self._exchange is not None and self._exchange.whole:
+            self._exchange.keep_alive = False
+        else:
+            self._transport.abort()
+
+    def _advance(self) -> None:
+        try:
+            if self._exchange is None:
+                self._begin()
+            elif not self._exchange.whole:
+                self._feed(self._exchange)
+        except Refusal as refusal:
+            self._refuse(refusal)
+            return
+        self.pace()
+
+    def _begin(self) -> None:
+        if self._unsent_since is not None or self._transport.is_closing() or self._linger_bytes >= 0:
+            return
+        if not self._searched and self._unread[:2] == b"\r\n":
+            del self._unread[:2]
+        end = self._unread.find(b"\r\n\r\n", self._searched)
+        self._searched = max(len(self._unread) - 3, 0)
+        if (len(self._unread) if end < 0 else end) > MAX_HEAD_BYTES:
+            raise Refusal(431, "HEAD_TOO_LARGE", f"a request's head may have {MAX_HEAD_BYTES} bytes at most")
+        if end >= 0:
+            self._take(head.read(bytes(self._unread[: end + 2])), end + 4)
+        elif self._ended:
+            self._transport.close()
+        elif self._unread and self._limit_seconds != HEAD_SECONDS:
+            self._wait(HEAD_SECONDS)
+
+    def _take(self, asked: head.Head, length: int) -> None:
+        del self._unread[:length]
+        self._searched = 0
+        exchange = self._exchange = Exchange(self, asked)
+        exchange.keep_alive &= not self._door.stopping
+        self._chunks = Chunks(MAX_HEAD_BYTES) if asked.length == head.CHUNKED else None
+        self._left = asked.length
+        self._feed(exchange)
+        exchange.start(self._door.app, self._client, self._server)
+
+    def _feed(self, exchange: Exchange) -> None:
+        if self._chunks is not None:
+            self._chunks.take(self._unread, exchange.body)
+            exchange.whole = self._chunks.whole
+            if self._chunks.more:
+                self._loop.call_soon(self._advance)
+        elif self._left:
+            data = self._unread[: self._left]
+            exchange.body += data
+            del self._unread[: len(data)]
+            self._left -= len(data)
+            exchange.whole = not self._left
+        if exchange.whole:
+            self._door.busy(self)
+        exchange.news()
+
+    def _wait(self, seconds: float) -> None:
+        self._since, self._limit_seconds = self._loop.time(), seconds
+        self._door.waits(self)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer what is no request, and close."""
+        if self._exchange is not None:
+            self._exchange.gone = True
+            self._exchange.news()
+            self._exchange = None
+        self._unread.clear()
+        self._transport.write(bare(refused(REGISTER, refusal)))
+        self._transport.close()
+
+    def _end(self, *, at_once: bool) -> None:
+        if at_once and not self._unread:
+            self._transport.close()
+            return
+        self._unread.clear()
+        self._linger_bytes = 0
+        self._wait(LINGER_SECONDS)
+        self._transport.write_eof()
+        self.pace()
+
+    def _throw_away(self, count: int) -> None:
+        self._linger_bytes += count
+        if self._linger_bytes > MAX_LINGER_BYTES:
+            self._transport.abort()

@@ -12,6 +12,8 @@ BODY_SECONDS = 10.0
 """A body must be there in this time."""
 
 _DIGITS = 10
+_LONGEST = 1000
+"""Bytes of a path that are decoded: more than 256 bytes of id in any encoding, so that a longer one is refused as it is."""
 
 Headers = dict[bytes, bytes]
 """By lower-case name; of a header sent twice the last."""
@@ -23,7 +25,7 @@ def device_id_of(scope: Any, prefix: bytes) -> str:
     if b"/" in raw:
         raise Refusal(404, "NOT_FOUND", "there is nothing at this path; a slash in a device id is written %2F")
     try:
-        device_id = unquote_to_bytes(raw).decode()
+        device_id = unquote_to_bytes(raw[:_LONGEST]).decode()
         check_id(device_id)
     except UnicodeDecodeError:
         raise Refusal(400, "INVALID_DEVICE_ID", "the device id in the path is not UTF-8") from None

@@ -4,20 +4,29 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
-import uvicorn
+import structlog
 import uvloop
 
-from devicesync.api.protocol import LimitedProtocol
+from devicesync.api import descriptors
+from devicesync.api.connections import Door
+from devicesync.api.protocol import Connection
 from devicesync.errors import Unavailable, WrongUse
 
-_KEEP_ALIVE_SECONDS = 75
-_STOP_SECONDS = 5
-_BACKLOG = 1024
+LOOK_SECONDS = 0.5
+STOP_SECONDS = 5.0
+"""For the answers to requests that are whole when we are told to stop."""
 
-App = tuple[Any, socket.socket]
+_BACKLOG = 1024
+_SOCKET_BYTES = 65_536
+"""The system's buffers for one connection: what it would else let grow to megabytes while nobody reads."""
+
+_log: Any = structlog.get_logger("devicesync")
+
+Opened = tuple[Door, socket.socket]
 
 
 def listen(setting: str, address: str) -> socket.socket:
@@ -27,61 +36,97 @@ def listen(setting: str, address: str) -> socket.socket:
         raise WrongUse(f"{setting} = {address!r} is not HOST:PORT", "for example 127.0.0.1:8080")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=_BACKLOG)
+        opened = socket.create_server((host.strip("[]"), int(port)), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         raise Unavailable(f"can't listen on {address}: {error}", f"is something else there? choose another {setting}") from error
+    for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        opened.setsockopt(socket.SOL_SOCKET, buffer, _SOCKET_BYTES)
+    return opened
 
 
 @contextmanager
-def serving(make_apps: Callable[[], Sequence[App]]) -> Iterator[None]:
-    """Serve while the body runs. `make_apps` is called in the loop's thread."""
-    servers: list[uvicorn.Server] = []
-    failure: list[BaseException] = []
-    started = threading.Event()
-
-    async def serve() -> None:
-        apps = make_apps()
-        servers.extend(_server(app) for app, _ in apps)
-        tasks = [asyncio.create_task(server.serve([opened])) for server, (_, opened) in zip(servers, apps, strict=True)]
-        while not all(server.started for server in servers) and not any(task.done() for task in tasks):  # noqa: ASYNC110 - no event
-            await asyncio.sleep(0.005)
-        started.set()
-        await asyncio.gather(*tasks)
-
-    def run() -> None:
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(serve())
-        except BaseException as error:  # noqa: BLE001 - told to the thread that waits
-            failure.append(error)
-        finally:
-            started.set()
-
-    thread = threading.Thread(target=run, name="api")
+def serving(make_doors: Callable[[], Sequence[Opened]]) -> Iterator[None]:
+    """Serve while the body runs. `make_doors` is called in the loop's thread."""
+    served = _Served(make_doors)
+    thread = threading.Thread(target=served.run, name="api")
     thread.start()
-    started.wait()
+    served.started.wait()
     try:
-        if failure:
-            raise failure[0]
+        if served.failure is not None:
+            raise served.failure
         yield
     finally:
-        for server in servers:
-            server.should_exit = True
+        served.stop()
         thread.join()
 
 
-def _server(app: Any) -> uvicorn.Server:
-    config = uvicorn.Config(
-        app,
-        http=LimitedProtocol,
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_level="error",
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_STOP_SECONDS,
-        backlog=_BACKLOG,
-    )
-    return uvicorn.Server(config)
+class _Served:
+    """The event loop's side."""
+
+    def __init__(self, make_doors: Callable[[], Sequence[Opened]]) -> None:
+        self.started = threading.Event()
+        self.failure: BaseException | None = None
+        self._make_doors = make_doors
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - told to the thread that waits
+            self.failure = error
+        finally:
+            self.started.set()
+
+    def stop(self) -> None:
+        """Tell it so, from another thread."""
+        with suppress(RuntimeError):  # it has ended by itself
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def _serve(self) -> None:
+        loop = self._loop = asyncio.get_running_loop()
+        opened = self._make_doors()
+        servers = [await loop.create_server(partial(Connection, door), sock=sock, backlog=_BACKLOG) for door, sock in opened]
+        self.started.set()
+        doors = [door for door, _ in opened]
+        await _watch(doors, self._stop)
+        for server in servers:
+            server.close()
+        await _finish(doors)
+
+
+async def _watch(doors: Sequence[Door], stop: asyncio.Event) -> None:
+    """Until told to stop, end what lasts too long, and say once when descriptors have run out."""
+    loop = asyncio.get_running_loop()
+    said = False
+    while not stop.is_set():
+        for door in doors:
+            door.look(loop.time())
+        used_up = descriptors.are_used_up()
+        if used_up and not said:
+            _log.error("no file descriptors are left: new connections fail", hint="raise the limit (ulimit -n, LimitNOFILE)")
+        said = used_up
+        await _within(LOOK_SECONDS, stop.wait())
+
+
+async def _finish(doors: Sequence[Door]) -> None:
+    """Answer what is whole, within STOP_SECONDS."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + STOP_SECONDS
+    for door in doors:
+        door.stop()
+    while any(door.busy_count for door in doors) and loop.time() < deadline:  # noqa: ASYNC110 - no event
+        await asyncio.sleep(0.01)
+    for door in doors:
+        door.cut_off()
+    await asyncio.sleep(0)
+
+
+async def _within(seconds: float, waiting: Any) -> None:
+    try:
+        await asyncio.wait_for(waiting, seconds)
+    except TimeoutError:
+        return

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from typing import Any
 
+import structlog
+
+from devicesync.api import descriptors
 from devicesync.api.access import Access, RateLimit
 from devicesync.api.app import Front, admin_app
 from devicesync.api.clients import Clients
+from devicesync.api.connections import Door, Limits
 from devicesync.api.endpoints import Calls, Parts
 from devicesync.api.location import Locations
 from devicesync.api.metrics import Metrics
 from devicesync.api.profiles import Profiles
-from devicesync.api.serve import App, listen, serving
+from devicesync.api.serve import Opened, listen, serving
 from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
 from devicesync.cache.port import Cache
@@ -19,6 +24,8 @@ from devicesync.database.port import Database
 from devicesync.log.port import Log
 
 _READERS = 16
+_ADMIN_CONNECTIONS = 64
+_log: Any = structlog.get_logger("devicesync")
 
 
 @contextmanager
@@ -35,6 +42,7 @@ def api(
     access = Access(settings.register_keys, settings.admin_keys, settings.jwt_key)
     versions = Versions(log, settings.max_clock_ahead_ms)
     rate_limit = RateLimit(settings.rate_limit_per_minute)
+    limits = Limits(_room_for(settings.max_connections), settings.max_connections_per_address, clients.is_proxy)
     with ExitStack() as opened:
         public, admin = (
             opened.enter_context(closing(listen(name, getattr(settings, name)))) for name in ("listen", "admin_listen")
@@ -45,15 +53,26 @@ def api(
         metrics.gauge("devicesync_api_waiting_for_log", "Registrations that wait for the log.", lambda: writer.waiting)
         metrics.gauge("devicesync_api_log_groups", "Groups of registrations written to the log.", lambda: writer.groups)
 
-        def make_apps() -> list[App]:
+        def make_doors() -> list[Opened]:
             parts = Parts(writer, profiles, locations, clients, access, rate_limit, metrics, versions)
-            return [(Front(Calls(parts)), public), (admin_app(metrics, lambda: _lacking(writer, versions)), admin)]
+            door = Door(Front(Calls(parts)), limits)
+            metrics.gauge("devicesync_api_connections", "Open connections of the API.", lambda: len(door))
+            of_admin = Door(admin_app(metrics, lambda: _lacking(writer, versions)), Limits(_ADMIN_CONNECTIONS))
+            return [(door, public), (of_admin, admin)]
 
         addresses = [f"http://{host}:{port}" for host, port in (each.getsockname()[:2] for each in (public, admin))]
-        with serving(make_apps):
+        with serving(make_doors):
             yield addresses[0], addresses[1]
 
 
 def _lacking(writer: Writer, versions: Versions) -> dict[str, str]:
     log = {} if writer.works else {"log": "the last registrations could not be written"}
     return log | ({"clock": "it stepped back, past what the law bears"} if versions.stepped_back else {})
+
+
+def _room_for(connections: int) -> int:
+    room = descriptors.raise_limit(connections)
+    if room < connections:
+        hint = "raise the hard limit of open files (ulimit -Hn, LimitNOFILE)"
+        _log.warning("max_connections is more than there are file descriptors for", connections=room, hint=hint)
+    return room

@@ -1,0 +1,31 @@
+"""File descriptors: the limit raised, some kept for what is no connection, and seen when they run out."""
+
+import errno
+import os
+import resource
+
+KEPT = 256
+"""Never used by the API's connections: for the admin port, the log, the stores, a new City file."""
+
+
+def raise_limit(connections: int) -> int:
+    """Raise the process's soft limit for so many connections, as far as the hard one lets; how many there is room for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + KEPT
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    if soft == resource.RLIM_INFINITY:
+        return connections
+    return min(connections, max(soft - KEPT, soft // 2))
+
+
+def are_used_up() -> bool:
+    """Whether not even one more can be opened: connections then fail without a word."""
+    try:
+        os.close(os.dup(2))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False
