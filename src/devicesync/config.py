@@ -13,6 +13,10 @@ from devicesync.errors import WrongUse
 DEFAULT_FILE = Path("devicesync.toml")
 PREFIX = "DEVICESYNC_"
 _PASSWORD = re.compile(r"^([\w+]+://[^:/@]*):.*@")
+_KUBERNETES = re.compile(
+    PREFIX + r"([A-Z0-9_]+_)?(SERVICE_(HOST|PORT)\w*=.*|PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?=.*|PORT=\w+://.*)"
+)
+"""What Kubernetes sets in every pod beside a Service whose name begins with devicesync."""
 
 Share = Annotated[float, Meta(gt=0, le=1)]
 Positive = Annotated[int, Meta(gt=0)]
@@ -119,7 +123,9 @@ def masked(url: str) -> str:
 def _layers(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None) -> list[Any]:
     file = config_file or DEFAULT_FILE
     from_environment = {
-        name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and not _KUBERNETES.fullmatch(f"{name}={value}")
     }
     return [
         (lambda name: f"{name} in {file}", _read_file(file, required=config_file is not None)),

@@ -1,0 +1,33 @@
+"""Where settings come from, and what is none."""
+
+import pytest
+
+from devicesync.config import load
+from devicesync.errors import WrongUse
+
+KUBERNETES = {
+    "DEVICESYNC_SERVICE_HOST": "10.0.0.1",
+    "DEVICESYNC_SERVICE_PORT": "8080",
+    "DEVICESYNC_SERVICE_PORT_HTTP": "8080",
+    "DEVICESYNC_PORT": "tcp://10.0.0.1:8080",
+    "DEVICESYNC_PORT_8080_TCP": "tcp://10.0.0.1:8080",
+    "DEVICESYNC_PORT_8080_TCP_PROTO": "tcp",
+    "DEVICESYNC_PORT_8080_TCP_PORT": "8080",
+    "DEVICESYNC_PORT_8080_TCP_ADDR": "10.0.0.1",
+    "DEVICESYNC_API_SERVICE_HOST": "10.0.0.2",
+    "DEVICESYNC_API_PORT": "tcp://10.0.0.2:80",
+    "DEVICESYNC_API_PORT_80_TCP": "tcp://10.0.0.2:80",
+}
+"""What a pod finds in its environment beside the Services devicesync and devicesync-api."""
+
+
+def test_what_kubernetes_sets_is_no_setting() -> None:
+    """It starts beside Services called devicesync and devicesync-api, and their variables change nothing."""
+    assert load({}, KUBERNETES, None) == load({}, {}, None)
+
+
+@pytest.mark.parametrize("name", ["DEVICESYNC_PORT", "DEVICESYNC_API_PORT", "DEVICESYNC_SERVICE", "DEVICESYNC_LOGG"])
+def test_an_unknown_variable_is_wrong_use(name: str) -> None:
+    """Also one that is named like Kubernetes' own and has another form."""
+    with pytest.raises(WrongUse, match=f"unknown setting {name}"):
+        load({}, {name: "8080"}, None)
