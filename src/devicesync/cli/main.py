@@ -4,14 +4,19 @@ A command is a function in the module named here: its docstring is its help, NAM
 and what it returns is the exit status. argparse, because importing it costs 7 ms where click costs 26 and typer 45.
 """
 
-import argparse
-import difflib
+# ruff: noqa: PLC0415 - a stop signal has to find its handler at once, before anything else is loaded
+
 import importlib
 import os
+import signal
 import sys
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from devicesync.errors import DevicesyncError
+
+if TYPE_CHECKING:
+    import argparse
 
 COMMANDS = {
     "up": ("run", "everything in one process, on the embedded default"),
@@ -37,6 +42,9 @@ COMMANDS = {
     "config": ("config", "print the effective settings and where each comes from"),
     "demo": ("demo", "a short tour with live traffic; what `make run` shows"),
 }
+
+RUN_UNTIL_STOPPED = {"up", "api", "ship", "update", "backup run", "demo"}
+"""Commands that end well by a signal, whenever it comes."""
 
 _HELP = """\
 usage: devicesync COMMAND [OPTIONS]      devicesync COMMAND --help
@@ -72,13 +80,25 @@ def run(words: list[str]) -> int:
     name, rest = _command(words)
     if name is None:
         return _explain(rest)
+    if name in RUN_UNTIL_STOPPED:
+        signal.signal(signal.SIGINT, _leave)
+        signal.signal(signal.SIGTERM, _leave)
     function = name.replace("-", "_").replace(" ", "_")
     return int(getattr(_module(name), function)(parser_of(name).parse_args(rest)) or 0)
 
 
-def parser_of(name: str) -> argparse.ArgumentParser:
+def _leave(number: int, frame: object) -> None:
+    """A stop signal during start-up: nothing was begun, so nothing has to be ended. The command's own handlers come later."""
+    del number, frame
+    os.write(sys.stderr.fileno(), b"devicesync: stopped before it began\n")
+    os._exit(0)
+
+
+def parser_of(name: str) -> "argparse.ArgumentParser":
     """The arguments that the command takes."""
-    from devicesync.cli.options import add_common  # noqa: PLC0415 - the bare --help needs none of it
+    import argparse
+
+    from devicesync.cli.options import add_common
 
     module, function = _module(name), name.replace("-", "_").replace(" ", "_")
     description = "\n".join(line.removeprefix("    ") for line in getattr(module, function).__doc__.splitlines())
@@ -90,7 +110,9 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _formatter(prog: str) -> argparse.HelpFormatter:
+def _formatter(prog: str) -> "argparse.HelpFormatter":
+    import argparse
+
     # A width of our own: measuring the terminal costs every command an import of shutil.
     return argparse.RawDescriptionHelpFormatter(prog, width=100)
 
@@ -111,7 +133,7 @@ def _command(words: list[str]) -> tuple[str | None, list[str]]:
 
 def _explain(words: list[str]) -> int:
     if words[:1] == ["--version"]:
-        from importlib.metadata import version  # noqa: PLC0415 - only here
+        from importlib.metadata import version
 
         print(f"devicesync {version('devicesync')}")
         return 0
@@ -120,6 +142,8 @@ def _explain(words: list[str]) -> int:
     if not asked and (not words or group or words[0] in {"-h", "--help"}):
         print(general_help(group))
         return 0
+    import difflib
+
     unknown = " ".join(words[: 1 + bool(group)])
     near = difflib.get_close_matches(unknown, COMMANDS, 1)
     hint = f"did you mean `devicesync {near[0]}`?" if near else "`devicesync --help` lists the commands"

@@ -18,19 +18,27 @@ def run_workers(count: int, settings: Settings) -> int:
     if not adapters.is_shared(settings):
         raise WrongUse("--workers needs a Kafka log: a journal has one reader", "leave --workers out, or set --log kafka://…")
     words = _without_workers(sys.argv[1:])
-    started = [subprocess.Popen([sys.executable, "-m", "devicesync", *words]) for _ in range(count)]  # noqa: S603 - ourselves
-    workers = {process.pid: process for process in started}
+    workers: dict[int, subprocess.Popen[bytes]] = {}
+    stopping = False
 
     def stop_all(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
         for process in workers.values():
             process.terminate()
 
     signal.signal(signal.SIGTERM, stop_all)
     signal.signal(signal.SIGINT, stop_all)
+    for _ in range(count):
+        started = subprocess.Popen([sys.executable, "-m", "devicesync", *words])  # noqa: S603 - ourselves
+        workers[started.pid] = started
+    if stopping:
+        stop_all()
     status = 0
     while workers:
         pid, code = os.wait()
-        if workers.pop(pid, None) and (failed := os.waitstatus_to_exitcode(code)):
+        failed = os.waitstatus_to_exitcode(code)
+        if workers.pop(pid, None) and failed and not (stopping and failed == -signal.SIGTERM):
             status = status or (failed if failed > 0 else 3)
             stop_all()
     return status

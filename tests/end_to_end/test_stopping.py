@@ -1,0 +1,34 @@
+"""A stop signal at any moment is a clean stop, start-up included."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.end_to_end.command import Devicesync, catches, until
+
+MOMENTS = [moment / 10 for moment in range(11)]
+"""Seconds after the handler stands; on any machine some of them lie in the start-up and some after it."""
+
+
+@pytest.mark.parametrize("command", ["up", "update"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_signal_in_the_first_second(devicesync: Devicesync, command: str, number: signal.Signals) -> None:
+    """Exit status 0 at every moment, without a traceback."""
+    for moment in MOMENTS:
+        process = devicesync.start(command, ready=False)
+        until(lambda: catches(process.pid, signal.SIGTERM))  # noqa: B023 - used at once
+        time.sleep(moment)
+        process.send_signal(number)
+        _, told = process.communicate()
+        assert process.returncode == 0, (moment, told)
+        assert "Traceback" not in told
+
+
+def test_the_handlers_stand_before_anything_is_loaded() -> None:
+    """What is loaded before them is so little that a signal hardly ever finds none."""
+    code = "import sys, devicesync.cli.main; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert not {"argparse", "logging", "msgspec", "structlog", "devicesync.config"} & {*loaded}
