@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 COMMAND = [sys.executable, "-m", "devicesync"]
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 120.0
+"""After which a test that waits is taken for hanging, on however busy a machine."""
 KILLED_AT = Path(__file__).parents[1] / "killed_at.py"
 
 
@@ -34,7 +35,7 @@ class Devicesync:
             capture_output=True,
             check=False,
             env=_environment(variables or {}),
-            timeout=120,
+            timeout=WAIT_SECONDS,
         )
 
     def json(self, *arguments: str | Path, status: int = 0, stdin: bytes | None = None) -> Any:
@@ -69,7 +70,7 @@ class Devicesync:
             capture_output=True,
             check=False,
             env=_environment({}),
-            timeout=60,
+            timeout=WAIT_SECONDS,
         )
         assert killed.returncode == -signal.SIGKILL, killed.stderr
 
@@ -89,6 +90,13 @@ def until(condition: Callable[[], Any]) -> Any:
     return result
 
 
+def stopped(process: "subprocess.Popen[str]") -> int:
+    """Its exit status after SIGTERM, sent once it has a handler for it: before, no program can do better than die."""
+    until(lambda: process.poll() is not None or catches(process.pid, signal.SIGTERM))
+    process.terminate()
+    return process.wait(WAIT_SECONDS)
+
+
 def catches(pid: int, number: signal.Signals) -> bool:
     """Whether the process has a handler of its own for the signal."""
     status = Path(f"/proc/{pid}/status").read_text()
@@ -98,4 +106,5 @@ def catches(pid: int, number: signal.Signals) -> bool:
 
 def _environment(variables: dict[str, str]) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DEVICESYNC_")}
-    return clean | {"DEVICESYNC_LISTEN": "127.0.0.1:0", "DEVICESYNC_ADMIN_LISTEN": "127.0.0.1:0"} | variables
+    ports = {"DEVICESYNC_LISTEN": "127.0.0.1:0", "DEVICESYNC_ADMIN_LISTEN": "127.0.0.1:0"}
+    return clean | ports | variables

@@ -3,14 +3,13 @@
 import base64
 import json
 import random
-import signal
 import time
 from pathlib import Path
 
 import pytest
 
 from devicesync.jobs.simulate import Simulation
-from tests.end_to_end.command import Devicesync, until
+from tests.end_to_end.command import Devicesync, stopped, until
 
 V = 1_600_000_000_000_000
 
@@ -127,8 +126,7 @@ def test_up_takes_what_others_append(devicesync: Devicesync, seed: Path) -> None
     assert devicesync.json("get", "232455", status=1)["version"] == version
     assert devicesync.json("simulate", "--count", "300", "--bad", "0.1")["written"] == 300
     until(lambda: devicesync.json("dead-letters", "list")["total"] > 10)
-    up.send_signal(signal.SIGTERM)
-    assert up.wait(10) == 0
+    assert stopped(up) == 0
 
 
 def test_a_second_up_says_who_holds_the_directory(devicesync: Devicesync) -> None:
@@ -169,8 +167,7 @@ def test_following_a_foreign_log_through_logrotate(devicesync: Devicesync, seed:
         old.write(event.replace(b"232455", b"late"))
     log.write_bytes(event.replace(b"232455", b"new"))
     until(lambda: devicesync.run("get", "late").returncode + devicesync.run("get", "new").returncode == 0)
-    up.send_signal(signal.SIGTERM)
-    assert up.wait(10) == 0
+    assert stopped(up) == 0
     with log.open("ab") as file:
         file.write(event.replace(b"232455", b"away"))
     devicesync.start("up", "--log", f"journal:{log}")

@@ -26,6 +26,7 @@ from devicesync.log.kafka import KafkaLog, KafkaReader, place_of
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.contract.stores import redis_at
+from tests.end_to_end.command import catches, until
 from tests.law.specification import specified
 
 _numbers = itertools.count()
@@ -112,10 +113,11 @@ class Real:
         """End them with SIGTERM; their exit statuses."""
         for process in self._updaters:
             process.send_signal(signal.SIGCONT)
+            until(lambda process=process: process.poll() is not None or catches(process.pid, signal.SIGTERM))  # type: ignore[misc]
             process.terminate()
         statuses = []
         for process in self._updaters:
-            process.communicate(timeout=30)
+            process.communicate(timeout=PATIENCE_SECONDS)
             statuses.append(process.returncode)
         self._updaters = []
         return statuses

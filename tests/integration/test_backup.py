@@ -20,7 +20,7 @@ from devicesync.archive.place import Place
 from devicesync.jobs.simulate import Simulation, key_of
 from devicesync.log.kafka.admin import create_topics
 from devicesync.log.port import Row
-from tests.end_to_end.command import Devicesync, until
+from tests.end_to_end.command import Devicesync, stopped, until
 from tests.end_to_end.test_backup import STEPS
 from tests.integration.real import Real, erase, registration
 from tests.servers import in_one_worker
@@ -171,8 +171,7 @@ def test_fifty_kills_under_load(devicesync: Devicesync, real: Real) -> None:
         running.append(start_backup(devicesync, chance))
     loading.join()
     for process in running:
-        process.terminate()
-        assert process.wait(20) == 0
+        assert stopped(process) == 0
     back_up(devicesync)
     check_exactly_once(devicesync, real)
     assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []
@@ -196,11 +195,9 @@ def test_a_zombie_and_rebalances(devicesync: Devicesync, real: Real) -> None:
     zombie.send_signal(signal.SIGCONT)
     time.sleep(3)
     loading.join()
-    others[0].terminate()
-    assert others[0].wait(20) == 0
+    assert stopped(others[0]) == 0
     for process in (zombie, others[1]):
-        process.terminate()
-        assert process.wait(20) == 0
+        assert stopped(process) == 0
     back_up(devicesync)
     check_exactly_once(devicesync, real)
 
@@ -224,8 +221,7 @@ def test_a_topic_that_is_made_anew_is_a_new_generation(devicesync: Devicesync, r
     real.log.append(new, [key_of(value) for value in new])
     if running:
         until(lambda: sum(entry.records for entry in archive_of(devicesync, real).manifest.entries()) == 180)
-        running.terminate()
-        assert running.wait(20) == 0
+        assert stopped(running) == 0
     back_up(devicesync)
     kept = list(rows_of(archive_of(devicesync, real), devicesync.directory))
     assert sorted(row[3] or b"" for generation, _, row in kept if generation == 1) == sorted(old)
@@ -322,8 +318,7 @@ def test_an_object_store_in_trouble_is_waited_for(devicesync: Devicesync, real: 
         s3.resume()
     else:
         s3.make_bucket(bucket)
-    running.terminate()
-    assert running.wait(60) == 0
+    assert stopped(running) == 0
     back_up(devicesync, to=f"s3://{bucket}/prefix")
     check_exactly_once(devicesync, real, f"s3://{bucket}/prefix")
 

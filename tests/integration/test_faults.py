@@ -6,6 +6,7 @@ import time
 from cassandra.cluster import Cluster
 
 from tests import servers
+from tests.end_to_end.command import until
 from tests.integration.real import Real, erase, registration
 from tests.servers import in_one_worker
 
@@ -170,9 +171,8 @@ def test_half_a_batch_fails_in_cassandra(real: Real) -> None:
         real.send(*[registration(f"allowed-{number}", V + number, city="Pune") for number in range(50)])
         real.send(registration(name, V, city="Pune"))
         real.start_updater()
-        time.sleep(4)
+        until(lambda: len(real.database.read([f"allowed-{number}" for number in range(50)])) == 50)
         assert "denied" not in real.database.read([name])
-        assert len(real.database.read([f"allowed-{number}" for number in range(50)])) == 50
         session.execute(f"DELETE FROM {deny[0]} WHERE ks_name = %s AND table_name = 'device_profile'", (deny[1],))
     time.sleep(DENYLIST_SECONDS)
     finish(real)

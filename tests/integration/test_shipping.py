@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ import pytest
 
 from devicesync.log.port import Record
 from tests.api.conftest import AGENT
-from tests.api.test_http import BODY, PROFILE, REGISTER
-from tests.end_to_end.command import Devicesync, until
+from tests.api.test_http import BODY, REGISTER
+from tests.end_to_end.command import WAIT_SECONDS, Devicesync, until
+from tests.end_to_end.test_api import read_at
 from tests.integration.real import Real
 from tests.servers import in_one_worker
 
@@ -127,7 +127,7 @@ def test_rsyslog(devicesync: Devicesync, real: Real, tmp_path: Path) -> None:
                 assert record.key == json.loads(record.value)["device_id"].encode()
     finally:
         daemon.terminate()
-        told = daemon.communicate(timeout=20)[0]
+        told = daemon.communicate(timeout=WAIT_SECONDS)[0]
     assert b"error" not in told.lower(), told
     real.start_updater()
     until(lambda: all(seen_in_both(real, f"device-{number}") for number in range(200)))
@@ -139,11 +139,9 @@ def test_the_api_into_kafka_reads_its_own_write(devicesync: Devicesync, real: Re
     api = devicesync.start("api", *real.flags, ready=False)
     with client_of(api) as client:
         client.post(f"{REGISTER}warm", json=BODY)
-        time.sleep(5)
         for number in range(20):
             version = client.post(f"{REGISTER}device-{number}", json=BODY).json()["result"]["version"]
-            found = client.get(f"{PROFILE}device-{number}", params={"min_version": version})
-            assert found.json()["result"]["version"] == version
+            assert read_at(client, f"device-{number}", version)["version"] == version
 
 
 def test_the_logstash_configuration_has_a_sound_form() -> None:
