@@ -54,7 +54,12 @@ def topic_of(settings: Settings) -> str:
 
 def log_exists(settings: Settings) -> bool:
     """Whether the log has been made yet, as far as that can be seen without a connection."""
-    return is_shared(settings) or journal_path(settings).exists()
+    return is_shared(settings) or journal_exists(settings)
+
+
+def journal_exists(settings: Settings) -> bool:
+    """Whether the log is a journal that has been made yet."""
+    return not is_shared(settings) and journal_path(settings).exists()
 
 
 def open_sink(settings: Settings, topic: str, partitions: int, *, rekey: bool) -> "Sink":

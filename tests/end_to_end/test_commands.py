@@ -51,6 +51,28 @@ def test_erase(devicesync: Devicesync, seed: Path) -> None:
     assert devicesync.run("erase", "a\tb").returncode == 2
 
 
+def test_erasing_a_device_that_nobody_knows(devicesync: Devicesync, seed: Path) -> None:
+    """Exit 1 "not found", beside an `up` too; nothing is written, and in an empty directory nothing is made."""
+    gone = {"device_id": "nobody", "version": None}
+    assert devicesync.json("erase", "nobody", status=1) == gone
+    assert [path.name for path in devicesync.directory.iterdir()] == [seed.name]
+    devicesync.json("apply", seed)
+    journal = devicesync.directory / "devicesync-data" / "device-profile.log"
+    before = journal.read_bytes()
+    assert devicesync.json("erase", "nobody", status=1) == gone
+    devicesync.start("up")
+    assert b"nobody is not found" in devicesync.run("erase", "nobody").stderr
+    assert journal.read_bytes() == before
+
+
+def test_erasing_a_device_that_only_the_log_knows_yet(devicesync: Devicesync, seed: Path) -> None:
+    """What is in the journal comes first, so it is found, and erased."""
+    devicesync.run("init")
+    (devicesync.directory / "devicesync-data" / "device-profile.log").write_bytes(seed.read_bytes())
+    assert devicesync.json("erase", "232455")["version"]
+    assert devicesync.json("get", "232455", status=1)["erased"]
+
+
 def test_erase_beats_a_version_from_ahead(devicesync: Devicesync) -> None:
     """N = max(now, the profile's version + 1): a clock a little ahead does not survive its erase."""
     ahead = time.time_ns() // 1000 + 60_000_000

@@ -32,7 +32,7 @@ class Delivery(Protocol):
         ...
 
     def settle(self) -> None:
-        """Return when both stores have everything sent. Raises Stopped."""
+        """Return when both stores have everything sent, and what was in a journal before. Raises Stopped."""
         ...
 
 
@@ -102,7 +102,7 @@ class BesideUpdater:
         self._stop = stop
         self._patience = Patience(stop)
         self._take_over = take_over
-        self._end = 0
+        self._end = journal.end()
 
     def send(self, values: Sequence[bytes], events: Sequence[Event]) -> None:
         """See Delivery."""

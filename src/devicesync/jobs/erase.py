@@ -7,17 +7,22 @@ import msgspec
 from devicesync.cache.port import Cache
 from devicesync.database.port import Database
 from devicesync.jobs.delivery import Delivery
-from devicesync.law.event import decode
+from devicesync.law.event import check_id, decode
 from devicesync.law.state import NOTHING, join
 from devicesync.law.version import next_version
 
 
-def erase(device_id: str, cache: Cache, database: Database, delivery: Delivery) -> int:
+def erase(device_id: str, cache: Cache, database: Database, delivery: Delivery) -> int | None:
     """Erase what is known of the device up to now; the erase's version in µs, when both stores have it.
 
-    Raises Refused for something that is no device id, Unavailable and Stopped.
+    None, and nothing is written, where neither store knows the device. Raises Refused for something that is no device id,
+    Unavailable and Stopped.
     """
+    check_id(device_id)
+    delivery.settle()
     known = join(cache.read([device_id]).get(device_id, NOTHING), database.read([device_id]).get(device_id, NOTHING))
+    if known == NOTHING:
+        return None
     now_us = time.time_ns() // 1000
     version = next_version(known.profile_version, now_us)
     value = erase_line(device_id, version)
