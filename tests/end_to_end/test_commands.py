@@ -3,10 +3,12 @@
 import base64
 import json
 import random
+import re
 import time
 from pathlib import Path
 
 import pytest
+from devstack.server import free_ports
 
 from devicesync.jobs.simulate import Simulation
 from tests.end_to_end.command import Devicesync, stopped, until
@@ -208,6 +210,74 @@ def test_init_and_doctor(devicesync: Devicesync) -> None:
     assert {finding["what"]: finding["status"] for finding in findings} == dict.fromkeys(
         ("data_dir", "log", "database", "cache"), "ok"
     ) | {"api": "warning"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("log", "localhost:9092/t"),
+        ("log", "kafka://localhost:9092"),
+        ("database", "cassandra://localhost"),
+        ("cache", "valkey://localhost/2"),
+        ("cache", "redis://localhost:port/2"),
+        ("listen", "8080"),
+        ("admin_listen", "127.0.0.1:99999"),
+        ("ship_to", "journal:x"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(devicesync: Devicesync, name: str, value: str) -> None:
+    """`config`, `config --check` and `doctor` name the one that is wrong; no server is asked."""
+    (devicesync.directory / "devicesync.toml").write_text(f'{name} = "{value}"\n')
+    variables = {"DEVICESYNC_LISTEN": value if name == "listen" else "127.0.0.1:0"}
+    variables["DEVICESYNC_ADMIN_LISTEN"] = value if name == "admin_listen" else "127.0.0.1:0"
+    for command in (("config",), ("config", "--check")):
+        done = devicesync.run(*command, variables=variables)
+        assert (done.returncode, b"Traceback" in done.stderr) == (2, False), done.stderr
+        assert b"hint: " in done.stderr
+    (fault,) = json.loads(devicesync.run("config", "--check", "--json", variables=variables).stdout)["faults"]
+    assert fault["setting"] == name
+    doctor = devicesync.run("doctor", "--json", variables=variables)
+    assert doctor.returncode == 3
+    findings = {finding["what"]: finding for finding in json.loads(doctor.stdout)["findings"] if finding["status"] == "failed"}
+    assert findings[name]["detail"] == fault["detail"]
+
+
+def test_sound_settings(devicesync: Devicesync) -> None:
+    """`config --check` needs no server and makes nothing."""
+    flags = ("--log", "kafka://nowhere:1/t", "--cache", "redis+cluster://nowhere:1", "--database", "cassandra://nowhere:1/k")
+    assert devicesync.json("config", "--check", *flags) == {"sound": True, "faults": []}
+    assert list(devicesync.directory.iterdir()) == []
+
+
+def test_doctor_says_at_once_that_kafka_is_dead(devicesync: Devicesync) -> None:
+    """Under `log`, with the address; what does not need it is looked at all the same."""
+    (port,) = free_ports(1)
+    devicesync.run("init")
+    findings = devicesync.json("doctor", "--log", f"kafka://127.0.0.1:{port}/t", status=3)["findings"]
+    failed = [finding for finding in findings if finding["status"] == "failed"]
+    assert [finding["what"] for finding in failed] == ["log"]
+    assert f"127.0.0.1:{port}: Connection refused" in failed[0]["detail"]
+    assert {finding["what"] for finding in findings} == {"data_dir", "log", "database", "cache", "api"}
+
+
+def test_doctor_tells_how_far_the_updater_is_behind(devicesync: Devicesync) -> None:
+    """In records and seconds, with a warning while nobody reads."""
+    devicesync.json("simulate", "--count", "300", "--bad", "0")
+    behind = devicesync.run("doctor").stdout.decode()
+    assert "nobody takes 300 records into the stores" in behind
+    devicesync.run("update", "--until-caught-up")
+    assert "updater at record 300, 0 records behind" in devicesync.run("doctor").stdout.decode()
+    devicesync.json("simulate", "--count", "200", "--bad", "0")
+    assert re.search(r"updater at record 300, 200 records behind, [0-9.]+ s", devicesync.run("doctor").stdout.decode())
+
+
+def test_following_in_a_directory_that_is_not_there(devicesync: Devicesync) -> None:
+    """Said at start, exit 2; a file that is not there yet is waited for, which is said too."""
+    done = devicesync.run("up", "--log", f"follow:{devicesync.directory}/no/register.log")
+    assert (done.returncode, b"there is no directory" in done.stderr) == (2, True)
+    up = devicesync.start("up", "--log", f"follow:{devicesync.directory}/register.log", ready=False)
+    assert up.stderr
+    assert "is not there yet" in up.stderr.readline()
 
 
 def test_config_shows_where_values_come_from(devicesync: Devicesync) -> None:

@@ -19,6 +19,7 @@ from devicesync.errors import Unavailable, WrongUse
 LOOK_SECONDS = 0.5
 STOP_SECONDS = 5.0
 """For the answers to requests that are whole when we are told to stop."""
+_LAST_PORT = 65_535
 
 _BACKLOG = 1024
 _SOCKET_BYTES = 65_536
@@ -29,14 +30,20 @@ _log: Any = structlog.get_logger("devicesync")
 Opened = tuple[Door, socket.socket]
 
 
+def host_and_port(setting: str, address: str) -> tuple[str, int]:
+    """HOST:PORT, read. Raises WrongUse."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise WrongUse(f"{setting} = {address!r} is not HOST:PORT", "for example 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
+
+
 def listen(setting: str, address: str) -> socket.socket:
     """A listening socket on HOST:PORT. Raises WrongUse, and Unavailable where the port is taken."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise WrongUse(f"{setting} = {address!r} is not HOST:PORT", "for example 127.0.0.1:8080")
+    host, port = host_and_port(setting, address)
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        opened = socket.create_server((host.strip("[]"), int(port)), family=family, backlog=_BACKLOG)
+        opened = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         raise Unavailable(f"can't listen on {address}: {error}", f"is something else there? choose another {setting}") from error
     for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):

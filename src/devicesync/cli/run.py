@@ -2,9 +2,11 @@
 
 import argparse
 from contextlib import ExitStack
+from pathlib import Path
 
 from devicesync.cli.options import listen_options, number, say, settings_of, verbose_option
 from devicesync.config import Settings, masked
+from devicesync.errors import WrongUse
 
 
 def up_options(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +55,7 @@ def _run(command: str, arguments: argparse.Namespace, *, until_caught_up: bool =
     log_to_stderr(verbose=arguments.verbose)
     settings = settings_of(arguments).settings
     stop = stop_on_signals()
+    _check_followed(adapters.followed_path(settings))
     together = GroupMember(settings, stop) if adapters.is_shared(settings) else updating(settings, command, stop)
     with together as assembled, ExitStack() as opened:
         where = ""
@@ -62,6 +65,15 @@ def _run(command: str, arguments: argparse.Namespace, *, until_caught_up: bool =
             where = " API on {}, admin on {}.".format(*opened.enter_context(api_beside(settings, assembled)))
         say(f"devicesync {command}: {_flow(settings)}.{where} Ctrl-C stops.")
         assembled.updater.run(until_caught_up=until_caught_up)
+
+
+def _check_followed(path: Path | None) -> None:
+    """A log to follow may come later, its directory has to be there."""
+    if path is None or path.exists():
+        return
+    if not path.parent.is_dir():
+        raise WrongUse(f"can't follow {path}: there is no directory {path.parent}", "check the path in --log follow:PATH")
+    say(f"devicesync: {path} is not there yet; it is followed from its first line on")
 
 
 def _flow(settings: Settings) -> str:

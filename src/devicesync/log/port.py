@@ -22,6 +22,14 @@ class Record(NamedTuple):
     key: bytes | None = None
 
 
+class Lag(NamedTuple):
+    """How far the readers of one name are behind: records, the age of the oldest unread one, and whether anybody reads now."""
+
+    records: int
+    seconds: float
+    is_read: bool
+
+
 class Reader(Protocol):
     """One named reader. Not for use by several threads at once.
 

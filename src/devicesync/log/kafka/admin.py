@@ -10,6 +10,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.log.kafka import Place
+from devicesync.log.kafka.reach import reach
 
 DEAD_LETTER_SUFFIX = ".failed"
 _TIMEOUT_SECONDS = 10.0
@@ -22,6 +23,7 @@ def create_topics(place: Place, partitions: int) -> None:
 
     Raises Unavailable.
     """
+    reach(place)
     admin = AdminClient(place.client)
     try:
         metadata = admin.list_topics(timeout=_TIMEOUT_SECONDS)
@@ -70,6 +72,7 @@ def prepare_for_restore(place: Place, partitions: int, *, rekey: bool) -> None:
 
 def differences(place: Place, partitions: int) -> list[str]:
     """What differs from what `create_topics` would have made, in words. Raises Unavailable, also for a missing topic."""
+    reach(place)
     admin = AdminClient(place.client)
     try:
         topics = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics

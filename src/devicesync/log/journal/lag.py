@@ -1,0 +1,31 @@
+"""How far a reader of the journal is behind, seen from outside; nothing is opened for writing."""
+
+import fcntl
+import time
+from contextlib import closing
+
+from devicesync.log.journal.cursor import Cursor
+from devicesync.log.journal.files import Files
+from devicesync.log.port import Lag
+
+
+def reader_lag(files: Files, name: str) -> Lag:
+    """How far the reader of that name is behind. Raises Unavailable."""
+    with closing(Cursor(files, files.read_position(name) or 0)) as cursor:
+        first, end = cursor.bounds()
+        records = max(end - max(cursor.position, first), 0)
+        oldest = cursor.read(1) if records else []
+    age_seconds = max(time.time() - oldest[0].taken_ms / 1000, 0.0) if oldest else 0.0
+    return Lag(records, age_seconds, _is_read(files, name))
+
+
+def _is_read(files: Files, name: str) -> bool:
+    """A reader keeps its position's file locked."""
+    try:
+        with files.position(name).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False

@@ -1,0 +1,71 @@
+"""How far a consumer group is behind, seen from outside, without being a member of it."""
+
+import time
+
+from confluent_kafka import Consumer, ConsumerGroupState, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from devicesync.log.kafka.member import bounds
+from devicesync.log.kafka.place import Place, failures
+from devicesync.log.port import Lag
+
+_TIMEOUT_SECONDS = 10.0
+
+
+def group_lag(place: Place, group: str) -> Lag:
+    """How far the group is behind in the topic. Raises Unavailable."""
+    consumer = Consumer({**place.client, "group.id": group, "enable.auto.commit": False, "fetch.wait.max.ms": 5})
+    try:
+        with failures("read"):
+            partitions = consumer.list_topics(place.topic, timeout=_TIMEOUT_SECONDS).topics[place.topic].partitions
+            places = [TopicPartition(place.topic, partition) for partition in partitions]
+            records, unread = 0, []
+            for committed in consumer.committed(places, timeout=_TIMEOUT_SECONDS):
+                low, high = bounds(consumer, place.topic, committed.partition)
+                begin = max(committed.offset, low)
+                if high > begin:
+                    records += high - begin
+                    unread.append(TopicPartition(place.topic, committed.partition, begin))
+            return Lag(records, _age_seconds(consumer, unread), is_read(place, group))
+    finally:
+        consumer.close()
+
+
+def is_read(place: Place, group: str) -> bool:
+    """Whether the group has members now. Raises Unavailable."""
+    with failures("ask"):
+        (described,) = AdminClient(place.client).describe_consumer_groups([group], request_timeout=_TIMEOUT_SECONDS).values()
+        found = described.result(_TIMEOUT_SECONDS)
+        return bool(found.members) and found.state != ConsumerGroupState.DEAD
+
+
+def record_count(place: Place) -> int:
+    """How many records the topic has, by its offsets. Raises Unavailable."""
+    consumer = Consumer({**place.client, "group.id": "devicesync.survey", "enable.auto.commit": False})  # never joined
+    try:
+        with failures("read"):
+            partitions = consumer.list_topics(place.topic, timeout=_TIMEOUT_SECONDS).topics[place.topic].partitions
+            spans = [bounds(consumer, place.topic, partition) for partition in partitions]
+            return sum(high - low for low, high in spans)
+    finally:
+        consumer.close()
+
+
+def _age_seconds(consumer: Consumer, unread: list[TopicPartition]) -> float:
+    """The age of the oldest record among the first ones unread."""
+    oldest_ms = now_ms = time.time() * 1000
+    consumer.assign(unread)
+    left = {place.partition for place in unread}
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while left and time.monotonic() < deadline:
+        for message in consumer.consume(1, 0.1):
+            if message.partition() in left and message.error() is None:
+                oldest_ms = min(oldest_ms, _stamp_ms(message))
+                left.discard(int(message.partition() or 0))
+                consumer.incremental_unassign([TopicPartition(message.topic() or "", int(message.partition() or 0))])
+    return max(now_ms - oldest_ms, 0) / 1000
+
+
+def _stamp_ms(message: Message) -> float:
+    stamp_ms = message.timestamp()[1]
+    return stamp_ms if stamp_ms > 0 else time.time() * 1000

@@ -1,0 +1,69 @@
+"""What `doctor` finds out about the log: whether it can be used, how far its readers are behind, and what was refused."""
+
+# ruff: noqa: PLC0415 - only the adapter in use is loaded
+
+import os
+from collections.abc import Iterator
+
+import msgspec
+
+from devicesync import adapters
+from devicesync.config import Settings, masked
+from devicesync.errors import Unavailable
+from devicesync.log.port import Lag
+from devicesync.status.finding import INIT, Finding
+
+_UPDATER = "updater"
+_START = "start `devicesync up` or `devicesync update`"
+
+
+def check_journal(settings: Settings) -> Iterator[Finding]:
+    """The journal, what it follows, and its readers. Raises Unavailable."""
+    from devicesync.log.journal.files import Files
+    from devicesync.log.journal.lag import reader_lag
+
+    followed = adapters.followed_path(settings)
+    if followed:
+        if not os.access(followed, os.R_OK):
+            raise Unavailable(f"{followed} can't be read", "check the path, and that this user may read it")
+        yield Finding("log", "ok", f"follows {followed}")
+    path = adapters.journal_path(settings)
+    if not path.exists():
+        raise Unavailable(f"there is no journal {path}", INIT)
+    files = Files(path)
+    positions = files.positions()
+    lags = {name: reader_lag(files, name) for name in positions}
+    readers = ", ".join(f"{name} at record {position}, {told(lags[name])}" for name, position in sorted(positions.items()))
+    yield Finding("log", "ok", f"{path}: {readers or 'no readers yet'}")
+    lag = lags.get(_UPDATER) or reader_lag(files, _UPDATER)
+    if lag.records and not lag.is_read:
+        yield Finding("log", "warning", f"nobody takes {lag.records:,} records into the stores", _START)
+    dead = settings.directory / "dead-letters.db"
+    yield from _refused(adapters.open_dead_letters(settings).find(limit=0)[0] if dead.exists() else 0)
+
+
+def check_topic(settings: Settings) -> Iterator[Finding]:
+    """The topic, the group that reads it, and its dead letters. Raises Unavailable."""
+    from devicesync.log.kafka import place_of
+    from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, differences
+    from devicesync.log.kafka.lag import group_lag, record_count
+
+    place = place_of(settings.log)
+    told_apart = differences(place, settings.partitions)
+    lag = group_lag(place, settings.group)
+    yield Finding("log", "ok", f"{masked(settings.log)}: group {settings.group} is {told(lag)}")
+    for difference in told_apart:
+        yield Finding("log", "warning", difference, "kafka-configs.sh or kafka-topics.sh --alter changes it")
+    if not lag.is_read:
+        yield Finding("log", "warning", f"nobody reads as group {settings.group}", "start `devicesync update`")
+    yield from _refused(record_count(msgspec.structs.replace(place, topic=place.topic + DEAD_LETTER_SUFFIX)))
+
+
+def told(lag: Lag) -> str:
+    """A lag in words."""
+    return f"{lag.records:,} records behind, {lag.seconds:,.1f} s" if lag.records else "0 records behind"
+
+
+def _refused(total: int) -> Iterator[Finding]:
+    if total:
+        yield Finding("dead letters", "warning", f"{total:,} refused records", "`devicesync dead-letters list`")

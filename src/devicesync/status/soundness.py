@@ -1,0 +1,66 @@
+"""Soundness: which settings can't work whatever runs where, found without any server."""
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from devicesync import adapters
+from devicesync.config import Settings, masked
+from devicesync.errors import WrongUse
+
+
+def unsound(settings: Settings) -> Iterator[tuple[str, WrongUse]]:
+    """The settings that can't work, each with why. Reads the files that they name; connects to nothing."""
+    checks: dict[str, Callable[[Settings], object]] = {
+        "log": adapters.topic_of,
+        "ship_to": _ship_to,
+        "database": _database,
+        "cache": _cache,
+        "listen": lambda settings: _address("listen", settings.listen),
+        "admin_listen": lambda settings: _address("admin_listen", settings.admin_listen),
+        "api": _api,
+    }
+    for name, check in checks.items():
+        try:
+            check(settings)
+        except WrongUse as error:
+            yield name, error
+        except ValueError as error:
+            yield name, WrongUse(f"{name} is not understood: {error}", "docs/reference/settings.md shows its form")
+
+
+def _ship_to(settings: Settings) -> None:
+    if not settings.ship_to:
+        return
+    if not settings.ship_to.startswith("kafka://"):
+        raise WrongUse(f"ship_to = {masked(settings.ship_to)!r} is no Kafka topic", "write kafka://HOST:PORT/TOPIC")
+    adapters.topic_of(msgspec.structs.replace(settings, log=settings.ship_to))
+
+
+def _database(settings: Settings) -> None:
+    adapters.database_exists(settings)
+    if settings.database.startswith("cassandra:"):
+        from devicesync.database.cassandra.place import place_of  # noqa: PLC0415 - only where the database is Cassandra
+
+        place_of(settings.database)
+
+
+def _cache(settings: Settings) -> None:
+    if "+cluster://" not in settings.cache:  # which would be asked for its nodes at once
+        adapters.open_cache(settings).close()
+
+
+def _address(name: str, address: str) -> None:
+    from devicesync.api.serve import host_and_port  # noqa: PLC0415 - --help needs none of it
+
+    host_and_port(name, address)
+
+
+def _api(settings: Settings) -> None:
+    from devicesync.api.access import Access  # noqa: PLC0415 - only here
+    from devicesync.api.clients import Clients  # noqa: PLC0415 - only here
+    from devicesync.api.location import Locations  # noqa: PLC0415 - only here
+
+    Access(settings.register_keys, settings.admin_keys, settings.jwt_key)
+    Clients(settings.trusted_proxies)
+    Locations(settings.city_file, settings.location_table)
