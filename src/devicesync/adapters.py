@@ -161,8 +161,8 @@ def open_stores_to_read(settings: Settings) -> "tuple[Cache, Database]":
     return cache, open_database(settings, read_only=True)
 
 
-def open_dead_letters(settings: Settings) -> "DeadLetters":
-    """Where refused records are kept: beside the log."""
+def open_dead_letters(settings: Settings, *, read_only: bool = False) -> "DeadLetters":
+    """Where refused records are kept: beside the log. read_only: as for the database."""
     if is_shared(settings):
         from devicesync.log.dead_letters_kafka import KafkaDeadLetters
         from devicesync.log.kafka import place_of
@@ -170,7 +170,12 @@ def open_dead_letters(settings: Settings) -> "DeadLetters":
         return KafkaDeadLetters(place_of(settings.log))
     from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
 
-    return SqliteDeadLetters(settings.directory / "dead-letters.db")
+    return SqliteDeadLetters(dead_letters_path(settings), read_only=read_only)
+
+
+def dead_letters_path(settings: Settings) -> Path:
+    """The file of refused records, where the log is a journal."""
+    return settings.directory / "dead-letters.db"
 
 
 def create(settings: Settings) -> None:

@@ -16,6 +16,7 @@ from devicesync.errors import Held, NewerData, Unavailable, WrongUse
 
 FORMAT = 1
 _POLL_SECONDS = 0.05
+_OWNER = "run as the user that owns it, or name another one with --data-dir"
 
 
 class Holder(NamedTuple):
@@ -41,9 +42,8 @@ def prepare(data_dir: Path) -> None:
     except (FileExistsError, NotADirectoryError):
         raise WrongUse(f"{data_dir} is not a directory", "name another one with --data-dir") from None
     except OSError as error:
-        raise Unavailable(
-            f"can't use the data directory {data_dir}: {error.strerror}", "check its permissions and the disk's free space"
-        ) from error
+        hint = _OWNER if isinstance(error, PermissionError) else "check its permissions and the disk's free space"
+        raise Unavailable(f"can't use the data directory {data_dir}: {error.strerror}", hint) from error
     check_format(data_dir, found)
 
 
@@ -66,7 +66,10 @@ class Hold:
 
     def __init__(self, data_dir: Path, command: str) -> None:
         """Take hold. Raises Held at once when another process has it; `holder` then says who."""
-        self._file = os.open(data_dir / "hold", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self._file = os.open(data_dir / "hold", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise Unavailable(f"can't hold the data directory {data_dir}: {error.strerror}", _OWNER) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

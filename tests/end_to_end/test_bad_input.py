@@ -1,5 +1,6 @@
 """Bad input of every kind that issue 4 names, given to the commands."""
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -59,7 +60,43 @@ def test_mostly_bad_input_stops(devicesync: Devicesync) -> None:
 def test_pretty_printed_json_gets_a_hint(devicesync: Devicesync, seed: Path) -> None:
     """The commonest mistake of a newcomer."""
     seed.write_text(json.dumps(json.loads(seed.read_bytes()), indent=2))
-    assert b"jq -c" in devicesync.run("apply", seed).stdout
+    done = devicesync.run("apply", seed)
+    assert (done.returncode, b"jq -c . FILE" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (bytes(range(256)) * 8, "binary"),
+        (b"PK\x03\x04" + b"\0" * 100, "a zip archive"),
+        (b"PAR1" + b"\0" * 100, "Parquet"),
+        (json.dumps([json.loads(GOOD)] * 3).encode(), "a JSON array"),
+        (json.dumps([json.loads(GOOD)] * 300, indent=1).encode(), "a JSON array"),
+        (b"device_id,city\nd,Pune\ne,Agra\n", "CSV"),
+        (b"device_id,city\n" + b"d,Pune\n" * 3000, "CSV"),
+        (GOOD.decode().encode("utf-16"), "text in UTF-16"),
+        (b"<html></html>\n", "XML or HTML"),
+        (b"hello\nworld\n", "text without JSON"),
+    ],
+    ids=["binary", "zip", "Parquet", "array", "array over lines", "CSV", "long CSV", "UTF-16", "HTML", "text"],
+)
+def test_a_file_that_is_no_file_of_events(devicesync: Devicesync, data: bytes, says: str) -> None:
+    """Exit 1 (3 where the share of bad lines stopped it), and what it looks like; from a pipe too."""
+    (devicesync.directory / "file").write_bytes(data)
+    for done in (devicesync.run("apply", "file"), devicesync.run("apply", "-", stdin=data)):
+        assert done.returncode in (1, 3)
+        assert f"looks like {says}" in done.stderr.decode()
+        assert b"Traceback" not in done.stderr
+
+
+def test_a_gzipped_file_is_read(devicesync: Devicesync) -> None:
+    """From a pipe too; cut off, what came before is applied, and it is said."""
+    packed = gzip.compress(b"".join(GOOD.replace(b"good", b"d%d" % number) + b"\n" for number in range(1000)))
+    (devicesync.directory / "file.gz").write_bytes(packed)
+    assert devicesync.json("apply", "file.gz")["applied"] == 1000
+    assert devicesync.json("apply", "-", stdin=packed)["applied"] == 1000
+    done = devicesync.run("apply", "-", stdin=packed[:-20])
+    assert (done.returncode, b"can't be unpacked to its end" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +109,7 @@ def test_pretty_printed_json_gets_a_hint(devicesync: Devicesync, seed: Path) -> 
         (("nonsense",), b"there is no command 'nonsense'"),
         (("aply", "x"), b"did you mean `devicesync apply`?"),
         (("dead-letters", "lst"), b"did you mean `devicesync dead-letters list`?"),
+        (("simulate", "--count", "1", "--to", "/nonexistent/x"), b"can't write /nonexistent/x"),
         (("simulate", "--bad", "2"), b"2 is not from 0 to 1"),
         (("simulate", "--count", "x"), b"invalid number value"),
         (("up", "--nonsense"), b"unrecognized arguments: --nonsense"),
@@ -90,6 +128,13 @@ def test_wrong_use(devicesync: Devicesync, arguments: tuple[str, ...], says: byt
     assert done.returncode == (2 if says else 1)
     assert says in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("place", "status"), [("ftp://host.invalid/y", 3), ("github://x/y", 2), ("nope://x", 2)])
+def test_a_place_for_a_backup_that_cannot_be_used(devicesync: Devicesync, place: str, status: int) -> None:
+    """One sentence, and no trace of the code."""
+    done = devicesync.run("backup", "run", "--to", place)
+    assert (done.returncode, b"Traceback" in done.stderr, place.encode() in done.stderr) == (status, False, True), done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

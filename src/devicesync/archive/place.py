@@ -40,7 +40,7 @@ class Place:
             self._files, self._root = url_to_fs(url, use_listings_cache=False, skip_instance_cache=True, **options)
             if options:
                 self._files.retries = 1
-        except (ValueError, ImportError) as error:
+        except (ValueError, TypeError, ImportError) as error:
             raise WrongUse(f"can't use {self.url}: {self._shown(str(error))}", _FORM) from None
         except Exception as error:  # some kinds connect at once
             raise Unavailable(f"can't reach {self.url}: {self._shown(str(error))}", _HINT) from error

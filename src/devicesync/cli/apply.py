@@ -1,16 +1,24 @@
 """`apply`: registers events from a file of JSON lines."""
 
 import argparse
-import sys
+import gzip
+import os
+import zlib
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from devicesync.cli.options import print_json, say, settings_of
-from devicesync.errors import WrongUse
+from devicesync.errors import TooManyBad, WrongUse
 
 if TYPE_CHECKING:
+    from gzip import GzipFile
+    from io import BufferedReader
+
     from devicesync.jobs.apply import Summary
+
+_GZIP = b"\x1f\x8b"
+_HEAD_BYTES = 4096
 
 
 def apply_options(parser: argparse.ArgumentParser) -> None:
@@ -23,13 +31,15 @@ def apply(arguments: argparse.Namespace) -> int:
     """Register events from FILE (JSON lines; - is stdin), and return when both stores have them.
 
     Lines that are not valid events go to the dead letters, with a reason. Applying a file twice changes nothing.
-    Beside a running `up` the events go through its log.
+    Beside a running `up` the events go through its log. A gzipped file is unpacked. Exit status 1 when FILE is something else
+    than JSON lines, and says what it looks like.
     """
     from devicesync import adapters  # noqa: PLC0415 - --help needs none of it
     from devicesync.assembly import bad_share, delivering  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, progress_bar, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.apply import apply as apply_lines  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.apply import lines_of  # noqa: PLC0415 - --help needs none of it
+    from devicesync.jobs.look import look  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.patience import Stopped  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
@@ -37,6 +47,7 @@ def apply(arguments: argparse.Namespace) -> int:
     file: Path = arguments.file
     with ExitStack() as closing:
         source, size = _open(file, closing)
+        head = source.peek(_HEAD_BYTES)
         stop = stop_on_signals()
         delivery = closing.enter_context(delivering(settings, "apply", stop))
         dead_letters = adapters.open_dead_letters(settings)
@@ -56,18 +67,28 @@ def apply(arguments: argparse.Namespace) -> int:
         except Stopped:
             say("devicesync: stopped; apply the file again to finish it, what was done stays done")
             return 130
+        except TooManyBad as error:
+            raise TooManyBad(f"{error}; {file} looks like {look(head).kind}", look(head).hint or error.hint) from None
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise WrongUse(f"{file} can't be unpacked to its end: {error}", "what came before is applied") from None
     print_json(summary.document()) if arguments.json else _print(summary)
+    if summary.is_no_event_file:
+        kind, hint = look(head)
+        say(f"devicesync: nothing was applied: {file} looks like {kind}" + (f"\n  hint: {hint}" if hint else ""))
+        return 1
     return 1 if arguments.strict and summary.dead_reasons else 0
 
 
-def _open(file: Path, closing: ExitStack) -> tuple[BinaryIO, int | None]:
-    if str(file) == "-":
-        return sys.stdin.buffer, None
+def _open(file: Path, closing: ExitStack) -> "tuple[BufferedReader | GzipFile, int | None]":
+    """The file, unpacked, and its size where that is known."""
     try:
-        opened = closing.enter_context(file.open("rb"))
+        opened = open(0, "rb", closefd=False) if str(file) == "-" else closing.enter_context(file.open("rb"))  # noqa: SIM115
+        is_packed = opened.peek(len(_GZIP)).startswith(_GZIP)
     except OSError as error:
         raise WrongUse(f"can't read {file}: {error.strerror}", "give a file of JSON lines, or - for stdin") from None
-    return opened, file.stat().st_size or None
+    if is_packed:
+        return closing.enter_context(gzip.GzipFile(fileobj=opened)), None
+    return opened, (os.fstat(opened.fileno()).st_size or None) if str(file) != "-" else None
 
 
 def _print(summary: "Summary") -> None:
@@ -77,5 +98,3 @@ def _print(summary: "Summary") -> None:
         print(f"  {reason}: {count}")
     if dead:
         print("  hint: `devicesync dead-letters list` shows them")
-    if dead == summary.read and set(summary.dead_reasons) <= {"malformed_json", "not_an_object"}:
-        print("  hint: one event a line; `jq -c . FILE` makes lines of pretty-printed JSON")

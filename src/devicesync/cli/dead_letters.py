@@ -22,7 +22,8 @@ def dead_letters_list_options(parser: argparse.ArgumentParser) -> None:
 
 def dead_letters_list(arguments: argparse.Namespace) -> None:
     """List refused records, the newest first."""
-    total, letters = _open(settings_of(arguments).settings).find(reason=arguments.reason, limit=arguments.limit)
+    kept = _open(settings_of(arguments).settings)
+    total, letters = kept.find(reason=arguments.reason, limit=arguments.limit) if kept else (0, [])
     if arguments.json:
         print_json({"total": total, "dead_letters": [_document(letter) for letter in letters]})
         return
@@ -39,7 +40,8 @@ def dead_letters_show_options(parser: argparse.ArgumentParser) -> None:
 
 def dead_letters_show(arguments: argparse.Namespace) -> int:
     """Show one refused record whole. Exit status 1 when there is none of this ID."""
-    letter = _open(settings_of(arguments).settings).get(arguments.id)
+    kept = _open(settings_of(arguments).settings)
+    letter = kept.get(arguments.id) if kept else None
     if letter is None:
         say(f"no dead letter {arguments.id}")
         return 1
@@ -62,13 +64,16 @@ def dead_letters_replay_options(parser: argparse.ArgumentParser) -> None:
 
 def dead_letters_replay(arguments: argparse.Namespace) -> None:
     """Try refused records again, as `apply` would: those that are valid now are applied and leave the dead letters."""
+    from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
     from devicesync.assembly import delivering  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.replay import replay  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
     settings = settings_of(arguments).settings
-    letters = _open(settings)
+    if not adapters.is_shared(settings):
+        hold.prepare(settings.directory)
+    letters = adapters.open_dead_letters(settings)
     one = letters.get(arguments.id) if arguments.id else None
     chosen = ([one] if one else []) if arguments.id else letters.find(reason=arguments.reason)[1]
     with delivering(settings, "apply", stop_on_signals()) as delivery:
@@ -79,12 +84,15 @@ def dead_letters_replay(arguments: argparse.Namespace) -> None:
         print(f"{len(chosen)} tried, {applied} applied, {len(chosen) - applied} still refused")
 
 
-def _open(settings: Settings) -> "DeadLetters":
+def _open(settings: Settings) -> "DeadLetters | None":
+    """To read only, so nothing is made or changed; None where none were made yet."""
     from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
 
-    if not adapters.is_shared(settings):
-        hold.prepare(settings.directory)
-    return adapters.open_dead_letters(settings)
+    if adapters.is_shared(settings):
+        return adapters.open_dead_letters(settings)
+    hold.check_format(settings.directory)
+    there = adapters.dead_letters_path(settings).exists()
+    return adapters.open_dead_letters(settings, read_only=True) if there else None
 
 
 def _document(letter: "DeadLetter") -> dict[str, Any]:

@@ -73,6 +73,12 @@ def main() -> None:
         # Whoever read our output left; that is no error of ours. Nothing more may be flushed there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        hint = "run as the user that owns it" if isinstance(error, PermissionError) else "check the path"
+        print(f"devicesync: can't use {error.filename}: {error.strerror}\n  hint: {hint}", file=sys.stderr)
+        sys.exit(3)
 
 
 def run(words: list[str]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from devicesync.cli.options import number, print_json, say, settings_of
 from devicesync.config import Settings
+from devicesync.errors import WrongUse
 
 _BATCH = 500
 _TICK_SECONDS = 0.02
@@ -72,7 +73,12 @@ def _sink(settings: Settings, to: str | None) -> Iterator[Callable[[list[bytes]]
         yield lambda values: log.append(values, [key_of(value) for value in values]) if values else None
         log.close()
         return
-    file = sys.stdout.buffer if to == "-" else Path(to).open("wb")  # noqa: SIM115 - closed below
+    try:
+        file = sys.stdout.buffer if to == "-" else Path(to).open("wb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise WrongUse(
+            f"can't write {to}: {error.strerror}", "name a file in a directory that is there, or - for stdout"
+        ) from None
     yield lambda values: file.writelines(value + b"\n" for value in values)
     file.flush()
     if to != "-":

@@ -16,6 +16,7 @@ from devicesync.database.sqlite_checkpoint import Checkpointer
 from devicesync.errors import NewerData, Unavailable, WrongUse
 from devicesync.law.facets import FACETS, SLICES
 from devicesync.law.state import State, join
+from devicesync.sqlite_reading import open_to_read
 
 FORMAT = 1
 _HEAD = ("version", "erased", "api_last_updated_on", "first_access", "user_declared_on")
@@ -57,12 +58,10 @@ class SqliteDatabase:
         with self._failures("open"):
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
-                uri=True,
-                isolation_level=None,
-                timeout=_BUSY_SECONDS,
-                check_same_thread=False,
+            self._connection = (
+                open_to_read(path, _BUSY_SECONDS)
+                if read_only
+                else sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
             )
             self._prepare(read_only=read_only)
 

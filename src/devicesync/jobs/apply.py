@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.delivery import Delivery
@@ -18,10 +18,19 @@ from devicesync.log.dead_letters import DeadLetter, DeadLetters
 _BOM = b"\xef\xbb\xbf"
 _READ_BYTES = 1 << 18
 _BATCH_BYTES = 1 << 22
+_NO_EVENTS = {"malformed_json", "not_an_object", "wrong_encoding", "too_large"}
+
+
+class Readable(Protocol):
+    """A file or pipe, or an unpacked one."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; b"" at the end."""
+        ...
 
 
 class Line(NamedTuple):
-    """One line of a file: its number from 0, blank lines not counted; its bytes; and when it was read, in ms."""
+    """One line of a file: its number as an editor counts it, from 0; its bytes; and when it was read, in ms."""
 
     number: int
     value: bytes
@@ -37,6 +46,11 @@ class Summary(NamedTuple):
     dead_reasons: dict[str, int]
     seconds: float
 
+    @property
+    def is_no_event_file(self) -> bool:
+        """Whether there was something to read, and not one line of it a JSON object."""
+        return self.read > 0 and not self.applied and self.dead_reasons.keys() <= _NO_EVENTS
+
     def document(self) -> dict[str, Any]:
         """The document that `apply --json` prints."""
         return {
@@ -49,31 +63,31 @@ class Summary(NamedTuple):
         }
 
 
-def lines_of(file: BinaryIO, batch_records: int) -> Iterator[list[Line]]:
+def lines_of(file: Readable, batch_records: int) -> Iterator[list[Line]]:
     """The file's lines in batches, as they come: a batch is cut short when a pipe pauses.
 
-    CRLF is a line end; a BOM at the very start and blank lines are passed by, and not counted. A last line without a
-    line end counts. Memory is bounded by the longest line.
+    CRLF is a line end; a BOM at the very start and blank lines are passed by. A last line without a line end
+    counts. Memory is bounded by the longest line.
     """
-    number = 0
+    begin = 0
     batch: list[Line] = []
     batch_bytes = 0
     for lines, paused in _lines_as_they_come(file):
         read_ms = time.time_ns() // 1_000_000
-        for raw in lines:
+        for number, raw in enumerate(lines, begin):
             if value := _content(raw):
                 batch.append(Line(number, value, read_ms))
                 batch_bytes += len(value)
-                number += 1
                 if len(batch) == batch_records or batch_bytes > _BATCH_BYTES:
                     yield batch
                     batch, batch_bytes = [], 0
+        begin += len(lines)
         if batch and paused:
             yield batch
             batch, batch_bytes = [], 0
 
 
-def _lines_as_they_come(file: BinaryIO) -> Iterator[tuple[list[bytes], bool]]:
+def _lines_as_they_come(file: Readable) -> Iterator[tuple[list[bytes], bool]]:
     """Whole lines, and whether to use them before reading on: the pipe pauses, or this was all."""
     parts: list[bytes] = []
     for chunk in _chunks(file):
@@ -86,7 +100,7 @@ def _lines_as_they_come(file: BinaryIO) -> Iterator[tuple[list[bytes], bool]]:
     yield [b"".join(parts)], True
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
+def _chunks(file: Readable) -> Iterator[bytes]:
     """The file's bytes as they come, without a BOM at the start, however a pipe cuts it."""
     read: Callable[[int], bytes] = getattr(file, "read1", file.read)
     start = b""

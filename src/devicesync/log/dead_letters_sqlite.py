@@ -8,9 +8,11 @@ from typing import Any
 
 from devicesync.errors import Unavailable
 from devicesync.log.dead_letters import DeadLetter
+from devicesync.sqlite_reading import open_to_read
 
 _NAMES = DeadLetter._fields[:-1]  # a journal has no keys
 _FIELDS = ", ".join(_NAMES)
+_BUSY_SECONDS = 10.0
 _CREATE = """
     CREATE TABLE IF NOT EXISTS dead_letter (
         id TEXT PRIMARY KEY, value BLOB NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
@@ -20,13 +22,16 @@ _CREATE = """
 
 
 class SqliteDeadLetters:
-    """See dead_letters.DeadLetters. For one thread."""
+    """See dead_letters.DeadLetters. For one thread; `read_only` neither creates nor changes the file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
         with self._failures("open"):
+            if read_only:
+                self._connection = open_to_read(path, _BUSY_SECONDS)
+                return
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute(_CREATE)

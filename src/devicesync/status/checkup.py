@@ -33,6 +33,8 @@ def checkup(settings: Settings) -> list[Finding]:
             findings += list(check(settings))
         except DevicesyncError as error:
             findings.append(Finding(what, "failed", str(error), error.hint))
+        except OSError as error:
+            findings.append(Finding(what, "failed", str(error), "check the path and its permissions"))
     return findings
 
 

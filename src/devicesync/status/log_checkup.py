@@ -38,8 +38,8 @@ def check_journal(settings: Settings) -> Iterator[Finding]:
     lag = lags.get(_UPDATER) or reader_lag(files, _UPDATER)
     if lag.records and not lag.is_read:
         yield Finding("log", "warning", f"nobody takes {lag.records:,} records into the stores", _START)
-    dead = settings.directory / "dead-letters.db"
-    yield from _refused(adapters.open_dead_letters(settings).find(limit=0)[0] if dead.exists() else 0)
+    if adapters.dead_letters_path(settings).exists():
+        yield from _refused(adapters.open_dead_letters(settings, read_only=True).find(limit=0)[0])
 
 
 def check_topic(settings: Settings) -> Iterator[Finding]:

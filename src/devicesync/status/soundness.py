@@ -25,6 +25,8 @@ def unsound(settings: Settings) -> Iterator[tuple[str, WrongUse]]:
             check(settings)
         except WrongUse as error:
             yield name, error
+        except OSError:
+            continue  # a path that this user may not see: no setting's form
         except ValueError as error:
             yield name, WrongUse(f"{name} is not understood: {error}", "docs/reference/settings.md shows its form")
 

@@ -1,0 +1,24 @@
+"""Reading a SQLite file that this user may not write, nor its directory."""
+
+import sqlite3
+from pathlib import Path
+
+
+def open_to_read(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    """A connection that makes and changes nothing; usable from any thread. Raises sqlite3.Error."""
+    connection = _connect(path, "mode=ro", busy_seconds)
+    try:
+        connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        # A file in WAL mode is read with the help of files beside it. Where there are none, nobody writes it now.
+        if not path.exists() or path.with_name(path.name + "-wal").exists():
+            raise
+        return _connect(path, "mode=ro&immutable=1", busy_seconds)
+    return connection
+
+
+def _connect(path: Path, options: str, busy_seconds: float) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{options}", uri=True, isolation_level=None, timeout=busy_seconds, check_same_thread=False
+    )
