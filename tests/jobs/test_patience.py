@@ -1,4 +1,4 @@
-"""What is waited for is said, and said again."""
+"""What is said while something is waited for."""
 
 import threading
 
@@ -6,23 +6,28 @@ import pytest
 from structlog.testing import capture_logs
 
 from devicesync.errors import Unavailable
+from devicesync.jobs import patience
 from devicesync.jobs.patience import Patience
 
 
-def test_what_is_waited_for_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not once in nine minutes, nor at every try."""
-    monkeypatch.setattr(Patience, "say_again_seconds", 0.2)
-    tries = 0
+def test_waiting_is_said_again_and_again_and_so_is_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, then with growing pauses, always since when; then that it goes on."""
+    monkeypatch.setattr(patience, "_FIRST_SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(patience, "_LONGEST_WAIT_SECONDS", 0.01)
+    calls = 0
 
-    def call() -> int:
-        nonlocal tries
-        tries += 1
-        if tries < 6:
-            raise Unavailable("no credentials")
-        return tries
+    def call() -> str:
+        nonlocal calls
+        calls += 1
+        if len(said) < 4:
+            raise Unavailable("Kafka is unreachable", "check it")
+        return "done"
 
-    with capture_logs() as lines:
-        assert Patience(threading.Event()).until_it_works(call) == 6
-    told = [line["event"] for line in lines]
-    assert told[:2] == ["waiting", "waiting"]
-    assert (told.count("waiting") < 5, told[-1]) == (True, "going on")
+    with capture_logs() as said:
+        assert Patience(threading.Event()).until_it_works(call) == "done"
+    *waiting, end = said
+    assert [line["event"] for line in waiting] == ["waiting"] * 4
+    assert len({line["since"] for line in waiting}) == 1
+    assert calls > 4  # not every attempt is said
+    assert end["event"] == "going on"
+    assert end["waited_seconds"] >= 0.6  # 0.1, 0.2 and 0.4 s of silence

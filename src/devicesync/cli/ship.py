@@ -3,7 +3,7 @@
 import argparse
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from devicesync.cli.options import print_json, say, settings_of
@@ -51,6 +51,7 @@ def ship(arguments: argparse.Namespace) -> int:
 
 def _ship(settings: "Settings", stop: threading.Event, *, until_caught_up: bool) -> int:
     from devicesync import adapters  # noqa: PLC0415 - --help needs none of it
+    from devicesync.jobs.patience import Patience, Stopped  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.ship import READER  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.ship import ship as ship_all  # noqa: PLC0415 - --help needs none of it
     from devicesync.log.kafka import KafkaLog, place_of  # noqa: PLC0415 - --help needs none of it
@@ -69,6 +70,8 @@ def _ship(settings: "Settings", stop: threading.Event, *, until_caught_up: bool)
         closing(adapters.open_journal(settings)) as journal,
         closing(journal.reader(READER)) as source,
     ):
+        with suppress(Stopped):
+            Patience(stop).until_it_works(target.check)  # also where nothing is to be shipped yet
         ship_all(source, target, stop, batch_records=settings.batch_records, until_caught_up=until_caught_up, shipped=shipped)
     return total
 

@@ -1,10 +1,11 @@
-"""Back-pressure: a log or store that can't be used is waited for, with jitter, and said again with growing pauses."""
+"""Back-pressure: a log or store that can't be used is waited for, with jitter, and it is said, with growing pauses."""
 
 import random
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
@@ -15,7 +16,8 @@ T = TypeVar("T")
 
 _FIRST_WAIT_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 2.0
-_LONGEST_SILENCE_SECONDS = 300.0
+_FIRST_SILENCE_SECONDS = 30.0
+_LONGEST_SILENCE_SECONDS = 600.0
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -39,23 +41,41 @@ class Patience:
         Raises Stopped when `stop` is set in the meantime.
         """
         wait_seconds = _FIRST_WAIT_SECONDS
-        silence_seconds = self.say_again_seconds
-        said_at = 0.0
+        waiting: _Waiting | None = None
         while True:
             try:
                 result = call()
             except Unavailable as error:
-                now = time.monotonic()
-                if not said_at or now - said_at >= silence_seconds:
-                    silence_seconds = min(silence_seconds * 2, _LONGEST_SILENCE_SECONDS) if said_at else silence_seconds
-                    _log.warning("waiting", reason=str(error), hint=error.hint)
-                    said_at = now
+                waiting = waiting or _Waiting()
+                waiting.say(error)
                 if self._stop.wait(wait_seconds * random.uniform(0.5, 1.5)):  # noqa: S311 - jitter, not a secret
                     raise Stopped from error
                 with suppress(Unavailable):
                     self._meanwhile()
                 wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
             else:
-                if said_at:
-                    _log.warning("going on")
+                if waiting:
+                    waiting.end()
                 return result
+
+
+class _Waiting:
+    """Says what is waited for and since when: at once, then again and again, and that it is over."""
+
+    def __init__(self) -> None:
+        self._since = datetime.now(UTC)
+        self._due = self._began = time.monotonic()
+        self._silence_seconds = _FIRST_SILENCE_SECONDS
+
+    def say(self, error: Unavailable) -> None:
+        """Log it, unless it was logged just before."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        _log.warning("waiting", reason=str(error), since=self._since.isoformat(timespec="seconds"), hint=error.hint)
+        self._due = now + self._silence_seconds
+        self._silence_seconds = min(self._silence_seconds * 2, _LONGEST_SILENCE_SECONDS)
+
+    def end(self) -> None:
+        """Log the way back."""
+        _log.warning("going on", waited_seconds=round(time.monotonic() - self._began, 1))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message, Producer
 
 from devicesync.errors import Unavailable
+from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.place import HINT, Place, failures
 from devicesync.log.kafka.reader import KafkaReader
 from devicesync.log.kafka.survey import newest, rows, survey
@@ -51,6 +52,10 @@ class KafkaLog:
     def newest(self, count: int) -> list[Record]:
         """See port.Log."""
         return newest(self._place, count)
+
+    def check(self) -> None:
+        """Raise Unavailable unless Kafka answers and has the topic."""
+        Contact(self._place).check(self._open_producer())
 
     def reader(self, name: str) -> "KafkaReader":
         """See port.Log."""

@@ -6,6 +6,7 @@ from typing import Any
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from devicesync.errors import Unavailable
+from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.place import HINT, Place, failures
 
 _KEPT = 100
@@ -36,6 +37,7 @@ class Member:
         **settings: Any,
     ) -> None:
         self.topic = place.topic
+        self._contact = Contact(place)
         self._given = given
         self._taken = taken
         self.ends: dict[int, int] = {}
@@ -53,12 +55,13 @@ class Member:
                 "fetch.wait.max.ms": 5,
                 "fetch.queue.backoff.ms": 5,
                 "queued.max.messages.kbytes": 16_384,
+                "error_cb": self._contact.doubt,
                 **settings,
             }
         )
 
     def take(self, max_records: int, timeout_seconds: float) -> list[Message]:
-        """The next messages, as soon as there are any, [] after the time. Raises KafkaException."""
+        """The next messages, as soon as there are any, [] after the time. Raises KafkaException, and Unavailable."""
         if not self._is_member:
             self.consumer.subscribe([self.topic], on_assign=self._assign, on_revoke=self._forget, on_lost=self._forget)
             self._is_member = True
@@ -71,8 +74,13 @@ class Member:
         if self._kept and max_records > len(self._kept):
             self._kept += self.consumer.consume(max_records - len(self._kept), 0)
         messages, self._kept = self._kept, []
-        if not any(map(Message.error, messages)):
-            return messages
+        if not messages:
+            self._contact.check(self.consumer)
+            return []
+        return self._good(messages) if any(map(Message.error, messages)) else messages
+
+    def _good(self, messages: list[Message]) -> list[Message]:
+        """Those that are records. Raises KafkaException where there are none but errors."""
         good = []
         failed: KafkaError | None = None
         for message in messages:
@@ -83,8 +91,10 @@ class Member:
                 self.ends[int(message.partition() or 0)] = int(message.offset() or 0)
             else:
                 failed = error
-        if failed is not None and not good:
-            raise KafkaException(failed)
+        if failed is not None:
+            self._contact.doubt(failed)
+            if not good:
+                raise KafkaException(failed)
         return good
 
     def rewind(self, partition: int, offset: int) -> None:

@@ -1,0 +1,43 @@
+"""Contact with Kafka: a client that reaches nobody, or whose topic is missing, says nothing of itself."""
+
+import time
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+
+from devicesync.errors import Unavailable
+from devicesync.log.kafka.place import HINT, Place
+
+_SILENCE_SECONDS = 10.0
+_TIMEOUT_SECONDS = 5.0
+
+
+class Contact:
+    """Asks now and then whether the topic is there: at first, after an error, and when nothing was heard for a while."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._trouble = ""
+        self._in_doubt = True
+        self._asked_at = 0.0
+
+    def doubt(self, error: KafkaError) -> None:
+        """The client has trouble, of which it may recover by itself."""
+        self._trouble = error.str()
+        self._in_doubt = True
+
+    def check(self, client: Consumer | Producer) -> None:
+        """To be called when there is nothing to read. Raises Unavailable."""
+        if not self._in_doubt and time.monotonic() - self._asked_at < _SILENCE_SECONDS:
+            return
+        self._in_doubt = True
+        topic = self._place.topic
+        try:
+            error = client.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic].error
+        except KafkaException as failed:
+            why = self._trouble or failed.args[0].str()
+            raise Unavailable(f"Kafka is unreachable, {self._place.servers}: {why}", HINT) from failed
+        if error is not None:
+            raise Unavailable(f"Kafka at {self._place.servers} has no topic {topic}: {error.str()}", HINT)
+        self._in_doubt = False
+        self._trouble = ""
+        self._asked_at = time.monotonic()

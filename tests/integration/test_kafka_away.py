@@ -1,0 +1,86 @@
+"""Kafka is not there, goes away, comes back, or lacks the topic: it is said, and so is the way back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from devstack.server import free_ports
+
+from devicesync.log.kafka import place_of
+from devicesync.log.kafka.admin import create_topics
+from tests import servers
+from tests.end_to_end.command import Devicesync, stopped
+from tests.servers import in_one_worker
+
+if TYPE_CHECKING:
+    import subprocess
+
+pytestmark = in_one_worker
+COMMANDS = [("update",), ("backup", "run", "--to", "backup")]
+
+
+@pytest.fixture
+def devicesync(tmp_path: Path) -> Iterator[Devicesync]:
+    commands = Devicesync(tmp_path)
+    yield commands
+    commands.stop_all()
+
+
+def line_with(process: "subprocess.Popen[str]", text: str, *, without: str = "\0") -> str:
+    """The next line on stderr that holds the text."""
+    assert process.stderr
+    for line in process.stderr:
+        assert without not in line
+        if text in line:
+            return line
+    raise AssertionError(f"ended without {text!r}")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_dead_address_is_said(devicesync: Devicesync, command: tuple[str, ...]) -> None:
+    """With the address and since when; SIGTERM ends it well."""
+    (port,) = free_ports(1)
+    process = devicesync.start(*command, "--log", f"kafka://127.0.0.1:{port}/t")
+    line = line_with(process, "Kafka is unreachable")
+    assert f"127.0.0.1:{port}" in line
+    assert "since" in line
+    assert stopped(process) == 0
+
+
+def test_ship_says_what_it_cannot_reach(devicesync: Devicesync) -> None:
+    """A dead address and a missing topic, before there is anything to ship."""
+    (port,) = free_ports(1)
+    process = devicesync.start("ship", "--ship-to", f"kafka://127.0.0.1:{port}/t")
+    assert f"127.0.0.1:{port}" in line_with(process, "Kafka is unreachable")
+    assert stopped(process) == 0
+    process = devicesync.start("ship", "--ship-to", f"kafka://127.0.0.1:{servers.kafka().port}/missing-ship")
+    line_with(process, "has no topic missing-ship")
+    assert stopped(process) == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_broker_that_goes_away_and_comes_back(devicesync: Devicesync, command: tuple[str, ...]) -> None:
+    """Both are said, also where nothing comes to be read."""
+    kafka = servers.kafka()
+    url = f"kafka://127.0.0.1:{kafka.port}/away-{command[0]}"
+    create_topics(place_of(url), partitions=2)
+    process = devicesync.start(*command, "--log", url)
+    kafka.stop()
+    try:
+        assert f"127.0.0.1:{kafka.port}" in line_with(process, "Kafka is unreachable")
+    finally:
+        kafka.start()
+    line_with(process, "going on")
+    assert stopped(process) == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_missing_topic_is_said_until_it_is_there(devicesync: Devicesync, command: tuple[str, ...]) -> None:
+    """It does not go on before."""
+    url = f"kafka://127.0.0.1:{servers.kafka().port}/missing-{command[0]}"
+    process = devicesync.start(*command, "--log", url)
+    line_with(process, f"missing-{command[0]}", without="going on")
+    create_topics(place_of(url), partitions=2)
+    line_with(process, "going on", without="no topic")
+    assert stopped(process) == 0
