@@ -51,7 +51,12 @@ def start(tmp_path: Any) -> Iterator[Start]:
     with ExitStack() as opened:
 
         def begin(log: Any = None, **settings: Any) -> Started:
-            everywhere = {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0", "min_version_wait_ms": 100}
+            everywhere = {
+                "data_dir": str(tmp_path),
+                "listen": "127.0.0.1:0",
+                "admin_listen": "127.0.0.1:0",
+                "min_version_wait_ms": 100,
+            }
             loaded = load(everywhere | settings, {}).settings
             log = log or MemoryLog()
             stores = MemoryCache(), SqliteDatabase(tmp_path / "profile.db")

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from devicesync.api import protocol, requests, writer
+from devicesync.api import protocol, readiness, requests, writer
 from devicesync.errors import Unavailable
 from devicesync.law.facets import FIELDS
 from devicesync.log.memory import MemoryLog
@@ -177,6 +177,36 @@ def test_a_log_that_takes_nothing(start: Start) -> None:
     assert_refused(answer, 503, "LOG_UNAVAILABLE")
     assert answer.headers["retry-after"] == "2"
     assert (started.admin.get("/readyz").status_code, started.admin.get("/livez").status_code) == (503, 200)
+
+
+class Sick(MemoryLog):
+    """A log that can be broken and mended."""
+
+    is_broken = True
+
+    def check(self) -> None:
+        if self.is_broken:
+            raise Unavailable("the log is broken", "")
+
+    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
+        self.check()
+        super().append(values, keys)
+
+
+def test_readiness_needs_no_traffic_to_heal(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks at the log itself; a registration that failed is held against it only for a while."""
+    monkeypatch.setattr(readiness, "_DISTRUST_SECONDS", 0.5)
+    log = Sick()
+    started = start(log)
+    assert started.admin.get("/readyz").json() == {"ready": False, "lacking": {"log": "the log is broken"}}
+    log.is_broken = False
+    assert started.admin.get("/readyz").status_code == 200
+    log.is_broken = True
+    assert started.client.post(REGISTER + "d", json=BODY).status_code == 503
+    log.is_broken = False
+    assert started.admin.get("/readyz").json()["lacking"] == {"log": "the last registrations could not be written"}
+    while started.admin.get("/readyz").status_code != 200:
+        time.sleep(0.05)
 
 
 def test_the_queue_is_bounded(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

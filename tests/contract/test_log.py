@@ -56,6 +56,13 @@ def values(reader: Reader, count: int) -> list[bytes]:
     return found
 
 
+def test_a_log_that_can_take_records_says_so(log: Log) -> None:
+    """`check` passes, before and after there are records."""
+    log.check()
+    log.append([b"one"])
+    log.check()
+
+
 def test_a_reader_gets_everything_in_order_with_its_place_and_time(log: Log) -> None:
     """From the earliest record on; offsets ascend; the log keeps a time with each record."""
     log.append([b"a", b"b"])

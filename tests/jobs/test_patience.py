@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from devicesync.errors import Unavailable
 from devicesync.jobs import patience
-from devicesync.jobs.patience import Patience
+from devicesync.jobs.patience import Patience, waited_for
 
 
 def test_waiting_is_said_again_and_again_and_so_is_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,11 +20,13 @@ def test_waiting_is_said_again_and_again_and_so_is_its_end(monkeypatch: pytest.M
         nonlocal calls
         calls += 1
         if len(said) < 4:
+            assert waited_for() == ("Kafka is unreachable" if said else "")
             raise Unavailable("Kafka is unreachable", "check it")
         return "done"
 
     with capture_logs() as said:
         assert Patience(threading.Event()).until_it_works(call) == "done"
+    assert waited_for() == ""
     *waiting, end = said
     assert [line["event"] for line in waiting] == ["waiting"] * 4
     assert len({line["since"] for line in waiting}) == 1

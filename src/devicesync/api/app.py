@@ -1,6 +1,6 @@
 """The two ASGI applications: the API with its page, and the admin port's health and metrics."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import Any
 
@@ -15,7 +15,7 @@ from devicesync.api.documents import asyncapi, openapi
 from devicesync.api.endpoints import PROFILE_PATH, REGISTER_PATH, Calls
 from devicesync.api.metrics import Metrics
 
-Ready = Callable[[], dict[str, str]]
+Ready = Callable[[], Awaitable[dict[str, str]]]
 """What is not ready: a name and why. Empty when all is well."""
 
 _ERRORS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
@@ -77,7 +77,7 @@ def admin_app(metrics: Metrics, ready: Ready) -> Starlette:
 
     async def readyz(request: Request) -> Response:
         del request
-        lacking = ready()
+        lacking = await ready()
         return _Sent(Answer(503 if lacking else 200, msgspec.json.encode({"ready": not lacking, "lacking": lacking})))
 
     async def show_metrics(request: Request) -> Response:

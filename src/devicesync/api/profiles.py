@@ -70,6 +70,10 @@ class Profiles:
     async def _look_up(self, device_id: str) -> State:
         return await self._run(lambda cache, database: lookup(device_id, cache, database))
 
+    async def check(self, look: Callable[[Cache, Database], None]) -> None:
+        """Look at the stores in their thread. Raises Unavailable."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, lambda: look(*self._stores()))
+
     def close(self) -> None:
         """Give back connections."""
         self._threads.submit(self._close).result()

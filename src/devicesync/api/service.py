@@ -15,6 +15,7 @@ from devicesync.api.endpoints import Calls, Parts
 from devicesync.api.location import Locations
 from devicesync.api.metrics import Metrics
 from devicesync.api.profiles import Profiles
+from devicesync.api.readiness import Readiness, probe_of_clock, probe_of_log, probes_of_stores
 from devicesync.api.serve import Opened, listen, serving
 from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
@@ -54,20 +55,17 @@ def api(
         metrics.gauge("devicesync_api_log_groups", "Groups of registrations written to the log.", lambda: writer.groups)
 
         def make_doors() -> list[Opened]:
+            probes = {"log": probe_of_log(log, writer), "clock": probe_of_clock(versions)}
+            readiness = Readiness(probes | probes_of_stores(settings, profiles))
             parts = Parts(writer, profiles, locations, clients, access, rate_limit, metrics, versions)
             door = Door(Front(Calls(parts)), limits)
             metrics.gauge("devicesync_api_connections", "Open connections of the API.", lambda: len(door))
-            of_admin = Door(admin_app(metrics, lambda: _lacking(writer, versions)), Limits(_ADMIN_CONNECTIONS))
+            of_admin = Door(admin_app(metrics, readiness.lacking), Limits(_ADMIN_CONNECTIONS))
             return [(door, public), (of_admin, admin)]
 
         addresses = [f"http://{host}:{port}" for host, port in (each.getsockname()[:2] for each in (public, admin))]
         with serving(make_doors):
             yield addresses[0], addresses[1]
-
-
-def _lacking(writer: Writer, versions: Versions) -> dict[str, str]:
-    log = {} if writer.works else {"log": "the last registrations could not be written"}
-    return log | ({"clock": "it stepped back, past what the law bears"} if versions.stepped_back else {})
 
 
 def _room_for(connections: int) -> int:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import structlog
 
@@ -18,6 +18,7 @@ _FIRST_WAIT_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 2.0
 _FIRST_SILENCE_SECONDS = 30.0
 _LONGEST_SILENCE_SECONDS = 600.0
+_waiting: "list[_Waiting]" = []
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -28,9 +29,6 @@ class Stopped(Exception):
 class Patience:
     """Repeats a call until it works. `stop` ends the waiting; `meanwhile` is called at every wait."""
 
-    say_again_seconds = 30.0
-    """After so long it is said again what is waited for; then after twice that, and so on, up to five minutes."""
-
     def __init__(self, stop: threading.Event, meanwhile: Callable[[], None] = lambda: None) -> None:
         self._stop = stop
         self._meanwhile = meanwhile
@@ -40,35 +38,54 @@ class Patience:
 
         Raises Stopped when `stop` is set in the meantime.
         """
+        try:
+            return call()
+        except Unavailable as error:
+            with _Waiting() as waiting:
+                return self._repeat(call, error, waiting)
+
+    def _repeat(self, call: Callable[[], T], error: Unavailable, waiting: "_Waiting") -> T:
         wait_seconds = _FIRST_WAIT_SECONDS
-        waiting: _Waiting | None = None
         while True:
+            waiting.say(error)
+            if self._stop.wait(wait_seconds * random.uniform(0.5, 1.5)):  # noqa: S311 - jitter, not a secret
+                raise Stopped from error
+            with suppress(Unavailable):
+                self._meanwhile()
+            wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
             try:
                 result = call()
-            except Unavailable as error:
-                waiting = waiting or _Waiting()
-                waiting.say(error)
-                if self._stop.wait(wait_seconds * random.uniform(0.5, 1.5)):  # noqa: S311 - jitter, not a secret
-                    raise Stopped from error
-                with suppress(Unavailable):
-                    self._meanwhile()
-                wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
+            except Unavailable as again:
+                error = again
             else:
-                if waiting:
-                    waiting.end()
+                waiting.end()
                 return result
+
+
+def waited_for() -> str:
+    """What the jobs of this process wait for now, in words; "" when for nothing."""
+    return "; ".join(sorted({waiting.reason for waiting in tuple(_waiting)}))
 
 
 class _Waiting:
     """Says what is waited for and since when: at once, then again and again, and that it is over."""
 
     def __init__(self) -> None:
+        self.reason = ""
         self._since = datetime.now(UTC)
         self._due = self._began = time.monotonic()
         self._silence_seconds = _FIRST_SILENCE_SECONDS
 
+    def __enter__(self) -> Self:
+        _waiting.append(self)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        _waiting.remove(self)
+
     def say(self, error: Unavailable) -> None:
         """Log it, unless it was logged just before."""
+        self.reason = str(error)
         now = time.monotonic()
         if now < self._due:
             return

@@ -27,6 +27,9 @@ class MemoryLog:
         """See port.Log."""
         return self.records[-count:]
 
+    def check(self) -> None:
+        """See port.Log."""
+
     def reader(self, name: str) -> "MemoryReader":
         """See port.Log."""
         return MemoryReader(self, name)

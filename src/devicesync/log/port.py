@@ -84,6 +84,10 @@ class Log(Protocol):
         """The log's last records, about `count`, of all its partitions alike. Raises Unavailable."""
         ...
 
+    def check(self) -> None:
+        """Raise Unavailable unless it could take records now."""
+        ...
+
     def reader(self, name: str) -> Reader:
         """The reader of that name; at most one may be in use at a time, where the log does not share its partitions out."""
         ...

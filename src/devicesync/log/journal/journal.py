@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from devicesync.disk import check_room
 from devicesync.log.journal.appender import Appender
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import Files
@@ -49,6 +50,11 @@ class Journal:
             while cursor.position < end and (more := cursor.read(count)):
                 records += more
             return records
+
+    def check(self) -> None:
+        """See port.Log."""
+        check_room(self.path.parent)
+        self.end()
 
     def reader(self, name: str) -> JournalReader:
         """See port.Log."""

@@ -54,7 +54,7 @@ class KafkaLog:
         return newest(self._place, count)
 
     def check(self) -> None:
-        """Raise Unavailable unless Kafka answers and has the topic."""
+        """See port.Log: whether Kafka answers and has the topic."""
         Contact(self._place).check(self._open_producer())
 
     def reader(self, name: str) -> "KafkaReader":
