@@ -79,7 +79,7 @@ def group_size(admin_port: int) -> float:
     except httpx.TransportError:
         return 0.0
     (answered,) = re.findall(r'requests_total\{call="analytics.device-register",status="200"\} ([\d.]+)', text)
-    (groups,) = re.findall(r"^devicesync_api_log_groups ([\d.]+)", text, re.MULTILINE)
+    (groups,) = re.findall(r"^devicesync_api_log_groups_total ([\d.]+)", text, re.MULTILINE)
     return float(answered) / float(groups)
 
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from devicesync.errors import WrongUse
 
+_LAST_PORT = 65_535
 DEFAULT_FILE = Path("devicesync.toml")
 PREFIX = "DEVICESYNC_"
 _PASSWORD = re.compile(r"^([\w+]+://[^:/@]*):.*@")
@@ -113,6 +114,14 @@ def shown(settings: Settings, name: str) -> Any:
     if name in SECRETS:
         return "***" if value else ""
     return masked(value) if isinstance(value, str) else value
+
+
+def host_and_port(name: str, address: str) -> tuple[str, int]:
+    """HOST:PORT, the value of the setting of that name, read. Raises WrongUse."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise WrongUse(f"{name} = {address!r} is not HOST:PORT", "for example 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
 
 
 def masked(url: str) -> str:

@@ -45,13 +45,13 @@ class Devicesync:
         assert done.stdout.count(b"\n") == 1
         return json.loads(done.stdout)
 
-    def start(self, *arguments: str | Path, ready: bool = True) -> subprocess.Popen[str]:
+    def start(self, *arguments: str | Path, ready: bool = True, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
         """A command that goes on running; stopped at the end of the test. ready: wait until it says what it does."""
         process = subprocess.Popen(
             [*COMMAND, *arguments],
             cwd=self.directory,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             env=_environment({}),
         )
@@ -59,7 +59,7 @@ class Devicesync:
         if ready:
             assert process.stderr
             line = process.stderr.readline()
-            assert line.startswith("devicesync "), line
+            assert "devicesync " in line, line
         return process
 
     def killed_at(self, step: str, times: int, *arguments: str) -> None:

@@ -1,5 +1,6 @@
 """The two ASGI applications: the API with its page, and the admin port's health and metrics."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import Any
@@ -82,7 +83,7 @@ def admin_app(metrics: Metrics, ready: Ready) -> Starlette:
 
     async def show_metrics(request: Request) -> Response:
         del request
-        return _Sent(Answer(200, metrics.text(), b"text/plain; version=0.0.4; charset=utf-8"))
+        return _Sent(Answer(200, await asyncio.to_thread(metrics.text), b"text/plain; version=0.0.4; charset=utf-8"))
 
     app = Starlette(
         routes=[

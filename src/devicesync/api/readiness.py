@@ -48,7 +48,7 @@ class Readiness:
 
 
 def probes_of_stores(settings: Settings, profiles: Profiles) -> dict[str, Probe]:
-    """Probes of both stores, and of what a job of this process waits for."""
+    """Probes of both stores, and of the jobs of this process."""
 
     async def database() -> None:
         if settings.database.startswith("sqlite:"):
@@ -58,11 +58,13 @@ def probes_of_stores(settings: Settings, profiles: Profiles) -> dict[str, Probe]
     async def cache() -> None:
         await profiles.check(lambda cache, _: cache.check())
 
-    async def job() -> None:
-        if reason := waited_for():
-            raise Unavailable(f"waiting: {reason}")
+    return {"database": database, "cache": cache, "job": probe_of_jobs}
 
-    return {"database": database, "cache": cache, "job": job}
+
+async def probe_of_jobs() -> None:
+    """A probe of the jobs of this process: whether they wait for something."""
+    if reason := waited_for():
+        raise Unavailable(f"waiting: {reason}")
 
 
 def probe_of_clock(versions: Versions) -> Probe:

@@ -14,12 +14,12 @@ import uvloop
 from devicesync.api import descriptors
 from devicesync.api.connections import Door
 from devicesync.api.protocol import Connection
-from devicesync.errors import Unavailable, WrongUse
+from devicesync.config import host_and_port
+from devicesync.errors import Unavailable
 
 LOOK_SECONDS = 0.5
 STOP_SECONDS = 5.0
 """For the answers to requests that are whole when we are told to stop."""
-_LAST_PORT = 65_535
 
 _BACKLOG = 1024
 _SOCKET_BYTES = 65_536
@@ -28,14 +28,6 @@ _SOCKET_BYTES = 65_536
 _log: Any = structlog.get_logger("devicesync")
 
 Opened = tuple[Door, socket.socket]
-
-
-def host_and_port(setting: str, address: str) -> tuple[str, int]:
-    """HOST:PORT, read. Raises WrongUse."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > _LAST_PORT:
-        raise WrongUse(f"{setting} = {address!r} is not HOST:PORT", "for example 127.0.0.1:8080")
-    return host.strip("[]"), int(port)
 
 
 def listen(setting: str, address: str) -> socket.socket:

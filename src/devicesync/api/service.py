@@ -52,7 +52,7 @@ def api(
         profiles = opened.enter_context(closing(Profiles(open_stores, settings.min_version_wait_ms, threads)))
         writer = opened.enter_context(closing(Writer(log)))
         metrics.gauge("devicesync_api_waiting_for_log", "Registrations that wait for the log.", lambda: writer.waiting)
-        metrics.gauge("devicesync_api_log_groups", "Groups of registrations written to the log.", lambda: writer.groups)
+        metrics.counter("devicesync_api_log_groups_total", "Groups of registrations written to the log.", lambda: writer.groups)
 
         def make_doors() -> list[Opened]:
             probes = {"log": probe_of_log(log, writer), "clock": probe_of_clock(versions)}

@@ -67,6 +67,7 @@ class Writer:
                 failure = Refusal(503, "LOG_UNAVAILABLE", "registrations can't be logged now; try again", _RETRY_AFTER_SECONDS)
             self.works = failure is None
             self.groups += 1
+            _log.debug("group", records=len(lines), written=self.works)
             for future in futures:
                 if not future.done():  # a request that was cut off does not wait any more
                     future.set_exception(failure) if failure else future.set_result(None)

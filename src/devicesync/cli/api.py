@@ -2,9 +2,13 @@
 
 import argparse
 
-from devicesync.cli.options import listen_options, say, settings_of
+from devicesync.cli.options import listen_options, settings_of, verbose_option
 
-api_options = listen_options
+
+def api_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `api`."""
+    verbose_option(parser)
+    listen_options(parser)
 
 
 def api(arguments: argparse.Namespace) -> None:
@@ -16,15 +20,17 @@ def api(arguments: argparse.Namespace) -> None:
     from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
     from devicesync.api.metrics import Metrics  # noqa: PLC0415 - --help needs none of it
     from devicesync.api.service import api as serve_api  # noqa: PLC0415 - --help needs none of it
-    from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.process import log_to_stderr, running, stop_on_signals  # noqa: PLC0415 - --help needs none of it
 
-    log_to_stderr(verbose=False)
+    log_to_stderr(verbose=arguments.verbose)
     settings = settings_of(arguments).settings
     stop = stop_on_signals()
     if not adapters.is_shared(settings):
         hold.prepare(settings.directory)
     log = adapters.open_log(settings)
-    with serve_api(settings, log, lambda: adapters.open_stores_to_read(settings), Metrics()) as (public, admin):
-        say(f"devicesync api: listening on {public}, admin on {admin}. Ctrl-C stops.")
+    with (
+        serve_api(settings, log, lambda: adapters.open_stores_to_read(settings), Metrics()) as (public, admin),
+        running("api", f"listening on {public}, admin on {admin}.", stop),
+    ):
         stop.wait()
     log.close()

@@ -3,7 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from devicesync.cli.options import number, print_json, say, settings_of
+from devicesync.cli.admin import admin_option, admin_port
+from devicesync.cli.options import number, print_json, settings_of, until_caught_up_option, verbose_option
 from devicesync.config import masked
 from devicesync.errors import WrongUse
 
@@ -36,7 +37,9 @@ def backup_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("parquet", "jsonl"), default="parquet", help="jsonl: gzipped values, as Secor writes them [parquet]"
     )
-    parser.add_argument("--until-caught-up", action="store_true", help="leave with status 0 when nothing is left to do")
+    until_caught_up_option(parser)
+    verbose_option(parser)
+    admin_option(parser)
 
 
 def backup_run(arguments: argparse.Namespace) -> int:
@@ -55,10 +58,10 @@ def backup_run(arguments: argparse.Namespace) -> int:
     from devicesync.archive.parquet import spare_memory  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.place import Place  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.spool import Spool  # noqa: PLC0415 - --help needs none of it
-    from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
-    from devicesync.jobs.backup.run import Backup, Limits  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.process import log_to_stderr, running, stop_on_signals  # noqa: PLC0415 - --help needs none of it
+    from devicesync.jobs.backup.run import READER, Backup, Limits  # noqa: PLC0415 - --help needs none of it
 
-    log_to_stderr(verbose=False)
+    log_to_stderr(verbose=arguments.verbose)
     spare_memory()
     settings = settings_of(arguments).settings
     stop = stop_on_signals()
@@ -73,8 +76,12 @@ def backup_run(arguments: argparse.Namespace) -> int:
             file_format=arguments.format,
             stop=stop,
         )
-        say(f"devicesync backup: {masked(settings.log)} -> {place.url}. Ctrl-C stops.")
-        backup.run(until_caught_up=arguments.until_caught_up)
+        counters = {"devicesync_backup_records_total": ("Records in files of the backup.", lambda: backup.kept.records)}
+        with (
+            admin_port(arguments.admin_listen, settings, READER, counters, log=log.check) as where,
+            running("backup", f"{masked(settings.log)} -> {place.url}.{where}", stop),
+        ):
+            backup.run(until_caught_up=arguments.until_caught_up)
     if arguments.json:
         print_json({"files": backup.kept.files, "records": backup.kept.records, "bytes": backup.kept.bytes})
     return 0

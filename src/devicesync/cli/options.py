@@ -50,6 +50,11 @@ def verbose_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="a log line per batch, on stderr")
 
 
+def until_caught_up_option(parser: argparse.ArgumentParser) -> None:
+    """Add --until-caught-up."""
+    parser.add_argument("--until-caught-up", action="store_true", help="leave with status 0 when nothing is left to do")
+
+
 def number(kind: type[int] | type[float], least: float, most: float | None = None) -> Callable[[str], Any]:
     """An argument type: a number from `least` to `most`."""
 

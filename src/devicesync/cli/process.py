@@ -10,21 +10,49 @@ from contextlib import contextmanager
 
 import structlog
 
+from devicesync.errors import DevicesyncError
 
-def stop_on_signals() -> threading.Event:
+
+class Stop(threading.Event):
+    """Set when a command is asked to stop; `why` says by what, "" until then."""
+
+    why = ""
+
+
+def stop_on_signals() -> Stop:
     """An event that SIGTERM and Ctrl-C set; a second Ctrl-C interrupts at once. Call it first in a long-running command."""
     _calm_garbage_collector()
-    stop = threading.Event()
+    stop = Stop()
 
     def ask_to_stop(number: int, frame: object) -> None:
         del frame
         if stop.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
+        stop.why = signal.Signals(number).name
         stop.set()
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
     return stop
+
+
+@contextmanager
+def running(command: str, what: str, stop: Stop) -> Iterator[None]:
+    """Log that a command runs, and when the body ends, why."""
+    _log_line(f"devicesync {command}: {what} Ctrl-C stops.")
+    yield
+    why = f"stopped by {stop.why}" if stop.why else "done, nothing is left to do"
+    _log_line(f"devicesync {command}: {why}")
+
+
+def log_error(error: DevicesyncError) -> None:
+    """Log why a command ends."""
+    structlog.get_logger("devicesync").error(str(error), hint=error.hint)
+
+
+def _log_line(text: str) -> None:
+    """Log a line for people, in the form of all log lines."""
+    structlog.get_logger("devicesync").info(text)
 
 
 def log_to_stderr(*, verbose: bool) -> None:

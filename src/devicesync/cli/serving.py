@@ -7,6 +7,8 @@ from devicesync import adapters
 from devicesync.api.metrics import Metrics
 from devicesync.api.service import api
 from devicesync.config import Settings
+from devicesync.jobs.update import READER
+from devicesync.status.lag import lag_of
 
 if TYPE_CHECKING:
     from devicesync.assembly import Embedded, GroupMember
@@ -23,6 +25,7 @@ def api_beside(settings: Settings, assembled: "Embedded | GroupMember") -> Abstr
 
     metrics = Metrics()
     counts = assembled.updater.counts
-    metrics.gauge("devicesync_updater_applied", "Events that the updater has handed through the law.", lambda: counts.applied)
-    metrics.gauge("devicesync_updater_refused", "Records that went to the dead letters.", counts.dead.total)
+    metrics.counter("devicesync_updater_applied_total", "Events handed through the law.", lambda: counts.applied)
+    metrics.refused(counts.dead)
+    metrics.lag(lambda: lag_of(settings, READER))
     return api(settings, assembled.log, open_stores, metrics)

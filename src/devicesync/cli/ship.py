@@ -1,16 +1,17 @@
 """`ship`: the journal into Kafka."""
 
 import argparse
-import threading
 import time
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from devicesync.cli.options import print_json, say, settings_of
+from devicesync.cli.admin import admin_option, admin_port
+from devicesync.cli.options import print_json, settings_of, until_caught_up_option, verbose_option
 from devicesync.config import masked
 from devicesync.errors import WrongUse
 
 if TYPE_CHECKING:
+    from devicesync.cli.process import Stop
     from devicesync.config import Settings
 
 _SAY_SECONDS = 10.0
@@ -19,7 +20,9 @@ _SAY_SECONDS = 10.0
 def ship_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `ship`."""
     parser.add_argument("--ship-to", metavar="URL", help="kafka://HOST:PORT/TOPIC")
-    parser.add_argument("--until-caught-up", action="store_true", help="leave with status 0 when nothing is left to do")
+    until_caught_up_option(parser)
+    verbose_option(parser)
+    admin_option(parser)
 
 
 def ship(arguments: argparse.Namespace) -> int:
@@ -33,7 +36,7 @@ def ship(arguments: argparse.Namespace) -> int:
     from devicesync import hold  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
 
-    log_to_stderr(verbose=False)
+    log_to_stderr(verbose=arguments.verbose)
     settings = settings_of(arguments).settings
     _check(settings)
     stop = stop_on_signals()
@@ -41,34 +44,41 @@ def ship(arguments: argparse.Namespace) -> int:
     place = settings.directory / "ship"
     place.mkdir(exist_ok=True)
     held = hold.Hold(place, "ship")
-    say(f"devicesync ship: {masked(settings.log)} -> {masked(settings.ship_to)}. Ctrl-C stops.")
-    shipped = _ship(settings, stop, until_caught_up=arguments.until_caught_up)
+    shipped = _ship(settings, stop, arguments.admin_listen, until_caught_up=arguments.until_caught_up)
     held.release()
     if arguments.json:
         print_json({"shipped": shipped})
     return 0
 
 
-def _ship(settings: "Settings", stop: threading.Event, *, until_caught_up: bool) -> int:
+def _ship(settings: "Settings", stop: "Stop", admin_listen: str | None, *, until_caught_up: bool) -> int:
+    import structlog  # noqa: PLC0415 - --help needs none of it
+
     from devicesync import adapters  # noqa: PLC0415 - --help needs none of it
+    from devicesync.cli.process import running  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.patience import Patience, Stopped  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.ship import READER  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.ship import ship as ship_all  # noqa: PLC0415 - --help needs none of it
     from devicesync.log.kafka import KafkaLog, place_of  # noqa: PLC0415 - --help needs none of it
 
     total, said_at = 0, time.monotonic()
+    log: Any = structlog.get_logger("devicesync")
 
     def shipped(records: int) -> None:
         nonlocal total, said_at
         total += records
         if time.monotonic() - said_at >= _SAY_SECONDS:
             said_at = time.monotonic()
-            say(f"{total:,} records shipped, {source.lag():,} to go")
+            log.info("shipped", records=total, to_go=source.lag())
 
+    what = f"{masked(settings.log)} -> {masked(settings.ship_to)}."
+    counters = {"devicesync_shipped_total": ("Records that the topic has acknowledged.", lambda: total)}
     with (
         closing(KafkaLog(place_of(settings.ship_to), settings.group)) as target,
         closing(adapters.open_journal(settings)) as journal,
         closing(journal.reader(READER)) as source,
+        admin_port(admin_listen, settings, READER, counters, log=journal.check, topic=target.check) as where,
+        running("ship", what + where, stop),
     ):
         with suppress(Stopped):
             Patience(stop).until_it_works(target.check)  # also where nothing is to be shipped yet

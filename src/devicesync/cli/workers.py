@@ -1,23 +1,28 @@
 """`update --workers N`: one process per core, in one consumer group. Kafka shares the work out; we only start and stop."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections import Counter
+from typing import Any
 
 from devicesync import adapters
-from devicesync.config import Settings
+from devicesync.cli.options import print_json
+from devicesync.config import Settings, host_and_port
 from devicesync.errors import WrongUse
 
 
-def run_workers(count: int, settings: Settings) -> int:
+def run_workers(count: int, settings: Settings, admin_listen: str | None, *, as_json: bool) -> int:
     """Run `devicesync update` so many times until they end; the exit status is that of the first that failed.
 
+    admin_listen: HOST:PORT of the first one's admin port; the others get the ports after it.
     SIGTERM and Ctrl-C are passed on. When one fails, the others are stopped: a supervisor then starts all anew.
     """
     if not adapters.is_shared(settings):
         raise WrongUse("--workers needs a Kafka log: a journal has one reader", "leave --workers out, or set --log kafka://…")
-    words = _without_workers(sys.argv[1:])
+    words = _without(("--workers", "--admin-listen"), sys.argv[1:])
     workers: dict[int, subprocess.Popen[bytes]] = {}
     stopping = False
 
@@ -29,27 +34,50 @@ def run_workers(count: int, settings: Settings) -> int:
 
     signal.signal(signal.SIGTERM, stop_all)
     signal.signal(signal.SIGINT, stop_all)
-    for _ in range(count):
-        started = subprocess.Popen([sys.executable, "-m", "devicesync", *words])  # noqa: S603 - ourselves
+    for number in range(count):
+        command = [sys.executable, "-m", "devicesync", *words, *_admin_words(admin_listen, number)]
+        started = subprocess.Popen(command, stdout=subprocess.PIPE if as_json else None)  # noqa: S603 - ourselves
         workers[started.pid] = started
     if stopping:
         stop_all()
     status = 0
+    documents = []
     while workers:
         pid, code = os.wait()
-        failed = os.waitstatus_to_exitcode(code)
-        if workers.pop(pid, None) and failed and not (stopping and failed == -signal.SIGTERM):
+        ended, failed = workers.pop(pid, None), os.waitstatus_to_exitcode(code)
+        if ended and ended.stdout:
+            documents.append(ended.stdout.read())
+        if ended and failed and not (stopping and failed == -signal.SIGTERM):
             status = status or (failed if failed > 0 else 3)
             stop_all()
+    if as_json:
+        print_json(_added(documents))
     return status
 
 
-def _without_workers(words: list[str]) -> list[str]:
+def _added(documents: list[bytes]) -> dict[str, Any]:
+    """One document of those that the workers printed."""
+    total: dict[str, Any] = {"read": 0, "applied": 0, "dead": 0, "dead_reasons": Counter()}
+    for document in filter(None, documents):
+        for name, value in json.loads(document).items():
+            total[name] += Counter(value) if isinstance(value, dict) else value
+    return total
+
+
+def _admin_words(admin_listen: str | None, number: int) -> list[str]:
+    if admin_listen is None:
+        return []
+    host, port = host_and_port("admin_listen", admin_listen)
+    port += number if port else 0
+    return ["--admin-listen", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
+
+
+def _without(flags: tuple[str, ...], words: list[str]) -> list[str]:
     kept = []
     rest = iter(words)
     for word in rest:
-        if word == "--workers":
+        if word in flags:
             next(rest, None)
-        elif not word.startswith("--workers="):
+        elif not word.startswith(tuple(f"{flag}=" for flag in flags)):
             kept.append(word)
     return kept

@@ -2,8 +2,10 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
+import structlog
 
 from devicesync.jobs.patience import Patience, Stopped
 from devicesync.log.port import Log, Reader
@@ -12,6 +14,7 @@ READER = "ship"
 """Its name as a reader of the journal."""
 
 _POLL_SECONDS = 0.25
+_log: Any = structlog.get_logger("devicesync")
 
 
 class _Keyed(msgspec.Struct):
@@ -43,6 +46,7 @@ def ship(
                 values = [record.value for record in records]
                 patience.until_it_works(lambda values=values: target.append(values, keys_of(values)))  # type: ignore[misc]
                 shipped(len(values))
+                _log.debug("batch", records=len(values))
             patience.until_it_works(source.commit)
             if until_caught_up and not records and patience.until_it_works(source.caught_up):
                 return

@@ -12,6 +12,7 @@ from devicesync.config import Settings, masked
 from devicesync.errors import Unavailable
 from devicesync.log.port import Lag
 from devicesync.status.finding import INIT, Finding
+from devicesync.status.lag import lag_of
 
 _UPDATER = "updater"
 _START = "start `devicesync up` or `devicesync update`"
@@ -46,11 +47,11 @@ def check_topic(settings: Settings) -> Iterator[Finding]:
     """The topic, the group that reads it, and its dead letters. Raises Unavailable."""
     from devicesync.log.kafka import place_of
     from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, differences
-    from devicesync.log.kafka.lag import group_lag, record_count
+    from devicesync.log.kafka.lag import record_count
 
     place = place_of(settings.log)
     told_apart = differences(place, settings.partitions)
-    lag = group_lag(place, settings.group)
+    lag = lag_of(settings, _UPDATER)
     yield Finding("log", "ok", f"{masked(settings.log)}: group {settings.group} is {told(lag)}")
     for difference in told_apart:
         yield Finding("log", "warning", difference, "kafka-configs.sh or kafka-topics.sh --alter changes it")

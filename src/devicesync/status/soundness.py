@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from devicesync import adapters
-from devicesync.config import Settings, masked
+from devicesync.config import Settings, host_and_port, masked
 from devicesync.errors import WrongUse
 
 
@@ -16,8 +16,8 @@ def unsound(settings: Settings) -> Iterator[tuple[str, WrongUse]]:
         "ship_to": _ship_to,
         "database": _database,
         "cache": _cache,
-        "listen": lambda settings: _address("listen", settings.listen),
-        "admin_listen": lambda settings: _address("admin_listen", settings.admin_listen),
+        "listen": lambda settings: host_and_port("listen", settings.listen),
+        "admin_listen": lambda settings: host_and_port("admin_listen", settings.admin_listen),
         "api": _api,
     }
     for name, check in checks.items():
@@ -50,12 +50,6 @@ def _database(settings: Settings) -> None:
 def _cache(settings: Settings) -> None:
     if "+cluster://" not in settings.cache:  # which would be asked for its nodes at once
         adapters.open_cache(settings).close()
-
-
-def _address(name: str, address: str) -> None:
-    from devicesync.api.serve import host_and_port  # noqa: PLC0415 - --help needs none of it
-
-    host_and_port(name, address)
 
 
 def _api(settings: Settings) -> None:

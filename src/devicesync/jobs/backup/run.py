@@ -129,6 +129,8 @@ class Backup:
                 self._take(part, [])
         self._close([part for part in self._parts.values() if self._is_crowded or part.due_in(self._limits.file_seconds) <= 0])
         self._is_crowded = False
+        if polled:
+            _log.debug("batch", records=sum(map(len, polled.values())), partitions=len(polled))
         return len(polled)
 
     def _take(self, part: Part, rows: list[Row]) -> None:

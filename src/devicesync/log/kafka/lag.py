@@ -7,6 +7,7 @@ from confluent_kafka.admin import AdminClient
 
 from devicesync.log.kafka.member import bounds
 from devicesync.log.kafka.place import Place, failures
+from devicesync.log.kafka.reach import reach
 from devicesync.log.port import Lag
 
 _TIMEOUT_SECONDS = 10.0
@@ -14,6 +15,7 @@ _TIMEOUT_SECONDS = 10.0
 
 def group_lag(place: Place, group: str) -> Lag:
     """How far the group is behind in the topic. Raises Unavailable."""
+    reach(place)
     consumer = Consumer({**place.client, "group.id": group, "enable.auto.commit": False, "fetch.wait.max.ms": 5})
     try:
         with failures("read"):

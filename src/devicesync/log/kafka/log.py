@@ -28,6 +28,11 @@ class Outgoing(NamedTuple):
     timestamp_ms: int = 0
 
 
+def group_of(group: str, reader: str) -> str:
+    """The consumer group of readers of that name."""
+    return group if reader == "updater" else f"{group}.{reader}"
+
+
 class KafkaLog:
     """See port.Log. `group`: the consumer group of readers; a reader's name is added to it, but for the updater's."""
 
@@ -59,11 +64,11 @@ class KafkaLog:
 
     def reader(self, name: str) -> "KafkaReader":
         """See port.Log."""
-        return KafkaReader(self._place, self._group if name == "updater" else f"{self._group}.{name}")
+        return KafkaReader(self._place, group_of(self._group, name))
 
     def whole_reader(self, name: str, keeper: Keeper) -> KafkaWholeReader:
         """See port.WholeLog."""
-        return KafkaWholeReader(self._place, f"{self._group}.{name}", keeper)
+        return KafkaWholeReader(self._place, group_of(self._group, name), keeper)
 
     def survey(self) -> Survey:
         """See port.WholeLog."""

@@ -1,0 +1,34 @@
+"""The admin port alone, for jobs that serve nothing else."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+
+from devicesync.api.app import admin_app
+from devicesync.api.metrics import Metrics
+from devicesync.api.readiness import Probe, Readiness, probe_of_jobs
+from devicesync.api.serve import App, listen, serving
+
+
+@contextmanager
+def admin(address: str, metrics: Metrics, checks: Mapping[str, Callable[[], None]]) -> Iterator[str]:
+    """Serve while the body runs; the URL. `checks` raise where something can't be used; each runs in a thread.
+
+    Raises WrongUse for what is no address, Unavailable where the port is taken.
+    """
+    with closing(listen("admin_listen", address)) as opened:
+        probes = {name: _in_thread(check) for name, check in checks.items()} | {"job": probe_of_jobs}
+
+        def make_apps() -> list[App]:
+            return [(admin_app(metrics, Readiness(probes).lacking), opened)]
+
+        host, port = opened.getsockname()[:2]
+        with serving(make_apps):
+            yield f"http://{host}:{port}"
+
+
+def _in_thread(check: Callable[[], None]) -> Probe:
+    async def probe() -> None:
+        await asyncio.to_thread(check)
+
+    return probe

@@ -1,0 +1,119 @@
+"""What operators see of a long-running command: its log, why it ended, its admin port."""
+
+import json
+import os
+import pty
+import re
+from typing import Any
+
+import httpx
+import pytest
+from devstack.server import free_ports
+
+from tests.end_to_end.command import Devicesync, stopped, until
+from tests.end_to_end.test_readiness import admin_of, lacking
+
+LONG = [("up",), ("api",), ("update",), ("ship", "--ship-to", "kafka://127.0.0.1:1/t"), ("backup", "run", "--to", "backup")]
+
+
+def logged(text: str) -> list[Any]:
+    """Log lines; every one of them is JSON."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("command", LONG, ids=lambda command: command[0])
+def test_the_log_has_one_form_and_ends_with_why(devicesync: Devicesync, command: tuple[str, ...]) -> None:
+    """In a pipe JSON, the first line and the last one too; with -v also."""
+    process = devicesync.start(*command, "-v", ready=False)
+    assert process.stderr
+    first = json.loads(process.stderr.readline())
+    assert first["event"].startswith(f"devicesync {command[0]}: ")
+    assert stopped(process) == 0
+    *_, last = logged(process.stderr.read())
+    assert last["event"] == f"devicesync {command[0]}: stopped by SIGTERM"
+
+
+def test_a_command_that_fails_ends_with_why(devicesync: Devicesync) -> None:
+    """As a log line, with the hint."""
+    devicesync.start("up")
+    *_, last = logged(devicesync.run("update").stderr.decode())
+    assert (last["level"], "is held by" in last["event"], "stop that one" in last["hint"]) == ("error", True, True)
+    done = devicesync.run("backup", "run", "--to", "backup", "--until-caught-up")
+    assert logged(done.stderr.decode())[-1]["event"] == "devicesync backup: done, nothing is left to do"
+
+
+def test_on_a_terminal_the_log_is_text(devicesync: Devicesync) -> None:
+    """Every line of it."""
+    ours, theirs = pty.openpty()
+    process = devicesync.start("up", ready=False, stderr=theirs)
+    os.close(theirs)
+    text = os.read(ours, 10_000).decode()
+    assert "devicesync up: " in text
+    assert stopped(process) == 0
+    text += os.read(ours, 10_000).decode()
+    assert "stopped by SIGTERM" in text
+    assert "{" not in text
+
+
+def test_update_prints_its_document(devicesync: Devicesync) -> None:
+    """What it did, when it ends; `up` too."""
+    devicesync.json("simulate", "--count", "500", "--bad", "0.1")
+    done = devicesync.json("update", "--until-caught-up")
+    assert (done["read"], done["applied"] + done["dead"], sum(done["dead_reasons"].values())) == (500, 500, done["dead"])
+    assert done["dead"] > 10
+    up = devicesync.start("up", "--json")
+    assert stopped(up) == 0
+    assert up.stdout
+    assert json.loads(up.stdout.read()) == {"read": 0, "applied": 0, "dead": 0, "dead_reasons": {}}
+
+
+@pytest.mark.parametrize(
+    ("command", "counter"),
+    [
+        (("update",), "devicesync_updater_applied_total 100.0"),
+        (("backup", "run", "--to", "backup", "--max-file-seconds", "0.2"), "devicesync_backup_records_total 100.0"),
+    ],
+    ids=["update", "backup"],
+)
+def test_jobs_serve_health_and_metrics_when_asked(devicesync: Devicesync, command: tuple[str, ...], counter: str) -> None:
+    """/livez, /readyz, /metrics with counters that end in _total, and the lag."""
+    devicesync.json("simulate", "--count", "100", "--bad", "0")
+    process = devicesync.start(*command, "--admin-listen", "127.0.0.1:0", ready=False)
+    with admin_of(process) as admin:
+        assert admin.get("/livez").status_code == 200
+        until(lambda: lacking(admin) == {})
+        until(lambda: counter in admin.get("/metrics").text)
+        until(lambda: "devicesync_log_lag_records 0.0" in admin.get("/metrics").text)
+        assert "devicesync_log_lag_seconds 0.0" in admin.get("/metrics").text
+    assert stopped(process) == 0
+
+
+def test_ship_is_not_ready_without_kafka(devicesync: Devicesync) -> None:
+    """It lives, and says what it lacks."""
+    (port,) = free_ports(1)
+    flags = ("--ship-to", f"kafka://127.0.0.1:{port}/t", "--admin-listen", "127.0.0.1:0")
+    with admin_of(devicesync.start("ship", *flags, ready=False)) as admin:
+        assert admin.get("/livez").status_code == 200
+        assert "topic" in lacking(admin)
+
+
+def test_counters_end_in_total(devicesync: Devicesync) -> None:
+    """Whatever `up` counts; and everything that is called a counter is one."""
+    up = devicesync.start("up", ready=False)
+    with admin_of(up) as admin:
+        devicesync.json("simulate", "--count", "100", "--bad", "1", "--seed", "3")
+        devicesync.run("apply", "-", stdin=b"bad\n")
+        until(lambda: 'devicesync_updater_refused_total{reason="malformed_json"}' in admin.get("/metrics").text)
+        kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", admin.get("/metrics").text, re.MULTILINE))
+    assert {name for name, kind in kinds.items() if kind == "counter"} == {name for name in kinds if name.endswith("_total")}
+    assert "devicesync_updater_applied_total" in kinds
+
+
+def test_without_being_asked_jobs_serve_nothing(devicesync: Devicesync) -> None:
+    """So any number of them run on one host, whatever the settings file says for `up`."""
+    (port,) = free_ports(1)
+    (devicesync.directory / "devicesync.toml").write_text(f'admin_listen = "127.0.0.1:{port}"\n')
+    update = devicesync.start("update")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/livez")
+    assert stopped(update) == 0
