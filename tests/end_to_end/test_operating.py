@@ -35,9 +35,12 @@ def test_the_log_has_one_form_and_ends_with_why(devicesync: Devicesync, command:
 
 def test_a_command_that_fails_ends_with_why(devicesync: Devicesync) -> None:
     """As a log line, with the hint."""
-    devicesync.start("up")
-    *_, last = logged(devicesync.run("update").stderr.decode())
-    assert (last["level"], "is held by" in last["event"], "stop that one" in last["hint"]) == ("error", True, True)
+    devicesync.run("init")
+    (devicesync.directory / "devicesync-data" / "device-profile.log").write_bytes(b"bad\n" * 1000)
+    failed = devicesync.run("update")
+    *_, last = logged(failed.stderr.decode())
+    assert (failed.returncode, last["level"], "dead-letters list" in last["hint"]) == (3, "error", True)
+    assert "were refused" in last["event"]
     done = devicesync.run("backup", "run", "--to", "backup", "--until-caught-up")
     assert logged(done.stderr.decode())[-1]["event"] == "devicesync backup: done, nothing is left to do"
 

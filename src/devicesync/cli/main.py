@@ -63,7 +63,8 @@ def main() -> None:
     try:
         sys.exit(run(sys.argv[1:]))
     except DevicesyncError as error:
-        _say_why(error)
+        hint = f"\n  hint: {error.hint}" if error.hint else ""
+        print(f"devicesync: {error}{hint}", file=sys.stderr)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         print("devicesync: interrupted", file=sys.stderr)
@@ -78,17 +79,6 @@ def main() -> None:
         hint = "run as the user that owns it" if isinstance(error, PermissionError) else "check the path"
         print(f"devicesync: can't use {error.filename}: {error.strerror}\n  hint: {hint}", file=sys.stderr)
         sys.exit(3)
-
-
-def _say_why(error: DevicesyncError) -> None:
-    """In a command that logs, in the form of its log lines."""
-    if _command(sys.argv[1:])[0] in RUN_UNTIL_STOPPED and "devicesync.cli.process" in sys.modules:
-        from devicesync.cli.process import log_error
-
-        log_error(error)
-        return
-    hint = f"\n  hint: {error.hint}" if error.hint else ""
-    print(f"devicesync: {error}{hint}", file=sys.stderr)
 
 
 def run(words: list[str]) -> int:

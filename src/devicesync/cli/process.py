@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
 
@@ -38,21 +39,19 @@ def stop_on_signals() -> Stop:
 
 @contextmanager
 def running(command: str, what: str, stop: Stop) -> Iterator[None]:
-    """Log that a command runs, and when the body ends, why."""
-    _log_line(f"devicesync {command}: {what} Ctrl-C stops.")
-    yield
-    why = f"stopped by {stop.why}" if stop.why else "done, nothing is left to do"
-    _log_line(f"devicesync {command}: {why}")
+    """Log that a command runs, and when the body ends, why. Where it fails, this ends the process with the error's status."""
+    log: Any = structlog.get_logger("devicesync")
+    _say(log.info, f"devicesync {command}: {what} Ctrl-C stops.")
+    try:
+        yield
+    except DevicesyncError as error:
+        _say(log.error, f"devicesync {command}: {error}", hint=error.hint)
+        raise SystemExit(error.exit_status) from error
+    _say(log.info, f"devicesync {command}: " + (f"stopped by {stop.why}" if stop.why else "done, nothing is left to do"))
 
 
-def log_error(error: DevicesyncError) -> None:
-    """Log why a command ends."""
-    structlog.get_logger("devicesync").error(str(error), hint=error.hint)
-
-
-def _log_line(text: str) -> None:
-    """Log a line for people, in the form of all log lines."""
-    structlog.get_logger("devicesync").info(text)
+def _say(log: Callable[..., None], text: str, **fields: str) -> None:
+    log(text, **fields)
 
 
 def log_to_stderr(*, verbose: bool) -> None:

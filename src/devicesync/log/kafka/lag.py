@@ -36,8 +36,9 @@ def group_lag(place: Place, group: str) -> Lag:
 def is_read(place: Place, group: str) -> bool:
     """Whether the group has members now. Raises Unavailable."""
     with failures("ask"):
-        (described,) = AdminClient(place.client).describe_consumer_groups([group], request_timeout=_TIMEOUT_SECONDS).values()
-        found = described.result(_TIMEOUT_SECONDS)
+        admin = AdminClient(place.client)  # which has to live until the answer is there
+        (described,) = admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_SECONDS).values()
+        found = described.result()
         return bool(found.members) and found.state != ConsumerGroupState.DEAD
 
 

@@ -20,4 +20,4 @@ def reach(place: Place) -> None:
             wrong.append(f"{server}: {getattr(error, 'strerror', None) or error}")
         else:
             return
-    raise Unavailable(f"Kafka is unreachable: {', '.join(wrong)}", HINT)
+    raise Unavailable(f"can't reach Kafka: {', '.join(wrong)}", HINT)

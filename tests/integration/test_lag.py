@@ -1,0 +1,31 @@
+"""How far a consumer group is behind, seen from outside."""
+
+from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.lag import group_lag, record_count
+from tests import servers
+from tests.end_to_end.command import until
+from tests.servers import in_one_worker
+
+pytestmark = in_one_worker
+
+
+def test_the_lag_of_a_group() -> None:
+    """Records, the age of the oldest in seconds, and whether anybody reads."""
+    place = place_of(f"kafka://127.0.0.1:{servers.kafka().port}/lag")
+    create_topics(place, partitions=3)
+    assert group_lag(place, "lag") == (0, 0.0, False)
+    log = KafkaLog(place, "lag")
+    log.append([b"x"] * 100)
+    behind = group_lag(place, "lag")
+    assert (behind.records, behind.is_read, record_count(place)) == (100, False, 100)
+    until(lambda: group_lag(place, "lag").seconds > behind.seconds)
+    reader = log.reader("updater")
+    read = 0
+    while read < 100:
+        read += len(reader.poll(100, 0.1))
+    assert group_lag(place, "lag")[::2] == (100, True)  # read, but not committed yet
+    reader.commit()
+    until(lambda: not reader.poll(1, 0.2) and group_lag(place, "lag") == (0, 0.0, True))
+    reader.close()
+    assert group_lag(place, "lag") == (0, 0.0, False)
