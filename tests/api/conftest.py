@@ -30,7 +30,7 @@ class Started(NamedTuple):
 
     def lines(self) -> list[bytes]:
         """What is in the log."""
-        return [record.value for record in self.log.records]
+        return [record.value or b"" for record in self.log.records]
 
 
 def put(directory: Path, event: bytes, ahead_seconds: int = 0) -> int:

@@ -180,4 +180,4 @@ def assert_the_law_takes(records: Sequence[Record], count: int) -> None:
     """All of them, as an updater would read them."""
     assert len(records) == count
     for record in records:
-        decode(record.value, taken_ms=record.taken_ms)
+        decode(record.value or b"", taken_ms=record.taken_ms)

@@ -51,7 +51,7 @@ def take(reader: Reader, count: int) -> list[Record]:
 
 def values(reader: Reader, count: int) -> list[bytes]:
     """The values of the next `count` records; there are no more than these."""
-    found = [record.value for record in take(reader, count)]
+    found = [record.value or b"" for record in take(reader, count)]
     assert reader.poll(1, POLL_SECONDS) == []
     return found
 

@@ -81,7 +81,7 @@ def test_ship(devicesync: Devicesync, real: Real) -> None:
     records = shipped(real, len(lines))
     assert {record.value for record in records} == set(lines)
     for record in records:
-        assert record.key == json.loads(record.value)["device_id"].encode()
+        assert record.key == json.loads(record.value or b"")["device_id"].encode()
     real.start_updater()
     until(lambda: all(seen_in_both(real, f"device-{number}") for number in range(50)))
 
@@ -124,7 +124,7 @@ def test_rsyslog(devicesync: Devicesync, real: Real, tmp_path: Path) -> None:
         assert {record.value for record in records} == set(lines)
         for record in records:
             if record.value != BAD_LINE:
-                assert record.key == json.loads(record.value)["device_id"].encode()
+                assert record.key == json.loads(record.value or b"")["device_id"].encode()
     finally:
         daemon.terminate()
         told = daemon.communicate(timeout=WAIT_SECONDS)[0]

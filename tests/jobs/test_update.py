@@ -14,6 +14,7 @@ from devicesync.jobs.update import Updater
 from devicesync.law.state import State
 from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
 from devicesync.log.memory import MemoryLog
+from devicesync.log.port import Record
 
 GOOD = b'{"device_id":"d%d","version":16000000000000%02d,"city":"Pune"}'
 
@@ -62,6 +63,15 @@ def test_good_and_bad_records(tmp_path: Path) -> None:
     assert letter.time_ms == setup.log.records[1].taken_ms
     assert setup.cache.read(["d1"])["d1"].version == 1_600_000_000_000_002
     assert (setup.updater.counts.read, setup.updater.counts.applied, setup.updater.counts.dead) == (4, 3, {"wrong_encoding": 1})
+
+
+def test_a_null_record_is_refused_as_such(tmp_path: Path) -> None:
+    """It is no empty text: its dead letter says so."""
+    setup = Setup(tmp_path)
+    setup.log.records.append(Record(None, 0, 0, 1_600_000_000_000, None))
+    setup.updater.run(until_caught_up=True)
+    (letter,) = setup.dead_letters.find()[1]
+    assert (letter.reason, letter.detail) == ("malformed_json", "the record is null: it has no value")
 
 
 def test_nothing_is_committed_before_both_stores_have_it(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def everything(journal: Journal, name: str = "reader") -> list[tuple[int, bytes]
 def rest(reader: JournalReader) -> list[tuple[int, bytes]]:
     found: list[tuple[int, bytes]] = []
     while records := reader.poll(100, 0):
-        found += [(record.offset, record.value) for record in records]
+        found += [(record.offset, record.value or b"") for record in records]
     return found
 
 

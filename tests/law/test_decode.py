@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from devicesync.law import event as event_module
-from devicesync.law.event import Event, canonical, decode
+from devicesync.law.event import MAX_BYTES, Event, canonical, decode
 from devicesync.law.facets import FIELDS
 from devicesync.law.refusal import REASONS, Reason, Refused
 
@@ -186,7 +186,7 @@ BAD: list[tuple[bytes, Reason]] = [
     (b"", "malformed_json"),
     (b"{", "malformed_json"),
     (b'{"device_id":"d"} x', "malformed_json"),
-    (b"\xef\xbb\xbf{}", "malformed_json"),
+    (b"\xef\xbb\xbf{}", "missing_device_id"),
     (b'{"device_id":"d","version":NaN}', "malformed_json"),
     (b'{"device_id":"d","x":Infinity}', "malformed_json"),
     (b'{"device_id":"d","x":-Infinity}', "malformed_json"),
@@ -273,6 +273,18 @@ def test_the_first_reason_counts() -> None:
 def test_accepted_at_the_limits(raw: bytes) -> None:
     """What lies just within a limit, and what is wrong where it does not matter."""
     assert decode(raw, taken_ms=NOW_MS).device_id[0] in "dx"
+
+
+def test_a_byte_order_mark_before_the_json_is_passed_by() -> None:
+    """One, as some writers put it before every record; it is no part of the event, nor of its size."""
+    bom = b"\xef\xbb\xbf"
+    raw = b'{"device_id":"d","api_last_updated_on":1566383863167,"city":"Pune"}'
+    assert decode(bom + raw, taken_ms=NOW_MS) == decode(raw, taken_ms=NOW_MS)
+    longest = raw + b" " * (MAX_BYTES - len(raw))
+    assert decode(bom + longest, taken_ms=NOW_MS) == decode(raw, taken_ms=NOW_MS)
+    for wrong in (bom + bom + raw, raw + bom, bom, bom + longest + b" "):
+        with pytest.raises(Refused):
+            decode(wrong, taken_ms=NOW_MS)
 
 
 def test_a_wider_clock_is_a_setting() -> None:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
 from devicesync.api.app import admin_app
+from devicesync.api.connections import ADMIN_CONNECTIONS, Door, Limits
 from devicesync.api.metrics import Metrics
 from devicesync.api.readiness import Probe, Readiness, probe_of_jobs
-from devicesync.api.serve import App, listen, serving
+from devicesync.api.serve import Opened, listen, serving
 
 
 @contextmanager
@@ -19,11 +20,11 @@ def admin(address: str, metrics: Metrics, checks: Mapping[str, Callable[[], None
     with closing(listen("admin_listen", address)) as opened:
         probes = {name: _in_thread(check) for name, check in checks.items()} | {"job": probe_of_jobs}
 
-        def make_apps() -> list[App]:
-            return [(admin_app(metrics, Readiness(probes).lacking), opened)]
+        def make_doors() -> list[Opened]:
+            return [(Door(admin_app(metrics, Readiness(probes).lacking), Limits(ADMIN_CONNECTIONS)), opened)]
 
         host, port = opened.getsockname()[:2]
-        with serving(make_apps):
+        with serving(make_doors):
             yield f"http://{host}:{port}"
 
 

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 
 READ_BYTES = 16_384
+ADMIN_CONNECTIONS = 64
+"""How many connections an admin port may have."""
+
 _SAY_AGAIN_SECONDS = 60.0
 _log: Any = structlog.get_logger("devicesync")
 

@@ -10,7 +10,7 @@ from devicesync.api import descriptors
 from devicesync.api.access import Access, RateLimit
 from devicesync.api.app import Front, admin_app
 from devicesync.api.clients import Clients
-from devicesync.api.connections import Door, Limits
+from devicesync.api.connections import ADMIN_CONNECTIONS, Door, Limits
 from devicesync.api.endpoints import Calls, Parts
 from devicesync.api.location import Locations
 from devicesync.api.metrics import Metrics
@@ -25,7 +25,6 @@ from devicesync.database.port import Database
 from devicesync.log.port import Log
 
 _READERS = 16
-_ADMIN_CONNECTIONS = 64
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -60,7 +59,7 @@ def api(
             parts = Parts(writer, profiles, locations, clients, access, rate_limit, metrics, versions)
             door = Door(Front(Calls(parts)), limits)
             metrics.gauge("devicesync_api_connections", "Open connections of the API.", lambda: len(door))
-            of_admin = Door(admin_app(metrics, readiness.lacking), Limits(_ADMIN_CONNECTIONS))
+            of_admin = Door(admin_app(metrics, readiness.lacking), Limits(ADMIN_CONNECTIONS))
             return [(door, public), (of_admin, admin)]
 
         addresses = [f"http://{host}:{port}" for host, port in (each.getsockname()[:2] for each in (public, admin))]

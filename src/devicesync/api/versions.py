@@ -137,12 +137,11 @@ def last_version(records: Iterable[Record], max_clock_ahead_ms: int) -> int:
     """The highest version that a registration among these carries and the law takes; 0 without any."""
     last = 0
     for record in records:
-        if b'"version"' not in record.value:  # then its version comes from another service's clock
+        value = record.value or b""
+        if b'"version"' not in value:  # then its version comes from another service's clock
             continue
         try:
-            event = decode(
-                record.value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms
-            )
+            event = decode(value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
         except Refused:
             continue
         last = last if event.erase else max(last, event.version)

@@ -28,7 +28,7 @@ def dead_letters_list(arguments: argparse.Namespace) -> None:
         print_json({"total": total, "dead_letters": [_document(letter) for letter in letters]})
         return
     for letter in letters:
-        start = letter.value[:_SHOWN_BYTES].decode(errors="backslashreplace")
+        start = "null" if letter.value is None else letter.value[:_SHOWN_BYTES].decode(errors="backslashreplace")
         print(f"{letter.id}  {letter.reason:<18} {letter.source}:{letter.partition}:{letter.offset}  {start}")
     print(f"{total} in all")
 
@@ -52,7 +52,7 @@ def dead_letters_show(arguments: argparse.Namespace) -> int:
         if name != "value_base64":
             print(f"{name:<12}{value}")
     sys.stdout.flush()
-    sys.stdout.buffer.write(letter.value + b"\n")
+    sys.stdout.buffer.write((letter.value or b"") + b"\n")
     return 0
 
 
@@ -104,5 +104,5 @@ def _document(letter: "DeadLetter") -> dict[str, Any]:
         "partition": letter.partition,
         "offset": letter.offset,
         "time_ms": letter.time_ms,
-        "value_base64": base64.b64encode(letter.value).decode(),
+        "value_base64": None if letter.value is None else base64.b64encode(letter.value).decode(),
     }

@@ -13,11 +13,14 @@ from devicesync.log.dead_letters import DeadLetter, DeadLetters
 def replay(letters: Sequence[DeadLetter], store: DeadLetters, delivery: Delivery, *, max_clock_ahead_ms: int) -> int:
     """How many were applied. They are removed only when both stores have them. Raises Unavailable, Stopped."""
     now_ms = time.time_ns() // 1_000_000
-    valid: list[tuple[DeadLetter, Event]] = []
+    valid: list[tuple[str, bytes, Event]] = []
     for letter in letters:
+        if letter.value is None:
+            continue
         with suppress(Refused):
-            valid.append((letter, decode(letter.value, taken_ms=now_ms, max_clock_ahead_ms=max_clock_ahead_ms)))
-    delivery.send([letter.value for letter, _ in valid], [event for _, event in valid])
+            event = decode(letter.value, taken_ms=now_ms, max_clock_ahead_ms=max_clock_ahead_ms)
+            valid.append((letter.id, letter.value, event))
+    delivery.send([value for _, value, _ in valid], [event for _, _, event in valid])
     delivery.settle()
-    store.remove([letter.id for letter, _ in valid])
+    store.remove([letter_id for letter_id, _, _ in valid])
     return len(valid)

@@ -43,7 +43,7 @@ def ship(
         while not stop.is_set():
             records = patience.until_it_works(lambda: source.poll(batch_records, _POLL_SECONDS))
             if records:
-                values = [record.value for record in records]
+                values = [record.value or b"" for record in records]  # a journal has no null ones
                 patience.until_it_works(lambda values=values: target.append(values, keys_of(values)))  # type: ignore[misc]
                 shipped(len(values))
                 _log.debug("batch", records=len(values))

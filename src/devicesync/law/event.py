@@ -18,6 +18,8 @@ MAX_BYTES = 65_536
 
 MAX_ID_BYTES = 256
 
+_BOM = b"\xef\xbb\xbf"
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
 
 
@@ -80,12 +82,13 @@ def decode(
 ) -> Event:
     """Decode one record of the log.
 
-    raw: the record's bytes, without a line end.
+    raw: the record's bytes, without a line end; a BOM at their beginning is passed by.
     taken_ms: when the log took the record, or when a line of a file was first read; versions are guarded against it.
     logged_ms: the record's own timestamp where the log keeps one, which gives a version to an event without any time.
 
     Raises Refused with the first reason that applies, in the order of refusal.REASONS.
     """
+    raw = raw.removeprefix(_BOM)
     if len(raw) > MAX_BYTES:
         raise Refused("too_large", f"{len(raw)} bytes; at most {MAX_BYTES} are read")
     if not raw.isascii():

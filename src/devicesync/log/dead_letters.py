@@ -8,12 +8,12 @@ from devicesync.law.refusal import Reason
 
 
 class DeadLetter(NamedTuple):
-    """One refused record, its bytes unchanged.
+    """One refused record, its bytes unchanged; None where it had no value.
 
     `time_ms` is when the log took it or the file was read; `key` is the record's, where the log has keys.
     """
 
-    value: bytes
+    value: bytes | None
     reason: Reason
     detail: str
     source: str
@@ -26,7 +26,7 @@ class DeadLetter(NamedTuple):
     def id(self) -> str:
         """Stable: the same record refused again has the same id."""
         place = f"{self.source}\0{self.partition}\0{self.offset}\0".encode()
-        return hashlib.sha256(place + self.value).hexdigest()[:16]
+        return hashlib.sha256(place + (self.value or b"")).hexdigest()[:16]
 
 
 class DeadLetters(Protocol):

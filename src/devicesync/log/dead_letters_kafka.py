@@ -115,7 +115,7 @@ def _until(consumer: Consumer, place: TopicPartition, end: int) -> Any:
 def _letter(message: Message, headers: dict[str, str]) -> DeadLetter:
     key = message.key()
     return DeadLetter(
-        message.value() or b"",
+        message.value(),
         cast("Any", headers["reason"]),
         headers.get("detail", ""),
         headers.get("topic", ""),

@@ -10,11 +10,12 @@ from typing import NamedTuple, Protocol
 class Record(NamedTuple):
     """One record as a reader gets it.
 
+    value: its bytes; None where the log holds a record without a value.
     taken_ms: when the log took it; versions are guarded against this.
     logged_ms: the timestamp that the log keeps with the record for ever, or None where it keeps none.
     """
 
-    value: bytes
+    value: bytes | None
     partition: int
     offset: int
     taken_ms: int

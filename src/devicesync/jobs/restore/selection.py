@@ -57,13 +57,15 @@ def record_of(row: Row, entry: Entry) -> Record:
     offset, logged_ms, key, value, _ = row
     kept_ms = kept_at_ms(entry)
     taken_ms = kept_ms if logged_ms is None else min(logged_ms, kept_ms)
-    return Record(value or b"", entry.partition, offset, taken_ms, logged_ms, key)
+    return Record(value, entry.partition, offset, taken_ms, logged_ms, key)
 
 
 def event_of(row: Row, entry: Entry, max_clock_ahead_ms: int) -> Event | None:
     """The record's event; None for a bad one."""
     record = record_of(row, entry)
     try:
-        return decode(record.value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
+        return decode(
+            record.value or b"", taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms
+        )
     except Refused:
         return None

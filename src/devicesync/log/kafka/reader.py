@@ -89,7 +89,7 @@ def record_of(message: Message) -> Record:
     taken_ms = stamp_ms if kind == TIMESTAMP_LOG_APPEND_TIME else min(stamp_ms, now_ms) if has_time else now_ms
     logged_ms = stamp_ms if has_time else None
     partition, offset = int(message.partition() or 0), int(message.offset() or 0)
-    return Record(message.value() or b"", partition, offset, taken_ms, logged_ms, _bytes(message.key()))
+    return Record(message.value(), partition, offset, taken_ms, logged_ms, _bytes(message.key()))
 
 
 def _bytes(key: str | bytes | None) -> bytes | None:
