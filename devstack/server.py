@@ -1,5 +1,6 @@
 """A server process: started in its own directory on free ports, known to be ready, stopped without leftovers."""
 
+import ctypes
 import os
 import shutil
 import signal
@@ -12,10 +13,12 @@ from typing import IO
 
 _READY_SECONDS = 90.0
 _STOP_SECONDS = 20.0
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
 class Missing(Exception):
-    """A program that a server needs is not on this machine; the message says how to get it."""
+    """Something that a server needs is not on this machine; the message says how to get it."""
 
 
 class Server:
@@ -42,7 +45,7 @@ class Server:
         self._output = (self.directory / "output.log").open("ab")
         self._process = subprocess.Popen(
             self._command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT,
-            env=self._environment, start_new_session=True,
+            env=self._environment, start_new_session=True, preexec_fn=_end_with_parent,  # noqa: PLW1509 - it only calls prctl
         )  # fmt: skip
         if wait:
             self.wait_ready()
@@ -88,6 +91,28 @@ class Server:
     def _signal(self, number: signal.Signals) -> None:
         if self._process and self._process.poll() is None:
             os.killpg(self._process.pid, number)
+
+
+def _end_with_parent() -> None:
+    """Asks Linux to end this server when the thread that started it ends, however it ends."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def ports(directory: Path, count: int) -> list[int]:
+    """The ports of the server with this directory: those it had before, else free ones, which are kept in it.
+
+    Raises Missing where somebody else has taken one of them.
+    """
+    kept = directory / "ports"
+    if not kept.exists():
+        kept.write_text(" ".join(map(str, free_ports(count))))
+    found = [int(port) for port in kept.read_text().split()]
+    for port in found:
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError as error:
+            raise Missing(f"port {port}, that {directory} had before, can't be had: {error.strerror}; remove {kept}") from None
+    return found
 
 
 def free_ports(count: int) -> list[int]:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from devstack.jars import jars, java
-from devstack.server import Server, answers, free_ports, program
+from devstack.server import Server, answers, free_ports, ports, program
 
 _AGREED_SECONDS = 30.0
 _REDIS = "on Debian `apt-get install redis-server`"
@@ -117,7 +117,8 @@ class Redis(Server):
     """A Redis server on `port`; `options` are added to its command line."""
 
     def __init__(self, directory: Path, *options: str) -> None:
-        (self.port,) = free_ports(1)
+        directory = _made(directory)
+        (self.port,) = ports(directory, 1)
         command = [
             program("redis-server", _REDIS),
             "--port",
@@ -129,7 +130,7 @@ class Redis(Server):
             "--appendonly",
             "no",
         ]
-        super().__init__("Redis", _made(directory), [*command, *options], lambda: answers(self.port))
+        super().__init__("Redis", directory, [*command, *options], lambda: answers(self.port))
 
 
 class RedisSentinel:
@@ -196,8 +197,8 @@ class Kafka(Server):
     USER, PASSWORD = "devicesync", "kafka-secret"
 
     def __init__(self, directory: Path, secured: Path | None = None) -> None:
-        self.port, inside, controller = free_ports(3)
         directory = _made(directory)
+        self.port, inside, controller = ports(directory, 3)
         self._properties = directory / "server.properties"
         text = _KAFKA.format(port=self.port, controller=controller, directory=directory)
         self._users: list[str] = []
@@ -226,8 +227,8 @@ class Cassandra(Server):
     """
 
     def __init__(self, directory: Path, heap: str = "1g", secured: Path | None = None) -> None:
-        self.port, storage, ssl, jmx = free_ports(4)
         directory = _made(directory)
+        self.port, storage, ssl, jmx = ports(directory, 4)
         text = _CASSANDRA.format(port=self.port, storage=storage, ssl=ssl, directory=directory)
         (directory / "cassandra.yaml").write_text(text + (_CASSANDRA_SECURED.format(pem=secured) if secured else ""))
         (directory / "logback.xml").write_text(_LOGBACK)

@@ -224,6 +224,15 @@ def test_the_queue_is_bounded(start: Start, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(started.lines()) == statuses.count(200)
 
 
+def test_the_page_names_the_address_that_it_was_asked_on(start: Start) -> None:
+    """As it stands in the Host header, but nothing that is no host."""
+    started = start()
+    host = f"{started.client.base_url.host}:{started.client.base_url.port}"
+    assert f"curl -X POST http://{host}/v1/device/register/" in started.client.get("/").text
+    assert "http://api.example.org/v1/" in started.client.get("/", headers={"Host": "api.example.org"}).text
+    assert "<script>" not in started.client.get("/", headers={"Host": "<script>"}).text
+
+
 def test_keys_guard_both_doors(start: Start) -> None:
     started = start(register_keys="one", admin_keys="boss")
     assert_refused(started.client.post(REGISTER + "d", json=BODY), 401, "UNAUTHORIZED")

@@ -1,7 +1,8 @@
 """The two ASGI applications: the API with its page, and the admin port's health and metrics."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -19,6 +20,8 @@ from devicesync.api.metrics import Metrics
 Ready = Callable[[], Awaitable[dict[str, str]]]
 """What is not ready: a name and why. Empty when all is well."""
 
+_HOST_IN_PAGE = b"127.0.0.1:8080"
+_HOST = re.compile(rb"[A-Za-z0-9.:\[\]-]{1,255}").fullmatch
 _ERRORS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
 
@@ -44,9 +47,8 @@ class Front:
     def __init__(self, calls: Calls) -> None:
         reading = {"GET": calls.profile, "HEAD": calls.profile, "DELETE": calls.profile}
         self._calls = ((REGISTER_PATH.encode(), {"POST": calls.register}), (PROFILE_PATH.encode(), reading))
-        page = resources.files("devicesync.api").joinpath("page.html").read_bytes()
+        self._page = resources.files("devicesync.api").joinpath("page.html").read_bytes()
         self._documents = {
-            b"/": Answer(200, page, b"text/html; charset=utf-8", PAGE_HEADERS),
             b"/openapi.json": Answer(200, msgspec.json.encode(openapi())),
             b"/asyncapi.json": Answer(200, msgspec.json.encode(asyncapi())),
         }
@@ -61,7 +63,7 @@ class Front:
                 else:
                     await _nothing_here(path, 405).send(send)
                 return
-        document = self._documents.get(path)
+        document = _page(self._page, scope["headers"]) if path == b"/" else self._documents.get(path)
         if document and method not in ("GET", "HEAD"):
             document = _nothing_here(path, 405)
         await (document or _nothing_here(path, 404)).send(send)
@@ -71,6 +73,13 @@ def _nothing_here(path: bytes, status: int) -> Answer:
     told = "the calls are POST " + REGISTER_PATH + "{device_id} and GET " + PROFILE_PATH + "{device_id}"
     api = REGISTER if path.startswith(REGISTER_PATH.rstrip("/").encode()) else PROFILE
     return refused(api, Refusal(status, _ERRORS[status], told))
+
+
+def _page(raw: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Answer:
+    """The page, with the address that it was asked on in its examples."""
+    host = dict(headers).get(b"host", b"")
+    shown = raw.replace(_HOST_IN_PAGE, host) if _HOST(host) else raw
+    return Answer(200, shown, b"text/html; charset=utf-8", PAGE_HEADERS)
 
 
 def admin_app(metrics: Metrics, ready: Ready) -> Starlette:
