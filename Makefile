@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SECONDS ?=
+PART ?=
 
 .PHONY: run test check bench stack lock docs clean
 
@@ -20,12 +21,8 @@ check: .venv/dev-ready  ## lint, types, import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev-ready .venv/servers-ready  ## every benchmark; what to expect stands in each file and in benchmarks/results
-	$(BIN)/python benchmarks/embedded.py
-	$(BIN)/python benchmarks/size.py
-	PYTHONPATH=. $(BIN)/python benchmarks/stack.py
-	PYTHONPATH=. $(BIN)/python benchmarks/api.py
-	PYTHONPATH=. $(BIN)/python benchmarks/backup.py
+bench: .venv/dev-ready .venv/servers-ready  ## every benchmark, or one: PART=embedded, size, stack, api or backup
+	@$(BIN)/python benchmarks/run.py $(PART)
 
 stack: .venv/dev-ready .venv/servers-ready  ## real Redis, Kafka and Cassandra for development, until Ctrl-C
 	@$(BIN)/python -m devstack

@@ -27,6 +27,17 @@ def test_a_stop_signal_in_the_first_second(devicesync: Devicesync, command: str,
         assert "Traceback" not in told
 
 
+def test_a_stop_signal_for_workers_that_start(devicesync: Devicesync) -> None:
+    """Exit status 0 too, whether the workers stand already or not, and none of them stays."""
+    for moment in MOMENTS[::4]:
+        process = devicesync.start("update", "--workers", "2", "--log", "kafka://127.0.0.1:1/t", ready=False)
+        until(lambda: catches(process.pid, signal.SIGTERM))  # noqa: B023 - used at once
+        time.sleep(moment)
+        process.terminate()
+        _, told = process.communicate()  # ends when the last worker has closed its end
+        assert process.returncode == 0, (moment, told)
+
+
 def test_the_handlers_stand_before_anything_is_loaded() -> None:
     """What is loaded before them is so little that a signal hardly ever finds none."""
     code = "import sys, devicesync.cli.main; print(*sys.modules)"
