@@ -52,6 +52,6 @@ def test_a_full_disk_under_log_and_database(devicesync: Devicesync, small_disk: 
                     pass
             except OSError:
                 pass
-        assert {name: "is full" in reason for name, reason in lacking(admin).items()} == {"log": True, "database": True}
+        until(lambda: {name for name, reason in lacking(admin).items() if "is full" in reason} == {"log", "database"})
         ballast.unlink()
         until(lambda: lacking(admin) == {})
