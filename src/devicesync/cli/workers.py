@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 from devicesync import adapters
@@ -29,8 +30,9 @@ def run_workers(count: int, settings: Settings, admin_listen: str | None, *, as_
     def stop_all(*_: object) -> None:
         nonlocal stopping
         stopping = True
-        for process in workers.values():
-            process.terminate()
+        for pid in workers:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)  # and not by Popen, which would take the status of one that has just ended
 
     signal.signal(signal.SIGTERM, stop_all)
     signal.signal(signal.SIGINT, stop_all)
