@@ -125,7 +125,7 @@ def steps(directory: Path, file: Path) -> None:
     database, cache = sqlite.SqliteDatabase(directory / "steps.db"), MemoryCache()
     with timed("store: database and cache"):
         for batch in batches:
-            cache.merge(database.merge(batch), create=True)
+            cache.merge(database.merge(batch), cache.look(batch).tickets)
     database.close()
     print()
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,13 @@ from devicesync.cli.process import log_to_stderr, stop_on_signals
 from devicesync.config import Settings
 from devicesync.database.cassandra import CassandraDatabase
 from devicesync.database.cassandra import place_of as cassandra_place_of
+from devicesync.database.port import Stored
 from devicesync.jobs import update
 from devicesync.jobs.bad_share import BadShare
 from devicesync.law.state import State
 from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
 from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.stores import Stores
 
 spent: dict[str, float] = defaultdict(float)
 walls: dict[str, float] = defaultdict(float)
@@ -34,13 +36,16 @@ walls: dict[str, float] = defaultdict(float)
 class Nowhere:
     """A database that keeps nothing and knows nothing: for the figure of Redis alone."""
 
-    reads_to_merge = False
+    merges_in_place = False
 
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         return {}
 
-    def read(self, device_ids: Sequence[str]) -> dict[str, State]:
-        return {}
+    def look(self, device_ids: Collection[str]) -> Stored:
+        return Stored({}, [])
+
+    def settle(self, states: Mapping[str, State]) -> None:
+        pass
 
     def check(self) -> None:
         pass
@@ -75,7 +80,7 @@ def main() -> None:
         """Seconds and CPU seconds from the first record on."""
         reader = KafkaLog(place_of(f"kafka://127.0.0.1:{log_port}/{topic}"), f"updater.{keyspace}").reader("updater")
         updater = update.Updater(
-            reader, cache, database, dead_letters, source=topic, batch_records=Settings().batch_records,
+            reader, Stores(cache, database), dead_letters, source=topic, batch_records=Settings().batch_records,
             bad_share=BadShare(1.0, 1000, 0), stop=stop,
         )  # fmt: skip
         left = events
@@ -91,8 +96,9 @@ def main() -> None:
     work_off("warm", int(devices))
     update.fold = timed("decode, law", update.fold)
     for step, of, name in (
+        ("Redis: look", cache, "look"),
         ("Redis: merge", cache, "merge"),
-        ("Cassandra: fill", database, "read"),
+        ("Cassandra: fill", database, "look"),
         ("Cassandra: write", database, "merge"),
     ):
         setattr(of, name, timed(step, getattr(of, name)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from devicesync.config import Settings, masked
-from devicesync.errors import Unavailable, WrongUse
+from devicesync.errors import WrongUse
 
 if TYPE_CHECKING:
     from devicesync.cache.port import Cache
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from devicesync.log.journal import Journal
     from devicesync.log.kafka.place import Place
     from devicesync.log.port import Sink, WholeLog
+    from devicesync.stores import Stores
 
 _LOGS = ("journal:PATH", "follow:PATH", "kafka://HOST:PORT/TOPIC")
 _DATABASES = ("sqlite:PATH", "cassandra://HOST:PORT/KEYSPACE")
@@ -137,28 +138,31 @@ def open_cache(settings: Settings) -> "Cache":
         if rest and (option != "?max_devices" or not size.isdigit()):
             raise WrongUse(f"cache = {settings.cache!r} is not understood", "write memory: or memory:?max_devices=N")
         return MemoryCache(int(size or DEFAULT_MAX_DEVICES))
-    from redis.exceptions import RedisError
-
     from devicesync.cache.redis import RedisCache
     from devicesync.cache.redis_connect import connect
 
-    try:
-        connections = connect(settings.cache)
-    except RedisError as error:
-        raise Unavailable(f"can't reach the cache {masked(settings.cache)}: {error}", "check that Redis runs there") from error
     return RedisCache(
-        connections,
+        connect(settings.cache),
         tombstone_ttl_seconds=settings.tombstone_ttl_seconds,
         profile_ttl_seconds=settings.profile_ttl_seconds,
     )
 
 
-def open_stores_to_read(settings: Settings) -> "tuple[Cache, Database]":
+def open_stores(settings: Settings, *, read_only: bool = False) -> "Stores":
+    """Both stores. read_only: for commands that must not make or change anything in the database."""
+    from devicesync.stores import Stores
+
+    return Stores(open_cache(settings), open_database(settings, read_only=read_only))
+
+
+def open_stores_to_read(settings: Settings) -> "Stores":
     """Stores for a process that is not the updater. A cache in memory is the updater's own, so it gets one that keeps nothing."""
     from devicesync.cache.memory import MemoryCache
+    from devicesync.stores import Stores
 
-    cache = MemoryCache(0) if settings.cache.startswith("memory:") else open_cache(settings)
-    return cache, open_database(settings, read_only=True)
+    if settings.cache.startswith("memory:"):
+        return Stores(MemoryCache(0), open_database(settings, read_only=True))
+    return open_stores(settings, read_only=True)
 
 
 def open_dead_letters(settings: Settings, *, read_only: bool = False) -> "DeadLetters":
@@ -178,8 +182,8 @@ def dead_letters_path(settings: Settings) -> Path:
     return settings.directory / "dead-letters.db"
 
 
-def create(settings: Settings) -> None:
-    """Make what the settings name and what is not there yet. Raises Unavailable."""
+def create(settings: Settings) -> list[str]:
+    """Make what the settings name and what is not there yet; the columns added to tables that were there. Raises Unavailable."""
     if is_shared(settings):
         from devicesync.log.kafka import place_of
         from devicesync.log.kafka.admin import create_topics
@@ -193,10 +197,11 @@ def create(settings: Settings) -> None:
         from devicesync.database.cassandra import place_of as cassandra_place_of
 
         database = CassandraDatabase(cassandra_place_of(settings.database), settings.driver)
-        database.create()
+        added = database.create()
         database.close()
-    else:
-        open_database(settings).close()
+        return added
+    open_database(settings).close()
+    return []
 
 
 def _place_of_topic(settings: Settings, topic: str) -> "Place":

@@ -44,12 +44,10 @@ class _Assembled:
     ) -> None:
         opened = closing_all.enter_context
         self._closing = closing_all
-        self.cache = opened(closing(adapters.open_cache(settings)))
-        self.database = opened(closing(adapters.open_database(settings)))
+        self.stores = opened(closing(adapters.open_stores(settings)))
         self.updater = Updater(
             reader,
-            self.cache,
-            self.database,
+            self.stores,
             opened(closing(adapters.open_dead_letters(settings))),
             source=source,
             batch_records=settings.batch_records,
@@ -113,10 +111,9 @@ def delivering(settings: Settings, command: str, stop: threading.Event) -> Itera
     """A way to bring events in: with an updater of our own, beside the one that holds the data directory, or directly."""
     with ExitStack() as closing_all:
         if adapters.is_shared(settings):
-            opened = (adapters.open_log(settings), adapters.open_cache(settings), adapters.open_database(settings))
-            for each in opened:
-                closing_all.enter_context(closing(each))
-            yield Direct(*opened, stop)
+            log = closing_all.enter_context(closing(adapters.open_log(settings)))
+            stores = closing_all.enter_context(closing(adapters.open_stores(settings)))
+            yield Direct(log, stores, stop)
             return
         hold.prepare(settings.directory)
         settings = _without_following(settings)

@@ -17,6 +17,7 @@ from devicesync.database.sqlite import SqliteDatabase
 from devicesync.law.event import decode
 from devicesync.law.state import state_of
 from devicesync.log.memory import MemoryLog
+from devicesync.stores import Stores
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/68.0.3440.75 Safari/537.36"
 
@@ -59,7 +60,7 @@ def start(tmp_path: Any) -> Iterator[Start]:
             }
             loaded = load(everywhere | settings, {}).settings
             log = log or MemoryLog()
-            stores = MemoryCache(), SqliteDatabase(tmp_path / "profile.db")
+            stores = Stores(MemoryCache(), SqliteDatabase(tmp_path / "profile.db"))
             public, admin = opened.enter_context(api(loaded, log, lambda: stores, Metrics()))
             client, of_admin = (
                 opened.enter_context(httpx.Client(base_url=url, headers={"User-Agent": AGENT}, timeout=30))

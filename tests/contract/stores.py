@@ -35,13 +35,10 @@ DATABASES: dict[str, Callable[[Path], Database]] = {
     "sqlite": lambda directory: SqliteDatabase(directory / "device-profile.db"),
     "cassandra-driver": lambda directory: cassandra_at(servers.cassandra().port, "cassandra-driver"),
     "acsylla": lambda directory: cassandra_at(servers.cassandra().port, "acsylla"),
+    "cassandra-4.1": lambda directory: cassandra_at(servers.cassandra("4.1").port, "acsylla"),
 }
 
 
 def forget(cache: Cache, device_id: str) -> None:
     """Make the cache lose a device, as an eviction does."""
-    if isinstance(cache, MemoryCache):
-        cache._held.pop(device_id, None)
-    elif isinstance(cache, RedisCache):
-        for client, _ in cache._connections.parts([device_id], 1):
-            client.delete(device_id)
+    cache.forget([device_id])

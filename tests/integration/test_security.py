@@ -29,7 +29,21 @@ from tests.law.strategies import BASE_US
 from tests.servers import in_one_worker, started
 
 pytestmark = in_one_worker
-COMMANDS = ("select", "ping", "script|load", "evalsha", "hgetall", "hget", "hmget", "hset", "hdel", "del", "pexpire")
+COMMANDS = (
+    "select",
+    "ping",
+    "script|load",
+    "evalsha",
+    "hgetall",
+    "hget",
+    "hmget",
+    "hset",
+    "hdel",
+    "hlen",
+    "del",
+    "pexpire",
+    "persist",
+)
 VALUES = ("IN",) * 10 + ('{"os":"9"}', None, "token", "producer")
 STATES = {name: state_of(Event(name, BASE_US, values=VALUES)) for name in ("a", "b", "c")}
 
@@ -69,8 +83,7 @@ def test_redis_over_tls_with_a_user_of_few_rights(secured_redis: int, certificat
     where = f"127.0.0.1:{secured_redis}/2?ca={certificates}/ca.pem"
     cache = redis_at(f"rediss://devicesync:redis-secret@{where}")
     cache.check()
-    cache.merge(STATES, create=True)
-    cache.saved(STATES)
+    cache.merge(STATES, cache.look(STATES).tickets)
     assert cache.read([*STATES]) == STATES
     assert cache.advice() == []
     with pytest.raises(Unavailable) as wrong:
@@ -84,7 +97,7 @@ def test_sentinel_fails_over() -> None:
     """The primary dies; the replica, which has never seen the script, takes over within seconds."""
     servers = started(RedisSentinel)
     cache = redis_at(f"redis+sentinel://127.0.0.1:{servers.port}/{servers.service}/2")
-    cache.merge(STATES, create=True)
+    cache.merge(STATES, cache.look(STATES).tickets)
     _until_replicated(servers.replica.port, cache)
     servers.primary.stop(signal.SIGKILL)
     later = {name: state_of(Event(name, BASE_US + 1, values=VALUES)) for name in STATES}

@@ -15,6 +15,7 @@ from devicesync.law.state import State
 from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Record
+from devicesync.stores import Stores
 
 GOOD = b'{"device_id":"d%d","version":16000000000000%02d,"city":"Pune"}'
 
@@ -41,8 +42,7 @@ class Setup:
         self.stop = threading.Event()
         self.updater = Updater(
             self.log.reader("updater"),
-            self.cache,
-            self.database,
+            Stores(self.cache, self.database),
             self.dead_letters,
             source="test",
             batch_records=batch_records,

@@ -10,11 +10,9 @@ from typing import Any, TypeVar
 import structlog
 
 from devicesync.api.answers import Refusal
-from devicesync.cache.port import Cache
-from devicesync.database.port import Database
 from devicesync.errors import Unavailable
-from devicesync.jobs.lookup import lookup
 from devicesync.law.state import NOTHING, State
+from devicesync.stores import Stores
 
 MOST_WAITING = 32
 """Reads that may wait for a version at once; more are answered at once: they look again and again, at the cost of everyone."""
@@ -33,9 +31,9 @@ class Profiles:
     threads: how many reads may be under way at once; 1 for a database that is for one thread.
     """
 
-    def __init__(self, open_stores: Callable[[], tuple[Cache, Database]], wait_ms: int, threads: int) -> None:
+    def __init__(self, open_stores: Callable[[], Stores], wait_ms: int, threads: int) -> None:
         self._open_stores = open_stores
-        self._opened: tuple[Cache, Database] | None = None
+        self._opened: Stores | None = None
         self._opening = threading.Lock()
         self._wait_seconds = wait_ms / 1000
         self._threads = ThreadPoolExecutor(threads, "stores")
@@ -62,17 +60,17 @@ class Profiles:
                 if state.profile_version >= min_version:
                     return state
                 if time.monotonic() >= deadline:
-                    return await self._run(lambda _, database: database.read([device_id]).get(device_id, NOTHING))
+                    return await self._run(lambda stores: stores.database.read([device_id]).get(device_id, NOTHING))
                 wait_seconds = min(wait_seconds * 1.5, _LONGEST_WAIT_SECONDS)
         finally:
             self._waiting -= 1
 
     async def _look_up(self, device_id: str) -> State:
-        return await self._run(lambda cache, database: lookup(device_id, cache, database))
+        return await self._run(lambda stores: stores.read(device_id))
 
-    async def check(self, look: Callable[[Cache, Database], None]) -> None:
+    async def check(self, look: Callable[[Stores], None]) -> None:
         """Look at the stores in their thread. Raises Unavailable."""
-        await asyncio.get_running_loop().run_in_executor(self._threads, lambda: look(*self._stores()))
+        await asyncio.get_running_loop().run_in_executor(self._threads, lambda: look(self._stores()))
 
     def close(self) -> None:
         """Give back connections."""
@@ -80,17 +78,17 @@ class Profiles:
         self._threads.shutdown()
 
     def _close(self) -> None:
-        for store in self._opened or ():
-            store.close()
+        if self._opened:
+            self._opened.close()
 
-    async def _run(self, call: Callable[[Cache, Database], T]) -> T:
+    async def _run(self, call: Callable[[Stores], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(*self._stores()))
+            return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(self._stores()))
         except Unavailable as error:
             _log.warning("a store can't be read", reason=str(error), hint=error.hint)
             raise Refusal(503, "STORE_UNAVAILABLE", "profiles can't be read now; try again", _RETRY_AFTER_SECONDS) from None
 
-    def _stores(self) -> tuple[Cache, Database]:
+    def _stores(self) -> Stores:
         with self._opening:
             if self._opened is None:
                 self._opened = self._open_stores()

@@ -53,10 +53,10 @@ def probes_of_stores(settings: Settings, profiles: Profiles) -> dict[str, Probe]
     async def database() -> None:
         if settings.database.startswith("sqlite:"):
             check_room(Path(settings.database.partition(":")[2]).parent)
-        await profiles.check(lambda _, database: database.check())
+        await profiles.check(lambda stores: stores.database.check())
 
     async def cache() -> None:
-        await profiles.check(lambda cache, _: cache.check())
+        await profiles.check(lambda stores: stores.cache.check())
 
     return {"database": database, "cache": cache, "job": probe_of_jobs}
 

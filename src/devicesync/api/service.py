@@ -19,19 +19,16 @@ from devicesync.api.readiness import Readiness, probe_of_clock, probe_of_log, pr
 from devicesync.api.serve import Opened, listen, serving
 from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
-from devicesync.cache.port import Cache
 from devicesync.config import Settings
-from devicesync.database.port import Database
 from devicesync.log.port import Log
+from devicesync.stores import Stores
 
 _READERS = 16
 _log: Any = structlog.get_logger("devicesync")
 
 
 @contextmanager
-def api(
-    settings: Settings, log: Log, open_stores: Callable[[], tuple[Cache, Database]], metrics: Metrics
-) -> Iterator[tuple[str, str]]:
+def api(settings: Settings, log: Log, open_stores: Callable[[], Stores], metrics: Metrics) -> Iterator[tuple[str, str]]:
     """Serve while the body runs; the addresses of the API and of the admin port.
 
     open_stores: stores that the API alone uses, opened in its thread. Raises WrongUse for settings that can't be right, and

@@ -1,43 +1,68 @@
 """A cache in this process, bounded: the devices used longest ago are forgotten first."""
 
+import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from devicesync.cache.port import Advice, Merged
+from devicesync.cache.port import NO_TICKETS, UNKNOWN, Advice, Looked, Merged
+from devicesync.law.news import met
 from devicesync.law.state import State, join
 
 DEFAULT_MAX_DEVICES = 2_000
+_MOST_TICKETS = 65_536
 
 
 class MemoryCache:
-    """See port.Cache. Dies with its process, and is then filled from the database. Its `known` is all it holds."""
+    """See port.Cache. Dies with its process, and is then filled from the database. Its `look` gives values too."""
 
     def __init__(self, max_devices: int = DEFAULT_MAX_DEVICES) -> None:
         self._max_devices = max_devices
         self._held: OrderedDict[str, State] = OrderedDict()
+        self._unsettled: set[str] = set()
+        self._tickets: dict[str, str] = {}
+        self._numbers = itertools.count()
         self._lock = threading.Lock()
 
-    def merge(self, changes: Mapping[str, State], *, create: bool = False) -> Merged:
+    def look(self, device_ids: Collection[str]) -> Looked:
+        """See port.Cache."""
+        with self._lock:
+            if len(self._tickets) > _MOST_TICKETS:
+                self._tickets.clear()
+            ticket = str(next(self._numbers))
+            held = {device_id: state for device_id in device_ids if (state := self._held.get(device_id))}
+            tickets = {
+                device_id: self._tickets.setdefault(device_id, ticket) for device_id in device_ids if device_id not in held
+            }
+            return Looked(held, tickets, [device_id for device_id in device_ids if device_id in self._unsettled])
+
+    def merge(
+        self, changes: Mapping[str, State], tickets: Mapping[str, str] = NO_TICKETS, shown: Mapping[str, bool] = UNKNOWN
+    ) -> Merged:
         """See port.Cache."""
         held = self._held
-        known, missing = {}, []
+        missing: list[str] = []
         with self._lock:  # in `up` the API fills it beside the updater
             for device_id, change in changes.items():
                 before = held.get(device_id)
-                if before is not None:
-                    known[device_id] = held[device_id] = join(before, change)
-                    held.move_to_end(device_id)
-                elif create:
-                    known[device_id] = held[device_id] = change
-                else:
+                if before is None and not self._may_fill(device_id, tickets):
                     missing.append(device_id)
+                    continue
+                after = held[device_id] = change if before is None else join(before, change)
+                held.move_to_end(device_id)
+                self._note(device_id, before, change, after, shown=shown.get(device_id))
+            unsettled = [device_id for device_id in changes if device_id in self._unsettled]
             while len(held) > self._max_devices:
-                held.popitem(last=False)
-        return Merged(known, missing, [])
+                device_id, _ = held.popitem(last=False)
+                self._unsettled.discard(device_id)
+        return Merged(missing, unsettled)
 
-    def saved(self, states: Mapping[str, State]) -> None:
+    def forget(self, device_ids: Collection[str]) -> None:
         """See port.Cache."""
+        with self._lock:
+            for device_id in device_ids:
+                self._held.pop(device_id, None)
+                self._unsettled.discard(device_id)
 
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
         """See port.Cache."""
@@ -52,3 +77,14 @@ class MemoryCache:
 
     def close(self) -> None:
         """See port.Cache."""
+
+    def _may_fill(self, device_id: str, tickets: Mapping[str, str]) -> bool:
+        ticket = tickets.get(device_id)
+        return ticket is not None and self._tickets.get(device_id) == ticket and bool(self._tickets.pop(device_id))
+
+    def _note(self, device_id: str, before: State | None, change: State, after: State, *, shown: bool | None) -> None:
+        """Events may have met here of which the database's writers did not know."""
+        if shown and after == before:
+            self._unsettled.discard(device_id)
+        elif shown is False or (before is not None and met(before, change, after)):
+            self._unsettled.add(device_id)

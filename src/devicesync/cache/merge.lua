@@ -1,14 +1,15 @@
 -- Joins states into profile hashes, as law/state.py joins them: the same law, in the server, one device at a time.
--- KEYS: device ids, in a cluster all of one slot. ARGV: create ("1" or "0"), the profiles' and the tombstones' time to
--- live in ms (0: for ever), then per key a State as one flat MessagePack array: version,
--- erased, api_last_updated_on, first_access, user_declared_on, the six facets' versions, and the values of FIELDS. Returns per key: false when it is not held and create
--- is "0"; else "" where the database needs to hear of no more than the change's facets, or "erased live updated first_access
--- user_declared_on": what is held now of the device's erase and minima, and if it was ever erased, of its live registration.
+-- KEYS: device ids, then the hash of tickets (look.lua), in a cluster all of one slot. ARGV: the profiles' and the tombstones'
+-- time to live in ms (0: for ever), then per device its State and two more as one flat MessagePack array: version, erased,
+-- api_last_updated_on, first_access, user_declared_on, the six facets' versions, the values of FIELDS, the ticket or "", and
+-- whether the database shows this state: "yes", "no", or "" where nobody knows. Returns per device: false when it is not held and its ticket is no longer good; 1 when the
+-- database may not show yet what is held (it is unsettled); else 0.
 --
 -- Beside the fields that readers know, a hash holds `version`, and `_state`, one text so that one read gives all of it:
 -- the highest erase, the highest live registration, each facet's version (an empty one equals the highest live), then
--- api_last_updated_on, first_access, user_declared_on (also while none is declared), and 1 while the database has not
--- confirmed the minima (saved.lua makes it 0). Numbers stay below 2^53, so Lua's doubles are exact.
+-- api_last_updated_on, first_access, user_declared_on (also while none is declared), and 1 while it is unsettled: events met
+-- here of which the database's writers did not know, and each store alone can't join these (an erase and what came after it, a
+-- tie that empties a facet). Numbers stay below 2^53, so Lua's doubles are exact.
 
 local FIELDS = {
   'country_code', 'country', 'state_code', 'state', 'city', 'state_custom', 'state_code_custom', 'district_custom',
@@ -16,9 +17,10 @@ local FIELDS = {
 }
 local FROM, TO = {1, 9, 11, 12, 13, 14}, {8, 10, 11, 12, 13, 14} -- of each facet, in FIELDS
 local DECLARED, DEVICE_SPEC, UASPEC = 2, 3, 4
-local VERSIONS, VALUES = 5, 11 -- before which these stand in a State
+local VERSIONS, VALUES, TICKET, SHOWN = 5, 11, 26, 27 -- where these stand in a State, or before which
 
-local create, profile_ttl, tombstone_ttl = ARGV[1] == '1', tonumber(ARGV[2]), tonumber(ARGV[3])
+local profile_ttl, tombstone_ttl = tonumber(ARGV[1]), tonumber(ARGV[2])
+local tickets = KEYS[#KEYS]
 
 local function text(number)
   return number == 0 and '0' or string.format('%.0f', number)
@@ -30,18 +32,22 @@ local function earlier(one, other)
   return math.min(one, other)
 end
 
-local STATE = '^' .. string.rep('(%d*),', 11) .. '(%d)$'
+local STATE = '^(%d+),(%d+),' .. string.rep('(%d*),', 6) .. '(%d+),(%d+),(%d+),(%d)$'
 
 local function version_or(part, live)
   return part == '' and live or tonumber(part)
 end
 
 local function read_state(packed)
-  local erased, live, a, b, c, d, e, f, updated, first, since, unsaved = string.match(packed, STATE)
+  local erased, live, a, b, c, d, e, f, updated, first, since, unsettled = string.match(packed, STATE)
+  if not erased then return nil end
   live = tonumber(live)
-  return tonumber(erased), live,
-    {version_or(a, live), version_or(b, live), version_or(c, live), version_or(d, live), version_or(e, live), version_or(f, live)},
-    tonumber(updated), tonumber(first), tonumber(since), unsaved == '1', first, since
+  return {
+    erased = tonumber(erased), live = live, updated = tonumber(updated), first = tonumber(first), since = tonumber(since),
+    facets = {version_or(a, live), version_or(b, live), version_or(c, live), version_or(d, live), version_or(e, live),
+      version_or(f, live)},
+    first_text = first, since_text = since, unsettled = unsettled == '1',
+  }
 end
 
 local function facet_text(version, live)
@@ -49,96 +55,107 @@ local function facet_text(version, live)
 end
 
 -- live_text, updated_text, first_text, since_text: as text already; making text of numbers is what takes time here.
-local function pack_state(erased, live, facets, live_text, updated_text, first_text, since_text, unsaved)
+local function pack_state(erased, live, facets, live_text, updated_text, first_text, since_text, unsettled)
   return table.concat({
     text(erased), live_text,
     facet_text(facets[1], live), facet_text(facets[2], live), facet_text(facets[3], live),
     facet_text(facets[4], live), facet_text(facets[5], live), facet_text(facets[6], live),
-    updated_text, first_text, since_text, unsaved and '1' or '0',
+    updated_text, first_text, since_text, unsettled and '1' or '0',
   }, ',')
 end
 
 -- Text compares by locale in Lua's <; the law compares UTF-8 bytes.
-local function greater(one, other)
+local function is_less(one, other)
   for spot = 1, math.min(#one, #other) do
     local a, b = string.byte(one, spot), string.byte(other, spot)
-    if a ~= b then return a > b and one or other end
+    if a ~= b then return a < b end
   end
-  return #one >= #other and one or other
+  return #one < #other
 end
 
--- Unions two maps given as canonical JSON text. cjson neither sorts keys nor writes UTF-8 as we do, so the text is cut
--- into its entries, which are sorted already, and put together again.
-local function entries(map)
-  local found, order, position = {}, {}, 2
-  local function string_at(start)
-    local finish = start + 1
-    while true do
-      local char = string.sub(map, finish, finish)
-      if char == '\\' then
-        finish = finish + 2
-      elseif char == '"' then
-        return string.sub(map, start, finish), finish + 1
-      else
-        finish = finish + 1
-      end
-    end
+local function greater(one, other)
+  return is_less(one, other) and other or one
+end
+
+-- The JSON string that begins at `start`, and the position behind it; nil where there is none.
+local function string_at(map, start)
+  if string.sub(map, start, start) ~= '"' then return nil end
+  local finish = start + 1
+  while true do
+    local spot = string.find(map, '["\\]', finish)
+    if not spot then return nil end
+    if string.byte(map, spot) == 34 then return string.sub(map, start, spot), spot + 1 end
+    finish = spot + 2
   end
-  while string.sub(map, position, position) == '"' do
-    local key, value
-    key, position = string_at(position)
-    value, position = string_at(position + 1)
-    found[key] = value
-    order[#order + 1] = key
-    position = position + 1
-  end
-  return found, order
 end
 
 local function decoded(json)
   return cjson.decode('[' .. json .. ']')[1]
 end
 
+-- The entries of a map given as canonical JSON text, as {key, value, key as JSON, value as JSON} in the order of their keys;
+-- nil for any other text, which somebody else has written. cjson neither sorts keys nor writes UTF-8 as we do.
+local function entries(map)
+  local found, position = {}, 2
+  if string.sub(map, 1, 1) ~= '{' then return nil end
+  repeat
+    local key, colon = string_at(map, position)
+    if not key or string.sub(map, colon, colon) ~= ':' then return nil end
+    local value, behind = string_at(map, colon + 1)
+    if not value then return nil end
+    found[#found + 1] = {decoded(key), decoded(value), key, value}
+    position = behind + 1
+  until string.sub(map, behind, behind) ~= ','
+  return string.sub(map, position - 1) == '}' and found or nil
+end
+
+-- All entries of both maps, the greater value per key. Both are sorted already; nil where `one` is no map of ours.
 local function union(one, other)
-  local mine, order = entries(one)
-  local theirs, more = entries(other)
-  for _, key in ipairs(more) do
-    if mine[key] == nil then
-      mine[key] = theirs[key]
-      order[#order + 1] = key
-    elseif mine[key] ~= theirs[key] then
-      local high = greater(decoded(mine[key]), decoded(theirs[key]))
-      if high ~= decoded(mine[key]) then mine[key] = theirs[key] end
+  local mine, theirs = entries(one), entries(other)
+  if not mine then return nil end
+  local parts, a, b = {}, 1, 1
+  while mine[a] or theirs[b] do
+    local left, right = mine[a], theirs[b]
+    local chosen
+    if left and right and left[1] == right[1] then
+      chosen = is_less(left[2], right[2]) and right or left
+      a, b = a + 1, b + 1
+    elseif not right or (left and is_less(left[1], right[1])) then
+      chosen, a = left, a + 1
+    else
+      chosen, b = right, b + 1
     end
-  end
-  table.sort(order, function(a, b)
-    local x, y = decoded(a), decoded(b)
-    return x ~= y and greater(x, y) == y
-  end)
-  local parts = {}
-  for spot, key in ipairs(order) do
-    parts[spot] = key .. ':' .. mine[key]
+    parts[#parts + 1] = chosen[3] .. ':' .. chosen[4]
   end
   return '{' .. table.concat(parts, ',') .. '}'
 end
 
--- What two writes of one version leave of a facet, and whether that differs from what is held.
-local function tied(key, spot, new)
-  local held = redis.call('HMGET', key, unpack(FIELDS, FROM[spot], TO[spot]))
-  local merged, differs, is_map = {}, false, spot == DEVICE_SPEC or spot == UASPEC
-  for field = FROM[spot], TO[spot] do
-    local mine, theirs = held[field - FROM[spot] + 1], new[VALUES + field]
-    if mine and theirs then
-      merged[VALUES + field] = is_map and (mine == theirs and mine or union(mine, theirs)) or greater(mine, theirs)
+-- What two writes of one version leave of a facet, whether that differs from what is held, and whether from what is new. nil where
+-- what is held is no map of ours.
+local function tied(key, facet, new)
+  local held = redis.call('HMGET', key, unpack(FIELDS, FROM[facet], TO[facet]))
+  local merged, differs, adds, is_map = {}, false, false, facet == DEVICE_SPEC or facet == UASPEC
+  for field = FROM[facet], TO[facet] do
+    local mine, theirs = held[field - FROM[facet] + 1], new[VALUES + field]
+    local value = mine and theirs and greater(mine, theirs) or nil
+    if is_map and mine and theirs and mine ~= theirs then
+      value = union(mine, theirs)
+      if not value then return nil end
     end
-    if (merged[VALUES + field] or false) ~= mine then differs = true end
+    if (value or false) ~= mine then differs = true end
+    if value ~= (theirs or nil) then adds = true end
+    merged[VALUES + field] = value
   end
-  return merged, differs
+  return merged, differs, adds
 end
 
 local function is_declared(key)
   local held = redis.call('HMGET', key, unpack(FIELDS, FROM[DECLARED], TO[DECLARED]))
   return (held[1] or held[2]) and true or false
+end
+
+local function set_expiry(key, ttl)
+  if ttl > 0 then redis.call('PEXPIRE', key, ttl) else redis.call('PERSIST', key) end
 end
 
 local function write_tombstone(key, erased)
@@ -147,17 +164,25 @@ local function write_tombstone(key, erased)
   if tombstone_ttl > 0 then redis.call('PEXPIRE', key, tombstone_ttl) end
 end
 
+local NOTHING = {erased = 0, live = 0, updated = 0, first = 0, since = 0, first_text = '0', since_text = '0', unsettled = false}
+
+-- What is held of the device. nil: no entry, and none may be made.
+local function held_of(key, ticket)
+  local packed = redis.pcall('HGET', key, '_state')
+  local held = type(packed) == 'string' and read_state(packed) or nil
+  if held then return held, true end
+  if ticket == '' or redis.call('HGET', tickets, key) ~= ticket then return nil end
+  redis.call('HDEL', tickets, key)
+  NOTHING.facets = {0, 0, 0, 0, 0, 0}
+  return NOTHING, false
+end
+
 local function merge(key, new)
-  local held = redis.pcall('HGET', key, '_state')
-  if type(held) == 'table' then held = false end -- a key of another type: not ours, and no profile
-  if not held and not create then return false end
-  local was_erased, was_live, facets, was_updated, was_first, was_since, was_unsaved = 0, 0, {0, 0, 0, 0, 0, 0}, 0, 0, 0, false
-  local first_text, since_text = '0', '0'
-  if held then -- else whatever stands there was not written by us
-    was_erased, was_live, facets, was_updated, was_first, was_since, was_unsaved, first_text, since_text = read_state(held)
-  end
+  local was, held = held_of(key, new[TICKET])
+  if not was then return false end
+  local facets = was.facets
   local new_live, new_erased, new_updated = new[1], new[2], new[3]
-  local erased, live, updated = math.max(was_erased, new_erased), was_live, was_updated
+  local erased, live, updated = math.max(was.erased, new_erased), was.live, was.updated
   if new_live > live then
     live, updated = new_live, new_updated
   elseif new_live == live then
@@ -165,24 +190,36 @@ local function merge(key, new)
   end
 
   if live <= erased then
-    if not held or was_live > 0 or was_erased < erased then write_tombstone(key, erased) end
-    return new_erased == erased and new_live == 0 and '' or text(erased) .. ' 0 0 0 0'
+    if not held or was.live > 0 or was.erased < erased then write_tombstone(key, erased) end
+    return 0
   end
 
   local live_text, updated_text = text(live), text(updated)
   local set, size, clear = {'version', live_text, '_state', '', 'api_last_updated_on', updated_text}, 6, {}
-  if was_live == 0 then redis.call('DEL', key) end
+  if was.live == 0 then redis.call('DEL', key) end
+  local unsettled = was.unsettled or new[SHOWN] == 'no' or (erased > 0 and new_erased < erased)
+  if was.erased < erased and was.live > erased then unsettled = true end
+  if new[VERSIONS + DECLARED] > 0 and not (new[VALUES + 9] or new[VALUES + 10]) then unsettled = true end
   local written, declared = false, nil
-  for spot = 1, 6 do
-    local version, values, held_version = new[VERSIONS + spot], new, facets[spot]
+  for facet = 1, 6 do
+    local version, values, held_version = new[VERSIONS + facet], new, facets[facet]
     local take = version > held_version and version > erased
     if version == held_version and version > erased then
-      values, take = tied(key, spot, new)
+      local adds
+      values, take, adds = tied(key, facet, new)
+      if not values then -- somebody else wrote into this hash: what the database knows replaces it
+        redis.call('DEL', key)
+        return false
+      end
+      if adds then unsettled = true end
     end
     if take then
-      written, facets[spot] = true, version
-      if spot == DECLARED then declared = (values[VALUES + 9] or values[VALUES + 10]) and true or false end
-      for field = FROM[spot], TO[spot] do
+      if facet == DECLARED then
+        declared = (values[VALUES + 9] or values[VALUES + 10]) and true or false
+        if held_version > 0 and declared and not is_declared(key) then unsettled = true end
+      end
+      written, facets[facet] = true, version
+      for field = FROM[facet], TO[facet] do
         local value = values[VALUES + field]
         if value then
           set[size + 1], set[size + 2] = FIELDS[field], value
@@ -192,49 +229,50 @@ local function merge(key, new)
         end
       end
     elseif held_version > 0 and held_version <= erased then
-      written, facets[spot] = true, 0
-      if spot == DECLARED then declared = false end
-      for field = FROM[spot], TO[spot] do clear[#clear + 1] = FIELDS[field] end
+      written, facets[facet] = true, 0
+      if facet == DECLARED then declared = false end
+      for field = FROM[facet], TO[facet] do clear[#clear + 1] = FIELDS[field] end
     end
   end
 
-  local first, since = earlier(was_first, new[4]), earlier(was_since, new[5])
+  local first, since = earlier(was.first, new[4]), earlier(was.since, new[5])
   if erased > 0 then
     first = (erased - erased % 1000) / 1000
     since = first
   end
-  local unsaved = was_unsaved or first ~= was_first or since ~= was_since
-  if written or live ~= was_live or erased ~= was_erased or updated ~= was_updated or unsaved ~= was_unsaved or not held
-    or first ~= was_first or since ~= was_since then
-    if first ~= was_first then first_text = text(first) end
-    if since ~= was_since then since_text = text(since) end
-    set[4] = pack_state(erased, live, facets, live_text, updated_text, first_text, since_text, unsaved)
-    if first ~= was_first then
+  local tells_since = since > 0 and (declared ~= nil or since ~= was.since)
+  if tells_since and declared == nil and facets[DECLARED] > 0 then
+    declared = is_declared(key)
+    if not declared then unsettled = true end
+  end
+  local differs = written or live ~= was.live or erased ~= was.erased or updated ~= was.updated or first ~= was.first
+    or since ~= was.since
+  if new[SHOWN] == 'yes' and not differs then unsettled = false end
+  if differs or not held or unsettled ~= was.unsettled then
+    local first_text = first == was.first and was.first_text or text(first)
+    local since_text = since == was.since and was.since_text or text(since)
+    set[4] = pack_state(erased, live, facets, live_text, updated_text, first_text, since_text, unsettled)
+    if first ~= was.first then
       set[size + 1], set[size + 2] = 'firstaccess', first_text
       size = size + 2
     end
-    if since > 0 and (declared ~= nil or since ~= was_since) then
-      if declared == nil then declared = facets[DECLARED] > 0 and is_declared(key) end
+    if tells_since then
       if declared then
         set[size + 1], set[size + 2] = 'user_declared_on', since_text
         size = size + 2
-      elseif was_since > 0 then
+      elseif was.since > 0 then
         clear[#clear + 1] = 'user_declared_on'
       end
     end
     if #clear > 0 then redis.call('HDEL', key, unpack(clear)) end
     redis.call('HSET', key, unpack(set))
-    if profile_ttl > 0 then redis.call('PEXPIRE', key, profile_ttl) end
+    set_expiry(key, profile_ttl)
   end
-  if erased == 0 then
-    if not unsaved then return '' end
-    live, updated = 0, 0
-  end
-  return table.concat({text(erased), text(live), text(updated), text(first), text(since)}, ' ')
+  return unsettled and 1 or 0
 end
 
 local replies = {}
-for spot, key in ipairs(KEYS) do
-  replies[spot] = merge(key, cmsgpack.unpack(ARGV[spot + 3]))
+for index = 1, #KEYS - 1 do
+  replies[index] = merge(KEYS[index], cmsgpack.unpack(ARGV[index + 2]))
 end
 return replies

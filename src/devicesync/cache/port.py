@@ -1,24 +1,37 @@
-"""The cache: what telemetry jobs read. It may forget devices at any time; it never holds half of one."""
+"""The cache: what telemetry jobs read. It may lose any device at any time, and it never holds what the database lacks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from devicesync.law.state import State
 
+NO_TICKETS: Mapping[str, str] = MappingProxyType({})
+UNKNOWN: Mapping[str, bool] = MappingProxyType({})
 
-class Merged(NamedTuple):
-    """What a merge learnt.
 
-    known: of each device held, what a database that writes blindly must be told: the change, joined with what the cache
-        holds of the erase, and with the minima `first_access` and `user_declared_on`, of a device once erased the live
-        version too. Minima that the database has already may be left out.
-    missing: the devices that the cache does not hold; nothing was written for them.
-    unsaved: the devices of `known` whose minima the database may not have yet; tell `saved` when it has.
+class Looked(NamedTuple):
+    """What `look` says.
+
+    held: of each device in the cache its versions and times. A facet has its version, but no values.
+    tickets: one for each device that is not in the cache. A ticket stays good as long as the device stays missing.
+    unsettled: the devices held that the database may not show yet as they are held here.
     """
 
-    known: dict[str, State]
+    held: dict[str, State]
+    tickets: dict[str, str]
+    unsettled: list[str]
+
+
+class Merged(NamedTuple):
+    """What `merge` did not do, and what is left to do.
+
+    missing: the devices that are not in the cache and whose ticket is no longer good. Nothing was written for them.
+    unsettled: the devices held that the database may not show yet as they are held here. Settle them there.
+    """
+
     missing: list[str]
-    unsaved: list[str]
+    unsettled: list[str]
 
 
 class Advice(NamedTuple):
@@ -29,27 +42,39 @@ class Advice(NamedTuple):
 
 
 class Cache(Protocol):
-    """Safe for several processes at once, where the cache itself is shared by them."""
+    """A change is joined into its device's entry, atomically, after the database has it.
 
-    def merge(self, changes: Mapping[str, State], *, create: bool = False) -> Merged:
-        """Join each change into what is held of its device, atomically per device, so that nothing newer is ever lost.
+    An entry is made only from what the database holds, and only if it has been missing ever since that was looked up.
 
-        create: also take in devices not held. Only for states that contain everything the database knows: an event
-            alone would make a half-filled entry.
+    Several processes may use one cache at once.
+    """
 
-        Readable when it returns. Raises Unavailable: then any part may have been written, and repeating is harmless.
+    def look(self, device_ids: Collection[str]) -> Looked:
+        """Say of each device what is held, or give a ticket for its fill. Raises Unavailable."""
+        ...
+
+    def merge(
+        self, changes: Mapping[str, State], tickets: Mapping[str, str] = NO_TICKETS, shown: Mapping[str, bool] = UNKNOWN
+    ) -> Merged:
+        """Join each change into its device's entry. Readable when it returns.
+
+        tickets: of devices that may be missing. Their changes contain everything that the database held after the ticket was
+            given out.
+        shown: whether the database shows exactly this state. Yes: a device that is held so is settled. No: it is unsettled.
+
+        Raises Unavailable. Then any part may have been written. Repeating is harmless.
         """
         ...
 
-    def saved(self, states: Mapping[str, State]) -> None:
-        """The database has the minima of these states now: no need to hand them out again. Raises Unavailable.
-
-        Never calling it is harmless: the minima are then written again with every change.
-        """
+    def forget(self, device_ids: Collection[str]) -> None:
+        """Drop these entries. They are filled again from the database. Raises Unavailable."""
         ...
 
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
-        """What is held of these devices; devices not held are left out. Raises Unavailable."""
+        """What is held of these devices; devices not held are left out. Raises Unavailable.
+
+        An entry that cannot be read, because another program wrote into it, is dropped and counts as not held.
+        """
         ...
 
     def check(self) -> None:

@@ -4,7 +4,8 @@ The fields are those of design.md section 3; merge.lua says what else a hash hol
 cut so that one script does not keep the server from its readers for long.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import resources
 from typing import Any
@@ -12,24 +13,30 @@ from typing import Any
 import msgspec
 from redis import exceptions
 
-from devicesync.cache.port import Advice, Merged
+from devicesync.cache.port import NO_TICKETS, UNKNOWN, Advice, Looked, Merged
 from devicesync.cache.redis_connect import Client, Connections
 from devicesync.errors import Unavailable
-from devicesync.law.facets import FACETS
-from devicesync.law.state import State, join
+from devicesync.law.facets import FACETS, MAP_FIELDS
+from devicesync.law.state import State
 
 HASH_NAMES = {"device_spec": "devicespec", "producer_id": "producer"}
 """Event fields whose hash field has another name; times are `firstaccess`, `user_declared_on`, `api_last_updated_on`."""
 
 _DEVICES_PER_CALL = 100
+_BYTES_PER_CALL = 256 << 10
 _LISTPACK_BYTES = 512
-_MERGE, _SAVED = (resources.files("devicesync.cache").joinpath(f"{name}.lua").read_text() for name in ("merge", "saved"))
+_TICKET_MS, _MOST_TICKETS = 60_000, 65_536
+_LOOK, _MERGE = (resources.files("devicesync.cache").joinpath(f"{name}.lua").read_text() for name in ("look", "merge"))
 _FIELDS = tuple(tuple(HASH_NAMES.get(field, field) for field in facet.fields) for facet in FACETS)
+_FAILURES = (exceptions.RedisError, exceptions.RedisClusterException)
+_SHOWN = {None: "", True: "yes", False: "no"}
+_MAPS = tuple(HASH_NAMES.get(field, field) for field in sorted(MAP_FIELDS))
 _pack = msgspec.msgpack.Encoder().encode
+_read_map = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class RedisCache:
-    """See port.Cache. Its `known` states have the change's facets, and the minima only while these are unsaved.
+    """See port.Cache.
 
     tombstone_ttl_seconds, profile_ttl_seconds: how long an erased device's tombstone and a profile are kept; 0 for ever.
     A tombstone that is gone is no danger: the next event of the device is filled from the database, which knows the erase.
@@ -40,34 +47,48 @@ class RedisCache:
         self._times_to_live_ms = (int(profile_ttl_seconds * 1000), int(tombstone_ttl_seconds * 1000))
         self._shas: dict[str, str] = {}
 
-    def merge(self, changes: Mapping[str, State], *, create: bool = False) -> Merged:
+    def look(self, device_ids: Collection[str]) -> Looked:
         """See port.Cache."""
-        head = (b"1" if create else b"0", *self._times_to_live_ms)
-        known: dict[str, State] = {}
-        missing: list[str] = []
-        unsaved: list[str] = []
+        head = (uuid.uuid4().hex, _TICKET_MS, _MOST_TICKETS)
+        looked = Looked({}, {}, [])
         with self._failures("write to"):
-            packed = {device_id: _packed(change) for device_id, change in changes.items()}
-            for device_id, reply in self._run(_MERGE, head, packed):
-                change = changes[device_id]
-                if reply is None:
-                    missing.append(device_id)
-                elif reply:
-                    known[device_id] = _informed(change, reply)
-                    unsaved.append(device_id)
+            for device_id, reply in self._run(_LOOK, head, dict.fromkeys(device_ids)):
+                if reply[0] == "?":
+                    looked.tickets[device_id] = reply[1:]
                 else:
-                    known[device_id] = change._replace(first_access=0, user_declared_on=0)
-        return Merged(known, missing, unsaved)
+                    looked.held[device_id] = _versions(reply)
+                    if reply[-1] == "1":
+                        looked.unsettled.append(device_id)
+        return looked
 
-    def saved(self, states: Mapping[str, State]) -> None:
+    def merge(
+        self, changes: Mapping[str, State], tickets: Mapping[str, str] = NO_TICKETS, shown: Mapping[str, bool] = UNKNOWN
+    ) -> Merged:
+        """See port.Cache."""
+        merged = Merged([], [])
+        with self._failures("write to"):
+            packed = {
+                device_id: _packed(change, tickets.get(device_id, ""), _SHOWN[shown.get(device_id)])
+                for device_id, change in changes.items()
+            }
+            for device_id, reply in self._run(_MERGE, self._times_to_live_ms, packed):
+                if reply is None:
+                    merged.missing.append(device_id)
+                elif reply:
+                    merged.unsettled.append(device_id)
+        return merged
+
+    def forget(self, device_ids: Collection[str]) -> None:
         """See port.Cache."""
         with self._failures("write to"):
-            minima = {device_id: f"{state.first_access},{state.user_declared_on}" for device_id, state in states.items()}
-            self._run(_SAVED, (), minima)
+            for client, groups in self._connections.parts([*device_ids], _DEVICES_PER_CALL):
+                for group in groups:
+                    client.delete(*group)
 
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
         """See port.Cache."""
-        states = {}
+        states: dict[str, State] = {}
+        foreign = []
         with self._failures("read"):
             for client, groups in self._connections.parts(device_ids, _DEVICES_PER_CALL):
                 ids = [device_id for group in groups for device_id in group]
@@ -76,7 +97,12 @@ class RedisCache:
                     pipeline.hgetall(device_id)
                 for device_id, found in zip(ids, pipeline.execute(raise_on_error=False), strict=True):
                     if _is_profile(found):
-                        states[device_id] = _state(found)
+                        try:
+                            states[device_id] = _state(found)
+                        except (ValueError, msgspec.MsgspecError):
+                            foreign.append(device_id)
+        if foreign:
+            self.forget(foreign)
         return states
 
     def check(self) -> None:
@@ -95,48 +121,64 @@ class RedisCache:
         """See port.Cache."""
         self._connections.close()
 
-    def _run(self, script: str, head: tuple[Any, ...], arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:
-        """Devices and what the script replies to each. A server that restarted has forgotten the script and is told again."""
-        answered: list[tuple[str, Any]] = []
+    def _run(self, script: str, head: tuple[Any, ...], arguments: Mapping[str, bytes | None]) -> Iterator[tuple[str, Any]]:
+        """Devices and what the script replies to each. A server that restarted has forgotten the script and is told again.
+
+        arguments: by device what the script gets for it; None for nothing.
+        """
         for client, groups in self._connections.parts([*arguments], _DEVICES_PER_CALL):
+            calls = [ids for group in groups for ids in _by_bytes(group, arguments)]
             try:
-                replies = self._call(client, groups, script, head, arguments)
+                replies = self._call(client, calls, script, head, arguments)
             except exceptions.NoScriptError:
                 self._shas.pop(script, None)
-                replies = self._call(client, groups, script, head, arguments)
-            for ids, of_group in zip(groups, replies, strict=True):
-                answered += zip(ids, of_group or [None] * len(ids), strict=True)
-        return answered
+                replies = self._call(client, calls, script, head, arguments)
+            for ids, of_call in zip(calls, replies, strict=True):
+                yield from zip(ids, of_call or [None] * len(ids), strict=True)
 
     def _call(
-        self, client: Client, groups: list[list[str]], script: str, head: tuple[Any, ...], arguments: Mapping[str, Any]
+        self,
+        client: Client,
+        calls: list[list[str]],
+        script: str,
+        head: tuple[Any, ...],
+        arguments: Mapping[str, bytes | None],
     ) -> list[Any]:
         sha = self._shas.get(script)
         if sha is None:
             sha = self._shas[script] = str(client.script_load(script))
         pipeline = client.pipeline(transaction=False)
-        for ids in groups:
-            pipeline.evalsha(sha, len(ids), *ids, *head, *[arguments[device_id] for device_id in ids])
+        for ids in calls:
+            given = [argument for device_id in ids if (argument := arguments[device_id]) is not None]
+            pipeline.evalsha(sha, len(ids) + 1, *ids, self._connections.beside(ids[0]), *head, *given)
         return list(pipeline.execute())
 
     @contextmanager
     def _failures(self, what: str) -> Iterator[None]:
         try:
             yield
-        except exceptions.RedisError as error:
-            self._connections.refresh()
+        except _FAILURES as error:
+            with suppress(*_FAILURES):  # every node of a Cluster may be away
+                self._connections.refresh()
             raise Unavailable(f"can't {what} the cache: {error}", _hint(error)) from error
 
 
-def _packed(state: State) -> bytes:
+def _by_bytes(ids: list[str], arguments: Mapping[str, bytes | None]) -> Iterator[list[str]]:
+    """The devices cut so that no script call gets more than some bytes: it keeps the server from its readers."""
+    group: list[str] = []
+    size = 0
+    for device_id in ids:
+        size += len(arguments[device_id] or b"")
+        if group and size > _BYTES_PER_CALL:
+            yield group
+            group, size = [], len(arguments[device_id] or b"")
+        group.append(device_id)
+    yield group
+
+
+def _packed(state: State, ticket: str, shown: str) -> bytes:
     a, b, c, d, e, f = state.registers
-    return _pack((*state[:5], a[0], b[0], c[0], d[0], e[0], f[0], *a[1], *b[1], *c[1], *d[1], *e[1], *f[1]))
-
-
-def _informed(change: State, reply: str) -> State:
-    erased, live, updated, first_access, user_declared_on = map(int, reply.split())
-    known = join(change, State(live, 0, updated, first_access, user_declared_on))
-    return join(known, State(erased=erased)) if erased else known
+    return _pack((*state[:5], a[0], b[0], c[0], d[0], e[0], f[0], *a[1], *b[1], *c[1], *d[1], *e[1], *f[1], ticket, shown))
 
 
 def _is_profile(found: Any) -> bool:
@@ -146,15 +188,25 @@ def _is_profile(found: Any) -> bool:
     return isinstance(found, dict) and "_state" in found
 
 
+def _versions(packed: str) -> State:
+    """What `_state` says (merge.lua): a state whose facets have versions and no values."""
+    erased, live, *facets, updated, first_access, user_declared_on, _ = packed.split(",")
+    registers = tuple([(int(facet or live), ()) for facet in facets])
+    return State(int(live), int(erased), int(updated), int(first_access), int(user_declared_on), registers)
+
+
 def _state(found: dict[str, str]) -> State:
-    erased, live, *facets, updated, first_access, user_declared_on, _ = found["_state"].split(",")
-    if live == "0":
-        return State(erased=int(erased))
-    registers = []
-    for packed, fields in zip(facets, _FIELDS, strict=True):
-        registers.append((int(packed or live), tuple([found.get(field) for field in fields])))
-    state = State(int(live), 0, int(updated), int(first_access), int(user_declared_on), tuple(registers))
-    return join(state, State(erased=int(erased))) if erased != "0" else state
+    """The state that a hash holds. Raises ValueError and msgspec's errors where another program has written into it."""
+    version, erased, updated_on, first_access, user_declared_on, registers = _versions(found["_state"])
+    if not version:
+        return State(erased=erased)
+    for name in _MAPS:
+        if name in found:
+            _read_map(found[name])
+    filled = [
+        (at, tuple([found.get(field) or None for field in fields])) for (at, _), fields in zip(registers, _FIELDS, strict=True)
+    ]
+    return State(version, erased, updated_on, first_access, user_declared_on, tuple(filled))
 
 
 def _advice(found: dict[str, str]) -> Iterator[Advice]:
@@ -171,7 +223,7 @@ def _advice(found: dict[str, str]) -> Iterator[Advice]:
         )
 
 
-def _hint(error: exceptions.RedisError) -> str:
+def _hint(error: Exception) -> str:
     if isinstance(error, exceptions.OutOfMemoryError):
         return "Redis is out of memory: raise maxmemory, or set an eviction policy such as allkeys-lru"
     if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):

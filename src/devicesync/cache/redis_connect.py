@@ -1,7 +1,9 @@
 """Connecting to Redis: one server, a Cluster, or whoever Sentinel says is the primary; and which keys go together."""
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from binascii import crc_hqx
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import count, islice
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
@@ -22,6 +24,8 @@ FORMS = (
 )
 DEFAULT_DB = 2
 _TIMEOUT_SECONDS = 5.0
+_TICKETS = "\x1fdevicesync:tickets"  # no device's id holds a control character
+_SLOTS = 16384
 
 Client = Any
 """redis.Redis; its annotations allow every reply to be a future, which helps nobody here."""
@@ -34,6 +38,10 @@ class Connections(Protocol):
 
     def parts(self, keys: Sequence[str], limit: int) -> Iterator[Part]:
         """Clients, each with its keys in groups of at most `limit` that one script may touch together."""
+        ...
+
+    def beside(self, key: str) -> str:
+        """The key of the tickets (look.lua) that a script may touch together with this one."""
         ...
 
     def ping(self) -> None:
@@ -64,6 +72,11 @@ class OneServer:
         if keys:
             yield self.client, list(_groups(keys, limit))
 
+    def beside(self, key: str) -> str:
+        """See Connections."""
+        del key
+        return _TICKETS
+
     def ping(self) -> None:
         """See Connections."""
         self.client.ping()
@@ -81,10 +94,20 @@ class OneServer:
 
 
 class Cluster:
-    """A Redis Cluster: keys are grouped by slot, and the groups sent to the slot's node together."""
+    """A Redis Cluster: keys are grouped by slot, and the groups sent to the slot's node together.
 
-    def __init__(self, cluster: RedisCluster) -> None:
-        self._cluster: Any = cluster
+    connect: asks the Cluster for its nodes. It is called at the first use, and again until it works.
+    """
+
+    def __init__(self, connect: Callable[[], RedisCluster]) -> None:
+        self._connect = connect
+        self._connected: Any = None
+
+    @property
+    def _cluster(self) -> Any:
+        if self._connected is None:
+            self._connected = self._connect()
+        return self._connected
 
     def parts(self, keys: Sequence[str], limit: int) -> Iterator[Part]:
         """See Connections."""
@@ -98,6 +121,10 @@ class Cluster:
         for name, groups in nodes.items():
             yield self._client(name), groups
 
+    def beside(self, key: str) -> str:
+        """See Connections: in the key's slot."""
+        return f"{_TICKETS}{{{_tags()[self._cluster.keyslot(key)]}}}"
+
     def ping(self) -> None:
         """See Connections."""
         for node in self._cluster.get_primaries():
@@ -109,11 +136,13 @@ class Cluster:
 
     def refresh(self) -> None:
         """See Connections."""
-        self._cluster.nodes_manager.initialize()
+        if self._connected:
+            self._connected.nodes_manager.initialize()
 
     def close(self) -> None:
         """See Connections."""
-        self._cluster.close()
+        if self._connected:
+            self._connected.close()
 
     def _client(self, name: str) -> Client:
         return self._cluster.get_redis_connection(self._cluster.get_node(node_name=name))
@@ -130,10 +159,7 @@ class _Place(msgspec.Struct, frozen=True):
 
 
 def connect(url: str) -> Connections:
-    """The connections that a cache URL names. Nothing is sent yet, but to a Cluster, which is asked for its nodes.
-
-    Raises WrongUse for a URL that is not understood, and redis' own errors.
-    """
+    """The connections that a cache URL names. Nothing is sent yet. Raises WrongUse for a URL that is not understood."""
     scheme, _, rest = url.partition("://")
     place = _place_of(rest)
     options: dict[str, Any] = {
@@ -152,7 +178,7 @@ def connect(url: str) -> Connections:
         return OneServer(redis.Redis(host=host, port=port, db=_database(place.path), **options))
     node: Any = ClusterNode
     if kind == "cluster":
-        return Cluster(RedisCluster(startup_nodes=[node(host, port) for host, port in place.hosts], **options))
+        return Cluster(lambda: RedisCluster(startup_nodes=[node(host, port) for host, port in place.hosts], **options))
     service, _, database = place.path.partition("/")
     if kind == "sentinel" and service:
         find_sentinel: Any = Sentinel
@@ -177,6 +203,17 @@ def _database(path: str) -> int:
     if path and not path.isdigit():
         raise WrongUse(f"{path!r} is no Redis database", "a number, such as redis://HOST:PORT/2")
     return int(path or DEFAULT_DB)
+
+
+@cache
+def _tags() -> dict[int, str]:
+    """For each slot of a Cluster a text that lies in it."""
+    tags: dict[int, str] = {}
+    for number in count():
+        tags.setdefault(crc_hqx(str(number).encode(), 0) % _SLOTS, str(number))
+        if len(tags) == _SLOTS:
+            break
+    return tags
 
 
 def _settings(client: Client, names: Sequence[str]) -> dict[str, str]:

@@ -78,7 +78,7 @@ def _register(embedded: "Embedded", event: bytes) -> "State":
     record = embedded.journal.append([event])
     while embedded.journal.committed("updater") <= record:
         time.sleep(0.001)
-    return embedded.database.read([_DEVICE])[_DEVICE]
+    return embedded.stores.database.read([_DEVICE])[_DEVICE]
 
 
 def _with_city_file(settings: Settings) -> Settings:

@@ -34,7 +34,7 @@ def erase(arguments: argparse.Namespace) -> int:
         check_id(device_id)
         if adapters.database_exists(settings) or adapters.journal_exists(settings):
             with delivering(settings, "erase", stop) as delivery:
-                version = erase_device(device_id, adapters.open_cache(settings), adapters.open_database(settings), delivery)
+                version = erase_device(device_id, adapters.open_stores(settings), delivery)
     except Refused as refused:
         ahead = "its profile lies ahead, by another clock: erase it when that time has come"
         raise WrongUse(f"it can't be erased: {refused.detail}", ahead if "version" in refused.reason else "") from None

@@ -55,6 +55,6 @@ def _state(device_id: str, settings: Settings, store: str) -> "State":
     database = adapters.open_database(settings, read_only=True)
     if store == "database":
         return database.read([device_id]).get(device_id, NOTHING)
-    from devicesync.jobs.lookup import lookup  # noqa: PLC0415 - --help needs none of it
+    from devicesync.stores import Stores  # noqa: PLC0415 - --help needs none of it
 
-    return lookup(device_id, adapters.open_cache(settings), database)
+    return Stores(adapters.open_cache(settings), database).read(device_id)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from devicesync.cli.options import print_json, settings_of
+from devicesync.cli.options import print_json, say, settings_of
 from devicesync.config import masked
 
 
@@ -13,7 +13,9 @@ def init(arguments: argparse.Namespace) -> None:
     settings = settings_of(arguments).settings
     if not adapters.is_shared(settings):
         hold.prepare(settings.directory)
-    adapters.create(settings)
+    added = adapters.create(settings)
+    if added:
+        say(f"added to tables that were there: {', '.join(added)} (docs/real-stack.md says why)")
     ready = {"data_dir": settings.data_dir, "log": masked(settings.log), "database": masked(settings.database)}
     if arguments.json:
         print_json({"ready": ready})

@@ -16,8 +16,7 @@ from devicesync.errors import Unavailable
 
 if TYPE_CHECKING:
     from devicesync.archive.archive import Archive
-    from devicesync.cache.port import Cache
-    from devicesync.database.port import Database
+    from devicesync.stores import Stores
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -107,14 +106,13 @@ def kept(name: str, make: Any) -> Any:
     return _worker[name]
 
 
-def stores(*, read_only: bool = False) -> "tuple[Database, Cache]":
+def stores(*, read_only: bool = False) -> "Stores":
     """In a worker: its own connections to both stores."""
     from devicesync import adapters  # noqa: PLC0415 - only in a worker
 
     settings = worker_settings()
-    database: Database = kept("database", lambda: adapters.open_database(settings, read_only=read_only))
-    cache: Cache = kept("cache", lambda: adapters.open_cache(settings))
-    return database, cache
+    opened: Stores = kept("stores", lambda: adapters.open_stores(settings, read_only=read_only))
+    return opened
 
 
 def patiently(call: "Callable[[], T]") -> "T":

@@ -64,4 +64,4 @@ def _rebuild_part(name: str) -> tuple[str, int]:
     from devicesync.cli.pool import patiently, stores  # noqa: PLC0415 - only in a worker
     from devicesync.jobs.rebuild import rebuild_part  # noqa: PLC0415 - only in a worker
 
-    return name, patiently(lambda: rebuild_part(int(name), *stores(read_only=True)))
+    return name, patiently(lambda: rebuild_part(int(name), stores(read_only=True)))

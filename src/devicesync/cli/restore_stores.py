@@ -185,8 +185,7 @@ def _settle(part: tuple[_Task, str]) -> tuple[str, Settled]:
     states = Buckets(Path(task.directory), task.buckets).read(int(name))
 
     def once() -> Settled:
-        database, cache = stores(read_only=task.dry_run)
-        has_own = task.dry_run and worker_settings().cache.startswith("memory:")
-        return settle(states, None if has_own else cache, database, dry_run=task.dry_run)
+        is_private = worker_settings().cache.startswith("memory:")
+        return settle(states, stores(read_only=task.dry_run), dry_run=task.dry_run, cache_is_private=is_private)
 
     return name, patiently(once)

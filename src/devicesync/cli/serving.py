@@ -12,16 +12,15 @@ from devicesync.status.lag import lag_of
 
 if TYPE_CHECKING:
     from devicesync.assembly import Embedded, GroupMember
-    from devicesync.cache.port import Cache
-    from devicesync.database.port import Database
+    from devicesync.stores import Stores
 
 
 def api_beside(settings: Settings, assembled: "Embedded | GroupMember") -> AbstractContextManager[tuple[str, str]]:
     """Serve the API over the updater's log; it reads the updater's own cache where that is in memory."""
 
-    def open_stores() -> "tuple[Cache, Database]":
-        cache, database = adapters.open_stores_to_read(settings)
-        return (assembled.cache if settings.cache.startswith("memory:") else cache), database
+    def open_stores() -> "Stores":
+        stores = adapters.open_stores_to_read(settings)
+        return stores._replace(cache=assembled.stores.cache) if settings.cache.startswith("memory:") else stores
 
     metrics = Metrics()
     counts = assembled.updater.counts

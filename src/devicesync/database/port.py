@@ -1,41 +1,60 @@
 """The database of record: it holds every device, the erased ones too."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from devicesync.law.state import State
+
+
+class Stored(NamedTuple):
+    """What a database holds of some devices.
+
+    states: unknown devices are left out.
+    unsettled: the devices whose row shows something else than their state: another job wrote it, or writes met there that did
+        not know of each other. `settle` puts it right.
+    """
+
+    states: dict[str, State]
+    unsettled: list[str]
 
 
 class Database(Protocol):
     """Safe for several processes at once.
 
-    reads_to_merge: True for a database that reads what it holds in order to merge: it computes every minimum itself, and
-        `merge` returns the states it then holds. False for one that writes blindly (Cassandra, without light-weight
-        transactions): it takes `first_access` and `user_declared_on` as the change gives them, so the caller joins in
-        what the cache's merge came to know (cache.port.Merged), and `merge` returns nothing.
+    merges_in_place: True for a database that reads what it holds in order to merge. False for one that writes without reading
+        (Cassandra, without light-weight transactions). Its `merge` takes only what the caller knows to be new (law.news),
+        and what it alone cannot join is left to `settle`.
     """
 
     @property
-    def reads_to_merge(self) -> bool:
+    def merges_in_place(self) -> bool:
         """See above."""
         ...
 
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         """Join each change into what is held of its device. Durable when it returns.
 
-        Raises Unavailable: then any part may have been written, and repeating is harmless.
+        Returns the states held afterwards where the database merges in place, else nothing.
+
+        Raises Unavailable. Then any part may have been written. Repeating is harmless.
         """
+        ...
+
+    def settle(self, states: Mapping[str, State]) -> None:
+        """Write whole states, and whatever else it takes that each row shows its state.
+
+        states: each contains everything that the database holds of its device.
+
+        Raises Unavailable. Repeating is harmless.
+        """
+        ...
+
+    def look(self, device_ids: Collection[str]) -> Stored:
+        """What is held of these devices, and which rows do not show it. Raises Unavailable."""
         ...
 
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
         """What is held of these devices; unknown devices are left out. Raises Unavailable."""
-        ...
-
-    def erased(self, device_ids: Sequence[str]) -> dict[str, int]:
-        """Of each of these devices that was ever erased, live again or not, the highest erase's version in µs.
-
-        Cheaper than `read`. Raises Unavailable.
-        """
         ...
 
     @property
@@ -43,10 +62,10 @@ class Database(Protocol):
         """Into how many parts `scan` cuts the devices: enough to share the work out, and to resume at."""
         ...
 
-    def scan(self, part: int) -> Iterator[dict[str, State]]:
-        """Every device of one part (0 to parts - 1), the erased ones too, some hundred at a time; one may come twice.
+    def scan(self, part: int) -> Iterator[list[str]]:
+        """The ids of every device of one part (0 to parts - 1), the erased ones too, some hundred at a time.
 
-        Devices that change meanwhile come as before or after the change. Raises Unavailable.
+        An id may come twice. A device that comes meanwhile may be left out. Raises Unavailable.
         """
         ...
 

@@ -5,13 +5,14 @@ version per facet. Maps are JSON text. A row with version 0 is an erased device'
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from devicesync.database.port import Stored
 from devicesync.database.sqlite_checkpoint import Checkpointer
 from devicesync.errors import NewerData, Unavailable, WrongUse
 from devicesync.law.facets import FACETS, SLICES
@@ -36,7 +37,7 @@ _CREATE = "CREATE TABLE IF NOT EXISTS device_profile ({}, PRIMARY KEY (device_id
 )
 _PAGE_BYTES = 2048
 _SELECT = f"SELECT rowid, {', '.join(_COLUMNS)} FROM device_profile WHERE device_id IN (SELECT value FROM json_each(?))"
-_SCAN = f"SELECT rowid, {', '.join(_COLUMNS)} FROM device_profile WHERE rowid > ? ORDER BY rowid LIMIT ?"
+_SCAN = "SELECT rowid, device_id FROM device_profile WHERE rowid > ? ORDER BY rowid LIMIT ?"
 _SCANNED = 500
 _INSERT = f"INSERT INTO device_profile VALUES ({', '.join('?' * len(_COLUMNS))})"
 # By rowid: the index was searched by the read already, and its pages need not come into memory again.
@@ -49,7 +50,7 @@ _BUSY_SECONDS = 10.0
 class SqliteDatabase:
     """See port.Database. For one thread; `read_only` neither creates nor changes the file."""
 
-    reads_to_merge = True
+    merges_in_place = True
     parts = 1
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -88,16 +89,20 @@ class SqliteDatabase:
         self._checkpointer.committed(len(updates) + len(inserts))
         return {device_id: state for device_id, (_, state) in held.items()}
 
+    def settle(self, states: Mapping[str, State]) -> None:
+        """See port.Database."""
+        self.merge(states)
+
+    def look(self, device_ids: Collection[str]) -> Stored:
+        """See port.Database."""
+        return Stored(self.read([*device_ids]), [])
+
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
         """See port.Database."""
         with self._failures("read"):
             return {device_id: state for device_id, (_, state) in self._rows(device_ids).items()}
 
-    def erased(self, device_ids: Sequence[str]) -> dict[str, int]:
-        """See port.Database."""
-        return {device_id: state.erased for device_id, state in self.read(device_ids).items() if state.erased}
-
-    def scan(self, part: int) -> Iterator[dict[str, State]]:
+    def scan(self, part: int) -> Iterator[list[str]]:
         """See port.Database."""
         del part
         last = 0
@@ -107,7 +112,7 @@ class SqliteDatabase:
             if not rows:
                 return
             last = rows[-1][0]
-            yield {row[1]: _state(row) for row in rows}
+            yield [row[1] for row in rows]
 
     def check(self) -> None:
         """See port.Database."""

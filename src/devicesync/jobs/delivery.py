@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from devicesync.cache.port import Cache
-from devicesync.database.port import Database
 from devicesync.jobs.patience import Patience, Stopped
-from devicesync.jobs.update import READER, Updater, join_events, write_both
+from devicesync.jobs.update import READER, Updater, join_events
 from devicesync.law.event import Event
 from devicesync.log.port import Log, NumberedLog, NumberedReader
+from devicesync.stores import Stores
 
 _POLL_SECONDS = 0.005
 _HOLDER_CHECK_SECONDS = 0.5
@@ -72,10 +71,9 @@ class OwnUpdater:
 class Direct:
     """Delivery into a log that other processes read, and into both stores at once: the law bears that they do it again."""
 
-    def __init__(self, log: Log, cache: Cache, database: Database, stop: threading.Event) -> None:
+    def __init__(self, log: Log, stores: Stores, stop: threading.Event) -> None:
         self._log = log
-        self._cache = cache
-        self._database = database
+        self._stores = stores
         self._patience = Patience(stop)
 
     def send(self, values: Sequence[bytes], events: Sequence[Event]) -> None:
@@ -85,7 +83,7 @@ class Direct:
         keys = [event.device_id.encode() for event in events]
         self._patience.until_it_works(lambda: self._log.append(values, keys))
         changes = join_events(events)
-        self._patience.until_it_works(lambda: write_both(changes, self._cache, self._database))
+        self._patience.until_it_works(lambda: self._stores.write(changes))
 
     def settle(self) -> None:
         """See Delivery."""

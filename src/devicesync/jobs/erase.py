@@ -4,15 +4,14 @@ import time
 
 import msgspec
 
-from devicesync.cache.port import Cache
-from devicesync.database.port import Database
 from devicesync.jobs.delivery import Delivery
 from devicesync.law.event import check_id, decode
-from devicesync.law.state import NOTHING, join
+from devicesync.law.state import NOTHING
 from devicesync.law.version import next_version
+from devicesync.stores import Stores
 
 
-def erase(device_id: str, cache: Cache, database: Database, delivery: Delivery) -> int | None:
+def erase(device_id: str, stores: Stores, delivery: Delivery) -> int | None:
     """Erase what is known of the device up to now; the erase's version in µs, when both stores have it.
 
     None, and nothing is written, where neither store knows the device. Raises Refused for something that is no device id,
@@ -20,7 +19,7 @@ def erase(device_id: str, cache: Cache, database: Database, delivery: Delivery) 
     """
     check_id(device_id)
     delivery.settle()
-    known = join(cache.read([device_id]).get(device_id, NOTHING), database.read([device_id]).get(device_id, NOTHING))
+    known = stores.database.read([device_id]).get(device_id, NOTHING)
     if known == NOTHING:
         return None
     now_us = time.time_ns() // 1000

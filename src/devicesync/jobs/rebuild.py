@@ -1,16 +1,15 @@
 """The whole cache from the database, part by part, through the law: nothing newer in the cache is overwritten."""
 
-from devicesync.cache.port import Cache
-from devicesync.database.port import Database
+from devicesync.stores import Stores
 
 
-def rebuild_part(part: int, database: Database, cache: Cache) -> int:
-    """Merge every device of one part of the database (Database.scan) into the cache; how many.
+def rebuild_part(part: int, stores: Stores) -> int:
+    """Refill every device of one part of the database (Database.scan); how many.
 
-    Raises Unavailable; repeating is harmless.
+    Rows that another job wrote are written through the law on the way. Raises Unavailable; repeating is harmless.
     """
     devices = 0
-    for states in database.scan(part):
-        cache.merge(states, create=True)
-        devices += len(states)
+    for device_ids in stores.database.scan(part):
+        stores.refill(device_ids)
+        devices += len(device_ids)
     return devices

@@ -1,4 +1,4 @@
-"""The updater: reads the log, writes every change to the cache and the database, then commits.
+"""The updater: reads the log, writes every change to the database and the cache, then commits.
 
 One plain synchronous loop: poll a batch, decode, fold per device, write both stores, commit. Nothing is committed
 before both stores have it, and writing twice is harmless, so a crash anywhere loses nothing and changes nothing.
@@ -12,16 +12,15 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from devicesync.cache.port import Cache
-from devicesync.database.port import Database
 from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.patience import Patience, Stopped
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
-from devicesync.law.state import NOTHING, State, join, state_of
+from devicesync.law.state import State, join, state_of
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.dead_letters import DeadLetter, DeadLetters
 from devicesync.log.port import Reader, Record
+from devicesync.stores import Stores
 
 READER = "updater"
 """The updater's name as a reader of the journal."""
@@ -79,37 +78,13 @@ def join_events(events: Iterable[Event]) -> dict[str, State]:
     return changes
 
 
-def write_both(changes: Mapping[str, State], cache: Cache, database: Database) -> None:
-    """Join the changes into both stores. Raises Unavailable; repeating is harmless.
-
-    Devices that the cache lacks are filled from the database *and* the change, never from the change alone.
-    """
-    if database.reads_to_merge:
-        cache.merge(database.merge(changes), create=True)
-        return
-    # The cache comes first: it sees every change atomically, and knows what a blind database write must be told.
-    merged = cache.merge(changes)
-    known, unsaved = merged.known, merged.unsaved
-    if merged.missing:
-        held = database.read(merged.missing)
-        known |= {device_id: join(held.get(device_id, NOTHING), changes[device_id]) for device_id in merged.missing}
-        news = {device_id: known[device_id] for device_id in merged.missing if known[device_id] is not held.get(device_id)}
-        filled = cache.merge(news, create=True)
-        known |= filled.known
-        unsaved += filled.unsaved
-    database.merge(known)
-    if unsaved:
-        cache.saved({device_id: known[device_id] for device_id in unsaved})
-
-
 class Updater:
     """Runs the loop over one reader. `source` names the log in dead letters; `after_batch` hears of each batch."""
 
     def __init__(
         self,
         reader: Reader,
-        cache: Cache,
-        database: Database,
+        stores: Stores,
         dead_letters: DeadLetters,
         *,
         source: str,
@@ -121,8 +96,7 @@ class Updater:
     ) -> None:
         self.counts = Counts()
         self._reader = reader
-        self._cache = cache
-        self._database = database
+        self._stores = stores
         self._dead_letters = dead_letters
         self._source = source
         self._batch_records = batch_records
@@ -170,5 +144,5 @@ class Updater:
     def write(self, changes: Mapping[str, State]) -> None:
         """Write changes to both stores, and commit what the reader has passed. Waits for stores; raises Stopped."""
         if changes:
-            self._patience.until_it_works(lambda: write_both(changes, self._cache, self._database))
+            self._patience.until_it_works(lambda: self._stores.write(changes))
         self._patience.until_it_works(self._reader.commit)

@@ -6,6 +6,7 @@ on the machine's time zone, and ends with the year 9999.
 """
 
 from functools import cache
+from typing import NamedTuple
 
 from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS
 
@@ -18,46 +19,91 @@ _TABLE = """
         user_declared_state text, user_declared_district text, user_declared_on timestamp
     )
 """
-_ERASURES = "CREATE TABLE IF NOT EXISTS {keyspace}.device_erasure (device_id text PRIMARY KEY, version bigint)"
+_ERASURES = """
+    CREATE TABLE IF NOT EXISTS {keyspace}.device_erasure (
+        device_id text PRIMARY KEY, version bigint, location set<bigint>, user_declared set<bigint>, user_declared_on timestamp
+    )
+"""
 _KEYSPACE = (
     "CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {{'class': 'NetworkTopologyStrategy', '{centre}': {replicas}}}"
 )
+
+ERASURE_COLUMNS = {"location": "set<bigint>", "user_declared": "set<bigint>", "user_declared_on": "timestamp"}
+"""What the ledger tells beside erases: the versions at which a tie emptied a facet, and the user_declared_on that hides."""
+
+MAP_VERSIONS = {field: f"{field}_version" for field in sorted(MAP_FIELDS)}
+"""Columns of our own in device_profile, each a bigint: the versions of the maps, which Cassandra before 5.0 cannot tell."""
 
 EXPECTED = {
     "device_profile": (
         "device_id", "api_last_updated_on", "updated_date", *FIELDS, "first_access", "user_declared_on",
     ),
-    "device_erasure": ("device_id", "version"),
+    "device_erasure": ("device_id", "version", *ERASURE_COLUMNS),
 }  # fmt: skip
 """The columns that we use, by table."""
 
-HERE, ELSEWHERE = (f"SELECT data_center FROM system.{table}" for table in ("local", "peers"))
+
+class Dialect(NamedTuple):
+    """How maps' versions are kept.
+
+    has_columns: device_profile has the columns MAP_VERSIONS, so each write of a map writes its version too.
+    reads_columns: versions are read from there, since some server of the ring is older than 5.0.
+    """
+
+    has_columns: bool
+    reads_columns: bool
+
+
+HERE, ELSEWHERE = (f"SELECT data_center, release_version FROM system.{table}" for table in ("local", "peers"))
 
 _MS = "blobAsTimestamp(bigintAsBlob(?))"
-_times = [f"MAXWRITETIME({field})" if field in MAP_FIELDS else f"WRITETIME({field})" for field in FIELDS]
-_read_times = [f"toUnixTimestamp({column})" for column in ("api_last_updated_on", "first_access", "user_declared_on")]
+_TIMES = ("api_last_updated_on", "first_access", "user_declared_on", "updated_date")
 # Templates: {keyspace} is put in when a statement is prepared. A keyspace's name was checked to be a plain identifier.
 # UPDATE, not INSERT: a stamp that lies far ahead must not keep an erased row alive.
 FIRST_ACCESS = f"UPDATE {{keyspace}}.device_profile USING TIMESTAMP ? SET first_access = {_MS} WHERE device_id = ?"
 USER_DECLARED_ON = f"UPDATE {{keyspace}}.device_profile USING TIMESTAMP ? SET user_declared_on = {_MS} WHERE device_id = ?"
 ERASE = "DELETE FROM {keyspace}.device_profile USING TIMESTAMP ? WHERE device_id = ?"
 REMEMBER_ERASE = "INSERT INTO {keyspace}.device_erasure (device_id, version) VALUES (?, ?) USING TIMESTAMP ?"
-_row = f"{', '.join(_read_times)}, WRITETIME(api_last_updated_on), {', '.join(FIELDS)}, {', '.join(_times)}"
-READ = f"SELECT device_id, {_row} FROM {{keyspace}}.device_profile WHERE device_id IN ?"
-READ_ERASE = "SELECT device_id, version FROM {keyspace}.device_erasure WHERE device_id IN ?"
+REMEMBER_TIES = {
+    name: f"UPDATE {{keyspace}}.device_erasure USING TIMESTAMP ? SET {name} = {name} + ? WHERE device_id = ?"
+    for name in ("location", "user_declared")
+}
+HIDDEN_DECLARED_ON = f"UPDATE {{keyspace}}.device_erasure USING TIMESTAMP ? SET user_declared_on = {_MS} WHERE device_id = ?"
+READ_ERASURES = (
+    "SELECT device_id, version, location, user_declared, toUnixTimestamp(user_declared_on) "
+    "FROM {keyspace}.device_erasure WHERE device_id IN ?"
+)
 
 _range = "WHERE token(device_id) >= ? AND token(device_id) <= ? LIMIT ?"
-SCAN = f"SELECT token(device_id), device_id, {_row} FROM {{keyspace}}.device_profile {_range}"
-SCAN_ERASED = f"SELECT token(device_id), device_id FROM {{keyspace}}.device_erasure {_range}"
+SCANS = tuple(f"SELECT token(device_id), device_id FROM {{keyspace}}.{table} {_range}" for table in EXPECTED)
 
 
 @cache
-def write(facets: int, *, is_live: bool) -> str:
+def read(dialect: Dialect) -> str:
+    """Binds ids. Per device: its id, four times in ms and when they were written, the fields, and when those were written."""
+    times = [f"toUnixTimestamp({column})" for column in _TIMES] + [f"WRITETIME({column})" for column in _TIMES]
+    versions = [_version_of(field, dialect) for field in FIELDS]
+    return f"SELECT device_id, {', '.join([*times, *FIELDS, *versions])} FROM {{keyspace}}.device_profile WHERE device_id IN ?"
+
+
+def _version_of(field: str, dialect: Dialect) -> str:
+    if field not in MAP_FIELDS:
+        return f"WRITETIME({field})"
+    return MAP_VERSIONS[field] if dialect.reads_columns else f"MAXWRITETIME({field})"
+
+
+@cache
+def write(facets: int, dialect: Dialect, *, is_live: bool) -> str:
     """Binds device_id, the fields of these facets (bit n: facets.FACETS[n]), with is_live the two times, and a timestamp.
 
-    Columns of other facets are not named, so they stay as they are: a null would be a delete.
+    A map is followed by its version where the dialect has columns for it. Columns of other facets are not named, so they stay
+    as they are: a null would be a delete.
     """
-    columns = ["device_id", *(field for spot, facet in enumerate(FACETS) if facets >> spot & 1 for field in facet.fields)]
+    columns = ["device_id"]
+    for spot, facet in enumerate(FACETS):
+        if facets >> spot & 1:
+            columns += facet.fields
+            columns += [MAP_VERSIONS[field] for field in facet.fields if dialect.has_columns and field in MAP_FIELDS]
     marks = ["?"] * len(columns)
     if is_live:
         columns += ["api_last_updated_on", "updated_date"]
@@ -68,6 +114,11 @@ def write(facets: int, *, is_live: bool) -> str:
 def creation(keyspace: str, data_centre: str, replicas: int) -> list[str]:
     """The statements that make what is not there yet."""
     return [text.format(keyspace=keyspace, centre=data_centre, replicas=replicas) for text in (_KEYSPACE, _TABLE, _ERASURES)]
+
+
+def addition(keyspace: str, table: str, column: str, kind: str) -> str:
+    """A statement that adds a column."""
+    return f"ALTER TABLE {keyspace}.{table} ADD {column} {kind}"
 
 
 def columns_of(keyspace: str, table: str) -> str:

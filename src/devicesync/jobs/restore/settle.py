@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from devicesync.cache.port import Cache
-from devicesync.database.port import Database
 from devicesync.law.profile import view
 from devicesync.law.state import NOTHING, State, join
+from devicesync.stores import Stores
 
 _BATCH_DEVICES = 2000
 _LOOK_AGAIN_SECONDS = (0.5, 2.0, 5.0)
@@ -40,17 +39,19 @@ class _Compared(NamedTuple):
     database: bytes
 
 
-def settle(states: Mapping[str, State], cache: Cache | None, database: Database, *, dry_run: bool) -> Settled:
+def settle(states: Mapping[str, State], stores: Stores, *, dry_run: bool, cache_is_private: bool = False) -> Settled:
     """Join the states into both stores, unless it is a dry run, and compare. Raises Unavailable; repeating is harmless.
 
-    cache: None in a dry run where it lives in another process's memory, and is filled from the database.
+    cache_is_private: the cache lives in another process's memory, and is filled from the database; a dry run leaves it out.
     """
+    leave_out = dry_run and cache_is_private
     digests = [hashlib.sha256() for _ in range(3)]
     cache_differs = database_differs = 0
     differing = []
     for some in _batches(states):
-        stored = _write(some, cache, database) if cache and not dry_run else database.read([*some])
-        for device_id, compared in _compare_patiently(some, stored, cache, database, dry_run=dry_run).items():
+        if not dry_run:
+            stores.restore(some)
+        for device_id, compared in _compare_patiently(some, stores, dry_run=dry_run, leave_out=leave_out).items():
             for digest, document in zip(digests, compared, strict=True):
                 digest.update(document)
             cache_differs += compared.cache != compared.expected
@@ -61,52 +62,26 @@ def settle(states: Mapping[str, State], cache: Cache | None, database: Database,
     return Settled(len(states), cache_differs, database_differs, expected, in_cache, in_database, differing[:10])
 
 
-def _write(some: dict[str, State], cache: Cache, database: Database) -> dict[str, State]:
-    """Join these into both stores; what the database then holds.
-
-    The database comes first, told of its own erases: what it forgot after gc_grace must not come back even for a moment.
-    Read back once, it gives both what the cache is to be filled with, and the proof.
-    """
-    if database.reads_to_merge:
-        cache.merge(database.merge(some), create=True)
-        return database.read([*some])
-    erased = {device_id: State(erased=version) for device_id, version in database.erased([*some]).items()}
-    database.merge({device_id: join(state, erased.get(device_id, NOTHING)) for device_id, state in some.items()})
-    stored = database.read([*some])
-    merged = cache.merge(
-        {device_id: join(stored.get(device_id, NOTHING), state) for device_id, state in some.items()}, create=True
-    )
-    unsaved = {device_id: merged.known[device_id] for device_id in merged.unsaved}
-    news = {name: known for name, known in unsaved.items() if join(stored.get(name, NOTHING), known) != stored.get(name)}
-    if news:
-        database.merge(news)
-        stored |= database.read([*news])
-    if unsaved:
-        cache.saved(unsaved)
-    return stored
-
-
-def _compare_patiently(
-    some: dict[str, State], stored: dict[str, State], cache: Cache | None, database: Database, *, dry_run: bool
-) -> dict[str, _Compared]:
+def _compare_patiently(some: dict[str, State], stores: Stores, *, dry_run: bool, leave_out: bool) -> dict[str, _Compared]:
     """A difference counts only when it is still there after a while: events may be arriving between the two readings."""
-    compared = _compare(some, stored, cache, fill=not dry_run)
+    compared = _compare(some, stores, fill=not dry_run, leave_out=leave_out)
     for seconds in () if dry_run else _LOOK_AGAIN_SECONDS:
         differing = {device_id: some[device_id] for device_id, found in compared.items() if len({*found}) > 1}
         if not differing:
             break
         time.sleep(seconds)
-        compared |= _compare(differing, database.read([*differing]), cache, fill=True)
+        compared |= _compare(differing, stores, fill=True, leave_out=leave_out)
     return compared
 
 
-def _compare(some: dict[str, State], stored: dict[str, State], cache: Cache | None, *, fill: bool) -> dict[str, _Compared]:
-    held = cache.read([*some]) if cache else stored
-    if cache and fill:  # a cache may forget at any time; then its readers get it filled from the database
-        missing = {device_id: stored[device_id] for device_id in some if device_id not in held and device_id in stored}
-        if missing:
-            cache.merge(missing, create=True)
-            held |= missing | cache.read([*missing])
+def _compare(some: dict[str, State], stores: Stores, *, fill: bool, leave_out: bool) -> dict[str, _Compared]:
+    held = {} if leave_out else stores.cache.read([*some])
+    missing = some.keys() - held.keys()
+    if missing and fill:  # a cache may forget at any time; then its readers get it filled from the database
+        stores.refill(missing)
+        held |= stores.cache.read([*missing])
+    stored = stores.database.read([*some])
+    held |= {device_id: stored[device_id] for device_id in stored if device_id not in held} if leave_out or fill else {}
     compared = {}
     for device_id, state in some.items():
         in_cache, in_database = held.get(device_id, NOTHING), stored.get(device_id, NOTHING)

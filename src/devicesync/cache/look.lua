@@ -1,0 +1,31 @@
+-- Says of each device what the cache knows without its values, or, where it holds none, since when.
+-- KEYS: device ids, then the hash of tickets (in a cluster all of one slot). ARGV: a ticket nobody else has, how long tickets
+-- are kept in ms, and how many at most. Returns per device its `_state` (merge.lua), or "?" and its ticket.
+--
+-- A ticket says: the entry has been missing ever since this was given out. It is kept beside the entry, so whatever loses the
+-- one may lose the other; merge.lua takes it away when it makes the entry. Losing tickets is safe: their fills are looked for again.
+
+local STATE = '^%d+,%d+,' .. string.rep('%d*,', 6) .. '%d+,%d+,%d+,%d$'
+local tickets = KEYS[#KEYS]
+
+local function is_state(text)
+  return type(text) == 'string' and string.find(text, STATE)
+end
+
+local replies, given = {}, false
+for index = 1, #KEYS - 1 do
+  local state = redis.pcall('HGET', KEYS[index], '_state')
+  if is_state(state) then
+    replies[index] = state
+  else
+    local ticket = redis.call('HGET', tickets, KEYS[index])
+    if not ticket then
+      if not given and redis.call('HLEN', tickets) > tonumber(ARGV[3]) then redis.call('DEL', tickets) end
+      ticket, given = ARGV[1], true
+      redis.call('HSET', tickets, KEYS[index], ticket)
+    end
+    replies[index] = '?' .. ticket
+  end
+end
+if given then redis.call('PEXPIRE', tickets, ARGV[2]) end
+return replies

@@ -1,0 +1,63 @@
+"""What the servers of a ring can do, what its tables have, and what `create` adds."""
+
+from devicesync.database.cassandra import schema
+from devicesync.database.cassandra.driver import Driver
+from devicesync.database.cassandra.place import Place
+from devicesync.errors import WrongUse
+
+_OLDEST = (4, 0)
+_TELLS_MAP_TIMES = (5, 0)
+
+
+def dialect_of(driver: Driver, keyspace: str) -> schema.Dialect:
+    """How maps' versions are kept there. Raises Failed, and WrongUse where a server is too old."""
+    columns = _columns(driver, keyspace, "device_profile")
+    return schema.Dialect(columns >= {*schema.MAP_VERSIONS.values()}, oldest_release(driver) < _TELLS_MAP_TIMES)
+
+
+def oldest_release(driver: Driver) -> tuple[int, int]:
+    """Major and minor version of the ring's oldest server. Raises Failed, and WrongUse below 4.0."""
+    releases = [str(node[1]) for node in _nodes(driver) if node[1]]
+    numbers = [tuple(int(part) for part in release.split("-")[0].split(".")[:2]) for release in releases]
+    oldest = min((number[0], number[-1]) for number in numbers)
+    if oldest < _OLDEST:
+        raise WrongUse(
+            f"Cassandra {min(releases)} is too old: devicesync needs 4.0 or newer", "upgrade the ring, node by node, before use"
+        )
+    return oldest
+
+
+def plan(driver: Driver, place: Place) -> tuple[list[str], list[str]]:
+    """The statements that make what is not there yet, and the columns of ours that they add. Raises Failed, WrongUse."""
+    nodes = _nodes(driver)
+    data_centre = place.local_dc or str(nodes[0][0])
+    replicas = min(place.replicas, sum(node[0] == data_centre for node in nodes))
+    statements = schema.creation(place.keyspace, data_centre, replicas)
+    wanted = {"device_erasure": schema.ERASURE_COLUMNS}
+    if oldest_release(driver) < _TELLS_MAP_TIMES:
+        wanted["device_profile"] = dict.fromkeys(schema.MAP_VERSIONS.values(), "bigint")
+    added = []
+    for table, columns in wanted.items():
+        there = _columns(driver, place.keyspace, table) or ({*columns} if table == "device_erasure" else set())
+        for column, kind in columns.items():
+            if column not in there:
+                statements.append(schema.addition(place.keyspace, table, column, kind))
+                added.append(f"{table}.{column}")
+    return statements, added
+
+
+def lacking(driver: Driver, keyspace: str) -> dict[str, list[str]]:
+    """By table the columns that it should have and has not; all of them where there is no table. Raises Failed, WrongUse."""
+    wanted = {table: [*columns] for table, columns in schema.EXPECTED.items()}
+    if oldest_release(driver) < _TELLS_MAP_TIMES:
+        wanted["device_profile"] += schema.MAP_VERSIONS.values()
+    there = {table: _columns(driver, keyspace, table) for table in wanted}
+    return {table: [column for column in columns if column not in there[table]] for table, columns in wanted.items()}
+
+
+def _nodes(driver: Driver) -> list[tuple[str, str]]:
+    return [(str(node[0]), str(node[1])) for node in (*driver.query(schema.HERE), *driver.query(schema.ELSEWHERE))]
+
+
+def _columns(driver: Driver, keyspace: str, table: str) -> set[str]:
+    return {str(row[0]) for row in driver.query(schema.columns_of(keyspace, table))}

@@ -1,0 +1,171 @@
+"""Cache and database as one: every change goes into the database, then into the cache.
+
+So the cache never holds what the database lacks, and losing any part of it at any time loses nothing. Three rules keep the two
+equal, whatever is interleaved, lost or repeated:
+
+1. Look first. What the cache or the database knows already is not written again (law.news).
+2. A fill is kept only if the entry has been missing ever since it was looked for (cache.port).
+3. Where events met of which their writers did not know, the joined state is written to the database whole (`settle`).
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+from devicesync.cache.port import Cache, Looked
+from devicesync.database.port import Database, Stored
+from devicesync.errors import Unavailable
+from devicesync.law.facets import FACETS
+from devicesync.law.news import met, news
+from devicesync.law.state import NOTHING, UNWRITTEN, State, join
+
+_ROUNDS = 50
+_SEVERAL_FIELDS = tuple(spot for spot, facet in enumerate(FACETS) if len(facet.fields) > 1)
+
+
+class Stores(NamedTuple):
+    """The two stores. Every method may raise Unavailable. Then any part may have been written; repeating is harmless."""
+
+    cache: Cache
+    database: Database
+
+    def write(self, changes: Mapping[str, State]) -> None:
+        """Join changes into both stores. Both have them when it returns."""
+        _until_none_is_left(lambda left: self._write(left, self.cache.look(left)), changes)
+
+    def restore(self, states: Mapping[str, State]) -> None:
+        """Join states into both stores, where the database may have lost what the cache still holds: it gets that too."""
+        _until_none_is_left(self._restore, states)
+
+    def read(self, device_id: str) -> State:
+        """What the cache holds. On a miss, what the database holds, which is then put into the cache too."""
+        held = self.cache.read([device_id]).get(device_id)
+        if held is not None:
+            return held
+        tickets = self.cache.look([device_id]).tickets
+        stored = self.database.look([device_id])
+        if stored.states and tickets:
+            self.cache.merge(stored.states, tickets, dict.fromkeys(stored.unsettled, False))
+        return stored.states.get(device_id, NOTHING)
+
+    def refill(self, device_ids: Collection[str]) -> None:
+        """Join what the database holds of these devices into the cache, and see to it that its rows show that."""
+        _until_none_is_left(self._refill, dict.fromkeys(device_ids, NOTHING))
+
+    def close(self) -> None:
+        """Give back connections."""
+        self.cache.close()
+        self.database.close()
+
+    def _restore(self, states: Mapping[str, State]) -> set[str]:
+        looked = self.cache.look(states)
+        held = self.cache.read([*looked.held])
+        changes = {device_id: join(state, held.get(device_id, NOTHING)) for device_id, state in states.items()}
+        return self._write(changes, looked._replace(held={}))
+
+    def _write(self, changes: Mapping[str, State], looked: Looked) -> set[str]:
+        """Write once; the devices that are left to do. Of those that `looked` does not hold the database is asked."""
+        if self.database.merges_in_place:
+            return {*self.cache.merge(self.database.merge(changes), looked.tickets).missing}
+        stored = self.database.look(changes.keys() - looked.held.keys())
+        known = {device_id: looked.held.get(device_id) or stored.states.get(device_id, NOTHING) for device_id in changes}
+        new = {device_id: part for device_id, change in changes.items() if (part := news(change, known[device_id]))}
+        entries = _entries(changes, new, known, looked)
+        whole = {device_id: entries[device_id] for device_id in _met_in_the_database(changes, stored, entries)}
+        self.database.merge({device_id: part for device_id, part in new.items() if device_id not in whole} if whole else new)
+        self._settle_in_the_database(whole)
+        emptied = self._emptied(new, known)
+        self._settle_in_the_database(emptied)
+        merged = self.cache.merge(entries | emptied, looked.tickets)
+        missing = {*merged.missing}
+        return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing)
+
+    def _settle_in_the_database(self, states: Mapping[str, State]) -> None:
+        if states:
+            self.database.settle(states)
+
+    def _emptied(self, parts: Mapping[str, State], known: Mapping[str, State]) -> dict[str, State]:
+        """The whole states of devices of which a tie, seen by nobody, has emptied a facet that was just written.
+
+        Two events of one version can meet in the database alone. What is then left of the facet is a deletion, whose version
+        no reader sees. So a facet that is new, and yet not newer than the device, is read back.
+        """
+        doubtful = [device_id for device_id, part in parts.items() if _may_have_met(part, known[device_id])]
+        if not doubtful:
+            return {}
+        stored = self.database.look(doubtful)
+        whole = {}
+        for device_id in doubtful:
+            found, part = stored.states.get(device_id, NOTHING), parts[device_id]
+            left = _left_of(part, found)
+            if left != part or device_id in stored.unsettled:
+                whole[device_id] = join(found, left)
+        return whole
+
+    def _settle(self, device_ids: set[str]) -> set[str]:
+        if not device_ids:
+            return device_ids
+        states = self.cache.read([*device_ids])
+        self.database.settle(states)
+        merged = self.cache.merge(states, shown=dict.fromkeys(states, True))
+        return (device_ids - states.keys()) | {*merged.missing, *merged.unsettled}
+
+    def _refill(self, changes: Mapping[str, State]) -> set[str]:
+        looked = self.cache.look(changes)
+        stored = self.database.look(changes)
+        self._settle_in_the_database({device_id: stored.states[device_id] for device_id in stored.unsettled})
+        merged = self.cache.merge(stored.states, looked.tickets)
+        missing = {*merged.missing}
+        if self.database.merges_in_place:
+            return missing
+        return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing)
+
+
+def _until_none_is_left(attempt: Callable[[Mapping[str, State]], set[str]], changes: Mapping[str, State]) -> None:
+    """Call `attempt` again and again with the devices that it returns: the cache lost them in the middle of it."""
+    left = changes
+    for _ in range(_ROUNDS):
+        if not left:
+            return
+        again = attempt(left)
+        left = {device_id: change for device_id, change in left.items() if device_id in again} if again else {}
+    if left:
+        raise Unavailable("the cache loses devices faster than they are filled", "give it more memory; see `devicesync doctor`")
+
+
+def _entries(
+    changes: Mapping[str, State], new: Mapping[str, State], known: Mapping[str, State], looked: Looked
+) -> dict[str, State]:
+    """What the cache is to join: of a device that was read everything, else the change and the erase that its writer knew."""
+    entries = {}
+    for device_id, change in changes.items():
+        if device_id not in looked.held:
+            entries[device_id] = join(known[device_id], change)
+        elif device_id in new:
+            entries[device_id] = _told(change, known[device_id])
+    return entries
+
+
+def _told(change: State, known: State) -> State:
+    return join(change, State(erased=known.erased)) if known.erased else change
+
+
+def _met_in_the_database(changes: Mapping[str, State], stored: Stored, entries: Mapping[str, State]) -> set[str]:
+    """The devices whose row alone would not become what the join of it and the change is."""
+    return {
+        device_id
+        for device_id, state in stored.states.items()
+        if met(state, _told(changes[device_id], state), entries[device_id])
+    } | {*stored.unsettled}
+
+
+def _may_have_met(part: State, known: State) -> bool:
+    return any(known.registers[spot][0] < part.registers[spot][0] <= known.version for spot in _SEVERAL_FIELDS)
+
+
+def _left_of(part: State, found: State) -> State:
+    """The part, without the values that the database does not show although they were written and nothing newer was."""
+    registers = [
+        (mine[0], unwritten[1]) if spot in _SEVERAL_FIELDS and mine[0] > max(theirs[0], found.erased) else mine
+        for spot, (mine, theirs, unwritten) in enumerate(zip(part.registers, found.registers, UNWRITTEN, strict=True))
+    ]
+    return part._replace(registers=tuple(registers))
