@@ -64,7 +64,6 @@ native_transport_port: {port}
 start_native_transport: true
 commitlog_sync: periodic
 commitlog_sync_period: 10000ms
-commitlog_disk_access_mode: legacy
 data_file_directories: ["{directory}/data"]
 commitlog_directory: {directory}/commitlog
 saved_caches_directory: {directory}/saved_caches
@@ -78,6 +77,7 @@ denylist_refresh: 1s
 denylist_consistency_level: ONE
 denylist_reads_enabled: false
 """
+_CASSANDRA_FROM_5 = "commitlog_disk_access_mode: legacy\n"
 _LOGBACK = '<configuration><root level="WARN"/></configuration>\n'
 _EXPORTS = [
     "java.base/jdk.internal.misc",
@@ -223,16 +223,18 @@ class Kafka(Server):
 class Cassandra(Server):
     """A Cassandra node on `port`.
 
+    release: 5.0 or 4.1.
     secured: a PEM file with key (PKCS #8) and certificates; clients then need TLS, and the user cassandra, password cassandra.
     """
 
-    def __init__(self, directory: Path, heap: str = "1g", secured: Path | None = None) -> None:
+    def __init__(self, directory: Path, heap: str = "1g", secured: Path | None = None, release: str = "5.0") -> None:
         directory = _made(directory)
         self.port, storage, ssl, jmx = ports(directory, 4)
         text = _CASSANDRA.format(port=self.port, storage=storage, ssl=ssl, directory=directory)
+        text += _CASSANDRA_FROM_5 if release == "5.0" else ""
         (directory / "cassandra.yaml").write_text(text + (_CASSANDRA_SECURED.format(pem=secured) if secured else ""))
         (directory / "logback.xml").write_text(_LOGBACK)
-        lib = jars("cassandra")
+        lib = jars("cassandra" if release == "5.0" else f"cassandra-{release}")
         (agent,) = lib.glob("jamm-*.jar")
         flags = [f"--add-exports={name}=ALL-UNNAMED" for name in _EXPORTS] + [
             f"--add-opens={name}=ALL-UNNAMED" for name in _OPENS
@@ -249,13 +251,20 @@ class Cassandra(Server):
             "cassandra.superuser_setup_delay_ms": "0",
             "io.netty.tryReflectionSetAccessible": "true",
             "jna.nosys": "true",
+            "java.security.manager": "allow",  # 4.1 sets one
         }
         command = [
             java(), f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseG1GC", "-Xss256k", f"-javaagent:{agent}", *flags,
             *(f"-D{name}={value}" for name, value in properties.items()),
             "-cp", f"{lib}/*", "org.apache.cassandra.service.CassandraDaemon",
         ]  # fmt: skip
+        tool = [java(), *flags, f"-Duser.home={directory}"]  # it keeps a history there
+        self._nodetool = [*tool, "-cp", f"{lib}/*", "org.apache.cassandra.tools.NodeTool", "-p", str(jmx)]
         super().__init__("Cassandra", directory, command, lambda: answers(self.port))
+
+    def nodetool(self, *arguments: str) -> None:
+        """Run one of nodetool's commands, such as flush or compact."""
+        subprocess.run([*self._nodetool, *arguments], check=True, capture_output=True)
 
 
 def _made(directory: Path) -> Path:

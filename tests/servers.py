@@ -61,7 +61,11 @@ def kafka() -> Kafka:
     return started(Kafka)
 
 
+CASSANDRA = os.environ.get("CASSANDRA", "5.0")
+"""The release that the tests run on: `make test CASSANDRA=4.1` runs them all on the older one."""
+
+
 @functools.cache
-def cassandra() -> Cassandra:
+def cassandra(release: str = CASSANDRA) -> Cassandra:
     """A Cassandra node."""
-    return started(Cassandra)
+    return started(lambda directory: Cassandra(directory, release=release))
