@@ -99,12 +99,17 @@ class Real:
         thread.start()
         return thread
 
-    def start_updater(self, group: str | None = None) -> subprocess.Popen[bytes]:
+    def start_updater(self, group: str | None = None, driver: str = "auto") -> subprocess.Popen[bytes]:
         """One more updater in the group."""
         process = subprocess.Popen(
             [sys.executable, "-m", "devicesync", "update", *self.flags],
             stderr=subprocess.PIPE,
-            env={"PATH": "", "DEVICESYNC_GROUP": group or self.group, "DEVICESYNC_BATCH_RECORDS": "300"},
+            env={
+                "PATH": "",
+                "DEVICESYNC_GROUP": group or self.group,
+                "DEVICESYNC_BATCH_RECORDS": "300",
+                "DEVICESYNC_DRIVER": driver,
+            },
         )
         self._updaters.append(process)
         return process

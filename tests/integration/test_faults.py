@@ -3,6 +3,7 @@
 import signal
 import time
 
+import pytest
 from cassandra.cluster import Cluster
 
 from tests import servers
@@ -142,6 +143,54 @@ def test_cassandra_stopped_and_back(real: Real) -> None:
     real.cassandra.start()
     loading.join()
     finish(real)
+
+
+@pytest.mark.parametrize("driver", ["acsylla", "cassandra-driver"])
+def test_cassandra_killed_and_redis_restarted_empty_in_mid_stream(real: Real, driver: str) -> None:
+    """Connections are reset while answers are awaited; no wait is without end, and the updaters come back.
+
+    One node that is killed may lose the last 100 ms of what it acknowledged (its commit log's markers). The log has it all: read
+    once more from its start, after the cache was flushed, it brings that back.
+    """
+    updaters = [real.start_updater(driver=driver) for _ in range(2)]
+    loading = real.load()
+    time.sleep(2)
+    real.cassandra.stop(signal.SIGKILL)
+    time.sleep(3)
+    real.redis.stop(signal.SIGKILL)
+    real.redis.start()
+    real.cassandra.start()
+    loading.join()
+    real.wait_until_caught_up()
+    assert [updater.poll() for updater in updaters] == [None, None]
+    assert real.stop_updaters() == [0, 0]
+    real.open_cache()._connections.client.flushall()  # type: ignore[attr-defined]
+    real.start_updater(group=f"{real.group}-again", driver=driver)
+    real.wait_until_caught_up(f"{real.group}-again")
+    finish(real)
+
+
+def test_no_node_of_the_cluster_answers() -> None:
+    """Neither when the updater starts nor in the middle of its work: it waits."""
+    cluster = servers.redis_cluster()
+    real = Real(f"redis+cluster://127.0.0.1:{cluster.servers[0].port}")
+    for server in cluster.servers:
+        server.pause()
+    updater = real.start_updater()
+    loading = real.load()
+    time.sleep(4)
+    for server in cluster.servers:
+        server.resume()
+    time.sleep(3)
+    for server in cluster.servers:
+        server.pause()
+    time.sleep(4)
+    for server in cluster.servers:
+        server.resume()
+    loading.join()
+    assert updater.poll() is None
+    finish(real)
+    real.close()
 
 
 def test_half_a_batch_fails_in_redis() -> None:

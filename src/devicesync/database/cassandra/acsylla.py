@@ -18,6 +18,7 @@ from devicesync.database.cassandra.driver import (
     REQUEST_SECONDS,
     Failed,
     Rows,
+    longest_seconds,
 )
 from devicesync.database.cassandra.place import Place
 from devicesync.database.cassandra.rows import Call, Request
@@ -42,8 +43,8 @@ class AcsyllaDriver:
 
     def run(self, requests: Sequence[Request]) -> list[Rows | Failed]:
         """See driver.Driver."""
-        outcomes: list[Rows | Failed] = [[]] * len(requests)
-        _done(self._run(requests, outcomes))
+        outcomes: list[Rows | Failed] = [Failed("no answer")] * len(requests)
+        _done(self._run(requests, outcomes), longest_seconds(len(requests)))
         return outcomes
 
     def close(self) -> None:
@@ -116,8 +117,12 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _done(work: Coroutine[Any, Any, T]) -> T:
+def _done(work: Coroutine[Any, Any, T], seconds: float = longest_seconds(1)) -> T:
+    under_way = asyncio.run_coroutine_threadsafe(work, _loop())
     try:
-        return asyncio.run_coroutine_threadsafe(work, _loop()).result()
+        return under_way.result(seconds)
+    except TimeoutError as error:
+        under_way.cancel()
+        raise Failed(f"no answer within {seconds:.0f} s") from error
     except _FAILURES as error:
         raise Failed(str(error)) from error

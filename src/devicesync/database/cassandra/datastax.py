@@ -1,14 +1,17 @@
 """See driver.Driver: through cassandra-driver, which runs wherever Python does."""
 
 import ssl
+import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from cassandra import ConsistencyLevel, DriverException, OperationTimedOut
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
-from cassandra.concurrent import execute_concurrent
+from cassandra.connection import ConnectionBusy, ConnectionException
 from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, FallthroughRetryPolicy, TokenAwarePolicy
+from cassandra.pool import NoConnectionsAvailable
 from cassandra.query import BatchStatement, BatchType, PreparedStatement, tuple_factory
 
 from devicesync.database.cassandra.driver import (
@@ -18,12 +21,21 @@ from devicesync.database.cassandra.driver import (
     REQUEST_SECONDS,
     Failed,
     Rows,
+    longest_seconds,
 )
 from devicesync.database.cassandra.place import Place
 from devicesync.database.cassandra.rows import Call, Request
 
 _PROTOCOL = 5
-_FAILURES = (DriverException, OperationTimedOut, NoHostAvailable, OSError)
+_FAILURES = (
+    DriverException,
+    OperationTimedOut,
+    NoHostAvailable,
+    NoConnectionsAvailable,
+    ConnectionException,
+    ConnectionBusy,
+    OSError,
+)
 
 
 class DatastaxDriver:
@@ -49,11 +61,10 @@ class DatastaxDriver:
     def run(self, requests: Sequence[Request]) -> list[Rows | Failed]:
         """See driver.Driver."""
         try:
-            bound = [(self._bound(request), None) for request in requests]
+            bound = [self._bound(request) for request in requests]
         except _FAILURES as error:  # they can't be prepared
             return [Failed(str(error))] * len(requests)
-        outcomes = execute_concurrent(self._session, bound, concurrency=IN_FLIGHT, raise_on_first_error=False)
-        return [_rows(result) if success else _failed(result) for success, result in outcomes]
+        return _Flight(self._session, bound).outcomes()
 
     def close(self) -> None:
         """See driver.Driver."""
@@ -96,11 +107,39 @@ def cluster(place: Place) -> Cluster:
     )
 
 
-def _rows(result: Any) -> Rows:
-    return list(result) if result is not None else []
+class _Flight:
+    """Statements under way, at most IN_FLIGHT at once. Every wait is bounded: a lost connection may lose its answers."""
 
+    def __init__(self, session: Any, statements: Sequence[Any]) -> None:
+        self._session = session
+        self._statements = statements
+        self._outcomes: list[Rows | Failed] = [Failed("no answer")] * len(statements)
+        self._places = min(IN_FLIGHT, len(statements))
+        self._room = threading.Semaphore(self._places)
+        self._ends_at = time.monotonic() + longest_seconds(len(statements))
 
-def _failed(error: Any) -> Failed:
-    if not isinstance(error, _FAILURES):
-        raise error
-    return Failed(str(error))
+    def outcomes(self) -> list[Rows | Failed]:
+        """Send them all, and say of each how it went."""
+        for index, statement in enumerate(self._statements):
+            if not self._has_room():
+                break
+            try:
+                answer = self._session.execute_async(statement)
+            except _FAILURES as error:
+                self._end(Failed(str(error)), index)
+            else:
+                answer.add_callbacks(self._end, self._end, (index,), {}, (index,), {})
+        for _ in range(self._places):
+            self._has_room()
+        return self._outcomes
+
+    def _has_room(self) -> bool:
+        return self._room.acquire(timeout=max(self._ends_at - time.monotonic(), 0))
+
+    def _end(self, result: Any, index: int) -> None:
+        """The driver calls this with rows or with an error, in a thread of its own."""
+        if isinstance(result, BaseException):
+            self._outcomes[index] = Failed(f"{type(result).__name__}: {result}")
+        else:
+            self._outcomes[index] = list(result or ())
+        self._room.release()

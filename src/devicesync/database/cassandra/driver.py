@@ -18,6 +18,11 @@ RECONNECT_SECONDS = 1.0
 """Not the drivers' own, which back off to minutes: freshness suffers for as long as a node is not seen again."""
 
 
+def longest_seconds(requests: int) -> float:
+    """How long so many requests may take: each is given up after REQUEST_SECONDS, and IN_FLIGHT are under way at once."""
+    return (2 + requests / IN_FLIGHT) * REQUEST_SECONDS
+
+
 class Failed(Exception):
     """The driver could not do it; its own error is the cause."""
 
@@ -30,7 +35,10 @@ class Driver(Protocol):
         ...
 
     def run(self, requests: Sequence[Request]) -> list[Rows | Failed]:
-        """Run calls, prepared once each, at most IN_FLIGHT at once, and say of each how it went: a time-out has failed."""
+        """Run calls, prepared once each, at most IN_FLIGHT at once, and say of each how it went: a time-out has failed.
+
+        Returns within `longest_seconds`, whatever the servers do.
+        """
         ...
 
     def close(self) -> None:
