@@ -1,4 +1,4 @@
-# Two commands matter: `make run` and `make test`. Each does all its own set-up in .venv and needs nothing but Python.
+# Two commands matter: `make run` and `make test`. Each sets itself up in .venv, and says what it lacks.
 PYTHON ?= python3
 BIN := .venv/bin
 SECONDS ?=

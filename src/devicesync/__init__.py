@@ -1,1 +1,1 @@
-"""devicesync: device profiles that are never stale. Rooms: law, log, cache, database, jobs, status, cli."""
+"""devicesync: device profiles that are never stale. Rooms: law, log, cache, database, archive, jobs, api, status, cli."""

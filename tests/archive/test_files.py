@@ -67,7 +67,7 @@ def test_every_record_comes_back_whole(file_format: str, drawn: list[Row]) -> No
 
 
 def test_parquet_has_the_columns_that_are_promised(tmp_path: Path) -> None:
-    """For readers that are not ours: design.md section 5."""
+    """For readers that are not ours: docs/backup.md."""
     rows: list[Row] = [(7, 1_566_383_863_167, b"k", b"v", [("h", b"1")]), (8, None, None, None, None)]
     _, closed = stored(tmp_path, rows, "parquet")
     assert closed.entry.path == "topic/dt=2019-08-21/1_3_7.parquet"

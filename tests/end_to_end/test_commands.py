@@ -1,4 +1,4 @@
-"""Every command on the embedded default, as a user types it, with the --json contracts of design.md section 4."""
+"""Every command on the embedded default, as a user types it, with the --json contracts of docs/reference/json.md."""
 
 import base64
 import json

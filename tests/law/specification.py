@@ -1,7 +1,7 @@
 """The law as a statement about sets: what the profile of a set of events is, without any order or state.
 
 Slow and plain on purpose. The incremental merge is compared with it (test_join.py), and so is every store
-(tests/contract). Written from design.md section 1 alone.
+(tests/contract). Written from docs/law.md alone.
 """
 
 from collections.abc import Collection

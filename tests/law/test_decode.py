@@ -243,7 +243,7 @@ def test_every_reason_has_an_example() -> None:
 
 
 def test_the_first_reason_counts() -> None:
-    """Several faults at once: the order of design.md section 2."""
+    """Several faults at once: the order of docs/law.md, "Refusals"."""
     wrong: dict[str, Any] = {"version": 5, "city": [], "device_id": ""}
     assert refusal(json.dumps(wrong).encode())[0] == "invalid_device_id"
     assert refusal(json.dumps(wrong | {"device_id": "d"}).encode())[0] == "invalid_field"

@@ -1,4 +1,4 @@
-"""The rules of design.md section 1 by example, where a property would not show which rule broke."""
+"""The rules of docs/law.md by example, where a property would not show which rule broke."""
 
 import hashlib
 from typing import Any

@@ -1,6 +1,6 @@
 """Redis or Valkey: the hash that telemetry jobs read, merged by a script that runs in the server.
 
-The fields are those of design.md section 3; merge.lua says what else a hash holds. Whole batches go in few round trips,
+The fields are those of docs/reading-the-cache.md; merge.lua says what else a hash holds. Whole batches go in few round trips,
 cut so that one script does not keep the server from its readers for long.
 """
 

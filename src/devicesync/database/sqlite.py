@@ -1,6 +1,6 @@
 """The embedded database: one SQLite file in WAL mode, one row a device.
 
-The columns are those of the Cassandra table (design.md section 3) plus what the law needs: `version`, `erased` and one
+The columns are those of the Cassandra table (docs/reference/stores.md) plus what the law needs: `version`, `erased` and one
 version per facet. Maps are JSON text. A row with version 0 is an erased device's tombstone.
 """
 

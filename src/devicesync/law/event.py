@@ -1,4 +1,4 @@
-"""The event: one registration or erase as the log carries it, decoded and checked (design.md section 2)."""
+"""The event: one registration or erase as the log carries it, decoded and checked (docs/law.md, "The event")."""
 
 import operator
 import re

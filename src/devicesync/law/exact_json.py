@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 MAX_DEPTH = 500
-"""Levels of nesting that are read; deeper is malformed. (design.md: 64 must be read, over 1,000 must not.)"""
+"""Levels of nesting that are read; deeper is malformed. (The law: 64 must be read, over 1,000 must not.)"""
 
 MAX_DIGITS = 1000
 """Digits of one number that are read; more is malformed."""

@@ -1,4 +1,4 @@
-"""The facets: groups of profile fields that are true together and so change together (design.md section 1)."""
+"""The facets: groups of profile fields that are true together and so change together (docs/law.md, "Facets")."""
 
 from typing import NamedTuple
 

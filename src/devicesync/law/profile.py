@@ -36,7 +36,7 @@ def digest(profile: Profile | None) -> str | None:
 
 
 def view(device_id: str, state: State) -> dict[str, Any]:
-    """The document that `get --json` prints (design.md section 4). `version` is None for an unknown device."""
+    """The document that `get --json` prints (docs/reference/json.md, "get"). `version` is None for an unknown device."""
     profile = profile_of(state)
     return {
         "device_id": device_id,

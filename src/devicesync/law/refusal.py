@@ -1,4 +1,4 @@
-"""Why an event is refused. The words are a contract: metrics and dead letters carry them (design.md section 2)."""
+"""Why an event is refused. The words are a contract: metrics and dead letters carry them (docs/law.md, "Refusals")."""
 
 from typing import Literal, get_args
 

@@ -1,4 +1,4 @@
-"""What is known of one device, and how two such knowledges join (design.md section 1).
+"""What is known of one device, and how two such knowledges join (docs/law.md).
 
 States form a join-semilattice: `join` is associative, commutative and idempotent, and the state of a set of events is
 the join of the states of each. So any order, duplication, batching or split gives the same profile. Every store merges

@@ -1,4 +1,4 @@
-"""Reading one field's value, alike for every reader (design.md section 2, "Reading values").
+"""Reading one field's value, alike for every reader (docs/law.md, "Reading values").
 
 Each function takes a value as `exact_json.read` gives it and returns the normal form, or raises Refused with
 `invalid_field`. The detail names the field and the kind of value, never the value: it may be personal.

@@ -8,8 +8,8 @@ so that the smaller value has the greater timestamp:
     erased at N      2^54 + 1024 × N, no value                   beats every minimum of before, and every earlier erase
     live again       the same, and one more, N // 1000           beats the erase itself
 
-No reading, no coordination: replays, zombies and keyless topics end with the same cell. (design.md proposes stamps issued
-by the cache's merge; those are lost with the cache while a delayed write is on its way.)
+No reading, no coordination: replays, zombies and keyless topics end with the same cell. (Stamps issued by the cache's
+merge would be lost with the cache while a delayed write is on its way.)
 
 Each step of 1024 has room to hide user_declared_on while a tie leaves nothing declared, and to show it again: the n-th such
 tie hides it at 2n above the step, what is declared later shows it at 2n + 1. The ledger remembers these ties, for a deletion's

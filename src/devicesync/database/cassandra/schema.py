@@ -1,4 +1,4 @@
-"""The Cassandra tables (design.md section 3), and the statements over them.
+"""The Cassandra tables (docs/reference/stores.md), and the statements over them.
 
 Every value is bound. Columns of other jobs (last_access, total_ts, total_launches, avg_ts) are created where there is no
 table, and never written. Times go in and out as numbers of ms: what a driver makes of a timestamp depends on the driver,
