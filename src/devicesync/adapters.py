@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from devicesync.config import Settings, masked
+from devicesync.config import Settings
 from devicesync.errors import WrongUse
+from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.cache.port import Cache

@@ -8,7 +8,7 @@ from typing import Self
 import msgspec
 
 from devicesync import adapters, hold
-from devicesync.config import Settings, masked
+from devicesync.config import Settings
 from devicesync.errors import Held
 from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.delivery import BesideUpdater, Delivery, Direct, OwnUpdater
@@ -16,6 +16,7 @@ from devicesync.jobs.take import take
 from devicesync.jobs.update import READER, Updater
 from devicesync.log.foreign import ForeignLog
 from devicesync.log.port import Reader, Record
+from devicesync.url import masked
 
 AfterBatch = Callable[[Sequence[Record]], None]
 

@@ -9,11 +9,11 @@ import msgspec
 from msgspec import Meta
 
 from devicesync.errors import WrongUse
+from devicesync.url import masked
 
 _LAST_PORT = 65_535
 DEFAULT_FILE = Path("devicesync.toml")
 PREFIX = "DEVICESYNC_"
-_PASSWORD = re.compile(r"^([\w+]+://[^:/@]*):.*@")
 _KUBERNETES = re.compile(
     PREFIX + r"([A-Z0-9_]+_)?(SERVICE_(HOST|PORT)\w*=.*|PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?=.*|PORT=\w+://.*)"
 )
@@ -122,11 +122,6 @@ def host_and_port(name: str, address: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > _LAST_PORT:
         raise WrongUse(f"{name} = {address!r} is not HOST:PORT", "for example 127.0.0.1:8080")
     return host.strip("[]"), int(port)
-
-
-def masked(url: str) -> str:
-    """The URL with its password, if it has one, replaced by asterisks."""
-    return _PASSWORD.sub(r"\1:***@", url)
 
 
 def _layers(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None) -> list[Any]:

@@ -1,7 +1,6 @@
 """Where a backup is: a directory, or any object store that fsspec reaches by a URL (s3://bucket/prefix, gs://…)."""
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +8,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from devicesync.errors import Unavailable, WrongUse
+from devicesync.url import password_in
 
 _LOCAL = "file"
-_LOGIN = re.compile(r"://[^/:@]*:(.*)@")
 _OURS_ALONE = 0o700
 _FORM = "a directory, or a URL of fsspec: s3:// needs the package s3fs"
 _HINT = "check that the place can be reached, its credentials, and its free space"
@@ -31,8 +30,7 @@ class Place:
 
         if not url:
             raise WrongUse("a backup's place has a name", _FORM)
-        login = _LOGIN.search(url)
-        self._password = login[1] if login else ""
+        self._password = password_in(url)
         self.url = self._shown(url)
         try:
             # What other processes put there must be seen at once.

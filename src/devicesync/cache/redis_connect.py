@@ -5,24 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import count, islice
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, unquote
 
-import msgspec
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from devicesync.errors import WrongUse
+from devicesync.cache.redis_url import read_redis_url
 
-FORMS = (
-    "redis://[USER:PASSWORD@]HOST:PORT/DB",
-    "redis+cluster://HOST:PORT[,…]",
-    "redis+sentinel://HOST:PORT[,…]/SERVICE/DB",
-    "with TLS rediss://…, rediss+cluster://…, rediss+sentinel://…, each with ?ca=FILE for certificates of your own",
-)
-DEFAULT_DB = 2
 _TIMEOUT_SECONDS = 5.0
 _TICKETS = "\x1fdevicesync:tickets"  # no device's id holds a control character
 _SLOTS = 16384
@@ -148,61 +139,28 @@ class Cluster:
         return self._cluster.get_redis_connection(self._cluster.get_node(node_name=name))
 
 
-class _Place(msgspec.Struct, frozen=True):
-    """A cache URL, read. `ca`: a PEM file of certificates to trust instead of the system's, for rediss."""
-
-    hosts: list[tuple[str, int]]
-    path: str
-    username: str | None = None
-    password: str | None = None
-    ca: str | None = None
-
-
-def connect(url: str) -> Connections:
+def connect(text: str) -> Connections:
     """The connections that a cache URL names. Nothing is sent yet. Raises WrongUse for a URL that is not understood."""
-    scheme, _, rest = url.partition("://")
-    place = _place_of(rest)
+    url = read_redis_url(text)
     options: dict[str, Any] = {
-        "username": place.username,
-        "password": place.password,
+        "username": url.user,
+        "password": url.password,
         "decode_responses": True,
         "socket_timeout": _TIMEOUT_SECONDS,
         "socket_connect_timeout": _TIMEOUT_SECONDS,
         "retry": Retry(NoBackoff(), 0),  # the job waits and repeats; two layers of patience are hard to reason about
     }
-    if scheme.startswith("rediss"):
-        options |= {"ssl": True, "ssl_ca_certs": place.ca}
-    kind = scheme.partition("+")[2]
-    if not kind and len(place.hosts) == 1:
-        ((host, port),) = place.hosts
-        return OneServer(redis.Redis(host=host, port=port, db=_database(place.path), **options))
-    node: Any = ClusterNode
-    if kind == "cluster":
-        return Cluster(lambda: RedisCluster(startup_nodes=[node(host, port) for host, port in place.hosts], **options))
-    service, _, database = place.path.partition("/")
-    if kind == "sentinel" and service:
+    if url.tls:
+        options |= {"ssl": True, "ssl_ca_certs": url.ca}
+    if url.kind == "cluster":
+        node: Any = ClusterNode
+        return Cluster(lambda: RedisCluster(startup_nodes=[node(host, port) for host, port in url.hosts], **options))
+    if url.kind == "sentinel":
         find_sentinel: Any = Sentinel
-        sentinel = find_sentinel(place.hosts, sentinel_kwargs={"socket_timeout": _TIMEOUT_SECONDS})
-        return OneServer(sentinel.master_for(service, db=_database(database), **options))
-    raise WrongUse("the cache's URL is not understood", f"write {' or '.join(FORMS)}")
-
-
-def _place_of(rest: str) -> _Place:
-    who, _, places = rest.rpartition("@")
-    servers, _, tail = places.partition("/")
-    path, _, query = tail.partition("?")
-    user, _, password = who.partition(":")
-    hosts = [(host, int(port or "6379")) for host, _, port in (server.partition(":") for server in servers.split(","))]
-    options = dict(parse_qsl(query))
-    if set(options) - {"ca"} or not all(host for host, _ in hosts):
-        raise WrongUse("the cache's URL is not understood", f"write {' or '.join(FORMS)}")
-    return _Place(hosts, path, unquote(user) or None, unquote(password) or None, options.get("ca"))
-
-
-def _database(path: str) -> int:
-    if path and not path.isdigit():
-        raise WrongUse(f"{path!r} is no Redis database", "a number, such as redis://HOST:PORT/2")
-    return int(path or DEFAULT_DB)
+        sentinel = find_sentinel(url.hosts, sentinel_kwargs={"socket_timeout": _TIMEOUT_SECONDS})
+        return OneServer(sentinel.master_for(url.service, db=url.database, **options))
+    ((host, port),) = url.hosts
+    return OneServer(redis.Redis(host=host, port=port, db=url.database, **options))
 
 
 @cache

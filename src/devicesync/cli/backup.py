@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from devicesync.cli.admin import admin_option, admin_port
 from devicesync.cli.options import number, print_json, settings_of, until_caught_up_option, verbose_option
-from devicesync.config import masked
 from devicesync.errors import WrongUse
+from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.archive.archive import Archive

@@ -3,7 +3,7 @@
 import argparse
 
 from devicesync.cli.options import print_json, say, settings_of
-from devicesync.config import masked
+from devicesync.url import masked
 
 
 def init(arguments: argparse.Namespace) -> None:

@@ -4,8 +4,8 @@ import argparse
 import time
 
 from devicesync.cli.options import number, print_json, say, settings_of
-from devicesync.config import masked
 from devicesync.errors import WrongUse
+from devicesync.url import masked
 
 _DEFAULT_WORKERS = 2
 

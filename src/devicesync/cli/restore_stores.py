@@ -17,13 +17,14 @@ from devicesync.cli.options import say
 from devicesync.cli.pool import Pool, archive_of, kept, patiently, stores, worker_settings
 from devicesync.cli.process import progress_bar
 from devicesync.cli.progress import Progress
-from devicesync.config import Settings, masked
+from devicesync.config import Settings
 from devicesync.errors import Damaged, Unavailable
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import Gathered, gather
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.restore.settle import Settled, settle
+from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.log.dead_letters import DeadLetters

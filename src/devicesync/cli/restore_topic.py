@@ -17,11 +17,12 @@ from devicesync.cli.options import say
 from devicesync.cli.pool import Pool, archive_of, kept, worker_settings
 from devicesync.cli.process import progress_bar
 from devicesync.cli.progress import Progress
-from devicesync.config import Settings, masked
+from devicesync.config import Settings
 from devicesync.errors import WrongUse
 from devicesync.jobs.patience import Patience
 from devicesync.jobs.restore.retopic import put_range
 from devicesync.jobs.restore.selection import Selection
+from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.log.port import Sink

@@ -16,8 +16,9 @@ from devicesync.cli.options import (
     until_caught_up_option,
     verbose_option,
 )
-from devicesync.config import Settings, masked
+from devicesync.config import Settings
 from devicesync.errors import WrongUse
+from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.assembly import Embedded, GroupMember

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from devicesync.cli.admin import admin_option, admin_port
 from devicesync.cli.options import print_json, settings_of, until_caught_up_option, verbose_option
-from devicesync.config import masked
 from devicesync.errors import WrongUse
+from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.cli.process import Stop

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 from devicesync import adapters, hold
-from devicesync.config import Settings, masked
+from devicesync.config import Settings
 from devicesync.errors import DevicesyncError, Unavailable
 from devicesync.status.finding import INIT, Finding
 from devicesync.status.log_checkup import check_journal, check_topic
 from devicesync.status.soundness import unsound
+from devicesync.url import masked
 
 _LITTLE_BYTES = 1 << 30
 

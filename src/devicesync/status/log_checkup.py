@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import msgspec
 
 from devicesync import adapters
-from devicesync.config import Settings, masked
+from devicesync.config import Settings
 from devicesync.errors import Unavailable
 from devicesync.log.port import Lag
 from devicesync.status.finding import INIT, Finding
 from devicesync.status.lag import lag_of
+from devicesync.url import masked
 
 _UPDATER = "updater"
 _START = "start `devicesync up` or `devicesync update`"

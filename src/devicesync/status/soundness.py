@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from devicesync import adapters
-from devicesync.config import Settings, host_and_port, masked
+from devicesync.config import Settings, host_and_port
 from devicesync.errors import WrongUse
+from devicesync.url import masked
 
 
 def unsound(settings: Settings) -> Iterator[tuple[str, WrongUse]]:

@@ -1,14 +1,14 @@
 """Where a keyspace is and how it is reached, read from a URL."""
 
-from typing import Literal
-from urllib.parse import parse_qsl, unquote
+import re
+from typing import Literal, get_args
 
 import msgspec
 
-from devicesync.errors import WrongUse
+from devicesync.url import Form
 
-FORM = "cassandra://[USER:PASSWORD@]HOST[:PORT][,…]/KEYSPACE[?consistency=LOCAL_QUORUM&local_dc=NAME&replicas=N&tls=1&ca=FILE]"
 _PORT = 9042
+_KEYSPACE = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
 Consistency = Literal["ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_QUORUM", "EACH_QUORUM", "LOCAL_ONE"]
 
@@ -28,20 +28,21 @@ class Place(msgspec.Struct, frozen=True):
     ca: str | None = None
 
 
-def place_of(url: str) -> Place:
+_FORM = Form(
+    "database",
+    "cassandra://[USER:PASSWORD@]HOST[:PORT][,…]/KEYSPACE[?consistency=LOCAL_QUORUM&local_dc=NAME&replicas=N&tls=1&ca=FILE], "
+    f"with a consistency of {', '.join(get_args(Consistency))}",
+    ("consistency", "local_dc", "replicas", "tls", "ca"),
+)
+
+
+def place_of(text: str) -> Place:
     """Read a database URL. Raises WrongUse."""
-    who, _, rest = url.removeprefix("cassandra://").rpartition("@")
-    servers, _, path = rest.partition("/")
-    keyspace, _, query = path.partition("?")
-    hosts, ports = zip(*(server.partition(":")[::2] for server in servers.split(",")), strict=True)
-    user, _, password = who.partition(":")
-    options = dict(parse_qsl(query))
-    known = {"hosts": list(hosts), "port": next((int(port) for port in ports if port.isdigit()), _PORT), "keyspace": keyspace}
-    login = {"user": unquote(user), "password": unquote(password)} if who else {}
-    try:
-        place = msgspec.convert({**known, **login, **options}, Place, strict=False)
-    except msgspec.ValidationError as error:
-        raise WrongUse(f"the database's URL: {error}", f"write {FORM}") from None
-    if not all(hosts) or not keyspace.isidentifier() or set(options) - set(Place.__struct_fields__):
-        raise WrongUse("the database's URL is not understood", f"write {FORM}")
-    return place
+    url = _FORM.read(text)
+    ports = sorted({port for _, port in url.addresses if port})
+    if len(ports) > 1:
+        raise _FORM.wrong(text, f"all hosts share one port, and these have {' and '.join(map(str, ports))}")
+    if not _KEYSPACE.fullmatch(url.path):
+        raise _FORM.wrong(text, "a keyspace is named by letters, digits and '_', and begins with a letter")
+    known = {"hosts": [host for host, _ in url.addresses], "port": ports[0] if ports else _PORT, "keyspace": url.path}
+    return _FORM.convert(text, known | {"user": url.user, "password": url.password} | url.options, Place)

@@ -1,16 +1,19 @@
 """Where a topic is, and how a client reaches it, read from a URL; and what goes wrong there, in our terms."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qsl, unquote
 
 import msgspec
 from confluent_kafka import KafkaException
 
-from devicesync.errors import Unavailable, WrongUse
+from devicesync.errors import Unavailable
+from devicesync.url import Form, authority
 
-FORM = "kafka://[USER:PASSWORD@]HOST:PORT[,…]/TOPIC[?tls=1&ca=FILE&sasl=SCRAM-SHA-512]"
+_FORM = Form("log", "kafka://[USER:PASSWORD@]HOST:PORT[,…]/TOPIC[?tls=1&ca=FILE&sasl=SCRAM-SHA-512]", ("tls", "ca", "sasl"))
+_PORT = 9092
+_TOPIC = re.compile(r"[\w.-]+", re.ASCII)
 HINT = "check that Kafka runs, that the log's URL names it, and that the topic exists: `devicesync init`, `devicesync doctor`"
 
 
@@ -34,21 +37,14 @@ class Place(msgspec.Struct, frozen=True):
         return {"bootstrap.servers": self.servers, "security.protocol": security, "log_level": 2, **login, **trusted}
 
 
-def place_of(url: str) -> Place:
-    """Read a log URL. Raises WrongUse."""
-    who, _, rest = url.removeprefix("kafka://").rpartition("@")
-    servers, _, path = rest.partition("/")
-    topic, _, query = path.partition("?")
-    user, _, password = who.partition(":")
-    login = {"user": unquote(user), "password": unquote(password)} if who else {}
-    options = dict(parse_qsl(query))
-    try:
-        place = msgspec.convert({"servers": servers, "topic": topic, **login, **options}, Place, strict=False)
-    except msgspec.ValidationError as error:
-        raise WrongUse(f"the log's URL: {error}", f"write {FORM}") from None
-    if not servers or not topic or set(options) - {"sasl", "tls", "ca"}:
-        raise WrongUse("the log's URL is not understood", f"write {FORM}")
-    return place
+def place_of(text: str) -> Place:
+    """Read the URL of a topic. Raises WrongUse."""
+    url = _FORM.read(text)
+    if not _TOPIC.fullmatch(url.path):
+        raise _FORM.wrong(text, "a topic is named by letters, digits, '.', '_' and '-'")
+    servers = ",".join(authority(host, port or _PORT) for host, port in url.addresses)
+    known = {"servers": servers, "topic": url.path, "user": url.user, "password": url.password}
+    return _FORM.convert(text, known | url.options, Place)
 
 
 @contextmanager

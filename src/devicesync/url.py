@@ -1,0 +1,132 @@
+"""Server URLs, read alike for Kafka, Cassandra and Redis: SCHEME://[USER:PASSWORD@]HOST[:PORT][,…]/PATH[?OPTION=VALUE&…].
+
+The login ends at the last @, so a password may hold / and @ as they are. %XX stands for a byte in a login or an option.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from ipaddress import IPv6Address
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from devicesync.errors import WrongUse
+
+T = TypeVar("T")
+
+_LAST_PORT = 65_535
+_PASSWORD = re.compile(r"^([\w+.-]+://[^:/]*):(.*)@", re.DOTALL)
+_ADDRESS = re.compile(r"(?:\[([^\[\]]+)\]|([^\s:\[\]]+))(?::(.*))?", re.DOTALL)
+
+
+class Address(NamedTuple):
+    """A server. An IPv6 address stands without brackets; the port is None where the URL names none."""
+
+    host: str
+    port: int | None
+
+
+class ServerUrl(NamedTuple):
+    """The parts of a URL. At least one address; user and password are None without a login."""
+
+    scheme: str
+    user: str | None
+    password: str | None
+    addresses: list[Address]
+    path: str
+    options: dict[str, str]
+
+
+class Form(NamedTuple):
+    """How the URLs of one setting are written. `example`: what a hint shows. `options`: all that may follow the question mark."""
+
+    setting: str
+    example: str
+    options: Collection[str]
+
+    def read(self, url: str) -> ServerUrl:
+        """The parts of the URL. Raises WrongUse."""
+        try:
+            return _read(url, self.options)
+        except ValueError as problem:
+            raise self.wrong(url, str(problem)) from None
+
+    def convert(self, url: str, parts: Mapping[str, Any], kind: type[T]) -> T:
+        """A `kind` of these parts, texts turned into what its fields are. Raises WrongUse."""
+        try:
+            return msgspec.convert(parts, kind, strict=False)
+        except msgspec.ValidationError as error:
+            name = str(error).rpartition("$.")[2].rstrip("`")
+            raise self.wrong(url, f"{name} can't be {parts[name]!r}") from None
+
+    def wrong(self, url: str, problem: str) -> WrongUse:
+        """The error that says what is wrong with the URL, and how one is written."""
+        return WrongUse(f"{self.setting} = {masked(url)!r} is not understood: {problem}", f"write {self.example}")
+
+
+def authority(host: str, port: int) -> str:
+    """HOST:PORT, with the brackets of an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def masked(url: str) -> str:
+    """The URL with its password, if it has one, replaced by asterisks."""
+    return _PASSWORD.sub(r"\1:***@", url)
+
+
+def password_in(url: str) -> str:
+    """The password as it stands in the URL; empty without one."""
+    found = _PASSWORD.match(url)
+    return found[2] if found else ""
+
+
+def _read(url: str, known: Collection[str]) -> ServerUrl:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ValueError("no ://")
+    login, _, after = rest.rpartition("@")
+    before, _, query = after.partition("?")
+    servers, _, path = before.partition("/")
+    addresses = [_address(server) for server in servers.split(",")]
+    return ServerUrl(scheme, *_login(login), addresses, path, _options(query, known))
+
+
+def _login(text: str) -> tuple[str | None, str | None]:
+    user, colon, password = text.partition(":")
+    if text and not colon:
+        raise ValueError("a user without a password")
+    return unquote(user) or None, unquote(password) or None
+
+
+def _address(text: str) -> Address:
+    if text.count(":") > 1 and not text.startswith("["):
+        raise ValueError(f"{text!r}: an IPv6 address stands in brackets")
+    found = _ADDRESS.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text!r} is no host" if text else "a host is missing")
+    ipv6, host, port = found.groups()
+    if ipv6:
+        _check_ipv6(ipv6, text)
+    return Address(ipv6 or host, None if port is None else _port(port))
+
+
+def _check_ipv6(address: str, text: str) -> None:
+    try:
+        IPv6Address(address)
+    except ValueError:
+        raise ValueError(f"{text!r} is no IPv6 address") from None
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _LAST_PORT:
+        raise ValueError(f"port {text!r} is no number from 1 to {_LAST_PORT}")
+    return int(text)
+
+
+def _options(query: str, known: Collection[str]) -> dict[str, str]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    for name in options:
+        if name not in known:
+            raise ValueError(f"there is no option {name!r}")
+    return options
