@@ -28,10 +28,9 @@ from devstack.servers import Cassandra, Kafka, Redis
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.place import Place
-from devicesync.database.cassandra import CassandraDatabase
-from devicesync.database.cassandra import place_of as cassandra_place_of
+from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.jobs.simulate import Simulation, key_of
-from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 
 PARTITIONS = 64
@@ -67,7 +66,7 @@ def main() -> None:
 
 def load(log: Kafka, topic: str, count: int, devices: int = DEVICES) -> int:
     """Fill a topic; the bytes of keys and values."""
-    place = place_of(f"kafka://127.0.0.1:{log.port}/{topic}")
+    place = KafkaUrl.parse(f"kafka://127.0.0.1:{log.port}/{topic}")
     create_topics(place, PARTITIONS)
     kafka = KafkaLog(place, "producer")
     simulation = Simulation(seed=1, devices=devices, bad_share=0)
@@ -147,7 +146,7 @@ def restoring(log: Kafka, cache: Redis, database: Cassandra, *, events: int, dev
             "restore, 2 processes": ["restore", "--from", place, "--to-stores", "--workers", "2"],
         }.items():
             keyspace = f"run{devices}_{len(name)}{turn}"
-            made = CassandraDatabase(cassandra_place_of(f"cassandra://127.0.0.1:{database.port}/{keyspace}"))
+            made = CassandraDatabase(CassandraUrl.parse(f"cassandra://127.0.0.1:{database.port}/{keyspace}"))
             made.create()
             made.close()
             redis.Redis(port=cache.port).flushall()

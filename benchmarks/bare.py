@@ -20,7 +20,7 @@ import redis
 from cassandra.concurrent import execute_concurrent
 from confluent_kafka import Consumer
 
-from devicesync.database.cassandra import place_of
+from devicesync.database.cassandra import CassandraUrl
 from devicesync.database.cassandra.datastax import cluster
 from devicesync.database.cassandra.driver import IN_FLIGHT
 from devicesync.law.facets import FIELDS, MAP_FIELDS
@@ -106,7 +106,7 @@ def insert(keyspace: str) -> str:
 
 
 def with_datastax(port: int, keyspace: str) -> Write:
-    session = cluster(place_of(f"cassandra://127.0.0.1:{port}/{keyspace}")).connect()
+    session = cluster(CassandraUrl.parse(f"cassandra://127.0.0.1:{port}/{keyspace}")).connect()
     prepared = session.prepare(insert(keyspace))
     return lambda rows: execute_concurrent(session, [(prepared, values) for values in rows], concurrency=IN_FLIGHT)
 

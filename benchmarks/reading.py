@@ -23,7 +23,7 @@ from devicesync.archive.place import Place
 from devicesync.cli.process import stop_on_signals
 from devicesync.jobs.backup.part import Part
 from devicesync.jobs.backup.run import Backup, Limits
-from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.log.kafka import KafkaLog, KafkaUrl
 
 TUNED = {
     "fetch.wait.max.ms": 5,
@@ -97,7 +97,7 @@ class Timed(Backup):
 
 def backup(port: str, topic: str, directory: Path, file_format: str) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    log = KafkaLog(place_of(f"kafka://127.0.0.1:{port}/{topic}"), f"backup.{time.time_ns()}")
+    log = KafkaLog(KafkaUrl.parse(f"kafka://127.0.0.1:{port}/{topic}"), f"backup.{time.time_ns()}")
     spare_memory()
     spool = directory / "spool"
     spool.mkdir()

@@ -30,10 +30,9 @@ from devstack.servers import Cassandra, Kafka, Redis
 
 from devicesync.cache.redis import RedisCache
 from devicesync.cache.redis_connect import connect
-from devicesync.database.cassandra import CassandraDatabase
-from devicesync.database.cassandra import place_of as cassandra_place_of
+from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.jobs.simulate import Simulation, key_of
-from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 
 DEVICES = 200_000
@@ -78,7 +77,7 @@ class Bench:
         memory(self.cache)
 
     def load(self, topic: str, values: list[bytes]) -> KafkaLog:
-        place = place_of(f"kafka://127.0.0.1:{self.log.port}/{topic}")
+        place = KafkaUrl.parse(f"kafka://127.0.0.1:{self.log.port}/{topic}")
         create_topics(place, PARTITIONS)
         kafka = KafkaLog(place, "producer")
         for start in range(0, len(values), BATCH):
@@ -114,7 +113,7 @@ class Bench:
         """An empty Redis, and a keyspace of its own for each run."""
         self.runs += 1
         redis.Redis(port=self.cache.port).flushall()
-        database = CassandraDatabase(cassandra_place_of(f"cassandra://127.0.0.1:{self.database.port}/run{self.runs}"))
+        database = CassandraDatabase(CassandraUrl.parse(f"cassandra://127.0.0.1:{self.database.port}/run{self.runs}"))
         database.create()
         database.close()
         return f"run{self.runs}"

@@ -19,14 +19,13 @@ from devicesync.cache.redis import RedisCache
 from devicesync.cache.redis_connect import connect
 from devicesync.cli.process import log_to_stderr, stop_on_signals
 from devicesync.config import Settings
-from devicesync.database.cassandra import CassandraDatabase
-from devicesync.database.cassandra import place_of as cassandra_place_of
+from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.database.port import Stored
 from devicesync.jobs import update
 from devicesync.jobs.bad_share import BadShare
 from devicesync.law.state import State
 from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
-from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.stores import Stores
 
 spent: dict[str, float] = defaultdict(float)
@@ -71,14 +70,14 @@ def main() -> None:
     stop = stop_on_signals()
     log_to_stderr(verbose=False)
     cache: Any = RedisCache(connect(f"redis://127.0.0.1:{cache_port}/2"), tombstone_ttl_seconds=0, profile_ttl_seconds=0)
-    place = cassandra_place_of(f"cassandra://127.0.0.1:{database_port}/{keyspace}")
+    place = CassandraUrl.parse(f"cassandra://127.0.0.1:{database_port}/{keyspace}")
     database: Any = Nowhere() if driver == "none" else CassandraDatabase(place, driver)  # type: ignore[arg-type]
 
     dead_letters = SqliteDeadLetters(Path(tempfile.mkdtemp()) / "dead-letters.db")
 
     def work_off(topic: str, events: int) -> tuple[float, float]:
         """Seconds and CPU seconds from the first record on."""
-        reader = KafkaLog(place_of(f"kafka://127.0.0.1:{log_port}/{topic}"), f"updater.{keyspace}").reader("updater")
+        reader = KafkaLog(KafkaUrl.parse(f"kafka://127.0.0.1:{log_port}/{topic}"), f"updater.{keyspace}").reader("updater")
         updater = update.Updater(
             reader, Stores(cache, database), dead_letters, source=topic, batch_records=Settings().batch_records,
             bad_share=BadShare(1.0, 1000, 0), stop=stop,

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from devicesync.cache.redis_url import read_redis_url
-from devicesync.database.cassandra.place import place_of as read_cassandra_url
+from devicesync.cache.redis_url import RedisUrl
+from devicesync.database.cassandra.url import CassandraUrl
 from devicesync.errors import WrongUse
-from devicesync.log.kafka.place import place_of as read_kafka_url
+from devicesync.log.kafka.url import KafkaUrl
 from devicesync.url import masked
 
 Read = Callable[[str], Any]
@@ -16,70 +16,70 @@ Read = Callable[[str], Any]
 
 def test_a_kafka_url_is_read() -> None:
     """Login, every server, topic and options; the port may be left out."""
-    url = read_kafka_url("kafka://a%40b:p%2Fw@h1,h2:9093,[::1]:9094/dev.events.deviceprofile?tls=1&ca=/etc/ca.pem&sasl=PLAIN")
+    url = KafkaUrl.parse("kafka://a%40b:p%2Fw@h1,h2:9093,[::1]:9094/dev.events.deviceprofile?tls=1&ca=/etc/ca.pem&sasl=PLAIN")
     assert (url.servers, url.topic) == ("h1:9092,h2:9093,[::1]:9094", "dev.events.deviceprofile")
     assert (url.user, url.password, url.tls, url.ca, url.sasl) == ("a@b", "p/w", True, "/etc/ca.pem", "PLAIN")
 
 
 def test_a_cassandra_url_is_read() -> None:
     """All hosts share one port: the one that any of them names."""
-    url = read_cassandra_url(
+    url = CassandraUrl.parse(
         "cassandra://u:p:w@[2001:db8::7],h2:9142/dev_device_db?consistency=ONE&local_dc=dc1&replicas=1&tls=true"
     )
     assert (url.hosts, url.port, url.keyspace) == (["2001:db8::7", "h2"], 9142, "dev_device_db")
     assert (url.user, url.password, url.consistency, url.local_dc, url.replicas, url.tls) == ("u", "p:w", "ONE", "dc1", 1, True)
-    assert read_cassandra_url("cassandra://[::1]:9042/ks").hosts == ["::1"]
-    assert read_cassandra_url("cassandra://h1,h2/ks").port == 9042
+    assert CassandraUrl.parse("cassandra://[::1]:9042/ks").hosts == ["::1"]
+    assert CassandraUrl.parse("cassandra://h1,h2/ks").port == 9042
 
 
 def test_a_redis_url_is_read() -> None:
     """One server, a Cluster, Sentinel; a password without a user; IPv6."""
-    one = read_redis_url("redis://:p@[::1]:6380/7")
+    one = RedisUrl.parse("redis://:p@[::1]:6380/7")
     assert (one.kind, one.hosts, one.database, one.user, one.password, one.tls) == ("", [("::1", 6380)], 7, None, "p", False)
-    cluster = read_redis_url("rediss+cluster://u:p@h1:7000,h2/?ca=/etc/ca.pem")
+    cluster = RedisUrl.parse("rediss+cluster://u:p@h1:7000,h2/?ca=/etc/ca.pem")
     assert (cluster.kind, cluster.hosts, cluster.tls, cluster.ca) == (
         "cluster",
         [("h1", 7000), ("h2", 6379)],
         True,
         "/etc/ca.pem",
     )
-    sentinel = read_redis_url("redis+sentinel://h1:26379/main/3")
+    sentinel = RedisUrl.parse("redis+sentinel://h1:26379/main/3")
     assert (sentinel.kind, sentinel.service, sentinel.database) == ("sentinel", "main", 3)
-    assert read_redis_url("redis://h").database == read_redis_url("redis+sentinel://h/main").database == 2
+    assert RedisUrl.parse("redis://h").database == RedisUrl.parse("redis+sentinel://h/main").database == 2
 
 
 @pytest.mark.parametrize(
     ("read", "url", "problem"),
     [
-        (read_cassandra_url, "cassandra://h1:90x2/ks", "port '90x2'"),
-        (read_cassandra_url, "cassandra://h1:9042,h2:9043/ks", "9042 and 9043"),
-        (read_cassandra_url, "cassandra://::1:9042/ks", "brackets"),
-        (read_cassandra_url, "cassandra://[::z]:9042/ks", "'[::z]:9042'"),
-        (read_cassandra_url, "cassandra://h1,/ks", "host"),
-        (read_cassandra_url, "cassandra:///ks", "host"),
-        (read_cassandra_url, "cassandra://h1/1-ks", "keyspace"),
-        (read_cassandra_url, "cassandra://h1/ks?ltls=1", "option 'ltls'"),
-        (read_cassandra_url, "cassandra://h1/ks?hosts=x", "option 'hosts'"),
-        (read_cassandra_url, "cassandra://h1/ks?consistency=MOST", "consistency"),
-        (read_cassandra_url, "cassandra://h1/ks?replicas=two", "replicas"),
-        (read_kafka_url, "kafka://h1:0/t", "port '0'"),
-        (read_kafka_url, "kafka://h1:65536/t", "port '65536'"),
-        (read_kafka_url, "kafka://h1:²/t", "port '²'"),
-        (read_kafka_url, "kafka://h1:/t", "port ''"),
-        (read_kafka_url, "kafka://h1 /t", "'h1 '"),
-        (read_kafka_url, "kafka://h1:9092", "topic"),
-        (read_kafka_url, "kafka://h1:9092/a/b", "topic"),
-        (read_kafka_url, "kafka://h1:9092/t?tls", "tls"),
-        (read_kafka_url, "kafka://h1:9092/t?tls=maybe", "tls"),
-        (read_kafka_url, "kafka://u@h1:9092/t", "password"),
-        (read_kafka_url, "kafka:h1:9092/t", "://"),
-        (read_redis_url, "redis://h:abc/2", "port 'abc'"),
-        (read_redis_url, "redis://h/two", "'two'"),
-        (read_redis_url, "redis://h/²", "'²'"),
-        (read_redis_url, "redis://h1,h2/2", "one server"),
-        (read_redis_url, "redis://h/2?ca=/etc/ca.pem", "option 'ca'"),
-        (read_redis_url, "redis+cluster://h/2", "database 0"),
-        (read_redis_url, "redis+sentinel://h", "service"),
+        (CassandraUrl.parse, "cassandra://h1:90x2/ks", "port '90x2'"),
+        (CassandraUrl.parse, "cassandra://h1:9042,h2:9043/ks", "9042 and 9043"),
+        (CassandraUrl.parse, "cassandra://::1:9042/ks", "brackets"),
+        (CassandraUrl.parse, "cassandra://[::z]:9042/ks", "'[::z]:9042'"),
+        (CassandraUrl.parse, "cassandra://h1,/ks", "host"),
+        (CassandraUrl.parse, "cassandra:///ks", "host"),
+        (CassandraUrl.parse, "cassandra://h1/1-ks", "keyspace"),
+        (CassandraUrl.parse, "cassandra://h1/ks?ltls=1", "option 'ltls'"),
+        (CassandraUrl.parse, "cassandra://h1/ks?hosts=x", "option 'hosts'"),
+        (CassandraUrl.parse, "cassandra://h1/ks?consistency=MOST", "consistency"),
+        (CassandraUrl.parse, "cassandra://h1/ks?replicas=two", "replicas"),
+        (KafkaUrl.parse, "kafka://h1:0/t", "port '0'"),
+        (KafkaUrl.parse, "kafka://h1:65536/t", "port '65536'"),
+        (KafkaUrl.parse, "kafka://h1:²/t", "port '²'"),
+        (KafkaUrl.parse, "kafka://h1:/t", "port ''"),
+        (KafkaUrl.parse, "kafka://h1 /t", "'h1 '"),
+        (KafkaUrl.parse, "kafka://h1:9092", "topic"),
+        (KafkaUrl.parse, "kafka://h1:9092/a/b", "topic"),
+        (KafkaUrl.parse, "kafka://h1:9092/t?tls", "tls"),
+        (KafkaUrl.parse, "kafka://h1:9092/t?tls=maybe", "tls"),
+        (KafkaUrl.parse, "kafka://u@h1:9092/t", "password"),
+        (KafkaUrl.parse, "kafka:h1:9092/t", "://"),
+        (RedisUrl.parse, "redis://h:abc/2", "port 'abc'"),
+        (RedisUrl.parse, "redis://h/two", "'two'"),
+        (RedisUrl.parse, "redis://h/²", "'²'"),
+        (RedisUrl.parse, "redis://h1,h2/2", "one server"),
+        (RedisUrl.parse, "redis://h/2?ca=/etc/ca.pem", "option 'ca'"),
+        (RedisUrl.parse, "redis+cluster://h/2", "database 0"),
+        (RedisUrl.parse, "redis+sentinel://h", "service"),
     ],
 )
 def test_a_url_that_cannot_be_meant_is_refused(read: Read, url: str, problem: str) -> None:
@@ -111,5 +111,5 @@ def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
 def test_an_error_does_not_show_the_password() -> None:
     """The URL in it is masked."""
     with pytest.raises(WrongUse) as refused:
-        read_redis_url("redis://u:s3cret@h:abc/2")
+        RedisUrl.parse("redis://u:s3cret@h:abc/2")
     assert "s3cret" not in str(refused.value) + refused.value.hint

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from devicesync.database.port import Database
     from devicesync.log.dead_letters import DeadLetters
     from devicesync.log.journal import Journal
-    from devicesync.log.kafka.place import Place
+    from devicesync.log.kafka.url import KafkaUrl
     from devicesync.log.port import Sink, WholeLog
     from devicesync.stores import Stores
 
@@ -40,18 +40,18 @@ def open_log(settings: Settings) -> "WholeLog":
     """The log that `log` names; for a followed log the journal that takes its lines."""
     if not is_shared(settings):
         return open_journal(settings)
-    from devicesync.log.kafka import KafkaLog, place_of
+    from devicesync.log.kafka import KafkaLog, KafkaUrl
 
-    return KafkaLog(place_of(settings.log), settings.group)
+    return KafkaLog(KafkaUrl.parse(settings.log), settings.group)
 
 
 def topic_of(settings: Settings) -> str:
     """The log's name in a backup."""
     if not is_shared(settings):
         return journal_path(settings).name
-    from devicesync.log.kafka import place_of
+    from devicesync.log.kafka import KafkaUrl
 
-    return place_of(settings.log).topic
+    return KafkaUrl.parse(settings.log).topic
 
 
 def log_exists(settings: Settings) -> bool:
@@ -68,14 +68,14 @@ def open_sink(settings: Settings, topic: str, partitions: int, *, rekey: bool) -
     """The topic to restore into: a name in the log's Kafka, or a URL. Raises WrongUse, Unavailable."""
     from devicesync.log.kafka.sink import KafkaSink
 
-    return KafkaSink(_place_of_topic(settings, topic), partitions, rekey=rekey)
+    return KafkaSink(_url_of_topic(settings, topic), partitions, rekey=rekey)
 
 
 def has_records(settings: Settings, topic: str) -> bool:
     """Whether that topic, which exists, has records. Raises WrongUse, Unavailable."""
     from devicesync.log.kafka.survey import survey
 
-    return any(end > first for first, end in survey(_place_of_topic(settings, topic)).bounds.values())
+    return any(end > first for first, end in survey(_url_of_topic(settings, topic)).bounds.values())
 
 
 def open_journal(settings: Settings) -> "Journal":
@@ -118,9 +118,9 @@ def open_database(settings: Settings, *, read_only: bool = False) -> "Database":
         from devicesync.database.sqlite import SqliteDatabase
 
         return SqliteDatabase(Path(rest), read_only=read_only)
-    from devicesync.database.cassandra import CassandraDatabase, place_of
+    from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 
-    return CassandraDatabase(place_of(settings.database), settings.driver)
+    return CassandraDatabase(CassandraUrl.parse(settings.database), settings.driver)
 
 
 def database_exists(settings: Settings) -> bool:
@@ -170,9 +170,9 @@ def open_dead_letters(settings: Settings, *, read_only: bool = False) -> "DeadLe
     """Where refused records are kept: beside the log. read_only: as for the database."""
     if is_shared(settings):
         from devicesync.log.dead_letters_kafka import KafkaDeadLetters
-        from devicesync.log.kafka import place_of
+        from devicesync.log.kafka import KafkaUrl
 
-        return KafkaDeadLetters(place_of(settings.log))
+        return KafkaDeadLetters(KafkaUrl.parse(settings.log))
     from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
 
     return SqliteDeadLetters(dead_letters_path(settings), read_only=read_only)
@@ -186,18 +186,17 @@ def dead_letters_path(settings: Settings) -> Path:
 def create(settings: Settings) -> list[str]:
     """Make what the settings name and what is not there yet; the columns added to tables that were there. Raises Unavailable."""
     if is_shared(settings):
-        from devicesync.log.kafka import place_of
+        from devicesync.log.kafka import KafkaUrl
         from devicesync.log.kafka.admin import create_topics
 
-        create_topics(place_of(settings.log), settings.partitions)
+        create_topics(KafkaUrl.parse(settings.log), settings.partitions)
     else:
         open_journal(settings).close()
         open_dead_letters(settings).close()
     if settings.database.startswith("cassandra:"):
-        from devicesync.database.cassandra import CassandraDatabase
-        from devicesync.database.cassandra import place_of as cassandra_place_of
+        from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 
-        database = CassandraDatabase(cassandra_place_of(settings.database), settings.driver)
+        database = CassandraDatabase(CassandraUrl.parse(settings.database), settings.driver)
         added = database.create()
         database.close()
         return added
@@ -205,13 +204,13 @@ def create(settings: Settings) -> list[str]:
     return []
 
 
-def _place_of_topic(settings: Settings, topic: str) -> "Place":
-    from devicesync.log.kafka import place_of
+def _url_of_topic(settings: Settings, topic: str) -> "KafkaUrl":
+    from devicesync.log.kafka import KafkaUrl
 
     if topic.startswith("kafka://"):
-        return place_of(topic)
+        return KafkaUrl.parse(topic)
     if is_shared(settings):
-        return msgspec.structs.replace(place_of(settings.log), topic=topic)
+        return msgspec.structs.replace(KafkaUrl.parse(settings.log), topic=topic)
     raise WrongUse("the log is not in Kafka, so it is not known where the topic is", "--to-topic kafka://HOST:PORT/TOPIC")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from devicesync.api import versions
-from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.api.conftest import Start
@@ -16,7 +16,7 @@ pytestmark = in_one_worker
 
 def test_a_clock_ahead_of_the_brokers_acknowledges_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused from the first registration on; the next ones are not even logged; a right clock serves again."""
-    place = place_of(f"kafka://127.0.0.1:{servers.kafka().port}/clock.events.deviceprofile")
+    place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/clock.events.deviceprofile")
     create_topics(place, partitions=1)
     log = KafkaLog(place, group="clock")
     clock = Clock()

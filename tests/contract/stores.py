@@ -7,7 +7,7 @@ from devicesync.cache.memory import MemoryCache
 from devicesync.cache.port import Cache
 from devicesync.cache.redis import RedisCache
 from devicesync.cache.redis_connect import connect
-from devicesync.database.cassandra import CassandraDatabase, place_of
+from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.database.cassandra.driver import Choice
 from devicesync.database.port import Database
 from devicesync.database.sqlite import SqliteDatabase
@@ -21,7 +21,7 @@ def redis_at(url: str) -> RedisCache:
 
 def cassandra_at(port: int, driver: Choice) -> CassandraDatabase:
     """A database on a local Cassandra, its tables made."""
-    database = CassandraDatabase(place_of(f"cassandra://127.0.0.1:{port}/test_device_db"), driver)
+    database = CassandraDatabase(CassandraUrl.parse(f"cassandra://127.0.0.1:{port}/test_device_db"), driver)
     database.create()
     return database
 

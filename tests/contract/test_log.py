@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from devicesync.log.journal import Journal
-from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Log, Reader, Record
@@ -24,7 +24,7 @@ def journal(directory: Path) -> Log:
 
 def kafka(directory: Path) -> Log:
     topic = f"contract-{directory.name}"
-    place = place_of(f"kafka://127.0.0.1:{servers.kafka().port}/{topic}")
+    place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{topic}")
     create_topics(place, partitions=1)
     return KafkaLog(place, group=topic)
 

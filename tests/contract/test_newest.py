@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from devicesync.log.journal import Journal
-from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.contract.test_log import LOGS
@@ -30,7 +30,7 @@ def test_the_newest_records(name: str, tmp_path: Path) -> None:
 
 def test_the_newest_records_of_all_partitions_of_a_topic() -> None:
     """Of each alike; a topic that is not there has none."""
-    place = place_of(f"kafka://127.0.0.1:{servers.kafka().port}/newest")
+    place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/newest")
     log = KafkaLog(place, group="newest")
     assert log.newest(10) == []
     create_topics(place, partitions=3)

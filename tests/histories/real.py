@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from devicesync.database.cassandra import CassandraDatabase, database, place_of
+from devicesync.database.cassandra import CassandraDatabase, CassandraUrl, database
 from devicesync.database.cassandra.driver import Choice
 from devicesync.law.event import Event
 from devicesync.law.facets import DECLARED, FIELDS, MAP_FIELDS, SLICES
@@ -27,7 +27,7 @@ class RealWorld:
 
     def __init__(self, cache_url: str, cassandra_port: int, driver: Choice = "acsylla") -> None:
         database._REPEAT_SECONDS = 0.0  # a refused call needs no pause here
-        place = place_of(f"cassandra://127.0.0.1:{cassandra_port}/histories_{uuid.uuid4().hex[:8]}")
+        place = CassandraUrl.parse(f"cassandra://127.0.0.1:{cassandra_port}/histories_{uuid.uuid4().hex[:8]}")
         self._cache = redis_at(cache_url)
         self._database = CassandraDatabase(place, driver)
         self._database.create()
@@ -59,7 +59,7 @@ class RealWorld:
         columns = ["device_id", *values]
         parts = [f"'{name}'", *(_literal(column, value) for column, value in values.items())]
         self._database._driver.query(
-            f"INSERT INTO {self._database._place.keyspace}.device_profile ({', '.join(columns)}) "
+            f"INSERT INTO {self._database._url.keyspace}.device_profile ({', '.join(columns)}) "
             f"VALUES ({', '.join(parts)}) USING TIMESTAMP {event.version}"
         )
 

@@ -45,7 +45,7 @@ def rows(database: CassandraDatabase, names: list[str]) -> dict[str, dict[str, A
     quoted = ", ".join(f"'{name}'" for name in names)
     found = {}
     for name, *values in database._driver.query(
-        f"SELECT {_SELECT} FROM {database._place.keyspace}.device_profile WHERE device_id IN ({quoted})"
+        f"SELECT {_SELECT} FROM {database._url.keyspace}.device_profile WHERE device_id IN ({quoted})"
     ):
         row = dict(zip(_COLUMNS[1:], values, strict=True))
         shown = {column: dict(value) if column in MAP_FIELDS and value else value for column, value in row.items()}

@@ -14,15 +14,14 @@ from typing import Any
 import msgspec
 
 from devicesync.cache.redis import RedisCache
-from devicesync.database.cassandra import CassandraDatabase
-from devicesync.database.cassandra import place_of as cassandra_place_of
+from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.errors import Unavailable
 from devicesync.jobs.patience import Patience
 from devicesync.jobs.simulate import Simulation, key_of
 from devicesync.law.event import Event, decode
 from devicesync.law.profile import view
 from devicesync.law.refusal import Refused
-from devicesync.log.kafka import KafkaLog, KafkaReader, place_of
+from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.contract.stores import redis_at
@@ -42,7 +41,7 @@ class Real:
         self.redis = servers.redis()
         self.cassandra = servers.cassandra()
         self.kafka = servers.kafka()
-        self.topic = place_of(f"kafka://127.0.0.1:{self.kafka.port}/{name}.events.deviceprofile")
+        self.topic = KafkaUrl.parse(f"kafka://127.0.0.1:{self.kafka.port}/{name}.events.deviceprofile")
         create_topics(self.topic, partitions=6)
         self.log = KafkaLog(self.topic, group=name)
         self.group = name
@@ -51,7 +50,7 @@ class Real:
         self.cache = self.open_cache()
         if cache_url is None:
             self.cache._connections.client.flushall()  # type: ignore[attr-defined]
-        self.database = CassandraDatabase(cassandra_place_of(self.database_url))
+        self.database = CassandraDatabase(CassandraUrl.parse(self.database_url))
         self.database.create()
         self.sent: list[bytes] = []
         self._updaters: list[subprocess.Popen[bytes]] = []

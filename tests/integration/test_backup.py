@@ -135,9 +135,9 @@ def test_a_topic_comes_back_whole(devicesync: Devicesync, real: Real) -> None:
 
 def records_of(real: Real, topic: str) -> dict[int, list[Any]]:
     """What a topic has."""
-    from devicesync.log.kafka import KafkaLog, place_of  # noqa: PLC0415
+    from devicesync.log.kafka import KafkaLog, KafkaUrl  # noqa: PLC0415
 
-    log = KafkaLog(place_of(f"kafka://{real.topic.servers}/{topic}"), "x")
+    log = KafkaLog(KafkaUrl.parse(f"kafka://{real.topic.servers}/{topic}"), "x")
     bounds = log.survey().bounds.items()
     return {
         partition: [

@@ -13,10 +13,9 @@ import pytest
 from confluent_kafka import Producer
 
 from devicesync.archive.archive import Archive
-from devicesync.archive.place import Place as ArchivePlace
-from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.archive.place import Place
+from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics, prepare_for_restore
-from devicesync.log.kafka.place import Place
 from devicesync.log.port import Row
 from tests import servers
 from tests.end_to_end.command import Devicesync
@@ -30,15 +29,15 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-def topic() -> Place:
+def topic() -> KafkaUrl:
     """An empty topic of two partitions."""
-    place = place_of(f"kafka://127.0.0.1:{servers.kafka().port}/backup{next(_numbers)}")
+    place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/backup{next(_numbers)}")
     create_topics(place, partitions=2)
     return place
 
 
 @pytest.fixture
-def devicesync(tmp_path: Path, topic: Place) -> Iterator[Devicesync]:
+def devicesync(tmp_path: Path, topic: KafkaUrl) -> Iterator[Devicesync]:
     """Commands over that topic."""
     (tmp_path / "devicesync.toml").write_text(f'log = "kafka://{topic.servers}/{topic.topic}"\ngroup = "{topic.topic}"\n')
     commands = Devicesync(tmp_path)
@@ -46,14 +45,14 @@ def devicesync(tmp_path: Path, topic: Place) -> Iterator[Devicesync]:
     commands.stop_all()
 
 
-def send(topic: Place, *values: bytes) -> None:
+def send(topic: KafkaUrl, *values: bytes) -> None:
     """Put records into the topic."""
     KafkaLog(topic, "x").append(values, [b"k"] * len(values))
 
 
-def rows_in(directory: Path, topic: Place) -> list[Row]:
+def rows_in(directory: Path, topic: KafkaUrl) -> list[Row]:
     """Every row of the backup."""
-    archive = Archive(ArchivePlace(str(directory / "backup")), topic.topic)
+    archive = Archive(Place(str(directory / "backup")), topic.topic)
     rows: list[Row] = []
     for entry in archive.manifest.entries():
         with archive.fetched(entry, directory) as batches:
@@ -61,7 +60,7 @@ def rows_in(directory: Path, topic: Place) -> list[Row]:
     return rows
 
 
-def test_a_header_s_name_that_is_not_utf_8_ends_nothing(devicesync: Devicesync, topic: Place) -> None:
+def test_a_header_s_name_that_is_not_utf_8_ends_nothing(devicesync: Devicesync, topic: KafkaUrl) -> None:
     """The record is kept, the others' headers too, and it is said what could not be had; `verify --deep` passes by it."""
     for value, header in ((b"a", b"first"), (b"b", b"\xff\xfe"), (b"c", "naïve".encode())):
         raw_header.produce(topic.servers, topic.topic, 0, value, header)
@@ -75,7 +74,7 @@ def test_a_header_s_name_that_is_not_utf_8_ends_nothing(devicesync: Devicesync, 
     assert devicesync.json("restore", "--from", "backup", "--to-stores")["applied"] == 1
 
 
-def test_more_partitions_than_descriptors_are_kept(devicesync: Devicesync, topic: Place) -> None:
+def test_more_partitions_than_descriptors_are_kept(devicesync: Devicesync, topic: KafkaUrl) -> None:
     """Each partition has a file in hand, and the process may have 150 open: the others are closed first."""
     partitions, records = 300, 5
     place = msgspec.structs.replace(topic, topic=f"{topic.topic}.wide")
@@ -101,7 +100,7 @@ DAY_MS = 86_400_000
 
 
 @pytest.mark.parametrize("step", ["claimed", "uploaded", "listed"])
-def test_records_of_many_days_killed_at_each_step(devicesync: Devicesync, topic: Place, step: str) -> None:
+def test_records_of_many_days_killed_at_each_step(devicesync: Devicesync, topic: KafkaUrl, step: str) -> None:
     """To and fro over midnights: a file for each day, each record in one, and a topic that comes back in its order."""
     source, target = (msgspec.structs.replace(topic, topic=f"{topic.topic}.{name}") for name in ("days", "back"))
     prepare_for_restore(source, 2, rekey=False)
@@ -128,14 +127,14 @@ def test_records_of_many_days_killed_at_each_step(devicesync: Devicesync, topic:
     assert len(there(target)) == 1200
 
 
-def there(topic: Place) -> list[Row]:
+def there(topic: KafkaUrl) -> list[Row]:
     """Every row of a topic, each partition's in its order."""
     log = KafkaLog(topic, "x")
     bounds = log.survey().bounds.items()
     return [(*row[:4], None) for partition, ends in bounds for batch in log.rows(partition, *ends) for row in batch]
 
 
-def test_markers_of_transactions_are_no_missing_records(devicesync: Devicesync, topic: Place) -> None:
+def test_markers_of_transactions_are_no_missing_records(devicesync: Devicesync, topic: KafkaUrl) -> None:
     """They take an offset each, and `verify` said that so many more records were in no file."""
     producer = Producer({**topic.client, "transactional.id": topic.topic})
     producer.init_transactions(30)
@@ -150,7 +149,7 @@ def test_markers_of_transactions_are_no_missing_records(devicesync: Devicesync, 
     assert devicesync.json("backup", "verify", "--in", "backup")["behind"] == 1
 
 
-def test_a_torn_entry_ends_the_backup_by_name(devicesync: Devicesync, topic: Place) -> None:
+def test_a_torn_entry_ends_the_backup_by_name(devicesync: Devicesync, topic: KafkaUrl) -> None:
     """Where a partition goes on is not known; it is asked in a callback of Kafka's client, which must not swallow it."""
     send(topic, registration("d", V))
     devicesync.json("backup", "run", "--to", "backup", "--until-caught-up")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devicesync.database.cassandra import CassandraDatabase, place_of, ring
+from devicesync.database.cassandra import CassandraDatabase, CassandraUrl, ring
 from devicesync.database.cassandra.driver import Rows
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.law.event import Event
@@ -39,7 +39,7 @@ OF_MAPS = ["device_profile.device_spec_version", "device_profile.uaspec_version"
 def test_tables_that_are_there_get_the_columns_that_this_ring_needs(release: str, added: list[str]) -> None:
     """They are named, nothing else changes, and the old rows count as of the time of their write."""
     keyspace = f"old_{uuid.uuid4().hex[:8]}"
-    database = CassandraDatabase(place_of(f"cassandra://127.0.0.1:{servers.cassandra(release).port}/{keyspace}"))
+    database = CassandraDatabase(CassandraUrl.parse(f"cassandra://127.0.0.1:{servers.cassandra(release).port}/{keyspace}"))
     for statement in OLD_TABLES:
         database._driver.query(statement.format(keyspace))
     with pytest.raises(Unavailable, match="lacks"):

@@ -268,7 +268,7 @@ def test_a_restore_that_died_beside_a_fill(device: Device) -> None:
 
 def test_emptied_columns_do_not_come_back_after_gc_grace(world: RealWorld) -> None:
     """The database has dropped their deletion; an older event, replayed or restored, is not written again."""
-    keyspace = world.database._place.keyspace
+    keyspace = world.database._url.keyspace
     world.database._driver.query(f"ALTER TABLE {keyspace}.device_profile WITH gc_grace_seconds = 0")
     old = event(V, city="Bengaluru", district_custom="Urban", device_spec='{"cpu":"x","os":"9"}')
     blind, replayed, restored, erased = (Device(world) for _ in range(4))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from devstack.server import free_ports
 
-from devicesync.log.kafka import place_of
+from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.end_to_end.command import Devicesync, stopped
@@ -64,7 +64,7 @@ def test_a_broker_that_goes_away_and_comes_back(devicesync: Devicesync, command:
     """Both are said, also where nothing comes to be read."""
     kafka = servers.kafka()
     url = f"kafka://127.0.0.1:{kafka.port}/away-{command[0]}"
-    create_topics(place_of(url), partitions=2)
+    create_topics(KafkaUrl.parse(url), partitions=2)
     process = devicesync.start(*command, "--log", url)
     kafka.stop()
     try:
@@ -81,6 +81,6 @@ def test_a_missing_topic_is_said_until_it_is_there(devicesync: Devicesync, comma
     url = f"kafka://127.0.0.1:{servers.kafka().port}/missing-{command[0]}"
     process = devicesync.start(*command, "--log", url)
     line_with(process, f"missing-{command[0]}", without="going on")
-    create_topics(place_of(url), partitions=2)
+    create_topics(KafkaUrl.parse(url), partitions=2)
     line_with(process, "going on", without="no topic")
     assert stopped(process) == 0

@@ -1,6 +1,6 @@
 """How far a consumer group is behind, seen from outside."""
 
-from devicesync.log.kafka import KafkaLog, place_of
+from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.lag import group_lag, record_count
 from tests import servers
@@ -12,7 +12,7 @@ pytestmark = in_one_worker
 
 def test_the_lag_of_a_group() -> None:
     """Records, the age of the oldest in seconds, and whether anybody reads."""
-    place = place_of(f"kafka://127.0.0.1:{servers.kafka().port}/lag")
+    place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/lag")
     create_topics(place, partitions=3)
     assert group_lag(place, "lag") == (0, 0.0, False)
     log = KafkaLog(place, "lag")

@@ -6,7 +6,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from devicesync.log.kafka import place_of
+from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.end_to_end.command import Devicesync
@@ -18,7 +18,7 @@ pytestmark = in_one_worker
 def test_a_null_record_stays_null_among_the_dead_letters(tmp_path: Path) -> None:
     """In the topic, in `list`, in `show`, and after a replay."""
     devicesync = Devicesync(tmp_path)
-    place = place_of(f"kafka://127.0.0.1:{servers.kafka().port}/nulls")
+    place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/nulls")
     create_topics(place, partitions=1)
     producer = Producer(place.client)
     producer.produce("nulls", None, b"a-key")

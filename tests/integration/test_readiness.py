@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from devicesync.log.kafka import place_of
+from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.api.test_http import BODY, REGISTER
@@ -44,7 +44,7 @@ def test_kafka_away_and_back(devicesync: Devicesync) -> None:
     """One registration is answered 503 meanwhile; when Kafka is back it is ready, though nobody registers."""
     kafka = servers.kafka()
     url = f"kafka://127.0.0.1:{kafka.port}/ready"
-    create_topics(place_of(url), partitions=1)
+    create_topics(KafkaUrl.parse(url), partitions=1)
     devicesync.run("init", "--log", url)
     process = devicesync.start("api", "--log", url, ready=False)
     assert process.stderr

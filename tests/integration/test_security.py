@@ -15,14 +15,13 @@ from devstack.server import free_ports
 from devstack.servers import Cassandra, Kafka, Redis, RedisSentinel
 
 from devicesync.cache.redis import RedisCache
-from devicesync.database.cassandra import CassandraDatabase, place_of
+from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.database.cassandra.driver import Choice
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.jobs.patience import Patience
 from devicesync.law.event import Event
 from devicesync.law.state import state_of
-from devicesync.log.kafka import KafkaLog
-from devicesync.log.kafka import place_of as kafka_place_of
+from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests.contract.stores import redis_at
 from tests.law.strategies import BASE_US
@@ -126,7 +125,7 @@ def secured_cassandra(certificates: Path) -> Iterator[Cassandra]:
 def test_cassandra_over_tls_with_a_password(secured_cassandra: Cassandra, certificates: Path, driver: Choice) -> None:
     """With either driver; a wrong password and an unknown authority are said."""
     where = f"127.0.0.1:{secured_cassandra.port}/secured?tls=1"
-    place = place_of(f"cassandra://cassandra:cassandra@{where}&ca={certificates}/ca.pem")
+    place = CassandraUrl.parse(f"cassandra://cassandra:cassandra@{where}&ca={certificates}/ca.pem")
     database = Patience(threading.Event()).until_it_works(lambda: CassandraDatabase(place, driver))
     database.create()
     database.merge(STATES)
@@ -134,14 +133,14 @@ def test_cassandra_over_tls_with_a_password(secured_cassandra: Cassandra, certif
     database.close()
     for url in (f"cassandra://cassandra:wrong@{where}&ca={certificates}/ca.pem", f"cassandra://cassandra:cassandra@{where}"):
         with pytest.raises(Unavailable):
-            CassandraDatabase(place_of(url), driver)
+            CassandraDatabase(CassandraUrl.parse(url), driver)
 
 
 def test_kafka_over_tls_with_scram(certificates: Path) -> None:
     """Topics, producing and consuming."""
     server = started(lambda directory: Kafka(directory, secured=certificates / "server.pem"))
     where = f"127.0.0.1:{server.port}/secured?tls=1&ca={certificates}/ca.pem"
-    place = kafka_place_of(f"kafka://{server.USER}:{server.PASSWORD}@{where}")
+    place = KafkaUrl.parse(f"kafka://{server.USER}:{server.PASSWORD}@{where}")
     create_topics(place, 2)
     log = KafkaLog(place, "secured")
     log.append([b"{}"], [b"key"])
@@ -150,7 +149,7 @@ def test_kafka_over_tls_with_scram(certificates: Path) -> None:
     assert (record.value, record.key) == (b"{}", b"key")
     reader.close()
     with pytest.raises(Unavailable):
-        create_topics(kafka_place_of(f"kafka://{server.USER}:wrong@{where}"), 2)
+        create_topics(KafkaUrl.parse(f"kafka://{server.USER}:wrong@{where}"), 2)
     server.stop()
 
 

@@ -12,7 +12,7 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from devicesync.cache.redis_url import read_redis_url
+from devicesync.cache.redis_url import RedisUrl
 
 _TIMEOUT_SECONDS = 5.0
 _TICKETS = "\x1fdevicesync:tickets"  # no device's id holds a control character
@@ -141,7 +141,7 @@ class Cluster:
 
 def connect(text: str) -> Connections:
     """The connections that a cache URL names. Nothing is sent yet. Raises WrongUse for a URL that is not understood."""
-    url = read_redis_url(text)
+    url = RedisUrl.parse(text)
     options: dict[str, Any] = {
         "username": url.user,
         "password": url.password,

@@ -31,19 +31,19 @@ class RedisUrl(msgspec.Struct, frozen=True):
     password: str | None = None
     ca: str | None = None
 
-
-def read_redis_url(text: str) -> RedisUrl:
-    """Read a cache URL. Raises WrongUse."""
-    tls = text.startswith("rediss")
-    form = Form("cache", " or ".join(_FORMS), ("ca",) if tls else ())
-    url = form.read(text)
-    try:
-        kind = _kind(url)
-        service, database = _path(kind, url.path)
-    except ValueError as problem:
-        raise form.wrong(text, str(problem)) from None
-    hosts = [(host, port or _PORT) for host, port in url.addresses]
-    return RedisUrl(kind, hosts, tls, service, database, url.user, url.password, url.options.get("ca"))
+    @classmethod
+    def parse(cls, text: str) -> "RedisUrl":
+        """Read a cache URL. Raises WrongUse."""
+        tls = text.startswith("rediss")
+        form = Form("cache", " or ".join(_FORMS), ("ca",) if tls else ())
+        url = form.read(text)
+        try:
+            kind = _kind(url)
+            service, database = _path(kind, url.path)
+        except ValueError as problem:
+            raise form.wrong(text, str(problem)) from None
+        hosts = [(host, port or _PORT) for host, port in url.addresses]
+        return cls(kind, hosts, tls, service, database, url.user, url.password, url.options.get("ca"))
 
 
 def _kind(url: ServerUrl) -> Kind:

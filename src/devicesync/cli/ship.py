@@ -59,7 +59,7 @@ def _ship(settings: "Settings", stop: "Stop", admin_listen: str | None, *, until
     from devicesync.jobs.patience import Patience, Stopped  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.ship import READER  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.ship import ship as ship_all  # noqa: PLC0415 - --help needs none of it
-    from devicesync.log.kafka import KafkaLog, place_of  # noqa: PLC0415 - --help needs none of it
+    from devicesync.log.kafka import KafkaLog, KafkaUrl  # noqa: PLC0415 - --help needs none of it
 
     total, said_at = 0, time.monotonic()
     log: Any = structlog.get_logger("devicesync")
@@ -74,7 +74,7 @@ def _ship(settings: "Settings", stop: "Stop", admin_listen: str | None, *, until
     what = f"{masked(settings.log)} -> {masked(settings.ship_to)}."
     counters = {"devicesync_shipped_total": ("Records that the topic has acknowledged.", lambda: total)}
     with (
-        closing(KafkaLog(place_of(settings.ship_to), settings.group)) as target,
+        closing(KafkaLog(KafkaUrl.parse(settings.ship_to), settings.group)) as target,
         closing(adapters.open_journal(settings)) as journal,
         closing(journal.reader(READER)) as source,
         admin_port(admin_listen, settings, READER, counters, log=journal.check, topic=target.check) as where,

@@ -12,7 +12,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 
 from devicesync.errors import Unavailable
 from devicesync.log.dead_letters import DeadLetter
-from devicesync.log.kafka import Outgoing, Place, deliver
+from devicesync.log.kafka import KafkaUrl, Outgoing, deliver
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX
 
 _TIMEOUT_SECONDS = 30.0
@@ -21,9 +21,9 @@ _TIMEOUT_SECONDS = 30.0
 class KafkaDeadLetters:
     """See dead_letters.DeadLetters. Reading goes through the whole topic: it is meant for people."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._topic = place.topic + DEAD_LETTER_SUFFIX
+    def __init__(self, url: KafkaUrl) -> None:
+        self._url = url
+        self._topic = url.topic + DEAD_LETTER_SUFFIX
         self._producer: Producer | None = None
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
@@ -68,7 +68,7 @@ class KafkaDeadLetters:
             return
         if self._producer is None:
             size = {"message.max.bytes": 104_857_600}
-            self._producer = Producer({**self._place.client, "acks": "all", "enable.idempotence": True, "linger.ms": 2, **size})
+            self._producer = Producer({**self._url.client, "acks": "all", "enable.idempotence": True, "linger.ms": 2, **size})
         outgoing = [
             Outgoing(value, key, [(name, text.encode()) for name, text in headers.items()]) for value, key, headers in records
         ]
@@ -78,7 +78,7 @@ class KafkaDeadLetters:
             raise Unavailable(f"can't write the dead letters to {self._topic}: {error}", "check that Kafka runs") from error
 
     def _all(self) -> dict[str, DeadLetter]:
-        consumer = Consumer({**self._place.client, "group.id": "devicesync.dead-letters", "enable.auto.commit": False})
+        consumer = Consumer({**self._url.client, "group.id": "devicesync.dead-letters", "enable.auto.commit": False})
         letters: dict[str, DeadLetter] = {}
         try:
             found = consumer.list_topics(self._topic, timeout=_TIMEOUT_SECONDS).topics[self._topic]

@@ -10,10 +10,10 @@ from devicesync.log.port import Lag
 def lag_of(settings: Settings, reader: str) -> Lag:
     """How far the reader of that name is behind, seen from outside. Raises Unavailable."""
     if adapters.is_shared(settings):
-        from devicesync.log.kafka import group_of, place_of
+        from devicesync.log.kafka import KafkaUrl, group_of
         from devicesync.log.kafka.lag import group_lag
 
-        return group_lag(place_of(settings.log), group_of(settings.group, reader))
+        return group_lag(KafkaUrl.parse(settings.log), group_of(settings.group, reader))
     from devicesync.log.journal.files import Files
     from devicesync.log.journal.lag import reader_lag
 

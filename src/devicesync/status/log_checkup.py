@@ -46,11 +46,11 @@ def check_journal(settings: Settings) -> Iterator[Finding]:
 
 def check_topic(settings: Settings) -> Iterator[Finding]:
     """The topic, the group that reads it, and its dead letters. Raises Unavailable."""
-    from devicesync.log.kafka import place_of
+    from devicesync.log.kafka import KafkaUrl
     from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, differences
     from devicesync.log.kafka.lag import record_count
 
-    place = place_of(settings.log)
+    place = KafkaUrl.parse(settings.log)
     told_apart = differences(place, settings.partitions)
     lag = lag_of(settings, _UPDATER)
     yield Finding("log", "ok", f"{masked(settings.log)}: group {settings.group} is {told(lag)}")

@@ -43,9 +43,9 @@ def _ship_to(settings: Settings) -> None:
 def _database(settings: Settings) -> None:
     adapters.database_exists(settings)
     if settings.database.startswith("cassandra:"):
-        from devicesync.database.cassandra.place import place_of  # noqa: PLC0415 - only where the database is Cassandra
+        from devicesync.database.cassandra.url import CassandraUrl  # noqa: PLC0415 - only where the database is Cassandra
 
-        place_of(settings.database)
+        CassandraUrl.parse(settings.database)
 
 
 def _cache(settings: Settings) -> None:

@@ -1,6 +1,6 @@
 """Cassandra as the database: database.py over a driver (datastax.py or acsylla.py), rows.py and schema.py for both."""
 
 from devicesync.database.cassandra.database import CassandraDatabase
-from devicesync.database.cassandra.place import Place, place_of
+from devicesync.database.cassandra.url import CassandraUrl
 
-__all__ = ["CassandraDatabase", "Place", "place_of"]
+__all__ = ["CassandraDatabase", "CassandraUrl"]

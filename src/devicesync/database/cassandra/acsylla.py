@@ -20,8 +20,8 @@ from devicesync.database.cassandra.driver import (
     Rows,
     longest_seconds,
 )
-from devicesync.database.cassandra.place import Place
 from devicesync.database.cassandra.rows import Call, Request
+from devicesync.database.cassandra.url import CassandraUrl
 
 # Requests are gathered for so long before they are sent: fewer, larger writes to the socket.
 _COALESCE_US = 1000
@@ -32,10 +32,10 @@ T = TypeVar("T")
 class AcsyllaDriver:
     """See driver.Driver."""
 
-    def __init__(self, place: Place) -> None:
-        self._keyspace = place.keyspace
+    def __init__(self, url: CassandraUrl) -> None:
+        self._keyspace = url.keyspace
         self._prepared: dict[str, Any] = {}
-        self._session = _done(_connected(place))
+        self._session = _done(_connected(url))
 
     def query(self, cql: str) -> Rows:
         """See driver.Driver."""
@@ -84,29 +84,29 @@ def _rows(result: Any) -> Rows:
     return [row.as_tuple() for row in result]
 
 
-async def _connected(place: Place) -> Any:
+async def _connected(url: CassandraUrl) -> Any:
     cluster = acsylla.create_cluster(
-        place.hosts,
-        port=place.port,
-        username=place.user,
-        password=place.password,
-        consistency=getattr(acsylla.Consistency, place.consistency),
-        load_balance_dc_aware=place.local_dc,
+        url.hosts,
+        port=url.port,
+        username=url.user,
+        password=url.password,
+        consistency=getattr(acsylla.Consistency, url.consistency),
+        load_balance_dc_aware=url.local_dc,
         retry_policy="fallthrough",
         request_timeout=REQUEST_SECONDS,
         connect_timeout=CONNECT_SECONDS,
         constant_reconnect_delay_ms=int(RECONNECT_SECONDS * 1000),
         coalesce_delay_us=_COALESCE_US,
         log_level="critical",
-        ssl_enabled=place.tls,
-        ssl_trusted_cert=_trusted(place) if place.tls else None,
+        ssl_enabled=url.tls,
+        ssl_trusted_cert=_trusted(url) if url.tls else None,
         ssl_verify_flags=acsylla.SSLVerifyFlags.PEER_IDENTITY,
     )
     return await cluster.create_session()
 
 
-def _trusted(place: Place) -> str:
-    return Path(place.ca or ssl.get_default_verify_paths().cafile or "").read_text()
+def _trusted(url: CassandraUrl) -> str:
+    return Path(url.ca or ssl.get_default_verify_paths().cafile or "").read_text()
 
 
 @cache

@@ -13,7 +13,6 @@ from cassandra.metadata import Murmur3Token
 
 from devicesync.database.cassandra import ring, schema
 from devicesync.database.cassandra.driver import Choice, Failed, Rows, connect
-from devicesync.database.cassandra.place import Place
 from devicesync.database.cassandra.rows import (
     NO_ERASURE,
     Call,
@@ -25,6 +24,7 @@ from devicesync.database.cassandra.rows import (
     settled_row_of,
     state_of_row,
 )
+from devicesync.database.cassandra.url import CassandraUrl
 from devicesync.database.port import Stored
 from devicesync.errors import Unavailable
 from devicesync.law.state import State
@@ -49,11 +49,11 @@ class CassandraDatabase:
     merges_in_place = False
     parts = 256
 
-    def __init__(self, place: Place, driver: Choice = "auto") -> None:
-        self._place = place
+    def __init__(self, url: CassandraUrl, driver: Choice = "auto") -> None:
+        self._url = url
         with _failures("reach"):
-            self._driver = connect(place, driver)
-            self._dialect = ring.dialect_of(self._driver, place.keyspace)
+            self._driver = connect(url, driver)
+            self._dialect = ring.dialect_of(self._driver, url.keyspace)
 
     def create(self) -> list[str]:
         """Make what is missing: keyspace, tables, and the columns of ours that this ring needs; these columns are returned.
@@ -61,10 +61,10 @@ class CassandraDatabase:
         What exists is left as it is. Raises Unavailable.
         """
         with _failures("create the tables in"):
-            statements, added = ring.plan(self._driver, self._place)
+            statements, added = ring.plan(self._driver, self._url)
             for statement in statements:
                 self._driver.query(statement)
-            self._dialect = ring.dialect_of(self._driver, self._place.keyspace)
+            self._dialect = ring.dialect_of(self._driver, self._url.keyspace)
         return added
 
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
@@ -131,10 +131,10 @@ class CassandraDatabase:
     def check(self) -> None:
         """See port.Database."""
         with _failures("reach"):
-            lacking = ring.lacking(self._driver, self._place.keyspace)
+            lacking = ring.lacking(self._driver, self._url.keyspace)
         for table, columns in lacking.items():
             if "device_id" in columns:
-                raise Unavailable(f"there is no table {self._place.keyspace}.{table}", "run `devicesync init`")
+                raise Unavailable(f"there is no table {self._url.keyspace}.{table}", "run `devicesync init`")
             if columns:
                 raise Unavailable(
                     f"table {table} lacks {', '.join(columns)}", "`devicesync init` adds columns of devicesync's own"

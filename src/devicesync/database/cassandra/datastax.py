@@ -23,8 +23,8 @@ from devicesync.database.cassandra.driver import (
     Rows,
     longest_seconds,
 )
-from devicesync.database.cassandra.place import Place
 from devicesync.database.cassandra.rows import Call, Request
+from devicesync.database.cassandra.url import CassandraUrl
 
 _PROTOCOL = 5
 _FAILURES = (
@@ -41,11 +41,11 @@ _FAILURES = (
 class DatastaxDriver:
     """See driver.Driver."""
 
-    def __init__(self, place: Place) -> None:
-        self._keyspace = place.keyspace
+    def __init__(self, url: CassandraUrl) -> None:
+        self._keyspace = url.keyspace
         self._prepared: dict[str, PreparedStatement] = {}
         try:
-            self._cluster = cluster(place)
+            self._cluster = cluster(url)
             self._session = self._cluster.connect()
         except _FAILURES as error:
             raise Failed(str(error)) from error
@@ -86,22 +86,22 @@ class DatastaxDriver:
         return prepared.bind(call.values)
 
 
-def cluster(place: Place) -> Cluster:
+def cluster(url: CassandraUrl) -> Cluster:
     """A cluster to connect to."""
     profile = ExecutionProfile(
-        load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(place.local_dc or "")),
-        consistency_level=getattr(ConsistencyLevel, place.consistency),
+        load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(url.local_dc or "")),
+        consistency_level=getattr(ConsistencyLevel, url.consistency),
         retry_policy=FallthroughRetryPolicy(),
         row_factory=tuple_factory,
         request_timeout=REQUEST_SECONDS,
     )
     return Cluster(
-        place.hosts,
-        port=place.port,
+        url.hosts,
+        port=url.port,
         protocol_version=_PROTOCOL,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
-        auth_provider=PlainTextAuthProvider(place.user, place.password) if place.user else None,
-        ssl_context=ssl.create_default_context(cafile=place.ca) if place.tls else None,
+        auth_provider=PlainTextAuthProvider(url.user, url.password) if url.user else None,
+        ssl_context=ssl.create_default_context(cafile=url.ca) if url.tls else None,
         connect_timeout=CONNECT_SECONDS,
         reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
     )

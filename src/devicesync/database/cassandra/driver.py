@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
-from devicesync.database.cassandra.place import Place
 from devicesync.database.cassandra.rows import Request
+from devicesync.database.cassandra.url import CassandraUrl
 
 Choice = Literal["auto", "acsylla", "cassandra-driver"]
 
@@ -46,7 +46,7 @@ class Driver(Protocol):
         ...
 
 
-def connect(place: Place, choice: Choice) -> Driver:
+def connect(url: CassandraUrl, choice: Choice) -> Driver:
     """A driver's session. Raises Failed.
 
     auto: acsylla where it is installed (`pip install devicesync[acsylla]`), for its writes take a third of the CPU time.
@@ -54,7 +54,7 @@ def connect(place: Place, choice: Choice) -> Driver:
     if choice == "acsylla" or (choice == "auto" and find_spec("acsylla")):
         from devicesync.database.cassandra.acsylla import AcsyllaDriver  # noqa: PLC0415 - an extra, and slow to load
 
-        return AcsyllaDriver(place)
+        return AcsyllaDriver(url)
     from devicesync.database.cassandra.datastax import DatastaxDriver  # noqa: PLC0415 - slow to load
 
-    return DatastaxDriver(place)
+    return DatastaxDriver(url)

@@ -2,7 +2,7 @@
 
 from devicesync.database.cassandra import schema
 from devicesync.database.cassandra.driver import Driver
-from devicesync.database.cassandra.place import Place
+from devicesync.database.cassandra.url import CassandraUrl
 from devicesync.errors import WrongUse
 
 _OLDEST = (4, 0)
@@ -27,21 +27,21 @@ def oldest_release(driver: Driver) -> tuple[int, int]:
     return oldest
 
 
-def plan(driver: Driver, place: Place) -> tuple[list[str], list[str]]:
+def plan(driver: Driver, url: CassandraUrl) -> tuple[list[str], list[str]]:
     """The statements that make what is not there yet, and the columns of ours that they add. Raises Failed, WrongUse."""
     nodes = _nodes(driver)
-    data_centre = place.local_dc or str(nodes[0][0])
-    replicas = min(place.replicas, sum(node[0] == data_centre for node in nodes))
-    statements = schema.creation(place.keyspace, data_centre, replicas)
+    data_centre = url.local_dc or str(nodes[0][0])
+    replicas = min(url.replicas, sum(node[0] == data_centre for node in nodes))
+    statements = schema.creation(url.keyspace, data_centre, replicas)
     wanted = {"device_erasure": schema.ERASURE_COLUMNS}
     if oldest_release(driver) < _TELLS_MAP_TIMES:
         wanted["device_profile"] = dict.fromkeys(schema.MAP_VERSIONS.values(), "bigint")
     added = []
     for table, columns in wanted.items():
-        there = _columns(driver, place.keyspace, table) or ({*columns} if table == "device_erasure" else set())
+        there = _columns(driver, url.keyspace, table) or ({*columns} if table == "device_erasure" else set())
         for column, kind in columns.items():
             if column not in there:
-                statements.append(schema.addition(place.keyspace, table, column, kind))
+                statements.append(schema.addition(url.keyspace, table, column, kind))
                 added.append(f"{table}.{column}")
     return statements, added
 

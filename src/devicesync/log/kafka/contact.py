@@ -5,7 +5,7 @@ import time
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from devicesync.errors import Unavailable
-from devicesync.log.kafka.place import HINT, Place
+from devicesync.log.kafka.url import HINT, KafkaUrl
 
 _SILENCE_SECONDS = 10.0
 _TIMEOUT_SECONDS = 5.0
@@ -14,8 +14,8 @@ _TIMEOUT_SECONDS = 5.0
 class Contact:
     """Asks now and then whether the topic is there: at first, after an error, and when nothing was heard for a while."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, url: KafkaUrl) -> None:
+        self._url = url
         self._trouble = ""
         self._in_doubt = True
         self._asked_at = 0.0
@@ -30,14 +30,14 @@ class Contact:
         if not self._in_doubt and time.monotonic() - self._asked_at < _SILENCE_SECONDS:
             return
         self._in_doubt = True
-        topic = self._place.topic
+        topic = self._url.topic
         try:
             error = client.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic].error
         except KafkaException as failed:
             why = self._trouble or failed.args[0].str()
-            raise Unavailable(f"Kafka is unreachable, {self._place.servers}: {why}", HINT) from failed
+            raise Unavailable(f"Kafka is unreachable, {self._url.servers}: {why}", HINT) from failed
         if error is not None:
-            raise Unavailable(f"Kafka at {self._place.servers} has no topic {topic}: {error.str()}", HINT)
+            raise Unavailable(f"Kafka at {self._url.servers} has no topic {topic}: {error.str()}", HINT)
         self._in_doubt = False
         self._trouble = ""
         self._asked_at = time.monotonic()

@@ -6,49 +6,49 @@ from confluent_kafka import Consumer, ConsumerGroupState, Message, TopicPartitio
 from confluent_kafka.admin import AdminClient
 
 from devicesync.log.kafka.member import bounds
-from devicesync.log.kafka.place import Place, failures
 from devicesync.log.kafka.reach import reach
+from devicesync.log.kafka.url import KafkaUrl, failures
 from devicesync.log.port import Lag
 
 _TIMEOUT_SECONDS = 10.0
 
 
-def group_lag(place: Place, group: str) -> Lag:
+def group_lag(url: KafkaUrl, group: str) -> Lag:
     """How far the group is behind in the topic. Raises Unavailable."""
-    reach(place)
-    consumer = Consumer({**place.client, "group.id": group, "enable.auto.commit": False, "fetch.wait.max.ms": 5})
+    reach(url)
+    consumer = Consumer({**url.client, "group.id": group, "enable.auto.commit": False, "fetch.wait.max.ms": 5})
     try:
         with failures("read"):
-            partitions = consumer.list_topics(place.topic, timeout=_TIMEOUT_SECONDS).topics[place.topic].partitions
-            places = [TopicPartition(place.topic, partition) for partition in partitions]
+            partitions = consumer.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic].partitions
+            places = [TopicPartition(url.topic, partition) for partition in partitions]
             records, unread = 0, []
             for committed in consumer.committed(places, timeout=_TIMEOUT_SECONDS):
-                low, high = bounds(consumer, place.topic, committed.partition)
+                low, high = bounds(consumer, url.topic, committed.partition)
                 begin = max(committed.offset, low)
                 if high > begin:
                     records += high - begin
-                    unread.append(TopicPartition(place.topic, committed.partition, begin))
-            return Lag(records, _age_seconds(consumer, unread), is_read(place, group))
+                    unread.append(TopicPartition(url.topic, committed.partition, begin))
+            return Lag(records, _age_seconds(consumer, unread), is_read(url, group))
     finally:
         consumer.close()
 
 
-def is_read(place: Place, group: str) -> bool:
+def is_read(url: KafkaUrl, group: str) -> bool:
     """Whether the group has members now. Raises Unavailable."""
     with failures("ask"):
-        admin = AdminClient(place.client)  # which has to live until the answer is there
+        admin = AdminClient(url.client)  # which has to live until the answer is there
         (described,) = admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_SECONDS).values()
         found = described.result()
         return bool(found.members) and found.state != ConsumerGroupState.DEAD
 
 
-def record_count(place: Place) -> int:
+def record_count(url: KafkaUrl) -> int:
     """How many records the topic has, by its offsets. Raises Unavailable."""
-    consumer = Consumer({**place.client, "group.id": "devicesync.survey", "enable.auto.commit": False})  # never joined
+    consumer = Consumer({**url.client, "group.id": "devicesync.survey", "enable.auto.commit": False})  # never joined
     try:
         with failures("read"):
-            partitions = consumer.list_topics(place.topic, timeout=_TIMEOUT_SECONDS).topics[place.topic].partitions
-            spans = [bounds(consumer, place.topic, partition) for partition in partitions]
+            partitions = consumer.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic].partitions
+            spans = [bounds(consumer, url.topic, partition) for partition in partitions]
             return sum(high - low for low, high in spans)
     finally:
         consumer.close()

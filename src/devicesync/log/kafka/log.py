@@ -8,9 +8,9 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message, Prod
 
 from devicesync.errors import Unavailable
 from devicesync.log.kafka.contact import Contact
-from devicesync.log.kafka.place import HINT, Place, failures
 from devicesync.log.kafka.reader import KafkaReader
 from devicesync.log.kafka.survey import newest, rows, survey
+from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 from devicesync.log.kafka.whole import KafkaWholeReader
 from devicesync.log.port import Keeper, Record, Row, Survey
 
@@ -36,9 +36,9 @@ def group_of(group: str, reader: str) -> str:
 class KafkaLog:
     """See port.Log. `group`: the consumer group of readers; a reader's name is added to it, but for the updater's."""
 
-    def __init__(self, place: Place, group: str) -> None:
-        self._place = place
-        self.source = self.topic = place.topic
+    def __init__(self, url: KafkaUrl, group: str) -> None:
+        self._url = url
+        self.source = self.topic = url.topic
         self._group = group
         self._producer: Producer | None = None
         self._taken_ms: int | None = None
@@ -48,7 +48,7 @@ class KafkaLog:
         """See port.Log. Records of one key keep their order: they go to one partition."""
         outgoing = [Outgoing(value, keys[spot] if keys else None) for spot, value in enumerate(values)]
         with failures("append to"):
-            self._taken_ms = deliver(self._open_producer(), self._place.topic, outgoing)
+            self._taken_ms = deliver(self._open_producer(), self._url.topic, outgoing)
 
     def taken_ms(self) -> int | None:
         """See port.Log; known where the topic has the broker's time (LogAppendTime), as `init` sets it."""
@@ -56,27 +56,27 @@ class KafkaLog:
 
     def newest(self, count: int) -> list[Record]:
         """See port.Log."""
-        return newest(self._place, count)
+        return newest(self._url, count)
 
     def check(self) -> None:
         """See port.Log: whether Kafka answers and has the topic."""
-        Contact(self._place).check(self._open_producer())
+        Contact(self._url).check(self._open_producer())
 
     def reader(self, name: str) -> "KafkaReader":
         """See port.Log."""
-        return KafkaReader(self._place, group_of(self._group, name))
+        return KafkaReader(self._url, group_of(self._group, name))
 
     def whole_reader(self, name: str, keeper: Keeper) -> KafkaWholeReader:
         """See port.WholeLog."""
-        return KafkaWholeReader(self._place, group_of(self._group, name), keeper)
+        return KafkaWholeReader(self._url, group_of(self._group, name), keeper)
 
     def survey(self) -> Survey:
         """See port.WholeLog."""
-        return survey(self._place)
+        return survey(self._url)
 
     def rows(self, partition: int, start: int, end: int) -> Iterator[list[Row]]:
         """See port.WholeLog."""
-        return rows(self._place, partition, start, end)
+        return rows(self._url, partition, start, end)
 
     def close(self) -> None:
         """See port.Log."""
@@ -86,15 +86,15 @@ class KafkaLog:
     def _open_producer(self) -> Producer:
         with self._lock:
             if self._producer is None:
-                self._producer = open_producer(self._place)
+                self._producer = open_producer(self._url)
             return self._producer
 
 
-def open_producer(place: Place) -> Producer:
+def open_producer(url: KafkaUrl) -> Producer:
     """A producer that loses, doubles and reorders nothing while it lives."""
     return Producer(
         {
-            **place.client,
+            **url.client,
             "acks": "all",
             "enable.idempotence": True,
             "linger.ms": 2,

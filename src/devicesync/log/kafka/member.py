@@ -7,7 +7,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 
 from devicesync.errors import Unavailable
 from devicesync.log.kafka.contact import Contact
-from devicesync.log.kafka.place import HINT, Place, failures
+from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 
 _KEPT = 100
 _TIMEOUT_SECONDS = 10.0
@@ -29,15 +29,15 @@ class Member:
 
     def __init__(
         self,
-        place: Place,
+        url: KafkaUrl,
         group: str,
         *,
         taken: Callable[[set[int]], None],
         given: Callable[[list[TopicPartition]], None] = lambda places: None,
         **settings: Any,
     ) -> None:
-        self.topic = place.topic
-        self._contact = Contact(place)
+        self.topic = url.topic
+        self._contact = Contact(url)
         self._given = given
         self._taken = taken
         self.ends: dict[int, int] = {}
@@ -45,7 +45,7 @@ class Member:
         self._paused = self._is_member = False
         self.consumer = Consumer(
             {
-                **place.client,
+                **url.client,
                 "group.id": group,
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,

@@ -3,16 +3,16 @@
 import socket
 
 from devicesync.errors import Unavailable
-from devicesync.log.kafka.place import HINT, Place
+from devicesync.log.kafka.url import HINT, KafkaUrl
 
 _PORT = 9092
 _TIMEOUT_SECONDS = 3.0
 
 
-def reach(place: Place) -> None:
+def reach(url: KafkaUrl) -> None:
     """Raise Unavailable where none of the servers takes a connection."""
     wrong = []
-    for server in place.servers.split(","):
+    for server in url.servers.split(","):
         host, _, port = server.strip().rpartition(":")
         try:
             socket.create_connection((host.strip("[]") or port, int(port) if host else _PORT), _TIMEOUT_SECONDS).close()

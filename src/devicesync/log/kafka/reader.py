@@ -7,7 +7,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, 
 
 from devicesync.errors import Unavailable
 from devicesync.log.kafka.member import Member
-from devicesync.log.kafka.place import Place, failures
+from devicesync.log.kafka.url import KafkaUrl, failures
 from devicesync.log.port import Record
 
 _POLL_SECONDS = 0.1
@@ -21,11 +21,11 @@ class KafkaReader:
     commit never covers a partition that this reader has lost, and a reader that wakes up after its time does no harm.
     """
 
-    def __init__(self, place: Place, group: str) -> None:
+    def __init__(self, url: KafkaUrl, group: str) -> None:
         self._polled: dict[int, int] = {}
         self._due: dict[int, int] = {}
         self._committed_at = 0.0
-        self._member = Member(place, group, taken=self._forget)
+        self._member = Member(url, group, taken=self._forget)
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader."""

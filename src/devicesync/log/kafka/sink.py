@@ -4,19 +4,19 @@ from collections.abc import Sequence
 
 from devicesync.log.kafka.admin import prepare_for_restore
 from devicesync.log.kafka.log import Outgoing, deliver, open_producer
-from devicesync.log.kafka.place import Place, failures
+from devicesync.log.kafka.url import KafkaUrl, failures
 from devicesync.log.port import Row
 
 
 class KafkaSink:
     """See port.Sink. rekey: partitions by the records' keys, rather than those they had."""
 
-    def __init__(self, place: Place, partitions: int, *, rekey: bool) -> None:
+    def __init__(self, url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
         """Makes the topic where it is missing. Raises Unavailable, WrongUse."""
-        prepare_for_restore(place, partitions, rekey=rekey)
-        self._topic = place.topic
+        prepare_for_restore(url, partitions, rekey=rekey)
+        self._topic = url.topic
         self._rekey = rekey
-        self._producer = open_producer(place)
+        self._producer = open_producer(url)
 
     def put(self, partition: int, rows: Sequence[Row]) -> None:
         """See port.Sink."""

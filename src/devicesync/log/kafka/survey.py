@@ -7,8 +7,8 @@ from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
 from devicesync.log.kafka.member import bounds
-from devicesync.log.kafka.place import HINT, Place, failures
 from devicesync.log.kafka.reader import record_of
+from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 from devicesync.log.kafka.whole import identity_of, rows_of
 from devicesync.log.port import Record, Row, Survey
 
@@ -16,29 +16,29 @@ _TIMEOUT_SECONDS = 10.0
 _ROWS = 2000
 
 
-def survey(place: Place) -> Survey:
+def survey(url: KafkaUrl) -> Survey:
     """See port.WholeLog."""
-    consumer = _consumer(place)
+    consumer = _consumer(url)
     try:
         with failures("read"):
-            found = consumer.list_topics(place.topic, timeout=_TIMEOUT_SECONDS).topics[place.topic]
+            found = consumer.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic]
             if found.error is not None:
                 raise KafkaException(found.error)
             return Survey(
-                identity_of(AdminClient(place.client), place.topic),
-                {partition: bounds(consumer, place.topic, partition) for partition in found.partitions},
+                identity_of(AdminClient(url.client), url.topic),
+                {partition: bounds(consumer, url.topic, partition) for partition in found.partitions},
             )
     finally:
         consumer.close()
 
 
-def rows(place: Place, partition: int, start: int, end: int) -> Iterator[list[Row]]:
+def rows(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[list[Row]]:
     """See port.WholeLog."""
-    consumer = _consumer(place)
+    consumer = _consumer(url)
     try:
         with failures("read"):
-            consumer.assign([TopicPartition(place.topic, partition, start)])
-            last = min(end, bounds(consumer, place.topic, partition)[1])
+            consumer.assign([TopicPartition(url.topic, partition, start)])
+            last = min(end, bounds(consumer, url.topic, partition)[1])
             while _position(consumer, start) < last:
                 found = consumer.consume(1, _TIMEOUT_SECONDS)
                 if not found:
@@ -54,16 +54,16 @@ def rows(place: Place, partition: int, start: int, end: int) -> Iterator[list[Ro
         consumer.close()
 
 
-def newest(place: Place, count: int) -> list[Record]:
+def newest(url: KafkaUrl, count: int) -> list[Record]:
     """See port.Log; [] of a topic that is not there."""
-    consumer = _consumer(place)
+    consumer = _consumer(url)
     try:
         with failures("read"):
-            partitions = consumer.list_topics(place.topic, timeout=_TIMEOUT_SECONDS).topics[place.topic].partitions
-            every = {partition: bounds(consumer, place.topic, partition) for partition in partitions}
+            partitions = consumer.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic].partitions
+            every = {partition: bounds(consumer, url.topic, partition) for partition in partitions}
             ends = {partition: (low, high) for partition, (low, high) in every.items() if high > low}
             share = max(count // max(len(ends), 1), 1)
-            consumer.assign([TopicPartition(place.topic, *each) for each in _starts(ends, share)])
+            consumer.assign([TopicPartition(url.topic, *each) for each in _starts(ends, share)])
             return _read_to(consumer, {partition: high for partition, (_, high) in ends.items()})
     finally:
         consumer.close()
@@ -92,10 +92,10 @@ def _read_to(consumer: Consumer, ends: dict[int, int]) -> list[Record]:
     return records
 
 
-def _consumer(place: Place) -> Consumer:
+def _consumer(url: KafkaUrl) -> Consumer:
     return Consumer(
         {
-            **place.client,
+            **url.client,
             "group.id": "devicesync.survey",  # never joined
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
 from devicesync.log.kafka.member import Member
-from devicesync.log.kafka.place import HINT, Place, failures
+from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 from devicesync.log.port import Claim, Headers, Keeper, Row
 
 _TIMEOUT_SECONDS = 10.0
@@ -44,11 +44,11 @@ class _Note(msgspec.Struct):
 class KafkaWholeReader:
     """See port.WholeReader. Memory: fetched and not yet polled are at most some 12 MB, whatever the number of partitions."""
 
-    def __init__(self, place: Place, group: str, keeper: Keeper) -> None:
+    def __init__(self, url: KafkaUrl, group: str, keeper: Keeper) -> None:
         self._keeper = keeper
-        self._admin = AdminClient(place.client)
+        self._admin = AdminClient(url.client)
         self._member = Member(
-            place,
+            url,
             group,
             given=self._given,
             taken=keeper.taken,

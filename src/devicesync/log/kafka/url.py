@@ -17,7 +17,7 @@ _TOPIC = re.compile(r"[\w.-]+", re.ASCII)
 HINT = "check that Kafka runs, that the log's URL names it, and that the topic exists: `devicesync init`, `devicesync doctor`"
 
 
-class Place(msgspec.Struct, frozen=True):
+class KafkaUrl(msgspec.Struct, frozen=True):
     """Where a topic is, read from a URL."""
 
     servers: str
@@ -28,6 +28,16 @@ class Place(msgspec.Struct, frozen=True):
     tls: bool = False
     ca: str | None = None
 
+    @classmethod
+    def parse(cls, text: str) -> "KafkaUrl":
+        """Read the URL of a topic. Raises WrongUse."""
+        url = _FORM.read(text)
+        if not _TOPIC.fullmatch(url.path):
+            raise _FORM.wrong(text, "a topic is named by letters, digits, '.', '_' and '-'")
+        servers = ",".join(authority(host, port or _PORT) for host, port in url.addresses)
+        known = {"servers": servers, "topic": url.path, "user": url.user, "password": url.password}
+        return _FORM.convert(text, known | url.options, cls)
+
     @property
     def client(self) -> dict[str, Any]:
         """Librdkafka's settings for any client of this cluster."""
@@ -35,16 +45,6 @@ class Place(msgspec.Struct, frozen=True):
         login = {"sasl.mechanism": self.sasl, "sasl.username": self.user, "sasl.password": self.password} if self.user else {}
         trusted = {"ssl.ca.location": self.ca} if self.ca else {}
         return {"bootstrap.servers": self.servers, "security.protocol": security, "log_level": 2, **login, **trusted}
-
-
-def place_of(text: str) -> Place:
-    """Read the URL of a topic. Raises WrongUse."""
-    url = _FORM.read(text)
-    if not _TOPIC.fullmatch(url.path):
-        raise _FORM.wrong(text, "a topic is named by letters, digits, '.', '_' and '-'")
-    servers = ",".join(authority(host, port or _PORT) for host, port in url.addresses)
-    known = {"servers": servers, "topic": url.path, "user": url.user, "password": url.password}
-    return _FORM.convert(text, known | url.options, Place)
 
 
 @contextmanager
