@@ -1,12 +1,12 @@
 """Where a backup is: a directory, or any object store that fsspec reaches by a URL (s3://bucket/prefix, gs://…)."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
+from devicesync.durable import replace, replacing
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.url import password_in
 
@@ -48,7 +48,7 @@ class Place:
         """Put the local file there, over what is there. Durable when it returns. Raises Unavailable."""
         with self._failures("write", path):
             if self._is_local:
-                with _whole(self._local(path)) as beside:
+                with replacing(self._local(path), durable=True) as beside:
                     shutil.copyfile(here, beside)
             else:
                 self._files.put_file(str(here), self._path(path))
@@ -57,8 +57,7 @@ class Place:
         """Make a file of these bytes. Durable when it returns. Raises Unavailable."""
         with self._failures("write", path):
             if self._is_local:
-                with _whole(self._local(path)) as beside:
-                    beside.write_bytes(data)
+                replace(self._local(path), data, durable=True)
             else:
                 self._files.pipe_file(self._path(path), data)
 
@@ -131,27 +130,3 @@ class Place:
                 f"can't {what} {self.url.rstrip('/')}/{path}: {self._shown(str(error)) or type(error).__name__}",
                 _HINT,
             ) from error
-
-
-@contextmanager
-def _whole(target: Path) -> Iterator[Path]:
-    """A name beside the target to write to. It becomes the target once it is on the disk."""
-    # What a killed writer left. One that is still alive fails to rename it, and writes it again.
-    for left in target.parent.iterdir():
-        if left.name.startswith(f".{target.name}."):
-            left.unlink(missing_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-        yield beside
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        beside.rename(target)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-    directory = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from devicesync.durable import replace
+
 _WRITE_SECONDS = 0.5
 
 
@@ -43,9 +45,7 @@ class Progress:
         """Write down what is done, even if that is nothing yet: the next run goes on."""
         self._written_at = time.monotonic()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_suffix(".new")
-        beside.write_bytes(msgspec.json.encode({"what": self._what, "results": self.results}))
-        beside.replace(self._path)
+        replace(self._path, msgspec.json.encode({"what": self._what, "results": self.results}), durable=True)
 
     def finish(self) -> None:
         """All is done."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from devicesync.durable import replace
 from devicesync.log.journal.files import naming_failures, same_file
 
 _READ_BYTES = 1 << 20
@@ -66,9 +67,7 @@ class ForeignLog:
     def commit(self) -> None:
         """Never return again what was read so far. Raises Unavailable."""
         with naming_failures("keep a place in", self._spot_path):
-            fresh = self._spot_path.with_suffix(".new")
-            fresh.write_bytes(msgspec.json.encode(self._spot))
-            fresh.rename(self._spot_path)
+            replace(self._spot_path, msgspec.json.encode(self._spot), durable=False)  # reading lines again is harmless
 
     def close(self) -> None:
         """Close the file."""

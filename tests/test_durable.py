@@ -1,0 +1,73 @@
+"""Replacing a file: it is whole whenever anybody looks, and as durable as the call says."""
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from devicesync import durable
+
+WRITES_FOR_EVER = """
+import itertools, pathlib, sys
+from devicesync import durable
+for number in itertools.count():
+    durable.replace(pathlib.Path(sys.argv[1]), b"%d" % (number % 10) * 1_000_000, durable=False)
+    print(flush=True)
+"""
+
+
+def test_a_file_is_replaced_whole_and_for_its_user_alone(tmp_path: Path) -> None:
+    """Its content and its permissions, and nothing else is left."""
+    path = tmp_path / "file"
+    for content in (b"one", b"two"):
+        durable.replace(path, content, durable=True)
+        assert path.read_bytes() == content
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    """And no other file."""
+    path = tmp_path / "file"
+    durable.replace(path, b"before", durable=False)
+    with suppress(OSError), durable.replacing(path, durable=True) as beside:
+        beside.write_bytes(b"half")
+        raise OSError("the disk is full")
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:
+    """What it had begun is removed by the next one."""
+    path = tmp_path / "file"
+    command = [sys.executable, "-c", WRITES_FOR_EVER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout
+        for _ in range(20):
+            writer.stdout.readline()
+        writer.kill()
+    content = path.read_bytes()
+    assert len(content) == 1_000_000
+    assert set(content) == {content[0]}
+    (tmp_path / f".file.{writer.pid}").write_bytes(b"half")
+    (tmp_path / ".file.id").write_bytes(b"another's")
+    durable.replace(path, b"next", durable=False)
+    assert sorted(tmp_path.iterdir()) == [tmp_path / ".file.id", path]
+
+
+@pytest.mark.parametrize("strong", [True, False])
+def test_a_durable_file_is_on_the_disk_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, strong: bool) -> None:
+    """The file is synced before it gets its name, the directory afterwards; otherwise nothing waits for the disk."""
+    path, fsync = tmp_path / "file", os.fsync
+    synced: list[tuple[str, bool]] = []
+
+    def spy(file: int) -> None:
+        fsync(file)
+        synced.append(("directory" if Path(f"/proc/self/fd/{file}").is_dir() else "file", path.exists()))
+
+    monkeypatch.setattr(os, "fsync", spy)
+    durable.replace(path, b"content", durable=strong)
+    assert synced == ([("file", False), ("directory", True)] if strong else [])
