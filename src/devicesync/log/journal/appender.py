@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from devicesync.log.journal.files import Files, count_lines, naming_failures, same_file, times_of, write_whole
+from devicesync.durable import replace, sync_directory
+from devicesync.log.journal.files import Files, count_lines, naming_failures, same_file, times_of
 from devicesync.log.journal.times import ENTRY_BYTES, Taken, Times
 
 _TAIL_BYTES = 1 << 16
@@ -146,7 +147,7 @@ class Appender:
         self._data = os.open(files.active, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._times = os.open(files.times, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         self._end = -1
-        files.sync_directory()
+        sync_directory(files.active.parent)
 
     def _close_segment(self) -> None:
         for file in (self._data, self._times):
@@ -172,7 +173,7 @@ class Appender:
             files.times.rename(times_of(segment))
 
     def _create_times(self, first: int) -> None:
-        write_whole(self._files.times, Taken(first, 0, 0, time.time_ns() // 1000).pack())
+        replace(self._files.times, Taken(first, 0, 0, time.time_ns() // 1000).pack(), durable=True)
 
     def _next_after_closed(self) -> int:
         firsts = self._files.closed_firsts()

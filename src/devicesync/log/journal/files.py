@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from devicesync.durable import replace
 from devicesync.errors import Unavailable
 
 _DIGITS = 20
@@ -62,36 +63,18 @@ class Files:
 
     def write_identity(self) -> None:
         """Give the journal an identity. Durable before the file has its name."""
-        write_whole(self.identity, f"{uuid.uuid4().hex}\n".encode())
+        replace(self.identity, f"{uuid.uuid4().hex}\n".encode(), durable=True)
 
     def read_identity(self) -> str:
         """The journal's identity. Raises Unavailable."""
         with naming_failures("read", self.identity):
             return self.identity.read_text().strip()
 
-    def sync_directory(self) -> None:
-        """Make creations and renames durable."""
-        directory = os.open(self.active.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
     def _names(self) -> list[str]:
         try:
             return [path.name for path in self.active.parent.iterdir()]
         except FileNotFoundError:
             return []
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Make a file that is there whole or not at all, also after a crash."""
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
 
 
 def times_of(segment: Path) -> Path:
