@@ -1,4 +1,4 @@
-"""From URLs to adapters: the one place that knows which adapters there are. Only what is used is loaded."""
+"""From settings to adapters; opening.py goes from a URL to one. Only what is used is loaded."""
 
 # ruff: noqa: PLC0415
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from devicesync import opening
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
-from devicesync.url import masked
+from devicesync.opening import DATABASES, split
 
 if TYPE_CHECKING:
     from devicesync.cache.port import Cache
@@ -21,28 +22,18 @@ if TYPE_CHECKING:
     from devicesync.stores import Stores
 
 _LOGS = ("journal:PATH", "follow:PATH", "kafka://HOST:PORT/TOPIC")
-_DATABASES = ("sqlite:PATH", "cassandra://HOST:PORT/KEYSPACE")
-_CACHES = (
-    "memory:",
-    "memory:?max_devices=N",
-    "redis://HOST:PORT/DB",
-    "redis+cluster://HOST:PORT",
-    "redis+sentinel://HOST:PORT/SERVICE/DB",
-)
 
 
 def is_shared(settings: Settings) -> bool:
     """Whether the log is one that any number of updaters on any machines read, rather than this machine's journal."""
-    return _split("log", settings.log, _LOGS)[0] == "kafka"
+    return split("log", settings.log, _LOGS)[0] == "kafka"
 
 
 def open_log(settings: Settings) -> "WholeLog":
     """The log that `log` names; for a followed log the journal that takes its lines."""
     if not is_shared(settings):
         return open_journal(settings)
-    from devicesync.log.kafka import KafkaLog, KafkaUrl
-
-    return KafkaLog(KafkaUrl.parse(settings.log), settings.group)
+    return opening.open_log(settings.log, group=settings.group)
 
 
 def topic_of(settings: Settings) -> str:
@@ -98,7 +89,7 @@ def journal_path(settings: Settings) -> Path:
 
 def followed_path(settings: Settings) -> Path | None:
     """The foreign log to follow: that of `follow:PATH`, or of `journal:PATH` where another service wrote the file."""
-    scheme, rest = _split("log", settings.log, _LOGS)
+    scheme, rest = split("log", settings.log, _LOGS)
     path = Path(rest)
     if scheme != "journal":
         return path if scheme == "follow" else None
@@ -113,37 +104,19 @@ def followed_path(settings: Settings) -> Path | None:
 
 def open_database(settings: Settings, *, read_only: bool = False) -> "Database":
     """The database that `database` names. read_only: for commands that must not make or change anything."""
-    scheme, rest = _split("database", settings.database, _DATABASES)
-    if scheme == "sqlite":
-        from devicesync.database.sqlite import SqliteDatabase
-
-        return SqliteDatabase(Path(rest), read_only=read_only)
-    from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
-
-    return CassandraDatabase(CassandraUrl.parse(settings.database), settings.driver)
+    return opening.open_database(settings.database, driver=settings.driver, read_only=read_only)
 
 
 def database_exists(settings: Settings) -> bool:
     """Whether the database has been made yet, as far as that can be seen without a connection."""
-    scheme, rest = _split("database", settings.database, _DATABASES)
+    scheme, rest = split("database", settings.database, DATABASES)
     return scheme != "sqlite" or Path(rest).exists()
 
 
 def open_cache(settings: Settings) -> "Cache":
     """The cache that `cache` names."""
-    scheme, rest = _split("cache", settings.cache, _CACHES)
-    if scheme == "memory":
-        from devicesync.cache.memory import DEFAULT_MAX_DEVICES, MemoryCache
-
-        option, _, size = rest.partition("=")
-        if rest and (option != "?max_devices" or not size.isdigit()):
-            raise WrongUse(f"cache = {settings.cache!r} is not understood", "write memory: or memory:?max_devices=N")
-        return MemoryCache(int(size or DEFAULT_MAX_DEVICES))
-    from devicesync.cache.redis import RedisCache
-    from devicesync.cache.redis_connect import connect
-
-    return RedisCache(
-        connect(settings.cache),
+    return opening.open_cache(
+        settings.cache,
         tombstone_ttl_seconds=settings.tombstone_ttl_seconds,
         profile_ttl_seconds=settings.profile_ttl_seconds,
     )
@@ -212,12 +185,3 @@ def _url_of_topic(settings: Settings, topic: str) -> "KafkaUrl":
     if is_shared(settings):
         return msgspec.structs.replace(KafkaUrl.parse(settings.log), topic=topic)
     raise WrongUse("the log is not in Kafka, so it is not known where the topic is", "--to-topic kafka://HOST:PORT/TOPIC")
-
-
-def _split(setting: str, url: str, forms: tuple[str, ...]) -> tuple[str, str]:
-    scheme, colon, rest = url.partition(":")
-    known = {form.partition(":")[0]: form for form in forms}
-    known |= {"rediss": "", "rediss+cluster": "", "rediss+sentinel": ""} if "redis" in known else {}
-    if not colon or scheme not in known or (known[scheme].endswith("PATH") and not rest):
-        raise WrongUse(f"{setting} = {masked(url)!r} is not understood", f"write {' or '.join(forms)}")
-    return scheme, rest
