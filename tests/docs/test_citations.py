@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.test_docs import ROOT
+from tests.docs.test_docs import PAGES, ROOT
 
 FOLDERS = ("src", "tests", "docs", "benchmarks", "devstack", "deploy", ".ci")
 FOLDERS_OF_PAGES = (ROOT / "docs", ROOT / "docs/reference")
@@ -42,3 +42,14 @@ def test_a_missing_document_or_heading_is_found(tmp_path: Path, text: str) -> No
 def test_every_cited_document_is_in_the_repository() -> None:
     """With the heading, where one is named: docs/law.md, "Ties"."""
     assert [(str(path.relative_to(ROOT)), name) for path in files() for name in missing(path)] == []
+
+
+def test_every_path_that_a_page_names_is_there() -> None:
+    """In backticks, from the repository's root: `src/devicesync/law/state.py`."""
+    named = [
+        (page.name, name)
+        for page in PAGES
+        for name in re.findall(r"`((?:src|tests|docs|examples|benchmarks|deploy|devstack)/[\w./-]+)`", page.read_text())
+    ]
+    assert named
+    assert [(page, name) for page, name in named if not (ROOT / name).exists()] == []
