@@ -1,10 +1,10 @@
-# Two commands matter: `make run` and `make test`. Each sets itself up in .venv, and says what it lacks.
+# Two commands matter: `make run` and `make test`. Each sets itself up in .venv, and says what it lacks. `make help` lists the rest.
 PYTHON ?= python3
 BIN := .venv/bin
 SECONDS ?=
 PART ?=
 
-.PHONY: run test check bench stack lock docs clean
+.PHONY: run test check bench stack docs lock clean help
 
 run: .venv/run-ready .venv/city-ready  ## the demonstration, on the embedded default; SECONDS=10 ends it by itself
 	@$(BIN)/devicesync demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -36,6 +36,9 @@ lock:  ## pin the dependencies anew (needs uv)
 
 clean:  ## remove what the other targets made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .stack devicesync-data
+
+help:  ## what each target does
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/\1 \2/p' Makefile | while read -r target does; do printf '%-7s%s\n' "$$target" "$$does"; done
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "devicesync needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }

@@ -1,0 +1,32 @@
+"""The habits hold together: one command checks everywhere, and what a newcomer looks for is there."""
+
+import re
+import subprocess
+
+from tests.docs.test_docs import ROOT
+
+
+def test_make_help_tells_of_every_target() -> None:
+    """In the order of the Makefile, with a sentence each."""
+    targets = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[0].split()
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    assert sorted(line.split()[0] for line in shown.splitlines()) == sorted(targets)
+    assert all(len(line.split()) > 2 for line in shown.splitlines())
+
+
+def test_everybody_runs_the_same_two_commands() -> None:
+    """The workflow calls .ci/run, which calls make, as the hook before a commit does."""
+    assert re.findall(r"- run: (.*)", (ROOT / ".github/workflows/ci.yml").read_text()) == [".ci/run"]
+    assert re.findall(r"^make .*", (ROOT / ".ci/run").read_text(), re.MULTILINE) == ["make check", "make test"]
+    assert "entry: make check\n" in (ROOT / ".pre-commit-config.yaml").read_text()
+
+
+def test_every_page_is_in_the_index() -> None:
+    """docs/README.md links to each page of docs, or to its folder's index."""
+    index = (ROOT / "docs/README.md").read_text()
+    pages = [page.relative_to(ROOT / "docs") for page in (ROOT / "docs").rglob("*.md")]
+    folders = {page.parent for page in pages if page.name == "README.md" and page.parent.name}
+    expected = {str(page / "README.md") for page in folders} | {
+        str(page) for page in pages if page.parent not in folders and page.name != "README.md"
+    }
+    assert expected - set(re.findall(r"\]\(([^)#]+)\)", index)) == set()
