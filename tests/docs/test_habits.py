@@ -30,3 +30,12 @@ def test_every_page_is_in_the_index() -> None:
         str(page) for page in pages if page.parent not in folders and page.name != "README.md"
     }
     assert expected - set(re.findall(r"\]\(([^)#]+)\)", index)) == set()
+
+
+def test_the_changelog_has_the_form_of_keep_a_changelog() -> None:
+    """Unreleased first, then versions with their dates; in each, changes by kind."""
+    headings = re.findall(r"^##+ .*$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == "## [Unreleased]"
+    kinds = "Added|Changed|Deprecated|Removed|Fixed|Security"
+    form = rf"### ({kinds})|## \[\d+\.\d+\.\d+\] - \d{{4}}-\d\d-\d\d"
+    assert [heading for heading in headings[1:] if not re.fullmatch(form, heading)] == []
