@@ -14,6 +14,7 @@ from devicesync.cache.port import Cache
 from devicesync.database.port import Database
 from devicesync.jobs.update import join_events
 from devicesync.law.event import Event
+from devicesync.law.maps import map_text
 from devicesync.law.profile import view
 from devicesync.law.state import State, join, join_all, state_of
 from devicesync.stores import Stores
@@ -127,6 +128,21 @@ def test_a_merge_leaves_out_devices_that_the_cache_lacks(cache: Cache) -> None:
     assert cache.merge(change).missing == []
     assert cache.look(change).tickets == {}
     assert cache.read([*change, "other"]) == change
+
+
+def test_a_tie_of_large_maps(cache: Cache) -> None:
+    """Thousands of entries, as large as an event may be, keys with escapes among them: their union, in bounded calls."""
+    names = [next(_names) for _ in range(12)]
+    one, other = (
+        state_of(Event("d", BASE_US, values=(None,) * 10 + (map_text(entries),) + (None,) * 3))
+        for entries in (
+            {f"key-{number:05}{text if number % 2 else ''}": text for number in range(2500)} | {'q"': text, "é\\": text}
+            for text in ("a", "b")
+        )
+    )
+    cache.merge(dict.fromkeys(names, one), cache.look(names).tickets)
+    assert sorted(cache.merge(dict.fromkeys(names, other)).unsettled) == sorted(names)
+    assert cache.read(names) == dict.fromkeys(names, join(one, other))
 
 
 def test_a_fill_is_kept_only_if_the_entry_has_been_missing_ever_since(cache: Cache) -> None:

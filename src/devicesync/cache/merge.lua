@@ -90,6 +90,7 @@ local function string_at(map, start)
 end
 
 local function decoded(json)
+  if not string.find(json, '\\', 1, true) then return string.sub(json, 2, -2) end
   return cjson.decode('[' .. json .. ']')[1]
 end
 
