@@ -266,6 +266,31 @@ def test_a_restore_that_died_beside_a_fill(device: Device) -> None:
     assert device.differences() == []
 
 
+def test_an_erase_that_died_between_ledger_and_row(device: Device) -> None:
+    """A reader fills the cache with a tombstone, from the ledger; the erase comes again, and the row goes all the same."""
+    device.write(event(V, city="Pune"))
+    device.lose()
+    eraser = device.writer(erase(V + 5))
+    eraser.until("cassandra DELETE")
+    eraser.step("crashes")
+    device.stores.read(device.name)
+    device.write(device.events[-1])
+    assert device.differences() == []
+
+
+def test_an_erase_that_died_before_another_s_row_came(device: Device) -> None:
+    """A registration that it erases is written after its ledger; the erase comes again, and the row goes all the same."""
+    late = device.writer(event(V, city="Pune"))
+    late.until("cassandra INSERT")
+    eraser = device.writer(erase(V + 5))
+    eraser.until("cassandra DELETE")
+    eraser.step("crashes")
+    device.stores.read(device.name)
+    late.finish()
+    device.write(device.events[-1])
+    assert device.differences() == []
+
+
 def test_emptied_columns_do_not_come_back_after_gc_grace(world: RealWorld) -> None:
     """The database has dropped their deletion; an older event, replayed or restored, is not written again."""
     keyspace = world.database._url.keyspace

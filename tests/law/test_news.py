@@ -38,10 +38,18 @@ def test_what_is_known_is_no_news() -> None:
     known = registration(BASE_US + 9, "a", first_access=5)
     assert news(registration(BASE_US, "b", first_access=7), known) is None
     assert news(registration(BASE_US), erasure(BASE_US)) is None
-    assert news(erasure(BASE_US), erasure(BASE_US)) is None
+    assert news(erasure(BASE_US), erasure(BASE_US + 1)) is None
     smaller = news(registration(BASE_US, "b", first_access=3), known)
     assert smaller == State(BASE_US, first_access=3)
     assert smaller.registers == UNWRITTEN
+
+
+def test_what_is_of_one_version_is_written_again() -> None:
+    """Whoever wrote it may have died in the middle: between the ledger and the row, say."""
+    assert news(erasure(BASE_US), erasure(BASE_US)) == erasure(BASE_US)
+    assert news(registration(BASE_US, "a"), registration(BASE_US, "a")) == State(BASE_US, 0, BASE_US // 1000)
+    known = without_values(registration(BASE_US, "a"))
+    assert news(registration(BASE_US, "a"), known) == registration(BASE_US, "a")
 
 
 def test_of_a_device_once_erased_the_erase_is_added() -> None:

@@ -159,9 +159,9 @@ local function set_expiry(key, ttl)
   if ttl > 0 then redis.call('PEXPIRE', key, ttl) else redis.call('PERSIST', key) end
 end
 
-local function write_tombstone(key, erased)
+local function write_tombstone(key, erased, unsettled)
   redis.call('DEL', key)
-  redis.call('HSET', key, 'version', text(erased), '_state', pack_state(erased, 0, {0, 0, 0, 0, 0, 0}, '0', '0', '0', '0', false))
+  redis.call('HSET', key, 'version', text(erased), '_state', pack_state(erased, 0, {0, 0, 0, 0, 0, 0}, '0', '0', '0', '0', unsettled))
   if tombstone_ttl > 0 then redis.call('PEXPIRE', key, tombstone_ttl) end
 end
 
@@ -191,8 +191,10 @@ local function merge(key, new)
   end
 
   if live <= erased then
-    if not held or was.live > 0 or was.erased < erased then write_tombstone(key, erased) end
-    return 0
+    local is_new, unsettled = not held or was.live > 0 or was.erased < erased, was.unsettled or new[SHOWN] == 'no'
+    if new[SHOWN] == 'yes' and not is_new then unsettled = false end
+    if is_new or unsettled ~= was.unsettled then write_tombstone(key, erased, unsettled) end
+    return unsettled and 1 or 0
   end
 
   local live_text, updated_text = text(live), text(updated)

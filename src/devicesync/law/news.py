@@ -28,11 +28,13 @@ def news(change: State, known: State) -> State | None:
 
     A facet older than the known one is left out: written once more, its empty fields would show again where the store has
     dropped their deletion. A minimum that is no smaller is left out too, and api_last_updated_on when it is not the newest
-    (0). Of a device once erased the erase is added.
+    (0). Of a device once erased the erase is added. What is of one version with the known is written again: whoever wrote it may
+    have died in the middle.
     """
     erased = max(change.erased, known.erased)
+    erases = 0 < change.erased >= known.erased
     if change.version <= erased:
-        return State(erased=change.erased) if change.erased > known.erased else None
+        return State(erased=change.erased) if erases else None
     registers = tuple(
         [
             mine if mine[0] >= theirs[0] and mine[0] > erased and mine != theirs else unwritten
@@ -44,7 +46,7 @@ def news(change: State, known: State) -> State | None:
         _if_earlier(change.user_declared_on, known.user_declared_on),
     )
     adds_a_minimum = bool(first_access or user_declared_on) and not erased
-    if change.version < known.version and erased == known.erased and registers == UNWRITTEN and not adds_a_minimum:
+    if change.version < known.version and not erases and registers == UNWRITTEN and not adds_a_minimum:
         return None
     if erased:
         first_access = user_declared_on = erased // 1000
