@@ -6,52 +6,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from devicesync.errors import Held, Unavailable
-from devicesync.log.journal import Journal, JournalReader
 from devicesync.log.journal.appender import Appender
 from devicesync.log.journal.files import Files
-
-_opened: list[Journal | JournalReader] = []
-
-
-@pytest.fixture(autouse=True)
-def _close_everything() -> Iterator[None]:
-    yield
-    while _opened:
-        with suppress(OSError):
-            _opened.pop().close()
-
-
-def open_journal(directory: Path, *, segment_bytes: int = 1 << 20, retention_seconds: float = 3600) -> Journal:
-    journal = Journal(directory / "device-profile.log", segment_bytes=segment_bytes, retention_seconds=retention_seconds)
-    _opened.append(journal)
-    return journal
-
-
-def reader_of(journal: Journal, name: str) -> JournalReader:
-    reader = journal.reader(name)
-    _opened.append(reader)
-    return reader
-
-
-def everything(journal: Journal, name: str = "reader") -> list[tuple[int, bytes]]:
-    reader = reader_of(journal, name)
-    found = rest(reader)
-    reader.close()
-    return found
-
-
-def rest(reader: JournalReader) -> list[tuple[int, bytes]]:
-    found: list[tuple[int, bytes]] = []
-    while records := reader.poll(100, 0):
-        found += [(record.offset, record.value or b"") for record in records]
-    return found
+from devicesync.log.journal.tail import Limits
+from tests.journal.opened import everything, open_journal, reader_of, rest
 
 
 def test_the_file_is_plain_json_lines(tmp_path: Path) -> None:
@@ -193,7 +156,7 @@ def test_a_rotation_cut_short_is_finished(tmp_path: Path) -> None:
         if step >= 1:
             active.with_name(active.name + ".times").rename(closed.with_name(closed.name + ".times"))
         if step >= 2:
-            Appender(Files(active), 100, 0).close()
+            Appender(Files(active), Limits(100, 0, 0)).close()
             active.unlink()
         again = open_journal(directory)
         assert again.append([b"c"]) == 2

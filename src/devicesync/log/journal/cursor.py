@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from devicesync.log.journal.files import Files, count_lines, naming_failures
 from devicesync.log.journal.segment import Segment
-from devicesync.log.journal.times import Times
+from devicesync.log.journal.times import span_of
 from devicesync.log.port import Record
 
 
@@ -26,10 +26,11 @@ class Cursor:
     def bounds(self) -> tuple[int, int]:
         """The number of the first record that the journal still has, and the one that its next record will have."""
         with naming_failures("read", self._files.active), suppress(FileNotFoundError):
-            last = Times.last_in(self._files.times)
-            first = next(iter(self._files.closed_firsts()), None)
-            end = last.first + count_lines(self._files.active, last.start)
-            return Times.first_in(self._files.times) if first is None else first, end
+            span = span_of(self._files.times)
+            firsts = self._files.closed_firsts()
+            if span:
+                end = span.last.first + count_lines(self._files.active, span.last.start)
+                return min(firsts, default=span.beginning.first), end
         return 0, 0
 
     def read(self, max_records: int) -> list[Record]:
@@ -54,11 +55,9 @@ class Cursor:
         return []
 
     def _advance(self) -> bool:
-        following = self._open()
+        """Go on with the segment after this one, which is read to its end. Numbers may leave a gap where a file was lost."""
+        following = self._after(self._segment.first) if self._segment else None
         if following is None or self._segment is None:
-            return False
-        if following.first == self._segment.first:
-            following.close()
             return False
         self._segment.close()
         self._segment = following
@@ -66,18 +65,34 @@ class Cursor:
 
     def _open(self) -> Segment | None:
         """The segment that holds the position, or None while nothing was written or a rotation is under way."""
-        with suppress(FileNotFoundError):
-            active = Segment(self._files.active)
-            if active.first <= self.position:
-                active.skip_to(self.position)
-                return active
-            active.close()
+        active = self._active()
         firsts = self._files.closed_firsts()
-        if not firsts:
-            return None
+        if active and (active.first <= self.position or not firsts):
+            return self._at_position(active)
+        if active:
+            active.close()
+        return self._closed(max((first for first in firsts if first <= self.position), default=firsts[0])) if firsts else None
+
+    def _after(self, first: int) -> Segment | None:
+        active = self._active()  # first, so that none of those before it is missed
+        closed = [each for each in self._files.closed_firsts() if first < each]
+        if active and active.first > first and not [each for each in closed if each < active.first]:
+            return self._at_position(active)
+        if active:
+            active.close()
+        return self._closed(closed[0]) if closed else None
+
+    def _active(self) -> Segment | None:
         with suppress(FileNotFoundError):
-            closed = Segment(self._files.closed(max((first for first in firsts if first <= self.position), default=firsts[0])))
-            closed.skip_to(self.position)
-            self.position = closed.record
-            return closed
+            return Segment(self._files.active)
         return None
+
+    def _closed(self, first: int) -> Segment | None:
+        with suppress(FileNotFoundError):
+            return self._at_position(Segment(self._files.closed(first), first))
+        return None
+
+    def _at_position(self, segment: Segment) -> Segment:
+        segment.skip_to(self.position)
+        self.position = segment.record
+        return segment

@@ -20,8 +20,10 @@ from pathlib import Path
 
 from devicesync.durable import replace
 from devicesync.errors import Unavailable
+from devicesync.log.journal.times import Taken, span_of
 
 _DIGITS = 20
+_LAST_RECORD = 1 << 62
 _READ_BYTES = 1 << 20
 
 
@@ -55,11 +57,33 @@ class Files:
         return {reader: self.read_position(reader) or 0 for reader in readers}
 
     def read_position(self, reader: str) -> int | None:
-        """The reader's position, or None when it has none; a torn one counts as none: reading again is harmless."""
+        """The reader's position, or None when it has none; one that can't be counts as none: reading again is harmless."""
         try:
-            return int(self.position(reader).read_text())
+            position = int(self.position(reader).read_bytes()[: _DIGITS + 1])
         except (FileNotFoundError, ValueError):
             return None
+        return position if 0 <= position <= _LAST_RECORD else None
+
+    def finish_rotation(self) -> None:
+        """The second half of a rotation, also of one that was cut short: the times follow their segment."""
+        span = None if self.active.exists() else span_of(self.times)
+        if span and (segment := self.closed(span.beginning.first)).exists():
+            self.times.rename(times_of(segment))
+
+    def mend_times(self) -> None:
+        """Make the times of closed segments anew where they are gone: of a first record alone."""
+        for first in self.closed_firsts():
+            if not times_of(self.closed(first)).exists():
+                replace(times_of(self.closed(first)), Taken(first, 0, 0, 0).pack(), durable=True)
+
+    def end_of_closed(self) -> int:
+        """The number after the last record of the closed segments, 0 without one."""
+        first = max(self.closed_firsts(), default=None)
+        if first is None:
+            return 0
+        span = span_of(times_of(self.closed(first)))
+        last = span.last if span and span.beginning.first == first else Taken(first, 0, 0, 0)
+        return last.first + count_lines(self.closed(first), last.start)
 
     def write_identity(self) -> None:
         """Give the journal an identity. Durable before the file has its name."""

@@ -9,6 +9,7 @@ from devicesync.log.journal.appender import Appender
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import Files
 from devicesync.log.journal.reader import JournalReader
+from devicesync.log.journal.tail import Limits
 from devicesync.log.journal.whole import JournalWholeReader, rows_of
 from devicesync.log.port import Keeper, Record, Row, Survey
 
@@ -19,15 +20,16 @@ class Journal:
     """See port.Log. Safe for threads and processes; concurrent callers of `append` share one sync to disk.
 
     segment_bytes: the size at which the active segment is closed and a new one begun.
+    segment_seconds: the same by the age of its first record, 0 for never.
     retention_seconds: how long a closed segment is kept at least; longer while a reader still needs it.
     """
 
-    def __init__(self, path: Path, *, segment_bytes: int, retention_seconds: float) -> None:
+    def __init__(self, path: Path, *, segment_bytes: int, retention_seconds: float, segment_seconds: float = 0.0) -> None:
         self.path = path
         self._files = Files(path)
         self.source = str(path)
         self.topic = path.name
-        self._appender = Appender(self._files, segment_bytes, retention_seconds)
+        self._appender = Appender(self._files, Limits(segment_bytes, segment_seconds, retention_seconds))
 
     def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> int:
         """See port.Log; the number of the first record. Keys are not kept: a journal has one partition."""
@@ -37,6 +39,15 @@ class Journal:
     def end(self) -> int:
         """The number that the next record will have."""
         return self._appender.end()
+
+    def tidy(self) -> None:
+        """Close the active segment where it is old enough, also when nobody appends, and drop old ones. Raises Unavailable."""
+        self._appender.tidy()
+
+    def check(self) -> None:
+        """See port.Log; raises Unavailable also where it just lost records through another program."""
+        check_room(self.path.parent)
+        self._appender.check()
 
     def taken_ms(self) -> None:
         """See port.Log."""
@@ -50,11 +61,6 @@ class Journal:
             while cursor.position < end and (more := cursor.read(count)):
                 records += more
             return records
-
-    def check(self) -> None:
-        """See port.Log."""
-        check_room(self.path.parent)
-        self.end()
 
     def reader(self, name: str) -> JournalReader:
         """See port.Log."""

@@ -3,7 +3,10 @@
 import fcntl
 import os
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
+from typing import Any
+
+import structlog
 
 from devicesync.errors import Held
 from devicesync.log.journal.cursor import Cursor
@@ -13,17 +16,18 @@ from devicesync.log.port import Record
 _BUSY_SECONDS = 1.0
 _BUSY_NAP_SECONDS = 0.002
 _IDLE_NAP_SECONDS = 0.01
+_log: Any = structlog.get_logger("devicesync")
 
 
 class JournalReader(Cursor):
     """See port.Reader. The journal is one partition, 0, whose records count from 0 for its whole life."""
 
     def __init__(self, files: Files, name: str) -> None:
-        super().__init__(files, files.read_position(name) or 0)
+        super().__init__(files, _position(files, name))
         self.name = name
         self._busy_until = 0.0
         with self._keeping_position():
-            self._position_file = os.open(files.position(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._position_file = os.open(files.position(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(self._position_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -76,3 +80,14 @@ class JournalReader(Cursor):
 
     def _keeping_position(self) -> AbstractContextManager[None]:
         return naming_failures("keep the position of a reader in", self._files.position(self.name))
+
+
+def _position(files: Files, name: str) -> int:
+    """The position, or the journal's beginning where it can't be of this journal: reading again is harmless."""
+    position = files.read_position(name) or 0
+    with closing(Cursor(files, 0)) as cursor:
+        first, end = cursor.bounds()
+    if position <= end:
+        return position
+    _log.warning("a position lies past the journal's end: it is read again", path=str(files.position(name)), from_record=first)
+    return first

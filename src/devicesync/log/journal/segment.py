@@ -15,10 +15,14 @@ _GROWTH = 8
 class Segment:
     """`first` is the number of its first record; `record` that of the next to read. Only whole lines are read."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises FileNotFoundError when there is no such segment, or when a rotation is just moving it."""
-        self.times = Times(times_of(path))
+    def __init__(self, path: Path, first: int | None = None) -> None:
+        """`first`: as a closed segment's name tells it. Raises FileNotFoundError when there is none, or it is just moving."""
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.times = Times(times_of(path), self._file, first)
+        except FileNotFoundError:
+            os.close(self._file)
+            raise
         if self.times.first is None or not (same_file(self._file, path) and same_file(self.times.fileno(), times_of(path))):
             self.close()
             raise FileNotFoundError(path)

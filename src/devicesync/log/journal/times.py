@@ -2,8 +2,10 @@
 
 One entry per group of lines that was appended at once, written before the lines. An entry whose lines never came is
 followed by one with the same start, which counts instead. Lines that no entry covers were written by a stranger.
+Entries that contradict the ones before them, or their segment, are damaged, and are passed by.
 """
 
+import os
 import struct
 from bisect import bisect_right
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import NamedTuple
 
 _ENTRY = struct.Struct("<QQQQ")
 ENTRY_BYTES = _ENTRY.size
+_LAST_RECORD = 1 << 62
 
 
 class Taken(NamedTuple):
@@ -25,26 +28,52 @@ class Taken(NamedTuple):
         """The entry's bytes."""
         return _ENTRY.pack(*self)
 
+    def may_follow(self, before: "Taken", segment_bytes: int) -> bool:
+        """Whether this can be a later entry of the same segment: each record has a byte at least, its line end."""
+        records = self.first - before.first
+        return 0 <= records <= self.start - before.start and self.start <= min(self.end, segment_bytes)
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether this can be a segment's first entry."""
+        return self.start == self.end == 0
+
 
 class Times:
-    """Reads the entries of one segment, also while they are being appended."""
+    """Reads the entries of one segment, also while they are being appended.
 
-    def __init__(self, path: Path) -> None:
+    segment: its open file. first: the segment's first record, where its name tells that: then damaged times do no harm.
+    """
+
+    def __init__(self, path: Path, segment: int, first: int | None = None) -> None:
+        self._segment = segment
         self._file = path.open("rb", buffering=0)
         self._entries: list[Taken] = []
         self._rest = b""
+        beginning = self._next(1)
+        if beginning and beginning[0].is_beginning and first in (None, beginning[0].first):
+            self._entries = beginning
+        elif first is not None:
+            self._entries = [Taken(first, 0, 0, 0)]
         self.refresh()
 
     def refresh(self) -> None:
         """Read the entries that were added since."""
-        data = self._rest + self._file.readall()
+        entries = self._next(-1)
+        size = os.fstat(self._segment).st_size
+        for entry in entries if self._entries else ():
+            if entry.may_follow(self._entries[-1], size):
+                self._entries.append(entry)
+
+    def _next(self, limit: int) -> list[Taken]:
+        data = self._rest + (self._file.read(limit * ENTRY_BYTES) if limit > 0 else self._file.readall())
         whole = len(data) - len(data) % _ENTRY.size
-        self._entries += [Taken(*fields) for fields in _ENTRY.iter_unpack(data[:whole])]
         self._rest = data[whole:]
+        return [Taken(*fields) for fields in _ENTRY.iter_unpack(data[:whole])]
 
     @property
     def first(self) -> int | None:
-        """The number of the segment's first record; None in a file that is still being made."""
+        """The number of the segment's first record; None in a file that is still being made, or damaged."""
         return self._entries[0].first if self._entries else None
 
     def before(self, record: int) -> Taken:
@@ -70,16 +99,30 @@ class Times:
         """Close the file."""
         self._file.close()
 
-    @staticmethod
-    def first_in(path: Path) -> int:
-        """The number of the segment's first record."""
-        with path.open("rb") as file:
-            return Taken(*_ENTRY.unpack(file.read(ENTRY_BYTES))).first
 
-    @staticmethod
-    def last_in(path: Path) -> Taken:
-        """The newest entry."""
+class Span(NamedTuple):
+    """The ends of a segment's times: its beginning, its first group if there is one, and its newest entry."""
+
+    beginning: Taken
+    first_group: Taken | None
+    last: Taken
+
+
+def span_of(path: Path) -> Span | None:
+    """What those times span; None where there are none, or damaged ones. Raises OSError."""
+    try:
         with path.open("rb") as file:
-            entries = path.stat().st_size // ENTRY_BYTES
-            file.seek((entries - 1) * ENTRY_BYTES)
-            return Taken(*_ENTRY.unpack(file.read(ENTRY_BYTES)))
+            count = os.fstat(file.fileno()).st_size // ENTRY_BYTES
+            begin = file.read(2 * ENTRY_BYTES)
+            file.seek(max(count - 1, 0) * ENTRY_BYTES)
+            last = file.read(ENTRY_BYTES)
+    except FileNotFoundError:
+        return None
+    whole = len(begin) - len(begin) % ENTRY_BYTES
+    entries = [Taken(*fields) for fields in _ENTRY.iter_unpack(begin[:whole] + last[:ENTRY_BYTES] * (count > 0))]
+    if not entries or not entries[0].is_beginning or entries[0].first > _LAST_RECORD:
+        return None
+    beginning, newest = entries[0], entries[-1]
+    if newest is not beginning and not newest.may_follow(beginning, newest.start):
+        return None
+    return Span(beginning, entries[1] if count > 1 else None, newest)

@@ -1,0 +1,186 @@
+"""The journal's end: its active segment, open for writing. All of it is called under the journal's lock (appender.py)."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import structlog
+
+from devicesync.durable import replace, sync_directory
+from devicesync.log.journal.files import Files, count_lines, same_file, times_of
+from devicesync.log.journal.times import ENTRY_BYTES, Span, Taken, span_of
+
+_TAIL_BYTES = 1 << 16
+_log: Any = structlog.get_logger("devicesync")
+
+
+class Limits(NamedTuple):
+    """When a segment is closed, by its bytes or the age of its first record (0: never), and how long it is kept then."""
+
+    segment_bytes: int
+    segment_seconds: float
+    retention_seconds: float
+
+
+class Tail:
+    """`next`: the number of the next record. `lost`: is called when another program took the end of the journal away."""
+
+    def __init__(self, files: Files, limits: Limits, lost: Callable[[], None]) -> None:
+        self.next = 0
+        self._files = files
+        self._limits = limits
+        self._lost = lost
+        self._data = self._times = self._end = -1
+        self._began_us = 0
+
+    def catch_up(self) -> None:
+        """Open or reopen the active segment, and count what others have appended to it. Raises OSError."""
+        if self._data < 0 or not same_file(self._data, self._files.active):
+            # A rotation moves both files; whoever moves the lines alone is none of us.
+            taken_away = self._times >= 0 and same_file(self._times, self._files.times)
+            self.close()
+            self._open(taken_away=taken_away)
+        size = os.fstat(self._data).st_size
+        if size < self._end:
+            self._begin_anew()
+        elif size != self._end:
+            self._count()
+
+    def write(self, payload: bytes, count: int) -> int:
+        """Make `count` records durable; the number of the first. Raises OSError."""
+        first = self.next
+        now_us = time.time_ns() // 1000
+        self._began_us = self._began_us if self._end else now_us
+        try:
+            write_all(self._times, Taken(first, self._end, self._end + len(payload), now_us).pack())
+            os.fdatasync(self._times)
+            write_all(self._data, payload)
+            os.fdatasync(self._data)
+        except OSError:
+            self._end = -1  # what is in the file now is counted, and its torn tail cut, before the next append
+            self._cut_torn_tails()
+            raise
+        self.next += count
+        self._end += len(payload)
+        return first
+
+    def rotate_if_due(self) -> None:
+        """Close the active segment where it is large or old enough. Raises OSError."""
+        if self._end > 0 and (self._end >= self._limits.segment_bytes or self._is_old()):
+            self._set_aside()
+            self._open()
+            self._count()
+            self.drop_old_segments()
+
+    def drop_old_segments(self) -> None:
+        """Drop closed segments that every reader has passed and that are older than the retention. Raises OSError."""
+        firsts = self._files.closed_firsts()
+        positions = self._files.positions().values() if firsts else ()
+        if not positions:
+            return
+        span = span_of(self._files.times)
+        for first, end in zip(firsts, [*firsts[1:], span.beginning.first if span else firsts[-1]], strict=True):
+            segment = self._files.closed(first)
+            age_seconds = time.time() - segment.stat().st_mtime
+            if end > min(positions) or age_seconds < self._limits.retention_seconds:
+                return
+            segment.unlink()
+            times_of(segment).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in (self._data, self._times):
+            if file >= 0:
+                os.close(file)
+        self._data = self._times = self._end = -1
+
+    def _open(self, *, taken_away: bool = False) -> None:
+        files = self._files
+        files.finish_rotation()
+        files.mend_times()
+        span = span_of(files.times)
+        if span is None:
+            # Lines without times: a file that someone put here, which becomes the journal's beginning, or times that were lost.
+            self._create_times(max([files.end_of_closed(), *files.positions().values()]))
+        elif taken_away or self._is_cut(span):
+            self._open_anew(span, keep=not taken_away)
+        self._data = os.open(files.active, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._times = os.open(files.times, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        self._end = -1
+        sync_directory(files.active.parent)
+
+    def _count(self) -> None:
+        self._cut_torn_tails()
+        span = span_of(self._files.times)
+        last = span.last if span else Taken(self.next, 0, 0, 0)
+        self._began_us = (span.first_group or span.beginning).at_us if span else 0
+        self._end = os.fstat(self._data).st_size
+        self.next = last.first + count_lines(self._files.active, last.start)
+
+    def _is_cut(self, span: Span) -> bool:
+        """Whether lines are gone that were durable, or that a reader has passed."""
+        size = self._files.active.stat().st_size if self._files.active.exists() else -1
+        if size < span.last.start or (size < 0 < span.last.end):
+            return True
+        end = span.last.first + count_lines(self._files.active, span.last.start)
+        return end < max(self._files.positions().values(), default=0)
+
+    def _begin_anew(self) -> None:
+        span = span_of(self._files.times)
+        self.close()
+        if span:
+            self._open_anew(span, keep=True)
+        self._open()
+        self._count()
+
+    def _open_anew(self, span: Span, *, keep: bool) -> None:
+        """Go on with numbers that no lost record had. keep: what is left of the lines keeps its numbers, as a closed segment."""
+        # A record has a byte at least: more than that were not in the last group.
+        first = max(self.next, span.last.first + span.last.end - span.last.start, *self._files.positions().values(), 0)
+        if keep and self._files.active.exists():
+            self._set_aside()
+        self._create_times(first)
+        _log.error(
+            "the journal was cut, moved or deleted by another program: records that were not read yet are lost",
+            path=str(self._files.active),
+            next_record=first,
+        )
+        self._lost()
+
+    def _set_aside(self) -> None:
+        files = self._files
+        span = span_of(files.times)
+        if span:
+            files.active.rename(files.closed(span.beginning.first))
+            self.close()
+            files.finish_rotation()
+
+    def _is_old(self) -> bool:
+        seconds = self._limits.segment_seconds
+        return seconds > 0 and time.time() - self._began_us / 1e6 >= seconds
+
+    def _create_times(self, first: int) -> None:
+        replace(self._files.times, Taken(first, 0, 0, time.time_ns() // 1000).pack(), durable=True)
+
+    def _cut_torn_tails(self) -> None:
+        """Cut what follows the last line end: it was never acknowledged, and no reader takes it."""
+        size = os.fstat(self._times).st_size
+        os.ftruncate(self._times, size - size % ENTRY_BYTES)
+        end = os.fstat(self._data).st_size
+        while end:
+            start = max(end - _TAIL_BYTES, 0)
+            found = os.pread(self._data, end - start, start).rfind(b"\n")
+            if found >= 0:
+                end = start + found + 1
+                break
+            end = start
+        if end != os.fstat(self._data).st_size:
+            os.ftruncate(self._data, end)
+
+
+def write_all(file: int, data: bytes) -> None:
+    """Write all of it, in as many calls as that takes. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]

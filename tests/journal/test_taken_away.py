@@ -1,0 +1,111 @@
+"""Another program takes the journal away under us, or damages what stands beside it."""
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from devicesync.errors import Unavailable
+from tests.journal.opened import everything, open_journal, reader_of, rest
+
+NAME = "device-profile.log"
+_random = random.Random(1)  # the same in each of pytest's workers
+DAMAGES = [b"", b"x", _random.randbytes(32), b"\xff" * 96, _random.randbytes(320)]
+
+
+def _delete(file: Path) -> None:
+    file.unlink()
+
+
+def _rename(file: Path) -> None:
+    file.rename(file.with_name("elsewhere"))
+
+
+def _rename_and_create(file: Path) -> None:
+    _rename(file)
+    file.touch()
+
+
+def _truncate(file: Path) -> None:
+    os.truncate(file, 0)
+
+
+def _truncate_in_the_middle(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2 + 1)
+
+
+WAYS = [_delete, _rename, _rename_and_create, _truncate, _truncate_in_the_middle]
+
+
+@pytest.mark.parametrize("take_away", WAYS)
+def test_a_journal_taken_away_under_us_goes_on(tmp_path: Path, take_away: Callable[[Path], None]) -> None:
+    """The next append is read by every reader, under a number that no record had; and the check says so."""
+    journal = open_journal(tmp_path)
+    reader = reader_of(journal, "updater")
+    for number in range(5):
+        journal.append([b"before-%d" % number] * 3)
+    rest(reader)
+    reader.commit()
+    journal.check()
+    take_away(tmp_path / NAME)
+    assert journal.append([b"after"]) >= 15
+    assert [value for _, value in rest(reader)] == [b"after"]
+    with pytest.raises(Unavailable, match="cut, moved or deleted"):
+        journal.check()
+
+
+@pytest.mark.parametrize("take_away", WAYS)
+def test_a_journal_taken_away_while_nobody_worked_goes_on(tmp_path: Path, take_away: Callable[[Path], None]) -> None:
+    """The same, found at the next start."""
+    journal = open_journal(tmp_path)
+    reader = reader_of(journal, "updater")
+    for number in range(5):
+        journal.append([b"before-%d" % number] * 3)
+    rest(reader)
+    reader.commit()
+    reader.close()
+    journal.close()
+    take_away(tmp_path / NAME)
+    again = open_journal(tmp_path)
+    assert again.append([b"after"]) >= 15
+    assert [value for _, value in rest(reader_of(again, "updater"))] == [b"after"]
+
+
+def test_the_lines_that_a_cut_leaves_are_still_read(tmp_path: Path) -> None:
+    """By a reader that comes later; the gap in the numbers is what was lost."""
+    journal = open_journal(tmp_path)
+    for number in range(10):
+        journal.append([b"line-%d" % number])
+    os.truncate(tmp_path / NAME, 40)
+    first = journal.append([b"after"])
+    found = everything(journal)
+    assert found == [*((number, b"line-%d" % number) for number in range(5)), (first, b"after")]
+
+
+def test_a_whole_new_journal_at_the_same_place_is_read_from_its_beginning(tmp_path: Path) -> None:
+    """The old one's position, and absurd ones, lie past its end: they are not waited for."""
+    for position in (b"%020d\n" % 5000, b"%020d\n" % 10**18, b"%020d\n" % 10**19, b"9" * 40, b"-5", b""):
+        directory = tmp_path / str(len(list(tmp_path.iterdir())))
+        directory.mkdir()
+        (directory / f"{NAME}.reader.updater").write_bytes(position)
+        journal = open_journal(directory)
+        journal.append([b"one"])
+        assert [value for _, value in rest(reader_of(journal, "updater"))] == [b"one"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_times_cost_no_record(tmp_path: Path, damage: bytes) -> None:
+    """Emptied or overwritten times, of a closed segment and of the active one: all lines are read, and appending goes on."""
+    journal = open_journal(tmp_path, segment_bytes=30)
+    for number in range(12):
+        journal.append([b"record-%d" % number])
+    journal.close()
+    damaged = sorted(tmp_path.glob("*.times"))
+    for times in damaged:
+        times.write_bytes(damage)
+    again = open_journal(tmp_path, segment_bytes=30)
+    again.append([b"last"])
+    assert [value for _, value in everything(again)] == [*(b"record-%d" % number for number in range(12)), b"last"]
+    assert len(damaged) > 2

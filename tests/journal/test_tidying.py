@@ -1,0 +1,50 @@
+"""The journal on a quiet host: segments are closed and dropped by their age, whether or not anybody appends."""
+
+import time
+from pathlib import Path
+
+from tests.journal.opened import open_journal, reader_of, rest
+
+
+def test_a_quiet_journal_is_rotated_by_age_and_dropped(tmp_path: Path) -> None:
+    """Nobody appends any more; what all readers have passed goes once it is old enough, and numbers go on."""
+    journal = open_journal(tmp_path, segment_seconds=0.05, retention_seconds=0)
+    reader = reader_of(journal, "updater")
+    journal.append([b"personal"])
+    rest(reader)
+    reader.commit()
+    time.sleep(0.06)
+    journal.tidy()
+    assert _grep(tmp_path, b"personal") == []
+    assert journal.append([b"next"]) == 1
+    assert rest(reader) == [(1, b"next")]
+
+
+def test_an_old_segment_stays_while_a_reader_needs_it(tmp_path: Path) -> None:
+    """Its age alone does not drop a record that was not read yet."""
+    journal = open_journal(tmp_path, segment_seconds=0.01, retention_seconds=0)
+    reader = reader_of(journal, "updater")
+    journal.append([b"unread"])
+    time.sleep(0.02)
+    journal.tidy()
+    assert [path.name for path in _grep(tmp_path, b"unread")] == [f"device-profile.log.{0:020d}"]
+    assert rest(reader) == [(0, b"unread")]
+
+
+def test_the_age_of_a_segment_counts_from_its_first_record(tmp_path: Path) -> None:
+    """A journal that was empty for long is not rotated at its first record, also when opened anew."""
+    journal = open_journal(tmp_path, segment_seconds=3600)
+    times = tmp_path / "device-profile.log.times"
+    times.write_bytes(times.read_bytes()[:24] + b"\0" * 8)  # made in 1970
+    journal.close()
+    journal = open_journal(tmp_path, segment_seconds=3600)
+    journal.append([b"one"])
+    journal.close()
+    journal = open_journal(tmp_path, segment_seconds=3600)
+    journal.append([b"two"])
+    journal.tidy()
+    assert (tmp_path / "device-profile.log").read_bytes() == b"one\ntwo\n"
+
+
+def _grep(directory: Path, text: bytes) -> list[Path]:
+    return [path for path in directory.iterdir() if text in path.read_bytes()]
