@@ -76,6 +76,7 @@ def open_journal(settings: Settings) -> "Journal":
     return Journal(
         journal_path(settings),
         segment_bytes=settings.journal_segment_bytes,
+        segment_seconds=settings.journal_segment_seconds,
         retention_seconds=settings.journal_retention_seconds,
     )
 
@@ -162,7 +163,7 @@ def create(settings: Settings) -> list[str]:
         from devicesync.log.kafka import KafkaUrl
         from devicesync.log.kafka.admin import create_topics
 
-        create_topics(KafkaUrl.parse(settings.log), settings.partitions)
+        create_topics(KafkaUrl.parse(settings.log), settings.partitions, settings.dead_letter_retention_seconds)
     else:
         open_journal(settings).close()
         open_dead_letters(settings).close()

@@ -1,9 +1,10 @@
 """Jobs put together with the adapters they need, for the commands."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -13,10 +14,14 @@ from devicesync.errors import Held
 from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.delivery import BesideUpdater, Delivery, Direct, OwnUpdater
 from devicesync.jobs.take import take
+from devicesync.jobs.tidy import tidying
 from devicesync.jobs.update import READER, Updater
 from devicesync.log.foreign import ForeignLog
 from devicesync.log.port import Reader, Record
 from devicesync.url import masked
+
+if TYPE_CHECKING:
+    from devicesync.log.journal import Journal
 
 AfterBatch = Callable[[Sequence[Record]], None]
 
@@ -73,12 +78,22 @@ class Embedded(_Assembled):
         self.journal = self.log = closing_all.enter_context(closing(adapters.open_journal(settings)))
         self.reader = closing_all.enter_context(closing(self.journal.reader(READER)))
         super().__init__(settings, self.reader, closing_all, source=str(self.journal.path), stop=stop, after_batch=after_batch)
+        closing_all.enter_context(tidying(_chores(settings, self.journal, closing_all), settings.tidy_seconds))
         followed = adapters.followed_path(settings)
         if followed:
             foreign = ForeignLog(followed, settings.directory / "follow.json")
             taker = threading.Thread(target=take, args=(foreign, self.journal, stop), name="take")
             taker.start()
             closing_all.callback(taker.join)
+
+
+def _chores(settings: Settings, journal: "Journal", closing_all: ExitStack) -> list[Callable[[], object]]:
+    """What an updater of a data directory does now and then."""
+    age_ms = int(settings.dead_letter_retention_seconds * 1000)
+    if not age_ms:
+        return [journal.tidy]
+    dead_letters = closing_all.enter_context(closing(adapters.open_dead_letters(settings)))
+    return [journal.tidy, lambda: dead_letters.remove_older(time.time_ns() // 1_000_000 - age_ms)]
 
 
 class GroupMember(_Assembled):

@@ -12,6 +12,8 @@ from devicesync.errors import WrongUse
 from devicesync.url import masked
 
 _LAST_PORT = 65_535
+_TIDY_SECONDS = 60.0
+_LEAST_TIDY_SECONDS = 0.1
 DEFAULT_FILE = Path("devicesync.toml")
 PREFIX = "DEVICESYNC_"
 _KUBERNETES = re.compile(
@@ -55,7 +57,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_connections_per_address: Annotated[int, Meta(ge=0)] = 500
     ship_to: str = ""
     journal_segment_bytes: Positive = 67_108_864
+    journal_segment_seconds: Duration = 86_400.0
     journal_retention_seconds: Duration = 604_800.0
+    dead_letter_retention_seconds: Duration = 2_592_000.0
 
     @property
     def directory(self) -> Path:
@@ -66,6 +70,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def max_clock_ahead_ms(self) -> int:
         """`max_clock_ahead_seconds` in ms."""
         return int(self.max_clock_ahead_seconds * 1000)
+
+    @property
+    def tidy_seconds(self) -> float:
+        """How often it is looked for what is too old to be kept."""
+        ages = (self.journal_segment_seconds, self.dead_letter_retention_seconds)
+        return max(min(_TIDY_SECONDS, *(age for age in ages if age), _TIDY_SECONDS), _LEAST_TIDY_SECONDS)
 
 
 class Loaded(msgspec.Struct, frozen=True):

@@ -45,7 +45,9 @@ class Devicesync:
         assert done.stdout.count(b"\n") == 1
         return json.loads(done.stdout)
 
-    def start(self, *arguments: str | Path, ready: bool = True, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str | Path, ready: bool = True, stderr: int = subprocess.PIPE, variables: dict[str, str] | None = None
+    ) -> subprocess.Popen[str]:
         """A command that goes on running; stopped at the end of the test. ready: wait until it says what it does."""
         process = subprocess.Popen(
             [*COMMAND, *arguments],
@@ -53,7 +55,7 @@ class Devicesync:
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
-            env=_environment({}),
+            env=_environment(variables or {}),
         )
         self._running.append(process)
         if ready:

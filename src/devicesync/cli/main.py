@@ -36,6 +36,7 @@ COMMANDS = {
     "dead-letters list": ("dead_letters", "list refused records"),
     "dead-letters show": ("dead_letters", "show one refused record whole"),
     "dead-letters replay": ("dead_letters", "try refused records again"),
+    "dead-letters delete": ("dead_letters_delete", "forget refused records, for good"),
     "simulate": ("simulate", "write realistic registrations, into the log or a file"),
     "init": ("init", "create what the settings name: directories, files, tables"),
     "doctor": ("doctor", "check every connection and say what to fix"),

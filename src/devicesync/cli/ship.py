@@ -59,6 +59,7 @@ def _ship(settings: "Settings", stop: "Stop", admin_listen: str | None, *, until
     from devicesync.jobs.patience import Patience, Stopped  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.ship import READER  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.ship import ship as ship_all  # noqa: PLC0415 - --help needs none of it
+    from devicesync.jobs.tidy import tidying  # noqa: PLC0415 - --help needs none of it
     from devicesync.log.kafka import KafkaLog, KafkaUrl  # noqa: PLC0415 - --help needs none of it
 
     total, said_at = 0, time.monotonic()
@@ -79,6 +80,7 @@ def _ship(settings: "Settings", stop: "Stop", admin_listen: str | None, *, until
         closing(journal.reader(READER)) as source,
         admin_port(admin_listen, settings, READER, counters, log=journal.check, topic=target.check) as where,
         running("ship", what + where, stop),
+        tidying([journal.tidy], settings.tidy_seconds),
     ):
         with suppress(Stopped):
             Patience(stop).until_it_works(target.check)  # also where nothing is to be shipped yet

@@ -86,7 +86,8 @@ class SqliteDatabase:
             inserts.sort()
             self._connection.executemany(_UPDATE, updates)
             self._connection.executemany(_INSERT, inserts)
-        self._checkpointer.committed(len(updates) + len(inserts))
+        erased = any(change.erased for change in changes.values())
+        self._checkpointer.committed(len(updates) + len(inserts), erased=erased)
         return {device_id: state for device_id, (_, state) in held.items()}
 
     def settle(self, states: Mapping[str, State]) -> None:
@@ -139,6 +140,8 @@ class SqliteDatabase:
         if not read_only:
             execute("PRAGMA synchronous = FULL")
             execute("PRAGMA wal_autocheckpoint = 0")
+            execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, in the page and in free ones
+            self._checkpointer.opened()
 
     def _rows(self, device_ids: Sequence[str]) -> dict[str, tuple[int, State]]:
         rows = self._connection.execute(_SELECT, (msgspec.json.encode(device_ids).decode(),))

@@ -1,16 +1,19 @@
 """Checkpoints beside the work: SQLite's write-ahead log is copied into the database file by a thread of its own.
 
 Left to itself, SQLite does this inside some unlucky commit. The copying needs no lock that writers want and no Python,
-so it runs on another core.
+so it runs on another core. After an erase the log is emptied too: it still has what was erased.
 """
 
 import sqlite3
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 _PAGES = 16_000
 _LONGEST_WAL_BYTES = 256 << 20
+_EMPTY_SECONDS = 2.0
+_BUSY_SECONDS = 10.0
+_CLOSING_BUSY_SECONDS = 1.0
 
 
 class Checkpointer:
@@ -21,37 +24,67 @@ class Checkpointer:
         self._wal = path.with_name(path.name + "-wal")
         self._written = 0
         self._wanted = threading.Event()
-        self._closing = False
+        self._over = threading.Event()
+        self._has_erased = False
         self._thread: threading.Thread | None = None
 
-    def committed(self, pages: int) -> None:
-        """About so many pages were committed. Waits for a checkpoint only when the log has grown far too long."""
+    def opened(self) -> None:
+        """The database was opened for writing. What a process that was killed has left in the log may be erased by now."""
+        with suppress(OSError):
+            if self._wal.stat().st_size:
+                self._empty_soon()
+
+    def committed(self, pages: int, *, erased: bool) -> None:
+        """About so many pages were committed, erases among them or not. Waits only when the log has grown far too long."""
         self._written += pages
+        if erased:
+            self._empty_soon()
         if self._written < _PAGES:
             return
         self._written = 0
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
-            self._thread.start()
-        self._wanted.set()
+        self._wake()
         if self._wal.stat().st_size > _LONGEST_WAL_BYTES:
             self._checkpoint("RESTART")
 
     def close(self) -> None:
-        """Finish the checkpoint under way, if any."""
-        self._closing = True
+        """Finish the checkpoint under way, if any, and empty the log where that is due."""
+        self._over.set()
         self._wanted.set()
         if self._thread:
             self._thread.join()
+        if self._has_erased:
+            self._checkpoint("TRUNCATE", _CLOSING_BUSY_SECONDS)
+
+    def _empty_soon(self) -> None:
+        self._has_erased = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
+            self._thread.start()
+        self._wanted.set()
 
     def _run(self) -> None:
-        while self._wanted.wait() and not self._closing:
+        while self._wanted.wait() and not self._over.is_set():
             self._wanted.clear()
             self._checkpoint("PASSIVE")
+            if self._has_erased and not self._over.wait(_EMPTY_SECONDS):  # erases mostly come together
+                self._empty()
 
-    def _checkpoint(self, kind: str) -> None:
-        # Failing is no harm: the rows are safe in the log, and a later checkpoint does it. A full disk is told by commits.
-        with suppress(sqlite3.OperationalError):
-            connection = sqlite3.connect(self._path, isolation_level=None, timeout=10.0)
-            connection.execute(f"PRAGMA wal_checkpoint({kind})").fetchall()
-            connection.close()
+    def _empty(self) -> None:
+        self._has_erased = False
+        self._checkpoint("PASSIVE")  # the most of it without keeping writers waiting
+        if not self._checkpoint("TRUNCATE"):
+            self._empty_soon()
+
+    def _checkpoint(self, kind: str, busy_seconds: float = _BUSY_SECONDS) -> bool:
+        """Whether all of it was done. Failing is no harm: a later one does it, and commits tell of a full disk."""
+        with suppress(sqlite3.OperationalError), closing(_connect(self._path, busy_seconds)) as connection:
+            ((busy, _, _),) = connection.execute(f"PRAGMA wal_checkpoint({kind})").fetchall()
+            return not busy
+        return False
+
+
+def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, timeout=busy_seconds)

@@ -48,6 +48,10 @@ class DeadLetters(Protocol):
         """Forget these; unknown ids are passed by. Raises Unavailable."""
         ...
 
+    def remove_older(self, before_ms: int) -> int:
+        """Forget those that the log took before that time, for good; how many. Raises Unavailable."""
+        ...
+
     def close(self) -> None:
         """Give back files and connections."""
         ...

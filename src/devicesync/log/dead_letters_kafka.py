@@ -5,15 +5,17 @@ whose header `replayed` is the dead letter's id.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
 from devicesync.log.dead_letters import DeadLetter
-from devicesync.log.kafka import KafkaUrl, Outgoing, deliver
+from devicesync.log.kafka import KafkaUrl, Outgoing, TooLarge, deliver
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX
+from devicesync.log.kafka.url import HINT, failures
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -27,24 +29,12 @@ class KafkaDeadLetters:
         self._producer: Producer | None = None
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
-        """See dead_letters.DeadLetters."""
-        self._send(
-            [
-                (
-                    letter.value,
-                    letter.key,
-                    {
-                        "reason": letter.reason,
-                        "detail": letter.detail,
-                        "topic": letter.source,
-                        "partition": str(letter.partition),
-                        "offset": str(letter.offset),
-                        "time_ms": str(letter.time_ms),
-                    },
-                )
-                for letter in letters
-            ]
-        )
+        """See dead_letters.DeadLetters. Of a record that the topic does not take whole the beginning is kept."""
+        try:
+            self._send([_outgoing(letter) for letter in letters])
+        except TooLarge:
+            for letter in letters:  # small ones together may have been too large as well
+                self._send_beginning(letter)
 
     def find(self, *, reason: str | None = None, limit: int | None = None) -> tuple[int, list[DeadLetter]]:
         """See dead_letters.DeadLetters."""
@@ -57,29 +47,78 @@ class KafkaDeadLetters:
         return self._all().get(letter_id)
 
     def remove(self, letter_ids: Sequence[str]) -> None:
-        """See dead_letters.DeadLetters."""
-        self._send([(None, None, {"replayed": letter_id}) for letter_id in letter_ids])
+        """See dead_letters.DeadLetters. The bytes stay in the topic until its retention drops them."""
+        self._send([Outgoing(None, None, [("replayed", letter_id.encode())]) for letter_id in letter_ids])
+
+    def remove_older(self, before_ms: int) -> int:
+        """See dead_letters.DeadLetters. The topic is cut before the first one that stays; what lies after that is marked."""
+        ends: dict[int, int] = {}
+        blocked: set[int] = set()
+        older: dict[str, tuple[int, int]] = {}
+        known = self._all()
+        for message, headers in self._messages():
+            partition, offset = _place(message)
+            if int(headers.get("time_ms") or message.timestamp()[1]) >= before_ms:
+                blocked.add(partition)
+            elif partition not in blocked:
+                ends[partition] = offset + 1
+            if "reason" in headers and int(headers["time_ms"]) < before_ms:
+                older[_letter(message, headers).id] = partition, offset
+        self._cut(ends)
+        self.remove([each for each, (partition, offset) in older.items() if offset >= ends.get(partition, 0)])
+        return len(known.keys() & older.keys())
 
     def close(self) -> None:
         """See dead_letters.DeadLetters."""
 
-    def _send(self, records: list[tuple[bytes | None, bytes | None, dict[str, str]]]) -> None:
+    def _send(self, records: list[Outgoing]) -> None:
         if not records:
             return
         if self._producer is None:
             size = {"message.max.bytes": 104_857_600}
             self._producer = Producer({**self._url.client, "acks": "all", "enable.idempotence": True, "linger.ms": 2, **size})
-        outgoing = [
-            Outgoing(value, key, [(name, text.encode()) for name, text in headers.items()]) for value, key, headers in records
-        ]
         try:
-            deliver(self._producer, self._topic, outgoing)
+            deliver(self._producer, self._topic, records)
         except KafkaException as error:
             raise Unavailable(f"can't write the dead letters to {self._topic}: {error}", "check that Kafka runs") from error
 
+    def _send_beginning(self, letter: DeadLetter) -> None:
+        """Send as much of it as the topic takes, by halves."""
+        value = letter.value or b""
+        whole = kept = len(value)
+        while True:
+            try:
+                self._send([_outgoing(letter)])
+            except TooLarge:
+                if not kept:
+                    raise
+                kept //= 2
+                detail = f"only the first {kept} of {whole} bytes are kept: the topic takes no more"
+                letter = letter._replace(value=value[:kept], detail=detail)
+            else:
+                return
+
+    def _cut(self, ends: dict[int, int]) -> None:
+        """Delete what lies before these offsets."""
+        admin = AdminClient(self._url.client)
+        places = [TopicPartition(self._topic, partition, end) for partition, end in ends.items()]
+        with failures("cut the dead letters in"):
+            for cut in (admin.delete_records(places, request_timeout=_TIMEOUT_SECONDS) if places else {}).values():
+                cut.result()
+
     def _all(self) -> dict[str, DeadLetter]:
-        consumer = Consumer({**self._url.client, "group.id": "devicesync.dead-letters", "enable.auto.commit": False})
         letters: dict[str, DeadLetter] = {}
+        for message, headers in self._messages():
+            if "replayed" in headers:
+                letters.pop(headers["replayed"], None)
+            elif "reason" in headers:
+                letter = _letter(message, headers)
+                letters[letter.id] = letter
+        return letters
+
+    def _messages(self) -> Iterator[tuple[Message, dict[str, str]]]:
+        """The whole topic, with each record's headers."""
+        consumer = Consumer({**self._url.client, "group.id": "devicesync.dead-letters", "enable.auto.commit": False})
         try:
             found = consumer.list_topics(self._topic, timeout=_TIMEOUT_SECONDS).topics[self._topic]
             for partition in found.partitions:
@@ -87,29 +126,46 @@ class KafkaDeadLetters:
                 _, end = consumer.get_watermark_offsets(place, timeout=_TIMEOUT_SECONDS)
                 consumer.assign([place])
                 for message in _until(consumer, place, end):
-                    headers = {name: cast("bytes", text).decode() for name, text in message.headers() or []}
-                    if "replayed" in headers:
-                        letters.pop(headers["replayed"], None)
-                    elif "reason" in headers:
-                        letter = _letter(message, headers)
-                        letters[letter.id] = letter
+                    headers: Any = message.headers() or []
+                    yield message, {name: text.decode() for name, text in headers}
         except KafkaException as error:
             raise Unavailable(f"can't read the dead letters in {self._topic}: {error}", "check that Kafka runs") from error
         finally:
             consumer.close()
-        return letters
 
 
-def _until(consumer: Consumer, place: TopicPartition, end: int) -> Any:
+def _until(consumer: Consumer, place: TopicPartition, end: int) -> Iterator[Message]:
+    """What lies before `end`, however long that takes; raises Unavailable when nothing comes for a while."""
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     position = 0
-    while position < end and time.monotonic() < deadline:
+    while position < end:
+        before = position
         for message in consumer.consume(1000, 0.2):
             if message.error() is None:
                 position = int(message.offset() or 0) + 1
                 yield message
         (at,) = consumer.position([place])
         position = max(position, at.offset)
+        if position > before:
+            deadline = time.monotonic() + _TIMEOUT_SECONDS
+        elif time.monotonic() > deadline:
+            raise Unavailable(f"{place.topic} could be read up to record {position} of {end} only: time-out", HINT)
+
+
+def _place(message: Message) -> tuple[int, int]:
+    return int(message.partition() or 0), int(message.offset() or 0)
+
+
+def _outgoing(letter: DeadLetter) -> Outgoing:
+    headers = {
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "topic": letter.source,
+        "partition": str(letter.partition),
+        "offset": str(letter.offset),
+        "time_ms": str(letter.time_ms),
+    }
+    return Outgoing(letter.value, letter.key, [(name, text.encode()) for name, text in headers.items()])
 
 
 def _letter(message: Message, headers: dict[str, str]) -> DeadLetter:

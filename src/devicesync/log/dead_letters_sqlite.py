@@ -34,6 +34,7 @@ class SqliteDeadLetters:
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
             self._connection.execute(_CREATE)
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
@@ -77,10 +78,22 @@ class SqliteDeadLetters:
         """See dead_letters.DeadLetters."""
         with self._failures("write to"):
             self._connection.executemany("DELETE FROM dead_letter WHERE id = ?", [(letter_id,) for letter_id in letter_ids])
+            self._forget_old_pages()
+
+    def remove_older(self, before_ms: int) -> int:
+        """See dead_letters.DeadLetters."""
+        with self._failures("write to"):
+            removed = self._connection.execute("DELETE FROM dead_letter WHERE time_ms < ?", (before_ms,)).rowcount
+            self._forget_old_pages()
+            return removed
 
     def close(self) -> None:
         """See dead_letters.DeadLetters."""
         self._connection.close()
+
+    def _forget_old_pages(self) -> None:
+        """The write-ahead log has what was deleted too. Where somebody reads it just now, the next one to come here cuts it."""
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @contextmanager
     def _failures(self, what: str) -> Iterator[None]:

@@ -51,7 +51,7 @@ def check_topic(settings: Settings) -> Iterator[Finding]:
     from devicesync.log.kafka.lag import record_count
 
     place = KafkaUrl.parse(settings.log)
-    told_apart = differences(place, settings.partitions)
+    told_apart = differences(place, settings.partitions, settings.dead_letter_retention_seconds)
     lag = lag_of(settings, _UPDATER)
     yield Finding("log", "ok", f"{masked(settings.log)}: group {settings.group} is {told(lag)}")
     for difference in told_apart:

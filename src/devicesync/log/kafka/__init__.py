@@ -5,8 +5,8 @@ its group · contact.py and reach.py (what is away) · lag.py (how far behind a 
 sink.py (restoring) · admin.py (topics).
 """
 
-from devicesync.log.kafka.log import KafkaLog, Outgoing, deliver, group_of
+from devicesync.log.kafka.log import KafkaLog, Outgoing, TooLarge, deliver, group_of
 from devicesync.log.kafka.reader import KafkaReader
 from devicesync.log.kafka.url import KafkaUrl
 
-__all__ = ["KafkaLog", "KafkaReader", "KafkaUrl", "Outgoing", "deliver", "group_of"]
+__all__ = ["KafkaLog", "KafkaReader", "KafkaUrl", "Outgoing", "TooLarge", "deliver", "group_of"]

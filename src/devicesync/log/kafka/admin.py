@@ -3,6 +3,7 @@
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
+    ConfigEntry,
     ConfigResource,
     NewTopic,
     ResourceType,
@@ -15,13 +16,15 @@ from devicesync.log.kafka.reach import reach
 DEAD_LETTER_SUFFIX = ".failed"
 _TIMEOUT_SECONDS = 10.0
 _SETTINGS = {"message.timestamp.type": "LogAppendTime", "min.insync.replicas": "1", "max.message.bytes": "1048588"}
-_KEPT_FOR_EVER = {"retention.ms": "-1", "max.message.bytes": "104857600"}
+_DEAD_LETTERS = {"max.message.bytes": "104857600"}
+_HEADERS_BYTES = 4096
+"""What a dead letter has beside the refused record's bytes, at most."""
 
 
-def create_topics(url: KafkaUrl, partitions: int) -> None:
+def create_topics(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0) -> None:
     """Make the topic and its dead-letter topic where they are missing; existing ones are left as they are.
 
-    Raises Unavailable.
+    dead_letter_seconds: how long a dead letter is kept, 0 for ever. Raises Unavailable.
     """
     reach(url)
     admin = AdminClient(url.client)
@@ -30,7 +33,12 @@ def create_topics(url: KafkaUrl, partitions: int) -> None:
         replicas = min(3, len(metadata.brokers))
         wanted = [
             NewTopic(url.topic, partitions, replicas, config=_SETTINGS | {"min.insync.replicas": str(max(replicas - 1, 1))}),
-            NewTopic(url.topic + DEAD_LETTER_SUFFIX, 1, replicas, config=_KEPT_FOR_EVER),
+            NewTopic(
+                url.topic + DEAD_LETTER_SUFFIX,
+                1,
+                replicas,
+                config=_DEAD_LETTERS | {"retention.ms": _retention_ms(dead_letter_seconds)},
+            ),
         ]
         missing = [topic for topic in wanted if topic.topic not in metadata.topics]
         for made in (admin.create_topics(missing) if missing else {}).values():
@@ -68,25 +76,42 @@ def prepare_for_restore(url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
         raise WrongUse(f"{url.topic} has {there} partitions, and the backup {partitions}", "add --rekey: by key instead")
 
 
-def differences(url: KafkaUrl, partitions: int) -> list[str]:
+def differences(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0) -> list[str]:
     """What differs from what `create_topics` would have made, in words. Raises Unavailable, also for a missing topic."""
     reach(url)
     admin = AdminClient(url.client)
+    names = (url.topic, url.topic + DEAD_LETTER_SUFFIX)
     try:
         topics = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
-        for name in (url.topic, url.topic + DEAD_LETTER_SUFFIX):
+        for name in names:
             if name not in topics:
                 raise Unavailable(f"there is no topic {name}", "run `devicesync init`")
-        resource = ConfigResource(ResourceType.TOPIC, url.topic)
-        (config,) = admin.describe_configs([resource]).values()
-        found = config.result(_TIMEOUT_SECONDS)
+        described = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in names])
+        of = {resource.name: _values(future.result(_TIMEOUT_SECONDS)) for resource, future in described.items()}
     except KafkaException as error:
         raise Unavailable(f"can't reach Kafka: {error.args[0].str()}", "check that Kafka runs, and the log's URL") from error
+    topic, failed = (of[name] for name in names)
     told = []
     if len(topics[url.topic].partitions) < partitions:
         told.append(
             f"{len(topics[url.topic].partitions)} partitions: at most so many updaters share the work; {partitions} are set"
         )
-    if found["message.timestamp.type"].value != "LogAppendTime":
+    if topic["message.timestamp.type"] != "LogAppendTime":
         told.append("message.timestamp.type is not LogAppendTime: versions are guarded by the producers' clocks")
+    if int(failed["max.message.bytes"]) < int(topic["max.message.bytes"]) + _HEADERS_BYTES:
+        told.append(
+            f"max.message.bytes of {names[1]} is {failed['max.message.bytes']}, too small for the largest records of {names[0]} "
+            f"({topic['max.message.bytes']}): of such dead letters only the beginning is kept"
+        )
+    kept_ms, wanted_ms = failed["retention.ms"], _retention_ms(dead_letter_seconds)
+    if dead_letter_seconds and not 0 <= int(kept_ms) <= int(wanted_ms):
+        told.append(f"retention.ms of {names[1]} is {kept_ms}: refused records are kept longer than is set ({wanted_ms})")
     return told
+
+
+def _values(config: dict[str, ConfigEntry]) -> dict[str, str]:
+    return {name: str(entry.value) for name, entry in config.items()}
+
+
+def _retention_ms(seconds: float) -> str:
+    return str(int(seconds * 1000)) if seconds else "-1"

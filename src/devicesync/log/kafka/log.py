@@ -18,6 +18,10 @@ _POLL_SECONDS = 0.1
 _DELIVERY_SECONDS = 10.0
 
 
+class TooLarge(Unavailable):
+    """The topic takes no records of that size."""
+
+
 class Outgoing(NamedTuple):
     """A record to be produced. headers: pairs, or None. partition: -1 leaves it to the key. timestamp_ms: 0 is now."""
 
@@ -109,7 +113,7 @@ def open_producer(url: KafkaUrl) -> Producer:
 def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> int | None:
     """Produce records; return when the brokers have all of them: their time of that in ms, where the topic has it.
 
-    Raises Unavailable, and KafkaException.
+    Raises Unavailable, TooLarge if a record, or a batch that the client made of several, has too many bytes; KafkaException.
     """
     failures: list[KafkaError] = []
     taken_ms: int | None = None
@@ -130,6 +134,8 @@ def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> int 
             else:
                 break
     left = producer.flush(_DELIVERY_SECONDS)
+    if failures and failures[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        raise TooLarge(f"{topic} in Kafka takes no records of that size", "raise the topic's max.message.bytes")
     if failures or left:
         raise Unavailable(f"can't append to {topic} in Kafka: {failures[0].str() if failures else 'time-out'}", HINT)
     return taken_ms

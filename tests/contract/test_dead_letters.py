@@ -1,0 +1,119 @@
+"""What every place of dead letters does (log/dead_letters.py)."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Message
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+
+from devicesync.errors import Unavailable
+from devicesync.log import dead_letters_kafka
+from devicesync.log.dead_letters import DeadLetter, DeadLetters
+from devicesync.log.dead_letters_kafka import KafkaDeadLetters
+from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
+from devicesync.log.kafka import KafkaUrl
+from devicesync.log.kafka.admin import create_topics, differences
+from tests import servers
+from tests.servers import in_one_worker
+
+pytestmark = in_one_worker
+DAY_SECONDS = 86_400
+
+
+def place(directory: Path) -> KafkaUrl:
+    made = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/dead-{directory.name}")
+    create_topics(made, partitions=1, dead_letter_seconds=DAY_SECONDS)
+    return made
+
+
+PLACES: dict[str, Callable[[Path], DeadLetters]] = {
+    "sqlite": lambda directory: SqliteDeadLetters(directory / "dead-letters.db"),
+    "kafka": lambda directory: KafkaDeadLetters(place(directory)),
+}
+
+
+@pytest.fixture(params=PLACES)
+def letters(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DeadLetters]:
+    opened = PLACES[request.param](tmp_path)
+    yield opened
+    opened.close()
+
+
+def letter(number: int, value: bytes = b"not JSON") -> DeadLetter:
+    return DeadLetter(value, "malformed_json", "why", "topic", 0, number, 1000 + number)
+
+
+def offsets(letters: DeadLetters) -> list[int]:
+    return [found.offset for found in letters.find()[1]]
+
+
+def test_dead_letters_are_kept_once_and_whole(letters: DeadLetters) -> None:
+    """Added twice, found once, with every byte and reason."""
+    letters.add([letter(1), letter(2, b"\x00\xff")])
+    letters.add([letter(2, b"\x00\xff")])
+    assert letters.find() == (2, [letter(2, b"\x00\xff"), letter(1)])
+    assert letters.find(reason="too_large") == (0, [])
+    assert letters.get(letter(1).id) == letter(1)
+
+
+def test_old_dead_letters_go_and_young_ones_stay(letters: DeadLetters) -> None:
+    """By the time at which the log took the record, whatever the order; and never those that were removed come back."""
+    letters.add([letter(number) for number in (1, 2, 3, 9, 4, 8)])
+    letters.remove([letter(1).id, letter(4).id])
+    assert letters.remove_older(1005) == 2
+    assert offsets(letters) == [9, 8]
+    assert letters.remove_older(1005) == 0
+    assert letters.remove_older(2000) == 2
+    assert offsets(letters) == []
+    letters.add([letter(7)])
+    assert offsets(letters) == [7]
+
+
+def test_of_a_record_too_large_for_the_topic_the_beginning_is_kept(tmp_path: Path) -> None:
+    """The dead-letter topic has the broker's default size, the record is larger: the updater goes on, and doctor says it."""
+    at = place(tmp_path)
+    assert [told for told in differences(at, 1, DAY_SECONDS) if "failed" in told] == []
+    resource = ConfigResource(ResourceType.TOPIC, f"{at.topic}.failed")
+    resource.add_incremental_config(ConfigEntry("max.message.bytes", "20000", incremental_operation=AlterConfigOpType.SET))
+    resource.add_incremental_config(ConfigEntry("retention.ms", "-1", incremental_operation=AlterConfigOpType.SET))
+    admin = AdminClient(at.client)  # which has to live until the answer is there
+    (altered,) = admin.incremental_alter_configs([resource]).values()
+    altered.result()
+    opened = KafkaDeadLetters(at)
+    whole = bytes(range(256)) * 4000
+    opened.add([letter(1), letter(2, whole), letter(3)])
+    total, found = opened.find()
+    assert (total, [each.offset for each in found]) == (3, [3, 2, 1])
+    assert found[1].value is not None
+    assert whole.startswith(found[1].value)
+    assert len(found[1].value) > 10_000
+    assert f"of {len(whole)} bytes" in found[1].detail
+    told = " ".join(differences(at, 1, DAY_SECONDS))
+    assert "max.message.bytes" in told
+    assert "kept longer" in told
+
+
+def test_dead_letters_that_can_not_be_read_to_their_end_are_not_cut_short_silently(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing comes any more: Unavailable says up to where, rather than a list that looks complete."""
+    opened = KafkaDeadLetters(place(tmp_path))
+    opened.add([letter(1)])
+    monkeypatch.setattr(dead_letters_kafka, "Consumer", _Silent)
+    monkeypatch.setattr(dead_letters_kafka, "_TIMEOUT_SECONDS", 0.3)
+    with pytest.raises(Unavailable, match="up to record 0 of 1"):
+        opened.find()
+
+
+class _Silent(Consumer):
+    """A consumer that is given nothing, as of a partition whose leader is away."""
+
+    def consume(self, *_: object, **__: object) -> list[Message]:
+        return []
