@@ -34,7 +34,7 @@ class Holder(NamedTuple):
 def prepare(data_dir: Path) -> None:
     """Make the data directory if need be, and check its format. Raises NewerData, WrongUse, Unavailable."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark = data_dir / "format"
         if not mark.exists():
             mark.write_text(f"{FORMAT}\n")

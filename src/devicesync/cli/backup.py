@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from devicesync.cli.admin import admin_option, admin_port
-from devicesync.cli.options import number, print_json, settings_of, until_caught_up_option, verbose_option
+from devicesync.cli.options import number, print_json, settings_of, show, until_caught_up_option, verbose_option
 from devicesync.errors import WrongUse
 from devicesync.url import masked
 
@@ -106,7 +106,7 @@ def backup_list(arguments: argparse.Namespace) -> int:
         print_json({"files": [{name: getattr(entry, name) for name in (*names, *more)} for entry in entries]})
         return 0
     for entry in entries:
-        print(f"{entry.path:<70} {entry.records:>12,} records {entry.bytes:>16,} bytes")
+        show(f"{entry.path:<70} {entry.records:>12,} records {entry.bytes:>16,} bytes")
     records, size = (sum(getattr(entry, name) for entry in entries) for name in ("records", "bytes"))
     print(f"{len(entries):,} files, {records:,} records, {size:,} bytes")
     return 0
@@ -134,7 +134,7 @@ def backup_verify(arguments: argparse.Namespace) -> int:
         print_json(document)
     else:
         for finding in document["problems"]:
-            print(f"{finding['path']}: {finding['problem']}")
+            show(f"{finding['path']}: {finding['problem']}")
         print(f"{document['files']:,} files, {document['records']:,} records, {len(document['problems']):,} problems")
         if document["behind"]:
             print(f"the log has {document['behind']:,} more records that are in no file yet")
@@ -165,7 +165,7 @@ def backup_prune(arguments: argparse.Namespace) -> int:
         print_json({"removed": [entry.path for entry in removed], "dry_run": arguments.dry_run})
     else:
         for entry in removed:
-            print(entry.path)
+            show(entry.path)
         print(f"{len(removed):,} files " + ("would be removed" if arguments.dry_run else "removed"))
     return 0
 

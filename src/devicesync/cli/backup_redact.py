@@ -4,7 +4,7 @@ import argparse
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from devicesync.cli.options import print_json, say, settings_of
+from devicesync.cli.options import print_json, say, settings_of, show
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,9 @@ def backup_redact(arguments: argparse.Namespace) -> int:
         print_json(document)
     else:
         told = "would be written anew" if arguments.dry_run else f"written anew, without {document['records']:,} records"
-        print(*document["rewritten"], f"{len(document['rewritten']):,} files {told}", sep="\n")
+        for path in document["rewritten"]:
+            show(path)
+        print(f"{len(document['rewritten']):,} files {told}")
     if not document["erased"]:
         say(f"no erase of {arguments.device} is in the backup\n  hint: `devicesync erase` it, then `devicesync backup run`")
     return 0 if document["erased"] else 1

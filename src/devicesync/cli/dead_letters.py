@@ -5,7 +5,7 @@ import base64
 import sys
 from typing import TYPE_CHECKING, Any
 
-from devicesync.cli.options import number, print_json, say, settings_of
+from devicesync.cli.options import number, print_json, say, settings_of, show
 from devicesync.config import Settings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def dead_letters_list(arguments: argparse.Namespace) -> None:
         return
     for letter in letters:
         start = "null" if letter.value is None else letter.value[:_SHOWN_BYTES].decode(errors="backslashreplace")
-        print(f"{letter.id}  {letter.reason:<18} {letter.source}:{letter.partition}:{letter.offset}  {start}")
+        show(f"{letter.id}  {letter.reason:<18} {letter.source}:{letter.partition}:{letter.offset}  {start}")
     print(f"{total} in all")
 
 
@@ -50,10 +50,18 @@ def dead_letters_show(arguments: argparse.Namespace) -> int:
         return 0
     for name, value in _document(letter).items():
         if name != "value_base64":
-            print(f"{name:<12}{value}")
-    sys.stdout.flush()
-    sys.stdout.buffer.write((letter.value or b"") + b"\n")
+            show(f"{name:<12}{value}")
+    _write_whole(letter.value or b"")
     return 0
+
+
+def _write_whole(value: bytes) -> None:
+    """The bytes as they are into a pipe or file; a terminal would obey what is in them."""
+    if sys.stdout.isatty():
+        show(value.decode(errors="backslashreplace"))
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(value + b"\n")
 
 
 def dead_letters_replay_options(parser: argparse.ArgumentParser) -> None:

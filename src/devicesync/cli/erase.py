@@ -2,7 +2,7 @@
 
 import argparse
 
-from devicesync.cli.options import print_json, say, settings_of
+from devicesync.cli.options import print_json, say, settings_of, show
 from devicesync.errors import WrongUse
 
 
@@ -46,5 +46,5 @@ def erase(arguments: argparse.Namespace) -> int:
     elif version is None:
         say(f"{device_id} is not found: neither store knows it, so nothing was erased")
     else:
-        print(f"{device_id} is erased, version {version}")
+        show(f"{device_id} is erased, version {version}")
     return 0 if version else 1

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from devicesync.cli.options import print_json, say, settings_of
+from devicesync.cli.options import print_json, say, settings_of, show
 from devicesync.config import Settings
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def get(arguments: argparse.Namespace) -> int:
     elif document["profile"] is None:
         say(f"{device_id} is not known")
     else:
-        print(f"{device_id}  version {document['version']}  digest {document['digest'][:16]}…")
+        show(f"{device_id}  version {document['version']}  digest {document['digest'][:16]}…")
         for name, value in sorted(document["profile"].items()):
-            print(f"  {name:<24}{_text(value)}")
+            show(f"  {name:<24}{_text(value)}")
     return 0 if document["profile"] else 1
 
 

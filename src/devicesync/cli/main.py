@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from devicesync.errors import DevicesyncError
+from devicesync.printable import printable
 
 if TYPE_CHECKING:
     import argparse
@@ -61,11 +62,12 @@ Every command takes --json for programs. Exit status: 0 done, 1 not found or dif
 
 def main() -> None:
     """The entry point: errors that we raise on purpose become one line and an exit status."""
+    os.umask(0o077)  # what we write has tokens and places in it: it is for this user alone
     try:
         sys.exit(run(sys.argv[1:]))
     except DevicesyncError as error:
-        hint = f"\n  hint: {error.hint}" if error.hint else ""
-        print(f"devicesync: {error}{hint}", file=sys.stderr)
+        hint = f"\n  hint: {printable(error.hint)}" if error.hint else ""
+        print(f"devicesync: {printable(str(error))}{hint}", file=sys.stderr)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         print("devicesync: interrupted", file=sys.stderr)
@@ -78,7 +80,7 @@ def main() -> None:
         if error.filename is None:
             raise
         hint = "run as the user that owns it" if isinstance(error, PermissionError) else "check the path"
-        print(f"devicesync: can't use {error.filename}: {error.strerror}\n  hint: {hint}", file=sys.stderr)
+        print(f"devicesync: can't use {printable(str(error.filename))}: {error.strerror}\n  hint: {hint}", file=sys.stderr)
         sys.exit(3)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from devicesync import config
+from devicesync.printable import printable
 
 _SETTINGS = {
     "--data-dir": ("DIR", "where embedded data lives [devicesync-data here]"),
@@ -77,6 +78,11 @@ def print_json(document: Any) -> None:
     print(msgspec.json.encode(document).decode())
 
 
+def show(text: str) -> None:
+    """A line for people, on stdout. Whatever of it came from outside, no terminal obeys it."""
+    print(printable(text))
+
+
 def say(text: str) -> None:
-    """A line for people, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """A line for people, on stderr; with its own line ends, and nothing else that a terminal would obey."""
+    print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)

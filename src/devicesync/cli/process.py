@@ -5,13 +5,14 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
 
 from devicesync.errors import DevicesyncError
+from devicesync.printable import printable
 
 
 class Stop(threading.Event):
@@ -62,6 +63,7 @@ def log_to_stderr(*, verbose: bool) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
+            _only_printable,
             # Tracebacks without the variables' values: these may be personal.
             *(
                 (structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),)
@@ -70,6 +72,12 @@ def log_to_stderr(*, verbose: bool) -> None:
             ),
         ],
     )
+
+
+def _only_printable(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A terminal obeys no text from outside."""
+    del logger, method
+    return {name: printable(value) if isinstance(value, str) and name != "exc_info" else value for name, value in event.items()}
 
 
 @contextmanager

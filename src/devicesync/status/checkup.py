@@ -14,6 +14,7 @@ from devicesync.status.soundness import unsound
 from devicesync.url import masked
 
 _LITTLE_BYTES = 1 << 30
+_OTHERS = 0o077
 
 
 def checkup(settings: Settings) -> list[Finding]:
@@ -48,6 +49,8 @@ def _data_directory(settings: Settings) -> Iterator[Finding]:
     hold.check_format(directory)
     if not os.access(directory, os.W_OK):
         raise Unavailable(f"{directory} is not writable", "run as the user that owns it, or name another --data-dir")
+    if directory.stat().st_mode & _OTHERS:
+        yield Finding("data_dir", "warning", f"{directory}: others may read push tokens and places", f"chmod 700 {directory}")
     free_bytes = shutil.disk_usage(directory).free
     if free_bytes < _LITTLE_BYTES:
         yield Finding("data_dir", "warning", f"{directory}: {free_bytes >> 20} MiB left on the disk", "free some space")
