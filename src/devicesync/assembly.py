@@ -21,7 +21,7 @@ from devicesync.log.port import Reader, Record
 from devicesync.url import masked
 
 if TYPE_CHECKING:
-    from devicesync.log.journal import Journal
+    from devicesync.log.journal import Journal, JournalReader
 
 AfterBatch = Callable[[Sequence[Record]], None]
 
@@ -50,6 +50,7 @@ class _Assembled:
     ) -> None:
         opened = closing_all.enter_context
         self._closing = closing_all
+        self.reader = reader
         self.stores = opened(closing(adapters.open_stores(settings)))
         self.updater = Updater(
             reader,
@@ -73,11 +74,13 @@ class _Assembled:
 class Embedded(_Assembled):
     """The updater of a data directory, with its journal. The caller holds the directory."""
 
+    reader: "JournalReader"
+
     def __init__(self, settings: Settings, stop: threading.Event, after_batch: AfterBatch = _unheard) -> None:
         closing_all = ExitStack()
         self.journal = self.log = closing_all.enter_context(closing(adapters.open_journal(settings)))
-        self.reader = closing_all.enter_context(closing(self.journal.reader(READER)))
-        super().__init__(settings, self.reader, closing_all, source=str(self.journal.path), stop=stop, after_batch=after_batch)
+        reader = closing_all.enter_context(closing(self.journal.reader(READER)))
+        super().__init__(settings, reader, closing_all, source=str(self.journal.path), stop=stop, after_batch=after_batch)
         closing_all.enter_context(tidying(_chores(settings, self.journal, closing_all), settings.tidy_seconds))
         followed = adapters.followed_path(settings)
         if followed:

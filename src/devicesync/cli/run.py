@@ -92,10 +92,11 @@ def _serving(command: str, settings: Settings, assembled: "Embedded | GroupMembe
         with api_beside(settings, assembled) as (public, admin):
             yield f" API on {public}, admin on {admin}."
         return
-    counts = assembled.updater.counts
+    counts, reader = assembled.updater.counts, assembled.reader
     counters = {
         "devicesync_updater_applied_total": ("Events handed through the law.", lambda: counts.applied),
         "devicesync_updater_refused_total": ("Records in the dead letters.", counts.dead.total),
+        "devicesync_updater_lost_total": ("Records that were gone before they were read.", lambda: reader.lost),
     }
     checks = checks_of_stores(settings)
     with admin_port(admin_listen, settings, "updater", counters, log=assembled.log.check, **checks) as where:

@@ -23,8 +23,10 @@ def api_beside(settings: Settings, assembled: "Embedded | GroupMember") -> Abstr
         return stores._replace(cache=assembled.stores.cache) if settings.cache.startswith("memory:") else stores
 
     metrics = Metrics()
+    reader = assembled.reader
     counts = assembled.updater.counts
     metrics.counter("devicesync_updater_applied_total", "Events handed through the law.", lambda: counts.applied)
     metrics.refused(counts.dead)
+    metrics.counter("devicesync_updater_lost_total", "Records that were gone before they were read.", lambda: reader.lost)
     metrics.lag(lambda: lag_of(settings, READER))
     return api(settings, assembled.log, open_stores, metrics)

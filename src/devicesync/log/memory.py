@@ -41,6 +41,8 @@ class MemoryLog:
 class MemoryReader:
     """See port.Reader."""
 
+    lost = 0
+
     def __init__(self, log: MemoryLog, name: str) -> None:
         self._log = log
         self._name = name

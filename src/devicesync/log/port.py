@@ -36,7 +36,11 @@ class Reader(Protocol):
 
     A reader starts after its last commit, or at the earliest record when it has none. What was polled but not committed
     is delivered again to the reader's next life: delivery is at least once.
+
+    lost: how many records were gone from the log before this reader, or its former life, could poll them.
     """
+
+    lost: int
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """The next records, at most `max_records`; as soon as there are any, [] after `timeout_seconds`.

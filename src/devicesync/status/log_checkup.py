@@ -49,11 +49,19 @@ def check_topic(settings: Settings) -> Iterator[Finding]:
     from devicesync.log.kafka import KafkaUrl
     from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, differences
     from devicesync.log.kafka.lag import record_count
+    from devicesync.log.kafka.overtaken import overtaken
 
     place = KafkaUrl.parse(settings.log)
     told_apart = differences(place, settings.partitions, settings.dead_letter_retention_seconds)
     lag = lag_of(settings, _UPDATER)
     yield Finding("log", "ok", f"{masked(settings.log)}: group {settings.group} is {told(lag)}")
+    if lost := overtaken(place, settings.group):
+        yield Finding(
+            "log",
+            "warning",
+            f"{lost:,} records were gone from the topic before the group {settings.group} read them",
+            "a backup has them: `devicesync restore --to-stores`; let the topic keep records for longer",
+        )
     for difference in told_apart:
         yield Finding("log", "warning", difference, "kafka-configs.sh or kafka-topics.sh --alter changes it")
     if not lag.is_read:

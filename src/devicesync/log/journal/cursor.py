@@ -9,12 +9,16 @@ from devicesync.log.port import Record
 
 
 class Cursor:
-    """`position`: the number of the next record. Where the journal has dropped that one, reading goes on at its first."""
+    """`position`: the number of the next record. Where the journal has dropped that one, reading goes on at its first.
+
+    lost: how many numbers were passed by because another program took their records away.
+    """
 
     def __init__(self, files: Files, position: int) -> None:
         self._files = files
         self._segment: Segment | None = None
         self.position = position
+        self.lost = 0
 
     def rewind(self, record: int) -> None:
         """Make `record` the next to poll."""
@@ -56,10 +60,12 @@ class Cursor:
 
     def _advance(self) -> bool:
         """Go on with the segment after this one, which is read to its end. Numbers may leave a gap where a file was lost."""
+        before = self.position
         following = self._after(self._segment.first) if self._segment else None
         if following is None or self._segment is None:
             return False
         self._segment.close()
+        self.lost += max(following.first - before, 0)
         self._segment = following
         return True
 

@@ -165,6 +165,7 @@ class Member:
     def _forget(self, _: Consumer, places: list[TopicPartition]) -> None:
         gone = {place.partition for place in places}
         self._kept = [message for message in self._kept if message.partition() not in gone]
+        self.ends = {partition: end for partition, end in self.ends.items() if partition not in gone}
         self._taken(gone)
 
 

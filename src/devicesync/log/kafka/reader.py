@@ -2,8 +2,10 @@
 
 import time
 from contextlib import suppress
+from typing import Any
 
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, Message, TopicPartition
+import structlog
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, KafkaException, Message, TopicPartition
 
 from devicesync.errors import Unavailable
 from devicesync.log.kafka.member import Member
@@ -12,6 +14,8 @@ from devicesync.log.port import Record
 
 _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.1
+_SETTINGS: dict[str, Any] = {"enable.partition.eof": True}
+_log: Any = structlog.get_logger("devicesync")
 
 
 class KafkaReader:
@@ -22,10 +26,12 @@ class KafkaReader:
     """
 
     def __init__(self, url: KafkaUrl, group: str) -> None:
+        self.lost = 0
         self._polled: dict[int, int] = {}
         self._due: dict[int, int] = {}
+        self._next: dict[int, int] = {}
         self._committed_at = 0.0
-        self._member = Member(url, group, taken=self._forget)
+        self._member = Member(url, group, taken=self._forget, **_SETTINGS)
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader."""
@@ -35,8 +41,12 @@ class KafkaReader:
                 wait_seconds = min(_POLL_SECONDS, max(deadline - time.monotonic(), 0))
                 records = [record_of(message) for message in self._member.take(max_records, wait_seconds)]
                 for record in records:
-                    self._polled[record.partition] = record.offset + 1
+                    if record.offset != self._next.get(record.partition):
+                        with suppress(KafkaException):  # what was taken must not be lost for want of an answer
+                            self._look_for_lost(record.partition, record.offset)
+                    self._polled[record.partition] = self._next[record.partition] = record.offset + 1
                 if not records:
+                    self._pass_markers()
                     self._commit_due()
                 if records or time.monotonic() >= deadline:
                     return records
@@ -66,6 +76,31 @@ class KafkaReader:
             self._commit_due()
         self._member.close()
 
+    def _pass_markers(self) -> None:
+        """Between the last record and a partition's end lie only markers of transactions: they are done with too."""
+        for partition, end in [*self._member.ends.items()]:
+            if partition not in self._polled:
+                del self._member.ends[partition]
+                if end > self._next.get(partition, 0):
+                    self._due[partition] = self._next[partition] = end
+
+    def _look_for_lost(self, partition: int, offset: int) -> None:
+        """A gap before this offset: markers of transactions and compaction make some, and so does the topic's retention."""
+        expected = self._next.get(partition)
+        if expected is None:
+            (committed,) = self._member.committed([partition])
+            expected = committed.offset if committed.offset >= 0 else offset
+        first = min(self._member.bounds(partition)[0], offset) if offset > expected else expected
+        if first > expected:
+            self.lost += first - expected
+            _log.error(
+                "records were gone from the log before they were applied",
+                partition=partition,
+                offset=expected,
+                next_offset=first,
+                hint="a backup has them: `devicesync restore --to-stores`; let the topic keep records for longer",
+            )
+
     def _commit_due(self) -> None:
         # What the group does not take now stays due; it then tells us what was taken away.
         offsets = [TopicPartition(self._member.topic, partition, offset) for partition, offset in self._due.items()]
@@ -74,9 +109,9 @@ class KafkaReader:
             self._committed_at = time.monotonic()
 
     def _forget(self, gone: set[int]) -> None:
-        self._polled, self._due = (
+        self._polled, self._due, self._next = (
             {partition: offset for partition, offset in offsets.items() if partition not in gone}
-            for offsets in (self._polled, self._due)
+            for offsets in (self._polled, self._due, self._next)
         )
 
 

@@ -1,0 +1,98 @@
+"""What lies in a topic and is no record, and what no longer lies there."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import structlog
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
+from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.overtaken import overtaken
+from tests import servers
+from tests.end_to_end.command import Devicesync
+from tests.servers import in_one_worker
+
+pytestmark = in_one_worker
+
+
+@pytest.fixture
+def topic(tmp_path: Path) -> KafkaUrl:
+    made = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{tmp_path.name}")
+    create_topics(made, partitions=1)
+    return made
+
+
+@pytest.fixture
+def devicesync(tmp_path: Path, topic: KafkaUrl) -> Iterator[Devicesync]:
+    (tmp_path / "devicesync.toml").write_text(f'log = "kafka://{topic.servers}/{topic.topic}"\ngroup = "{topic.topic}"\n')
+    commands = Devicesync(tmp_path)
+    yield commands
+    commands.stop_all()
+
+
+def event(number: int) -> bytes:
+    return b'{"device_id":"d%d","api_last_updated_on":%d}' % (number, time.time_ns() // 1_000_000)
+
+
+def polled(reader: KafkaReader, count: int) -> list[int]:
+    """The offsets of the next records."""
+    found: list[int] = []
+    deadline = time.monotonic() + 30
+    while len(found) < count and time.monotonic() < deadline:
+        found += [record.offset for record in reader.poll(100, 0.2)]
+    return found
+
+
+def test_an_updater_catches_up_behind_the_marker_of_a_transaction(devicesync: Devicesync, topic: KafkaUrl) -> None:
+    """The last offset of the topic is a marker, which no reader gets: `update --until-caught-up` leaves all the same."""
+    producer = Producer({**topic.client, "transactional.id": topic.topic})
+    producer.init_transactions(30)
+    for number in range(3):
+        producer.begin_transaction()
+        producer.produce(topic.topic, event(number))
+        producer.commit_transaction() if number != 1 else producer.abort_transaction()
+    done = devicesync.run("update", "--until-caught-up")
+    assert done.returncode == 0, done.stderr
+    assert devicesync.json("get", "d2")["version"]
+    again = devicesync.run("update", "--until-caught-up")
+    assert again.returncode == 0, again.stderr
+
+
+def test_records_that_the_retention_dropped_unread_are_told(devicesync: Devicesync, topic: KafkaUrl) -> None:
+    """40 of 50 were gone when the updater came back: an error line, a count, and a warning of doctor before that."""
+    with closing(KafkaLog(topic, topic.topic)) as log:
+        log.append([event(number) for number in range(10)])
+        with closing(log.reader("updater")) as reader:
+            assert polled(reader, 10) == [*range(10)]
+            reader.commit()
+            assert reader.lost == 0
+        log.append([event(number) for number in range(10, 60)])
+        admin = AdminClient(topic.client)
+        (dropped,) = admin.delete_records([TopicPartition(topic.topic, 0, 50)]).values()
+        dropped.result()
+        assert overtaken(topic, topic.topic) == 40
+        assert "40 records were gone" in str(devicesync.json("doctor", status=3))
+        with closing(log.reader("updater")) as reader, structlog.testing.capture_logs() as lines:
+            assert polled(reader, 10) == [*range(50, 60)]
+            assert reader.lost == 40
+            reader.commit()
+        assert [(line["log_level"], line["offset"], line["next_offset"]) for line in lines] == [("error", 10, 50)]
+        assert overtaken(topic, topic.topic) == 0
+
+
+def test_gaps_of_compaction_are_no_loss(topic: KafkaUrl) -> None:
+    """The log still begins before the gap: markers of a transaction, as compaction leaves gaps too."""
+    producer = Producer({**topic.client, "transactional.id": topic.topic})
+    producer.init_transactions(30)
+    for number in range(4):
+        producer.begin_transaction()
+        producer.produce(topic.topic, event(number))
+        producer.commit_transaction()
+    with closing(KafkaReader(topic, topic.topic)) as reader:
+        assert polled(reader, 4) == [0, 2, 4, 6]
+        assert reader.lost == 0
