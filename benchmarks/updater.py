@@ -36,6 +36,7 @@ class Nowhere:
     """A database that keeps nothing and knows nothing: for the figure of Redis alone."""
 
     merges_in_place = False
+    identity = ""
 
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         return {}

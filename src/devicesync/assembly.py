@@ -81,13 +81,14 @@ class Embedded(_Assembled):
         self.journal = self.log = closing_all.enter_context(closing(adapters.open_journal(settings)))
         reader = closing_all.enter_context(closing(self.journal.reader(READER)))
         super().__init__(settings, reader, closing_all, source=str(self.journal.path), stop=stop, after_batch=after_batch)
-        closing_all.enter_context(tidying(_chores(settings, self.journal, closing_all), settings.tidy_seconds))
+        reader.bind(self.stores.database.identity)
         followed = adapters.followed_path(settings)
         if followed:
             foreign = ForeignLog(followed, settings.directory / "follow.json")
             taker = threading.Thread(target=take, args=(foreign, self.journal, stop), name="take")
             taker.start()
             closing_all.callback(taker.join)
+        closing_all.enter_context(tidying(_chores(settings, self.journal, closing_all), settings.tidy_seconds))
 
 
 def _chores(settings: Settings, journal: "Journal", closing_all: ExitStack) -> list[Callable[[], object]]:

@@ -5,6 +5,7 @@ version per facet. Maps are JSON text. A row with version 0 is an erased device'
 """
 
 import sqlite3
+import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import msgspec
 
 from devicesync.database.port import Stored
 from devicesync.database.sqlite_checkpoint import Checkpointer
-from devicesync.errors import NewerData, Unavailable, WrongUse
+from devicesync.errors import NewerData, Replaced, Unavailable, WrongUse
 from devicesync.law.facets import FACETS, SLICES
 from devicesync.law.state import State, join
 from devicesync.sqlite_reading import open_to_read
@@ -35,6 +36,9 @@ _SPANS = tuple(
 _CREATE = "CREATE TABLE IF NOT EXISTS device_profile ({}, PRIMARY KEY (device_id))".format(
     ", ".join(f"{column} INTEGER NOT NULL" if column in _INTEGERS else f"{column} TEXT" for column in _COLUMNS)
 )
+_CREATE_IDENTITY = "CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)"
+_GIVE_IDENTITY = "INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)"
+_HAS_IDENTITY = "SELECT 1 FROM sqlite_master WHERE name = 'identity'"
 _PAGE_BYTES = 2048
 _SELECT = f"SELECT rowid, {', '.join(_COLUMNS)} FROM device_profile WHERE device_id IN (SELECT value FROM json_each(?))"
 _SCAN = "SELECT rowid, device_id FROM device_profile WHERE rowid > ? ORDER BY rowid LIMIT ?"
@@ -52,6 +56,7 @@ class SqliteDatabase:
 
     merges_in_place = True
     parts = 1
+    identity = ""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
@@ -65,9 +70,11 @@ class SqliteDatabase:
                 else sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
             )
             self._prepare(read_only=read_only)
+        self._inode = _inode(path)
 
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         """See port.Database."""
+        self._check_that_it_is_there()
         with self._failures("write to"), self._transaction():
             held = self._rows(list(changes))
             updates, inserts = [], []
@@ -116,7 +123,8 @@ class SqliteDatabase:
             yield [row[1] for row in rows]
 
     def check(self) -> None:
-        """See port.Database."""
+        """See port.Database. Raises Replaced where the file is another by now."""
+        self._check_that_it_is_there()
         with self._failures("read"):
             self._connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM device_profile LIMIT 1").fetchall()
 
@@ -142,10 +150,22 @@ class SqliteDatabase:
             execute("PRAGMA wal_autocheckpoint = 0")
             execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, in the page and in free ones
             self._checkpointer.opened()
+            execute(_CREATE_IDENTITY)
+            execute(_GIVE_IDENTITY, (uuid.uuid4().hex,))
+        if execute(_HAS_IDENTITY).fetchone():
+            ((self.identity,),) = execute("SELECT id FROM identity").fetchall()
 
     def _rows(self, device_ids: Sequence[str]) -> dict[str, tuple[int, State]]:
         rows = self._connection.execute(_SELECT, (msgspec.json.encode(device_ids).decode(),))
         return {row[1]: (row[0], _state(row)) for row in rows}
+
+    def _check_that_it_is_there(self) -> None:
+        """SQLite would go on in a file that is deleted, and lose it all with the process."""
+        if _inode(self._path) != self._inode:
+            raise Replaced(
+                f"the database {self._path} was deleted, or replaced by another, while it was worked with",
+                "start again: then the journal is applied to the one that is there",
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -173,6 +193,14 @@ class SqliteDatabase:
             raise WrongUse(
                 f"{self._path} is not a database of devicesync: {error}", "name another file with --database sqlite:PATH"
             ) from error
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _row(device_id: str, state: State) -> tuple[Any, ...]:

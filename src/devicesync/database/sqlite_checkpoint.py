@@ -87,4 +87,5 @@ class Checkpointer:
 
 
 def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
-    return sqlite3.connect(path, isolation_level=None, timeout=busy_seconds)
+    # By a URI, which makes no file where there is none.
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=busy_seconds)

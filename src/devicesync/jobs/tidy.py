@@ -16,7 +16,7 @@ _log: Any = structlog.get_logger("devicesync")
 def tidying(chores: Sequence[Callable[[], object]], every_seconds: float) -> Iterator[None]:
     """Do the chores in a thread, at once and then so often, while the body runs. One that raises Unavailable is tried again."""
     over = threading.Event()
-    thread = threading.Thread(target=_tidy, args=(chores, every_seconds, over), name="tidy")
+    thread = threading.Thread(target=_tidy, args=(chores, every_seconds, over), name="tidy", daemon=True)
     thread.start()
     try:
         yield

@@ -47,6 +47,7 @@ class CassandraDatabase:
     """See port.Database. Writes without reading: the newest version wins in the server, without light-weight transactions."""
 
     merges_in_place = False
+    identity = "cassandra"
     parts = 256
 
     def __init__(self, url: CassandraUrl, driver: Choice = "auto") -> None:

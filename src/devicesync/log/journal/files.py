@@ -4,7 +4,8 @@
     device-profile.log.times                    when its lines were taken (times.py)
     device-profile.log.00000000000000004711     a closed segment; the number is that of its first record
     device-profile.log.00000000000000004711.times
-    device-profile.log.reader.NAME              a reader's position: the number of the next record to read
+    device-profile.log.reader.NAME              a reader's position: the number of the next record to read, and the identity
+                                                of the store that has those before it
     device-profile.log.lock                     locked while someone appends
     .device-profile.log.id                      the journal's identity: a new journal at the same place has another
 
@@ -63,6 +64,13 @@ class Files:
         except (FileNotFoundError, ValueError):
             return None
         return position if 0 <= position <= _LAST_RECORD else None
+
+    def read_store(self, reader: str) -> str:
+        """The identity of the store that the reader's position is about, "" when it names none."""
+        try:
+            return self.position(reader).read_bytes()[_DIGITS + 1 :].decode("ascii", "replace").strip()
+        except FileNotFoundError:
+            return ""
 
     def finish_rotation(self) -> None:
         """The second half of a rotation, also of one that was cut short: the times follow their segment."""

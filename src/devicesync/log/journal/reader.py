@@ -25,6 +25,7 @@ class JournalReader(Cursor):
     def __init__(self, files: Files, name: str) -> None:
         super().__init__(files, _position(files, name))
         self.name = name
+        self._store = files.read_store(name)
         self._busy_until = 0.0
         with self._keeping_position():
             self._position_file = os.open(files.position(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -33,6 +34,20 @@ class JournalReader(Cursor):
             except BlockingIOError:
                 os.close(self._position_file)
                 raise Held(f"{files.active} is being read as {name!r} by another process", "stop that one first") from None
+        self.commit()
+
+    def bind(self, store: str) -> None:
+        """What is polled goes into the store of that identity. If that is another than so far, all is polled again."""
+        before, self._store = self._store, store
+        if store and before not in ("", store):
+            first, end = self.bounds()
+            _log.warning(
+                "the database is another than the one that the journal was applied to: it is applied again",
+                from_record=first,
+                to_record=end,
+                hint="a backup has the records before: `devicesync restore --to-stores`" if first else "",
+            )
+            self.rewind(first)
         self.commit()
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
@@ -60,7 +75,8 @@ class JournalReader(Cursor):
         Not synced: a position lost with the power leaves an older one, and reading again is harmless.
         """
         with self._keeping_position():
-            os.pwrite(self._position_file, b"%020d\n" % (self.position if position is None else position), 0)
+            place = f"{self.position if position is None else position:020d} {self._store}".rstrip()
+            os.pwrite(self._position_file, f"{place}\n".encode(), 0)
 
     def keep_alive(self) -> None:
         """See port.Reader."""

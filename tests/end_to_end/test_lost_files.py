@@ -1,0 +1,53 @@
+"""Files of the data directory that somebody deletes, while it is worked with or not."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from tests.end_to_end.command import Devicesync, until
+
+
+def event(device: str) -> bytes:
+    return json.dumps({"device_id": device, "city": "Pune", "api_last_updated_on": time.time_ns() // 1_000_000}).encode() + b"\n"
+
+
+def delete_database(directory: Path) -> None:
+    for file in (directory / "devicesync-data").glob("device-profile.db*"):
+        file.unlink()
+
+
+def test_a_deleted_database_is_filled_from_the_journal(devicesync: Devicesync) -> None:
+    """The position was about the former database: the journal is applied again, and it says so."""
+    devicesync.run("apply", "-", stdin=event("a") + event("b"))
+    delete_database(devicesync.directory)
+    done = devicesync.run("apply", "-", stdin=event("c"))
+    assert b"applied again" in done.stderr
+    assert [devicesync.json("get", each)["profile"]["city"] for each in "abc"] == ["Pune"] * 3
+    assert b"applied again" not in devicesync.run("apply", "-", stdin=event("d")).stderr
+
+
+def test_a_database_deleted_under_up_ends_it(devicesync: Devicesync) -> None:
+    """SQLite would go on in the deleted file. It ends with status 3 instead, and the next start fills a new one."""
+    running = devicesync.start("up")
+    devicesync.run("apply", "-", stdin=event("a"))
+    delete_database(devicesync.directory)
+    devicesync.run("apply", "-", stdin=event("b"))
+    assert running.wait(30) == 3
+    assert running.stderr
+    assert "deleted" in running.stderr.read()
+    devicesync.start("up")
+    until(lambda: devicesync.run("get", "b").returncode == 0)
+    assert devicesync.json("get", "a")["profile"]["city"] == "Pune"
+
+
+def test_a_journal_deleted_under_up_goes_on(devicesync: Devicesync) -> None:
+    """What is acknowledged afterwards is applied without a restart."""
+    running = devicesync.start("up")
+    devicesync.run("apply", "-", stdin=event("a") * 3)
+    (devicesync.directory / "devicesync-data" / "device-profile.log").unlink()
+    devicesync.json("apply", "-", stdin=event("b"))
+    assert devicesync.json("get", "b")["profile"]["city"] == "Pune"
+    os.kill(running.pid, signal.SIGTERM)
+    assert running.wait(30) == 0
