@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from devicesync.durable import replace
 from devicesync.errors import Held, NewerData, Unavailable, WrongUse
+from devicesync.making import one_at_a_time
 
 FORMAT = 1
 _POLL_SECONDS = 0.05
@@ -35,10 +37,7 @@ def prepare(data_dir: Path) -> None:
     """Make the data directory if need be, and check its format. Raises NewerData, WrongUse, Unavailable."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mark = data_dir / "format"
-        if not mark.exists():
-            mark.write_text(f"{FORMAT}\n")
-        found = mark.read_text().strip()
+        found = _format_of(data_dir) or _write_format(data_dir)
     except (FileExistsError, NotADirectoryError):
         raise WrongUse(f"{data_dir} is not a directory", "name another one with --data-dir") from None
     except OSError as error:
@@ -51,14 +50,36 @@ def check_format(data_dir: Path, found: str | None = None) -> None:
     """Raise NewerData if the directory was written by a newer devicesync; a missing one is fine."""
     if found is None:
         try:
-            found = (data_dir / "format").read_text().strip()
+            found = _format_of(data_dir)
         except OSError:
             return
-    if not found.isdigit() or int(found) > FORMAT:
+    if found and not (found.isascii() and found.isdecimal()):
+        raise WrongUse(
+            f"{data_dir / 'format'} should hold a number, and holds {found[:20]!r}",
+            f"if this is devicesync's data directory, write {FORMAT} into it; else name another one with --data-dir",
+        )
+    if found and int(found) > FORMAT:
         raise NewerData(
             f"{data_dir} has data of format {found[:20]!r}; this devicesync knows {FORMAT}",
             "upgrade devicesync, or name another --data-dir",
         )
+
+
+def _format_of(data_dir: Path) -> str:
+    """What the directory says of its format, "" where it says nothing: it is new, or was being made when the power went."""
+    try:
+        return (data_dir / "format").read_bytes().strip(b"\0 \r\n\t").decode("utf-8", "backslashreplace")
+    except FileNotFoundError:
+        return ""
+
+
+def _write_format(data_dir: Path) -> str:
+    """There whole or not at all, however many processes make the directory at once."""
+    with one_at_a_time(data_dir):
+        found = _format_of(data_dir)
+        if not found:
+            replace(data_dir / "format", f"{FORMAT}\n".encode(), durable=True)
+    return found or str(FORMAT)
 
 
 class Hold:
@@ -67,7 +88,7 @@ class Hold:
     def __init__(self, data_dir: Path, command: str) -> None:
         """Take hold. Raises Held at once when another process has it; `holder` then says who."""
         try:
-            self._file = os.open(data_dir / "hold", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._file = os.open(data_dir / "hold", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise Unavailable(f"can't hold the data directory {data_dir}: {error.strerror}", _OWNER) from error
         try:

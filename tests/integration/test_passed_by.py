@@ -14,7 +14,7 @@ from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.overtaken import overtaken
 from tests import servers
-from tests.end_to_end.command import Devicesync
+from tests.end_to_end.command import Devicesync, until
 from tests.servers import in_one_worker
 
 pytestmark = in_one_worker
@@ -96,3 +96,20 @@ def test_gaps_of_compaction_are_no_loss(topic: KafkaUrl) -> None:
     with closing(KafkaReader(topic, topic.topic)) as reader:
         assert polled(reader, 4) == [0, 2, 4, 6]
         assert reader.lost == 0
+
+
+def test_workers_do_not_outlive_a_killed_parent(devicesync: Devicesync) -> None:
+    """Kill -9 of `update --workers`: its processes end too, rather than work on without anybody who would stop them."""
+    parent = devicesync.start("update", "--workers", "2", ready=False)
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    workers = until(lambda: len(found := children.read_text().split()) == 2 and found)
+    parent.kill()
+    parent.wait()
+    until(lambda: not [pid for pid in workers if _is_running(pid)])
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        return "devicesync" in Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return False

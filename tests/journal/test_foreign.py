@@ -1,5 +1,6 @@
 """Following a device-profile.log that another service writes, through every rotation that logrotate does."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -118,3 +119,25 @@ def test_a_long_line(log: Path) -> None:
     """Longer than one read."""
     write(log, "x" * 3_000_000 + "\n", "y\n")
     assert [len(line) for line in take(follow(log))] == [3_000_000, 1]
+
+
+def test_a_long_line_without_an_end_is_read_once(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it grows, only what is new of it is read, however often it is looked at; whole, it comes as one line."""
+    reading, sizes = os.pread, []
+
+    def counted(file: int, size: int, offset: int) -> bytes:
+        data = reading(file, size, offset)
+        sizes.append(len(data))
+        return data
+
+    foreign = follow(log)
+    write(log, "first\n", "x" * 3_000_000)
+    assert take(foreign) == [b"first"]
+    monkeypatch.setattr(os, "pread", counted)
+    for _ in range(50):
+        assert foreign.read() == []
+    write(log, "y" * 1000)
+    assert foreign.read() == []
+    assert sum(sizes) < 3_100_000
+    write(log, "\nlast\n")
+    assert take(foreign) == [b"x" * 3_000_000 + b"y" * 1000, b"last"]

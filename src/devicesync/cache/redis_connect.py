@@ -157,7 +157,8 @@ def connect(text: str) -> Connections:
         return Cluster(lambda: RedisCluster(startup_nodes=[node(host, port) for host, port in url.hosts], **options))
     if url.kind == "sentinel":
         find_sentinel: Any = Sentinel
-        sentinel = find_sentinel(url.hosts, sentinel_kwargs={"socket_timeout": _TIMEOUT_SECONDS})
+        tls = {name: value for name, value in options.items() if name.startswith("ssl")}
+        sentinel = find_sentinel(url.hosts, sentinel_kwargs={"socket_timeout": _TIMEOUT_SECONDS, **tls})
         return OneServer(sentinel.master_for(url.service, db=url.database, **options))
     ((host, port),) = url.hosts
     return OneServer(redis.Redis(host=host, port=port, db=url.database, **options))

@@ -5,6 +5,7 @@ import gzip
 import os
 import zlib
 from contextlib import ExitStack
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,14 @@ from devicesync.cli.options import print_json, say, settings_of
 from devicesync.errors import TooManyBad, WrongUse
 
 if TYPE_CHECKING:
+    import threading
     from gzip import GzipFile
-    from io import BufferedReader
 
     from devicesync.jobs.apply import Summary
 
 _GZIP = b"\x1f\x8b"
 _HEAD_BYTES = 4096
+_BUFFER_BYTES = 1 << 18
 
 
 def apply_options(parser: argparse.ArgumentParser) -> None:
@@ -46,14 +48,14 @@ def apply(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments).settings
     file: Path = arguments.file
     with ExitStack() as closing:
-        source, size = _open(file, closing)
-        head = source.peek(_HEAD_BYTES)
         stop = stop_on_signals()
-        delivery = closing.enter_context(delivering(settings, "apply", stop))
-        dead_letters = adapters.open_dead_letters(settings)
-        closing.callback(dead_letters.close)
-        advance = closing.enter_context(progress_bar(f"apply {file.name}", size))
         try:
+            source, size = _open(file, closing, stop)
+            head = source.peek(_HEAD_BYTES)
+            delivery = closing.enter_context(delivering(settings, "apply", stop))
+            dead_letters = adapters.open_dead_letters(settings)
+            closing.callback(dead_letters.close)
+            advance = closing.enter_context(progress_bar(f"apply {file.name}", size))
             summary = apply_lines(
                 lines_of(source, settings.batch_records),
                 delivery,
@@ -79,16 +81,22 @@ def apply(arguments: argparse.Namespace) -> int:
     return 1 if arguments.strict and summary.dead_reasons else 0
 
 
-def _open(file: Path, closing: ExitStack) -> "tuple[BufferedReader | GzipFile, int | None]":
-    """The file, unpacked, and its size where that is known."""
+def _open(file: Path, closing: ExitStack, stop: "threading.Event") -> "tuple[BufferedReader | GzipFile, int | None]":
+    """The file, unpacked, and its size where that is known. Raises Stopped while a pipe is silent."""
     try:
-        opened = open(0, "rb", closefd=False) if str(file) == "-" else closing.enter_context(file.open("rb"))  # noqa: SIM115
+        opened = _stdin(stop) if str(file) == "-" else closing.enter_context(file.open("rb"))
         is_packed = opened.peek(len(_GZIP)).startswith(_GZIP)
     except OSError as error:
         raise WrongUse(f"can't read {file}: {error.strerror}", "give a file of JSON lines, or - for stdin") from None
     if is_packed:
         return closing.enter_context(gzip.GzipFile(fileobj=opened)), None
     return opened, (os.fstat(opened.fileno()).st_size or None) if str(file) != "-" else None
+
+
+def _stdin(stop: "threading.Event") -> BufferedReader:
+    from devicesync.cli.waiting_input import WaitingInput  # noqa: PLC0415 - only here
+
+    return BufferedReader(WaitingInput(0, stop), _BUFFER_BYTES)
 
 
 def _print(summary: "Summary") -> None:

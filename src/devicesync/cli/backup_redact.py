@@ -4,7 +4,7 @@ import argparse
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from devicesync.cli.options import print_json, say, settings_of, show
+from devicesync.cli.options import id_argument, print_json, say, settings_of, show
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ def backup_redact_options(parser: argparse.ArgumentParser) -> None:
     from devicesync.cli.backup import PLACE  # noqa: PLC0415 - it loads us
 
     parser.add_argument("--in", metavar="DIR|URL", dest="place", required=True, help=PLACE)
-    parser.add_argument("--device", metavar="ID", required=True, help="the device, whose erase has to be in the backup")
+    parser.add_argument("--device", metavar="ID", type=id_argument, required=True, help="whose erase has to be in the backup")
     parser.add_argument("--dry-run", action="store_true", help="say which files would be written anew, and change nothing")
 
 

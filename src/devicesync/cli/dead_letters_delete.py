@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from devicesync.log.dead_letters import DeadLetters
 
 _DAY_MS = 86_400_000
+_MOST_DAYS = 100_000
 
 
 def dead_letters_delete_options(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +18,7 @@ def dead_letters_delete_options(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("id", metavar="ID", nargs="?", help="this one, as `dead-letters list` shows it")
     which.add_argument("--reason", help="all that were refused for this reason")
-    which.add_argument("--older-than", metavar="DAYS", type=number(float, 0), help="all that the log took longer ago")
+    which.add_argument("--older-than", metavar="DAYS", type=number(float, 0, _MOST_DAYS), help="all that the log took longer ago")
 
 
 def dead_letters_delete(arguments: argparse.Namespace) -> int:

@@ -2,13 +2,13 @@
 
 import argparse
 
-from devicesync.cli.options import print_json, say, settings_of, show
+from devicesync.cli.options import id_argument, print_json, say, settings_of, show
 from devicesync.errors import WrongUse
 
 
 def erase_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `erase`."""
-    parser.add_argument("device_id", metavar="DEVICE_ID")
+    parser.add_argument("device_id", metavar="DEVICE_ID", type=id_argument)
 
 
 def erase(arguments: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from devicesync.cli.options import print_json, say, settings_of, show
+from devicesync.cli.options import id_argument, print_json, say, settings_of, show
 from devicesync.config import Settings
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def get_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `get`."""
-    parser.add_argument("device_id", metavar="DEVICE_ID")
+    parser.add_argument("device_id", metavar="DEVICE_ID", type=id_argument)
     parser.add_argument(
         "--from",
         dest="store",

@@ -56,6 +56,15 @@ def until_caught_up_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until-caught-up", action="store_true", help="leave with status 0 when nothing is left to do")
 
 
+def id_argument(text: str) -> str:
+    """An argument type: a device's id."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("the id is not UTF-8") from None
+    return text
+
+
 def number(kind: type[int] | type[float], least: float, most: float | None = None) -> Callable[[str], Any]:
     """An argument type: a number from `least` to `most`."""
 

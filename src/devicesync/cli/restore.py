@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from devicesync.cli.backup import PLACE
-from devicesync.cli.options import number, print_json, say, settings_of
+from devicesync.cli.options import id_argument, number, print_json, say, settings_of
 from devicesync.errors import WrongUse
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def restore_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--until", metavar="TIME", type=_time, help="only what was logged until then: 2026-11-24T12:00:00Z, or ms"
     )
-    parser.add_argument("--device", metavar="ID", help="only this device's valid events")
+    parser.add_argument("--device", metavar="ID", type=id_argument, help="only this device's valid events")
     parser.add_argument("--partitions", metavar="N[,N…]", type=_partitions, help="only these partitions")
     parser.add_argument("--allow-gaps", action="store_true", help="restore what is there, where files are missing")
     parser.add_argument("--rekey", action="store_true", help="--to-topic: partition by key, rather than as it was")
@@ -141,7 +141,7 @@ def _print_outcome(document: dict[str, Any]) -> None:
 
 
 def _time(text: str) -> int:
-    if text.isdigit():
+    if text.isascii() and text.isdecimal():
         return int(text)
     try:
         moment = datetime.fromisoformat(text)

@@ -11,6 +11,7 @@ from typing import Any
 
 from devicesync import adapters
 from devicesync.cli.options import print_json
+from devicesync.cli.parent import ending_with_this_process
 from devicesync.config import Settings, host_and_port
 from devicesync.errors import WrongUse
 
@@ -26,6 +27,7 @@ def run_workers(count: int, settings: Settings, admin_listen: str | None, *, as_
     words = _without(("--workers", "--admin-listen"), sys.argv[1:])
     workers: dict[int, subprocess.Popen[bytes]] = {}
     stopping = False
+    tie = ending_with_this_process()
 
     def stop_all(*_: object) -> None:
         nonlocal stopping
@@ -38,7 +40,8 @@ def run_workers(count: int, settings: Settings, admin_listen: str | None, *, as_
     signal.signal(signal.SIGINT, stop_all)
     for number in range(count):
         command = [sys.executable, "-m", "devicesync", *words, *_admin_words(admin_listen, number)]
-        started = subprocess.Popen(command, stdout=subprocess.PIPE if as_json else None)  # noqa: S603 - ourselves
+        output = subprocess.PIPE if as_json else None
+        started = subprocess.Popen(command, stdout=output, preexec_fn=tie)  # noqa: S603, PLW1509 - ourselves; no threads yet
         workers[started.pid] = started
     if stopping:
         stop_all()

@@ -18,6 +18,7 @@ from devicesync.database.sqlite_checkpoint import Checkpointer
 from devicesync.errors import NewerData, Replaced, Unavailable, WrongUse
 from devicesync.law.facets import FACETS, SLICES
 from devicesync.law.state import State, join
+from devicesync.making import one_at_a_time
 from devicesync.sqlite_reading import open_to_read
 
 FORMAT = 1
@@ -139,21 +140,29 @@ class SqliteDatabase:
         (found,) = execute("PRAGMA user_version").fetchone()
         if found > FORMAT:
             raise NewerData(f"{self._path} has format {found}; this devicesync knows {FORMAT}", "upgrade devicesync")
-        if not read_only and found < FORMAT:
-            execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-            execute("PRAGMA journal_mode = WAL")
-            with self._transaction():
-                execute(_CREATE)
-                execute(f"PRAGMA user_version = {FORMAT}")
         if not read_only:
+            with one_at_a_time(self._path.parent):
+                self._make()
             execute("PRAGMA synchronous = FULL")
             execute("PRAGMA wal_autocheckpoint = 0")
             execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, in the page and in free ones
             self._checkpointer.opened()
-            execute(_CREATE_IDENTITY)
-            execute(_GIVE_IDENTITY, (uuid.uuid4().hex,))
         if execute(_HAS_IDENTITY).fetchone():
             ((self.identity,),) = execute("SELECT id FROM identity").fetchall()
+
+    def _make(self) -> None:
+        """What is not there yet."""
+        execute = self._connection.execute
+        (found,) = execute("PRAGMA user_version").fetchone()
+        if found < FORMAT:
+            execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+            execute("PRAGMA journal_mode = WAL")
+        if found < FORMAT or not execute(_HAS_IDENTITY).fetchone():
+            with self._transaction():
+                execute(_CREATE)
+                execute(_CREATE_IDENTITY)
+                execute(_GIVE_IDENTITY, (uuid.uuid4().hex,))
+                execute(f"PRAGMA user_version = {FORMAT}")
 
     def _rows(self, device_ids: Sequence[str]) -> dict[str, tuple[int, State]]:
         rows = self._connection.execute(_SELECT, (msgspec.json.encode(device_ids).decode(),))

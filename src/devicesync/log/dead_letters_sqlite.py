@@ -8,6 +8,7 @@ from typing import Any
 
 from devicesync.errors import Unavailable
 from devicesync.log.dead_letters import DeadLetter
+from devicesync.making import one_at_a_time
 from devicesync.sqlite_reading import open_to_read
 
 _NAMES = DeadLetter._fields[:-1]  # a journal has no keys
@@ -32,10 +33,11 @@ class SqliteDeadLetters:
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            with one_at_a_time(path.parent):
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._connection.execute(_CREATE)
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
-            self._connection.execute(_CREATE)
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
         """See dead_letters.DeadLetters."""

@@ -18,7 +18,6 @@ from devicesync.durable import replace
 from devicesync.log.journal.files import naming_failures, same_file
 
 _READ_BYTES = 1 << 20
-_LONGEST_LINE_GROWTH = 8
 _HEAD_BYTES = 256
 _QUIET_SECONDS = 1.0
 _ROTATED = re.compile(r"[.-]\d[\d.T:_-]*")
@@ -42,6 +41,7 @@ class ForeignLog:
         self._file = -1
         self._spot = Spot(0, 0, "", 0)
         self._last_data = time.monotonic()
+        self._searched = 0
         self._resume()
 
     def read(self) -> list[bytes]:
@@ -91,6 +91,7 @@ class ForeignLog:
         except FileNotFoundError:
             return False
         self._spot = Spot(os.fstat(self._file).st_ino, 0, _hash(b""), offset)
+        self._searched = 0
         self._last_data = time.monotonic()
         return True
 
@@ -132,15 +133,18 @@ class ForeignLog:
         return [path for path in (self._path, *siblings) if path.is_file()]
 
     def _whole_lines(self) -> tuple[list[bytes], int]:
+        """The next lines and their bytes. What was found to be no whole line yet is not read again before its end has come."""
         wanted = _READ_BYTES
         while True:
-            chunk = os.pread(self._file, wanted, self._spot.offset)
-            end = chunk.rfind(b"\n")
-            if end >= 0:
-                return chunk[:end].split(b"\n"), end + 1
+            chunk = os.pread(self._file, wanted, self._spot.offset + self._searched)
+            end = self._searched + chunk.rfind(b"\n")
+            if end >= self._searched:
+                lines = (os.pread(self._file, self._searched, self._spot.offset) + chunk)[:end].split(b"\n")
+                self._searched = 0
+                return lines, end + 1
+            self._searched += len(chunk)
             if len(chunk) < wanted:
                 return [], 0
-            wanted *= _LONGEST_LINE_GROWTH
 
     def _unfinished_line(self) -> list[bytes]:
         size = os.fstat(self._file).st_size - self._spot.offset

@@ -1,0 +1,31 @@
+"""Standard input that may be silent for long: a stop signal ends the wait."""
+
+import io
+import os
+import select
+import threading
+
+from devicesync.jobs.patience import Stopped
+
+_LOOK_SECONDS = 0.2
+
+
+class WaitingInput(io.RawIOBase):
+    """Reads a descriptor, which it leaves open. Raises Stopped when `stop` is set and nothing is there to read."""
+
+    def __init__(self, descriptor: int, stop: threading.Event) -> None:
+        self._descriptor = descriptor
+        self._stop = stop
+
+    def readable(self) -> bool:
+        """See io.RawIOBase."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """See io.RawIOBase."""
+        while not select.select([self._descriptor], [], [], _LOOK_SECONDS)[0]:
+            if self._stop.is_set():
+                raise Stopped
+        data = os.read(self._descriptor, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)

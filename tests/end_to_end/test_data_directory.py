@@ -1,0 +1,84 @@
+"""The data directory while it is made, or damaged; and what else the command line is given."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.command import COMMAND, Devicesync
+
+
+@pytest.mark.parametrize("torn", [b"", b"\0\0", b"\n"])
+def test_a_torn_format_file_is_written_again(devicesync: Devicesync, seed: Path, torn: bytes) -> None:
+    """The power went while the directory was made: that is no newer format."""
+    devicesync.run("init")
+    mark = devicesync.directory / "devicesync-data" / "format"
+    mark.write_bytes(torn)
+    devicesync.json("get", "232455", status=1)
+    devicesync.json("apply", seed)
+    assert mark.read_text() == "1\n"
+
+
+def test_a_format_file_that_is_no_number_says_what_to_do(devicesync: Devicesync, seed: Path) -> None:
+    """No advice to upgrade: nothing newer wrote it."""
+    devicesync.run("init")
+    (devicesync.directory / "devicesync-data" / "format").write_bytes(b"\xff\xfex")
+    done = devicesync.run("apply", seed)
+    assert done.returncode == 2
+    assert b"write 1 into it" in done.stderr
+
+
+def test_the_hold_does_not_follow_a_link(devicesync: Devicesync, seed: Path) -> None:
+    """A link in its place would have another file cut and written."""
+    devicesync.run("init")
+    precious = devicesync.directory / "precious"
+    precious.write_text("as it was")
+    hold = devicesync.directory / "devicesync-data" / "hold"
+    hold.unlink(missing_ok=True)
+    hold.symlink_to(precious)
+    done = devicesync.run("apply", seed)
+    assert done.returncode == 3
+    assert b"can't hold" in done.stderr
+    assert precious.read_text() == "as it was"
+
+
+def test_apply_of_a_silent_pipe_ends_by_sigterm(devicesync: Devicesync) -> None:
+    """Nobody writes and nobody closes it; what came before is applied."""
+    ours, theirs = os.pipe()
+    process = subprocess.Popen(
+        [*COMMAND, "apply", "-"], cwd=devicesync.directory, stdin=ours, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    os.write(theirs, b'{"device_id":"d","api_last_updated_on":1566383863167,"city":"Pune"}\n')
+    while devicesync.run("get", "d").returncode:
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 130
+    os.close(theirs)
+    os.close(ours)
+    process.communicate()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("get", b"\xff"),
+        ("erase", b"\xff"),
+        ("restore", "--from", "b", "--to-stores", "--device", b"\xff"),
+        ("backup", "redact", "--in", "b", "--device", b"\xff"),
+        ("simulate", "--rate", "nan"),
+        ("backup", "prune", "--in", "b", "--keep-days", "nan"),
+        ("dead-letters", "delete", "--older-than", "1e308"),
+        ("config", "--cache", "memory:?max_devices=²"),
+        ("get", "d", "--cache", "memory:?max_devices=²"),
+        ("doctor", "--cache", "redis://h:²/2"),
+        ("get", "d", "--cache", "redis://h:x/2"),
+    ],
+)
+def test_odd_arguments_are_wrong_use(devicesync: Devicesync, words: tuple[str | bytes, ...]) -> None:
+    """Exit status 2, or doctor's and config's own, and never a traceback."""
+    devicesync.run("init")
+    done = subprocess.run([*COMMAND, *words], cwd=devicesync.directory, capture_output=True, check=False, timeout=60)
+    assert done.returncode == {"config": 0, "doctor": 3}.get(str(words[0]), 2)
+    assert b"Traceback" not in done.stderr

@@ -1,0 +1,46 @@
+"""Several processes that make one data directory at once."""
+
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+from devicesync import hold
+from devicesync.database.sqlite import SqliteDatabase
+from devicesync.errors import DevicesyncError
+from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
+from devicesync.log.journal import Journal
+
+PROCESSES, TURNS = 6, 40
+STEPS: tuple[Callable[[Path], object], ...] = (
+    hold.prepare,
+    lambda directory: Journal(directory / "device-profile.log", segment_bytes=1000, retention_seconds=0).close(),
+    lambda directory: SqliteDatabase(directory / "device-profile.db").close(),
+    lambda directory: SqliteDeadLetters(directory / "dead-letters.db").close(),
+)
+
+
+def make(together: Barrier, root: Path, wrong: Any) -> None:
+    """Make one directory after the other, each step at the same moment as the others do."""
+    for turn in range(TURNS):
+        directory = root / str(turn)
+        for step in STEPS:
+            together.wait(60)
+            try:
+                step(directory)
+            except DevicesyncError as error:
+                wrong.put(str(error))
+
+
+def test_six_processes_make_one_data_directory_at_once(tmp_path: Path) -> None:
+    """None finds it locked or half made, in forty turns."""
+    forking = multiprocessing.get_context("fork")
+    together, wrong = forking.Barrier(PROCESSES), forking.SimpleQueue()
+    makers = [forking.Process(target=make, args=(together, tmp_path, wrong)) for _ in range(PROCESSES)]
+    for maker in makers:
+        maker.start()
+    for maker in makers:
+        maker.join()
+    assert [maker.exitcode for maker in makers] == [0] * PROCESSES
+    assert wrong.empty(), wrong.get()
