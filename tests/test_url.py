@@ -87,6 +87,7 @@ def test_a_url_that_cannot_be_meant_is_refused(read: Read, url: str, problem: st
     with pytest.raises(WrongUse) as refused:
         read(url)
     assert problem in str(refused.value)
+    assert "'s URL" in str(refused.value)  # which setting it stands in, the reader does not know
     assert "://" in refused.value.hint
 
 

@@ -39,9 +39,9 @@ class ServerUrl(NamedTuple):
 
 
 class Form(NamedTuple):
-    """How the URLs of one setting are written. `example`: what a hint shows. `options`: all that may follow the question mark."""
+    """How the URLs of one kind are written. `example`: what a hint shows. `options`: all that may follow the question mark."""
 
-    setting: str
+    what: str
     example: str
     options: Collection[str]
 
@@ -62,7 +62,7 @@ class Form(NamedTuple):
 
     def wrong(self, url: str, problem: str) -> WrongUse:
         """The error that says what is wrong with the URL, and how one is written."""
-        return WrongUse(f"{self.setting} = {masked(url)!r} is not understood: {problem}", f"write {self.example}")
+        return WrongUse(f"{self.what} {masked(url)!r} is not understood: {problem}", f"write {self.example}")
 
 
 def authority(host: str, port: int) -> str:

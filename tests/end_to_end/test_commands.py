@@ -220,9 +220,11 @@ def test_init_and_doctor(devicesync: Devicesync) -> None:
         ("database", "cassandra://localhost"),
         ("cache", "valkey://localhost/2"),
         ("cache", "redis://localhost:port/2"),
+        ("cache", "redis+cluster://localhost:port"),
         ("listen", "8080"),
         ("admin_listen", "127.0.0.1:99999"),
         ("ship_to", "journal:x"),
+        ("ship_to", "kafka://[::z]:9092/t"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(devicesync: Devicesync, name: str, value: str) -> None:

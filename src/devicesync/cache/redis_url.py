@@ -35,7 +35,7 @@ class RedisUrl(msgspec.Struct, frozen=True):
     def parse(cls, text: str) -> "RedisUrl":
         """Read a cache URL. Raises WrongUse."""
         tls = text.startswith("rediss")
-        form = Form("cache", " or ".join(_FORMS), ("ca",) if tls else ())
+        form = Form("the cache's URL", " or ".join(_FORMS), ("ca",) if tls else ())
         url = form.read(text)
         try:
             kind = _kind(url)

@@ -16,7 +16,7 @@ def unsound(settings: Settings) -> Iterator[tuple[str, WrongUse]]:
         "log": adapters.topic_of,
         "ship_to": _ship_to,
         "database": _database,
-        "cache": _cache,
+        "cache": lambda settings: adapters.open_cache(settings).close(),
         "listen": lambda settings: host_and_port("listen", settings.listen),
         "admin_listen": lambda settings: host_and_port("admin_listen", settings.admin_listen),
         "api": _api,
@@ -46,11 +46,6 @@ def _database(settings: Settings) -> None:
         from devicesync.database.cassandra.url import CassandraUrl  # noqa: PLC0415 - only where the database is Cassandra
 
         CassandraUrl.parse(settings.database)
-
-
-def _cache(settings: Settings) -> None:
-    if "+cluster://" not in settings.cache:  # which would be asked for its nodes at once
-        adapters.open_cache(settings).close()
 
 
 def _api(settings: Settings) -> None:

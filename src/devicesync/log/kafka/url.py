@@ -11,7 +11,9 @@ from confluent_kafka import KafkaException
 from devicesync.errors import Unavailable
 from devicesync.url import Form, authority
 
-_FORM = Form("log", "kafka://[USER:PASSWORD@]HOST:PORT[,…]/TOPIC[?tls=1&ca=FILE&sasl=SCRAM-SHA-512]", ("tls", "ca", "sasl"))
+_FORM = Form(
+    "the topic's URL", "kafka://[USER:PASSWORD@]HOST:PORT[,…]/TOPIC[?tls=1&ca=FILE&sasl=SCRAM-SHA-512]", ("tls", "ca", "sasl")
+)
 _PORT = 9092
 _TOPIC = re.compile(r"[\w.-]+", re.ASCII)
 HINT = "check that Kafka runs, that the log's URL names it, and that the topic exists: `devicesync init`, `devicesync doctor`"
