@@ -1,9 +1,12 @@
 """Server URLs: what each part means to Kafka, Cassandra and Redis, and what is said of a URL that can't be meant."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from devicesync.cache.redis_url import RedisUrl
 from devicesync.database.cassandra.url import CassandraUrl
@@ -80,6 +83,10 @@ def test_a_redis_url_is_read() -> None:
         (RedisUrl.parse, "redis://h/2?ca=/etc/ca.pem", "option 'ca'"),
         (RedisUrl.parse, "redis+cluster://h/2", "database 0"),
         (RedisUrl.parse, "redis+sentinel://h", "service"),
+        (RedisUrl.parse, "redis+tls://h", "redis+tls://"),
+        (RedisUrl.parse, "kafka://h/2", "kafka://"),
+        (KafkaUrl.parse, "redis://h/2", "redis://"),
+        (CassandraUrl.parse, "kafka://h/ks", "kafka://"),
     ],
 )
 def test_a_url_that_cannot_be_meant_is_refused(read: Read, url: str, problem: str) -> None:
@@ -114,3 +121,23 @@ def test_an_error_does_not_show_the_password() -> None:
     with pytest.raises(WrongUse) as refused:
         RedisUrl.parse("redis://u:s3cret@h:abc/2")
     assert "s3cret" not in str(refused.value) + refused.value.hint
+
+
+PIECES = st.sampled_from(
+    ["kafka", "cassandra", "redis", "rediss+cluster", "redis+sentinel", "://", ":", "@", "/", "?", ",", "[", "]", "::1", "h"]
+)
+TEXTS = st.lists(PIECES | st.sampled_from(["9042", "tls=1", "ca", "&", "%", "%zz", "=", "0"]) | st.text(max_size=3)).map("".join)
+
+
+@settings(deadline=None, max_examples=300)
+@given(TEXTS, st.sampled_from([KafkaUrl.parse, CassandraUrl.parse, RedisUrl.parse]))
+def test_any_text_is_read_or_is_wrong_use(text: str, read: Read) -> None:
+    """Never another error, whatever stands there."""
+    with suppress(WrongUse):
+        read(text)
+
+
+@given(st.text(min_size=1), st.sampled_from(["", "user", "a@b"]))
+def test_no_password_is_shown(password: str, user: str) -> None:
+    """Whatever is in it: what is shown does not depend on it."""
+    assert masked(f"kafka://{user}:{password}@h/topic") == f"kafka://{user}:***@h/topic"

@@ -42,13 +42,14 @@ class Form(NamedTuple):
     """How the URLs of one kind are written. `example`: what a hint shows. `options`: all that may follow the question mark."""
 
     what: str
+    schemes: Collection[str]
     example: str
     options: Collection[str]
 
     def read(self, url: str) -> ServerUrl:
         """The parts of the URL. Raises WrongUse."""
         try:
-            return _read(url, self.options)
+            return _read(url, self)
         except ValueError as problem:
             raise self.wrong(url, str(problem)) from None
 
@@ -81,15 +82,15 @@ def password_in(url: str) -> str:
     return found[2] if found else ""
 
 
-def _read(url: str, known: Collection[str]) -> ServerUrl:
+def _read(url: str, form: Form) -> ServerUrl:
     scheme, separator, rest = url.partition("://")
-    if not separator:
-        raise ValueError("no ://")
+    if not separator or scheme not in form.schemes:
+        raise ValueError(f"it can't begin with {scheme}://" if separator else "no ://")
     login, _, after = rest.rpartition("@")
     before, _, query = after.partition("?")
     servers, _, path = before.partition("/")
     addresses = [_address(server) for server in servers.split(",")]
-    return ServerUrl(scheme, *_login(login), addresses, path, _options(query, known))
+    return ServerUrl(scheme, *_login(login), addresses, path, _options(query, form.options))
 
 
 def _login(text: str) -> tuple[str | None, str | None]:

@@ -17,6 +17,7 @@ _PORT = 6379
 
 Kind = Literal["", "cluster", "sentinel"]
 _KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
+_SCHEMES = [f"{scheme}+{kind}".rstrip("+") for scheme in ("redis", "rediss") for kind in _KINDS]
 
 
 class RedisUrl(msgspec.Struct, frozen=True):
@@ -35,7 +36,7 @@ class RedisUrl(msgspec.Struct, frozen=True):
     def parse(cls, text: str) -> "RedisUrl":
         """Read a cache URL. Raises WrongUse."""
         tls = text.startswith("rediss")
-        form = Form("the cache's URL", " or ".join(_FORMS), ("ca",) if tls else ())
+        form = Form("the cache's URL", _SCHEMES, " or ".join(_FORMS), ("ca",) if tls else ())
         url = form.read(text)
         try:
             kind = _kind(url)
@@ -48,8 +49,6 @@ class RedisUrl(msgspec.Struct, frozen=True):
 
 def _kind(url: ServerUrl) -> Kind:
     kind = url.scheme.partition("+")[2]
-    if kind not in _KINDS:
-        raise ValueError(f"there is no {url.scheme}")
     if not kind and len(url.addresses) > 1:
         raise ValueError("this is one server")
     return _KINDS[kind]

@@ -13,6 +13,7 @@ _KEYSPACE = re.compile(r"[A-Za-z]\w*", re.ASCII)
 Consistency = Literal["ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_QUORUM", "EACH_QUORUM", "LOCAL_ONE"]
 _FORM = Form(
     "the database's URL",
+    ("cassandra",),
     "cassandra://[USER:PASSWORD@]HOST[:PORT][,…]/KEYSPACE[?consistency=LOCAL_QUORUM&local_dc=NAME&replicas=N&tls=1&ca=FILE], "
     f"with a consistency of {', '.join(get_args(Consistency))}",
     ("consistency", "local_dc", "replicas", "tls", "ca"),

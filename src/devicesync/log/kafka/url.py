@@ -12,7 +12,10 @@ from devicesync.errors import Unavailable
 from devicesync.url import Form, authority
 
 _FORM = Form(
-    "the topic's URL", "kafka://[USER:PASSWORD@]HOST:PORT[,…]/TOPIC[?tls=1&ca=FILE&sasl=SCRAM-SHA-512]", ("tls", "ca", "sasl")
+    "the topic's URL",
+    ("kafka",),
+    "kafka://[USER:PASSWORD@]HOST:PORT[,…]/TOPIC[?tls=1&ca=FILE&sasl=SCRAM-SHA-512]",
+    ("tls", "ca", "sasl"),
 )
 _PORT = 9092
 _TOPIC = re.compile(r"[\w.-]+", re.ASCII)
