@@ -13,7 +13,7 @@ test: .venv/dev-ready .venv/servers-ready .venv/city-ready  ## every test, with 
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests/law
 	$(BIN)/coverage report
-	$(BIN)/python -m pytest --ignore tests/law -n 2 --dist loadgroup
+	$(BIN)/python -m pytest --ignore tests/law -n 3 --dist loadgroup
 
 check: .venv/dev-ready  ## lint, types, import direction
 	$(BIN)/ruff check .
