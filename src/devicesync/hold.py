@@ -124,5 +124,5 @@ def holder(data_dir: Path) -> Holder | None:
     """Who wrote itself down as the holder last; it may be gone since."""
     try:
         return msgspec.json.decode((data_dir / "hold").read_bytes(), type=Holder)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, UnicodeError, msgspec.MsgspecError):
         return None

@@ -20,7 +20,7 @@ def decoded(path: str, held: bytes, kind: Any) -> Any:
     """A file of the manifest, as this type or union. Raises Damaged, naming it."""
     try:
         return msgspec.json.decode(held, type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Damaged(path, f"can't be read: {error}" if held else "is empty") from error
 
 

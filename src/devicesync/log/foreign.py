@@ -76,7 +76,7 @@ class ForeignLog:
             self._file = -1
 
     def _resume(self) -> None:
-        with suppress(FileNotFoundError, msgspec.MsgspecError):
+        with suppress(FileNotFoundError, UnicodeError, msgspec.MsgspecError):
             spot = msgspec.json.decode(self._spot_path.read_bytes(), type=Spot)
             candidates = self._family()
             for path in sorted(candidates, key=lambda path: path.stat().st_ino != spot.inode):

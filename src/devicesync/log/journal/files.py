@@ -24,7 +24,7 @@ from devicesync.errors import Unavailable
 from devicesync.log.journal.times import Taken, span_of
 
 _DIGITS = 20
-_LAST_RECORD = 1 << 62
+_LAST_RECORD = 1 << 60
 _READ_BYTES = 1 << 20
 
 
@@ -90,7 +90,8 @@ class Files:
         if first is None:
             return 0
         span = span_of(times_of(self.closed(first)))
-        last = span.last if span and span.beginning.first == first else Taken(first, 0, 0, 0)
+        sound = span is not None and span.beginning.first == first and span.last.start <= self.closed(first).stat().st_size
+        last = span.last if span and sound else Taken(first, 0, 0, 0)
         return last.first + count_lines(self.closed(first), last.start)
 
     def write_identity(self) -> None:

@@ -100,9 +100,10 @@ class Tail:
         files.finish_rotation()
         files.mend_times()
         span = span_of(files.times)
-        if span is None:
+        first = files.end_of_closed()
+        if span is None or span.beginning.first < first or self._is_edited(span):
             # Lines without times: a file that someone put here, which becomes the journal's beginning, or times that were lost.
-            self._create_times(max([files.end_of_closed(), *files.positions().values()]))
+            self._create_times(max(first, span.bound if span else 0, *files.positions().values(), 0))
         elif taken_away or self._is_cut(span):
             self._open_anew(span, keep=not taken_away)
         self._data = os.open(files.active, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -117,6 +118,14 @@ class Tail:
         self._began_us = (span.first_group or span.beginning).at_us if span else 0
         self._end = os.fstat(self._data).st_size
         self.next = last.first + count_lines(self._files.active, last.start)
+
+    def _is_edited(self, span: Span) -> bool:
+        """Whether the lines are others than those that the times are of: no line begins where the last group did."""
+        if not span.last.start or not self._files.active.exists():
+            return False
+        with self._files.active.open("rb") as file:
+            file.seek(span.last.start - 1)
+            return file.read(1) not in (b"\n", b"")
 
     def _is_cut(self, span: Span) -> bool:
         """Whether lines are gone that were durable, or that a reader has passed."""
@@ -136,8 +145,7 @@ class Tail:
 
     def _open_anew(self, span: Span, *, keep: bool) -> None:
         """Go on with numbers that no lost record had. keep: what is left of the lines keeps its numbers, as a closed segment."""
-        # A record has a byte at least: more than that were not in the last group.
-        first = max(self.next, span.last.first + span.last.end - span.last.start, *self._files.positions().values(), 0)
+        first = max(self.next, span.bound, *self._files.positions().values(), 0)
         if keep and self._files.active.exists():
             self._set_aside()
         self._create_times(first)

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 _ENTRY = struct.Struct("<QQQQ")
 ENTRY_BYTES = _ENTRY.size
-_LAST_RECORD = 1 << 62
+_MOST_RECORDS, _MOST_BYTES = 1 << 60, 1 << 42
+"""No record's number lies past the one, no byte of a segment past the other."""
 
 
 class Taken(NamedTuple):
@@ -29,9 +30,9 @@ class Taken(NamedTuple):
         return _ENTRY.pack(*self)
 
     def may_follow(self, before: "Taken", segment_bytes: int) -> bool:
-        """Whether this can be a later entry of the same segment: each record has a byte at least, its line end."""
-        records = self.first - before.first
-        return 0 <= records <= self.start - before.start and self.start <= min(self.end, segment_bytes)
+        """Whether this can be a later entry of the same segment: bytes between them are records, of one byte at least."""
+        records, size = self.first - before.first, self.start - before.start
+        return 0 <= records <= size and (records > 0) == (size > 0) and self.start <= min(self.end, segment_bytes)
 
     @property
     def is_beginning(self) -> bool:
@@ -107,6 +108,11 @@ class Span(NamedTuple):
     first_group: Taken | None
     last: Taken
 
+    @property
+    def bound(self) -> int:
+        """A number that none of the records has, nor any before: the last group had at most one record a byte."""
+        return self.last.first + self.last.end - self.last.start
+
 
 def span_of(path: Path) -> Span | None:
     """What those times span; None where there are none, or damaged ones. Raises OSError."""
@@ -120,9 +126,9 @@ def span_of(path: Path) -> Span | None:
         return None
     whole = len(begin) - len(begin) % ENTRY_BYTES
     entries = [Taken(*fields) for fields in _ENTRY.iter_unpack(begin[:whole] + last[:ENTRY_BYTES] * (count > 0))]
-    if not entries or not entries[0].is_beginning or entries[0].first > _LAST_RECORD:
+    if not entries or not entries[0].is_beginning or max(entries[0].first, entries[-1].first) > _MOST_RECORDS:
         return None
     beginning, newest = entries[0], entries[-1]
-    if newest is not beginning and not newest.may_follow(beginning, newest.start):
+    if newest.end > _MOST_BYTES or (newest is not beginning and not newest.may_follow(beginning, newest.start)):
         return None
     return Span(beginning, entries[1] if count > 1 else None, newest)
