@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 SECONDS ?=
 PART ?=
+MINUTES ?= 10
 
-.PHONY: run test check bench stack docs lock clean help
+.PHONY: run test fuzz audit check bench stack docs lock clean help
 
 run: .venv/run-ready .venv/city-ready  ## the demonstration, on the embedded default; SECONDS=10 ends it by itself
 	@$(BIN)/devicesync demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -14,6 +15,13 @@ test: .venv/dev-ready .venv/servers-ready .venv/city-ready  ## every test, with 
 	$(BIN)/coverage run -m pytest tests/law
 	$(BIN)/coverage report
 	$(BIN)/python -m pytest --ignore tests/law -n 3 --dist loadgroup
+
+fuzz: .venv/dev-ready  ## the fuzzers for MINUTES=10, with other inputs each time; what breaks something goes into tests/corpus
+	@end=$$(($$(date +%s) + $(MINUTES) * 60)); while [ $$(date +%s) -lt $$end ]; do \
+		FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest tests/fuzz -x -q --timeout 0 --hypothesis-seed=random --show-capture=no || exit 1; done
+
+audit: .venv/dev-ready .venv/audit-ready  ## known vulnerabilities and licences of what we depend on; never clean without having asked
+	@$(BIN)/python -m devstack.audit .venv/audit/bin/pip-audit
 
 check: .venv/dev-ready  ## lint, types, import direction
 	$(BIN)/ruff check .
@@ -52,6 +60,11 @@ help:  ## what each target does
 
 .venv/city-ready: requirements-city.lock | .venv/run-ready  # MaxMind's City data of 2018, to try with; we go on without
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-city.lock || true
+	@touch $@
+
+.venv/audit-ready: | .venv/dev-ready  # in an environment of its own: it would bring other versions of what we depend on
+	@$(PYTHON) -m venv .venv/audit
+	@.venv/audit/bin/python -m pip install -q --disable-pip-version-check pip-audit==2.10.1 || echo "pip-audit can't be had from the package index"
 	@touch $@
 
 .venv/servers-ready: devstack/install.sh | .venv/bin/python

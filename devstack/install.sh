@@ -1,24 +1,50 @@
 #!/bin/sh
-# Installs what the tests' real servers need from the system's packages, where this user may. What can't be installed is
-# named; the tests that need it are then skipped, or fail with CI=true.
+# Installs what the tests' real servers need from the system's packages, where this user may and wants it. What can't be
+# installed is named; the tests that need it are then skipped, or fail with CI=true.
+#
+# On a person's machine it says which packages and asks first. It does not ask with CI=true, nor root without a terminal
+# (a container); anybody else without a terminal gets nothing installed.
 set -u
 as_root=
-[ "$(id -u)" = 0 ] || as_root="sudo -n"
+[ "$(id -u)" = 0 ] || as_root="sudo"
+missing=
 
-install() { # PROGRAM PACKAGE
-    command -v "$1" >/dev/null 2>&1 && return
-    if command -v apt-get >/dev/null 2>&1; then
-        echo "installing $2"
-        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null 2>&1 && return
-        $as_root apt-get update -qq >/dev/null 2>&1
-        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null 2>&1 && return
-    fi
-    echo "$1 is missing and could not be installed: get it with your package manager (Debian: apt-get install $2)"
+need() { # PROGRAM PACKAGE
+    command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 
-install redis-server redis-server
-install rsyslogd rsyslog
-ls /usr/lib/*/rsyslog/omkafka.so >/dev/null 2>&1 || install rsyslog-omkafka rsyslog-kafka
-install java openjdk-17-jdk-headless
-install mvn maven
+need redis-server redis-server
+need rsyslogd rsyslog
+ls /usr/lib/*/rsyslog/omkafka.so >/dev/null 2>&1 || missing="$missing rsyslog-kafka"
+need java openjdk-17-jdk-headless
+need mvn maven
+[ -n "$missing" ] || exit 0
+
+may_install() {
+    [ "${CI:-}" = true ] && return 0
+    if [ -t 0 ] && [ -t 1 ]; then
+        printf 'The tests on real servers need these packages of the system:%s\nInstall them with %s apt-get? [y/N] ' "$missing" "$as_root"
+        read -r answer
+        [ "$answer" = y ] || [ "$answer" = Y ]
+    else
+        [ "$(id -u)" = 0 ]
+    fi
+}
+
+install() { # PACKAGE
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1" >/dev/null 2>&1
+}
+
+if ! command -v apt-get >/dev/null 2>&1 || ! may_install; then
+    echo "the tests on real servers are skipped without these; get them with your package manager (Debian: apt-get install$missing)"
+    exit 0
+fi
+updated=
+for package in $missing; do
+    echo "installing $package"
+    install "$package" && continue
+    [ -n "$updated" ] || $as_root apt-get update -qq >/dev/null 2>&1
+    updated=yes
+    install "$package" || echo "$package could not be installed: get it with your package manager (Debian: apt-get install $package)"
+done
 exit 0

@@ -62,7 +62,7 @@ def read(journal: Journal, name: str) -> list[bytes]:
     with closing(journal.reader(name)) as reader:
         found: list[bytes] = []
         while records := reader.poll(3, 0):
-            found += [record.value for record in records]
+            found += [record.value or b"" for record in records]
             assert len(found) < 10_000, "it never ends"
         reader.commit()
         return found
