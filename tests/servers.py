@@ -28,9 +28,6 @@ S = TypeVar("S", bound=_Startable)
 in_one_worker = pytest.mark.xdist_group("servers")
 """For tests that need servers: pytest-xdist runs them all in one process, so that each server is started once."""
 
-with_the_stores = pytest.mark.xdist_group("stores")
-"""For tests of the stores alone, which are many: a process of their own, with servers of its own, beside those that mostly wait."""
-
 
 def started(make: Callable[[Path], S]) -> S:
     directory = Path(tempfile.mkdtemp(prefix="devicesync-"))
