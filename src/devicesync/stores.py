@@ -4,7 +4,8 @@ So the cache never holds what the database lacks, and losing any part of it at a
 equal, whatever is interleaved, lost or repeated:
 
 1. Look first. What the cache or the database knows already is not written again (law.news).
-2. A fill is kept only if the entry has been missing ever since it was looked for (cache.port).
+2. A fill is kept only if the entry has been missing ever since it was looked for, and a change is joined only into the entry
+   that was looked at, not into one that was filled since (cache.port).
 3. Where events met of which their writers did not know, the joined state is written to the database whole (`settle`).
 """
 
@@ -41,10 +42,10 @@ class Stores(NamedTuple):
         held = self.cache.read([device_id]).get(device_id)
         if held is not None:
             return held
-        tickets = self.cache.look([device_id]).tickets
+        looked = self.cache.look([device_id])
         stored = self.database.look([device_id])
-        if stored.states and tickets:
-            self.cache.merge(stored.states, tickets, dict.fromkeys(stored.unsettled, False))
+        if stored.states and not looked.held:
+            self.cache.merge(stored.states, looked.tickets, dict.fromkeys(stored.unsettled, False))
         return stored.states.get(device_id, NOTHING)
 
     def refill(self, device_ids: Collection[str]) -> None:
@@ -77,7 +78,7 @@ class Stores(NamedTuple):
         self._settle_in_the_database(emptied)
         merged = self.cache.merge(entries | emptied, looked.tickets)
         missing = {*merged.missing}
-        return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing)
+        return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing, looked.tickets)
 
     def _settle_in_the_database(self, states: Mapping[str, State]) -> None:
         if states:
@@ -101,12 +102,12 @@ class Stores(NamedTuple):
                 whole[device_id] = join(found, left)
         return whole
 
-    def _settle(self, device_ids: set[str]) -> set[str]:
+    def _settle(self, device_ids: set[str], tickets: Mapping[str, str]) -> set[str]:
         if not device_ids:
             return device_ids
         states = self.cache.read([*device_ids])
         self.database.settle(states)
-        merged = self.cache.merge(states, shown=dict.fromkeys(states, True))
+        merged = self.cache.merge(states, tickets, dict.fromkeys(states, True))
         return (device_ids - states.keys()) | {*merged.missing, *merged.unsettled}
 
     def _refill(self, changes: Mapping[str, State]) -> set[str]:
@@ -117,7 +118,7 @@ class Stores(NamedTuple):
         missing = {*merged.missing}
         if self.database.merges_in_place:
             return missing
-        return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing)
+        return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing, looked.tickets)
 
 
 def _until_none_is_left(attempt: Callable[[Mapping[str, State]], set[str]], changes: Mapping[str, State]) -> None:

@@ -126,7 +126,7 @@ def test_a_merge_leaves_out_devices_that_the_cache_lacks(cache: Cache) -> None:
     tickets = cache.look(change).tickets
     assert cache.merge(change, tickets).missing == []
     assert cache.merge(change).missing == []
-    assert cache.look(change).tickets == {}
+    assert cache.look(change).tickets == tickets
     assert cache.read([*change, "other"]) == change
 
 
@@ -161,6 +161,21 @@ def test_a_fill_is_kept_only_if_the_entry_has_been_missing_ever_since(cache: Cac
     assert again != slow
     assert cache.merge(old, slow).missing == [name]
     assert cache.merge(old, again).missing == []
+
+
+def test_what_was_made_knowing_an_entry_is_not_joined_into_another(cache: Cache) -> None:
+    """It was lost and filled since, by one who may have seen in the database what the change's writer has not."""
+    name = next(_names)
+    old, new = ({name: state_of(Event(name, BASE_US + at))} for at in (0, 9))
+    cache.merge(old, cache.look([name]).tickets)
+    known = cache.look([name]).tickets
+    assert cache.merge(old, known).missing == []
+    forget(cache, name)
+    cache.merge(old, cache.look([name]).tickets)
+    assert cache.merge(new, known).missing == [name]
+    assert cache.read([name]) == old
+    assert cache.merge(new, cache.look([name]).tickets).missing == []
+    assert cache.read([name]) == new
 
 
 def test_a_tombstone_stays_and_holds_no_personal_data(cache: Cache, database: Database) -> None:

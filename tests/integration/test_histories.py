@@ -142,6 +142,28 @@ def test_a_tie_that_only_the_database_saw(device: Device) -> None:
     assert device.differences() == []
 
 
+@pytest.mark.parametrize("between", ["a reader", "a writer"])
+@pytest.mark.parametrize(
+    "tie", [({"city": "Pune"}, {"state": "KA"}), ({"user_declared_state": "MH"}, {"user_declared_district": "Pune"})]
+)
+def test_a_tie_whose_first_half_the_cache_lost(device: Device, between: str, tie: tuple[dict[str, str], ...]) -> None:
+    """A fill finds the facet emptied in the database; the second half, which knew the lost entry, is not joined into that."""
+    device.write(event(V))
+    one, other = (device.writer(event(V + 5, **fields)) for fields in tie)
+    for writer in (one, other):
+        writer.until("cassandra INSERT")
+    for writer in (one, other):
+        writer.until("cache.merge")
+    one.finish()
+    device.lose()
+    if between == "a reader":
+        device.stores.read(device.name)
+    else:
+        device.write(event(V + 7, fcm_token="t"))
+    other.finish()
+    assert device.differences() == []
+
+
 def test_a_stale_fill_is_not_kept(device: Device) -> None:
     """It read the database before another one's write, and the cache has held and lost the device since."""
     slow = device.writer(event(V + 9, fcm_token="t"))

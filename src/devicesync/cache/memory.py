@@ -19,6 +19,7 @@ class MemoryCache:
     def __init__(self, max_devices: int = DEFAULT_MAX_DEVICES) -> None:
         self._max_devices = max_devices
         self._held: OrderedDict[str, State] = OrderedDict()
+        self._made_with: dict[str, str] = {}
         self._unsettled: set[str] = set()
         self._tickets: dict[str, str] = {}
         self._numbers = itertools.count()
@@ -31,8 +32,9 @@ class MemoryCache:
                 self._tickets.clear()
             ticket = str(next(self._numbers))
             held = {device_id: state for device_id in device_ids if (state := self._held.get(device_id))}
+            made_with = self._made_with
             tickets = {
-                device_id: self._tickets.setdefault(device_id, ticket) for device_id in device_ids if device_id not in held
+                device_id: made_with.get(device_id) or self._tickets.setdefault(device_id, ticket) for device_id in device_ids
             }
             return Looked(held, tickets, [device_id for device_id in device_ids if device_id in self._unsettled])
 
@@ -45,7 +47,7 @@ class MemoryCache:
         with self._lock:  # in `up` the API fills it beside the updater
             for device_id, change in changes.items():
                 before = held.get(device_id)
-                if before is None and not self._may_fill(device_id, tickets):
+                if not self._may_merge(device_id, tickets.get(device_id)):
                     missing.append(device_id)
                     continue
                 after = held[device_id] = change if before is None else join(before, change)
@@ -53,16 +55,14 @@ class MemoryCache:
                 self._note(device_id, before, change, after, shown=shown.get(device_id))
             unsettled = [device_id for device_id in changes if device_id in self._unsettled]
             while len(held) > self._max_devices:
-                device_id, _ = held.popitem(last=False)
-                self._unsettled.discard(device_id)
+                self._drop(next(iter(held)))
         return Merged(missing, unsettled)
 
     def forget(self, device_ids: Collection[str]) -> None:
         """See port.Cache."""
         with self._lock:
             for device_id in device_ids:
-                self._held.pop(device_id, None)
-                self._unsettled.discard(device_id)
+                self._drop(device_id)
 
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
         """See port.Cache."""
@@ -78,9 +78,18 @@ class MemoryCache:
     def close(self) -> None:
         """See port.Cache."""
 
-    def _may_fill(self, device_id: str, tickets: Mapping[str, str]) -> bool:
-        ticket = tickets.get(device_id)
-        return ticket is not None and self._tickets.get(device_id) == ticket and bool(self._tickets.pop(device_id))
+    def _drop(self, device_id: str) -> None:
+        self._held.pop(device_id, None)
+        self._made_with.pop(device_id, None)
+        self._unsettled.discard(device_id)
+
+    def _may_merge(self, device_id: str, ticket: str | None) -> bool:
+        if device_id in self._held:
+            return ticket is None or ticket == self._made_with[device_id]
+        if ticket is None or self._tickets.get(device_id) != ticket:
+            return False
+        self._made_with[device_id] = self._tickets.pop(device_id)
+        return True
 
     def _note(self, device_id: str, before: State | None, change: State, after: State, *, shown: bool | None) -> None:
         """Events may have met here of which the database's writers did not know."""

@@ -2,12 +2,13 @@
 -- KEYS: device ids, then the hash of tickets (look.lua), in a cluster all of one slot. ARGV: the profiles' and the tombstones'
 -- time to live in ms (0: for ever), then per device its State and two more as one flat MessagePack array: version, erased,
 -- api_last_updated_on, first_access, user_declared_on, the six facets' versions, the values of FIELDS, the ticket or "", and
--- whether the database shows this state: "yes", "no", or "" where nobody knows. Returns per device: false when it is not held and its ticket is no longer good; 1 when the
--- database may not show yet what is held (it is unsettled); else 0.
+-- whether the database shows this state: "yes", "no", or "" where nobody knows. Returns per device: false when its ticket is no
+-- longer good, or it is not held and there is none; 1 when the database may not show yet what is held (it is unsettled); else 0.
 --
 -- Beside the fields that readers know, a hash holds `version`, and `_state`, one text so that one read gives all of it:
 -- the highest erase, the highest live registration, each facet's version (an empty one equals the highest live), then
--- api_last_updated_on, first_access, user_declared_on (also while none is declared), and 1 while it is unsettled: events met
+-- api_last_updated_on, first_access, user_declared_on (also while none is declared), 1 while it is unsettled, and the ticket that
+-- the entry was made with. Unsettled: events met
 -- here of which the database's writers did not know, and each store alone can't join these (an erase and what came after it, a
 -- tie that empties a facet). Numbers stay below 2^53, so Lua's doubles are exact.
 
@@ -32,21 +33,21 @@ local function earlier(one, other)
   return math.min(one, other)
 end
 
-local STATE = '^(%d+),(%d+),' .. string.rep('(%d*),', 6) .. '(%d+),(%d+),(%d+),(%d)$'
+local STATE = '^(%d+),(%d+),' .. string.rep('(%d*),', 6) .. '(%d+),(%d+),(%d+),(%d),(%x+)$'
 
 local function version_or(part, live)
   return part == '' and live or tonumber(part)
 end
 
 local function read_state(packed)
-  local erased, live, a, b, c, d, e, f, updated, first, since, unsettled = string.match(packed, STATE)
+  local erased, live, a, b, c, d, e, f, updated, first, since, unsettled, made_with = string.match(packed, STATE)
   if not erased then return nil end
   live = tonumber(live)
   return {
     erased = tonumber(erased), live = live, updated = tonumber(updated), first = tonumber(first), since = tonumber(since),
     facets = {version_or(a, live), version_or(b, live), version_or(c, live), version_or(d, live), version_or(e, live),
       version_or(f, live)},
-    first_text = first, since_text = since, unsettled = unsettled == '1',
+    first_text = first, since_text = since, unsettled = unsettled == '1', made_with = made_with,
   }
 end
 
@@ -55,12 +56,12 @@ local function facet_text(version, live)
 end
 
 -- live_text, updated_text, first_text, since_text: as text already; making text of numbers is what takes time here.
-local function pack_state(erased, live, facets, live_text, updated_text, first_text, since_text, unsettled)
+local function pack_state(erased, live, facets, live_text, updated_text, first_text, since_text, unsettled, made_with)
   return table.concat({
     text(erased), live_text,
     facet_text(facets[1], live), facet_text(facets[2], live), facet_text(facets[3], live),
     facet_text(facets[4], live), facet_text(facets[5], live), facet_text(facets[6], live),
-    updated_text, first_text, since_text, unsettled and '1' or '0',
+    updated_text, first_text, since_text, unsettled and '1' or '0', made_with,
   }, ',')
 end
 
@@ -159,22 +160,26 @@ local function set_expiry(key, ttl)
   if ttl > 0 then redis.call('PEXPIRE', key, ttl) else redis.call('PERSIST', key) end
 end
 
-local function write_tombstone(key, erased, unsettled)
+local function write_tombstone(key, erased, unsettled, made_with)
   redis.call('DEL', key)
-  redis.call('HSET', key, 'version', text(erased), '_state', pack_state(erased, 0, {0, 0, 0, 0, 0, 0}, '0', '0', '0', '0', unsettled))
+  local state = pack_state(erased, 0, {0, 0, 0, 0, 0, 0}, '0', '0', '0', '0', unsettled, made_with)
+  redis.call('HSET', key, 'version', text(erased), '_state', state)
   if tombstone_ttl > 0 then redis.call('PEXPIRE', key, tombstone_ttl) end
 end
 
 local NOTHING = {erased = 0, live = 0, updated = 0, first = 0, since = 0, first_text = '0', since_text = '0', unsettled = false}
 
--- What is held of the device. nil: no entry, and none may be made.
+-- What is held of the device. nil: it is not the entry that was looked at; or there is none, and none may be made.
 local function held_of(key, ticket)
   local packed = redis.pcall('HGET', key, '_state')
   local held = type(packed) == 'string' and read_state(packed) or nil
-  if held then return held, true end
+  if held then
+    if ticket ~= '' and ticket ~= held.made_with then return nil end
+    return held, true
+  end
   if ticket == '' or redis.call('HGET', tickets, key) ~= ticket then return nil end
   redis.call('HDEL', tickets, key)
-  NOTHING.facets = {0, 0, 0, 0, 0, 0}
+  NOTHING.facets, NOTHING.made_with = {0, 0, 0, 0, 0, 0}, ticket
   return NOTHING, false
 end
 
@@ -193,7 +198,7 @@ local function merge(key, new)
   if live <= erased then
     local is_new, unsettled = not held or was.live > 0 or was.erased < erased, was.unsettled or new[SHOWN] == 'no'
     if new[SHOWN] == 'yes' and not is_new then unsettled = false end
-    if is_new or unsettled ~= was.unsettled then write_tombstone(key, erased, unsettled) end
+    if is_new or unsettled ~= was.unsettled then write_tombstone(key, erased, unsettled, was.made_with) end
     return unsettled and 1 or 0
   end
 
@@ -254,7 +259,7 @@ local function merge(key, new)
   if differs or not held or unsettled ~= was.unsettled then
     local first_text = first == was.first and was.first_text or text(first)
     local since_text = since == was.since and was.since_text or text(since)
-    set[4] = pack_state(erased, live, facets, live_text, updated_text, first_text, since_text, unsettled)
+    set[4] = pack_state(erased, live, facets, live_text, updated_text, first_text, since_text, unsettled, was.made_with)
     if first ~= was.first then
       set[size + 1], set[size + 2] = 'firstaccess', first_text
       size = size + 2

@@ -14,7 +14,8 @@ class Looked(NamedTuple):
     """What `look` says.
 
     held: of each device in the cache its versions and times. A facet has its version, but no values.
-    tickets: one for each device that is not in the cache. A ticket stays good as long as the device stays missing.
+    tickets: one for each device. It stays good as long as the device stays missing, and then as long as the entry made with it
+        stays: an entry that was lost and filled again has another.
     unsettled: the devices held that the database may not show yet as they are held here.
     """
 
@@ -26,7 +27,8 @@ class Looked(NamedTuple):
 class Merged(NamedTuple):
     """What `merge` did not do, and what is left to do.
 
-    missing: the devices that are not in the cache and whose ticket is no longer good. Nothing was written for them.
+    missing: the devices whose ticket is no longer good, or that are not in the cache and came without one. Nothing was written
+        for them.
     unsettled: the devices held that the database may not show yet as they are held here. Settle them there.
     """
 
@@ -44,13 +46,14 @@ class Advice(NamedTuple):
 class Cache(Protocol):
     """A change is joined into its device's entry, atomically, after the database has it.
 
-    An entry is made only from what the database holds, and only if it has been missing ever since that was looked up.
+    An entry is made only from what the database holds, and only if it has been missing ever since that was looked up. What was
+    made knowing an entry is joined into that one alone, not into one that was filled since.
 
     Several processes may use one cache at once.
     """
 
     def look(self, device_ids: Collection[str]) -> Looked:
-        """Say of each device what is held, or give a ticket for its fill. Raises Unavailable."""
+        """Say of each device what is held, and give a ticket for its merge. Raises Unavailable."""
         ...
 
     def merge(
@@ -58,8 +61,8 @@ class Cache(Protocol):
     ) -> Merged:
         """Join each change into its device's entry. Readable when it returns.
 
-        tickets: of devices that may be missing. Their changes contain everything that the database held after the ticket was
-            given out.
+        tickets: of devices that may be missing, and of those whose changes were made knowing what was held. The changes of the
+            missing ones contain everything that the database held after the ticket was given out.
         shown: whether the database shows exactly this state. Yes: a device that is held so is settled. No: it is unsettled.
 
         Raises Unavailable. Then any part may have been written. Repeating is harmless.

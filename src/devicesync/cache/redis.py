@@ -26,6 +26,7 @@ _DEVICES_PER_CALL = 100
 _BYTES_PER_CALL = 256 << 10
 _LISTPACK_BYTES = 512
 _TICKET_MS, _MOST_TICKETS = 60_000, 65_536
+_TICKET_DIGITS = 12  # two of one device must differ; it is kept in every entry
 _LOOK, _MERGE = (resources.files("devicesync.cache").joinpath(f"{name}.lua").read_text() for name in ("look", "merge"))
 _FIELDS = tuple(tuple(HASH_NAMES.get(field, field) for field in facet.fields) for facet in FACETS)
 _FAILURES = (exceptions.RedisError, exceptions.RedisClusterException)
@@ -49,15 +50,16 @@ class RedisCache:
 
     def look(self, device_ids: Collection[str]) -> Looked:
         """See port.Cache."""
-        head = (uuid.uuid4().hex, _TICKET_MS, _MOST_TICKETS)
+        head = (uuid.uuid4().hex[:_TICKET_DIGITS], _TICKET_MS, _MOST_TICKETS)
         looked = Looked({}, {}, [])
         with self._failures("write to"):
             for device_id, reply in self._run(_LOOK, head, dict.fromkeys(device_ids)):
                 if reply[0] == "?":
                     looked.tickets[device_id] = reply[1:]
                 else:
-                    looked.held[device_id] = _versions(reply)
-                    if reply[-1] == "1":
+                    state, is_unsettled, ticket = reply.rsplit(",", 2)
+                    looked.held[device_id], looked.tickets[device_id] = _versions(state), ticket
+                    if is_unsettled == "1":
                         looked.unsettled.append(device_id)
         return looked
 
@@ -189,15 +191,15 @@ def _is_profile(found: Any) -> bool:
 
 
 def _versions(packed: str) -> State:
-    """What `_state` says (merge.lua): a state whose facets have versions and no values."""
-    erased, live, *facets, updated, first_access, user_declared_on, _ = packed.split(",")
+    """What the numbers of `_state` say (merge.lua): a state whose facets have versions and no values."""
+    erased, live, *facets, updated, first_access, user_declared_on = packed.split(",")
     registers = tuple([(int(facet or live), ()) for facet in facets])
     return State(int(live), int(erased), int(updated), int(first_access), int(user_declared_on), registers)
 
 
 def _state(found: dict[str, str]) -> State:
     """The state that a hash holds. Raises ValueError and msgspec's errors where another program has written into it."""
-    version, erased, updated_on, first_access, user_declared_on, registers = _versions(found["_state"])
+    version, erased, updated_on, first_access, user_declared_on, registers = _versions(found["_state"].rsplit(",", 2)[0])
     if not version:
         return State(erased=erased)
     for name in _MAPS:
