@@ -258,6 +258,29 @@ def test_a_lookup_shows_what_some_set_of_events_has(device: Device) -> None:
     assert view(device.name, seen[0]) in (before, view(device.name, device.stores.read(device.name)))
 
 
+@pytest.mark.parametrize("one_is_there", [True, False])
+def test_a_lookup_knows_no_tie_before_the_row_has_it(device: Device, *, one_is_there: bool) -> None:
+    """The ledger tells of it after the row: else a reader sees the older row with its facets emptied."""
+    tie = (
+        event(V + 5, city="Pune", user_declared_state="KA", updated_on=MS - 9, first_access=MS - 5),
+        event(V + 5, state="KA", user_declared_district="Mysuru", updated_on=MS - 2),
+    )
+    first, rest = (tie[:1], tie[1:]) if one_is_there else ((event(V, city="Agra", user_declared_state="MH"),), tie)
+    device.write(*first)
+    device.lose()
+    writer = device.writer(*rest)
+    before = device.stores.read(device.name)
+    device.lose()
+    seen = [before]
+    while not writer.is_over:
+        writer.step()
+        device.lose()
+        seen.append(device.world.database.read([device.name])[device.name])
+    after = device.stores.read(device.name)
+    assert [view("d", state) for state in seen if view("d", state) not in (view("d", before), view("d", after))] == []
+    assert device.differences() == []
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_an_erase_beside_a_registration(device: Device, order: tuple[int, ...]) -> None:
     """Neither writer knows of the other; the minima are the erase's in both stores all the same."""

@@ -18,11 +18,12 @@ from devicesync.database.cassandra.rows import (
     Call,
     Erasure,
     Request,
+    erase_of,
     erasure_of,
-    ledger_of,
     row_of,
     settled_row_of,
     state_of_row,
+    ties_of,
 )
 from devicesync.database.cassandra.url import CassandraUrl
 from devicesync.database.port import Stored
@@ -71,16 +72,20 @@ class CassandraDatabase:
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         """See port.Database."""
         self._write(
-            {device_id: ledger_of(device_id, change) for device_id, change in changes.items()},
+            {device_id: erase_of(device_id, change) for device_id, change in changes.items()},
             {device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},
+            _ties(changes),
         )
         return {}
 
     def settle(self, states: Mapping[str, State]) -> None:
         """See port.Database."""
         known = self._erasures([*states])
+        ties = _ties(states)
         self._write(
-            {device_id: ledger_of(device_id, state) for device_id, state in states.items()},
+            {device_id: erase_of(device_id, state) for device_id, state in states.items()},
+            {device_id: row_of(device_id, states[device_id], self._dialect) for device_id in ties},
+            ties,
             {
                 device_id: settled_row_of(device_id, state, known.get(device_id, NO_ERASURE), self._dialect)
                 for device_id, state in states.items()
@@ -88,7 +93,7 @@ class CassandraDatabase:
         )
 
     def look(self, device_ids: Collection[str]) -> Stored:
-        """See port.Database. The ledger is written before the rows, and read after them."""
+        """See port.Database. The ledger's erases are written before the rows, its ties after them; it is read after them."""
         rows, erasures = self._profiles(device_ids), self._erasures(device_ids)
         doubtful = [device_id for device_id, erasure in erasures.items() if erasure.has_ties]
         while doubtful:  # a tie is known only after both events are in the row: read it again, between two equal ledgers
@@ -145,9 +150,9 @@ class CassandraDatabase:
         """See port.Database."""
         self._driver.close()
 
-    def _write(self, ledger: Writes, rows: Writes) -> None:
+    def _write(self, *one_after_the_other: Writes) -> None:
         with _failures("write to"):
-            for writes in (ledger, rows):
+            for writes in one_after_the_other:
                 self._until_done([*_together(writes)])
 
     def _profiles(self, device_ids: Collection[str]) -> dict[str, Sequence[Any] | None]:
@@ -184,6 +189,10 @@ class CassandraDatabase:
             for (index, _), outcome in zip(alone, again, strict=True):
                 outcomes[index] = outcome if isinstance(outcome, Failed) else outcomes[index] or outcome
         return [_succeeded(outcome) for outcome in outcomes]
+
+
+def _ties(states: Mapping[str, State]) -> dict[str, list[Call]]:
+    return {device_id: ties for device_id, state in states.items() if (ties := ties_of(device_id, state))}
 
 
 def _together(writes: Writes) -> Iterator[list[Request]]:

@@ -74,12 +74,19 @@ def erasure_of(row: Sequence[Any]) -> tuple[str, Erasure]:
     return device_id, Erasure(version or 0, frozenset(location or ()), frozenset(declared or ()), hidden or 0)
 
 
-def ledger_of(device_id: str, state: State) -> list[Call]:
-    """What the ledger must be told of the state. It comes before the row, for a row is read before the ledger."""
+def erase_of(device_id: str, state: State) -> list[Call]:
+    """What the ledger must be told of the state's erase. It comes before the row, for a row is read before the ledger."""
+    if not state.erased:
+        return []
+    return [
+        Call(schema.REMEMBER_ERASE, (device_id, state.erased, state.erased)),
+        Call(schema.HIDDEN_DECLARED_ON, (_stamp(0, state.erased, 0), None, device_id)),
+    ]
+
+
+def ties_of(device_id: str, state: State) -> list[Call]:
+    """What the ledger must be told of the state's ties. It comes after the row: an older row would show them as its own."""
     calls = []
-    if state.erased:
-        calls.append(Call(schema.REMEMBER_ERASE, (device_id, state.erased, state.erased)))
-        calls.append(Call(schema.HIDDEN_DECLARED_ON, (_stamp(0, state.erased, 0), None, device_id)))
     for spot, name in _TIED.items():
         version, values = state.registers[spot]
         if version and not any(values):
