@@ -149,7 +149,7 @@ def test_a_tie_that_only_the_database_saw(device: Device) -> None:
 def test_a_tie_whose_first_half_the_cache_lost(device: Device, between: str, tie: tuple[dict[str, str], ...]) -> None:
     """A fill finds the facet emptied in the database; the second half, which knew the lost entry, is not joined into that."""
     device.write(event(V))
-    one, other = (device.writer(event(V + 5, **fields)) for fields in tie)
+    one, other = (device.writer(event(V + 5, **fields)) for fields in tie)  # type: ignore[arg-type]
     for writer in (one, other):
         writer.until("cassandra INSERT")
     for writer in (one, other):

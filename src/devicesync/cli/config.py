@@ -31,7 +31,7 @@ def config(arguments: argparse.Namespace) -> int:
         print_json({name: {"value": shown(loaded.settings, name), "source": loaded.sources[name]} for name in names})
     else:
         for name in names:
-            print(f"{name:<28}{shown(loaded.settings, name)!s:<48}{loaded.sources[name]}")
+            print(f"{name:<32}{shown(loaded.settings, name)!s:<48}{loaded.sources[name]}")
     for _, fault in faults:
         say(f"devicesync: {fault}\n  hint: {fault.hint}")
     return 2 if faults else 0
