@@ -98,14 +98,15 @@ def _end_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def ports(directory: Path, count: int) -> list[int]:
+def ports(directory: Path, count: int, beside: int = 0) -> list[int]:
     """The ports of the server with this directory: those it had before, else free ones, which are kept in it.
 
+    beside: each port so far above one of them is free too.
     Raises Missing where somebody else has taken one of them.
     """
     kept = directory / "ports"
     if not kept.exists():
-        kept.write_text(" ".join(map(str, free_ports(count))))
+        kept.write_text(" ".join(map(str, free_ports(count, beside))))
     found = [int(port) for port in kept.read_text().split()]
     for port in found:
         try:
@@ -115,13 +116,21 @@ def ports(directory: Path, count: int) -> list[int]:
     return found
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens on."""
+def free_ports(count: int, beside: int = 0) -> list[int]:
+    """Ports of this machine that nobody listens on; nor on those so far above them."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(opened.getsockname()[1]) for opened in sockets]
     for opened in sockets:
         opened.close()
-    return ports
+    return ports if all(_is_free(port + beside) for port in ports) else free_ports(count, beside)
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def answers(port: int) -> bool:

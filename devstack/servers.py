@@ -8,6 +8,7 @@ from devstack.jars import jars, java
 from devstack.server import Server, answers, free_ports, ports, program
 
 _AGREED_SECONDS = 30.0
+_CLUSTER_BUS = 10_000  # so far above its port a node of a Redis Cluster listens too
 _REDIS = "on Debian `apt-get install redis-server`"
 
 _KAFKA = """\
@@ -118,7 +119,7 @@ class Redis(Server):
 
     def __init__(self, directory: Path, *options: str) -> None:
         directory = _made(directory)
-        (self.port,) = ports(directory, 1)
+        (self.port,) = ports(directory, 1, beside=_CLUSTER_BUS if "--cluster-enabled" in options else 0)
         command = [
             program("redis-server", _REDIS),
             "--port",
