@@ -167,12 +167,13 @@ def _shows(times: Sequence[int | None], written: Sequence[Register], state: Stat
     if not state.version or any(0 < register[0] <= state.erased for register in written):
         return False
     is_declared = any(state.registers[DECLARED][1])
+    floor = _stamp(0, state.erased, 0) if state.erased else _OURS  # a minimum of before may be just the erase's, and goes with it
     return (
         (updated_on, updated_at) == (state.api_last_updated_on, state.version)
         and (updated_date or 0) >= state.version // 1000  # a later one stays: of two equal timestamps the greater value wins
         and first_access == (state.first_access or None)
         and declared_on == ((state.user_declared_on or None) if is_declared else None)
-        and all(stamp is None or stamp > _OURS for stamp in (first_at, declared_at))
+        and all(stamp is None or stamp > floor for stamp in (first_at, declared_at))
         and all(any(mine[1]) == any(theirs[1]) for mine, theirs in zip(written, state.registers, strict=True))
     )
 
