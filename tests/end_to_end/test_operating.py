@@ -36,6 +36,7 @@ def test_the_log_has_one_form_and_ends_with_why(devicesync: Devicesync, command:
 def test_a_command_that_fails_ends_with_why(devicesync: Devicesync) -> None:
     """As a log line, with the hint."""
     devicesync.run("init")
+    (devicesync.directory / "devicesync.toml").write_text("bad_share_seconds = 0\n")
     (devicesync.directory / "devicesync-data" / "device-profile.log").write_bytes(b"bad\n" * 1000)
     failed = devicesync.run("update")
     *_, last = logged(failed.stderr.decode())

@@ -48,8 +48,8 @@ class Real:
         self.keyspace = f"{name}_device_db"
         self.cache_url = cache_url or f"redis://127.0.0.1:{self.redis.port}/2"
         self.cache = self.open_cache()
-        if cache_url is None:
-            self.cache._connections.client.flushall()  # type: ignore[attr-defined]
+        connections: Any = self.cache._connections
+        (connections.client if cache_url is None else connections._cluster).flushall()
         self.database = CassandraDatabase(CassandraUrl.parse(self.database_url))
         self.database.create()
         self.sent: list[bytes] = []

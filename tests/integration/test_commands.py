@@ -94,10 +94,10 @@ def test_the_commands(devicesync: Devicesync, real: Real) -> None:
         (("--database", "cassandra://127.0.0.1:1/x_device_db"), b"can't reach Cassandra"),
         (("--cache", "redis://127.0.0.1:1/2"), b"can't reach the cache"),
         (("--log", "kafka://127.0.0.1:1/t"), b"can't reach Kafka"),
-        (("--database", "cassandra://h"), b"URL is not understood"),
-        (("--database", "cassandra://h/k?consistency=MOST"), b"Invalid enum value 'MOST'"),
-        (("--log", "kafka://h:1"), b"URL is not understood"),
-        (("--log", "kafka://h:1/t?acks=0"), b"URL is not understood"),
+        (("--database", "cassandra://h"), b"is not understood"),
+        (("--database", "cassandra://h/k?consistency=MOST"), b"consistency can't be 'MOST'"),
+        (("--log", "kafka://h:1"), b"is not understood"),
+        (("--log", "kafka://h:1/t?acks=0"), b"is not understood"),
     ],
 )
 def test_doctor_says_what_is_wrong(devicesync: Devicesync, arguments: tuple[str, ...], says: bytes) -> None:
