@@ -46,7 +46,8 @@ class Database(Protocol):
     def settle(self, states: Mapping[str, State]) -> None:
         """Write whole states, and whatever else it takes that each row shows its state.
 
-        states: each contains everything that the database holds of its device.
+        states: each as the cache holds it, or as the database holds it joined with what is new. What another writer has under way
+            may be missing: it is kept.
 
         Raises Unavailable. Repeating is harmless.
         """
