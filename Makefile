@@ -14,7 +14,7 @@ test: .venv/dev-ready .venv/servers-ready .venv/city-ready  ## every test, with 
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests/law
 	$(BIN)/coverage report
-	$(BIN)/python -m pytest --ignore tests/law -n 2 --dist loadgroup
+	$(BIN)/python -m pytest --ignore tests/law -n 2 --dist loadscope
 
 fuzz: .venv/dev-ready  ## the fuzzers for MINUTES=10, with other inputs each time; what breaks something goes into tests/corpus
 	@end=$$(($$(date +%s) + $(MINUTES) * 60)); while [ $$(date +%s) -lt $$end ]; do \

@@ -25,9 +25,6 @@ class _Startable(Protocol):
 
 S = TypeVar("S", bound=_Startable)
 
-in_one_worker = pytest.mark.xdist_group("servers")
-"""For tests that need servers: pytest-xdist runs them all in one process, so that each server is started once."""
-
 
 def started(make: Callable[[Path], S]) -> S:
     directory = Path(tempfile.mkdtemp(prefix="devicesync-"))

@@ -10,9 +10,6 @@ from tests.api.conftest import Start
 from tests.api.test_http import BODY, REGISTER, assert_refused
 from tests.api.test_versions import Clock
 from tests.end_to_end.command import until
-from tests.servers import in_one_worker
-
-pytestmark = in_one_worker
 
 
 def test_a_clock_ahead_of_the_brokers_acknowledges_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

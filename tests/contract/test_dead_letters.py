@@ -21,9 +21,7 @@ from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
 from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.admin import create_topics, differences
 from tests import servers
-from tests.servers import in_one_worker
 
-pytestmark = in_one_worker
 DAY_SECONDS = 86_400
 
 

@@ -12,9 +12,7 @@ from devicesync.log.kafka.admin import create_topics
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Log, Reader, Record
 from tests import servers
-from tests.servers import in_one_worker
 
-pytestmark = in_one_worker
 POLL_SECONDS = 0.05
 
 

@@ -9,9 +9,6 @@ from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.contract.test_log import LOGS
-from tests.servers import in_one_worker
-
-pytestmark = in_one_worker
 
 
 @pytest.mark.parametrize("name", LOGS)

@@ -21,9 +21,7 @@ from devicesync.stores import Stores
 from tests.contract.stores import CACHES, DATABASES, forget
 from tests.law.specification import specified
 from tests.law.strategies import BASE_US, events
-from tests.servers import in_one_worker
 
-pytestmark = in_one_worker
 shared_fixture = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 _names = (f"device-{number}" for number in range(10**9))
 

@@ -23,9 +23,7 @@ from devicesync.log.port import Row
 from tests.end_to_end.command import Devicesync, stopped, until
 from tests.end_to_end.test_backup import STEPS
 from tests.integration.real import Real, erase, registration
-from tests.servers import in_one_worker
 
-pytestmark = in_one_worker
 V = 1_700_000_000_000_000
 
 

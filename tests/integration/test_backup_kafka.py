@@ -21,9 +21,7 @@ from tests import servers
 from tests.end_to_end.command import Devicesync
 from tests.integration import raw_header
 from tests.integration.real import registration
-from tests.servers import in_one_worker
 
-pytestmark = in_one_worker
 V = 1_700_000_000_000_000
 _numbers = itertools.count()
 

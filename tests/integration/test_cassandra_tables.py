@@ -13,9 +13,7 @@ from devicesync.law.event import Event
 from devicesync.law.state import state_of
 from tests import servers
 from tests.law.strategies import BASE_US
-from tests.servers import in_one_worker
 
-pytestmark = in_one_worker
 OLD_TABLES = (
     "CREATE KEYSPACE {0} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}",
     (

@@ -14,9 +14,6 @@ from devstack.jars import jars, java
 from devicesync.cli.demo import SEED
 from tests.end_to_end.command import Devicesync, until
 from tests.integration.real import Real
-from tests.servers import in_one_worker
-
-pytestmark = in_one_worker
 
 
 def console_producer(real: Real, *events: bytes) -> None:

@@ -10,9 +10,7 @@ from devstack.server import Missing, answers
 from devstack.servers import Redis
 
 from tests.end_to_end.command import until
-from tests.servers import in_one_worker
 
-pytestmark = in_one_worker
 ROOT = Path(__file__).parents[2]
 STARTER = """
 import os, signal, sys

@@ -9,9 +9,7 @@ from cassandra.cluster import Cluster
 from tests import servers
 from tests.end_to_end.command import until
 from tests.integration.real import Real, erase, registration
-from tests.servers import in_one_worker
 
-pytestmark = in_one_worker
 V = 1_700_000_000_000_000
 SESSION_SECONDS = 10.0
 DENYLIST_SECONDS = 3.0

@@ -26,9 +26,7 @@ from tests.histories.history import History, draw
 from tests.histories.real import RealWorld
 from tests.histories.world import Job
 from tests.law.specification import specified
-from tests.servers import in_one_worker
 
-pytestmark = in_one_worker
 V = 1_700_000_000_000_000
 MS = V // 1000
 

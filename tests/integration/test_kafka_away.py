@@ -11,12 +11,10 @@ from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.end_to_end.command import Devicesync, stopped
-from tests.servers import in_one_worker
 
 if TYPE_CHECKING:
     import subprocess
 
-pytestmark = in_one_worker
 COMMANDS = [("update",), ("backup", "run", "--to", "backup")]
 
 

@@ -5,9 +5,6 @@ from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.lag import group_lag, record_count
 from tests import servers
 from tests.end_to_end.command import until
-from tests.servers import in_one_worker
-
-pytestmark = in_one_worker
 
 
 def test_the_lag_of_a_group() -> None:

@@ -10,9 +10,6 @@ from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.end_to_end.command import Devicesync
-from tests.servers import in_one_worker
-
-pytestmark = in_one_worker
 
 
 def test_a_null_record_stays_null_among_the_dead_letters(tmp_path: Path) -> None:

@@ -15,9 +15,6 @@ from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.overtaken import overtaken
 from tests import servers
 from tests.end_to_end.command import Devicesync, until
-from tests.servers import in_one_worker
-
-pytestmark = in_one_worker
 
 
 @pytest.fixture

@@ -13,9 +13,6 @@ from tests import servers
 from tests.api.test_http import BODY, REGISTER
 from tests.end_to_end.command import Devicesync, stopped, until
 from tests.end_to_end.test_readiness import admin_of, lacking
-from tests.servers import in_one_worker
-
-pytestmark = in_one_worker
 
 
 @pytest.fixture

@@ -10,9 +10,7 @@ from devicesync.cache.redis import HASH_NAMES
 from devicesync.law.facets import FIELDS
 from tests import servers
 from tests.end_to_end.command import Devicesync
-from tests.servers import in_one_worker
 
-pytestmark = in_one_worker
 PAGE = (Path(__file__).parents[2] / "docs" / "reading-the-cache.md").read_text()
 DATABASE = 5
 

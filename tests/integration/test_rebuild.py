@@ -4,9 +4,7 @@ import time
 
 from tests.end_to_end.command import Devicesync, until
 from tests.integration.real import Real, erase, registration
-from tests.servers import in_one_worker
 
-pytestmark = in_one_worker
 V = 1_700_000_000_000_000
 
 

@@ -25,9 +25,8 @@ from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests.contract.stores import redis_at
 from tests.law.strategies import BASE_US
-from tests.servers import in_one_worker, started
+from tests.servers import started
 
-pytestmark = in_one_worker
 COMMANDS = (
     "select",
     "ping",

@@ -18,9 +18,7 @@ from tests.api.test_http import BODY, REGISTER
 from tests.end_to_end.command import WAIT_SECONDS, Devicesync, until
 from tests.end_to_end.test_api import read_at
 from tests.integration.real import Real
-from tests.servers import in_one_worker
 
-pytestmark = in_one_worker
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BAD_LINE = b'{"device_id": 5, "city": "Pune"}'
 
