@@ -1,5 +1,8 @@
 """How far a consumer group is behind, seen from outside."""
 
+import threading
+
+from devicesync.jobs.patience import Patience
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.lag import group_lag, record_count
@@ -11,7 +14,8 @@ def test_the_lag_of_a_group() -> None:
     """Records, the age of the oldest in seconds, and whether anybody reads."""
     place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/lag")
     create_topics(place, partitions=3)
-    assert group_lag(place, "lag") == (0, 0.0, False)
+    until_it_works = Patience(threading.Event()).until_it_works  # a broker that was just started has no leaders yet
+    assert until_it_works(lambda: group_lag(place, "lag")) == (0, 0.0, False)
     log = KafkaLog(place, "lag")
     log.append([b"x"] * 100)
     behind = group_lag(place, "lag")

@@ -162,7 +162,9 @@ class Member:
         self._given(places)
         consumer.incremental_assign(places)
 
-    def _forget(self, _: Consumer, places: list[TopicPartition]) -> None:
+    def _forget(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        if self._paused:
+            consumer.resume(places)  # a partition keeps its pause beyond the assignment, for ever
         gone = {place.partition for place in places}
         self._kept = [message for message in self._kept if message.partition() not in gone]
         self.ends = {partition: end for partition, end in self.ends.items() if partition not in gone}

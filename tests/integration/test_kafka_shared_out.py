@@ -1,0 +1,51 @@
+"""What a group does with a member's partitions while the member waits for a store."""
+
+from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
+from devicesync.log.kafka.admin import create_topics
+from devicesync.log.port import Record
+from tests import servers
+from tests.end_to_end.command import until
+
+VALUES = [b"%d" % number for number in range(100)]
+"""Their keys too, so that both partitions get some."""
+
+
+def test_a_partition_that_left_while_it_was_paused_is_read_when_it_is_back() -> None:
+    """Kafka's client keeps a partition's pause beyond the assignment."""
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/shared-out")
+    create_topics(url, partitions=2)
+    log = KafkaLog(url, "shared-out")
+    log.append(VALUES, VALUES)
+    waiting, other = KafkaReader(url, "shared-out"), KafkaReader(url, "shared-out")
+    first = _read(waiting, 100)
+    assert {record.partition for record in first} == {0, 1}
+    waiting.commit()
+    waiting.keep_alive()
+    until(lambda: bool(_shared(waiting, other)))
+    other.close()
+    until(lambda: not waiting.poll(1, 0.1) and _partitions(waiting) == 2)
+    log.append(VALUES, VALUES)
+    assert {record.partition for record in _read(waiting, 100)} == {0, 1}
+    waiting.close()
+    log.close()
+
+
+def _shared(waiting: KafkaReader, other: KafkaReader) -> bool:
+    other.poll(1, 0.1)
+    waiting.keep_alive()
+    return _partitions(waiting) == _partitions(other) == 1
+
+
+def _partitions(reader: KafkaReader) -> int:
+    return len(reader._member.consumer.assignment())
+
+
+def _read(reader: KafkaReader, count: int) -> list[Record]:
+    records: list[Record] = []
+
+    def enough() -> bool:
+        records.extend(reader.poll(count, 0.1))
+        return len(records) >= count
+
+    until(enough)
+    return records
