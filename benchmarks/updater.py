@@ -21,10 +21,10 @@ from devicesync.cli.process import log_to_stderr, stop_on_signals
 from devicesync.config import Settings
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.database.port import Stored
+from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.jobs import update
 from devicesync.jobs.bad_share import BadShare
 from devicesync.law.state import State
-from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.stores import Stores
 

@@ -12,7 +12,7 @@ Every registration is pushed, through one log, into the cache that telemetry job
 Every error is a DevicesyncError with a `hint`, but for Refused: WrongUse, Unavailable (the same call may be repeated), Held,
 NewerData, Damaged, TooManyBad. A name is loaded when it is first used. docs/library.md has an example, docs/law.md the law.
 
-Rooms: law, log, cache, database, archive, jobs, api, status, cli.
+Rooms: law, log, dead_letters, cache, database, archive, jobs, api, status, cli.
 """
 
 from typing import TYPE_CHECKING

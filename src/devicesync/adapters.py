@@ -15,7 +15,7 @@ from devicesync.opening import DATABASES, split
 if TYPE_CHECKING:
     from devicesync.cache.port import Cache
     from devicesync.database.port import Database
-    from devicesync.log.dead_letters import DeadLetters
+    from devicesync.dead_letters.port import DeadLetters
     from devicesync.log.journal import Journal
     from devicesync.log.kafka.url import KafkaUrl
     from devicesync.log.port import Sink, WholeLog
@@ -143,11 +143,11 @@ def open_stores_to_read(settings: Settings) -> "Stores":
 def open_dead_letters(settings: Settings, *, read_only: bool = False) -> "DeadLetters":
     """Where refused records are kept: beside the log. read_only: as for the database."""
     if is_shared(settings):
-        from devicesync.log.dead_letters_kafka import KafkaDeadLetters
+        from devicesync.dead_letters.kafka import KafkaDeadLetters
         from devicesync.log.kafka import KafkaUrl
 
         return KafkaDeadLetters(KafkaUrl.parse(settings.log))
-    from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
+    from devicesync.dead_letters.sqlite import SqliteDeadLetters
 
     return SqliteDeadLetters(dead_letters_path(settings), read_only=read_only)
 

@@ -1,4 +1,4 @@
-"""What every place of dead letters does (log/dead_letters.py)."""
+"""What every place of dead letters does (dead_letters/port.py)."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +13,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from devicesync.dead_letters import kafka
+from devicesync.dead_letters.kafka import KafkaDeadLetters
+from devicesync.dead_letters.port import DeadLetter, DeadLetters
+from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import Unavailable
-from devicesync.log import dead_letters_kafka
-from devicesync.log.dead_letters import DeadLetter, DeadLetters
-from devicesync.log.dead_letters_kafka import KafkaDeadLetters
-from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
 from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.admin import create_topics, differences
 from tests import servers
@@ -104,8 +104,8 @@ def test_dead_letters_that_can_not_be_read_to_their_end_are_not_cut_short_silent
     """Nothing comes any more: Unavailable says up to where, rather than a list that looks complete."""
     opened = KafkaDeadLetters(place(tmp_path))
     opened.add([letter(1)])
-    monkeypatch.setattr(dead_letters_kafka, "Consumer", _Silent)
-    monkeypatch.setattr(dead_letters_kafka, "_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(kafka, "Consumer", _Silent)
+    monkeypatch.setattr(kafka, "_TIMEOUT_SECONDS", 0.3)
     with pytest.raises(Unavailable, match="up to record 0 of 1"):
         opened.find()
 

@@ -8,11 +8,11 @@ import pytest
 
 from devicesync.cache.memory import MemoryCache
 from devicesync.database.sqlite import SqliteDatabase
+from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import TooManyBad, Unavailable
 from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.update import Updater
 from devicesync.law.state import State
-from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Record
 from devicesync.stores import Stores

@@ -8,8 +8,8 @@ from typing import Any
 
 from devicesync import hold
 from devicesync.database.sqlite import SqliteDatabase
+from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import DevicesyncError
-from devicesync.log.dead_letters_sqlite import SqliteDeadLetters
 from devicesync.log.journal import Journal
 
 PROCESSES, TURNS = 6, 40

@@ -9,7 +9,7 @@ from devicesync.cli.options import number, print_json, say, settings_of, show
 from devicesync.config import Settings
 
 if TYPE_CHECKING:
-    from devicesync.log.dead_letters import DeadLetter, DeadLetters
+    from devicesync.dead_letters.port import DeadLetter, DeadLetters
 
 _SHOWN_BYTES = 60
 

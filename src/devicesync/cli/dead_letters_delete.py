@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from devicesync.cli.options import number, print_json, settings_of
 
 if TYPE_CHECKING:
-    from devicesync.log.dead_letters import DeadLetters
+    from devicesync.dead_letters.port import DeadLetters
 
 _DAY_MS = 86_400_000
 _MOST_DAYS = 100_000

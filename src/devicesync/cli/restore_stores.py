@@ -27,7 +27,7 @@ from devicesync.jobs.restore.settle import Settled, settle
 from devicesync.url import masked
 
 if TYPE_CHECKING:
-    from devicesync.log.dead_letters import DeadLetters
+    from devicesync.dead_letters.port import DeadLetters
 
 _BUCKET_BYTES = 32 << 20
 _FEWEST, _MOST = 16, 256

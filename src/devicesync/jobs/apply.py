@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
+from devicesync.dead_letters.port import DeadLetter, DeadLetters
 from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.delivery import Delivery
 from devicesync.jobs.distinct import DistinctCount
@@ -13,7 +14,6 @@ from devicesync.jobs.patience import Patience, Stopped
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
-from devicesync.log.dead_letters import DeadLetter, DeadLetters
 
 _BOM = b"\xef\xbb\xbf"
 _READ_BYTES = 1 << 18

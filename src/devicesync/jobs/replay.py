@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from devicesync.dead_letters.port import DeadLetter, DeadLetters
 from devicesync.jobs.delivery import Delivery
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
-from devicesync.log.dead_letters import DeadLetter, DeadLetters
 
 
 def replay(letters: Sequence[DeadLetter], store: DeadLetters, delivery: Delivery, *, max_clock_ahead_ms: int) -> int:

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from devicesync.dead_letters.port import DeadLetter, DeadLetters
 from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.patience import Patience, Stopped
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
 from devicesync.law.state import State, join, state_of
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
-from devicesync.log.dead_letters import DeadLetter, DeadLetters
 from devicesync.log.port import Reader, Record
 from devicesync.stores import Stores
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from devicesync.dead_letters.port import DeadLetter
 from devicesync.errors import Unavailable
-from devicesync.log.dead_letters import DeadLetter
 from devicesync.making import one_at_a_time
 from devicesync.sqlite_reading import open_to_read
 
@@ -23,7 +23,7 @@ _CREATE = """
 
 
 class SqliteDeadLetters:
-    """See dead_letters.DeadLetters. For one thread; `read_only` neither creates nor changes the file."""
+    """See port.DeadLetters. For one thread; `read_only` neither creates nor changes the file."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
@@ -40,7 +40,7 @@ class SqliteDeadLetters:
             self._connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
-        """See dead_letters.DeadLetters."""
+        """See port.DeadLetters."""
         if not letters:
             return
         with self._failures("write to"):
@@ -58,7 +58,7 @@ class SqliteDeadLetters:
                 raise
 
     def find(self, *, reason: str | None = None, limit: int | None = None) -> tuple[int, list[DeadLetter]]:
-        """See dead_letters.DeadLetters."""
+        """See port.DeadLetters."""
         where, values = ("WHERE reason = ?", [reason]) if reason else ("", [])
         with self._failures("read"):
             (total,) = self._connection.execute(f"SELECT count(*) FROM dead_letter {where}", values).fetchone()
@@ -69,7 +69,7 @@ class SqliteDeadLetters:
             return total, [DeadLetter(*row) for row in rows]
 
     def get(self, letter_id: str) -> DeadLetter | None:
-        """See dead_letters.DeadLetters."""
+        """See port.DeadLetters."""
         with self._failures("read"):
             row: tuple[Any, ...] | None = self._connection.execute(
                 f"SELECT {_FIELDS} FROM dead_letter WHERE id = ?", (letter_id,)
@@ -77,20 +77,20 @@ class SqliteDeadLetters:
         return DeadLetter(*row) if row else None
 
     def remove(self, letter_ids: Sequence[str]) -> None:
-        """See dead_letters.DeadLetters."""
+        """See port.DeadLetters."""
         with self._failures("write to"):
             self._connection.executemany("DELETE FROM dead_letter WHERE id = ?", [(letter_id,) for letter_id in letter_ids])
             self._forget_old_pages()
 
     def remove_older(self, before_ms: int) -> int:
-        """See dead_letters.DeadLetters."""
+        """See port.DeadLetters."""
         with self._failures("write to"):
             removed = self._connection.execute("DELETE FROM dead_letter WHERE time_ms < ?", (before_ms,)).rowcount
             self._forget_old_pages()
             return removed
 
     def close(self) -> None:
-        """See dead_letters.DeadLetters."""
+        """See port.DeadLetters."""
         self._connection.close()
 
     def _forget_old_pages(self) -> None:

@@ -11,8 +11,8 @@ from typing import Any, cast
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from devicesync.dead_letters.port import DeadLetter
 from devicesync.errors import Unavailable
-from devicesync.log.dead_letters import DeadLetter
 from devicesync.log.kafka import KafkaUrl, Outgoing, TooLarge, deliver
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX
 from devicesync.log.kafka.url import HINT, failures
@@ -21,7 +21,7 @@ _TIMEOUT_SECONDS = 30.0
 
 
 class KafkaDeadLetters:
-    """See dead_letters.DeadLetters. Reading goes through the whole topic: it is meant for people."""
+    """See port.DeadLetters. Reading goes through the whole topic: it is meant for people."""
 
     def __init__(self, url: KafkaUrl) -> None:
         self._url = url
@@ -29,7 +29,7 @@ class KafkaDeadLetters:
         self._producer: Producer | None = None
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
-        """See dead_letters.DeadLetters. Of a record that the topic does not take whole the beginning is kept."""
+        """See port.DeadLetters. Of a record that the topic does not take whole the beginning is kept."""
         try:
             self._send([_outgoing(letter) for letter in letters])
         except TooLarge:
@@ -37,21 +37,21 @@ class KafkaDeadLetters:
                 self._send_beginning(letter)
 
     def find(self, *, reason: str | None = None, limit: int | None = None) -> tuple[int, list[DeadLetter]]:
-        """See dead_letters.DeadLetters."""
+        """See port.DeadLetters."""
         letters = [letter for letter in self._all().values() if reason in (None, letter.reason)]
         letters.sort(key=lambda letter: (letter.time_ms, letter.offset), reverse=True)
         return len(letters), letters[:limit]
 
     def get(self, letter_id: str) -> DeadLetter | None:
-        """See dead_letters.DeadLetters."""
+        """See port.DeadLetters."""
         return self._all().get(letter_id)
 
     def remove(self, letter_ids: Sequence[str]) -> None:
-        """See dead_letters.DeadLetters. The bytes stay in the topic until its retention drops them."""
+        """See port.DeadLetters. The bytes stay in the topic until its retention drops them."""
         self._send([Outgoing(None, None, [("replayed", letter_id.encode())]) for letter_id in letter_ids])
 
     def remove_older(self, before_ms: int) -> int:
-        """See dead_letters.DeadLetters. The topic is cut before the first one that stays; what lies after that is marked."""
+        """See port.DeadLetters. The topic is cut before the first one that stays; what lies after that is marked."""
         ends: dict[int, int] = {}
         blocked: set[int] = set()
         older: dict[str, tuple[int, int]] = {}
@@ -69,7 +69,7 @@ class KafkaDeadLetters:
         return len(known.keys() & older.keys())
 
     def close(self) -> None:
-        """See dead_letters.DeadLetters."""
+        """See port.DeadLetters."""
 
     def _send(self, records: list[Outgoing]) -> None:
         if not records:
