@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from devicesync.cache.port import Cache
     from devicesync.database.port import Database
     from devicesync.dead_letters.port import DeadLetters
+    from devicesync.log.full import Sink, WholeLog
     from devicesync.log.journal import Journal
     from devicesync.log.kafka.url import KafkaUrl
-    from devicesync.log.port import Sink, WholeLog
     from devicesync.stores import Stores
 
 _LOGS = ("journal:PATH", "follow:PATH", "kafka://HOST:PORT/TOPIC")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from devicesync.cache.port import Cache
     from devicesync.database.cassandra.driver import Choice
     from devicesync.database.port import Database
-    from devicesync.log.port import WholeLog
+    from devicesync.log.full import WholeLog
 
 LOGS = ("journal:PATH", "kafka://HOST:PORT/TOPIC")
 DATABASES = ("sqlite:PATH", "cassandra://HOST:PORT/KEYSPACE")

@@ -17,7 +17,7 @@ from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.archive.manifest import topics_at
 from devicesync.archive.place import Place
 from devicesync.jobs.backup.part import MOST_DAYS, Part
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 
 DAY_MS = 86_400_000
 MIDNIGHT_MS = 19_000 * DAY_MS

@@ -18,7 +18,7 @@ from devicesync.archive.parquet import GROUP_BYTES
 from devicesync.archive.place import Place
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.part import Part
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 
 _bytes = st.binary(max_size=20)
 _headers = st.none() | st.lists(st.tuples(st.text(max_size=3), st.none() | _bytes), min_size=1, max_size=3)

@@ -13,7 +13,7 @@ from devicesync.archive.entry import Entry
 from devicesync.archive.manifest import Manifest
 from devicesync.archive.place import Place
 from devicesync.jobs.backup.redact import Redaction
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 from tests.archive.test_days import DAY_MS, MIDNIGHT_MS, kept, ranges_of, rows_of
 
 V = (MIDNIGHT_MS - 3 * DAY_MS) * 1000

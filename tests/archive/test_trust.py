@@ -22,7 +22,7 @@ from devicesync.jobs.backup.prune import old_ranges
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.selection import Selection, record_of
 from devicesync.law.state import State
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 from tests.archive.test_files import stored
 
 IN_2200_MS = 7_258_118_400_000

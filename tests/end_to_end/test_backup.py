@@ -16,7 +16,7 @@ import pytest
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.place import Place
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 from tests.archive.test_trust import listed_at
 from tests.end_to_end.command import WAIT_SECONDS, Devicesync, stopped, until
 

@@ -14,7 +14,7 @@ from devicesync.archive.entry import Entry, Extra
 from devicesync.archive.files import digest_of
 from devicesync.archive.ranges import ENTRY, paths_of
 from devicesync.errors import Damaged
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 from tests.archive.test_files import stored
 from tests.fuzz.mutation import corpus, mutated, tries
 

@@ -14,9 +14,9 @@ from confluent_kafka import Producer
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.place import Place
+from devicesync.log.full import Row
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics, prepare_for_restore
-from devicesync.log.port import Row
 from tests import servers
 from tests.end_to_end.command import Devicesync
 from tests.integration import raw_header

@@ -7,7 +7,8 @@ import devicesync
 from devicesync.cache.port import Cache
 from devicesync.database.port import Database
 from devicesync.law.profile import Profile
-from devicesync.log.port import Log, Reader, WholeLog
+from devicesync.log.full import WholeLog
+from devicesync.log.port import Log, Reader
 
 log = devicesync.open_log("journal:device-profile.log", retention_seconds=60)
 assert_type(log, WholeLog)

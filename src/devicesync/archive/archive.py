@@ -13,7 +13,7 @@ from devicesync.archive.parquet_reading import read_parquet
 from devicesync.archive.place import Place
 from devicesync.archive.trust import proved
 from devicesync.errors import Damaged
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 
 _DAY = re.compile(r"dt=.*")
 _FILE = re.compile(r"([0-9]+_([0-9]+)_[0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?\.(?:parquet|jsonl\.gz)")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 
 _DAY_MS = 86_400_000
 _FIRST_DAY = date(1970, 1, 1)

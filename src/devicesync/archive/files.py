@@ -12,7 +12,7 @@ from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import EXTENSIONS, Entry, Extra, Origin, path_of, rest_path
 from devicesync.archive.jsonl import JsonLinesWriter
 from devicesync.archive.parquet import ParquetWriter, stamps_of
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 
 
 class _Writer(Protocol):

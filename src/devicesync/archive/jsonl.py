@@ -13,7 +13,7 @@ from pathlib import Path
 from devicesync.archive.encoder import Encoder
 from devicesync.archive.parquet import ParquetWriter
 from devicesync.archive.parquet_reading import BATCH_BYTES, read_parquet
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 
 _LEVEL = 6
 _LONGEST_LINE = 256 << 20

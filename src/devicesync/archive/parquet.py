@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from devicesync.archive.encoder import Encoder
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 
 _LEVEL = 3
 GROUP_BYTES = 6 << 20

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from devicesync.archive.parquet import SCHEMA
-from devicesync.log.port import Headers, Row
+from devicesync.log.full import Headers, Row
 
 _BATCH_ROWS = 10_000
 BATCH_BYTES = 8 << 20

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from devicesync.archive.entry import Entry
 from devicesync.errors import Damaged
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 
 _NO_FILE = (pa.ArrowException, OSError, EOFError, zlib.error, ValueError, TypeError)
 """What reading raises for a file that is not one of ours."""

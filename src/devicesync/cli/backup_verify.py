@@ -17,7 +17,7 @@ from devicesync.config import Settings
 from devicesync.errors import Damaged, Unavailable
 from devicesync.jobs.backup.prune import old_ranges, prune_range
 from devicesync.jobs.backup.verify import Finding, behind, check_log, check_order, check_range, check_unlisted, finding_of
-from devicesync.log.port import Survey, WholeLog
+from devicesync.log.full import Survey, WholeLog
 
 _AT_ONCE = 4
 _DAY_MS = 86_400_000

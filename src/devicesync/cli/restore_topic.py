@@ -25,7 +25,7 @@ from devicesync.jobs.restore.selection import Selection
 from devicesync.url import masked
 
 if TYPE_CHECKING:
-    from devicesync.log.port import Sink
+    from devicesync.log.full import Sink
 
 
 class _Task(NamedTuple):

@@ -11,7 +11,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.files import ClosedFile
 from devicesync.jobs.backup.part import Part
 from devicesync.jobs.patience import Patience, Stopped
-from devicesync.log.port import Claim, WholeReader
+from devicesync.log.full import Claim, WholeReader
 
 _UPLOADS = 8
 _NAP_SECONDS = 0.1

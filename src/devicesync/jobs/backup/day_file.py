@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from devicesync.archive.entry import day_of
 from devicesync.archive.parquet import GROUP_BYTES
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 
 if TYPE_CHECKING:
     from devicesync.archive.files import ClosedFile, OpenFile

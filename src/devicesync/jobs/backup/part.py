@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from devicesync.jobs.backup.day_file import DayFile, by_day
-from devicesync.log.port import Claim, Row
+from devicesync.log.full import Claim, Row
 
 if TYPE_CHECKING:
     from devicesync.archive.files import ClosedFile, OpenFile

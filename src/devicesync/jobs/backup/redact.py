@@ -19,7 +19,7 @@ from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.jobs.backup.part import sizes_of
 from devicesync.jobs.restore.selection import event_of
 from devicesync.law.event import Event
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 
 
 class Traces(NamedTuple):

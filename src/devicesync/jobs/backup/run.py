@@ -22,7 +22,7 @@ from devicesync.jobs.backup.closing import Closing
 from devicesync.jobs.backup.descriptors import files_at_once, in_turns
 from devicesync.jobs.backup.part import MOST_DAYS, Part
 from devicesync.jobs.patience import Patience, Stopped
-from devicesync.log.port import Claim, Row, WholeLog
+from devicesync.log.full import Claim, Row, WholeLog
 
 READER = "backup"
 """Its name as a reader of the log."""

@@ -8,7 +8,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import by_range
 from devicesync.errors import Damaged
-from devicesync.log.port import Row, Survey, WholeLog
+from devicesync.log.full import Row, Survey, WholeLog
 
 _COUNTED = 10_000
 

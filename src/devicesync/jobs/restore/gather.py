@@ -9,7 +9,7 @@ from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.selection import Selection, record_of
 from devicesync.jobs.update import fold, join_events
-from devicesync.log.port import Row
+from devicesync.log.full import Row
 
 
 class Gathered(NamedTuple):

@@ -10,7 +10,7 @@ from devicesync.archive.parquet_reading import BATCH_BYTES
 from devicesync.jobs.patience import Patience
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.ship import keys_of
-from devicesync.log.port import Row, Sink
+from devicesync.log.full import Row, Sink
 
 _ROWS = 2000
 

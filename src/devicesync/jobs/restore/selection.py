@@ -6,7 +6,8 @@ from typing import NamedTuple
 from devicesync.archive.entry import Entry
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
-from devicesync.log.port import Record, Row
+from devicesync.log.full import Row
+from devicesync.log.port import Record
 
 
 class Selection(NamedTuple):

@@ -5,13 +5,14 @@ from contextlib import closing
 from pathlib import Path
 
 from devicesync.disk import check_room
+from devicesync.log.full import Keeper, Row, Survey
 from devicesync.log.journal.appender import Appender
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import Files
 from devicesync.log.journal.reader import JournalReader
 from devicesync.log.journal.tail import Limits
 from devicesync.log.journal.whole import JournalWholeReader, rows_of
-from devicesync.log.port import Keeper, Record, Row, Survey
+from devicesync.log.port import Record
 
 _ROWS = 2000
 
@@ -67,15 +68,15 @@ class Journal:
         return JournalReader(self._files, name)
 
     def whole_reader(self, name: str, keeper: Keeper) -> JournalWholeReader:
-        """See port.WholeLog."""
+        """See full.WholeLog."""
         return JournalWholeReader(self._files, name, keeper)
 
     def survey(self) -> Survey:
-        """See port.WholeLog."""
+        """See full.WholeLog."""
         return Survey(self._files.read_identity(), {0: Cursor(self._files, 0).bounds()})
 
     def rows(self, partition: int, start: int, end: int) -> Iterator[list[Row]]:
-        """See port.WholeLog."""
+        """See full.WholeLog."""
         del partition
         with closing(Cursor(self._files, start)) as cursor:
             while cursor.position < end and (records := cursor.read(min(_ROWS, end - cursor.position))):

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from devicesync.log.full import Claim, Keeper, Row
 from devicesync.log.journal.files import Files
 from devicesync.log.journal.reader import JournalReader
-from devicesync.log.port import Claim, Keeper, Record, Row
+from devicesync.log.port import Record
 
 
 class JournalWholeReader:
-    """See port.WholeReader. One partition, 0; records have neither keys nor headers."""
+    """See full.WholeReader. One partition, 0; records have neither keys nor headers."""
 
     def __init__(self, files: Files, name: str, keeper: Keeper) -> None:
         self._files = files
@@ -17,7 +18,7 @@ class JournalWholeReader:
         self._is_given = False
 
     def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[Row]]:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         if not self._is_given:
             self._reader.rewind(self._keeper.given(0, Claim(self.identity(), self._reader.position, None)))
             self._is_given = True
@@ -26,39 +27,39 @@ class JournalWholeReader:
         return {0: rows} if rows else {}
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         for claim in claims.values():
             self._reader.commit(claim.start)
         return True
 
     def rewind(self, partition: int, offset: int) -> None:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         del partition
         self._reader.rewind(offset)
 
     def passed(self, partition: int) -> int:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         del partition
         return self._reader.position
 
     def identity(self) -> str:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         return self._files.read_identity()
 
     def bounds(self, partition: int) -> tuple[int, int]:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         del partition
         return self._reader.bounds()
 
     def keep_alive(self) -> None:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
 
     def caught_up(self) -> bool:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         return self._files.read_position(self._reader.name) == self._reader.bounds()[1]
 
     def close(self) -> None:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         self._reader.close()
 
 

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message, Producer
 
 from devicesync.errors import Unavailable
+from devicesync.log.full import Keeper, Row, Survey
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.reader import KafkaReader
 from devicesync.log.kafka.survey import newest, rows, survey
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 from devicesync.log.kafka.whole import KafkaWholeReader
-from devicesync.log.port import Keeper, Record, Row, Survey
+from devicesync.log.port import Record
 
 _POLL_SECONDS = 0.1
 _DELIVERY_SECONDS = 10.0
@@ -71,15 +72,15 @@ class KafkaLog:
         return KafkaReader(self._url, group_of(self._group, name))
 
     def whole_reader(self, name: str, keeper: Keeper) -> KafkaWholeReader:
-        """See port.WholeLog."""
+        """See full.WholeLog."""
         return KafkaWholeReader(self._url, group_of(self._group, name), keeper)
 
     def survey(self) -> Survey:
-        """See port.WholeLog."""
+        """See full.WholeLog."""
         return survey(self._url)
 
     def rows(self, partition: int, start: int, end: int) -> Iterator[list[Row]]:
-        """See port.WholeLog."""
+        """See full.WholeLog."""
         return rows(self._url, partition, start, end)
 
     def close(self) -> None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
+from devicesync.log.full import Row
 from devicesync.log.kafka.admin import prepare_for_restore
 from devicesync.log.kafka.log import Outgoing, deliver, open_producer
 from devicesync.log.kafka.url import KafkaUrl, failures
-from devicesync.log.port import Row
 
 
 class KafkaSink:
-    """See port.Sink. rekey: partitions by the records' keys, rather than those they had."""
+    """See full.Sink. rekey: partitions by the records' keys, rather than those they had."""
 
     def __init__(self, url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
         """Makes the topic where it is missing. Raises Unavailable, WrongUse."""
@@ -19,11 +19,11 @@ class KafkaSink:
         self._producer = open_producer(url)
 
     def put(self, partition: int, rows: Sequence[Row]) -> None:
-        """See port.Sink."""
+        """See full.Sink."""
         where = -1 if self._rekey else partition
         outgoing = [Outgoing(value, key, headers, where, stamp_ms or 0) for _, stamp_ms, key, value, headers in rows]
         with failures("append to"):
             deliver(self._producer, self._topic, outgoing)
 
     def close(self) -> None:
-        """See port.Sink."""
+        """See full.Sink."""

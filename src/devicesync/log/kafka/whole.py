@@ -14,9 +14,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
+from devicesync.log.full import Claim, Headers, Keeper, Row
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
-from devicesync.log.port import Claim, Headers, Keeper, Row
 
 _TIMEOUT_SECONDS = 10.0
 _FETCH_BYTES = 4 << 20
@@ -42,7 +42,7 @@ class _Note(msgspec.Struct):
 
 
 class KafkaWholeReader:
-    """See port.WholeReader. Memory: fetched and not yet polled are at most some 12 MB, whatever the number of partitions."""
+    """See full.WholeReader. Memory: fetched and not yet polled are at most some 12 MB, whatever the number of partitions."""
 
     def __init__(self, url: KafkaUrl, group: str, keeper: Keeper) -> None:
         self._keeper = keeper
@@ -61,13 +61,13 @@ class KafkaWholeReader:
         )
 
     def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[Row]]:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         with failures("read"):
             messages = self._member.take(max_records, timeout_seconds)
         return rows_of(messages)
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         return self._member.commit(
             [
                 TopicPartition(
@@ -81,33 +81,33 @@ class KafkaWholeReader:
         )
 
     def rewind(self, partition: int, offset: int) -> None:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         with failures("read"):
             self._member.rewind(partition, offset)
 
     def passed(self, partition: int) -> int:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         return self._member.ends.get(partition, 0)
 
     def identity(self) -> str:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         return identity_of(self._admin, self._member.topic)
 
     def bounds(self, partition: int) -> tuple[int, int]:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         with failures("read"):
             return self._member.bounds(partition)
 
     def keep_alive(self) -> None:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         self._member.keep_alive()
 
     def caught_up(self) -> bool:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         return self._member.caught_up()
 
     def close(self) -> None:
-        """See port.WholeReader."""
+        """See full.WholeReader."""
         self._member.close()
 
     def _given(self, places: list[TopicPartition]) -> None:
