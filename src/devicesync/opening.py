@@ -11,7 +11,7 @@ from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.cache.port import Cache
-    from devicesync.database.cassandra.driver import Choice
+    from devicesync.database.cassandra.connect import DriverName
     from devicesync.database.port import Database
     from devicesync.log.full import WholeLog
 
@@ -51,7 +51,7 @@ def open_log(
     return KafkaLog(KafkaUrl.parse(url), group)
 
 
-def open_database(url: str, *, driver: "Choice" = "auto", read_only: bool = False) -> "Database":
+def open_database(url: str, *, driver: "DriverName" = "auto", read_only: bool = False) -> "Database":
     """The database at `sqlite:PATH`, which is made if need be, or at `cassandra://HOST:PORT/KEYSPACE`, which `init` makes.
 
     driver: how Cassandra is reached; "auto" takes acsylla where it is installed.

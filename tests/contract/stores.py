@@ -8,7 +8,7 @@ from devicesync.cache.port import Cache
 from devicesync.cache.redis import RedisCache
 from devicesync.cache.redis_connect import connect
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
-from devicesync.database.cassandra.driver import Choice
+from devicesync.database.cassandra.connect import DriverName
 from devicesync.database.port import Database
 from devicesync.database.sqlite import SqliteDatabase
 from tests import servers
@@ -19,7 +19,7 @@ def redis_at(url: str) -> RedisCache:
     return RedisCache(connect(url), tombstone_ttl_seconds=0, profile_ttl_seconds=0)
 
 
-def cassandra_at(port: int, driver: Choice) -> CassandraDatabase:
+def cassandra_at(port: int, driver: DriverName) -> CassandraDatabase:
     """A database on a local Cassandra, its tables made."""
     database = CassandraDatabase(CassandraUrl.parse(f"cassandra://127.0.0.1:{port}/test_device_db"), driver)
     database.create()

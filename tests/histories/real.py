@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl, database
-from devicesync.database.cassandra.driver import Choice
+from devicesync.database.cassandra.connect import DriverName
 from devicesync.law.event import Event
 from devicesync.law.facets import DECLARED, FIELDS, MAP_FIELDS, SLICES
 from devicesync.stores import Stores
@@ -25,7 +25,7 @@ _keyspaces = itertools.count()
 class RealWorld:
     """A keyspace of its own. `cache` and `database` are gated."""
 
-    def __init__(self, cache_url: str, cassandra_port: int, driver: Choice = "acsylla") -> None:
+    def __init__(self, cache_url: str, cassandra_port: int, driver: DriverName = "acsylla") -> None:
         database._REPEAT_SECONDS = 0.0  # a refused call needs no pause here
         place = CassandraUrl.parse(f"cassandra://127.0.0.1:{cassandra_port}/histories_{uuid.uuid4().hex[:8]}")
         self._cache = redis_at(cache_url)

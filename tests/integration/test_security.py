@@ -16,7 +16,7 @@ from devstack.servers import Cassandra, Kafka, Redis, RedisSentinel
 
 from devicesync.cache.redis import RedisCache
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
-from devicesync.database.cassandra.driver import Choice
+from devicesync.database.cassandra.connect import DriverName
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.jobs.patience import Patience
 from devicesync.law.event import Event
@@ -121,7 +121,7 @@ def secured_cassandra(certificates: Path) -> Iterator[Cassandra]:
 
 
 @pytest.mark.parametrize("driver", ["cassandra-driver", "acsylla"])
-def test_cassandra_over_tls_with_a_password(secured_cassandra: Cassandra, certificates: Path, driver: Choice) -> None:
+def test_cassandra_over_tls_with_a_password(secured_cassandra: Cassandra, certificates: Path, driver: DriverName) -> None:
     """With either driver; a wrong password and an unknown authority are said."""
     where = f"127.0.0.1:{secured_cassandra.port}/secured?tls=1"
     place = CassandraUrl.parse(f"cassandra://cassandra:cassandra@{where}&ca={certificates}/ca.pem")

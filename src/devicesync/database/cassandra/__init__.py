@@ -1,4 +1,4 @@
-"""Cassandra as the database: database.py over a driver (datastax.py or acsylla.py), rows.py and schema.py for both."""
+"""Cassandra as the database: database.py over a driver (connect.py), rows.py and schema.py for both drivers."""
 
 from devicesync.database.cassandra.database import CassandraDatabase
 from devicesync.database.cassandra.url import CassandraUrl

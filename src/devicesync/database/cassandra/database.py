@@ -12,7 +12,8 @@ from typing import Any
 from cassandra.metadata import Murmur3Token
 
 from devicesync.database.cassandra import ring, schema
-from devicesync.database.cassandra.driver import Choice, Failed, Rows, connect
+from devicesync.database.cassandra.connect import DriverName, connect
+from devicesync.database.cassandra.driver import Failed, Rows
 from devicesync.database.cassandra.rows import (
     NO_ERASURE,
     Call,
@@ -51,7 +52,7 @@ class CassandraDatabase:
     identity = "cassandra"
     parts = 256
 
-    def __init__(self, url: CassandraUrl, driver: Choice = "auto") -> None:
+    def __init__(self, url: CassandraUrl, driver: DriverName = "auto") -> None:
         self._url = url
         with _failures("reach"):
             self._driver = connect(url, driver)

@@ -1,13 +1,9 @@
-"""What CassandraDatabase asks of a driver, and the choice between the two that there are."""
+"""What CassandraDatabase asks of a driver."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from devicesync.database.cassandra.rows import Request
-from devicesync.database.cassandra.url import CassandraUrl
-
-Choice = Literal["auto", "acsylla", "cassandra-driver"]
 
 Rows = list[tuple[Any, ...]]
 
@@ -44,17 +40,3 @@ class Driver(Protocol):
     def close(self) -> None:
         """Give back connections."""
         ...
-
-
-def connect(url: CassandraUrl, choice: Choice) -> Driver:
-    """A driver's session. Raises Failed.
-
-    auto: acsylla where it is installed (`pip install devicesync[acsylla]`), for its writes take a third of the CPU time.
-    """
-    if choice == "acsylla" or (choice == "auto" and find_spec("acsylla")):
-        from devicesync.database.cassandra.acsylla import AcsyllaDriver  # noqa: PLC0415 - an extra, and slow to load
-
-        return AcsyllaDriver(url)
-    from devicesync.database.cassandra.datastax import DatastaxDriver  # noqa: PLC0415 - slow to load
-
-    return DatastaxDriver(url)
