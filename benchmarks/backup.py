@@ -29,9 +29,9 @@ from devstack.servers import Cassandra, Kafka, Redis
 from devicesync.archive.archive import Archive
 from devicesync.archive.place import Place
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
-from devicesync.jobs.simulate import Simulation, key_of
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
+from devicesync.simulation import Simulation, key_of
 
 PARTITIONS = 64
 DEVICES = 200_000

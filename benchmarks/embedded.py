@@ -26,11 +26,11 @@ from devicesync.cache.memory import MemoryCache
 from devicesync.cli.process import log_to_stderr
 from devicesync.config import Settings, load
 from devicesync.database import sqlite
-from devicesync.jobs.simulate import Simulation
 from devicesync.jobs.update import join_events
 from devicesync.law.event import Event, decode
 from devicesync.law.state import state_of
 from devicesync.log.journal import Journal
+from devicesync.simulation import Simulation
 from devicesync.status.freshness import Freshness
 
 EVENTS, DEVICES = 200_000, 50_000

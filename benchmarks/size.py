@@ -16,9 +16,9 @@ from pathlib import Path
 import msgspec
 
 from devicesync.database.sqlite import SqliteDatabase
-from devicesync.jobs.simulate import Simulation
 from devicesync.law.event import decode
 from devicesync.law.state import state_of
+from devicesync.simulation import Simulation
 
 SIZES = (10_000, 1_000_000)
 CHUNK = 20_000

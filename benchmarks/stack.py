@@ -31,9 +31,9 @@ from devstack.servers import Cassandra, Kafka, Redis
 from devicesync.cache.redis import RedisCache
 from devicesync.cache.redis_connect import connect
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
-from devicesync.jobs.simulate import Simulation, key_of
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
+from devicesync.simulation import Simulation, key_of
 
 DEVICES = 200_000
 BATCH = 1000

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from devstack.server import free_ports
 
-from devicesync.jobs.simulate import Simulation
+from devicesync.simulation import Simulation
 from tests.end_to_end.command import Devicesync, stopped, until
 
 V = 1_600_000_000_000_000

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from devicesync.database.sqlite import SqliteDatabase
-from devicesync.jobs.simulate import Simulation
 from devicesync.law.event import Event, decode
 from devicesync.law.profile import view
 from devicesync.law.refusal import Refused
+from devicesync.simulation import Simulation
 from tests.end_to_end.command import Devicesync
 from tests.law.specification import specified
 

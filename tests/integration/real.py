@@ -17,12 +17,12 @@ from devicesync.cache.redis import RedisCache
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.errors import Unavailable
 from devicesync.jobs.patience import Patience
-from devicesync.jobs.simulate import Simulation, key_of
 from devicesync.law.event import Event, decode
 from devicesync.law.profile import view
 from devicesync.law.refusal import Refused
 from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
+from devicesync.simulation import Simulation, key_of
 from tests import servers
 from tests.contract.stores import redis_at
 from tests.end_to_end.command import catches, until

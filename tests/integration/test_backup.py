@@ -17,9 +17,9 @@ from devstack.server import free_ports
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.place import Place
-from devicesync.jobs.simulate import Simulation, key_of
 from devicesync.log.full import Row
 from devicesync.log.kafka.admin import create_topics
+from devicesync.simulation import Simulation, key_of
 from tests.end_to_end.command import Devicesync, stopped, until
 from tests.end_to_end.test_backup import STEPS
 from tests.integration.real import Real, erase, registration

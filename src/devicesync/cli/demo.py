@@ -105,7 +105,7 @@ def _next_steps(settings: Settings, public: str) -> None:
 def _live_traffic(
     embedded: "Embedded", freshness: "Freshness", stop: threading.Event, seconds: float | None, rate: float
 ) -> None:
-    from devicesync.jobs.simulate import Simulation  # noqa: PLC0415 - --help needs none of it
+    from devicesync.simulation import Simulation  # noqa: PLC0415 - --help needs none of it
 
     _say(f"\n4. Live: {rate:.0f} registrations a second of {_DEVICES} devices, 1 % of them bad. Ctrl-C stops.\n")
     _say("   freshness, from the log to readable:    p50       p99       max     applied    refused")

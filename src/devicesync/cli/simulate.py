@@ -33,7 +33,7 @@ def simulate(arguments: argparse.Namespace) -> None:
     They go into the log, from where a running `up` or `update` takes them; or with --to into a file for `apply`.
     """
     from devicesync.cli.process import progress_bar, stop_on_signals  # noqa: PLC0415 - --help needs none of it
-    from devicesync.jobs.simulate import Simulation  # noqa: PLC0415 - --help needs none of it
+    from devicesync.simulation import Simulation  # noqa: PLC0415 - --help needs none of it
 
     simulation = Simulation(seed=arguments.seed, devices=arguments.devices, bad_share=arguments.bad)
     count: int | None = arguments.count
@@ -65,7 +65,7 @@ def simulate(arguments: argparse.Namespace) -> None:
 def _sink(settings: Settings, to: str | None) -> Iterator[Callable[[list[bytes]], object]]:
     if to is None:
         from devicesync import adapters, hold  # noqa: PLC0415 - only where it goes into the log
-        from devicesync.jobs.simulate import key_of  # noqa: PLC0415 - only where it goes into the log
+        from devicesync.simulation import key_of  # noqa: PLC0415 - only where it goes into the log
 
         if not adapters.is_shared(settings):
             hold.prepare(settings.directory)
