@@ -13,7 +13,7 @@ from devicesync.config import Settings
 from devicesync.errors import Held
 from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.delivery import BesideUpdater, Delivery, Direct, OwnUpdater
-from devicesync.jobs.take import take
+from devicesync.jobs.follow import follow
 from devicesync.jobs.tidy import tidying
 from devicesync.jobs.update import READER, Updater
 from devicesync.log.foreign import ForeignLog
@@ -85,9 +85,9 @@ class Embedded(_Assembled):
         followed = adapters.followed_path(settings)
         if followed:
             foreign = ForeignLog(followed, settings.directory / "follow.json")
-            taker = threading.Thread(target=take, args=(foreign, self.journal, stop), name="take")
-            taker.start()
-            closing_all.callback(taker.join)
+            follower = threading.Thread(target=follow, args=(foreign, self.journal, stop), name="follow")
+            follower.start()
+            closing_all.callback(follower.join)
         closing_all.enter_context(tidying(_chores(settings, self.journal, closing_all), settings.tidy_seconds))
 
 
