@@ -23,7 +23,7 @@ from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.database.port import Stored
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.jobs import update
-from devicesync.jobs.bad_share import BadShare
+from devicesync.jobs.shared.bad_share import BadShare
 from devicesync.law.state import State
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.stores import Stores

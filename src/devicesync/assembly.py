@@ -11,10 +11,10 @@ import msgspec
 from devicesync import adapters, hold
 from devicesync.config import Settings
 from devicesync.errors import Held
-from devicesync.jobs.bad_share import BadShare
-from devicesync.jobs.delivery import BesideUpdater, Delivery, Direct, OwnUpdater
 from devicesync.jobs.follow import follow
-from devicesync.jobs.tidy import tidying
+from devicesync.jobs.shared.bad_share import BadShare
+from devicesync.jobs.shared.delivery import BesideUpdater, Delivery, Direct, OwnUpdater
+from devicesync.jobs.shared.tidy import tidying
 from devicesync.jobs.update import READER, Updater
 from devicesync.log.foreign import ForeignLog
 from devicesync.log.port import Reader, Record

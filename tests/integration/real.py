@@ -16,7 +16,7 @@ import msgspec
 from devicesync.cache.redis import RedisCache
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.errors import Unavailable
-from devicesync.jobs.patience import Patience
+from devicesync.jobs.shared.patience import Patience
 from devicesync.law.event import Event, decode
 from devicesync.law.profile import view
 from devicesync.law.refusal import Refused

@@ -18,7 +18,7 @@ from devicesync.cache.redis import RedisCache
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.database.cassandra.connect import DriverName
 from devicesync.errors import Unavailable, WrongUse
-from devicesync.jobs.patience import Patience
+from devicesync.jobs.shared.patience import Patience
 from devicesync.law.event import Event
 from devicesync.law.state import state_of
 from devicesync.log.kafka import KafkaLog, KafkaUrl

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from devicesync.errors import TooManyBad
-from devicesync.jobs.bad_share import BadShare
+from devicesync.jobs.shared.bad_share import BadShare
 
 
 def feed(share: BadShare, records: Iterable[tuple[bool, int]]) -> None:

@@ -4,9 +4,9 @@ import io
 
 import pytest
 
-from devicesync.jobs import distinct
 from devicesync.jobs.apply import lines_of
-from devicesync.jobs.distinct import DistinctCount
+from devicesync.jobs.shared import distinct
+from devicesync.jobs.shared.distinct import DistinctCount
 
 
 def lines(data: bytes, batch: int = 100) -> list[tuple[int, bytes]]:

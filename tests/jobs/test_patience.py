@@ -6,8 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from devicesync.errors import Unavailable
-from devicesync.jobs import patience
-from devicesync.jobs.patience import Patience, waited_for
+from devicesync.jobs.shared import patience
+from devicesync.jobs.shared.patience import Patience, waited_for
 
 
 def test_waiting_is_said_again_and_again_and_so_is_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from devicesync.cache.memory import MemoryCache
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import TooManyBad, Unavailable
-from devicesync.jobs.bad_share import BadShare
+from devicesync.jobs.shared.bad_share import BadShare
 from devicesync.jobs.update import Updater
 from devicesync.law.state import State
 from devicesync.log.memory import MemoryLog

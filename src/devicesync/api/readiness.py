@@ -11,7 +11,7 @@ from devicesync.api.writer import Writer
 from devicesync.config import Settings
 from devicesync.disk import check_room
 from devicesync.errors import Unavailable
-from devicesync.jobs.patience import waited_for
+from devicesync.jobs.shared.patience import waited_for
 from devicesync.log.port import Log
 
 _LONGEST_SECONDS = 2.0

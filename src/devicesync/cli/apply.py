@@ -41,8 +41,8 @@ def apply(arguments: argparse.Namespace) -> int:
     from devicesync.cli.process import log_to_stderr, progress_bar, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.apply import apply as apply_lines  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.apply import lines_of  # noqa: PLC0415 - --help needs none of it
-    from devicesync.jobs.look import look  # noqa: PLC0415 - --help needs none of it
-    from devicesync.jobs.patience import Stopped  # noqa: PLC0415 - --help needs none of it
+    from devicesync.jobs.shared.look import look  # noqa: PLC0415 - --help needs none of it
+    from devicesync.jobs.shared.patience import Stopped  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
     settings = settings_of(arguments).settings

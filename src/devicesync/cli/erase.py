@@ -21,7 +21,7 @@ def erase(arguments: argparse.Namespace) -> int:
     from devicesync.assembly import delivering  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.erase import erase as erase_device  # noqa: PLC0415 - --help needs none of it
-    from devicesync.jobs.patience import Stopped  # noqa: PLC0415 - --help needs none of it
+    from devicesync.jobs.shared.patience import Stopped  # noqa: PLC0415 - --help needs none of it
     from devicesync.law.event import check_id  # noqa: PLC0415 - --help needs none of it
     from devicesync.law.refusal import Refused  # noqa: PLC0415 - --help needs none of it
 

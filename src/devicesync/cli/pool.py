@@ -117,7 +117,7 @@ def stores(*, read_only: bool = False) -> "Stores":
 
 def patiently(call: "Callable[[], T]") -> "T":
     """In a worker: the result of `call`, once everything that it needs can be reached. It must bear repeating."""
-    from devicesync.jobs.patience import Patience  # noqa: PLC0415 - only in a worker
+    from devicesync.jobs.shared.patience import Patience  # noqa: PLC0415 - only in a worker
 
     return Patience(threading.Event()).until_it_works(call)
 

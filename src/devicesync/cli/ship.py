@@ -56,10 +56,10 @@ def _ship(settings: "Settings", stop: "Stop", admin_listen: str | None, *, until
 
     from devicesync import adapters  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import running  # noqa: PLC0415 - --help needs none of it
-    from devicesync.jobs.patience import Patience, Stopped  # noqa: PLC0415 - --help needs none of it
+    from devicesync.jobs.shared.patience import Patience, Stopped  # noqa: PLC0415 - --help needs none of it
+    from devicesync.jobs.shared.tidy import tidying  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.ship import READER  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.ship import ship as ship_all  # noqa: PLC0415 - --help needs none of it
-    from devicesync.jobs.tidy import tidying  # noqa: PLC0415 - --help needs none of it
     from devicesync.log.kafka import KafkaLog, KafkaUrl  # noqa: PLC0415 - --help needs none of it
 
     total, said_at = 0, time.monotonic()

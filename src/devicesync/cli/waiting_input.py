@@ -5,7 +5,7 @@ import os
 import select
 import threading
 
-from devicesync.jobs.patience import Stopped
+from devicesync.jobs.shared.patience import Stopped
 
 _LOOK_SECONDS = 0.2
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
-from devicesync.jobs.bad_share import BadShare
-from devicesync.jobs.delivery import Delivery
-from devicesync.jobs.distinct import DistinctCount
-from devicesync.jobs.patience import Patience, Stopped
+from devicesync.jobs.shared.bad_share import BadShare
+from devicesync.jobs.shared.delivery import Delivery
+from devicesync.jobs.shared.distinct import DistinctCount
+from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS

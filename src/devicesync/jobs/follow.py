@@ -2,7 +2,7 @@
 
 import threading
 
-from devicesync.jobs.patience import Patience, Stopped
+from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.log.port import Lines, Log
 
 _NAP_SECONDS = 0.005

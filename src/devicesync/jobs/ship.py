@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from devicesync.jobs.patience import Patience, Stopped
+from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.log.port import Log, Reader
 
 READER = "ship"

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import structlog
 
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
-from devicesync.jobs.bad_share import BadShare
-from devicesync.jobs.patience import Patience, Stopped
+from devicesync.jobs.shared.bad_share import BadShare
+from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
 from devicesync.law.state import State, join, state_of

@@ -10,7 +10,7 @@ import structlog
 from devicesync.archive.archive import Archive
 from devicesync.archive.files import ClosedFile
 from devicesync.jobs.backup.part import Part
-from devicesync.jobs.patience import Patience, Stopped
+from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.log.full import Claim, WholeReader
 
 _UPLOADS = 8

@@ -21,7 +21,7 @@ from devicesync.errors import Unavailable
 from devicesync.jobs.backup.closing import Closing
 from devicesync.jobs.backup.descriptors import files_at_once, in_turns
 from devicesync.jobs.backup.part import MOST_DAYS, Part
-from devicesync.jobs.patience import Patience, Stopped
+from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.log.full import Claim, Row, WholeLog
 
 READER = "backup"

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from devicesync.archive.entry import Entry
 from devicesync.dead_letters.port import DeadLetters
-from devicesync.jobs.bad_share import BadShare
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.selection import Selection, record_of
+from devicesync.jobs.shared.bad_share import BadShare
 from devicesync.jobs.update import fold, join_events
 from devicesync.log.full import Row
 

@@ -7,8 +7,8 @@ from operator import itemgetter
 
 from devicesync.archive.entry import Entry
 from devicesync.archive.parquet_reading import BATCH_BYTES
-from devicesync.jobs.patience import Patience
 from devicesync.jobs.restore.selection import Selection
+from devicesync.jobs.shared.patience import Patience
 from devicesync.jobs.ship import keys_of
 from devicesync.log.full import Row, Sink
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from devicesync.jobs.patience import Patience, Stopped
+from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.jobs.update import READER, Updater, join_events
 from devicesync.law.event import Event
 from devicesync.log.port import Log, NumberedLog, NumberedReader
