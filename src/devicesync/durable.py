@@ -1,11 +1,15 @@
-"""Files that are there whole or not at all, and names that a loss of power does not undo."""
+"""Files that are there whole or not at all, names that a loss of power does not undo, and the room for them."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from devicesync.errors import Unavailable
+
 _OURS_ALONE = 0o600
+_LEAST_BYTES = 1 << 20
 
 
 def replace(path: Path, content: bytes, *, durable: bool) -> None:
@@ -42,6 +46,27 @@ def replacing(path: Path, *, durable: bool) -> Iterator[Path]:
 def sync_directory(directory: Path) -> None:
     """Make the names in it durable: what was made, renamed or removed. Raises OSError."""
     _sync(directory)
+
+
+@contextmanager
+def one_at_a_time(directory: Path) -> Iterator[None]:
+    """Keep other processes that make files there waiting. SQLite fails where two begin a file at once. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_room(directory: Path) -> None:
+    """Raise Unavailable where less than 1 MiB is left on the directory's disk, or where that can't be read."""
+    try:
+        room = os.statvfs(directory)
+    except OSError as error:
+        raise Unavailable(f"can't use {directory}: {error.strerror}", "check the path and its permissions") from error
+    if room.f_bavail * room.f_frsize < _LEAST_BYTES:
+        raise Unavailable(f"the disk under {directory} is full", "free some space; work goes on when there is room")
 
 
 def _remove_left(path: Path) -> None:

@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from devicesync.durable import replace
+from devicesync.durable import one_at_a_time, replace
 from devicesync.errors import Held, NewerData, Unavailable, WrongUse
-from devicesync.making import one_at_a_time
 
 FORMAT = 1
 _POLL_SECONDS = 0.05

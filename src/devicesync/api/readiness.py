@@ -9,7 +9,7 @@ from devicesync.api.profiles import Profiles
 from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
 from devicesync.config import Settings
-from devicesync.disk import check_room
+from devicesync.durable import check_room
 from devicesync.errors import Unavailable
 from devicesync.jobs.shared.patience import waited_for
 from devicesync.log.port import Log

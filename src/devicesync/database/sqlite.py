@@ -15,10 +15,10 @@ import msgspec
 
 from devicesync.database.port import Stored
 from devicesync.database.sqlite_checkpoint import Checkpointer
+from devicesync.durable import one_at_a_time
 from devicesync.errors import NewerData, Replaced, Unavailable, WrongUse
 from devicesync.law.facets import FACETS, SLICES
 from devicesync.law.state import State, join
-from devicesync.making import one_at_a_time
 from devicesync.sqlite_reading import open_to_read
 
 FORMAT = 1

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from devicesync.dead_letters.port import DeadLetter
+from devicesync.durable import one_at_a_time
 from devicesync.errors import Unavailable
-from devicesync.making import one_at_a_time
 from devicesync.sqlite_reading import open_to_read
 
 _NAMES = DeadLetter._fields[:-1]  # a journal has no keys
