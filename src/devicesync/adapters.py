@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from devicesync import opening
+from devicesync import data_directory, opening
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
 from devicesync.opening import DATABASES, split
@@ -84,7 +84,7 @@ def open_journal(settings: Settings) -> "Journal":
 def journal_path(settings: Settings) -> Path:
     """Where that journal is."""
     if followed_path(settings):
-        return settings.directory / "device-profile.log"
+        return settings.directory / data_directory.JOURNAL
     return Path(settings.log.partition(":")[2])
 
 
@@ -154,7 +154,7 @@ def open_dead_letters(settings: Settings, *, read_only: bool = False) -> "DeadLe
 
 def dead_letters_path(settings: Settings) -> Path:
     """The file of refused records, where the log is a journal."""
-    return settings.directory / "dead-letters.db"
+    return settings.directory / data_directory.DEAD_LETTERS
 
 
 def create(settings: Settings) -> list[str]:

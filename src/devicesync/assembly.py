@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from devicesync import adapters, hold
+from devicesync import adapters, data_directory
 from devicesync.config import Settings
 from devicesync.errors import Held
 from devicesync.jobs.follow import follow
@@ -84,7 +84,7 @@ class Embedded(_Assembled):
         reader.bind(self.stores.database.identity)
         followed = adapters.followed_path(settings)
         if followed:
-            foreign = ForeignLog(followed, settings.directory / "follow.json")
+            foreign = ForeignLog(followed, settings.directory / data_directory.FOLLOWED)
             follower = threading.Thread(target=follow, args=(foreign, self.journal, stop), name="follow")
             follower.start()
             closing_all.callback(follower.join)
@@ -114,8 +114,8 @@ class GroupMember(_Assembled):
 @contextmanager
 def updating(settings: Settings, command: str, stop: threading.Event, after_batch: AfterBatch = _unheard) -> Iterator[Embedded]:
     """Hold the data directory and assemble its updater. Raises Held when another process has it."""
-    hold.prepare(settings.directory)
-    held = hold.Hold(settings.directory, command)
+    data_directory.prepare(settings.directory)
+    held = data_directory.Hold(settings.directory, command)
     try:
         with Embedded(settings, stop, after_batch) as embedded:
             try:
@@ -135,21 +135,21 @@ def delivering(settings: Settings, command: str, stop: threading.Event) -> Itera
             stores = closing_all.enter_context(closing(adapters.open_stores(settings)))
             yield Direct(log, stores, stop)
             return
-        hold.prepare(settings.directory)
+        data_directory.prepare(settings.directory)
         settings = _without_following(settings)
 
-        def become_updater(held: hold.Hold) -> OwnUpdater:
+        def become_updater(held: data_directory.Hold) -> OwnUpdater:
             closing_all.callback(held.release)
             embedded = closing_all.enter_context(Embedded(settings, stop))
             return OwnUpdater(embedded.journal, embedded.reader, embedded.updater, stop)
 
         def take_over() -> OwnUpdater | None:
             try:
-                return become_updater(hold.Hold(settings.directory, command))
+                return become_updater(data_directory.Hold(settings.directory, command))
             except Held:
                 return None
 
-        held = hold.Hold.wait(settings.directory, command)
+        held = data_directory.Hold.wait(settings.directory, command)
         if held:
             yield become_updater(held)
         else:
@@ -161,4 +161,4 @@ def _without_following(settings: Settings) -> Settings:
     """Commands that bring events in use the journal that takes a followed log's lines, but do not follow it."""
     if not adapters.followed_path(settings):
         return settings
-    return msgspec.structs.replace(settings, log=f"journal:{settings.directory / 'device-profile.log'}")
+    return msgspec.structs.replace(settings, log=f"journal:{settings.directory / data_directory.JOURNAL}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from devicesync import data_directory
 from devicesync.errors import WrongUse
 from devicesync.url import masked
 
@@ -108,8 +109,8 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
     directory = settings.directory
     settings = msgspec.structs.replace(
         settings,
-        log=settings.log or f"journal:{directory / 'device-profile.log'}",
-        database=settings.database or f"sqlite:{directory / 'device-profile.db'}",
+        log=settings.log or f"journal:{directory / data_directory.JOURNAL}",
+        database=settings.database or f"sqlite:{directory / data_directory.DATABASE}",
     )
     return Loaded(settings, sources)
 

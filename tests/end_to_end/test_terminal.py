@@ -2,9 +2,11 @@
 
 import os
 import pty
+import re
 import subprocess
 from pathlib import Path
 
+from devicesync import data_directory
 from tests.end_to_end.command import COMMAND, Devicesync, until
 
 CODE = "\\u001b]0;owned\\u0007\\u009b31m"
@@ -48,7 +50,7 @@ def test_escape_codes_of_a_registration_do_not_reach_a_terminal(devicesync: Devi
 
 
 def test_what_we_write_is_for_this_user_alone(devicesync: Devicesync, seed: Path) -> None:
-    """Directories 0700 and files 0600 under the usual umask: journal, database, dead letters, backups."""
+    """Directories 0700 and files 0600 under the usual umask; and data_directory.py lists all that is in there."""
     before = os.umask(0o022)
     try:
         devicesync.start("up")
@@ -66,6 +68,12 @@ def test_what_we_write_is_for_this_user_alone(devicesync: Devicesync, seed: Path
     ]
     assert len(made) > 10
     assert [path for path in made if path.stat().st_mode & 0o077] == []
+    listed = re.findall(r"^    (\S.*?)(?:  |$)", data_directory.__doc__ or "", re.MULTILINE)
+    named = tuple(name.strip("/") for names in listed for name in names.split(", "))
+    ours = {path.name.lstrip(".") for path in (devicesync.directory / "devicesync-data").iterdir()}
+    unlisted = {name for name in ours if not any(re.match(f"{re.escape(each)}($|[.-])", name) for each in named)}
+    assert unlisted == set()
+    assert {"hold", "backup"} <= ours
 
 
 def test_doctor_says_that_others_may_read_the_data(devicesync: Devicesync) -> None:

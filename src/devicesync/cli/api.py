@@ -17,7 +17,7 @@ def api(arguments: argparse.Namespace) -> None:
     With a journal, an `up` or `update` on the same data directory takes what it writes into the stores; with a Kafka log
     any number of `api` and `update` may run, on any machines. The page at / explains the calls.
     """
-    from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
+    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
     from devicesync.api.metrics import Metrics  # noqa: PLC0415 - --help needs none of it
     from devicesync.api.service import api as serve_api  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, running, stop_on_signals  # noqa: PLC0415 - --help needs none of it
@@ -26,7 +26,7 @@ def api(arguments: argparse.Namespace) -> None:
     settings = settings_of(arguments).settings
     stop = stop_on_signals()
     if not adapters.is_shared(settings):
-        hold.prepare(settings.directory)
+        data_directory.prepare(settings.directory)
     log = adapters.open_log(settings)
     with (
         serve_api(settings, log, lambda: adapters.open_stores_to_read(settings), Metrics()) as (public, admin),

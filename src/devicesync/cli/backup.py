@@ -53,7 +53,7 @@ def backup_run(arguments: argparse.Namespace) -> int:
     """
     from contextlib import closing  # noqa: PLC0415 - --help needs none of it
 
-    from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
+    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.archive import Archive  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.parquet import spare_memory  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.place import Place  # noqa: PLC0415 - --help needs none of it
@@ -65,8 +65,8 @@ def backup_run(arguments: argparse.Namespace) -> int:
     spare_memory()
     settings = settings_of(arguments).settings
     stop = stop_on_signals()
-    hold.prepare(settings.directory)
-    with closing(adapters.open_log(settings)) as log, closing(Spool(settings.directory / "backup")) as spool:
+    data_directory.prepare(settings.directory)
+    with closing(adapters.open_log(settings)) as log, closing(Spool(settings.directory / data_directory.BACKUP_SPOOL)) as spool:
         place = Place(arguments.to)
         backup = Backup(
             log,

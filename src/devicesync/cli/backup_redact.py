@@ -31,7 +31,7 @@ def backup_redact(arguments: argparse.Namespace) -> int:
 
         devicesync backup redact --in backup --device 232455
     """
-    from devicesync import hold  # noqa: PLC0415 - --help needs none of it
+    from devicesync import data_directory  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.place import Place  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.spool import Spool  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.backup import archives_at  # noqa: PLC0415 - --help needs none of it
@@ -40,8 +40,8 @@ def backup_redact(arguments: argparse.Namespace) -> int:
     log_to_stderr(verbose=False)
     settings = settings_of(arguments).settings
     document: dict[str, Any] = {"rewritten": [], "records": 0, "erased": 0, "dry_run": arguments.dry_run}
-    hold.prepare(settings.directory)
-    with closing(Spool(settings.directory / "redact-spool")) as spool:
+    data_directory.prepare(settings.directory)
+    with closing(Spool(settings.directory / data_directory.REDACT_SPOOL)) as spool:
         for archive in archives_at(Place(arguments.place)):
             _redact(archive, settings, arguments.device, spool.path, document)
     if arguments.json:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
-from devicesync import adapters, hold
+from devicesync import adapters, data_directory
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import by_range
@@ -105,6 +105,6 @@ def _same_log(settings: Settings, archive: Archive) -> Iterator[tuple[WholeLog |
 
 @contextmanager
 def _spool(settings: Settings) -> Iterator[Spool]:
-    hold.prepare(settings.directory)
-    with closing(Spool(settings.directory / "verify-spool")) as spool:
+    data_directory.prepare(settings.directory)
+    with closing(Spool(settings.directory / data_directory.VERIFY_SPOOL)) as spool:
         yield spool

@@ -72,7 +72,7 @@ def dead_letters_replay_options(parser: argparse.ArgumentParser) -> None:
 
 def dead_letters_replay(arguments: argparse.Namespace) -> None:
     """Try refused records again, as `apply` would: those that are valid now are applied and leave the dead letters."""
-    from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
+    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
     from devicesync.assembly import delivering  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.replay import replay  # noqa: PLC0415 - --help needs none of it
@@ -80,7 +80,7 @@ def dead_letters_replay(arguments: argparse.Namespace) -> None:
     log_to_stderr(verbose=False)
     settings = settings_of(arguments).settings
     if not adapters.is_shared(settings):
-        hold.prepare(settings.directory)
+        data_directory.prepare(settings.directory)
     letters = adapters.open_dead_letters(settings)
     one = letters.get(arguments.id) if arguments.id else None
     chosen = ([one] if one else []) if arguments.id else letters.find(reason=arguments.reason)[1]
@@ -94,11 +94,11 @@ def dead_letters_replay(arguments: argparse.Namespace) -> None:
 
 def _open(settings: Settings) -> "DeadLetters | None":
     """To read only, so nothing is made or changed; None where none were made yet."""
-    from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
+    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
 
     if adapters.is_shared(settings):
         return adapters.open_dead_letters(settings)
-    hold.check_format(settings.directory)
+    data_directory.check_format(settings.directory)
     there = adapters.dead_letters_path(settings).exists()
     return adapters.open_dead_letters(settings, read_only=True) if there else None
 

@@ -27,11 +27,11 @@ def dead_letters_delete(arguments: argparse.Namespace) -> int:
     Of a journal they are gone from the disk. In Kafka --older-than cuts them off the topic; what is deleted otherwise is not
     shown any more, and its bytes go with the topic's retention. By themselves they go after `dead_letter_retention_seconds`.
     """
-    from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
+    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
 
     settings = settings_of(arguments).settings
     if not adapters.is_shared(settings):
-        hold.prepare(settings.directory)
+        data_directory.prepare(settings.directory)
     deleted = _delete(arguments, adapters.open_dead_letters(settings))
     if arguments.json:
         print_json({"deleted": deleted})

@@ -46,10 +46,10 @@ def _text(value: str | int | dict[str, str]) -> str:
 
 
 def _state(device_id: str, settings: Settings, store: str) -> "State":
-    from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
+    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
     from devicesync.law.state import NOTHING  # noqa: PLC0415 - --help needs none of it
 
-    hold.check_format(settings.directory)
+    data_directory.check_format(settings.directory)
     if not adapters.database_exists(settings):
         return NOTHING
     database = adapters.open_database(settings, read_only=True)

@@ -8,11 +8,11 @@ from devicesync.url import masked
 
 def init(arguments: argparse.Namespace) -> None:
     """Create the data directory, the journal or topics, and the tables; what exists is left as it is."""
-    from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
+    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
 
     settings = settings_of(arguments).settings
     if not adapters.is_shared(settings):
-        hold.prepare(settings.directory)
+        data_directory.prepare(settings.directory)
     added = adapters.create(settings)
     if added:
         say(f"added to tables that were there: {', '.join(added)} (docs/real-stack.md says why)")

@@ -23,7 +23,7 @@ def rebuild(arguments: argparse.Namespace) -> int:
     erased. The database is read by token ranges, several at once. When it is interrupted, the next run goes on where it
     stopped.
     """
-    from devicesync import adapters  # noqa: PLC0415 - --help needs none of it
+    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.pool import Pool  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, progress_bar  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.progress import Progress  # noqa: PLC0415 - --help needs none of it
@@ -38,7 +38,7 @@ def rebuild(arguments: argparse.Namespace) -> int:
     database.close()
     began = time.monotonic()
     what = {"database": masked(settings.database), "cache": masked(settings.cache), "parts": parts}
-    progress = Progress(settings.directory / "rebuild.json", what, restart=arguments.restart)
+    progress = Progress(settings.directory / data_directory.REBUILD_PROGRESS, what, restart=arguments.restart)
     left = progress.left(map(str, range(parts)))
     if progress.goes_on:
         say(f"going on: {parts - len(left)} of {parts} parts are done (--restart begins anew)")

@@ -51,7 +51,7 @@ def restore(arguments: argparse.Namespace) -> int:
         devicesync restore --from backup --to-stores
         devicesync restore --from s3://my-bucket/devices --to-topic restored --until 2026-11-24T12:00:00Z
     """
-    from devicesync import hold  # noqa: PLC0415 - --help needs none of it
+    from devicesync import data_directory  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.place import Place  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.restore.complete import files_to_restore  # noqa: PLC0415 - --help needs none of it
@@ -60,7 +60,7 @@ def restore(arguments: argparse.Namespace) -> int:
     log_to_stderr(verbose=False)
     settings = settings_of(arguments).settings
     began = time.monotonic()
-    hold.prepare(settings.directory)
+    data_directory.prepare(settings.directory)
     archive = _archive(Place(arguments.place), settings)
     selection = Selection(arguments.until, arguments.device, arguments.partitions)
     entries = files_to_restore(archive, selection, allow_gaps=arguments.allow_gaps)
@@ -92,7 +92,7 @@ def _into_stores(
 
     import msgspec  # noqa: PLC0415 - --help needs none of it
 
-    from devicesync import adapters, hold  # noqa: PLC0415 - --help needs none of it
+    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.restore_stores import Run, into_stores  # noqa: PLC0415 - only here
 
     with ExitStack() as opened:
@@ -102,7 +102,7 @@ def _into_stores(
             adapters.open_database(settings).close()
         if settings.cache.startswith("memory:") and not arguments.dry_run:
             # A cache in memory is its updater's own, and would not see what we write into the database.
-            opened.callback(hold.Hold(settings.directory, "restore").release)
+            opened.callback(data_directory.Hold(settings.directory, "restore").release)
         for store in (adapters.open_cache(settings), adapters.open_database(settings, read_only=arguments.dry_run)):
             opened.enter_context(closing(store)).check()
         workers = arguments.workers if settings.database.startswith("cassandra") else 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from devicesync import adapters
+from devicesync import adapters, data_directory
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.spool import Spool
@@ -60,15 +60,17 @@ class _Task(NamedTuple):
 
 def into_stores(run: Run, entries: list[Entry]) -> dict[str, Any]:
     """The document that `restore --to-stores --json` prints. Raises Damaged, TooManyBad, Unavailable."""
-    with closing(Spool(run.settings.directory / "restore-spool")) as spool:
+    with closing(Spool(run.settings.directory / data_directory.RESTORE_SPOOL)) as spool:
         return _into_stores(run, entries, spool)
 
 
 def _into_stores(run: Run, entries: list[Entry], spool: Spool) -> dict[str, Any]:
     settings = run.settings
-    directory = settings.directory / "restore"
+    directory = settings.directory / data_directory.BUCKETS
     count = min(max(sum(entry.record_bytes for entry in entries) // _BUCKET_BYTES, _FEWEST), _MOST)
-    progress = Progress(settings.directory / "restore.json", _what(run, entries), restart=run.restart or not directory.exists())
+    progress = Progress(
+        settings.directory / data_directory.RESTORE_PROGRESS, _what(run, entries), restart=run.restart or not directory.exists()
+    )
     if not progress.goes_on:
         shutil.rmtree(directory, ignore_errors=True)
     keeps = not run.dry_run and _can_keep_dead_letters(settings)

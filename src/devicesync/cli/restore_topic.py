@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from devicesync import adapters
+from devicesync import adapters, data_directory
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import by_range
@@ -45,7 +45,7 @@ def into_topic(
     arguments: argparse.Namespace, settings: Settings, archive: Archive, entries: list[Entry], selection: Selection
 ) -> dict[str, Any]:
     """The document that `restore --to-topic --json` prints. Raises Damaged, WrongUse, Unavailable."""
-    with closing(Spool(settings.directory / "restore-spool")) as spool:
+    with closing(Spool(settings.directory / data_directory.RESTORE_SPOOL)) as spool:
         return _into_topic(arguments, settings, archive, entries, selection, str(spool.path))
 
 
@@ -69,7 +69,7 @@ def _into_topic(  # noqa: PLR0917 - as above
         "dry_run": arguments.dry_run,
         "files": [entry.sha256 for entry in entries],
     }
-    progress = Progress(settings.directory / "restore-topic.json", what, restart=arguments.restart)
+    progress = Progress(settings.directory / data_directory.RESTORE_TOPIC_PROGRESS, what, restart=arguments.restart)
     if not arguments.dry_run:
         adapters.open_sink(settings, arguments.to_topic, partitions, rekey=arguments.rekey).close()
         if not progress.goes_on and not arguments.append:

@@ -33,17 +33,17 @@ def ship(arguments: argparse.Namespace) -> int:
 
         devicesync ship --ship-to kafka://localhost:9092/dev.events.deviceprofile
     """
-    from devicesync import hold  # noqa: PLC0415 - --help needs none of it
+    from devicesync import data_directory  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=arguments.verbose)
     settings = settings_of(arguments).settings
     _check(settings)
     stop = stop_on_signals()
-    hold.prepare(settings.directory)
-    place = settings.directory / "ship"
+    data_directory.prepare(settings.directory)
+    place = settings.directory / data_directory.SHIP
     place.mkdir(exist_ok=True)
-    held = hold.Hold(place, "ship")
+    held = data_directory.Hold(place, "ship")
     shipped = _ship(settings, stop, arguments.admin_listen, until_caught_up=arguments.until_caught_up)
     held.release()
     if arguments.json:

@@ -64,11 +64,11 @@ def simulate(arguments: argparse.Namespace) -> None:
 @contextmanager
 def _sink(settings: Settings, to: str | None) -> Iterator[Callable[[list[bytes]], object]]:
     if to is None:
-        from devicesync import adapters, hold  # noqa: PLC0415 - only where it goes into the log
+        from devicesync import adapters, data_directory  # noqa: PLC0415 - only where it goes into the log
         from devicesync.simulation import key_of  # noqa: PLC0415 - only where it goes into the log
 
         if not adapters.is_shared(settings):
-            hold.prepare(settings.directory)
+            data_directory.prepare(settings.directory)
         log = adapters.open_log(settings)
         yield lambda values: log.append(values, [key_of(value) for value in values]) if values else None
         log.close()

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from devicesync import adapters, hold
+from devicesync import adapters, data_directory
 from devicesync.config import Settings
 from devicesync.errors import DevicesyncError, Unavailable
 from devicesync.status.finding import INIT, Finding
@@ -46,7 +46,7 @@ def _data_directory(settings: Settings) -> Iterator[Finding]:
         return  # nothing of ours is on this machine
     if not directory.is_dir():
         raise Unavailable(f"{directory} does not exist", INIT)
-    hold.check_format(directory)
+    data_directory.check_format(directory)
     if not os.access(directory, os.W_OK):
         raise Unavailable(f"{directory} is not writable", "run as the user that owns it, or name another --data-dir")
     if directory.stat().st_mode & _OTHERS:

@@ -1,4 +1,4 @@
-"""Several processes that make one data directory at once."""
+"""The data directory: several processes may make it at once, and its module names every file in it."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
-from devicesync import hold
+from devicesync import data_directory
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import DevicesyncError
@@ -14,10 +14,10 @@ from devicesync.log.journal import Journal
 
 PROCESSES, TURNS = 6, 40
 STEPS: tuple[Callable[[Path], object], ...] = (
-    hold.prepare,
-    lambda directory: Journal(directory / "device-profile.log", segment_bytes=1000, retention_seconds=0).close(),
-    lambda directory: SqliteDatabase(directory / "device-profile.db").close(),
-    lambda directory: SqliteDeadLetters(directory / "dead-letters.db").close(),
+    data_directory.prepare,
+    lambda directory: Journal(directory / data_directory.JOURNAL, segment_bytes=1000, retention_seconds=0).close(),
+    lambda directory: SqliteDatabase(directory / data_directory.DATABASE).close(),
+    lambda directory: SqliteDeadLetters(directory / data_directory.DEAD_LETTERS).close(),
 )
 
 

@@ -1,7 +1,20 @@
-"""The data directory: its format, and who works on it.
+"""The data directory: every file in it, its format, and who works on it.
 
-At most one updater writes the embedded stores at a time. It holds a lock that the system releases when the process
-ends, however it ends.
+    format              the number of its format; an older devicesync refuses a newer one
+    hold                locked by the one process that may update the embedded stores; says which command that is
+    device-profile.log  the journal, with more files of that name (log/journal/files.py). Any process may append and read
+    device-profile.db   the database (SQLite), written by the process that has the hold, read by any
+    dead-letters.db     the refused records of a journal (SQLite), written and read by any process
+    follow.json         how far a followed log was copied, written by the process that has the hold
+    ship/               its own hold: one `ship` at a time
+    backup/, redact-spool/, verify-spool/, restore-spool/
+                        files on their way, in a directory for each process; the next process removes what a killed one left
+    restore/            the buckets of `restore --to-stores`, kept until it is done
+    restore.json, restore-topic.json, rebuild.json
+                        how far these commands came: the same command goes on there
+
+The directory has mode 0700 and every file 0600. At most one updater writes the embedded stores at a time. Its lock is released
+by the system when the process ends, however it ends.
 """
 
 import fcntl
@@ -16,6 +29,17 @@ from devicesync.durable import one_at_a_time, replace
 from devicesync.errors import Held, NewerData, Unavailable, WrongUse
 
 FORMAT = 1
+
+JOURNAL = "device-profile.log"
+DATABASE = "device-profile.db"
+DEAD_LETTERS = "dead-letters.db"
+FOLLOWED = "follow.json"
+SHIP = "ship"
+BACKUP_SPOOL, REDACT_SPOOL, VERIFY_SPOOL, RESTORE_SPOOL = "backup", "redact-spool", "verify-spool", "restore-spool"
+BUCKETS = "restore"
+RESTORE_PROGRESS, RESTORE_TOPIC_PROGRESS, REBUILD_PROGRESS = "restore.json", "restore-topic.json", "rebuild.json"
+_FORMAT, _HOLD = "format", "hold"
+
 _POLL_SECONDS = 0.05
 _OWNER = "run as the user that owns it, or name another one with --data-dir"
 
@@ -27,7 +51,7 @@ class Holder(NamedTuple):
     command: str
 
     @property
-    def stays(self) -> bool:
+    def is_long_running(self) -> bool:
         """Whether the holder is an updater that runs for long, and takes what others append to its log."""
         return self.command in ("up", "update")
 
@@ -54,7 +78,7 @@ def check_format(data_dir: Path, found: str | None = None) -> None:
             return
     if found and not (found.isascii() and found.isdecimal()):
         raise WrongUse(
-            f"{data_dir / 'format'} should hold a number, and holds {found[:20]!r}",
+            f"{data_dir / _FORMAT} should hold a number, and holds {found[:20]!r}",
             f"if this is devicesync's data directory, write {FORMAT} into it; else name another one with --data-dir",
         )
     if found and int(found) > FORMAT:
@@ -67,7 +91,7 @@ def check_format(data_dir: Path, found: str | None = None) -> None:
 def _format_of(data_dir: Path) -> str:
     """What the directory says of its format, "" where it says nothing: it is new, or was being made when the power went."""
     try:
-        return (data_dir / "format").read_bytes().strip(b"\0 \r\n\t").decode("utf-8", "backslashreplace")
+        return (data_dir / _FORMAT).read_bytes().strip(b"\0 \r\n\t").decode("utf-8", "backslashreplace")
     except FileNotFoundError:
         return ""
 
@@ -77,7 +101,7 @@ def _write_format(data_dir: Path) -> str:
     with one_at_a_time(data_dir):
         found = _format_of(data_dir)
         if not found:
-            replace(data_dir / "format", f"{FORMAT}\n".encode(), durable=True)
+            replace(data_dir / _FORMAT, f"{FORMAT}\n".encode(), durable=True)
     return found or str(FORMAT)
 
 
@@ -87,7 +111,7 @@ class Hold:
     def __init__(self, data_dir: Path, command: str) -> None:
         """Take hold. Raises Held at once when another process has it; `holder` then says who."""
         try:
-            self._file = os.open(data_dir / "hold", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._file = os.open(data_dir / _HOLD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise Unavailable(f"can't hold the data directory {data_dir}: {error.strerror}", _OWNER) from error
         try:
@@ -110,7 +134,7 @@ class Hold:
                 return cls(data_dir, command)
             except Held:
                 who = holder(data_dir)
-                if who and who.stays:
+                if who and who.is_long_running:
                     return None
                 time.sleep(_POLL_SECONDS)
 
@@ -122,6 +146,6 @@ class Hold:
 def holder(data_dir: Path) -> Holder | None:
     """Who wrote itself down as the holder last; it may be gone since."""
     try:
-        return msgspec.json.decode((data_dir / "hold").read_bytes(), type=Holder)
+        return msgspec.json.decode((data_dir / _HOLD).read_bytes(), type=Holder)
     except (OSError, UnicodeError, msgspec.MsgspecError):
         return None
