@@ -1,4 +1,4 @@
-"""Cassandra as the database: database.py over a driver (connect.py), rows.py and schema.py for both drivers."""
+"""Cassandra as the database: database.py over a driver (connect.py), rows.py (writes), row_reading.py and schema.py for both."""
 
 from devicesync.database.cassandra.database import CassandraDatabase
 from devicesync.database.cassandra.url import CassandraUrl

@@ -14,18 +14,9 @@ from cassandra.metadata import Murmur3Token
 from devicesync.database.cassandra import ring, schema
 from devicesync.database.cassandra.connect import DriverName, connect
 from devicesync.database.cassandra.driver import Failed, Rows
-from devicesync.database.cassandra.rows import (
-    NO_ERASURE,
-    Call,
-    Erasure,
-    Request,
-    erase_of,
-    erasure_of,
-    row_of,
-    settled_row_of,
-    state_of_row,
-    ties_of,
-)
+from devicesync.database.cassandra.erasure import NO_ERASURE, Erasure, erasure_of
+from devicesync.database.cassandra.row_reading import state_of_row
+from devicesync.database.cassandra.rows import Call, Request, erase_of, row_of, settled_row_of, ties_of
 from devicesync.database.cassandra.url import CassandraUrl
 from devicesync.database.port import Stored
 from devicesync.errors import Unavailable

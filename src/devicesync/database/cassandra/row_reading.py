@@ -1,0 +1,95 @@
+"""From a row and the ledger back to the state that they stand for. Pure, so that every driver shares it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from devicesync.database.cassandra import schema
+from devicesync.database.cassandra.erasure import TIED, Erasure
+from devicesync.database.cassandra.stamps import OURS, stamp_of
+from devicesync.law.facets import DECLARED, FIELDS, SLICES
+from devicesync.law.state import UNWRITTEN, Register, State, join
+
+_LONGEST_AGO = 1  # the version of what was written at an unknown time
+
+
+def state_of_row(row: Sequence[Any] | None, erasure: Erasure, dialect: schema.Dialect) -> tuple[State, bool]:
+    """The state that a row (schema.read, without the id) and the ledger stand for, and whether the row shows it."""
+    erase = State(erased=erasure.version)
+    if row is None:
+        return erase, True
+    updated_on, first_access, declared_on, _, updated_at, first_at, declared_at, date_at, *rest = row
+    values, times = rest[: len(FIELDS)], list(rest[len(FIELDS) :])
+    if dialect.reads_columns:
+        _date_maps(values, times, (updated_at, first_at, declared_at, date_at))
+    written = [_register(values[where], times[where], unwritten) for where, unwritten in zip(SLICES, UNWRITTEN, strict=True)]
+    version = max(updated_at or 0, *(register[0] for register in written))
+    if not version:
+        return erase, not erasure.version or (first_access is None and declared_on is None)
+    registers = tuple([_emptied(spot, register, erasure) for spot, register in enumerate(written)])
+    since, hidden = _clamped(declared_on, declared_at), erasure.user_declared_on
+    if not registers[DECLARED][0] and (declared_at or 0) < OURS:
+        since = 0  # another job's: nothing is declared. Ours stays: a tie, not yet in the ledger, emptied what was declared
+    state = State(
+        version,
+        0,
+        _clamped(updated_on, None) or version // 1000,
+        _clamped(first_access, first_at),
+        min(since or hidden, hidden or since),
+        registers,
+    )
+    state = join(state, erase) if erase.erased else state
+    return state, _shows(row[:8], written, state)
+
+
+def _shows(times: Sequence[int | None], written: Sequence[Register], state: State) -> bool:
+    updated_on, first_access, declared_on, updated_date, updated_at, first_at, declared_at, _ = times
+    if not state.version or any(0 < register[0] <= state.erased for register in written):
+        return False
+    is_declared = any(state.registers[DECLARED][1])
+    floor = (
+        stamp_of(0, state.erased, 0) if state.erased else OURS
+    )  # a minimum of before may be just the erase's, and goes with it
+    return (
+        (updated_on, updated_at) == (state.api_last_updated_on, state.version)
+        and (updated_date or 0) >= state.version // 1000  # a later one stays: of two equal timestamps the greater value wins
+        and first_access == (state.first_access or None)
+        and declared_on == ((state.user_declared_on or None) if is_declared else None)
+        and all(stamp is None or stamp > floor for stamp in (first_at, declared_at))
+        and all(any(mine[1]) == any(theirs[1]) for mine, theirs in zip(written, state.registers, strict=True))
+    )
+
+
+def _date_maps(values: Sequence[Any], times: list[Any], others: Sequence[int | None]) -> None:
+    """A map without a version was written by another job: it counts as of the row's other cells. In place."""
+    own = [time for time in (*times, *others) if time and time < OURS]
+    for spot, (value, time) in enumerate(zip(values, times, strict=True)):
+        if value and not time:
+            times[spot] = max(own, default=_LONGEST_AGO)
+
+
+def _clamped(value_ms: int | None, written_at: int | None) -> int:
+    """What a time of the row counts as: no value when it lies before 1970, and not later than another job's clock."""
+    value = max(value_ms or 0, 0)
+    return min(value, written_at // 1000) if written_at and written_at < OURS else value
+
+
+def _emptied(spot: int, register: Register, erasure: Erasure) -> Register:
+    if spot not in TIED:
+        return register
+    at = max((version for version in getattr(erasure, TIED[spot]) if version > erasure.version), default=0)
+    return (at, UNWRITTEN[spot][1]) if at and at >= register[0] else register
+
+
+def _register(values: Sequence[Any], times: Sequence[int | None], unwritten: Register) -> Register:
+    version = max((time for time in times if time), default=0)
+    if not version:
+        return unwritten
+    return version, tuple([_text(value) for value in values])
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value or None
+    return msgspec.json.Encoder(order="deterministic").encode(dict(value)).decode() if value else None

@@ -1,0 +1,27 @@
+"""The timestamps of writes.
+
+Cassandra keeps the cell with the greatest timestamp. So a facet is written USING TIMESTAMP its version, and writes converge on
+the newest, whatever their order. first_access and user_declared_on are minima. Their timestamp is made from the value itself,
+so that the smaller value has the greater timestamp:
+
+    never erased     2^54 - 1024 × (value + 1), and one more     the smaller the value (ms), the greater the stamp
+    erased at N      2^54 + 1024 × N, no value                   beats every minimum of before, and every earlier erase
+    live again       the same, and one more, N // 1000           beats the erase itself
+
+No reading, no coordination: replays, zombies and keyless topics end with the same cell. (Stamps issued by the cache's
+merge would be lost with the cache while a delayed write is on its way.)
+
+Each step of 1024 has room to hide user_declared_on while a tie leaves nothing declared, and to show it again: the n-th such
+tie hides it at 2n above the step, what is declared later shows it at 2n + 1. The ledger remembers these ties, for a deletion's
+timestamp can't be read.
+"""
+
+_MINIMUM, _STEP = 2**54, 2**10
+OURS = 2**52
+"""Every stamp of ours lies above it, and every clock below."""
+
+
+def stamp_of(value_ms: int, erased: int, slot: int) -> int:
+    """The timestamp of a minimum in ms, of a device erased at `erased` µs (0: never); slot: its place within the step of 1024."""
+    step = _MINIMUM + _STEP * erased if erased else _MINIMUM - _STEP * (value_ms + 1)
+    return step + min(slot, _STEP - 1)
