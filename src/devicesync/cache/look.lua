@@ -1,16 +1,16 @@
 -- Says of each device what the cache knows without its values, or, where it holds none, since when.
 -- KEYS: device ids, then the hash of tickets (in a cluster all of one slot). ARGV: a ticket nobody else has, how long tickets
--- are kept in ms, and how many at most. Returns per device its `_state` (merge.lua), or "?" and its ticket.
+-- are kept in ms, and how many at most. Returns per device its `_state` (state.lua), or "?" and its ticket.
 --
 -- A ticket says: the entry has been missing ever since this was given out, or was made with it. It is kept beside the entry, so
 -- whatever loses the one may lose the other; merge.lua takes it away when it makes the entry, and writes it into the entry's
 -- `_state`. Losing tickets is safe: their fills are looked for again.
 
-local STATE = '^%d+,%d+,' .. string.rep('%d*,', 6) .. '%d+,%d+,%d+,%d,%x+$'
+local FORM = string.gsub(STATE, '[()]', '') -- it need not be taken apart here
 local tickets = KEYS[#KEYS]
 
 local function is_state(text)
-  return type(text) == 'string' and string.find(text, STATE)
+  return type(text) == 'string' and string.find(text, FORM)
 end
 
 local replies, given = {}, false

@@ -5,12 +5,9 @@
 -- whether the database shows this state: "yes", "no", or "" where nobody knows. Returns per device: false when its ticket is no
 -- longer good, or it is not held and there is none; 1 when the database may not show yet what is held (it is unsettled); else 0.
 --
--- Beside the fields that readers know, a hash holds `version`, and `_state`, one text so that one read gives all of it:
--- the highest erase, the highest live registration, each facet's version (an empty one equals the highest live), then
--- api_last_updated_on, first_access, user_declared_on (also while none is declared), 1 while it is unsettled, and the ticket that
--- the entry was made with. Unsettled: events met
--- here of which the database's writers did not know, and each store alone can't join these (an erase and what came after it, a
--- tie that empties a facet). Numbers stay below 2^53, so Lua's doubles are exact.
+-- Beside the fields that readers know, a hash holds `version` and `_state` (state.lua). Unsettled: events met here of which the
+-- database's writers did not know, and each store alone can't join these (an erase and what came after it, a tie that empties a
+-- facet). Numbers stay below 2^53, so Lua's doubles are exact.
 
 local FIELDS = {
   'country_code', 'country', 'state_code', 'state', 'city', 'state_custom', 'state_code_custom', 'district_custom',
@@ -32,8 +29,6 @@ local function earlier(one, other)
   if other == 0 then return one end
   return math.min(one, other)
 end
-
-local STATE = '^(%d+),(%d+),' .. string.rep('(%d*),', 6) .. '(%d+),(%d+),(%d+),(%d),(%x+)$'
 
 local function version_or(part, live)
   return part == '' and live or tonumber(part)

@@ -1,6 +1,6 @@
 """Redis or Valkey: the hash that telemetry jobs read, merged by a script that runs in the server.
 
-The fields are those of docs/reading-the-cache.md; merge.lua says what else a hash holds. Whole batches go in few round trips,
+The fields are those of docs/reading-the-cache.md; state.lua says what else a hash holds. Whole batches go in few round trips,
 cut so that one script does not keep the server from its readers for long.
 """
 
@@ -27,7 +27,10 @@ _BYTES_PER_CALL = 256 << 10
 _LISTPACK_BYTES = 512
 _TICKET_MS, _MOST_TICKETS = 60_000, 65_536
 _TICKET_DIGITS = 12  # two of one device must differ; it is kept in every entry
-_LOOK, _MERGE = (resources.files("devicesync.cache").joinpath(f"{name}.lua").read_text() for name in ("look", "merge"))
+_SCRIPTS = resources.files("devicesync.cache")
+_LOOK, _MERGE = (
+    "".join(_SCRIPTS.joinpath(name).read_text() for name in ("state.lua", script)) for script in ("look.lua", "merge.lua")
+)
 _FIELDS = tuple(tuple(HASH_NAMES.get(field, field) for field in facet.fields) for facet in FACETS)
 _FAILURES = (exceptions.RedisError, exceptions.RedisClusterException)
 _SHOWN = {None: "", True: "yes", False: "no"}
@@ -191,7 +194,7 @@ def _is_profile(found: Any) -> bool:
 
 
 def _versions(packed: str) -> State:
-    """What the numbers of `_state` say (merge.lua): a state whose facets have versions and no values."""
+    """What the numbers of `_state` say (state.lua): a state whose facets have versions and no values."""
     erased, live, *facets, updated, first_access, user_declared_on = packed.split(",")
     registers = tuple([(int(facet or live), ()) for facet in facets])
     return State(int(live), int(erased), int(updated), int(first_access), int(user_declared_on), registers)
