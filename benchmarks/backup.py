@@ -27,7 +27,7 @@ import redis
 from devstack.servers import Cassandra, Kafka, Redis
 
 from devicesync.archive.archive import Archive
-from devicesync.archive.place import Place
+from devicesync.archive.storage import Storage
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
@@ -111,7 +111,7 @@ def reading(log: Kafka, records: int) -> None:
 def idle(log: Kafka, directory: Path) -> None:
     load(log, "idle", 1000)
     flags = ["--log", f"kafka://127.0.0.1:{log.port}/idle", "--data-dir", str(directory / "data")]
-    archive = Archive(Place(str(directory / "idle")), "idle")
+    archive = Archive(Storage(str(directory / "idle")), "idle")
     words = ["backup", "run", "--to", str(directory / "idle"), "--max-file-seconds", str(MAX_AGE_SECONDS)]
     running = subprocess.Popen([*COMMAND, *words, *flags], stderr=subprocess.DEVNULL)
     waits = []

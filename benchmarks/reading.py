@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, Message
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.parquet import spare_memory
-from devicesync.archive.place import Place
+from devicesync.archive.storage import Storage
 from devicesync.cli.process import stop_on_signals
 from devicesync.jobs.backup.part import Part
 from devicesync.jobs.backup.run import Backup, Limits
@@ -103,7 +103,7 @@ def backup(port: str, topic: str, directory: Path, file_format: str) -> None:
     spool.mkdir()
     timed = Timed(
         log,
-        Archive(Place(str(directory / "backup")), topic),
+        Archive(Storage(str(directory / "backup")), topic),
         spool,
         limits=Limits(128 << 20, 3600),
         file_format=file_format,

@@ -15,7 +15,7 @@ from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import Entry, Origin
 from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.archive.manifest import topics_at
-from devicesync.archive.place import Place
+from devicesync.archive.storage import Storage
 from devicesync.jobs.backup.part import MOST_DAYS, Part
 from devicesync.log.full import Row
 
@@ -55,7 +55,7 @@ def ranges_of(
 
 def kept(directory: Path, ranges: list[list[ClosedFile]]) -> Archive:
     """The archive with these."""
-    archive = Archive(Place(str(directory / "backup")), "topic")
+    archive = Archive(Storage(str(directory / "backup")), "topic")
     assert archive.manifest.generation_of("id") == 1
     for files in ranges:
         for file in files:
@@ -123,7 +123,7 @@ def test_archives_from_before_are_read_and_go_on(tmp_path: Path, file_format: st
     first = [row(number, MIDNIGHT_MS) for number in range(5, 10)]
     archive = kept(tmp_path, ranges_of(tmp_path, first, step=5, file_format=file_format))
     as_before(tmp_path / "backup", archive.manifest.entries())
-    assert topics_at(Place(str(tmp_path / "backup"))) == ["topic"]
+    assert topics_at(Storage(str(tmp_path / "backup"))) == ["topic"]
     assert archive.manifest.generation_of("id") == 1
     newest = archive.manifest.newest(1, 3)
     assert newest
@@ -166,7 +166,7 @@ def test_the_erasures_of_archives_from_before_are_read(tmp_path: Path) -> None:
 
 def test_a_journal_with_a_hidden_name_is_a_topic(tmp_path: Path) -> None:
     """It was backed up, and then not found."""
-    archive = Archive(Place(str(tmp_path)), ".hidden.log")
+    archive = Archive(Storage(str(tmp_path)), ".hidden.log")
     archive.manifest.generation_of("id")
     (tmp_path / "_manifest" / ".DS_Store").write_bytes(b"a file manager's")
-    assert topics_at(Place(str(tmp_path))) == [".hidden.log"]
+    assert topics_at(Storage(str(tmp_path))) == [".hidden.log"]

@@ -15,7 +15,7 @@ from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import Origin
 from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.archive.parquet import GROUP_BYTES
-from devicesync.archive.place import Place
+from devicesync.archive.storage import Storage
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.part import Part
 from devicesync.log.full import Row
@@ -45,7 +45,7 @@ def stored(directory: Path, rows: list[Row], file_format: str) -> tuple[Archive,
         file = OpenFile(directory, Origin("topic", "source", 1, 3), file_format, encoder)
         file.write(rows)
         closed = file.close(rows[0][0], rows[-1][0] + 1, 7)
-    archive = Archive(Place(str(directory / "backup")), "topic")
+    archive = Archive(Storage(str(directory / "backup")), "topic")
     archive.upload(closed)
     archive.manifest.add([closed.entry])
     return archive, closed

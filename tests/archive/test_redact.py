@@ -11,7 +11,7 @@ from devicesync.archive import ranges
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.manifest import Manifest
-from devicesync.archive.place import Place
+from devicesync.archive.storage import Storage
 from devicesync.jobs.backup.redact import Redaction
 from devicesync.log.full import Row
 from tests.archive.test_days import DAY_MS, MIDNIGHT_MS, kept, ranges_of, rows_of
@@ -102,7 +102,7 @@ def test_a_crash_at_each_step_leaves_the_old_or_the_new(
     """Every file that the manifest names is whole; the next redact completes it, and leaves nothing behind."""
     archive = backup(tmp_path, file_format)
     spots = {"first file": (Archive, "upload", 2), "files": (Manifest, "replace", 1), "listed": (Manifest, "sweep", 1)}
-    owner, name, times = spots.get(step, (Place, "remove", 2))
+    owner, name, times = spots.get(step, (Storage, "remove", 2))
     whole = getattr(owner, name)
     left = times
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from devicesync.archive.archive import Archive
-from devicesync.archive.place import Place
+from devicesync.archive.storage import Storage
 from devicesync.log.full import Row
 from tests.archive.test_trust import listed_at
 from tests.end_to_end.command import WAIT_SECONDS, Devicesync, stopped, until
@@ -27,7 +27,7 @@ LOG = "device-profile.log"
 
 def archive_in(directory: Path) -> Archive:
     """The journal's backup."""
-    return Archive(Place(str(directory / "backup")), LOG)
+    return Archive(Storage(str(directory / "backup")), LOG)
 
 
 def rows_in(archive: Archive, spool: Path) -> list[Row]:
@@ -347,7 +347,7 @@ def test_a_full_disk_is_waited_for(devicesync: Devicesync, tmp_path: Path) -> No
             ballast.unlink()
             subprocess.run(["mount", "-o", "remount,size=10m", small], check=True)
             assert running.wait(WAIT_SECONDS) == 0
-            archive = Archive(Place(to), LOG)
+            archive = Archive(Storage(to), LOG)
             assert [row[0] for row in rows_in(archive, devicesync.directory)] == list(range(4000))
             for path in itertools.chain(small.glob("*")):
                 subprocess.run(["rm", "-rf", path], check=True)

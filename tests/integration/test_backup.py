@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from devstack.server import free_ports
 
 from devicesync.archive.archive import Archive
-from devicesync.archive.place import Place
+from devicesync.archive.storage import Storage
 from devicesync.log.full import Row
 from devicesync.log.kafka.admin import create_topics
 from devicesync.simulation import Simulation, key_of
@@ -29,7 +29,7 @@ V = 1_700_000_000_000_000
 
 def archive_of(devicesync: Devicesync, real: Real, url: str = "backup") -> Archive:
     """The topic's backup."""
-    return Archive(Place(url if "://" in url else str(devicesync.directory / url)), real.topic.topic)
+    return Archive(Storage(url if "://" in url else str(devicesync.directory / url)), real.topic.topic)
 
 
 def rows_of(archive: Archive, spool: Path) -> Iterator[tuple[int, int, Row]]:

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import Producer
 
 from devicesync.archive.archive import Archive
-from devicesync.archive.place import Place
+from devicesync.archive.storage import Storage
 from devicesync.log.full import Row
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics, prepare_for_restore
@@ -50,7 +50,7 @@ def send(topic: KafkaUrl, *values: bytes) -> None:
 
 def rows_in(directory: Path, topic: KafkaUrl) -> list[Row]:
     """Every row of the backup."""
-    archive = Archive(Place(str(directory / "backup")), topic.topic)
+    archive = Archive(Storage(str(directory / "backup")), topic.topic)
     rows: list[Row] = []
     for entry in archive.manifest.entries():
         with archive.fetched(entry, directory) as batches:

@@ -10,7 +10,7 @@ from devicesync.archive.files import ClosedFile, digest_of
 from devicesync.archive.jsonl import read_json_lines
 from devicesync.archive.manifest import Manifest
 from devicesync.archive.parquet_reading import read_parquet
-from devicesync.archive.place import Place
+from devicesync.archive.storage import Storage
 from devicesync.archive.trust import proved
 from devicesync.errors import Damaged
 from devicesync.log.full import Row
@@ -22,16 +22,16 @@ _FILE = re.compile(r"([0-9]+_([0-9]+)_[0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?\.(?:par
 class Archive:
     """The backup of one topic. Safe for threads, and for several processes."""
 
-    def __init__(self, place: Place, topic: str) -> None:
-        self._place = place
+    def __init__(self, storage: Storage, topic: str) -> None:
+        self._storage = storage
         self.topic = topic
-        self.manifest = Manifest(place, topic)
+        self.manifest = Manifest(storage, topic)
 
     def upload(self, file: ClosedFile) -> None:
         """Put the file in its place; it counts once the manifest has its entry. Repeating it is harmless. Raises Unavailable."""
         if file.entry.rest and file.rest_here:
-            self._place.put(file.rest_here, file.entry.rest.path)
-        self._place.put(file.here, file.entry.path)
+            self._storage.put(file.rest_here, file.entry.rest.path)
+        self._storage.put(file.here, file.entry.path)
 
     @contextmanager
     def fetched(self, entry: Entry, spool: Path) -> Iterator[Iterator[list[Row]]]:
@@ -68,15 +68,15 @@ class Archive:
             if entry and int(match[3] or 0) < int(entry.revision.partition("-")[0] or 0):
                 name = path.rpartition("/")[2].partition("_")[2].partition("_")[2].removesuffix(".jsonl.gz")
                 self.manifest.remove_rest(entry, name)
-                self._place.remove(path)
+                self._storage.remove(path)
 
     def _files(self) -> list[tuple[str, re.Match[str]]]:
-        days = [f"{self.topic}/{name}" for name in self._place.names(self.topic) if _DAY.fullmatch(name)]
-        there = [(f"{day}/{name}", _FILE.fullmatch(name)) for day in days for name in self._place.names(day)]
+        days = [f"{self.topic}/{name}" for name in self._storage.names(self.topic) if _DAY.fullmatch(name)]
+        there = [(f"{day}/{name}", _FILE.fullmatch(name)) for day in days for name in self._storage.names(day)]
         return [(path, match) for path, match in there if match]
 
     def _checked(self, path: str, size: int, sha256: str, into: Path) -> Path:
-        here = self._place.fetch(path, into)
+        here = self._storage.fetch(path, into)
         if here is None:
             raise Damaged(path, "is missing")
         found = here.stat().st_size

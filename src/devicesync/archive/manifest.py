@@ -14,8 +14,8 @@ from typing import TypeVar
 import msgspec
 
 from devicesync.archive.entry import Entry
-from devicesync.archive.place import Place
 from devicesync.archive.ranges import ENTRY, ERASURES, Erasures, entries_in, erasures_in, paths_of
+from devicesync.archive.storage import Storage
 from devicesync.archive.trust import decoded
 from devicesync.errors import Damaged
 
@@ -33,20 +33,20 @@ class _Generation(msgspec.Struct, frozen=True):
 class Manifest:
     """Safe for threads, and for several processes."""
 
-    def __init__(self, place: Place, topic: str) -> None:
-        self._place = place
+    def __init__(self, storage: Storage, topic: str) -> None:
+        self._storage = storage
         self._directory = f"{_MANIFEST}/{topic}"
         self._directories = (self._directory, f"{topic}/{_MANIFEST}")
 
     def add(self, entries: list[Entry]) -> None:
         """Make a range's files known, all at once. Raises Unavailable."""
-        self._place.put_bytes(paths_of(entries, ENTRY)[0], msgspec.json.encode(entries))
+        self._storage.put_bytes(paths_of(entries, ENTRY)[0], msgspec.json.encode(entries))
 
     def replace(self, entries: list[Entry]) -> None:
         """Give a range that is listed other files, all at once. Raises Unavailable."""
         for path in paths_of(entries, ENTRY):
-            if self._place.size(path) is not None:
-                self._place.put_bytes(path, msgspec.json.encode(entries))
+            if self._storage.size(path) is not None:
+                self._storage.put_bytes(path, msgspec.json.encode(entries))
 
     def entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
         """All of them, in order. What can't be read goes to `damaged`, or is raised. Raises Unavailable, Damaged."""
@@ -58,7 +58,7 @@ class Manifest:
         found: list[Entry] = []
         for directory in self._directories:
             for path in self._paths(f"{directory}/{generation}/{partition}", ENTRY)[-1:]:
-                held = self._place.read_bytes(path)
+                held = self._storage.read_bytes(path)
                 found += entries_in(path, held) if held is not None else []
         return max(found, key=lambda entry: entry.next_offset, default=None)
 
@@ -74,7 +74,7 @@ class Manifest:
         found, newest = self._generation(identity)
         if found > after:
             return found
-        self._place.put_bytes(f"{self._directory}/generation-{newest + 1}.json", msgspec.json.encode(_Generation(identity)))
+        self._storage.put_bytes(f"{self._directory}/generation-{newest + 1}.json", msgspec.json.encode(_Generation(identity)))
         return newest + 1
 
     def prune(self, entries: list[Entry], erased: dict[str, int]) -> None:
@@ -82,22 +82,22 @@ class Manifest:
 
         Raises Unavailable.
         """
-        self._place.put_bytes(paths_of(entries, ERASURES)[0], msgspec.json.encode(Erasures(erased, entries)))
+        self._storage.put_bytes(paths_of(entries, ERASURES)[0], msgspec.json.encode(Erasures(erased, entries)))
         for path in paths_of(entries, ENTRY):
-            self._place.remove(path)
+            self._storage.remove(path)
         for entry in entries:
             self.sweep(entry)
 
     def sweep(self, pruned: Entry) -> None:
         """Remove what a prune that was killed may have left of a file. Raises Unavailable."""
         if pruned.rest:
-            self._place.remove(pruned.rest.path)
-        self._place.remove(pruned.path)
+            self._storage.remove(pruned.rest.path)
+        self._storage.remove(pruned.path)
 
     def remove_rest(self, entry: Entry, name: str) -> None:
         """Remove what JSON lines of that name, an earlier revision of the entry's, had beside them. Raises Unavailable."""
         for path in paths_of([entry], ENTRY):
-            self._place.remove(f"{path.rpartition('/')[0]}/{name}.rest.parquet")
+            self._storage.remove(f"{path.rpartition('/')[0]}/{name}.rest.parquet")
 
     def pruned(self, damaged: list[Damaged] | None = None) -> list[Erasures]:
         """What is kept of pruned ranges, as `entries`. Raises Unavailable, Damaged."""
@@ -108,7 +108,7 @@ class Manifest:
         return [entry for kept in self.pruned(damaged) for entry in kept.entries]
 
     def _generation(self, identity: str) -> tuple[int, int]:
-        names = [name for directory in self._directories for name in self._place.names(directory)]
+        names = [name for directory in self._directories for name in self._storage.names(directory)]
         numbers = [int(match[1]) for match in map(_GENERATION.fullmatch, names) if match]
         newest = max(numbers, default=0)
         found = 0
@@ -120,7 +120,7 @@ class Manifest:
     def _identity(self, number: int) -> str:
         paths = [f"{directory}/generation-{number}.json" for directory in self._directories]
         for path in paths:
-            held = self._place.read_bytes(path)
+            held = self._storage.read_bytes(path)
             if held is not None:
                 generation: _Generation = decoded(path, held, _Generation)
                 return generation.identity
@@ -131,7 +131,7 @@ class Manifest:
         paths = [path for directory in self._partitions() for path in self._paths(directory, ending)]
 
         def noting(path: str) -> T | None:
-            held = self._place.read_bytes(path)
+            held = self._storage.read_bytes(path)
             if held is None:
                 return None  # it was pruned since its name was read
             try:
@@ -149,20 +149,20 @@ class Manifest:
         generations = [
             f"{directory}/{name}"
             for directory in self._directories
-            for name in self._place.names(directory)
+            for name in self._storage.names(directory)
             if re.fullmatch("[0-9]+", name)
         ]
-        return [f"{generation}/{name}" for generation in generations for name in self._place.names(generation)]
+        return [f"{generation}/{name}" for generation in generations for name in self._storage.names(generation)]
 
     def _paths(self, directory: str, ending: str) -> list[str]:
         """Of the files whose names are an offset and this ending, by their offsets."""
-        offsets = [name.removesuffix(ending) for name in self._place.names(directory) if name.endswith(ending)]
+        offsets = [name.removesuffix(ending) for name in self._storage.names(directory) if name.endswith(ending)]
         numbers = sorted((offset for offset in offsets if re.fullmatch("[0-9]+", offset)), key=int)
         return [f"{directory}/{offset}{ending}" for offset in numbers]
 
 
-def topics_at(place: Place) -> list[str]:
+def topics_at(storage: Storage) -> list[str]:
     """The topics that have a backup there. Raises Unavailable."""
-    here = [name for name in place.names(_MANIFEST) if any(map(_GENERATION.fullmatch, place.names(f"{_MANIFEST}/{name}")))]
-    before = [name for name in place.names("") if name != _MANIFEST and _MANIFEST in place.names(name)]
+    here = [name for name in storage.names(_MANIFEST) if any(map(_GENERATION.fullmatch, storage.names(f"{_MANIFEST}/{name}")))]
+    before = [name for name in storage.names("") if name != _MANIFEST and _MANIFEST in storage.names(name)]
     return sorted({*here, *before})

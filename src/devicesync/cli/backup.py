@@ -10,7 +10,7 @@ from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.archive.archive import Archive
-    from devicesync.archive.place import Place
+    from devicesync.archive.storage import Storage
 
 _FILE_BYTES = 128 << 20
 _FILE_SECONDS = 3600.0
@@ -56,8 +56,8 @@ def backup_run(arguments: argparse.Namespace) -> int:
     from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.archive import Archive  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.parquet import spare_memory  # noqa: PLC0415 - --help needs none of it
-    from devicesync.archive.place import Place  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.spool import Spool  # noqa: PLC0415 - --help needs none of it
+    from devicesync.archive.storage import Storage  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, running, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.backup.run import READER, Backup, Limits  # noqa: PLC0415 - --help needs none of it
 
@@ -67,7 +67,7 @@ def backup_run(arguments: argparse.Namespace) -> int:
     stop = stop_on_signals()
     data_directory.prepare(settings.directory)
     with closing(adapters.open_log(settings)) as log, closing(Spool(settings.directory / data_directory.BACKUP_SPOOL)) as spool:
-        place = Place(arguments.to)
+        place = Storage(arguments.to)
         backup = Backup(
             log,
             Archive(place, log.topic),
@@ -97,9 +97,9 @@ def backup_list(arguments: argparse.Namespace) -> int:
 
     A generation is one life of a topic: one that was deleted and made anew, with offsets from 0, has the next.
     """
-    from devicesync.archive.place import Place  # noqa: PLC0415 - --help needs none of it
+    from devicesync.archive.storage import Storage  # noqa: PLC0415 - --help needs none of it
 
-    entries = [entry for archive in archives_at(Place(arguments.place)) for entry in archive.manifest.entries()]
+    entries = [entry for archive in archives_at(Storage(arguments.place)) for entry in archive.manifest.entries()]
     if arguments.json:
         names = ("path", "topic", "generation", "partition", "first_offset", "next_offset", "records", "bytes", "sha256")
         more = ("record_bytes", "first_ms", "last_ms")
@@ -123,13 +123,13 @@ def backup_verify(arguments: argparse.Namespace) -> int:
 
     Exit status 1 when anything is, with the files' names. A log that can't be reached, or is another one, is not compared with.
     """
-    from devicesync.archive.place import Place  # noqa: PLC0415 - --help needs none of it
+    from devicesync.archive.storage import Storage  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.backup_verify import verify  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
     settings = settings_of(arguments).settings
-    document = verify(settings, archives_at(Place(arguments.place)), deep=arguments.deep)
+    document = verify(settings, archives_at(Storage(arguments.place)), deep=arguments.deep)
     if arguments.json:
         print_json(document)
     else:
@@ -154,13 +154,13 @@ def backup_prune(arguments: argparse.Namespace) -> int:
     A partition loses its first files only, so what is kept has no gap, and never its last one. What is kept restores as
     before: devices that were erased in a removed file stay erased. Devices that have not registered since are not in it.
     """
-    from devicesync.archive.place import Place  # noqa: PLC0415 - --help needs none of it
+    from devicesync.archive.storage import Storage  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.backup_verify import prune  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr  # noqa: PLC0415 - --help needs none of it
 
     log_to_stderr(verbose=False)
     settings = settings_of(arguments).settings
-    removed = prune(settings, archives_at(Place(arguments.place)), arguments.keep_days, dry_run=arguments.dry_run)
+    removed = prune(settings, archives_at(Storage(arguments.place)), arguments.keep_days, dry_run=arguments.dry_run)
     if arguments.json:
         print_json({"removed": [entry.path for entry in removed], "dry_run": arguments.dry_run})
     else:
@@ -174,7 +174,7 @@ def _in_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--in", metavar="DIR|URL", dest="place", required=True, help=PLACE)
 
 
-def archives_at(place: "Place") -> "list[Archive]":
+def archives_at(place: "Storage") -> "list[Archive]":
     """The backup of every topic there. Raises WrongUse where there is none."""
     from devicesync.archive.archive import Archive  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.manifest import topics_at  # noqa: PLC0415 - --help needs none of it

@@ -32,8 +32,8 @@ def backup_redact(arguments: argparse.Namespace) -> int:
         devicesync backup redact --in backup --device 232455
     """
     from devicesync import data_directory  # noqa: PLC0415 - --help needs none of it
-    from devicesync.archive.place import Place  # noqa: PLC0415 - --help needs none of it
     from devicesync.archive.spool import Spool  # noqa: PLC0415 - --help needs none of it
+    from devicesync.archive.storage import Storage  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.backup import archives_at  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr  # noqa: PLC0415 - --help needs none of it
 
@@ -42,7 +42,7 @@ def backup_redact(arguments: argparse.Namespace) -> int:
     document: dict[str, Any] = {"rewritten": [], "records": 0, "erased": 0, "dry_run": arguments.dry_run}
     data_directory.prepare(settings.directory)
     with closing(Spool(settings.directory / data_directory.REDACT_SPOOL)) as spool:
-        for archive in archives_at(Place(arguments.place)):
+        for archive in archives_at(Storage(arguments.place)):
             _redact(archive, settings, arguments.device, spool.path, document)
     if arguments.json:
         print_json(document)

@@ -125,9 +125,9 @@ def patiently(call: "Callable[[], T]") -> "T":
 def archive_of(place: str, topic: str) -> "Archive":
     """In a worker: the backup of a topic."""
     from devicesync.archive.archive import Archive  # noqa: PLC0415 - only in a worker
-    from devicesync.archive.place import Place  # noqa: PLC0415 - only in a worker
+    from devicesync.archive.storage import Storage  # noqa: PLC0415 - only in a worker
 
-    opened: Archive = kept("archive", lambda: Archive(Place(place), topic))
+    opened: Archive = kept("archive", lambda: Archive(Storage(place), topic))
     return opened
 
 

@@ -52,7 +52,7 @@ def restore(arguments: argparse.Namespace) -> int:
         devicesync restore --from s3://my-bucket/devices --to-topic restored --until 2026-11-24T12:00:00Z
     """
     from devicesync import data_directory  # noqa: PLC0415 - --help needs none of it
-    from devicesync.archive.place import Place  # noqa: PLC0415 - --help needs none of it
+    from devicesync.archive.storage import Storage  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.restore.complete import files_to_restore  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.restore.selection import Selection  # noqa: PLC0415 - --help needs none of it
@@ -61,7 +61,7 @@ def restore(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments).settings
     began = time.monotonic()
     data_directory.prepare(settings.directory)
-    archive = _archive(Place(arguments.place), settings)
+    archive = _archive(Storage(arguments.place), settings)
     selection = Selection(arguments.until, arguments.device, arguments.partitions)
     entries = files_to_restore(archive, selection, allow_gaps=arguments.allow_gaps)
     if arguments.to_topic:

@@ -18,7 +18,7 @@ _HINT = "check that the place can be reached, its credentials, and its free spac
 _OPTIONS = {"s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 1}}}}
 
 
-class Place:
+class Storage:
     """Files by their path below the place's URL. Safe for threads. A file is there whole or not at all.
 
     url: without the password, if it has one. In a directory, what we make is for this user alone.

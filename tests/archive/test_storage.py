@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from devicesync.archive.place import Place
+from devicesync.archive.storage import Storage
 from devicesync.errors import DevicesyncError, Unavailable, WrongUse
 
 
@@ -13,9 +13,9 @@ def test_what_a_backup_makes_is_for_its_user_alone(tmp_path: Path) -> None:
     """Whatever the umask: push tokens and places are in it."""
     before = os.umask(0o022)
     try:
-        place = Place(str(tmp_path / "made" / "backup"))
-        place.put_bytes("a/b/c.json", b"{}")
-        place.put(tmp_path / "made" / "backup" / "a" / "b" / "c.json", "a/d.parquet")
+        storage = Storage(str(tmp_path / "made" / "backup"))
+        storage.put_bytes("a/b/c.json", b"{}")
+        storage.put(tmp_path / "made" / "backup" / "a" / "b" / "c.json", "a/d.parquet")
     finally:
         os.umask(before)
     made = [*(tmp_path / "made").rglob("*"), tmp_path / "made"]
@@ -27,7 +27,7 @@ def test_what_a_backup_makes_is_for_its_user_alone(tmp_path: Path) -> None:
 def test_a_place_that_can_not_be_used_is_told_in_a_sentence(url: str, kind: type[DevicesyncError]) -> None:
     """Some kinds of fsspec connect as soon as they are made."""
     with pytest.raises(kind) as caught:
-        Place(url)
+        Storage(url)
     assert caught.value.hint
 
 
@@ -37,10 +37,10 @@ def test_a_place_that_can_not_be_used_is_told_in_a_sentence(url: str, kind: type
 def test_the_password_of_a_url_is_shown_nowhere(url: str) -> None:
     """Neither in errors nor in what is printed."""
     try:
-        place = Place(url)
-        told = place.url
+        storage = Storage(url)
+        told = storage.url
         with pytest.raises(DevicesyncError) as caught:
-            place.put_bytes("a", b"")
+            storage.put_bytes("a", b"")
         told += str(caught.value) + caught.value.hint
     except WrongUse as error:
         told = str(error)
