@@ -13,7 +13,7 @@ from devicesync.api.access import RateLimit
 from devicesync.api.agents import uaspec
 from devicesync.api.answers import Refusal
 from devicesync.api.clients import Clients, parsed
-from devicesync.api.location import Locations, Place
+from devicesync.api.location import Location, Locations
 from devicesync.errors import WrongUse
 from tests.api.conftest import AGENT
 
@@ -119,15 +119,15 @@ def test_a_place_and_its_custom_names(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr("devicesync.api.location.maxminddb.open_database", opened)
     monkeypatch.setattr("devicesync.api.location._LOOK_AGAIN_SECONDS", 0.0)
     locations = Locations(str(file), "")
-    full = Place("IN", "India", "KA", "Karnataka", "Bengaluru", "Karnataka", "29", "Bengaluru Urban")
-    assert locations.place(parsed("1.1.1.1")) == full
-    assert locations.place(parsed("2001:db8::1")) == locations.place(None) == Place()
+    full = Location("IN", "India", "KA", "Karnataka", "Bengaluru", "Karnataka", "29", "Bengaluru Urban")
+    assert locations.locate(parsed("1.1.1.1")) == full
+    assert locations.locate(parsed("2001:db8::1")) == locations.locate(None) == Location()
     for content, city in ((b"2", ""), (b"broken", ""), (b"1", "Bengaluru")):
         file.write_bytes(content)
-        assert locations.place(parsed("1.1.1.1")).city == city
+        assert locations.locate(parsed("1.1.1.1")).city == city
     file.write_bytes(b"3")
-    assert locations.place(parsed("1.1.1.1")) == Place()
-    assert Locations("", "").place(parsed("1.1.1.1")) == Place()
+    assert locations.locate(parsed("1.1.1.1")) == Location()
+    assert Locations("", "").locate(parsed("1.1.1.1")) == Location()
 
 
 def test_files_that_can_not_be_read(tmp_path: Path) -> None:

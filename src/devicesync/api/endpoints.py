@@ -11,7 +11,7 @@ from devicesync.api.access import Access, RateLimit
 from devicesync.api.answers import PROFILE, REGISTER, Answer, Api, Refusal, refused, success
 from devicesync.api.clients import Address, Clients, parsed
 from devicesync.api.line import line_of
-from devicesync.api.location import Locations, Place
+from devicesync.api.location import Location, Locations
 from devicesync.api.metrics import Metrics
 from devicesync.api.profiles import Profiles
 from devicesync.api.requests import Headers, device_id_of, json_body
@@ -79,10 +79,10 @@ class Calls:
         parts.access.check("register", headers)
         await parts.versions.ready()
         asked = registration.read(await json_body(headers, receive), parts.metrics.left_out)
-        place = parts.locations.place(_whereabouts(client, asked.ip_addr, parts.metrics.left_out))
+        location = parts.locations.locate(_whereabouts(client, asked.ip_addr, parts.metrics.left_out))
         version = parts.versions.next()
         agent = agents.uaspec(_user_agent(headers, parts.metrics.left_out))
-        line = line_of(device_id, asked, place=place, agent=agent, version=version, left_out=parts.metrics.left_out)
+        line = line_of(device_id, asked, location=location, agent=agent, version=version, left_out=parts.metrics.left_out)
         await parts.writer.append(line, device_id.encode())
         parts.versions.check_logged(version)
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
@@ -97,7 +97,7 @@ class Calls:
         min_version = _min_version(scope, headers)
         self._parts.versions.check_asked(min_version)
         state = await self._parts.profiles.read(device_id, min_version)
-        return success(PROFILE, _shown(state, self._parts.locations.place(client)))
+        return success(PROFILE, _shown(state, self._parts.locations.locate(client)))
 
     async def _erase(self, device_id: str, headers: Headers) -> Answer:
         parts = self._parts
@@ -148,14 +148,18 @@ def _min_version(scope: Any, headers: Headers) -> int:
     return int(given or 0)
 
 
-def _shown(state: State, here: Place) -> dict[str, Any]:
+def _shown(state: State, location: Location) -> dict[str, Any]:
     """The result: what the existing service answers, and beside it the version and the profile without its push token."""
     declared = dict(zip(FACETS[DECLARED].fields, state.registers[DECLARED][1], strict=True))
     state_name, district = declared["user_declared_state"], declared["user_declared_district"]
     profile = profile_of(state) or {}
     return {
         **({"userDeclaredLocation": {"state": state_name, "district": district or ""}} if state_name else {}),
-        "ipLocation": {"state": here.state_custom or here.state, "district": here.district_custom, "city": here.city},
+        "ipLocation": {
+            "state": location.state_custom or location.state,
+            "district": location.district_custom,
+            "city": location.city,
+        },
         "version": state.profile_version or None,
         "profile": {name: value for name, value in profile.items() if name not in _NOT_SHOWN} if state.version else None,
     }

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from devicesync.api.answers import Refusal
-from devicesync.api.location import Place
+from devicesync.api.location import Location
 from devicesync.api.registration import DeclaredLocation, LeftOut, Registration
 from devicesync.law.event import MAX_BYTES
 
@@ -48,14 +48,14 @@ def line_of(
     device_id: str,
     registration: Registration,
     *,
-    place: Place,
+    location: Location,
     agent: dict[str, str],
     version: int,
     left_out: LeftOut,
 ) -> bytes:
     """The line. Raises Refusal where it is too large.
 
-    version: in µs; api_last_updated_on is its ms. device_id: checked by the law. place, agent: texts that are UTF-8.
+    version: in µs; api_last_updated_on is its ms. device_id: checked by the law. location, agent: texts that are UTF-8.
     """
     now_ms = version // 1000
     declared = registration.userDeclaredLocation or _NOTHING_DECLARED
@@ -63,18 +63,18 @@ def line_of(
         _Line(
             device_id,
             agent,
-            place.city,
-            place.country_code,
-            place.country,
+            location.city,
+            location.country_code,
+            location.country,
             now_ms,
             _spec(registration.dspec, left_out) if registration.dspec else {},
-            place.district_custom,
+            location.district_custom,
             _text("fcmToken", registration.fcmToken, left_out),
             _first_access(registration.first_access, now_ms, left_out),
-            place.state_code_custom,
-            place.state,
-            place.state_code,
-            place.state_custom,
+            location.state_code_custom,
+            location.state,
+            location.state_code,
+            location.state_custom,
             _name("producer", registration.producer, left_out),
             _name("state", declared.state, left_out) or UNSET,
             _name("district", declared.district, left_out) or UNSET,

@@ -1,4 +1,4 @@
-"""From an IP address to a place: MaxMind's City data, and a table of our own for state and district names."""
+"""From an IP address to a location: MaxMind's City data, and a table of our own for state and district names."""
 
 import csv
 import time
@@ -20,7 +20,7 @@ _COLUMNS = ["state", "city", "state_custom", "state_code_custom", "district_cust
 _log: Any = structlog.get_logger("devicesync")
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """The location facet's fields, "" for unknown."""
 
     country_code: str = ""
@@ -49,10 +49,10 @@ class Locations:
         self._place = lru_cache(_KEPT)(self._looked_up)
         self._renew(required=True)
 
-    def place(self, address: Address | None) -> Place:
+    def locate(self, address: Address | None) -> Location:
         """Where an address is."""
         if address is None:
-            return Place()
+            return Location()
         if self._path and time.monotonic() >= self._look_at:
             self._renew(required=False)
         return self._place(address.packed)
@@ -76,19 +76,19 @@ class Locations:
         self._opened, self._stamp = opened, stamp
         self._place.cache_clear()
 
-    def _looked_up(self, packed: bytes) -> Place:
+    def _looked_up(self, packed: bytes) -> Location:
         try:
             found: Any = self._opened.get(ip_address(packed)) if self._opened else None
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            return Place()
+            return Location()
         country, state = found.get("country", {}), (found.get("subdivisions") or [{}])[0]
         state_name, city = _name(state), _name(found.get("city", {}))
         custom = self._states.get(state_name.casefold(), ("", ""))
         district = self._districts.get((state_name.casefold(), city.casefold()), "")
         codes = str(country.get("iso_code", "")), str(state.get("iso_code", ""))
-        return Place(codes[0], _name(country), codes[1], state_name, city, *custom, district)
+        return Location(codes[0], _name(country), codes[1], state_name, city, *custom, district)
 
 
 def _name(part: Any) -> str:
