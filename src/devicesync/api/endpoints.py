@@ -29,7 +29,7 @@ _DIGITS = 16
 _log: Any = structlog.get_logger("devicesync")
 
 
-class Parts(NamedTuple):
+class Dependencies(NamedTuple):
     """What the calls work with."""
 
     writer: Writer
@@ -67,24 +67,24 @@ class Endpoint:
 class Calls:
     """The calls, for one process."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self.register = Endpoint(REGISTER, parts.metrics, self._register)
-        self.profile = Endpoint(PROFILE, parts.metrics, self._profile)
+    def __init__(self, needs: Dependencies) -> None:
+        self._needs = needs
+        self.register = Endpoint(REGISTER, needs.metrics, self._register)
+        self.profile = Endpoint(PROFILE, needs.metrics, self._profile)
 
     async def _register(self, scope: Any, headers: Headers, receive: Any) -> Answer:
-        parts = self._parts
+        needs = self._needs
         client = self._client(scope, headers)
         device_id = device_id_of(scope, REGISTER_PATH.encode())
-        parts.access.check("register", headers)
-        await parts.versions.ready()
-        asked = registration.read(await json_body(headers, receive), parts.metrics.left_out)
-        location = parts.locations.locate(_whereabouts(client, asked.ip_addr, parts.metrics.left_out))
-        version = parts.versions.next()
-        agent = agents.uaspec(_user_agent(headers, parts.metrics.left_out))
-        line = line_of(device_id, asked, location=location, agent=agent, version=version, left_out=parts.metrics.left_out)
-        await parts.writer.append(line, device_id.encode())
-        parts.versions.check_logged(version)
+        needs.access.check("register", headers)
+        await needs.versions.ready()
+        asked = registration.read(await json_body(headers, receive), needs.metrics.left_out)
+        location = needs.locations.locate(_whereabouts(client, asked.ip_addr, needs.metrics.left_out))
+        version = needs.versions.next()
+        agent = agents.uaspec(_user_agent(headers, needs.metrics.left_out))
+        line = line_of(device_id, asked, location=location, agent=agent, version=version, left_out=needs.metrics.left_out)
+        await needs.writer.append(line, device_id.encode())
+        needs.versions.check_logged(version)
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
 
     async def _profile(self, scope: Any, headers: Headers, receive: Any) -> Answer:
@@ -93,25 +93,25 @@ class Calls:
         if scope["method"] == "DELETE":
             return await self._erase(device_id, headers)
         del receive
-        self._parts.access.check("register", headers)
+        self._needs.access.check("register", headers)
         min_version = _min_version(scope, headers)
-        self._parts.versions.check_asked(min_version)
-        state = await self._parts.profiles.read(device_id, min_version)
-        return success(PROFILE, _shown(state, self._parts.locations.locate(client)))
+        self._needs.versions.check_asked(min_version)
+        state = await self._needs.profiles.read(device_id, min_version)
+        return success(PROFILE, _shown(state, self._needs.locations.locate(client)))
 
     async def _erase(self, device_id: str, headers: Headers) -> Answer:
-        parts = self._parts
-        parts.access.check("admin", headers)
-        await parts.versions.ready()
-        known = await parts.profiles.read(device_id)
-        version = parts.versions.for_erase(known.profile_version)
-        await parts.writer.append(erase_line(device_id, version), device_id.encode())
-        parts.versions.check_logged(version)
+        needs = self._needs
+        needs.access.check("admin", headers)
+        await needs.versions.ready()
+        known = await needs.profiles.read(device_id)
+        version = needs.versions.for_erase(known.profile_version)
+        await needs.writer.append(erase_line(device_id, version), device_id.encode())
+        needs.versions.check_logged(version)
         return success(PROFILE, {"message": "Device erased", "version": version})
 
     def _client(self, scope: Any, headers: Headers) -> Address | None:
-        client = self._parts.clients.address(scope["client"][0] if scope["client"] else "", headers)
-        self._parts.rate_limit.check(client)
+        client = self._needs.clients.address(scope["client"][0] if scope["client"] else "", headers)
+        self._needs.rate_limit.check(client)
         return client
 
 

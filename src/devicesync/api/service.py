@@ -11,7 +11,7 @@ from devicesync.api.access import Access, RateLimit
 from devicesync.api.app import Front, admin_app
 from devicesync.api.clients import Clients
 from devicesync.api.connections import ADMIN_CONNECTIONS, Door, Limits
-from devicesync.api.endpoints import Calls, Parts
+from devicesync.api.endpoints import Calls, Dependencies
 from devicesync.api.location import Locations
 from devicesync.api.metrics import Metrics
 from devicesync.api.profiles import Profiles
@@ -53,8 +53,8 @@ def api(settings: Settings, log: Log, open_stores: Callable[[], Stores], metrics
         def make_doors() -> list[Opened]:
             probes = {"log": probe_of_log(log, writer), "clock": probe_of_clock(versions)}
             readiness = Readiness(probes | probes_of_stores(settings, profiles))
-            parts = Parts(writer, profiles, locations, clients, access, rate_limit, metrics, versions)
-            door = Door(Front(Calls(parts)), limits)
+            needs = Dependencies(writer, profiles, locations, clients, access, rate_limit, metrics, versions)
+            door = Door(Front(Calls(needs)), limits)
             metrics.gauge("devicesync_api_connections", "Open connections of the API.", lambda: len(door))
             of_admin = Door(admin_app(metrics, readiness.lacking), Limits(ADMIN_CONNECTIONS))
             return [(door, public), (of_admin, admin)]
