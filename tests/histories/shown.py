@@ -24,7 +24,7 @@ def wanted_hash(wanted: dict[str, Any]) -> dict[str, Any]:
 def hashes(cache: RedisCache, names: list[str]) -> dict[str, dict[str, Any]]:
     """By device its hash, maps read; names that start with `_` left out. Devices not held are left out."""
     found = {}
-    for client, groups in cache._connections.parts(names, 1000):
+    for client, groups in cache._connections.shards(names, 1000):
         for name in (name for group in groups for name in group):
             hash_ = {field: text for field, text in client.hgetall(name).items() if field[0] != "_"}
             for field in ("devicespec", "uaspec"):

@@ -86,7 +86,7 @@ class RedisCache:
     def forget(self, device_ids: Collection[str]) -> None:
         """See port.Cache."""
         with self._failures("write to"):
-            for client, groups in self._connections.parts([*device_ids], _DEVICES_PER_CALL):
+            for client, groups in self._connections.shards([*device_ids], _DEVICES_PER_CALL):
                 for group in groups:
                     client.delete(*group)
 
@@ -95,7 +95,7 @@ class RedisCache:
         states: dict[str, State] = {}
         foreign = []
         with self._failures("read"):
-            for client, groups in self._connections.parts(device_ids, _DEVICES_PER_CALL):
+            for client, groups in self._connections.shards(device_ids, _DEVICES_PER_CALL):
                 ids = [device_id for group in groups for device_id in group]
                 pipeline = client.pipeline(transaction=False)
                 for device_id in ids:
@@ -131,7 +131,7 @@ class RedisCache:
 
         arguments: by device what the script gets for it; None for nothing.
         """
-        for client, groups in self._connections.parts([*arguments], _DEVICES_PER_CALL):
+        for client, groups in self._connections.shards([*arguments], _DEVICES_PER_CALL):
             calls = [ids for group in groups for ids in _by_bytes(group, arguments)]
             try:
                 replies = self._call(client, calls, script, head, arguments)

@@ -21,14 +21,14 @@ _SLOTS = 16384
 Client = Any
 """redis.Redis; its annotations allow every reply to be a future, which helps nobody here."""
 
-Part = tuple[Client, list[list[str]]]
+Shard = tuple[Client, list[list[str]]]
 
 
 class Connections(Protocol):
     """Which client takes which keys."""
 
-    def parts(self, keys: Sequence[str], limit: int) -> Iterator[Part]:
-        """Clients, each with its keys in groups of at most `limit` that one script may touch together."""
+    def shards(self, keys: Sequence[str], limit: int) -> Iterator[Shard]:
+        """The shards of these keys, their keys in groups of at most `limit` that one script may touch together."""
         ...
 
     def beside(self, key: str) -> str:
@@ -58,7 +58,7 @@ class OneServer:
     def __init__(self, client: Client) -> None:
         self.client = client
 
-    def parts(self, keys: Sequence[str], limit: int) -> Iterator[Part]:
+    def shards(self, keys: Sequence[str], limit: int) -> Iterator[Shard]:
         """See Connections."""
         if keys:
             yield self.client, list(_groups(keys, limit))
@@ -100,7 +100,7 @@ class Cluster:
             self._connected = self._connect()
         return self._connected
 
-    def parts(self, keys: Sequence[str], limit: int) -> Iterator[Part]:
+    def shards(self, keys: Sequence[str], limit: int) -> Iterator[Shard]:
         """See Connections."""
         slots: dict[int, list[str]] = {}
         for key in keys:
