@@ -2,7 +2,7 @@
 
 import threading
 
-from devicesync.jobs.patience import Patience
+from devicesync.jobs.shared.patience import Patience
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.lag import group_lag, record_count
