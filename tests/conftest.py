@@ -1,6 +1,7 @@
 """Which process runs which test: tests that share servers run in one, so that each server is started once."""
 
 import pytest
+from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 STORES = (
@@ -26,6 +27,6 @@ class _ByServers(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has
 
 
 @pytest.hookimpl
-def pytest_xdist_make_scheduler(config: pytest.Config) -> LoadScopeScheduling:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """pytest-xdist asks for its scheduler; its own groups (xdist_group) do nothing under pytest 9.2."""
-    return _ByServers(config)
+    return _ByServers(config, log)
