@@ -208,8 +208,8 @@ def test_a_scan_meets_every_device(database: Database) -> None:
     states[names[1]] = join(states[names[1]], State(erased=BASE_US))
     database.merge(states)
     found: set[str] = set()
-    for part in range(database.parts):
-        for page in database.scan(part):
+    for number in range(database.ranges):
+        for page in database.scan(number):
             assert len(page) <= 500
             found.update(page)
     assert found >= {*names}

@@ -34,7 +34,7 @@ def rebuild(arguments: argparse.Namespace) -> int:
         raise WrongUse("a cache in memory lives and dies with its process: there is nothing to rebuild", "set --cache redis://…")
     database = adapters.open_database(settings, read_only=True)
     database.check()
-    parts = database.parts
+    parts = database.ranges
     database.close()
     began = time.monotonic()
     what = {"database": masked(settings.database), "cache": masked(settings.cache), "parts": parts}
@@ -62,6 +62,6 @@ def rebuild(arguments: argparse.Namespace) -> int:
 
 def _rebuild_part(name: str) -> tuple[str, int]:
     from devicesync.cli.pool import patiently, stores  # noqa: PLC0415 - only in a worker
-    from devicesync.jobs.rebuild import rebuild_part  # noqa: PLC0415 - only in a worker
+    from devicesync.jobs.rebuild import rebuild_range  # noqa: PLC0415 - only in a worker
 
-    return name, patiently(lambda: rebuild_part(int(name), stores(read_only=True)))
+    return name, patiently(lambda: rebuild_range(int(name), stores(read_only=True)))

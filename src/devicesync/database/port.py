@@ -62,12 +62,12 @@ class Database(Protocol):
         ...
 
     @property
-    def parts(self) -> int:
-        """Into how many parts `scan` cuts the devices: enough to share the work out, and to resume at."""
+    def ranges(self) -> int:
+        """How many ranges of devices `scan` can be asked for, so that several processes share the work and resume it."""
         ...
 
-    def scan(self, part: int) -> Iterator[list[str]]:
-        """The ids of every device of one part (0 to parts - 1), the erased ones too, some hundred at a time.
+    def scan(self, number: int) -> Iterator[list[str]]:
+        """The ids of every device of one range (0 to ranges - 1), the erased ones too, some hundred at a time.
 
         An id may come twice. A device that comes meanwhile may be left out. Raises Unavailable.
         """

@@ -56,7 +56,7 @@ class SqliteDatabase:
     """See port.Database. For one thread; `read_only` neither creates nor changes the file."""
 
     merges_in_place = True
-    parts = 1
+    ranges = 1
     identity = ""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -111,9 +111,9 @@ class SqliteDatabase:
         with self._failures("read"):
             return {device_id: state for device_id, (_, state) in self._rows(device_ids).items()}
 
-    def scan(self, part: int) -> Iterator[list[str]]:
+    def scan(self, number: int) -> Iterator[list[str]]:
         """See port.Database."""
-        del part
+        del number
         last = 0
         while True:
             with self._failures("read"):

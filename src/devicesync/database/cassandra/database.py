@@ -41,7 +41,7 @@ class CassandraDatabase:
 
     merges_in_place = False
     identity = "cassandra"
-    parts = 256
+    ranges = 256
 
     def __init__(self, url: CassandraUrl, driver: DriverName = "auto") -> None:
         self._url = url
@@ -106,14 +106,14 @@ class CassandraDatabase:
         """See port.Database."""
         return self.look(device_ids).states
 
-    def scan(self, part: int) -> Iterator[list[str]]:
-        """See port.Database. A part is a range of tokens, equal for all parts."""
+    def scan(self, number: int) -> Iterator[list[str]]:
+        """See port.Database. A range of tokens; all are of one size."""
         for statement in schema.SCANS:
-            for page in self._pages(statement, part):
+            for page in self._pages(statement, number):
                 yield [row[1] for row in page]
 
-    def _pages(self, statement: str, part: int) -> Iterator[Rows]:
-        start, end = (_FIRST_TOKEN + _TOKENS * spot // self.parts for spot in (part, part + 1))
+    def _pages(self, statement: str, number: int) -> Iterator[Rows]:
+        start, end = (_FIRST_TOKEN + _TOKENS * spot // self.ranges for spot in (number, number + 1))
         limit = _ROWS_A_PAGE
         while True:
             with _failures("read"):
