@@ -23,7 +23,7 @@ from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.database.port import Stored
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.jobs import update
-from devicesync.jobs.shared.bad_share import BadShare
+from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.state import State
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.stores import Stores
@@ -81,7 +81,7 @@ def main() -> None:
         reader = KafkaLog(KafkaUrl.parse(f"kafka://127.0.0.1:{log_port}/{topic}"), f"updater.{keyspace}").reader("updater")
         updater = update.Updater(
             reader, Stores(cache, database), dead_letters, source=topic, batch_records=Settings().batch_records,
-            bad_share=BadShare(1.0, 1000, 0), stop=stop,
+            refusal_limit=RefusalLimit(1.0, 1000, 0), stop=stop,
         )  # fmt: skip
         left = events
         while left == events:

@@ -12,8 +12,8 @@ from devicesync import adapters, data_directory
 from devicesync.config import Settings
 from devicesync.errors import Held
 from devicesync.jobs.follow import follow
-from devicesync.jobs.shared.bad_share import BadShare
 from devicesync.jobs.shared.delivery import BesideUpdater, Delivery, Direct, OwnUpdater
+from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.jobs.shared.tidy import tidying
 from devicesync.jobs.update import READER, Updater
 from devicesync.log.foreign import ForeignLog
@@ -30,9 +30,9 @@ def _unheard(records: Sequence[Record]) -> None:
     pass
 
 
-def bad_share(settings: Settings, *, at_once: bool = False) -> BadShare:
+def refusal_limit(settings: Settings, *, at_once: bool = False) -> RefusalLimit:
     """The limit that stops a job, as set. at_once: for a file that somebody hands over, where no stranger can reach it."""
-    return BadShare(settings.bad_share_limit, settings.bad_share_records, 0 if at_once else settings.bad_share_seconds)
+    return RefusalLimit(settings.bad_share_limit, settings.bad_share_records, 0 if at_once else settings.bad_share_seconds)
 
 
 class _Assembled:
@@ -58,7 +58,7 @@ class _Assembled:
             opened(closing(adapters.open_dead_letters(settings))),
             source=source,
             batch_records=settings.batch_records,
-            bad_share=bad_share(settings),
+            refusal_limit=refusal_limit(settings),
             stop=stop,
             max_clock_ahead_ms=settings.max_clock_ahead_ms,
             after_batch=after_batch,

@@ -10,7 +10,7 @@ from devicesync.cache.memory import MemoryCache
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import TooManyBad, Unavailable
-from devicesync.jobs.shared.bad_share import BadShare
+from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.jobs.update import Updater
 from devicesync.law.state import State
 from devicesync.log.memory import MemoryLog
@@ -46,7 +46,7 @@ class Setup:
             self.dead_letters,
             source="test",
             batch_records=batch_records,
-            bad_share=BadShare(limit, window, 0),
+            refusal_limit=RefusalLimit(limit, window, 0),
             stop=self.stop,
         )
 

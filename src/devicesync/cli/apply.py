@@ -37,7 +37,7 @@ def apply(arguments: argparse.Namespace) -> int:
     than JSON lines, and says what it looks like.
     """
     from devicesync import adapters  # noqa: PLC0415 - --help needs none of it
-    from devicesync.assembly import bad_share, delivering  # noqa: PLC0415 - --help needs none of it
+    from devicesync.assembly import delivering, refusal_limit  # noqa: PLC0415 - --help needs none of it
     from devicesync.cli.process import log_to_stderr, progress_bar, stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.apply import apply as apply_lines  # noqa: PLC0415 - --help needs none of it
     from devicesync.jobs.apply import lines_of  # noqa: PLC0415 - --help needs none of it
@@ -61,7 +61,7 @@ def apply(arguments: argparse.Namespace) -> int:
                 delivery,
                 dead_letters,
                 source=str(file),
-                bad_share=bad_share(settings, at_once=True),
+                refusal_limit=refusal_limit(settings, at_once=True),
                 stop=stop,
                 max_clock_ahead_ms=settings.max_clock_ahead_ms,
                 progress=lambda read, size: advance(size),

@@ -12,7 +12,7 @@ from devicesync import adapters, data_directory
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.spool import Spool
-from devicesync.assembly import bad_share
+from devicesync.assembly import refusal_limit
 from devicesync.cli.options import say
 from devicesync.cli.pool import Pool, archive_of, kept, patiently, stores, worker_settings
 from devicesync.cli.process import progress_bar
@@ -174,7 +174,7 @@ def _gather(part: tuple[_Task, Entry]) -> tuple[str, Gathered]:
                     task.selection,
                     buckets,
                     dead_letters,
-                    bad_share=bad_share(settings),
+                    refusal_limit=refusal_limit(settings),
                     max_clock_ahead_ms=settings.max_clock_ahead_ms,
                 )
         except OSError as error:

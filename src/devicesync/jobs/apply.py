@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
-from devicesync.jobs.shared.bad_share import BadShare
 from devicesync.jobs.shared.delivery import Delivery
 from devicesync.jobs.shared.distinct import DistinctCount
 from devicesync.jobs.shared.patience import Patience, Stopped
+from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
@@ -117,7 +117,7 @@ def apply(
     dead_letters: DeadLetters,
     *,
     source: str,
-    bad_share: BadShare,
+    refusal_limit: RefusalLimit,
     stop: threading.Event,
     max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS,
     progress: Callable[[int, int], None] = lambda read, size: None,
@@ -144,10 +144,10 @@ def apply(
                 events.append(decode(line.value, taken_ms=line.read_ms, max_clock_ahead_ms=max_clock_ahead_ms))
             except Refused as refused:
                 dead.append(DeadLetter(line.value, refused.reason, refused.detail, source, 0, line.number, line.read_ms))
-                bad_share.bad(refused.reason, line.read_ms)
+                refusal_limit.bad(refused.reason, line.read_ms)
             else:
                 valid.append(line.value)
-                bad_share.good()
+                refusal_limit.good()
         patience.until_it_works(lambda letters=dead: dead_letters.add(letters))  # type: ignore[misc]
         delivery.send(valid, events)
         devices.add(event.device_id for event in events)

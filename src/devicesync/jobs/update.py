@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import structlog
 
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
-from devicesync.jobs.shared.bad_share import BadShare
 from devicesync.jobs.shared.patience import Patience, Stopped
+from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
 from devicesync.law.state import State, join, state_of
@@ -49,7 +49,7 @@ def fold(
     records: Sequence[Record],
     *,
     source: str,
-    bad_share: BadShare,
+    refusal_limit: RefusalLimit,
     max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS,
 ) -> Folded:
     """Decode records and join them per device. Raises TooManyBad when nearly everything is refused."""
@@ -62,9 +62,9 @@ def fold(
             events.append(decode(value, taken_ms=taken_ms, logged_ms=logged_ms, max_clock_ahead_ms=max_clock_ahead_ms))
         except Refused as refused:
             dead.append(DeadLetter(value, refused.reason, refused.detail, source, partition, offset, taken_ms, key))
-            bad_share.bad(refused.reason, taken_ms)
+            refusal_limit.bad(refused.reason, taken_ms)
         else:
-            bad_share.good()
+            refusal_limit.good()
     return Folded(join_events(events), dead, len(events))
 
 
@@ -89,7 +89,7 @@ class Updater:
         *,
         source: str,
         batch_records: int,
-        bad_share: BadShare,
+        refusal_limit: RefusalLimit,
         stop: threading.Event,
         max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS,
         after_batch: Callable[[Sequence[Record]], None] = lambda records: None,
@@ -100,7 +100,7 @@ class Updater:
         self._dead_letters = dead_letters
         self._source = source
         self._batch_records = batch_records
-        self._bad_share = bad_share
+        self._refusal_limit = refusal_limit
         self._stop = stop
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._after_batch = after_batch
@@ -125,7 +125,9 @@ class Updater:
         records = self._patience.until_it_works(lambda: self._reader.poll(self._batch_records, timeout_seconds))
         if not records:
             return 0
-        folded = fold(records, source=self._source, bad_share=self._bad_share, max_clock_ahead_ms=self._max_clock_ahead_ms)
+        folded = fold(
+            records, source=self._source, refusal_limit=self._refusal_limit, max_clock_ahead_ms=self._max_clock_ahead_ms
+        )
         self._patience.until_it_works(lambda: self._dead_letters.add(folded.dead))
         self.write(folded.changes)
         self.counts.read += len(records)

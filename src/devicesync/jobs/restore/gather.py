@@ -7,7 +7,7 @@ from devicesync.archive.entry import Entry
 from devicesync.dead_letters.port import DeadLetters
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.selection import Selection, record_of
-from devicesync.jobs.shared.bad_share import BadShare
+from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.jobs.update import fold, join_events
 from devicesync.log.full import Row
 
@@ -28,7 +28,7 @@ def gather(
     buckets: Buckets,
     dead_letters: DeadLetters | None,
     *,
-    bad_share: BadShare,
+    refusal_limit: RefusalLimit,
     max_clock_ahead_ms: int,
 ) -> Gathered:
     """Read one file. dead_letters: None for a dry run. Raises TooManyBad, Unavailable, OSError; repeating is harmless."""
@@ -38,7 +38,7 @@ def gather(
         folded = fold(
             [record_of(row, entry) for row in rows],
             source=entry.source,
-            bad_share=bad_share,
+            refusal_limit=refusal_limit,
             max_clock_ahead_ms=max_clock_ahead_ms,
         )
         erases = selection.later_erases(all_rows, entry, max_clock_ahead_ms)

@@ -6,7 +6,7 @@ from collections import deque
 from devicesync.errors import TooManyBad
 
 
-class BadShare:
+class RefusalLimit:
     """Raises TooManyBad once `limit` (a share, 0 to 1) of the last `window` records were refused, all through `seconds`.
 
     The time is that at which the log took the records: a burst of a stranger's bad records stops nobody, and a backlog is

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 import pytest
 
 from devicesync.errors import TooManyBad
-from devicesync.jobs.shared.bad_share import BadShare
+from devicesync.jobs.shared.refusal_limit import RefusalLimit
 
 
-def feed(share: BadShare, records: Iterable[tuple[bool, int]]) -> None:
+def feed(share: RefusalLimit, records: Iterable[tuple[bool, int]]) -> None:
     """Tell of records: whether each was refused, and the second at which the log took it."""
     for refused, second in records:
         if refused:
@@ -19,7 +19,7 @@ def feed(share: BadShare, records: Iterable[tuple[bool, int]]) -> None:
 
 def test_a_burst_of_bad_records_stops_nobody() -> None:
     """Ten thousand within a minute, again and again, as long as good records come between."""
-    share = BadShare(0.95, 1000, 60)
+    share = RefusalLimit(0.95, 1000, 60)
     for minute in range(10):
         feed(share, ((True, minute * 3600 + count // 200) for count in range(10_000)))
         feed(share, [(False, 0)] * 51)
@@ -27,7 +27,7 @@ def test_a_burst_of_bad_records_stops_nobody() -> None:
 
 def test_a_bad_deploy_stops_the_job_after_a_minute_of_the_log() -> None:
     """The log's own time counts, so a job that works off a backlog stops after as many records as one that was there."""
-    share = BadShare(0.95, 1000, 60)
+    share = RefusalLimit(0.95, 1000, 60)
     feed(share, ((True, count // 100) for count in range(6900)))  # the thousandth came in second 9
     with pytest.raises(TooManyBad, match="950 of the last 1000 records were refused, the last one as malformed_json") as stopped:
         feed(share, [(True, 69)])
@@ -37,7 +37,7 @@ def test_a_bad_deploy_stops_the_job_after_a_minute_of_the_log() -> None:
 
 def test_good_records_in_between_start_the_minute_anew() -> None:
     """Whether they came in one piece or strewn in."""
-    share = BadShare(0.5, 10, 60)
+    share = RefusalLimit(0.5, 10, 60)
     feed(share, [(True, 0)] * 10)
     feed(share, [(False, 30)] * 6)
     feed(share, [(True, 61)] * 10)
@@ -47,4 +47,4 @@ def test_good_records_in_between_start_the_minute_anew() -> None:
 
 def test_a_limit_of_one_stops_never() -> None:
     """The way out that the hint names."""
-    feed(BadShare(1, 10, 0), [(True, count) for count in range(1000)])
+    feed(RefusalLimit(1, 10, 0), [(True, count) for count in range(1000)])
