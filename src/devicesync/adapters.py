@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from devicesync.cache.port import Cache
     from devicesync.database.port import Database
     from devicesync.dead_letters.port import DeadLetters
-    from devicesync.log.full import Sink, WholeLog
+    from devicesync.log.full import FullLog, Sink
     from devicesync.log.journal import Journal
     from devicesync.log.kafka.url import KafkaUrl
     from devicesync.stores import Stores
@@ -29,7 +29,7 @@ def is_shared(settings: Settings) -> bool:
     return split("log", settings.log, _LOGS)[0] == "kafka"
 
 
-def open_log(settings: Settings) -> "WholeLog":
+def open_log(settings: Settings) -> "FullLog":
     """The log that `log` names; for a followed log the journal that takes its lines."""
     if not is_shared(settings):
         return open_journal(settings)

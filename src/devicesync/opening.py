@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from devicesync.cache.port import Cache
     from devicesync.database.cassandra.connect import DriverName
     from devicesync.database.port import Database
-    from devicesync.log.full import WholeLog
+    from devicesync.log.full import FullLog
 
 LOGS = ("journal:PATH", "kafka://HOST:PORT/TOPIC")
 DATABASES = ("sqlite:PATH", "cassandra://HOST:PORT/KEYSPACE")
@@ -33,7 +33,7 @@ def open_log(
     group: str = _DEFAULT.group,
     segment_bytes: int = _DEFAULT.journal_segment_bytes,
     retention_seconds: float = _DEFAULT.journal_retention_seconds,
-) -> "WholeLog":
+) -> "FullLog":
     """The log at `journal:PATH` or `kafka://HOST:PORT/TOPIC`. Nothing is made or connected before its first use.
 
     group: Kafka's consumer group of its readers.

@@ -7,14 +7,14 @@ import devicesync
 from devicesync.cache.port import Cache
 from devicesync.database.port import Database
 from devicesync.law.profile import Profile
-from devicesync.log.full import WholeLog
+from devicesync.log.full import FullLog
 from devicesync.log.port import Log, Reader
 
 log = devicesync.open_log("journal:device-profile.log", retention_seconds=60)
-assert_type(log, WholeLog)
+assert_type(log, FullLog)
 as_log: Log = log
 assert_type(log.reader("mine"), Reader)
-assert_type(devicesync.open_log("kafka://h:9092/topic", group="mine"), WholeLog)
+assert_type(devicesync.open_log("kafka://h:9092/topic", group="mine"), FullLog)
 cache, database = devicesync.open_cache("redis://h:6379/2"), devicesync.open_database("cassandra://h:9042/ks", driver="auto")
 assert_type(cache, Cache)
 assert_type(database, Database)

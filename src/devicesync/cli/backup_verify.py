@@ -17,7 +17,7 @@ from devicesync.config import Settings
 from devicesync.errors import Damaged, Unavailable
 from devicesync.jobs.backup.prune import old_ranges, prune_range
 from devicesync.jobs.backup.verify import Finding, behind, check_log, check_order, check_range, check_unlisted, finding_of
-from devicesync.log.full import Survey, WholeLog
+from devicesync.log.full import FullLog, Survey
 
 _AT_ONCE = 4
 _DAY_MS = 86_400_000
@@ -66,7 +66,7 @@ def prune(settings: Settings, archives: list[Archive], keep_days: float, *, dry_
 
 
 def _check_files(
-    archive: Archive, entries: list[Entry], spool: Spool, log: WholeLog | None, generation: int | None, *, deep: bool
+    archive: Archive, entries: list[Entry], spool: Spool, log: FullLog | None, generation: int | None, *, deep: bool
 ) -> list[Finding]:
     found: list[Finding] = []
     ranges = by_range(entries)
@@ -86,7 +86,7 @@ def _check_files(
 
 
 @contextmanager
-def _same_log(settings: Settings, archive: Archive) -> Iterator[tuple[WholeLog | None, Survey | None, int | None]]:
+def _same_log(settings: Settings, archive: Archive) -> Iterator[tuple[FullLog | None, Survey | None, int | None]]:
     """The log that the archive is of, what it has, and its generation; None where it is another, or can't be reached."""
     nothing = (None, None, None)
     if adapters.topic_of(settings) != archive.topic or not adapters.log_exists(settings):

@@ -23,7 +23,7 @@ class Claim(NamedTuple):
 
 
 class Keeper(Protocol):
-    """Who keeps the records of a WholeReader. Told of partitions while it polls or waits."""
+    """Who keeps the records of a FullReader. Told of partitions while it polls or waits."""
 
     def given(self, partition: int, claim: Claim | None) -> int:
         """The partition is ours now, claimed so by whoever had it before; the offset to read from. Raises Stopped."""
@@ -34,7 +34,7 @@ class Keeper(Protocol):
         ...
 
 
-class WholeReader(Protocol):
+class FullReader(Protocol):
     """Reads a log to keep it, in rows. Not for use by several threads at once."""
 
     def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[Row]]:
@@ -79,13 +79,13 @@ class WholeReader(Protocol):
 
 
 class Survey(NamedTuple):
-    """The log's identity (see WholeReader), and the bounds of each partition."""
+    """The log's identity (see FullReader), and the bounds of each partition."""
 
     identity: str
     bounds: dict[int, tuple[int, int]]
 
 
-class WholeLog(Log, Protocol):
+class FullLog(Log, Protocol):
     """A log that can be kept.
 
     topic: its name, without a place. source: how dead letters name it.
@@ -94,7 +94,7 @@ class WholeLog(Log, Protocol):
     topic: str
     source: str
 
-    def whole_reader(self, name: str, keeper: Keeper) -> WholeReader:
+    def full_reader(self, name: str, keeper: Keeper) -> FullReader:
         """The reader of that name for `keeper`; shares the log's partitions out like `reader`."""
         ...
 

@@ -11,7 +11,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.files import ClosedFile
 from devicesync.jobs.backup.part import Part
 from devicesync.jobs.shared.patience import Patience, Stopped
-from devicesync.log.full import Claim, WholeReader
+from devicesync.log.full import Claim, FullReader
 
 _UPLOADS = 8
 _NAP_SECONDS = 0.1
@@ -30,7 +30,7 @@ class Closing:
 
     def __init__(
         self,
-        reader: WholeReader,
+        reader: FullReader,
         archive: Archive,
         patience: Patience,
         *,

@@ -22,7 +22,7 @@ from devicesync.jobs.backup.closing import Closing
 from devicesync.jobs.backup.descriptors import files_at_once, in_turns
 from devicesync.jobs.backup.part import MOST_DAYS, Part
 from devicesync.jobs.shared.patience import Patience, Stopped
-from devicesync.log.full import Claim, Row, WholeLog
+from devicesync.log.full import Claim, FullLog, Row
 
 READER = "backup"
 """Its name as a reader of the log."""
@@ -46,7 +46,7 @@ class Backup:
     reached: Callable[[str], None] = staticmethod(lambda step: None)
 
     def __init__(
-        self, log: WholeLog, archive: Archive, spool: Path, *, limits: Limits, file_format: str, stop: threading.Event
+        self, log: FullLog, archive: Archive, spool: Path, *, limits: Limits, file_format: str, stop: threading.Event
     ) -> None:
         self._archive = archive
         self._source = log.source
@@ -59,7 +59,7 @@ class Backup:
         self._is_crowded = False
         self._files_at_once = files_at_once()
         self._encoder = Encoder(spool)
-        self._reader = log.whole_reader(READER, self)
+        self._reader = log.full_reader(READER, self)
         self._patience = Patience(stop, self._reader.keep_alive)
         self._closing = Closing(self._reader, archive, self._patience, stop=stop, is_ours=self._is_ours, reached=self.reached)
         self.kept = self._closing.kept

@@ -8,7 +8,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import by_range
 from devicesync.errors import Damaged
-from devicesync.log.full import Row, Survey, WholeLog
+from devicesync.log.full import FullLog, Row, Survey
 
 _COUNTED = 10_000
 
@@ -53,7 +53,7 @@ def check_log(pruned: list[Entry], entries: list[Entry], generation: int, survey
             yield Finding(files[0].path, f"gap: the log has records {first} to {files[0].from_offset - 1}, and no file has them")
 
 
-def behind(entries: list[Entry], generation: int, survey: Survey, log: WholeLog) -> int:
+def behind(entries: list[Entry], generation: int, survey: Survey, log: FullLog) -> int:
     """How many records the log has after the last files: counted where they may be few, else by their offsets.
 
     Some offsets are no records: those of a transaction's markers. Raises Unavailable.
@@ -67,7 +67,7 @@ def behind(entries: list[Entry], generation: int, survey: Survey, log: WholeLog)
     return total
 
 
-def check_range(archive: Archive, files: list[Entry], spool: Path, log: WholeLog | None, *, deep: bool) -> list[Finding]:
+def check_range(archive: Archive, files: list[Entry], spool: Path, log: FullLog | None, *, deep: bool) -> list[Finding]:
     """Sizes and checksums; with `deep` also every record, and whether the log, where it is given, still has the same.
 
     Raises Unavailable.
@@ -89,7 +89,7 @@ def finding_of(damaged: Damaged) -> Finding:
     return Finding(damaged.path, damaged.problem)
 
 
-def _compare_with_log(files: list[Entry], kept: dict[int, tuple[Row, Entry]], log: WholeLog) -> Iterator[Finding]:
+def _compare_with_log(files: list[Entry], kept: dict[int, tuple[Row, Entry]], log: FullLog) -> Iterator[Finding]:
     first, is_redacted = files[0], any(entry.revision for entry in files)
     there = [row for batch in log.rows(first.partition, first.first_offset, first.next_offset) for row in batch]
     missing = [row[0] for row in there if row[0] not in kept]

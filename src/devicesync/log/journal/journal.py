@@ -9,9 +9,9 @@ from devicesync.log.full import Keeper, Row, Survey
 from devicesync.log.journal.appender import Appender
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import Files
+from devicesync.log.journal.full import JournalFullReader, rows_of
 from devicesync.log.journal.reader import JournalReader
 from devicesync.log.journal.tail import Limits
-from devicesync.log.journal.whole import JournalWholeReader, rows_of
 from devicesync.log.port import Record
 
 _ROWS = 2000
@@ -67,16 +67,16 @@ class Journal:
         """See port.Log."""
         return JournalReader(self._files, name)
 
-    def whole_reader(self, name: str, keeper: Keeper) -> JournalWholeReader:
-        """See full.WholeLog."""
-        return JournalWholeReader(self._files, name, keeper)
+    def full_reader(self, name: str, keeper: Keeper) -> JournalFullReader:
+        """See full.FullLog."""
+        return JournalFullReader(self._files, name, keeper)
 
     def survey(self) -> Survey:
-        """See full.WholeLog."""
+        """See full.FullLog."""
         return Survey(self._files.read_identity(), {0: Cursor(self._files, 0).bounds()})
 
     def rows(self, partition: int, start: int, end: int) -> Iterator[list[Row]]:
-        """See full.WholeLog."""
+        """See full.FullLog."""
         del partition
         with closing(Cursor(self._files, start)) as cursor:
             while cursor.position < end and (records := cursor.read(min(_ROWS, end - cursor.position))):

@@ -1,6 +1,6 @@
 """Kafka as the log.
 
-url.py (the URL) · log.py (the writer's side) · reader.py (the updater's side) and whole.py (the backup's), each a member.py of
+url.py (the URL) · log.py (the writer's side) · reader.py (the updater's side) and full.py (the backup's), each a member.py of
 its group · contact.py and reach.py (what is away) · lag.py (how far behind a group is) · survey.py (reading without one) ·
 sink.py (restoring) · admin.py (topics).
 """

@@ -9,10 +9,10 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message, Prod
 from devicesync.errors import Unavailable
 from devicesync.log.full import Keeper, Row, Survey
 from devicesync.log.kafka.contact import Contact
+from devicesync.log.kafka.full import KafkaFullReader
 from devicesync.log.kafka.reader import KafkaReader
 from devicesync.log.kafka.survey import newest, rows, survey
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
-from devicesync.log.kafka.whole import KafkaWholeReader
 from devicesync.log.port import Record
 
 _POLL_SECONDS = 0.1
@@ -71,16 +71,16 @@ class KafkaLog:
         """See port.Log."""
         return KafkaReader(self._url, group_of(self._group, name))
 
-    def whole_reader(self, name: str, keeper: Keeper) -> KafkaWholeReader:
-        """See full.WholeLog."""
-        return KafkaWholeReader(self._url, group_of(self._group, name), keeper)
+    def full_reader(self, name: str, keeper: Keeper) -> KafkaFullReader:
+        """See full.FullLog."""
+        return KafkaFullReader(self._url, group_of(self._group, name), keeper)
 
     def survey(self) -> Survey:
-        """See full.WholeLog."""
+        """See full.FullLog."""
         return survey(self._url)
 
     def rows(self, partition: int, start: int, end: int) -> Iterator[list[Row]]:
-        """See full.WholeLog."""
+        """See full.FullLog."""
         return rows(self._url, partition, start, end)
 
     def close(self) -> None:

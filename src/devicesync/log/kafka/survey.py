@@ -7,10 +7,10 @@ from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
 from devicesync.log.full import Row, Survey
+from devicesync.log.kafka.full import identity_of, rows_of
 from devicesync.log.kafka.member import bounds
 from devicesync.log.kafka.reader import record_of
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
-from devicesync.log.kafka.whole import identity_of, rows_of
 from devicesync.log.port import Record
 
 _TIMEOUT_SECONDS = 10.0
@@ -18,7 +18,7 @@ _ROWS = 2000
 
 
 def survey(url: KafkaUrl) -> Survey:
-    """See full.WholeLog."""
+    """See full.FullLog."""
     consumer = _consumer(url)
     try:
         with failures("read"):
@@ -34,7 +34,7 @@ def survey(url: KafkaUrl) -> Survey:
 
 
 def rows(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[list[Row]]:
-    """See full.WholeLog."""
+    """See full.FullLog."""
     consumer = _consumer(url)
     try:
         with failures("read"):

@@ -8,8 +8,8 @@ from devicesync.log.journal.reader import JournalReader
 from devicesync.log.port import Record
 
 
-class JournalWholeReader:
-    """See full.WholeReader. One partition, 0; records have neither keys nor headers."""
+class JournalFullReader:
+    """See full.FullReader. One partition, 0; records have neither keys nor headers."""
 
     def __init__(self, files: Files, name: str, keeper: Keeper) -> None:
         self._files = files
@@ -18,7 +18,7 @@ class JournalWholeReader:
         self._is_given = False
 
     def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[Row]]:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         if not self._is_given:
             self._reader.rewind(self._keeper.given(0, Claim(self.identity(), self._reader.position, None)))
             self._is_given = True
@@ -27,39 +27,39 @@ class JournalWholeReader:
         return {0: rows} if rows else {}
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         for claim in claims.values():
             self._reader.commit(claim.start)
         return True
 
     def rewind(self, partition: int, offset: int) -> None:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         del partition
         self._reader.rewind(offset)
 
     def passed(self, partition: int) -> int:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         del partition
         return self._reader.position
 
     def identity(self) -> str:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         return self._files.read_identity()
 
     def bounds(self, partition: int) -> tuple[int, int]:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         del partition
         return self._reader.bounds()
 
     def keep_alive(self) -> None:
-        """See full.WholeReader."""
+        """See full.FullReader."""
 
     def caught_up(self) -> bool:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         return self._files.read_position(self._reader.name) == self._reader.bounds()[1]
 
     def close(self) -> None:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         self._reader.close()
 
 

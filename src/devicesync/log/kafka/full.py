@@ -41,8 +41,8 @@ class _Note(msgspec.Struct):
     end: int | None = None
 
 
-class KafkaWholeReader:
-    """See full.WholeReader. Memory: fetched and not yet polled are at most some 12 MB, whatever the number of partitions."""
+class KafkaFullReader:
+    """See full.FullReader. Memory: fetched and not yet polled are at most some 12 MB, whatever the number of partitions."""
 
     def __init__(self, url: KafkaUrl, group: str, keeper: Keeper) -> None:
         self._keeper = keeper
@@ -61,13 +61,13 @@ class KafkaWholeReader:
         )
 
     def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[Row]]:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         with failures("read"):
             messages = self._member.take(max_records, timeout_seconds)
         return rows_of(messages)
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         return self._member.commit(
             [
                 TopicPartition(
@@ -81,33 +81,33 @@ class KafkaWholeReader:
         )
 
     def rewind(self, partition: int, offset: int) -> None:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         with failures("read"):
             self._member.rewind(partition, offset)
 
     def passed(self, partition: int) -> int:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         return self._member.ends.get(partition, 0)
 
     def identity(self) -> str:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         return identity_of(self._admin, self._member.topic)
 
     def bounds(self, partition: int) -> tuple[int, int]:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         with failures("read"):
             return self._member.bounds(partition)
 
     def keep_alive(self) -> None:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         self._member.keep_alive()
 
     def caught_up(self) -> bool:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         return self._member.caught_up()
 
     def close(self) -> None:
-        """See full.WholeReader."""
+        """See full.FullReader."""
         self._member.close()
 
     def _given(self, places: list[TopicPartition]) -> None:
