@@ -17,19 +17,19 @@ from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.archive.manifest import topics_at
 from devicesync.archive.storage import Storage
 from devicesync.jobs.backup.part import MOST_DAYS, Part
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 
 DAY_MS = 86_400_000
 MIDNIGHT_MS = 19_000 * DAY_MS
 
 
-def row(offset: int, stamp_ms: int | None) -> Row:
+def row(offset: int, stamp_ms: int | None) -> FullRecord:
     """A record."""
     return (offset, stamp_ms, b"k", b'{"n":%d}' % offset, None)
 
 
 def ranges_of(
-    directory: Path, rows: list[Row], *, step: int, file_bytes: int = 1 << 30, file_format: str = "parquet"
+    directory: Path, rows: list[FullRecord], *, step: int, file_bytes: int = 1 << 30, file_format: str = "parquet"
 ) -> list[list[ClosedFile]]:
     """What a backup makes of the rows, polled some at a time."""
     ranges: list[list[ClosedFile]] = []
@@ -64,7 +64,7 @@ def kept(directory: Path, ranges: list[list[ClosedFile]]) -> Archive:
     return archive
 
 
-def rows_of(archive: Archive, spool: Path) -> dict[str, list[Row]]:
+def rows_of(archive: Archive, spool: Path) -> dict[str, list[FullRecord]]:
     """The rows of each file, by its path."""
     found = {}
     for entry in archive.manifest.entries():

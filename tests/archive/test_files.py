@@ -18,7 +18,7 @@ from devicesync.archive.parquet import GROUP_BYTES
 from devicesync.archive.storage import Storage
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.part import Part
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 
 _bytes = st.binary(max_size=20)
 _headers = st.none() | st.lists(st.tuples(st.text(max_size=3), st.none() | _bytes), min_size=1, max_size=3)
@@ -30,7 +30,7 @@ _rows = st.lists(
 )
 
 
-def numbered(rows: list[Row]) -> list[Row]:
+def numbered(rows: list[FullRecord]) -> list[FullRecord]:
     """The first number of each row is how many offsets the log leaves out before it."""
     offset, result = 40, []
     for row in rows:
@@ -39,7 +39,7 @@ def numbered(rows: list[Row]) -> list[Row]:
     return result
 
 
-def stored(directory: Path, rows: list[Row], file_format: str) -> tuple[Archive, ClosedFile]:
+def stored(directory: Path, rows: list[FullRecord], file_format: str) -> tuple[Archive, ClosedFile]:
     """An archive with one file of these rows."""
     with closing(Encoder(directory)) as encoder:
         file = OpenFile(directory, Origin("topic", "source", 1, 3), file_format, encoder)
@@ -54,7 +54,7 @@ def stored(directory: Path, rows: list[Row], file_format: str) -> tuple[Archive,
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
 @settings(deadline=None)
 @given(drawn=_rows)
-def test_every_record_comes_back_whole(file_format: str, drawn: list[Row]) -> None:
+def test_every_record_comes_back_whole(file_format: str, drawn: list[FullRecord]) -> None:
     """Keys, headers, times, tombstones, line feeds, bytes that are no text."""
     rows = numbered(drawn)
     with tempfile.TemporaryDirectory() as name:
@@ -68,7 +68,7 @@ def test_every_record_comes_back_whole(file_format: str, drawn: list[Row]) -> No
 
 def test_parquet_has_the_columns_that_are_promised(tmp_path: Path) -> None:
     """For readers that are not ours: docs/backup.md."""
-    rows: list[Row] = [(7, 1_566_383_863_167, b"k", b"v", [("h", b"1")]), (8, None, None, None, None)]
+    rows: list[FullRecord] = [(7, 1_566_383_863_167, b"k", b"v", [("h", b"1")]), (8, None, None, None, None)]
     _, closed = stored(tmp_path, rows, "parquet")
     assert closed.entry.path == "topic/dt=2019-08-21/1_3_7.parquet"
     table = pq.read_table(tmp_path / "backup" / closed.entry.path, partitioning=None)
@@ -81,7 +81,7 @@ def test_parquet_has_the_columns_that_are_promised(tmp_path: Path) -> None:
 
 def test_json_lines_are_the_values_line_by_line(tmp_path: Path) -> None:
     """As Secor writes them: one line a record, JSON as it was but for line feeds between its tokens."""
-    rows: list[Row] = [(1, 5, b"k", b'{"a":1}', None), (2, 5, None, None, None), (3, 5, None, b'{"b":\n2}', None)]
+    rows: list[FullRecord] = [(1, 5, b"k", b'{"a":1}', None), (2, 5, None, None, None), (3, 5, None, b'{"b":\n2}', None)]
     _, closed = stored(tmp_path, rows, "jsonl")
     assert closed.entry.path == "topic/dt=1970-01-01/1_3_1.jsonl.gz"
     assert gzip.decompress((tmp_path / "backup" / closed.entry.path).read_bytes()) == b'{"a":1}\n\n{"b": 2}\n'
@@ -90,7 +90,7 @@ def test_json_lines_are_the_values_line_by_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
 def test_the_same_records_make_the_same_bytes(tmp_path: Path, file_format: str) -> None:
     """However they were polled: a zombie that writes a file once more must not make its checksum wrong."""
-    rows: list[Row] = [
+    rows: list[FullRecord] = [
         (number, 5, None, b"%d" % number * 200, [("h", b"%d" % number)] if number % 3 else None) for number in range(20_000)
     ]
     sums = []

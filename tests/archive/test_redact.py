@@ -13,14 +13,14 @@ from devicesync.archive.entry import Entry
 from devicesync.archive.manifest import Manifest
 from devicesync.archive.storage import Storage
 from devicesync.jobs.backup.redact import Redaction
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 from tests.archive.test_days import DAY_MS, MIDNIGHT_MS, kept, ranges_of, rows_of
 
 V = (MIDNIGHT_MS - 3 * DAY_MS) * 1000
 FORMATS = pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
 
 
-def record(offset: int, device_id: str, key: bytes | None = None, **fields: object) -> Row:
+def record(offset: int, device_id: str, key: bytes | None = None, **fields: object) -> FullRecord:
     """A registration of the day."""
     value = msgspec.json.encode({"device_id": device_id, **fields})
     return (offset, MIDNIGHT_MS + offset % 2 * DAY_MS, key, value, [("h", b"PLANTED")] if "PLANTED" in str(fields) else None)

@@ -22,11 +22,11 @@ from devicesync.jobs.backup.prune import old_ranges
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.selection import Selection, record_of
 from devicesync.law.state import State
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 from tests.archive.test_files import stored
 
 IN_2200_MS = 7_258_118_400_000
-ROWS: list[Row] = [(number, 5, b"k", b"v", None) for number in range(10, 13)]
+ROWS: list[FullRecord] = [(number, 5, b"k", b"v", None) for number in range(10, 13)]
 _numbers = itertools.count()
 
 
@@ -140,7 +140,7 @@ def test_a_foreign_file_is_named(tmp_path: Path, write: Callable[[Path], None], 
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
 def test_batches_are_bounded_by_bytes(tmp_path: Path, file_format: str) -> None:
     """Ten thousand rows may be gigabytes."""
-    large: list[Row] = [(number, 5, None, b"x" * 1_000_000, None) for number in range(40)]
+    large: list[FullRecord] = [(number, 5, None, b"x" * 1_000_000, None) for number in range(40)]
     archive, closed = stored(tmp_path, large, file_format)
     with archive.fetched(closed.entry, tmp_path) as batches:
         sizes = [sum(len(row[3] or b"") for row in batch) for batch in batches]

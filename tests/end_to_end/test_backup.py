@@ -16,7 +16,7 @@ import pytest
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.storage import Storage
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 from tests.archive.test_trust import listed_at
 from tests.end_to_end.command import WAIT_SECONDS, Devicesync, stopped, until
 
@@ -30,9 +30,9 @@ def archive_in(directory: Path) -> Archive:
     return Archive(Storage(str(directory / "backup")), LOG)
 
 
-def rows_in(archive: Archive, spool: Path) -> list[Row]:
+def rows_in(archive: Archive, spool: Path) -> list[FullRecord]:
     """Every row of every file that lies there, whether the manifest knows it or not."""
-    rows: list[Row] = []
+    rows: list[FullRecord] = []
     for entry in archive.manifest.entries():
         with archive.fetched(entry, spool) as batches:
             rows += [row for batch in batches for row in batch]

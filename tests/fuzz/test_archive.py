@@ -14,11 +14,11 @@ from devicesync.archive.entry import Entry, Extra
 from devicesync.archive.files import digest_of
 from devicesync.archive.ranges import ENTRY, paths_of
 from devicesync.errors import Damaged
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 from tests.archive.test_files import stored
 from tests.fuzz.mutation import corpus, mutated, tries
 
-ROWS: list[Row] = [
+ROWS: list[FullRecord] = [
     (10, 1_566_383_863_167, b"k", b'{"device_id":"d"}', [("reason", b"x")]),
     (11, None, None, None, None),
     (13, 1_566_383_863_168, b"", b"a\nb", None),

@@ -17,7 +17,7 @@ from devstack.server import free_ports
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.storage import Storage
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 from devicesync.log.kafka.admin import create_topics
 from devicesync.simulation import Simulation, key_of
 from tests.end_to_end.command import Devicesync, stopped, until
@@ -32,7 +32,7 @@ def archive_of(devicesync: Devicesync, real: Real, url: str = "backup") -> Archi
     return Archive(Storage(url if "://" in url else str(devicesync.directory / url)), real.topic.topic)
 
 
-def rows_of(archive: Archive, spool: Path) -> Iterator[tuple[int, int, Row]]:
+def rows_of(archive: Archive, spool: Path) -> Iterator[tuple[int, int, FullRecord]]:
     """Generation, partition and row of every record in every file."""
     for entry in archive.manifest.entries():
         with archive.fetched(entry, spool) as batches:
@@ -46,7 +46,7 @@ def check_exactly_once(devicesync: Devicesync, real: Real, url: str = "backup") 
     assert max(Counter((generation, partition, row[0]) for generation, partition, row in kept).values()) == 1
     there: list[Any] = []
     for partition, (first, end) in real.log.survey().bounds.items():
-        there += [(partition, row) for batch in real.log.rows(partition, first, end) for row in batch]
+        there += [(partition, row) for batch in real.log.records(partition, first, end) for row in batch]
     newest = max(generation for generation, _, _ in kept)
     assert sorted((partition, row) for generation, partition, row in kept if generation == newest) == sorted(there)
 
@@ -139,7 +139,7 @@ def records_of(real: Real, topic: str) -> dict[int, list[Any]]:
     bounds = log.survey().bounds.items()
     return {
         partition: [
-            (row[0], row[1], row[2], row[3] or b"-", row[4] or []) for batch in log.rows(partition, *ends) for row in batch
+            (row[0], row[1], row[2], row[3] or b"-", row[4] or []) for batch in log.records(partition, *ends) for row in batch
         ]
         for partition, ends in bounds
     }

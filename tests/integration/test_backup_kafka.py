@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.storage import Storage
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics, prepare_for_restore
 from tests import servers
@@ -48,10 +48,10 @@ def send(topic: KafkaUrl, *values: bytes) -> None:
     KafkaLog(topic, "x").append(values, [b"k"] * len(values))
 
 
-def rows_in(directory: Path, topic: KafkaUrl) -> list[Row]:
+def rows_in(directory: Path, topic: KafkaUrl) -> list[FullRecord]:
     """Every row of the backup."""
     archive = Archive(Storage(str(directory / "backup")), topic.topic)
-    rows: list[Row] = []
+    rows: list[FullRecord] = []
     for entry in archive.manifest.entries():
         with archive.fetched(entry, directory) as batches:
             rows += [row for batch in batches for row in batch]
@@ -125,11 +125,11 @@ def test_records_of_many_days_killed_at_each_step(devicesync: Devicesync, topic:
     assert len(there(target)) == 1200
 
 
-def there(topic: KafkaUrl) -> list[Row]:
+def there(topic: KafkaUrl) -> list[FullRecord]:
     """Every row of a topic, each partition's in its order."""
     log = KafkaLog(topic, "x")
     bounds = log.survey().bounds.items()
-    return [(*row[:4], None) for partition, ends in bounds for batch in log.rows(partition, *ends) for row in batch]
+    return [(*row[:4], None) for partition, ends in bounds for batch in log.records(partition, *ends) for row in batch]
 
 
 def test_markers_of_transactions_are_no_missing_records(devicesync: Devicesync, topic: KafkaUrl) -> None:

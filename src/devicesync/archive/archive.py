@@ -13,7 +13,7 @@ from devicesync.archive.parquet_reading import read_parquet
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import proved
 from devicesync.errors import Damaged
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 
 _DAY = re.compile(r"dt=.*")
 _FILE = re.compile(r"([0-9]+_([0-9]+)_[0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?\.(?:parquet|jsonl\.gz)")
@@ -34,7 +34,7 @@ class Archive:
         self._storage.put(file.here, file.entry.path)
 
     @contextmanager
-    def fetched(self, entry: Entry, spool: Path) -> Iterator[Iterator[list[Row]]]:
+    def fetched(self, entry: Entry, spool: Path) -> Iterator[Iterator[list[FullRecord]]]:
         """The file's rows, some thousand at a time, after its checksums were found right.
 
         Raises Unavailable, and Damaged, naming the file; also while they are read, when they are not what the entry says.

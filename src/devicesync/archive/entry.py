@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 
 _DAY_MS = 86_400_000
 _FIRST_DAY = date(1970, 1, 1)
@@ -85,7 +85,7 @@ def day_of(stamp_ms: int | None) -> int:
     return min(max((stamp_ms or 0) // _DAY_MS, 0), _LAST_DAY)
 
 
-def path_of(origin: Origin, first: Row, extension: str) -> str:
+def path_of(origin: Origin, first: FullRecord, extension: str) -> str:
     """Where a file lies: a function of its first record, so that a second try has the same name."""
     day = _FIRST_DAY + timedelta(days=day_of(first[1]))
     return f"{origin.topic}/dt={day}/{origin.generation}_{origin.partition}_{first[0]}.{extension}"

@@ -12,11 +12,11 @@ from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import EXTENSIONS, Entry, Extra, Origin, path_of, rest_path
 from devicesync.archive.jsonl import JsonLinesWriter
 from devicesync.archive.parquet import ParquetWriter, stamps_of
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 
 
 class _Writer(Protocol):
-    def write(self, rows: Sequence[Row]) -> None: ...
+    def write(self, rows: Sequence[FullRecord]) -> None: ...
 
     def end_group(self) -> None: ...
 
@@ -38,10 +38,10 @@ class OpenFile:
             self._writer = JsonLinesWriter(self._here, self._rest_here, origin.partition, encoder)
         else:
             self._writer = ParquetWriter(self._here, origin.partition, encoder)
-        self._first: Row = (0, None, None, None, None)
+        self._first: FullRecord = (0, None, None, None, None)
         self._records = 0
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[FullRecord]) -> None:
         """Add rows."""
         self._writer.write(rows)
         self._first = self._first if self._records else rows[0]

@@ -13,7 +13,7 @@ from pathlib import Path
 from devicesync.archive.encoder import Encoder
 from devicesync.archive.parquet import ParquetWriter
 from devicesync.archive.parquet_reading import BATCH_BYTES, read_parquet
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 
 _LEVEL = 6
 _LONGEST_LINE = 256 << 20
@@ -27,7 +27,7 @@ class JsonLinesWriter:
         self._file = path.open("wb")
         self._gzip = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)  # without a time: the same records give the same bytes
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[FullRecord]) -> None:
         """Write rows to both."""
         lines = b"".join([_line(row[3]) for row in rows])
         self._file.write(self._gzip.compress(lines))
@@ -50,11 +50,11 @@ class JsonLinesWriter:
         self._rest.discard()
 
 
-def read_json_lines(path: Path, rest: Path) -> Iterator[list[Row]]:
+def read_json_lines(path: Path, rest: Path) -> Iterator[list[FullRecord]]:
     """The rows of both files, some MiB at a time. Raises as `read_parquet`, and EOFError, zlib.error."""
     with gzip.open(path) as lines:
         for rows in read_parquet(rest):
-            some: list[Row] = []
+            some: list[FullRecord] = []
             size = 0
             for row in rows:
                 line = lines.readline(_LONGEST_LINE + 1)
@@ -78,5 +78,5 @@ def _line(value: bytes | None) -> bytes:
     return (value or b"").replace(b"\n", b" ") + b"\n"
 
 
-def _whole(row: Row, line: bytes) -> Row:
+def _whole(row: FullRecord, line: bytes) -> FullRecord:
     return row if row[3] is not None or not line else (*row[:3], line, row[4])

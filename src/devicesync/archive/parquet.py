@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from devicesync.archive.encoder import Encoder
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 
 _LEVEL = 3
 GROUP_BYTES = 6 << 20
@@ -57,7 +57,7 @@ class ParquetWriter:
             data_page_size=2 * GROUP_BYTES,
         )
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[FullRecord]) -> None:
         """Add rows."""
         offsets, stamps, keys, values, headers = zip(*rows, strict=True)
         columns = [

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from devicesync.archive.parquet import SCHEMA
-from devicesync.log.full import Headers, Row
+from devicesync.log.full import FullRecord, Headers
 
 _BATCH_ROWS = 10_000
 BATCH_BYTES = 8 << 20
@@ -20,7 +20,7 @@ _FIRST_OF_RECORDS = 3
 """From this column on (key, value, headers) we write no dictionaries."""
 
 
-def read_parquet(path: Path) -> Iterator[list[Row]]:
+def read_parquet(path: Path) -> Iterator[list[FullRecord]]:
     """The file's rows, some MiB at a time. Raises pyarrow.ArrowException, OSError, ValueError for what is no such file."""
     with pq.ParquetFile(path) as file:
         if not file.schema_arrow.equals(SCHEMA):
@@ -41,7 +41,7 @@ def _rows_at_once(group: Any) -> int:
     return max(min(_BATCH_ROWS, within_bytes), 1)
 
 
-def _rows_of(batch: Any) -> list[Row]:
+def _rows_of(batch: Any) -> list[FullRecord]:
     offsets, stamps, keys, values, headers = (column.to_pylist() for column in batch.columns)
     all_headers = headers if batch.column(4).null_count == len(headers) else [_pairs(some) for some in headers]
     return list(zip(offsets, stamps, keys, values, all_headers, strict=True))

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from devicesync.archive.entry import Entry
 from devicesync.errors import Damaged
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 
 _NO_FILE = (pa.ArrowException, OSError, EOFError, zlib.error, ValueError, TypeError)
 """What reading raises for a file that is not one of ours."""
@@ -24,7 +24,7 @@ def decoded(path: str, held: bytes, kind: Any) -> Any:
         raise Damaged(path, f"can't be read: {error}" if held else "is empty") from error
 
 
-def proved(entry: Entry, batches: Iterator[list[Row]]) -> Iterator[list[Row]]:
+def proved(entry: Entry, batches: Iterator[list[FullRecord]]) -> Iterator[list[FullRecord]]:
     """The file's rows, found to be as many as the entry says, and in order. Raises Damaged, naming the file."""
     records, before = 0, entry.first_offset - 1
     is_first_due = not entry.revision

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from devicesync.log.port import Log
 
 Headers = list[tuple[str, bytes | None]]
-Row = tuple[int, int | None, bytes | None, bytes | None, Headers | None]
+FullRecord = tuple[int, int | None, bytes | None, bytes | None, Headers | None]
 """A record with everything that its log keeps of it: offset, timestamp in ms, key, value (None: a tombstone), headers."""
 
 
@@ -35,10 +35,10 @@ class Keeper(Protocol):
 
 
 class FullReader(Protocol):
-    """Reads a log to keep it, in rows. Not for use by several threads at once."""
+    """Reads a log for a backup. Not for use by several threads at once."""
 
-    def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[Row]]:
-        """The next rows of each partition, at most `max_records` in all; as soon as there are any. Raises Unavailable."""
+    def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
+        """The next records of each partition, at most `max_records` in all; as soon as there are any. Raises Unavailable."""
         ...
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
@@ -102,15 +102,15 @@ class FullLog(Log, Protocol):
         """What the log has now. Raises Unavailable."""
         ...
 
-    def rows(self, partition: int, start: int, end: int) -> Iterator[list[Row]]:
-        """The rows with start <= offset < end that the log still has, without being a reader. Raises Unavailable."""
+    def records(self, partition: int, start: int, end: int) -> Iterator[list[FullRecord]]:
+        """The records with start <= offset < end that the log still has, without being a reader. Raises Unavailable."""
         ...
 
 
 class Sink(Protocol):
     """Takes whole records back, with the same bytes, keys, headers and times."""
 
-    def put(self, partition: int, rows: Sequence[Row]) -> None:
+    def put(self, partition: int, records: Sequence[FullRecord]) -> None:
         """Durable, in this order, when it returns. Raises Unavailable; repeating it doubles the records."""
         ...
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from devicesync.archive.entry import day_of
 from devicesync.archive.parquet import GROUP_BYTES
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 
 if TYPE_CHECKING:
     from devicesync.archive.files import ClosedFile, OpenFile
@@ -28,7 +28,7 @@ class DayFile:
         self.bytes = 0
         self.file: OpenFile | None = None
         self._open = open_file
-        self._rows: list[Row] = []
+        self._rows: list[FullRecord] = []
         self._rows_bytes = self._group_bytes = 0
 
     @property
@@ -36,7 +36,7 @@ class DayFile:
         """How many bytes of records the row group in hand still takes."""
         return GROUP_BYTES - self._group_bytes
 
-    def add(self, rows: list[Row], size: int) -> None:
+    def add(self, rows: list[FullRecord], size: int) -> None:
         """Add rows of so many bytes. Raises OSError."""
         self._rows += rows
         self._rows_bytes += size
@@ -71,7 +71,7 @@ class DayFile:
             self._rows, self._rows_bytes = [], 0
 
 
-def by_day(rows: list[Row]) -> Iterator[tuple[int, list[Row]]]:
+def by_day(rows: list[FullRecord]) -> Iterator[tuple[int, list[FullRecord]]]:
     """The rows, cut where the day changes, each run with its day. Nearly always all are of one."""
     stamps = [*map(_stamp, rows)]
     if not stamps:

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from devicesync.jobs.backup.day_file import DayFile, by_day
-from devicesync.log.full import Claim, Row
+from devicesync.log.full import Claim, FullRecord
 
 if TYPE_CHECKING:
     from devicesync.archive.files import ClosedFile, OpenFile
@@ -40,7 +40,7 @@ class Part:
         same = claim is not None and claim.identity == identity and claim.start == start
         self.claimed = start if same else -1
         self.agreed_end: int | None = None
-        self.waiting: list[Row] = []
+        self.waiting: list[FullRecord] = []
         self.is_stale = False
         self.begin(start)
         self.agreed_end = claim.end if same and claim else None
@@ -78,7 +78,7 @@ class Part:
         """In how many seconds the range in hand is to be closed for its age; infinite without one."""
         return float("inf") if self.is_empty else self._opened_at + file_seconds - time.monotonic()
 
-    def keep(self, rows: list[Row], file_bytes: int, open_file: Open) -> list[Row]:
+    def keep(self, rows: list[FullRecord], file_bytes: int, open_file: Open) -> list[FullRecord]:
         """Add rows, until the range in hand is full; those that are left. Raises OSError."""
         if self.agreed_end is not None:
             spot = bisect_left(rows, self.agreed_end, key=_offset)
@@ -114,7 +114,7 @@ class Part:
         for file in self.days.values() if not self.closed else ():
             file.discard()
 
-    def _keep(self, rows: list[Row], most_bytes: int, most_days: int, open_file: Open) -> list[Row]:
+    def _keep(self, rows: list[FullRecord], most_bytes: int, most_days: int, open_file: Open) -> list[FullRecord]:
         kept = 0
         for day, run in by_day(rows):
             if day not in self.days:
@@ -128,7 +128,7 @@ class Part:
                 break
         return rows[kept:]
 
-    def _keep_day(self, file: DayFile, rows: list[Row], most_bytes: int) -> int:
+    def _keep_day(self, file: DayFile, rows: list[FullRecord], most_bytes: int) -> int:
         """How many of the rows were kept until the range was full."""
         ends = list(accumulate(sizes_of(rows)))
         begin = before = 0
@@ -144,7 +144,7 @@ class Part:
         return begin
 
 
-def sizes_of(rows: list[Row]) -> list[int]:
+def sizes_of(rows: list[FullRecord]) -> list[int]:
     """The bytes of each row's key, value and headers."""
     sizes = [len(key or b"") + len(value or b"") for _, _, key, value, _ in rows]
     if any(map(_headers, rows)):

@@ -19,7 +19,7 @@ from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.jobs.backup.part import sizes_of
 from devicesync.jobs.restore.selection import event_of
 from devicesync.law.event import Event
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 
 
 class Traces(NamedTuple):
@@ -76,7 +76,7 @@ class Redaction:
         closed = file.close(entry.from_offset, entry.next_offset, record_bytes)
         return ClosedFile(_revised(entry, closed.entry), closed.here, closed.rest_here)
 
-    def _concerned(self, rows: list[Row], entry: Entry) -> Iterator[tuple[Row, Event | None]]:
+    def _concerned(self, rows: list[FullRecord], entry: Entry) -> Iterator[tuple[FullRecord, Event | None]]:
         """The records that are the device's by what they say, or by their key."""
         for row in rows:
             value = row[3] or b""

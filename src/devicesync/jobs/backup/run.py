@@ -22,7 +22,7 @@ from devicesync.jobs.backup.closing import Closing
 from devicesync.jobs.backup.descriptors import files_at_once, in_turns
 from devicesync.jobs.backup.part import MOST_DAYS, Part
 from devicesync.jobs.shared.patience import Patience, Stopped
-from devicesync.log.full import Claim, FullLog, Row
+from devicesync.log.full import Claim, FullLog, FullRecord
 
 READER = "backup"
 """Its name as a reader of the log."""
@@ -133,7 +133,7 @@ class Backup:
             _log.debug("batch", records=sum(map(len, polled.values())), partitions=len(polled))
         return len(polled)
 
-    def _take(self, part: Part, rows: list[Row]) -> None:
+    def _take(self, part: Part, rows: list[FullRecord]) -> None:
         """Keep rows, after those that wait, until the file in hand is full; the others wait."""
         self._make_room(part)
         if not self._is_ours(part):
@@ -232,7 +232,7 @@ class Backup:
         return self._patience.until_it_works(self._reader.caught_up)
 
 
-def _runs(rows: list[Row], expected: int) -> Iterator[list[Row]]:
+def _runs(rows: list[FullRecord], expected: int) -> Iterator[list[FullRecord]]:
     """The rows, cut where one does not have the number after the one before."""
     if rows and rows[0][0] == expected and rows[-1][0] == expected + len(rows) - 1:
         yield rows

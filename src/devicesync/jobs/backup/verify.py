@@ -8,7 +8,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import by_range
 from devicesync.errors import Damaged
-from devicesync.log.full import FullLog, Row, Survey
+from devicesync.log.full import FullLog, FullRecord, Survey
 
 _COUNTED = 10_000
 
@@ -63,7 +63,7 @@ def behind(entries: list[Entry], generation: int, survey: Survey, log: FullLog) 
     for partition, (first, end) in survey.bounds.items():
         start = max(ends.get(partition, first), first)
         few = start < end <= start + _COUNTED
-        total += sum(map(len, log.rows(partition, start, end))) if few else max(end - start, 0)
+        total += sum(map(len, log.records(partition, start, end))) if few else max(end - start, 0)
     return total
 
 
@@ -73,7 +73,7 @@ def check_range(archive: Archive, files: list[Entry], spool: Path, log: FullLog 
     Raises Unavailable.
     """
     found: list[Finding] = []
-    kept: dict[int, tuple[Row, Entry]] = {}
+    kept: dict[int, tuple[FullRecord, Entry]] = {}
     for entry in files:
         try:
             with archive.fetched(entry, spool) as batches:
@@ -89,9 +89,9 @@ def finding_of(damaged: Damaged) -> Finding:
     return Finding(damaged.path, damaged.problem)
 
 
-def _compare_with_log(files: list[Entry], kept: dict[int, tuple[Row, Entry]], log: FullLog) -> Iterator[Finding]:
+def _compare_with_log(files: list[Entry], kept: dict[int, tuple[FullRecord, Entry]], log: FullLog) -> Iterator[Finding]:
     first, is_redacted = files[0], any(entry.revision for entry in files)
-    there = [row for batch in log.rows(first.partition, first.first_offset, first.next_offset) for row in batch]
+    there = [row for batch in log.records(first.partition, first.first_offset, first.next_offset) for row in batch]
     missing = [row[0] for row in there if row[0] not in kept]
     other = [kept[row[0]] for row in there if row[0] in kept and kept[row[0]][0] != row]
     if missing and not is_redacted:

@@ -9,7 +9,7 @@ from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.selection import Selection, record_of
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.jobs.update import fold, join_events
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 
 
 class Gathered(NamedTuple):
@@ -23,7 +23,7 @@ class Gathered(NamedTuple):
 
 def gather(
     entry: Entry,
-    rows_of_file: Iterable[list[Row]],
+    rows_of_file: Iterable[list[FullRecord]],
     selection: Selection,
     buckets: Buckets,
     dead_letters: DeadLetters | None,

@@ -10,14 +10,14 @@ from devicesync.archive.parquet_reading import BATCH_BYTES
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.patience import Patience
 from devicesync.jobs.ship import keys_of
-from devicesync.log.full import Row, Sink
+from devicesync.log.full import FullRecord, Sink
 
 _ROWS = 2000
 
 
 def put_range(
     files: list[Entry],
-    rows_of_files: list[Iterator[list[Row]]],
+    rows_of_files: list[Iterator[list[FullRecord]]],
     selection: Selection,
     sink: Sink,
     patience: Patience,
@@ -37,12 +37,12 @@ def put_range(
     return records
 
 
-def _in_order(files: list[Iterator[list[Row]]]) -> Iterator[list[Row]]:
+def _in_order(files: list[Iterator[list[FullRecord]]]) -> Iterator[list[FullRecord]]:
     """The rows of all files by their offsets, some thousand or some MiB at a time."""
     if len(files) == 1:
         yield from files[0]
         return
-    some: list[Row] = []
+    some: list[FullRecord] = []
     size = 0
     for row in merge(*map(chain.from_iterable, files), key=itemgetter(0)):
         some.append(row)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from devicesync.archive.entry import Entry
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 from devicesync.log.port import Record
 
 
@@ -21,7 +21,7 @@ class Selection(NamedTuple):
         """Whether a record of the partition may be wanted."""
         return self.partitions is None or partition in self.partitions
 
-    def rows(self, rows: list[Row], entry: Entry, max_clock_ahead_ms: int) -> list[Row]:
+    def rows(self, rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[FullRecord]:
         """Those that are wanted. Of one device: its valid events; nobody knows whose a bad record is."""
         if self.until_ms is not None:
             rows = [row for row in rows if (row[1] or 0) <= self.until_ms]
@@ -32,7 +32,7 @@ class Selection(NamedTuple):
         events = [(row, event_of(row, entry, max_clock_ahead_ms)) for row in maybe]
         return [row for row, event in events if event and event.device_id == self.device_id]
 
-    def later_erases(self, rows: list[Row], entry: Entry, max_clock_ahead_ms: int) -> list[Event]:
+    def later_erases(self, rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[Event]:
         """The erases that came after `until_ms`: whoever was erased does not come back with an older state."""
         if self.until_ms is None:
             return []
@@ -41,7 +41,7 @@ class Selection(NamedTuple):
         return [event for event in erases if self.device_id in (None, event.device_id)]
 
 
-def erases_in(rows: list[Row], entry: Entry, max_clock_ahead_ms: int) -> list[Event]:
+def erases_in(rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[Event]:
     """The erases among these records."""
     maybe = [row for row in rows if row[3] and (b"erase" in row[3] or b"\\u" in row[3])]
     events = [event_of(row, entry, max_clock_ahead_ms) for row in maybe]
@@ -53,7 +53,7 @@ def kept_at_ms(entry: Entry) -> int:
     return min(entry.closed_ms, time.time_ns() // 1_000_000)
 
 
-def record_of(row: Row, entry: Entry) -> Record:
+def record_of(row: FullRecord, entry: Entry) -> Record:
     """The record as the updater got it. Versions are guarded against the log's time, the backup's, or now: the least of them."""
     offset, logged_ms, key, value, _ = row
     kept_ms = kept_at_ms(entry)
@@ -61,7 +61,7 @@ def record_of(row: Row, entry: Entry) -> Record:
     return Record(value, entry.partition, offset, taken_ms, logged_ms, key)
 
 
-def event_of(row: Row, entry: Entry, max_clock_ahead_ms: int) -> Event | None:
+def event_of(row: FullRecord, entry: Entry, max_clock_ahead_ms: int) -> Event | None:
     """The record's event; None for a bad one."""
     record = record_of(row, entry)
     try:

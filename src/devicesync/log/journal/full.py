@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from devicesync.log.full import Claim, Keeper, Row
+from devicesync.log.full import Claim, FullRecord, Keeper
 from devicesync.log.journal.files import Files
 from devicesync.log.journal.reader import JournalReader
 from devicesync.log.port import Record
@@ -17,14 +17,13 @@ class JournalFullReader:
         self._keeper = keeper
         self._is_given = False
 
-    def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[Row]]:
+    def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
         """See full.FullReader."""
         if not self._is_given:
             self._reader.rewind(self._keeper.given(0, Claim(self.identity(), self._reader.position, None)))
             self._is_given = True
-        records = self._reader.poll(max_records, timeout_seconds)
-        rows = rows_of(records)
-        return {0: rows} if rows else {}
+        records = full_records_of(self._reader.poll(max_records, timeout_seconds))
+        return {0: records} if records else {}
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
         """See full.FullReader."""
@@ -63,6 +62,6 @@ class JournalFullReader:
         self._reader.close()
 
 
-def rows_of(records: Sequence[Record]) -> list[Row]:
-    """Records as rows."""
+def full_records_of(records: Sequence[Record]) -> list[FullRecord]:
+    """The journal's records with all that it keeps of them."""
     return [(record.offset, record.logged_ms, None, record.value, None) for record in records]

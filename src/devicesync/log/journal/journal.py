@@ -5,11 +5,11 @@ from contextlib import closing
 from pathlib import Path
 
 from devicesync.durable import check_room
-from devicesync.log.full import Keeper, Row, Survey
+from devicesync.log.full import FullRecord, Keeper, Survey
 from devicesync.log.journal.appender import Appender
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import Files
-from devicesync.log.journal.full import JournalFullReader, rows_of
+from devicesync.log.journal.full import JournalFullReader, full_records_of
 from devicesync.log.journal.reader import JournalReader
 from devicesync.log.journal.tail import Limits
 from devicesync.log.port import Record
@@ -75,12 +75,12 @@ class Journal:
         """See full.FullLog."""
         return Survey(self._files.read_identity(), {0: Cursor(self._files, 0).bounds()})
 
-    def rows(self, partition: int, start: int, end: int) -> Iterator[list[Row]]:
+    def records(self, partition: int, start: int, end: int) -> Iterator[list[FullRecord]]:
         """See full.FullLog."""
         del partition
         with closing(Cursor(self._files, start)) as cursor:
             while cursor.position < end and (records := cursor.read(min(_ROWS, end - cursor.position))):
-                yield [row for row in rows_of(records) if row[0] < end]
+                yield [record for record in full_records_of(records) if record[0] < end]
 
     def committed(self, name: str) -> int:
         """The number of the first record that the reader of that name has not committed."""

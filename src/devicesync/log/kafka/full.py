@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
-from devicesync.log.full import Claim, Headers, Keeper, Row
+from devicesync.log.full import Claim, FullRecord, Headers, Keeper
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 
@@ -60,11 +60,11 @@ class KafkaFullReader:
             },
         )
 
-    def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[Row]]:
+    def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
         """See full.FullReader."""
         with failures("read"):
             messages = self._member.take(max_records, timeout_seconds)
-        return rows_of(messages)
+        return full_records_of(messages)
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
         """See full.FullReader."""
@@ -135,17 +135,17 @@ def _claim_of(place: TopicPartition) -> Claim | None:
     return Claim(note.topic_id, place.offset, note.end)
 
 
-def rows_of(messages: Sequence[Message]) -> dict[int, list[Row]]:
-    """Messages as rows of each partition. Column by column: a loop over the messages takes twice as long."""
+def full_records_of(messages: Sequence[Message]) -> dict[int, list[FullRecord]]:
+    """Messages as records of each partition. Column by column: a loop over the messages takes twice as long."""
     partitions = [*map(_partition, messages)]
     stamps = [stamp_ms if kind else None for kind, stamp_ms in map(_timestamp, messages)]  # 0: TIMESTAMP_NOT_AVAILABLE
     headers = _headers_of(messages)
-    rows = zip(map(_offset, messages), stamps, map(_key, messages), map(_value, messages), headers, strict=True)
+    records = zip(map(_offset, messages), stamps, map(_key, messages), map(_value, messages), headers, strict=True)
     if partitions and partitions.count(partitions[0]) == len(partitions):
-        return {partitions[0]: list(rows)}
-    of_partition: dict[int, list[Row]] = {}
-    for partition, row in zip(partitions, rows, strict=True):
-        of_partition.setdefault(partition, []).append(row)
+        return {partitions[0]: list(records)}
+    of_partition: dict[int, list[FullRecord]] = {}
+    for partition, record in zip(partitions, records, strict=True):
+        of_partition.setdefault(partition, []).append(record)
     return of_partition
 
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message, Producer
 
 from devicesync.errors import Unavailable
-from devicesync.log.full import Keeper, Row, Survey
+from devicesync.log.full import FullRecord, Keeper, Survey
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.full import KafkaFullReader
 from devicesync.log.kafka.reader import KafkaReader
-from devicesync.log.kafka.survey import newest, rows, survey
+from devicesync.log.kafka.survey import newest, records, survey
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 from devicesync.log.port import Record
 
@@ -79,9 +79,9 @@ class KafkaLog:
         """See full.FullLog."""
         return survey(self._url)
 
-    def rows(self, partition: int, start: int, end: int) -> Iterator[list[Row]]:
+    def records(self, partition: int, start: int, end: int) -> Iterator[list[FullRecord]]:
         """See full.FullLog."""
-        return rows(self._url, partition, start, end)
+        return records(self._url, partition, start, end)
 
     def close(self) -> None:
         """See port.Log."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 from devicesync.log.kafka.admin import prepare_for_restore
 from devicesync.log.kafka.log import Outgoing, deliver, open_producer
 from devicesync.log.kafka.url import KafkaUrl, failures
@@ -18,10 +18,10 @@ class KafkaSink:
         self._rekey = rekey
         self._producer = open_producer(url)
 
-    def put(self, partition: int, rows: Sequence[Row]) -> None:
+    def put(self, partition: int, records: Sequence[FullRecord]) -> None:
         """See full.Sink."""
         where = -1 if self._rekey else partition
-        outgoing = [Outgoing(value, key, headers, where, stamp_ms or 0) for _, stamp_ms, key, value, headers in rows]
+        outgoing = [Outgoing(value, key, headers, where, stamp_ms or 0) for _, stamp_ms, key, value, headers in records]
         with failures("append to"):
             deliver(self._producer, self._topic, outgoing)
 

@@ -6,8 +6,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
-from devicesync.log.full import Row, Survey
-from devicesync.log.kafka.full import identity_of, rows_of
+from devicesync.log.full import FullRecord, Survey
+from devicesync.log.kafka.full import full_records_of, identity_of
 from devicesync.log.kafka.member import bounds
 from devicesync.log.kafka.reader import record_of
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
@@ -33,7 +33,7 @@ def survey(url: KafkaUrl) -> Survey:
         consumer.close()
 
 
-def rows(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[list[Row]]:
+def records(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[list[FullRecord]]:
     """See full.FullLog."""
     consumer = _consumer(url)
     try:
@@ -46,7 +46,7 @@ def rows(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[list[R
                     raise Unavailable("can't read from Kafka: time-out", HINT)
                 found += consumer.consume(_ROWS, 0)
                 messages = [message for message in found if message.error() is None]
-                yield [row for row in rows_of(messages).get(partition, []) if start <= row[0] < end]
+                yield [record for record in full_records_of(messages).get(partition, []) if start <= record[0] < end]
                 for error in filter(None, map(Message.error, found)):
                     if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
                         return  # what is left are markers of transactions
