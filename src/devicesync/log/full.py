@@ -22,14 +22,14 @@ class Claim(NamedTuple):
     end: int | None
 
 
-class Keeper(Protocol):
+class RebalanceListener(Protocol):
     """Who keeps the records of a FullReader. Told of partitions while it polls or waits."""
 
-    def given(self, partition: int, claim: Claim | None) -> int:
+    def on_assigned(self, partition: int, claim: Claim | None) -> int:
         """The partition is ours now, claimed so by whoever had it before; the offset to read from. Raises Stopped."""
         ...
 
-    def taken(self, partitions: Iterable[int]) -> None:
+    def on_revoked(self, partitions: Iterable[int]) -> None:
         """The partitions are another's now: forget what was read of them since the last claim."""
         ...
 
@@ -94,8 +94,8 @@ class FullLog(Log, Protocol):
     topic: str
     source: str
 
-    def full_reader(self, name: str, keeper: Keeper) -> FullReader:
-        """The reader of that name for `keeper`; shares the log's partitions out like `reader`."""
+    def full_reader(self, name: str, listener: RebalanceListener) -> FullReader:
+        """The reader of that name for `listener`; shares the log's partitions out like `reader`."""
         ...
 
     def survey(self) -> Survey:

@@ -79,13 +79,13 @@ class Backup:
             self._encoder.close()
             self._closing.shutdown()
 
-    def given(self, partition: int, claim: Claim | None) -> int:
+    def on_assigned(self, partition: int, claim: Claim | None) -> int:
         """See log.port.Keeper."""
         part = Patience(self._stop).until_it_works(lambda: self._part(partition, claim))
         self._parts[partition] = part
         return part.start
 
-    def taken(self, partitions: Iterable[int]) -> None:
+    def on_revoked(self, partitions: Iterable[int]) -> None:
         """See log.port.Keeper. Of a log that is no more, what is in hand is kept: nobody can read it again."""
         gone = [self._parts.pop(partition) for partition in partitions if partition in self._parts]
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from devicesync.log.full import Claim, FullRecord, Keeper
+from devicesync.log.full import Claim, FullRecord, RebalanceListener
 from devicesync.log.journal.files import Files
 from devicesync.log.journal.reader import JournalReader
 from devicesync.log.port import Record
@@ -11,16 +11,16 @@ from devicesync.log.port import Record
 class JournalFullReader:
     """See full.FullReader. One partition, 0; records have neither keys nor headers."""
 
-    def __init__(self, files: Files, name: str, keeper: Keeper) -> None:
+    def __init__(self, files: Files, name: str, listener: RebalanceListener) -> None:
         self._files = files
         self._reader = JournalReader(files, name)
-        self._keeper = keeper
+        self._listener = listener
         self._is_given = False
 
     def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
         """See full.FullReader."""
         if not self._is_given:
-            self._reader.rewind(self._keeper.given(0, Claim(self.identity(), self._reader.position, None)))
+            self._reader.rewind(self._listener.on_assigned(0, Claim(self.identity(), self._reader.position, None)))
             self._is_given = True
         records = full_records_of(self._reader.poll(max_records, timeout_seconds))
         return {0: records} if records else {}

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from devicesync.durable import check_room
-from devicesync.log.full import FullRecord, Keeper, Survey
+from devicesync.log.full import FullRecord, RebalanceListener, Survey
 from devicesync.log.journal.appender import Appender
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import Files
@@ -67,9 +67,9 @@ class Journal:
         """See port.Log."""
         return JournalReader(self._files, name)
 
-    def full_reader(self, name: str, keeper: Keeper) -> JournalFullReader:
+    def full_reader(self, name: str, listener: RebalanceListener) -> JournalFullReader:
         """See full.FullLog."""
-        return JournalFullReader(self._files, name, keeper)
+        return JournalFullReader(self._files, name, listener)
 
     def survey(self) -> Survey:
         """See full.FullLog."""

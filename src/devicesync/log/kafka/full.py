@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
-from devicesync.log.full import Claim, FullRecord, Headers, Keeper
+from devicesync.log.full import Claim, FullRecord, Headers, RebalanceListener
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 
@@ -44,14 +44,14 @@ class _Note(msgspec.Struct):
 class KafkaFullReader:
     """See full.FullReader. Memory: fetched and not yet polled are at most some 12 MB, whatever the number of partitions."""
 
-    def __init__(self, url: KafkaUrl, group: str, keeper: Keeper) -> None:
-        self._keeper = keeper
+    def __init__(self, url: KafkaUrl, group: str, listener: RebalanceListener) -> None:
+        self._listener = listener
         self._admin = AdminClient(url.client)
         self._member = Member(
             url,
             group,
-            given=self._given,
-            taken=keeper.taken,
+            on_assigned=self._assigned,
+            on_revoked=listener.on_revoked,
             **{
                 "enable.partition.eof": True,
                 "fetch.max.bytes": _FETCH_BYTES,
@@ -110,10 +110,10 @@ class KafkaFullReader:
         """See full.FullReader."""
         self._member.close()
 
-    def _given(self, places: list[TopicPartition]) -> None:
+    def _assigned(self, places: list[TopicPartition]) -> None:
         claims = {place.partition: _claim_of(place) for place in self._committed([place.partition for place in places])}
         for place in places:
-            place.offset = self._keeper.given(place.partition, claims.get(place.partition))
+            place.offset = self._listener.on_assigned(place.partition, claims.get(place.partition))
 
     def _committed(self, partitions: list[int]) -> list[TopicPartition]:
         while True:  # nothing may be read before it is known what is claimed

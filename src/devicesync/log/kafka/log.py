@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message, Producer
 
 from devicesync.errors import Unavailable
-from devicesync.log.full import FullRecord, Keeper, Survey
+from devicesync.log.full import FullRecord, RebalanceListener, Survey
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.full import KafkaFullReader
 from devicesync.log.kafka.reader import KafkaReader
@@ -71,9 +71,9 @@ class KafkaLog:
         """See port.Log."""
         return KafkaReader(self._url, group_of(self._group, name))
 
-    def full_reader(self, name: str, keeper: Keeper) -> KafkaFullReader:
+    def full_reader(self, name: str, listener: RebalanceListener) -> KafkaFullReader:
         """See full.FullLog."""
-        return KafkaFullReader(self._url, group_of(self._group, name), keeper)
+        return KafkaFullReader(self._url, group_of(self._group, name), listener)
 
     def survey(self) -> Survey:
         """See full.FullLog."""

@@ -23,8 +23,9 @@ _REBALANCING = {
 class Member:
     """Joins its group at the first `take`: who just asks `caught_up` must not be given partitions.
 
-    given: is told of new partitions before they are read, and may set their offsets (else after the group's commit).
-    taken: is told of partitions that are another's now. ends: with the setting enable.partition.eof, where partitions ended last.
+    on_assigned: called with new partitions before they are read. It may set their offsets; else the group's commit counts.
+    on_revoked: called with partitions that another member has now.
+    ends: with the setting enable.partition.eof, where partitions ended last.
     """
 
     def __init__(
@@ -32,14 +33,14 @@ class Member:
         url: KafkaUrl,
         group: str,
         *,
-        taken: Callable[[set[int]], None],
-        given: Callable[[list[TopicPartition]], None] = lambda places: None,
+        on_revoked: Callable[[set[int]], None],
+        on_assigned: Callable[[list[TopicPartition]], None] = lambda assigned: None,
         **settings: Any,
     ) -> None:
         self.topic = url.topic
         self._contact = Contact(url)
-        self._given = given
-        self._taken = taken
+        self._on_assigned = on_assigned
+        self._on_revoked = on_revoked
         self.ends: dict[int, int] = {}
         self._kept: list[Message] = []
         self._paused = self._is_member = False
@@ -159,7 +160,7 @@ class Member:
         return found.offset if found.offset >= 0 else low
 
     def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
-        self._given(places)
+        self._on_assigned(places)
         consumer.incremental_assign(places)
 
     def _forget(self, consumer: Consumer, places: list[TopicPartition]) -> None:
@@ -168,7 +169,7 @@ class Member:
         gone = {place.partition for place in places}
         self._kept = [message for message in self._kept if message.partition() not in gone]
         self.ends = {partition: end for partition, end in self.ends.items() if partition not in gone}
-        self._taken(gone)
+        self._on_revoked(gone)
 
 
 def bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:

@@ -31,7 +31,7 @@ class KafkaReader:
         self._due: dict[int, int] = {}
         self._next: dict[int, int] = {}
         self._committed_at = 0.0
-        self._member = Member(url, group, taken=self._forget, **_SETTINGS)
+        self._member = Member(url, group, on_revoked=self._forget, **_SETTINGS)
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader."""
