@@ -25,7 +25,7 @@ _NO_TOPIC = "deleted"
 _log: Any = structlog.get_logger("devicesync")
 
 
-# As the client's own types would have it, a message may be an error without all of these; Member.take has seen to that.
+# As the client's own types would have it, a message may be an error without all of these; Member.poll has seen to that.
 _partition: Any = Message.partition
 _offset: Any = Message.offset
 _timestamp: Any = Message.timestamp
@@ -63,7 +63,7 @@ class KafkaFullReader:
     def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
         """See full.FullReader."""
         with failures("read"):
-            messages = self._member.take(max_records, timeout_seconds)
+            messages = self._member.poll(max_records, timeout_seconds)
         return full_records_of(messages)
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
@@ -110,10 +110,13 @@ class KafkaFullReader:
         """See full.FullReader."""
         self._member.close()
 
-    def _assigned(self, places: list[TopicPartition]) -> None:
-        claims = {place.partition: _claim_of(place) for place in self._committed([place.partition for place in places])}
-        for place in places:
-            place.offset = self._listener.on_assigned(place.partition, claims.get(place.partition))
+    def _assigned(self, positions: list[TopicPartition]) -> None:
+        claims = {
+            position.partition: _claim_of(position)
+            for position in self._committed([position.partition for position in positions])
+        }
+        for position in positions:
+            position.offset = self._listener.on_assigned(position.partition, claims.get(position.partition))
 
     def _committed(self, partitions: list[int]) -> list[TopicPartition]:
         while True:  # nothing may be read before it is known what is claimed
@@ -125,14 +128,14 @@ class KafkaFullReader:
                 time.sleep(0.1)
 
 
-def _claim_of(place: TopicPartition) -> Claim | None:
-    if place.offset < 0:
+def _claim_of(position: TopicPartition) -> Claim | None:
+    if position.offset < 0:
         return None
     try:
-        note = msgspec.json.decode(place.metadata or "", type=_Note)
+        note = msgspec.json.decode(position.metadata or "", type=_Note)
     except msgspec.MsgspecError:
         note = _Note("")  # somebody else's commit
-    return Claim(note.topic_id, place.offset, note.end)
+    return Claim(note.topic_id, position.offset, note.end)
 
 
 def full_records_of(messages: Sequence[Message]) -> dict[int, list[FullRecord]]:

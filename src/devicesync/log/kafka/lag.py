@@ -20,9 +20,9 @@ def group_lag(url: KafkaUrl, group: str) -> Lag:
     try:
         with failures("read"):
             partitions = consumer.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic].partitions
-            places = [TopicPartition(url.topic, partition) for partition in partitions]
+            positions = [TopicPartition(url.topic, partition) for partition in partitions]
             records, unread = 0, []
-            for committed in consumer.committed(places, timeout=_TIMEOUT_SECONDS):
+            for committed in consumer.committed(positions, timeout=_TIMEOUT_SECONDS):
                 low, high = bounds(consumer, url.topic, committed.partition)
                 begin = max(committed.offset, low)
                 if high > begin:
@@ -58,7 +58,7 @@ def _age_seconds(consumer: Consumer, unread: list[TopicPartition]) -> float:
     """The age of the oldest record among the first ones unread."""
     oldest_ms = now_ms = time.time() * 1000
     consumer.assign(unread)
-    left = {place.partition for place in unread}
+    left = {position.partition for position in unread}
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     while left and time.monotonic() < deadline:
         for message in consumer.consume(1, 0.1):

@@ -21,7 +21,7 @@ _REBALANCING = {
 
 
 class Member:
-    """Joins its group at the first `take`: who just asks `caught_up` must not be given partitions.
+    """Joins its group at the first `poll`: a client that only calls `caught_up` must not be assigned partitions.
 
     on_assigned: called with new partitions before they are read. It may set their offsets; else the group's commit counts.
     on_revoked: called with partitions that another member has now.
@@ -61,7 +61,7 @@ class Member:
             }
         )
 
-    def take(self, max_records: int, timeout_seconds: float) -> list[Message]:
+    def poll(self, max_records: int, timeout_seconds: float) -> list[Message]:
         """The next messages, as soon as there are any, [] after the time. Raises KafkaException, and Unavailable."""
         if not self._is_member:
             self.consumer.subscribe([self.topic], on_assign=self._assign, on_revoke=self._forget, on_lost=self._forget)
@@ -99,7 +99,7 @@ class Member:
         return good
 
     def rewind(self, partition: int, offset: int) -> None:
-        """Make that the next to take. Raises KafkaException."""
+        """Make that the next to poll. Raises KafkaException."""
         self._kept = [message for message in self._kept if message.partition() != partition]
         self.consumer.seek(TopicPartition(self.topic, partition, offset))
 
@@ -110,15 +110,15 @@ class Member:
             self._paused = True
             self._kept += self.consumer.consume(_KEPT, 0)  # of a partition that was assigned just now
 
-    def commit(self, places: list[TopicPartition]) -> bool:
+    def commit(self, positions: list[TopicPartition]) -> bool:
         """Whether the group took it; False while it is being shared out anew. Raises Unavailable."""
         try:
-            answers = self.consumer.commit(offsets=places, asynchronous=False)
+            answers = self.consumer.commit(offsets=positions, asynchronous=False)
         except KafkaException as error:
             if error.args[0].code() in _REBALANCING:
                 return False
             raise Unavailable(f"can't commit to Kafka: {error}", HINT) from error
-        wrong = [place.error for place in answers or () if place.error is not None]
+        wrong = [position.error for position in answers or () if position.error is not None]
         if any(error.code() not in _REBALANCING for error in wrong):
             raise Unavailable(f"can't commit to Kafka: {wrong[0].str()}", HINT)
         return not wrong
@@ -127,25 +127,25 @@ class Member:
         """How many records lie after the position, of the partitions assigned to this member."""
         with failures("read"):
             total = 0
-            for place in self.consumer.position(self.consumer.assignment()):
-                low, high = self.bounds(place.partition)
-                total += high - (place.offset if place.offset >= 0 else self._committed(place, low))
+            for position in self.consumer.position(self.consumer.assignment()):
+                low, high = self.bounds(position.partition)
+                total += high - (position.offset if position.offset >= 0 else self._committed(position, low))
             return total
 
     def caught_up(self) -> bool:
         """Whether the whole group has committed everything that is in the topic now."""
         with failures("read"):
             partitions = self.consumer.list_topics(self.topic, timeout=_TIMEOUT_SECONDS).topics[self.topic].partitions
-            for place in self.committed(partitions):
-                low, high = self.bounds(place.partition)
-                if high > low and (place.offset == OFFSET_INVALID or place.offset < high):
+            for position in self.committed(partitions):
+                low, high = self.bounds(position.partition)
+                if high > low and (position.offset == OFFSET_INVALID or position.offset < high):
                     return False
             return True
 
     def committed(self, partitions: Iterable[int]) -> list[TopicPartition]:
         """What the group has committed of these. Raises KafkaException."""
-        places = [TopicPartition(self.topic, partition) for partition in partitions]
-        return self.consumer.committed(places, timeout=_TIMEOUT_SECONDS)
+        positions = [TopicPartition(self.topic, partition) for partition in partitions]
+        return self.consumer.committed(positions, timeout=_TIMEOUT_SECONDS)
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """The first offset that the topic has, and the one its next record will have. Raises KafkaException."""
@@ -155,18 +155,18 @@ class Member:
         """Leave the group, so that the others take over at once."""
         self.consumer.close()
 
-    def _committed(self, place: TopicPartition, low: int) -> int:
-        (found,) = self.committed([place.partition])
+    def _committed(self, position: TopicPartition, low: int) -> int:
+        (found,) = self.committed([position.partition])
         return found.offset if found.offset >= 0 else low
 
-    def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
-        self._on_assigned(places)
-        consumer.incremental_assign(places)
+    def _assign(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
+        self._on_assigned(positions)
+        consumer.incremental_assign(positions)
 
-    def _forget(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+    def _forget(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
         if self._paused:
-            consumer.resume(places)  # a partition keeps its pause beyond the assignment, for ever
-        gone = {place.partition for place in places}
+            consumer.resume(positions)  # a partition keeps its pause beyond the assignment, for ever
+        gone = {position.partition for position in positions}
         self._kept = [message for message in self._kept if message.partition() not in gone]
         self.ends = {partition: end for partition, end in self.ends.items() if partition not in gone}
         self._on_revoked(gone)

@@ -17,8 +17,8 @@ def overtaken(url: KafkaUrl, group: str) -> int:
     try:
         with failures("ask"):
             partitions = consumer.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic].partitions
-            places = [TopicPartition(url.topic, partition) for partition in partitions]
-            committed = [each for each in consumer.committed(places, timeout=_TIMEOUT_SECONDS) if each.offset >= 0]
+            positions = [TopicPartition(url.topic, partition) for partition in partitions]
+            committed = [each for each in consumer.committed(positions, timeout=_TIMEOUT_SECONDS) if each.offset >= 0]
             return sum(max(bounds(consumer, url.topic, each.partition)[0] - each.offset, 0) for each in committed)
     finally:
         consumer.close()

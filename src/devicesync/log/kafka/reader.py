@@ -39,7 +39,7 @@ class KafkaReader:
         with failures("read"):
             while True:
                 wait_seconds = min(_POLL_SECONDS, max(deadline - time.monotonic(), 0))
-                records = [record_of(message) for message in self._member.take(max_records, wait_seconds)]
+                records = [record_of(message) for message in self._member.poll(max_records, wait_seconds)]
                 for record in records:
                     if record.offset != self._next.get(record.partition):
                         with suppress(KafkaException):  # what was taken must not be lost for want of an answer

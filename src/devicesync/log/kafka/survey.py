@@ -107,5 +107,5 @@ def _consumer(url: KafkaUrl) -> Consumer:
 
 
 def _position(consumer: Consumer, start: int) -> int:
-    (place,) = consumer.position(consumer.assignment())
-    return place.offset if place.offset >= 0 else start
+    (position,) = consumer.position(consumer.assignment())
+    return position.offset if position.offset >= 0 else start
