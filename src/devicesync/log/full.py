@@ -53,7 +53,7 @@ class FullReader(Protocol):
         """Read the partition again from there on. Raises Unavailable."""
         ...
 
-    def passed(self, partition: int) -> int:
+    def read_up_to(self, partition: int) -> int:
         """Up to where the log has nothing to poll, records or not (markers of transactions, blank lines); 0 while not known."""
         ...
 

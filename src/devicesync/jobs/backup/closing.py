@@ -71,7 +71,7 @@ class Closing:
         """Let the group know that all is kept of these parts, which are empty, where it does not yet. Raises Stopped."""
 
         def start(part: Part) -> int:
-            return max(part.start, self._reader.passed(part.partition))
+            return max(part.start, self._reader.read_up_to(part.partition))
 
         for part in self._claim([part for part in parts if part.claimed != start(part)], lambda part: (start(part), None)):
             part.claimed = start(part)

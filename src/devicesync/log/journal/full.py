@@ -36,7 +36,7 @@ class JournalFullReader:
         del partition
         self._reader.rewind(offset)
 
-    def passed(self, partition: int) -> int:
+    def read_up_to(self, partition: int) -> int:
         """See full.FullReader."""
         del partition
         return self._reader.position

@@ -85,7 +85,7 @@ class KafkaFullReader:
         with failures("read"):
             self._member.rewind(partition, offset)
 
-    def passed(self, partition: int) -> int:
+    def read_up_to(self, partition: int) -> int:
         """See full.FullReader."""
         return self._member.ends.get(partition, 0)
 
