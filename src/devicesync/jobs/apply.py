@@ -155,7 +155,7 @@ def apply(
         read += len(batch)
         applied += len(valid)
         progress(len(batch), sum(len(line.value) + 1 for line in batch))
-    delivery.settle()
+    delivery.wait_until_stored()
     return Summary(read, applied, devices.count(), dict(reasons), time.monotonic() - started)
 
 

@@ -18,7 +18,7 @@ def erase(device_id: str, stores: Stores, delivery: Delivery) -> int | None:
     Unavailable and Stopped.
     """
     check_id(device_id)
-    delivery.settle()
+    delivery.wait_until_stored()
     known = stores.database.read([device_id]).get(device_id, NOTHING)
     if known == NOTHING:
         return None
@@ -26,7 +26,7 @@ def erase(device_id: str, stores: Stores, delivery: Delivery) -> int | None:
     version = next_version(known.profile_version, now_us)
     value = erase_line(device_id, version)
     delivery.send([value], [decode(value, taken_ms=now_us // 1000)])
-    delivery.settle()
+    delivery.wait_until_stored()
     return version
 
 

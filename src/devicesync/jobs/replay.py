@@ -21,6 +21,6 @@ def replay(letters: Sequence[DeadLetter], store: DeadLetters, delivery: Delivery
             event = decode(letter.value, taken_ms=now_ms, max_clock_ahead_ms=max_clock_ahead_ms)
             valid.append((letter.id, letter.value, event))
     delivery.send([value for _, value, _ in valid], [event for _, _, event in valid])
-    delivery.settle()
+    delivery.wait_until_stored()
     store.remove([letter_id for letter_id, _, _ in valid])
     return len(valid)

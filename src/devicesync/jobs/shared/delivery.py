@@ -30,7 +30,7 @@ class Delivery(Protocol):
         """
         ...
 
-    def settle(self) -> None:
+    def wait_until_stored(self) -> None:
         """Return when both stores have everything sent, and what was in a journal before. Raises Stopped."""
         ...
 
@@ -58,7 +58,7 @@ class OwnUpdater:
             self._updater.write(join_events(events))
         self._catch_up(first + len(values))
 
-    def settle(self) -> None:
+    def wait_until_stored(self) -> None:
         """See Delivery."""
 
     def _catch_up(self, end: int) -> None:
@@ -85,7 +85,7 @@ class Direct:
         changes = join_events(events)
         self._patience.until_it_works(lambda: self._stores.write(changes))
 
-    def settle(self) -> None:
+    def wait_until_stored(self) -> None:
         """See Delivery."""
 
 
@@ -108,7 +108,7 @@ class BesideUpdater:
         if values:
             self._end = self._patience.until_it_works(lambda: self._journal.append(values)) + len(values)
 
-    def settle(self) -> None:
+    def wait_until_stored(self) -> None:
         """See Delivery."""
         look_again = time.monotonic() + _HOLDER_CHECK_SECONDS
         while self._journal.committed(READER) < self._end:

@@ -25,7 +25,7 @@ class _Group:
         self.error: BaseException | None = None
 
     @property
-    def settled(self) -> bool:
+    def is_done(self) -> bool:
         return self.first >= 0 or self.error is not None
 
 
@@ -52,13 +52,13 @@ class Appender:
         group = _Group(values)
         with self._change:
             self._waiting.append(group)
-            self._change.wait_for(lambda: group.settled or not self._writing)
-            if not group.settled:
+            self._change.wait_for(lambda: group.is_done or not self._writing)
+            if not group.is_done:
                 groups, self._waiting = self._waiting, []
                 self._writing = True
-        if not group.settled:
+        if not group.is_done:
             try:
-                self._settle(groups)
+                self._write_groups(groups)
             finally:
                 self._done_writing()
         if group.error is not None:
@@ -112,7 +112,7 @@ class Appender:
             self._writing = False
             self._change.notify_all()
 
-    def _settle(self, groups: list[_Group]) -> None:
+    def _write_groups(self, groups: list[_Group]) -> None:
         try:
             with self._all_to_ourselves(), naming_failures("append to", self._files.active):
                 self._tail.catch_up()
