@@ -22,8 +22,8 @@ from devicesync.errors import Damaged, Unavailable
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import Gathered, gather
+from devicesync.jobs.restore.prove import Proof, write_and_prove
 from devicesync.jobs.restore.selection import Selection
-from devicesync.jobs.restore.settle import Settled, settle
 from devicesync.url import masked
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _begins_anew_on_damage(progress: Progress, directory: Path) -> Iterator[None
 
 def _document(run: Run, gathered_raw: list[Any], settled_raw: list[Any]) -> dict[str, Any]:
     gathered = msgspec.convert(gathered_raw, list[Gathered])
-    settled = msgspec.convert(settled_raw, list[Settled])
+    settled = msgspec.convert(settled_raw, list[Proof])
     devices, cache_differs, database_differs = (
         sum(getattr(bucket, name) for bucket in settled) for name in ("devices", "cache_differs", "database_differs")
     )
@@ -183,12 +183,12 @@ def _gather(part: tuple[_Task, Entry]) -> tuple[str, Gathered]:
     return entry.path, patiently(once)
 
 
-def _settle(part: tuple[_Task, str]) -> tuple[str, Settled]:
+def _settle(part: tuple[_Task, str]) -> tuple[str, Proof]:
     task, name = part
     states = Buckets(Path(task.directory), task.buckets).read(int(name))
 
-    def once() -> Settled:
+    def once() -> Proof:
         is_private = worker_settings().cache.startswith("memory:")
-        return settle(states, stores(read_only=task.dry_run), dry_run=task.dry_run, cache_is_private=is_private)
+        return write_and_prove(states, stores(read_only=task.dry_run), dry_run=task.dry_run, cache_is_private=is_private)
 
     return name, patiently(once)

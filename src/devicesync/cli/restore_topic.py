@@ -19,7 +19,7 @@ from devicesync.cli.process import progress_bar
 from devicesync.cli.progress import Progress
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
-from devicesync.jobs.restore.retopic import put_range
+from devicesync.jobs.restore.republish import put_range
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.patience import Patience
 from devicesync.url import masked

@@ -17,7 +17,7 @@ _LOOK_AGAIN_SECONDS = (0.5, 2.0, 5.0)
 _canonical_json = msgspec.json.Encoder(order="sorted").encode
 
 
-class Settled(NamedTuple):
+class Proof(NamedTuple):
     """Of one bucket: how many devices it has, in how many each store differs from what is expected, and the digests of all.
 
     Expected is what the backup says joined with what the stores know besides, which may be newer. A digest is the SHA-256, in
@@ -39,7 +39,7 @@ class _Compared(NamedTuple):
     database: bytes
 
 
-def settle(states: Mapping[str, State], stores: Stores, *, dry_run: bool, cache_is_private: bool = False) -> Settled:
+def write_and_prove(states: Mapping[str, State], stores: Stores, *, dry_run: bool, cache_is_private: bool = False) -> Proof:
     """Join the states into both stores, unless it is a dry run, and compare. Raises Unavailable; repeating is harmless.
 
     cache_is_private: the cache lives in another process's memory, and is filled from the database; a dry run leaves it out.
@@ -59,7 +59,7 @@ def settle(states: Mapping[str, State], stores: Stores, *, dry_run: bool, cache_
             if len({*compared}) > 1:
                 differing.append(device_id)
     expected, in_cache, in_database = (digest.hexdigest() for digest in digests)
-    return Settled(len(states), cache_differs, database_differs, expected, in_cache, in_database, differing[:10])
+    return Proof(len(states), cache_differs, database_differs, expected, in_cache, in_database, differing[:10])
 
 
 def _compare_patiently(some: dict[str, State], stores: Stores, *, dry_run: bool, leave_out: bool) -> dict[str, _Compared]:
