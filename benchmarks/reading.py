@@ -21,7 +21,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.parquet import spare_memory
 from devicesync.archive.storage import Storage
 from devicesync.cli.process import stop_on_signals
-from devicesync.jobs.backup.part import Part
+from devicesync.jobs.backup.partition_backup import PartitionBackup
 from devicesync.jobs.backup.run import Backup, Limits
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 
@@ -88,7 +88,7 @@ class Timed(Backup):
             self.began, self.began_cpu = before, cpu
         return read
 
-    def _close(self, parts: Iterable[Part]) -> None:
+    def _close(self, parts: Iterable[PartitionBackup]) -> None:
         files = self.kept.files
         super()._close(parts)
         if self.kept.files > files:

@@ -14,7 +14,7 @@ step, times, *words = sys.argv[1:]
 left = int(times)
 
 
-def reached(name: str) -> None:
+def on_step(name: str) -> None:
     """Kill at the n-th time."""
     global left  # noqa: PLW0603
     left -= name == step
@@ -22,5 +22,5 @@ def reached(name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-Backup.reached = staticmethod(reached)
+Backup.on_step = staticmethod(on_step)
 sys.exit(run(words))

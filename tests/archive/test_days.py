@@ -16,7 +16,7 @@ from devicesync.archive.entry import Entry, Origin
 from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.archive.manifest import topics_at
 from devicesync.archive.storage import Storage
-from devicesync.jobs.backup.part import MOST_DAYS, Part
+from devicesync.jobs.backup.partition_backup import MOST_DAYS, PartitionBackup
 from devicesync.log.full import FullRecord
 
 DAY_MS = 86_400_000
@@ -35,7 +35,7 @@ def ranges_of(
     ranges: list[list[ClosedFile]] = []
     with closing(Encoder(directory)) as encoder:
 
-        def open_file(part: Part) -> OpenFile:
+        def open_file(part: PartitionBackup) -> OpenFile:
             return OpenFile(directory, Origin("topic", "source", 1, part.partition), file_format, encoder)
 
         def close() -> None:
@@ -44,7 +44,7 @@ def ranges_of(
             ranges.append(part.closed)
             part.begin(part.expected)
 
-        part = Part(3, 1, "id", rows[0][0], None)
+        part = PartitionBackup(3, 1, "id", rows[0][0], None)
         for start in range(0, len(rows), step):
             left = rows[start : start + step]
             while left := part.keep(left, file_bytes, open_file):

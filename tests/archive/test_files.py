@@ -17,7 +17,7 @@ from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.archive.parquet import GROUP_BYTES
 from devicesync.archive.storage import Storage
 from devicesync.errors import Damaged
-from devicesync.jobs.backup.part import Part
+from devicesync.jobs.backup.partition_backup import PartitionBackup
 from devicesync.log.full import FullRecord
 
 _bytes = st.binary(max_size=20)
@@ -97,10 +97,10 @@ def test_the_same_records_make_the_same_bytes(tmp_path: Path, file_format: str) 
     for step in (len(rows), 777):
         with closing(Encoder(tmp_path)) as encoder:
 
-            def open_file(part: Part, encoder: Encoder = encoder) -> OpenFile:
+            def open_file(part: PartitionBackup, encoder: Encoder = encoder) -> OpenFile:
                 return OpenFile(tmp_path, Origin("topic", "source", 1, part.partition), file_format, encoder)
 
-            part = Part(3, 1, "id", 0, None)
+            part = PartitionBackup(3, 1, "id", 0, None)
             for start in range(0, len(rows), step):
                 assert part.keep(rows[start : start + step], 1 << 40, open_file) == []
             part.end()

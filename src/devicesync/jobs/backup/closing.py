@@ -9,7 +9,7 @@ import structlog
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.files import ClosedFile
-from devicesync.jobs.backup.part import Part
+from devicesync.jobs.backup.partition_backup import PartitionBackup
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.log.full import Claim, FullReader
 
@@ -35,8 +35,8 @@ class Closing:
         patience: Patience,
         *,
         stop: threading.Event,
-        is_ours: Callable[[Part], bool],
-        reached: Callable[[str], None],
+        is_ours: Callable[[PartitionBackup], bool],
+        on_step: Callable[[str], None],
     ) -> None:
         self.kept = Kept()
         self._reader = reader
@@ -44,10 +44,10 @@ class Closing:
         self._patience = patience
         self._stop = stop
         self._is_ours = is_ours
-        self._reached = reached
+        self._on_step = on_step
         self._uploaders = ThreadPoolExecutor(_UPLOADS, "upload")
 
-    def close(self, finished: list[Part]) -> None:
+    def close(self, finished: list[PartitionBackup]) -> None:
         """Bring the files of these parts to their places, several at once, and begin new ones. Raises Stopped."""
         if not finished:
             return
@@ -57,20 +57,20 @@ class Closing:
         # Of a log that is no more nothing can be claimed, and nobody else has these records.
         stale = [part for part in finished if part.is_stale]
         ours = self._claim([part for part in finished if not part.is_stale], lambda part: (part.start, part.expected))
-        self._reached("claimed")
+        self._on_step("claimed")
         self._upload([part.closed for part in (*ours, *stale) if part.closed])
         for part in self._claim(ours, lambda part: (part.expected, None)):
             part.claimed = part.expected
-        self._reached("claimed the end")
+        self._on_step("claimed the end")
         for part in finished:
             for file in part.closed:
                 file.discard()
             part.begin_next()
 
-    def claim_starts(self, parts: Iterable[Part]) -> None:
+    def claim_starts(self, parts: Iterable[PartitionBackup]) -> None:
         """Let the group know that all is kept of these parts, which are empty, where it does not yet. Raises Stopped."""
 
-        def start(part: Part) -> int:
+        def start(part: PartitionBackup) -> int:
             return max(part.start, self._reader.read_up_to(part.partition))
 
         for part in self._claim([part for part in parts if part.claimed != start(part)], lambda part: (start(part), None)):
@@ -80,7 +80,9 @@ class Closing:
         """End the threads."""
         self._uploaders.shutdown()
 
-    def _claim(self, parts: list[Part], what: Callable[[Part], tuple[int, int | None]]) -> list[Part]:
+    def _claim(
+        self, parts: list[PartitionBackup], what: Callable[[PartitionBackup], tuple[int, int | None]]
+    ) -> list[PartitionBackup]:
         """Claim for each part; those that are still ours."""
         while parts := [part for part in parts if self._is_ours(part)]:
             claims = {part.partition: Claim(part.identity, *what(part)) for part in parts}
@@ -110,6 +112,6 @@ class Closing:
         patience = Patience(self._stop)
         for file in files:
             patience.until_it_works(lambda file=file: self._archive.upload(file))  # type: ignore[misc]
-        self._reached("uploaded")
+        self._on_step("uploaded")
         patience.until_it_works(lambda: self._archive.manifest.add([file.entry for file in files]))
-        self._reached("listed")
+        self._on_step("listed")

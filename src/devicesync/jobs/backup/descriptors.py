@@ -3,7 +3,7 @@
 import resource
 from collections.abc import Iterator
 
-from devicesync.jobs.backup.part import Part
+from devicesync.jobs.backup.partition_backup import PartitionBackup
 
 _ENOUGH = 65_536
 _FOR_ALL_ELSE = 64
@@ -19,9 +19,9 @@ def files_at_once() -> int:
     return max((limit - _FOR_ALL_ELSE) // _OF_A_FILE, _FEWEST)
 
 
-def in_turns(parts: list[Part], most_files: int) -> Iterator[list[Part]]:
+def in_turns(parts: list[PartitionBackup], most_files: int) -> Iterator[list[PartitionBackup]]:
     """The parts, divided so that closing some at once opens about so many files at most."""
-    some: list[Part] = []
+    some: list[PartitionBackup] = []
     for part in parts:
         if some and sum(len(each.days) for each in (*some, part)) > most_files:
             yield some

@@ -20,7 +20,7 @@ from devicesync.archive.files import OpenFile
 from devicesync.errors import Unavailable
 from devicesync.jobs.backup.closing import Closing
 from devicesync.jobs.backup.descriptors import files_at_once, in_turns
-from devicesync.jobs.backup.part import MOST_DAYS, Part
+from devicesync.jobs.backup.partition_backup import MOST_DAYS, PartitionBackup
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.log.full import Claim, FullLog, FullRecord
 
@@ -41,9 +41,9 @@ class Limits(NamedTuple):
 
 
 class Backup:
-    """Runs over a log into the archive of its topic. `reached` hears of every step, for tests that stop it there."""
+    """Runs over a log into the archive of its topic. `on_step` hears of every step, for tests that stop it there."""
 
-    reached: Callable[[str], None] = staticmethod(lambda step: None)
+    on_step: Callable[[str], None] = staticmethod(lambda step: None)
 
     def __init__(
         self, log: FullLog, archive: Archive, spool: Path, *, limits: Limits, file_format: str, stop: threading.Event
@@ -54,14 +54,14 @@ class Backup:
         self._limits = limits
         self._format = file_format
         self._stop = stop
-        self._parts: dict[int, Part] = {}
-        self._orphans: list[Part] = []
+        self._parts: dict[int, PartitionBackup] = {}
+        self._orphans: list[PartitionBackup] = []
         self._is_crowded = False
         self._files_at_once = files_at_once()
         self._encoder = Encoder(spool)
         self._reader = log.full_reader(READER, self)
         self._patience = Patience(stop, self._reader.keep_alive)
-        self._closing = Closing(self._reader, archive, self._patience, stop=stop, is_ours=self._is_ours, reached=self.reached)
+        self._closing = Closing(self._reader, archive, self._patience, stop=stop, is_ours=self._is_ours, on_step=self.on_step)
         self.kept = self._closing.kept
 
     def run(self, *, until_caught_up: bool = False) -> None:
@@ -99,10 +99,10 @@ class Backup:
             else:
                 part.discard()
 
-    def _is_ours(self, part: Part) -> bool:
+    def _is_ours(self, part: PartitionBackup) -> bool:
         return self._parts.get(part.partition) is part
 
-    def _part(self, partition: int, claim: Claim | None, after: int = 0) -> Part:
+    def _part(self, partition: int, claim: Claim | None, after: int = 0) -> PartitionBackup:
         """The partition, to go on where the archive ends. Raises Unavailable."""
         identity = self._reader.identity()
         generation = self._archive.manifest.generation_of(identity, after=after)
@@ -114,7 +114,7 @@ class Backup:
             return self._part(partition, claim, after=generation)
         if start < first:
             _say_lost(partition, start, first)
-        return Part(partition, generation, identity, max(start, first), claim, follows=newest is not None)
+        return PartitionBackup(partition, generation, identity, max(start, first), claim, follows=newest is not None)
 
     def _step(self) -> int:
         due_in = min((part.due_in(self._limits.file_seconds) for part in self._parts.values()), default=_POLL_SECONDS)
@@ -133,7 +133,7 @@ class Backup:
             _log.debug("batch", records=sum(map(len, polled.values())), partitions=len(polled))
         return len(polled)
 
-    def _take(self, part: Part, rows: list[FullRecord]) -> None:
+    def _take(self, part: PartitionBackup, rows: list[FullRecord]) -> None:
         """Keep rows, after those that wait, until the file in hand is full; the others wait."""
         self._make_room(part)
         if not self._is_ours(part):
@@ -150,7 +150,7 @@ class Backup:
                 self._start_again(part, error)
                 return
 
-    def _make_room(self, part: Part) -> None:
+    def _make_room(self, part: PartitionBackup) -> None:
         """Where as many files are open as there may be, close them, so that this part may have one."""
         if len(self._parts) * MOST_DAYS <= self._files_at_once:
             return
@@ -158,7 +158,7 @@ class Backup:
         if sum(each.open_files for each in opened) >= self._files_at_once:
             self._close(opened)
 
-    def _may_follow(self, part: Part, offset: int) -> bool:
+    def _may_follow(self, part: PartitionBackup, offset: int) -> bool:
         """Whether the record may be in the file in hand, although it is not the next by number."""
         if offset < part.expected:
             part.is_stale = True
@@ -171,11 +171,11 @@ class Backup:
             part.begin(first)
         return True  # else the log has nothing in between: compaction, or markers of transactions
 
-    def _open(self, part: Part) -> OpenFile:
+    def _open(self, part: PartitionBackup) -> OpenFile:
         origin = Origin(self._archive.topic, self._source, part.generation, part.partition)
         return OpenFile(self._spool, origin, self._format, self._encoder)
 
-    def _close(self, parts: Iterable[Part]) -> None:
+    def _close(self, parts: Iterable[PartitionBackup]) -> None:
         """Close files, bring them to their places, and begin new ones."""
         orphans, self._orphans = self._orphans, []
         wanted = [*(part for part in parts if not part.is_empty or part.is_stale), *orphans]
@@ -183,14 +183,14 @@ class Backup:
         for some in in_turns(wanted, self._files_at_once):
             self._close_at_once([part for part in some if part in orphans or self._is_ours(part)])
 
-    def _close_at_once(self, wanted: list[Part]) -> None:
-        self.reached("closing")
+    def _close_at_once(self, wanted: list[PartitionBackup]) -> None:
+        self.on_step("closing")
         self._closing.close(self._finish([part for part in wanted if not part.is_empty]))
         for part in wanted:
             if part.is_stale and self._is_ours(part):
                 self._patience.until_it_works(lambda part=part: self._renew(part))  # type: ignore[misc]
 
-    def _finish(self, parts: list[Part]) -> list[Part]:
+    def _finish(self, parts: list[PartitionBackup]) -> list[PartitionBackup]:
         """Finish the files of parts; those that the disk took. All end first, so that they are compressed one after the other."""
         for part in parts:
             try:
@@ -204,10 +204,10 @@ class Backup:
                 finished += [] if part.is_empty else [part]
             except OSError as error:
                 self._start_again(part, error)
-        self.reached("closed")
+        self.on_step("closed")
         return finished
 
-    def _renew(self, part: Part) -> None:
+    def _renew(self, part: PartitionBackup) -> None:
         """The log was made anew: so is its part."""
         part.waiting = []
         new = self._part(part.partition, None)
@@ -216,7 +216,7 @@ class Backup:
         self._reader.rewind(new.partition, new.start)
         self._parts[part.partition] = new
 
-    def _start_again(self, part: Part, error: OSError) -> None:
+    def _start_again(self, part: PartitionBackup, error: OSError) -> None:
         """The disk here is full: drop the file, close the others to make room, and read its records again."""
         _log.warning("waiting", reason=f"can't write to {self._spool}: {error.strerror or error}", hint="free some space there")
         part.start_again()

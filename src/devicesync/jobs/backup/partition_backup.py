@@ -17,11 +17,11 @@ MOST_DAYS = 16
 """A range ends before it has records of more days, for each has a file open."""
 _ANY = 1 << 62
 
-Open = Callable[["Part"], "OpenFile"]
+Open = Callable[["PartitionBackup"], "OpenFile"]
 _offset, _headers = itemgetter(0), itemgetter(4)
 
 
-class Part:
+class PartitionBackup:
     """From when the partition is given to us, to when it is taken away.
 
     start: where the range in hand begins. expected: the next offset. agreed_end: where the range has to end, if that has been
