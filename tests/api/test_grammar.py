@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devicesync.api import head
-from devicesync.api.answers import Refusal
+from devicesync.api.answers import RequestError
 from devicesync.api.chunks import Chunks
 
 NAMES = st.sampled_from(
@@ -33,7 +33,7 @@ def test_what_we_read_in_a_head_h11_reads_too(first: bytes, lines: list[bytes]) 
     raw = b"\r\n".join([first, *lines, b""])
     try:
         ours = head.read(raw)
-    except Refusal:
+    except RequestError:
         return
     other = h11.Connection(h11.SERVER)
     other.receive_data(raw + b"\r\n")
@@ -65,7 +65,7 @@ def test_what_we_read_in_chunks_h11_reads_too(sent: bytes, cuts: list[int]) -> N
             unread += sent[at : at + size]
             at += size
             chunks.take(unread, body)
-    except Refusal:
+    except RequestError:
         return
     if not chunks.whole:
         return
@@ -98,5 +98,5 @@ def test_the_time_to_read_a_line_grows_with_its_length_only(odd: str) -> None:
 
 
 def _tried(raw: bytes) -> None:
-    with suppress(Refusal):
+    with suppress(RequestError):
         head.read(raw)

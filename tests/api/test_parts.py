@@ -11,7 +11,7 @@ import structlog
 from devicesync.api import access as access_module
 from devicesync.api.access import RateLimit
 from devicesync.api.agents import uaspec
-from devicesync.api.answers import Refusal
+from devicesync.api.answers import RequestError
 from devicesync.api.clients import Clients, parsed
 from devicesync.api.location import Location, Locations
 from devicesync.errors import WrongUse
@@ -50,7 +50,7 @@ def test_x_forwarded_for_says_more_than_x_real_ip() -> None:
 def test_who_is_not_trusted_may_not_speak_for_others() -> None:
     """Neither by one header nor by the other."""
     for header in (b"x-forwarded-for", b"x-real-ip"):
-        with pytest.raises(Refusal, match="trusted_proxies"):
+        with pytest.raises(RequestError, match="trusted_proxies"):
             Clients("10.0.0.0/8").address("9.9.9.9", {header: b"1.2.3.4"})
     with pytest.raises(WrongUse):
         Clients("10.0.0.0/99")
@@ -150,14 +150,14 @@ def test_a_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     limit = RateLimit(60)
     for _ in range(60):
         limit.check(parsed("1.1.1.1"))
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestError) as refused:
         limit.check(parsed("1.1.1.1"))
     assert (refused.value.status, refused.value.retry_after_seconds) == (429, 2)
     limit.check(parsed("1.1.1.2"))
     clock[0] = 2.5
     limit.check(parsed("1.1.1.1"))
     limit.check(parsed("1.1.1.1"))
-    with pytest.raises(Refusal):
+    with pytest.raises(RequestError):
         limit.check(parsed("1.1.1.1"))
     limit.check(parsed("1.1.1.3"))
     limit.check(parsed("1.1.1.4"))
@@ -169,6 +169,6 @@ def test_an_ipv6_network_is_one_client_for_the_rate_limit() -> None:
     limit = RateLimit(2)
     limit.check(parsed("2001:db8:0:1::1"))
     limit.check(parsed("2001:db8:0:1:ffff::2"))
-    with pytest.raises(Refusal):
+    with pytest.raises(RequestError):
         limit.check(parsed("2001:db8:0:1::3"))
     limit.check(parsed("2001:db8:0:2::1"))

@@ -12,18 +12,18 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from devicesync.api.access import Access
-from devicesync.api.answers import Refusal
+from devicesync.api.answers import RequestError
 from devicesync.errors import WrongUse
 
 SECRET = "a secret of more than thirty-two bytes"  # noqa: S105 - of this test alone
 
 
 def allowed(access: Access, role: Any, **headers: str) -> int:
-    """200, or the status of the refusal."""
+    """200, or the status of the error."""
     try:
         access.check(role, {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()})
-    except Refusal as refusal:
-        return refusal.status
+    except RequestError as error:
+        return error.status
     return 200
 
 

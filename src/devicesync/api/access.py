@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from typing import Literal
 
-from devicesync.api.answers import Refusal
+from devicesync.api.answers import RequestError
 from devicesync.api.clients import Address
 from devicesync.api.requests import Headers
 from devicesync.api.tokens import Tokens
@@ -29,22 +29,22 @@ class Access:
         self._open = not _keys(register_keys) and not jwt_key
 
     def check(self, role: Role, headers: Headers) -> None:
-        """Return if the caller may act in this role. Raises Refusal."""
+        """Return if the caller may act in this role. Raises RequestError."""
         if role == "register" and self._open:
             return
         if not self._keys[role] and not self._tokens:
-            raise Refusal(403, "FORBIDDEN", "this call is switched off here: neither admin_keys nor jwt_key is set")
+            raise RequestError(403, "FORBIDDEN", "this call is switched off here: neither admin_keys nor jwt_key is set")
         scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
         key = headers.get(b"x-api-key", b"")
         if not key and scheme.lower() != b"bearer":
-            raise Refusal(401, "UNAUTHORIZED", "send a key as X-API-Key, or a token as Authorization: Bearer")
+            raise RequestError(401, "UNAUTHORIZED", "send a key as X-API-Key, or a token as Authorization: Bearer")
         matches = [hmac.compare_digest(key, known) for known in self._keys[role]]
         if key and any(matches):
             return
         if key or not self._tokens:
-            raise Refusal(401, "UNAUTHORIZED", f"this key does not open {role} calls")
+            raise RequestError(401, "UNAUTHORIZED", f"this key does not open {role} calls")
         if role not in self._tokens.scope(bearer.strip()):
-            raise Refusal(403, "FORBIDDEN", f"the token's scope does not name {role}")
+            raise RequestError(403, "FORBIDDEN", f"the token's scope does not name {role}")
 
 
 class RateLimit:
@@ -58,7 +58,7 @@ class RateLimit:
         self._buckets: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
 
     def check(self, address: Address | None) -> None:
-        """Count one request. Raises Refusal when it is one too many."""
+        """Count one request. Raises RequestError when it is one too many."""
         if not self._per_minute:
             return
         client = address.packed[:_NETWORK_BYTES] if address else b""
@@ -68,7 +68,7 @@ class RateLimit:
         if left < 0:
             self._buckets[client] = left + 1, now
             wait_seconds = int(-left * 60 / self._per_minute) + 1
-            raise Refusal(429, "TOO_MANY_REQUESTS", f"at most {self._per_minute} requests a minute", wait_seconds)
+            raise RequestError(429, "TOO_MANY_REQUESTS", f"at most {self._per_minute} requests a minute", wait_seconds)
         self._buckets[client] = left, now
         if len(self._buckets) > _REMEMBERED_CLIENTS:
             self._buckets.popitem(last=False)

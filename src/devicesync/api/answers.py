@@ -1,4 +1,4 @@
-"""Answers in the envelope that the existing service speaks (docs/reference/api.md), and refusals in it."""
+"""Answers in the envelope that the existing service speaks (docs/reference/api.md), and errors in it."""
 
 import random
 import time
@@ -22,7 +22,7 @@ PROFILE: Api = "analytics.device-profile"
 _CLIENT_ERROR_BELOW = 500
 
 
-class Refusal(Exception):
+class RequestError(Exception):
     """A request that is not served: the HTTP status, a word for programs, and a sentence that says what to change."""
 
     def __init__(self, status: int, err: str, errmsg: str, retry_after_seconds: int | None = None) -> None:
@@ -77,16 +77,16 @@ def success(api: Api, result: Any) -> Answer:
     return Answer(200, _encode(_Envelope(api, "1.0", _now(), _Params(_message_id()), "OK", result)))
 
 
-def refused(api: Api, refusal: Refusal) -> Answer:
-    """The refusal's status, in the envelope."""
-    params = _Params(_message_id(), "failed", None, refusal.err, str(refusal))
-    code = "CLIENT_ERROR" if refusal.status < _CLIENT_ERROR_BELOW else "SERVER_ERROR"
+def refused(api: Api, error: RequestError) -> Answer:
+    """The status and the words of the error, in the envelope."""
+    params = _Params(_message_id(), "failed", None, error.err, str(error))
+    code = "CLIENT_ERROR" if error.status < _CLIENT_ERROR_BELOW else "SERVER_ERROR"
     headers: list[tuple[bytes, bytes]] = []
-    if refusal.retry_after_seconds is not None:
-        headers.append((b"retry-after", b"%d" % refusal.retry_after_seconds))
-    if refusal.status == 401:  # noqa: PLR2004 - RFC 9110 wants the challenge with it
+    if error.retry_after_seconds is not None:
+        headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
+    if error.status == 401:  # noqa: PLR2004 - RFC 9110 wants the challenge with it
         headers.append((b"www-authenticate", b"Bearer"))
-    return Answer(refusal.status, _encode(_Envelope(api, "1.0", _now(), params, code, {})), headers=tuple(headers))
+    return Answer(error.status, _encode(_Envelope(api, "1.0", _now(), params, code, {})), headers=tuple(headers))
 
 
 _random = random.Random()  # noqa: S311 - an id to find a message by, not a secret

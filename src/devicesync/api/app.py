@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from devicesync.api.answers import PAGE_HEADERS, PROFILE, REGISTER, Answer, Refusal, refused
+from devicesync.api.answers import PAGE_HEADERS, PROFILE, REGISTER, Answer, RequestError, refused
 from devicesync.api.documents import asyncapi, openapi
 from devicesync.api.endpoints import PROFILE_PATH, REGISTER_PATH, Calls
 from devicesync.api.metrics import Metrics
@@ -72,7 +72,7 @@ class Front:
 def _nothing_here(path: bytes, status: int) -> Answer:
     told = "the calls are POST " + REGISTER_PATH + "{device_id} and GET " + PROFILE_PATH + "{device_id}"
     api = REGISTER if path.startswith(REGISTER_PATH.rstrip("/").encode()) else PROFILE
-    return refused(api, Refusal(status, _ERRORS[status], told))
+    return refused(api, RequestError(status, _ERRORS[status], told))
 
 
 def _page(raw: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Answer:

@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from devicesync.api.answers import Refusal
+from devicesync.api.answers import RequestError
 from devicesync.api.head import malformed
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Chunks:
         self._expect: Callable[[bytes], None] = self._size
 
     def take(self, unread: bytearray, body: bytearray) -> None:
-        """Move what has come from `unread` to `body`. Raises Refusal."""
+        """Move what has come from `unread` to `body`. Raises RequestError."""
         at, pieces = 0, _PIECES_A_TURN
         while pieces and not self.whole:
             if self._left:
@@ -80,5 +80,7 @@ class Chunks:
             raise malformed("a trailer is not Name: value")
 
 
-def _too_much() -> Refusal:
-    return Refusal(431, "FRAMING_TOO_LARGE", "too many bytes of chunk sizes and trailers: send larger chunks, or Content-Length")
+def _too_much() -> RequestError:
+    return RequestError(
+        431, "FRAMING_TOO_LARGE", "too many bytes of chunk sizes and trailers: send larger chunks, or Content-Length"
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from devicesync.api.answers import Refusal
+from devicesync.api.answers import RequestError
 from devicesync.api.requests import Headers
 from devicesync.errors import WrongUse
 
@@ -35,7 +35,7 @@ class Clients:
         self._warned = False
 
     def address(self, peer: str, headers: Headers) -> Address | None:
-        """The client's address: the last that no trusted proxy has; None where the connection has none. Raises Refusal."""
+        """The client's address: the last that no trusted proxy has; None where the connection has none. Raises RequestError."""
         nearest = parsed(peer)
         said = next((headers[name] for name in FORWARDED if name in headers), None)
         if said is None:
@@ -44,7 +44,9 @@ class Clients:
             self._warn()
             return nearest
         if nearest is None or not self._trusts(nearest):
-            raise Refusal(400, "UNTRUSTED_PROXY", "X-Forwarded-For or X-Real-IP from an address that is not in trusted_proxies")
+            raise RequestError(
+                400, "UNTRUSTED_PROXY", "X-Forwarded-For or X-Real-IP from an address that is not in trusted_proxies"
+            )
         for entry in reversed(said.decode("latin-1").split(",")):
             further = parsed(entry)
             if further is None:  # junk: nobody can say what lies behind it

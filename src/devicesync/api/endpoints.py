@@ -8,7 +8,7 @@ import structlog
 
 from devicesync.api import agents, registration
 from devicesync.api.access import Access, RateLimit
-from devicesync.api.answers import PROFILE, REGISTER, Answer, Api, Refusal, refused, success
+from devicesync.api.answers import PROFILE, REGISTER, Answer, Api, RequestError, refused, success
 from devicesync.api.clients import Address, Clients, parsed
 from devicesync.api.line import line_of
 from devicesync.api.location import Location, Locations
@@ -55,11 +55,11 @@ class Endpoint:
         began = time.perf_counter()
         try:
             answer = await self._call(scope, dict(scope["headers"]), receive)
-        except Refusal as refusal:
-            answer = refused(self._api, refusal)
+        except RequestError as error:
+            answer = refused(self._api, error)
         except Exception:  # noqa: BLE001 - whatever it is, the caller gets an envelope and the next request is served
             _log.exception("a fault")
-            answer = refused(self._api, Refusal(500, "INTERNAL", "a fault of this service; it is in its log"))
+            answer = refused(self._api, RequestError(500, "INTERNAL", "a fault of this service; it is in its log"))
         await answer.send(send)
         self._observe(answer.status, time.perf_counter() - began)
 
@@ -144,7 +144,7 @@ def _min_version(scope: Any, headers: Headers) -> int:
         if name == b"min_version":
             given = value
     if given and not (given.isdigit() and len(given) <= _DIGITS):
-        raise Refusal(400, "INVALID_REQUEST", "min_version is the number that result.version of a registration gave")
+        raise RequestError(400, "INVALID_REQUEST", "min_version is the number that result.version of a registration gave")
     return int(given or 0)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import structlog
 
-from devicesync.api.answers import REGISTER, Answer, Refusal, refused
+from devicesync.api.answers import REGISTER, Answer, RequestError, refused
 from devicesync.api.head import Head
 
 PIECE_BYTES = 65_536
@@ -66,7 +66,7 @@ class Exchange:
         except Exception:  # noqa: BLE001 - whatever it is, the next request is served
             _log.exception("a fault")
         if not self._answered and not self.gone:
-            await refused(REGISTER, Refusal(500, "INTERNAL", "a fault of this service; it is in its log")).send(self.send)
+            await refused(REGISTER, RequestError(500, "INTERNAL", "a fault of this service; it is in its log")).send(self.send)
 
     def news(self) -> None:
         """Something has come, or the client has gone."""

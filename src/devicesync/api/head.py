@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from devicesync.api.answers import Refusal
+from devicesync.api.answers import RequestError
 
 MAX_HEADERS = 100
 CHUNKED = -1
@@ -33,7 +33,7 @@ class Head(NamedTuple):
 def read(raw: bytes) -> Head:
     """The head of these lines, each with its CRLF, without the empty one. `Upgrade` is not read: we speak HTTP/1.1 only.
 
-    Raises Refusal.
+    Raises RequestError.
     """
     line, _, lines = raw.partition(b"\r\n")
     asked = _REQUEST_LINE.fullmatch(line)
@@ -57,15 +57,15 @@ def read(raw: bytes) -> Head:
     )
 
 
-def malformed(what: str) -> Refusal:
-    """The refusal of what is no HTTP/1.1."""
-    return Refusal(400, "MALFORMED_HTTP", what)
+def malformed(what: str) -> RequestError:
+    """The error for what is no HTTP/1.1."""
+    return RequestError(400, "MALFORMED_HTTP", what)
 
 
 def _headers(lines: bytes) -> Pairs:
     count = lines.count(b"\n")
     if count > MAX_HEADERS:
-        raise Refusal(431, "HEAD_TOO_LARGE", f"a request may have {MAX_HEADERS} headers at most")
+        raise RequestError(431, "HEAD_TOO_LARGE", f"a request may have {MAX_HEADERS} headers at most")
     found = _HEADER.findall(lines)
     if len(found) != count:
         raise malformed("a header is not Name: value")
@@ -90,5 +90,5 @@ def _length(named: dict[bytes, bytes], minor: bytes) -> int:
     if not length.isdigit():
         raise malformed("Content-Length is no number")
     if len(length) > _LENGTH_DIGITS:
-        raise Refusal(413, "TOO_LARGE", "Content-Length says more than anybody may send")
+        raise RequestError(413, "TOO_LARGE", "Content-Length says more than anybody may send")
     return int(length)

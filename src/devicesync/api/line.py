@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from devicesync.api.answers import Refusal
+from devicesync.api.answers import RequestError
 from devicesync.api.location import Location
 from devicesync.api.registration import DeclaredLocation, LeftOut, Registration
 from devicesync.law.event import MAX_BYTES
@@ -53,7 +53,7 @@ def line_of(
     version: int,
     left_out: LeftOut,
 ) -> bytes:
-    """The line. Raises Refusal where it is too large.
+    """The line. Raises RequestError where it is too large.
 
     version: in µs; api_last_updated_on is its ms. device_id: checked by the law. location, agent: texts that are UTF-8.
     """
@@ -82,7 +82,7 @@ def line_of(
         )
     )
     if len(line) > MAX_BYTES:
-        raise Refusal(413, "TOO_LARGE", f"the registration may have {MAX_BYTES} bytes at most")
+        raise RequestError(413, "TOO_LARGE", f"the registration may have {MAX_BYTES} bytes at most")
     return line
 
 

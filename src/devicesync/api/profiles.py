@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from devicesync.api.answers import Refusal
+from devicesync.api.answers import RequestError
 from devicesync.errors import Unavailable
 from devicesync.law.state import NOTHING, State
 from devicesync.stores import Stores
@@ -40,12 +40,12 @@ class Profiles:
         self._waiting = 0
 
     async def read(self, device_id: str, min_version: int = 0) -> State:
-        """What is known of the device; at least as new as `min_version` (µs). Raises Refusal."""
+        """What is known of the device; at least as new as `min_version` (µs). Raises RequestError."""
         state = await self._look_up(device_id)
         if state.profile_version < min_version and self._waiting < MOST_WAITING:
             state = await self._wait_for(device_id, min_version)
         if state.profile_version < min_version:
-            raise Refusal(504, "NOT_YET", f"no profile of version {min_version} or newer yet", 1)
+            raise RequestError(504, "NOT_YET", f"no profile of version {min_version} or newer yet", 1)
         return state
 
     async def _wait_for(self, device_id: str, min_version: int) -> State:
@@ -86,7 +86,7 @@ class Profiles:
             return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(self._stores()))
         except Unavailable as error:
             _log.warning("a store can't be read", reason=str(error), hint=error.hint)
-            raise Refusal(503, "STORE_UNAVAILABLE", "profiles can't be read now; try again", _RETRY_AFTER_SECONDS) from None
+            raise RequestError(503, "STORE_UNAVAILABLE", "profiles can't be read now; try again", _RETRY_AFTER_SECONDS) from None
 
     def _stores(self) -> Stores:
         with self._opening:

@@ -7,7 +7,7 @@ import asyncio
 from typing import Any
 
 from devicesync.api import head
-from devicesync.api.answers import REGISTER, Refusal, refused
+from devicesync.api.answers import REGISTER, RequestError, refused
 from devicesync.api.chunks import Chunks
 from devicesync.api.connections import Door
 from devicesync.api.exchange import PIECE_BYTES, Exchange, bare
@@ -19,7 +19,7 @@ WRITE_SECONDS = 10.0
 
 LINGER_SECONDS = 2.0
 MAX_LINGER_BYTES = 2 << 20
-"""What is still read, and thrown away, after an early refusal: closed at once, the client would not see the answer."""
+"""What is still read, and thrown away, after an early error: closed at once, the client would not see the answer."""
 
 MAX_HEAD_BYTES = 32_768
 """Of a head, and of all that is no body after it."""
@@ -56,7 +56,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._client == _GONE:
             transport.abort()
         elif not self._door.admit(self, self._client[0], self._since):
-            self._refuse(Refusal(503, "TOO_MANY_CONNECTIONS", "too many connections are open", 2))
+            self._refuse(RequestError(503, "TOO_MANY_CONNECTIONS", "too many connections are open", 2))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody waits any more."""
@@ -152,8 +152,8 @@ class Connection(asyncio.BufferedProtocol):
                 self._begin()
             elif not self._exchange.whole:
                 self._feed(self._exchange)
-        except Refusal as refusal:
-            self._refuse(refusal)
+        except RequestError as error:
+            self._refuse(error)
             return
         self.pace()
 
@@ -165,7 +165,7 @@ class Connection(asyncio.BufferedProtocol):
         end = self._unread.find(b"\r\n\r\n", self._searched)
         self._searched = max(len(self._unread) - 3, 0)
         if (len(self._unread) if end < 0 else end) > MAX_HEAD_BYTES:
-            raise Refusal(431, "HEAD_TOO_LARGE", f"a request's head may have {MAX_HEAD_BYTES} bytes at most")
+            raise RequestError(431, "HEAD_TOO_LARGE", f"a request's head may have {MAX_HEAD_BYTES} bytes at most")
         if end >= 0:
             self._take(head.read(bytes(self._unread[: end + 2])), end + 4)
         elif self._ended:
@@ -203,14 +203,14 @@ class Connection(asyncio.BufferedProtocol):
         self._since, self._limit_seconds = self._loop.time(), seconds
         self._door.waits(self)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, error: RequestError) -> None:
         """Answer what is no request, and close."""
         if self._exchange is not None:
             self._exchange.gone = True
             self._exchange.news()
             self._exchange = None
         self._unread.clear()
-        self._transport.write(bare(refused(REGISTER, refusal)))
+        self._transport.write(bare(refused(REGISTER, error)))
         self._transport.close()
 
     def _end(self, *, at_once: bool) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from devicesync.api.answers import Refusal
+from devicesync.api.answers import RequestError
 from devicesync.law import exact_json
 
 Scalar = str | int | float | bool | None
@@ -42,7 +42,7 @@ _SCALARS = ("producer", "fcmToken", "first_access", "ip_addr")
 
 
 def read(body: bytes, left_out: LeftOut) -> Registration:
-    """The body's registration. Raises Refusal for a body that is no JSON object."""
+    """The body's registration. Raises RequestError for a body that is no JSON object."""
     try:
         return _read_ordinary(body).request or Registration()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -54,9 +54,9 @@ def _read_exactly(body: bytes, left_out: LeftOut) -> Registration:
     try:
         document = exact_json.read(body.decode())
     except (exact_json.MalformedJson, UnicodeDecodeError) as error:
-        raise Refusal(400, "MALFORMED_JSON", f"the body is not JSON: {error}") from None
+        raise RequestError(400, "MALFORMED_JSON", f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
-        raise Refusal(400, "INVALID_REQUEST", "the body is JSON, but not an object")
+        raise RequestError(400, "INVALID_REQUEST", "the body is JSON, but not an object")
     request = _object(document, "request", left_out)
     declared = _object(request, "userDeclaredLocation", left_out)
     return Registration(

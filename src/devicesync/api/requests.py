@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from devicesync.api.answers import Refusal
+from devicesync.api.answers import RequestError
 from devicesync.law.event import MAX_BYTES, check_id
 from devicesync.law.refusal import Refused
 
@@ -23,14 +23,14 @@ def device_id_of(scope: Any, prefix: bytes) -> str:
     """The id that follows `prefix` in the path, percent-decoded: what the law takes, and no slash that is not encoded."""
     raw: bytes = scope["raw_path"][len(prefix) :]
     if b"/" in raw:
-        raise Refusal(404, "NOT_FOUND", "there is nothing at this path; a slash in a device id is written %2F")
+        raise RequestError(404, "NOT_FOUND", "there is nothing at this path; a slash in a device id is written %2F")
     try:
         device_id = unquote_to_bytes(raw[:_LONGEST]).decode()
         check_id(device_id)
     except UnicodeDecodeError:
-        raise Refusal(400, "INVALID_DEVICE_ID", "the device id in the path is not UTF-8") from None
+        raise RequestError(400, "INVALID_DEVICE_ID", "the device id in the path is not UTF-8") from None
     except Refused as refused:
-        raise Refusal(400, refused.reason.upper(), refused.detail) from None
+        raise RequestError(400, refused.reason.upper(), refused.detail) from None
     return device_id
 
 
@@ -38,9 +38,9 @@ async def json_body(headers: Headers, receive: Any) -> bytes:
     """The body's bytes, of a request that says it is JSON, or nothing about that."""
     media, _, parameters = (headers.get(b"content-type") or b"application/json").decode("latin-1").lower().partition(";")
     if media.strip() != "application/json" or parameters.replace('"', "").strip() not in ("", "charset=utf-8"):
-        raise Refusal(415, "UNSUPPORTED_MEDIA_TYPE", "send the body as Content-Type: application/json, in UTF-8")
+        raise RequestError(415, "UNSUPPORTED_MEDIA_TYPE", "send the body as Content-Type: application/json, in UTF-8")
     if headers.get(b"content-encoding", b"identity") != b"identity":
-        raise Refusal(415, "UNSUPPORTED_ENCODING", "send the body as it is, without Content-Encoding")
+        raise RequestError(415, "UNSUPPORTED_ENCODING", "send the body as it is, without Content-Encoding")
     announced = headers.get(b"content-length", b"0")
     if announced.isdigit() and (len(announced) > _DIGITS or int(announced) > MAX_BYTES):
         raise _too_large()
@@ -51,7 +51,7 @@ async def json_body(headers: Headers, receive: Any) -> bytes:
         if not deadline.passed:
             raise
         deadline.task.uncancel()
-        raise Refusal(408, "REQUEST_TIMEOUT", f"the body did not arrive within {BODY_SECONDS:.0f} s") from None
+        raise RequestError(408, "REQUEST_TIMEOUT", f"the body did not arrive within {BODY_SECONDS:.0f} s") from None
     finally:
         deadline.timer.cancel()
 
@@ -75,7 +75,7 @@ async def _body(receive: Any) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Refusal(400, "INCOMPLETE_BODY", "the connection ended before the body")
+            raise RequestError(400, "INCOMPLETE_BODY", "the connection ended before the body")
         size += len(message.get("body", b""))
         if size > MAX_BYTES:
             raise _too_large()
@@ -84,5 +84,5 @@ async def _body(receive: Any) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _too_large() -> Refusal:
-    return Refusal(413, "TOO_LARGE", f"the body may have {MAX_BYTES} bytes at most")
+def _too_large() -> RequestError:
+    return RequestError(413, "TOO_LARGE", f"the body may have {MAX_BYTES} bytes at most")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from devicesync.api.answers import Refusal
+from devicesync.api.answers import RequestError
 from devicesync.errors import WrongUse
 
 _LEAST_SECRET_BYTES = 32
@@ -27,13 +27,13 @@ class Tokens:
             raise WrongUse("jwt_key says neither hs256: nor file:", f"write {_FORMS}")
 
     def scope(self, token: bytes) -> list[str]:
-        """What the token's bearer may do. Raises Refusal for a token that is not valid, or never expires."""
+        """What the token's bearer may do. Raises RequestError for a token that is not valid, or never expires."""
         import jwt  # noqa: PLC0415 - only where tokens are used: its import costs 60 ms
 
         try:
             claims: dict[str, Any] = jwt.decode(token, self._key, [self._algorithm], options={"require": ["exp"]})
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
-            raise Refusal(401, "UNAUTHORIZED", f"the token is not valid: {error}") from None
+            raise RequestError(401, "UNAUTHORIZED", f"the token is not valid: {error}") from None
         scope = claims.get("scope")
         return scope.split() if isinstance(scope, str) else []
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from devicesync.api.answers import Refusal
+from devicesync.api.answers import RequestError
 from devicesync.errors import Unavailable
 from devicesync.law.event import decode
 from devicesync.law.refusal import Refused
@@ -45,36 +45,36 @@ class Versions:
         self._behind_ms, self._measured_at = 0, 0.0
 
     async def ready(self) -> None:
-        """Return when the log's last version is known. Raises Refusal."""
+        """Return when the log's last version is known. Raises RequestError."""
         if self._known:
             return
         if self._learning is None:
             self._learning = asyncio.create_task(self._learn())
         if not await asyncio.shield(self._learning):
-            raise Refusal(503, "LOG_UNAVAILABLE", "registrations can't be logged now; try again", _RETRY_LOG_AFTER_SECONDS)
+            raise RequestError(503, "LOG_UNAVAILABLE", "registrations can't be logged now; try again", _RETRY_LOG_AFTER_SECONDS)
 
     def next(self) -> int:
-        """A new version. Raises Refusal while the law would refuse it."""
+        """A new version. Raises RequestError while the law would refuse it."""
         version = next_version(self._last, now_us())
         self.check(version)
         self._last = version
         return version
 
     def check_logged(self, version: int) -> None:
-        """Return if the law takes this version, which is in the log since now. Raises Refusal: then it counts as not given."""
+        """Return if the law takes this version, which the log has now. Else it counts as not given. Raises RequestError."""
         taken_ms = self._log.taken_ms()
         if taken_ms is not None:
             self._behind_ms, self._measured_at = max(now_us() // 1000 - taken_ms, 0), time.monotonic()
         try:
             self.check(version)
-        except Refusal:
+        except RequestError:
             self._last = self._taken
             raise
         self._said_clock = False
         self._taken = max(self._taken, min(version, self._last))  # an erase may lie ahead of all that was given
 
     def check(self, version: int) -> None:
-        """Return if the law takes this version now. Raises Refusal."""
+        """Return if the law takes this version now. Raises RequestError."""
         if self._is_taken(version):
             return
         if not self._said_clock:
@@ -82,10 +82,10 @@ class Versions:
             hint = "registrations are refused until the clock is right again; set it, by NTP for example"
             _log.error("the clock stepped back, or lies ahead of the log's", version_ahead_seconds=ahead_seconds, hint=hint)
         self._said_clock = True
-        raise Refusal(503, "CLOCK_STEPPED_BACK", "the clock of this service is wrong; try again", _RETRY_AFTER_SECONDS)
+        raise RequestError(503, "CLOCK_STEPPED_BACK", "the clock of this service is wrong; try again", _RETRY_AFTER_SECONDS)
 
     def for_erase(self, known: int) -> int:
-        """A version past `known`, what the stores have of a device. Raises Refusal while the law would refuse it.
+        """A version past `known`, what the stores have of a device. Raises RequestError while the law would refuse it.
 
         The device's version may come from another clock, so it does not move the versions of this process.
         """
@@ -93,13 +93,13 @@ class Versions:
         if not self._is_taken(version):
             ahead_seconds = (known - now_us()) // 1_000_000
             said = f"the profile lies {ahead_seconds} s past now, by another clock, so that the log would refuse an erase of it"
-            raise Refusal(409, "PROFILE_AHEAD", said)
+            raise RequestError(409, "PROFILE_AHEAD", said)
         return version
 
     def check_asked(self, min_version: int) -> None:
-        """Return if a profile of this version can be there now or soon. Raises Refusal."""
+        """Return if a profile of this version can be there now or soon. Raises RequestError."""
         if min_version > now_us() + self._max_clock_ahead_ms * 1000:
-            raise Refusal(400, "INVALID_REQUEST", "min_version lies so far past now that no registration can have it")
+            raise RequestError(400, "INVALID_REQUEST", "min_version lies so far past now that no registration can have it")
 
     @property
     def stepped_back(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from devicesync.api.answers import Refusal
+from devicesync.api.answers import RequestError
 from devicesync.errors import Unavailable
 from devicesync.log.port import Log
 
@@ -34,9 +34,9 @@ class Writer:
         self.groups = 0
 
     async def append(self, line: bytes, key: bytes) -> None:
-        """Return when the line is durable. Raises Refusal: then it may or may not be in the log, which harms nothing."""
+        """Return when the line is durable. Raises RequestError: then it may or may not be in the log, which harms nothing."""
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
-            raise Refusal(503, "LOG_BUSY", "too many registrations are waiting for the log", _RETRY_AFTER_SECONDS)
+            raise RequestError(503, "LOG_BUSY", "too many registrations are waiting for the log", _RETRY_AFTER_SECONDS)
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((line, key, done))
         self._waiting_bytes += len(line)
@@ -64,7 +64,9 @@ class Writer:
             except Exception as error:  # noqa: BLE001 - nobody may wait for ever, whatever the log's fault is
                 if self.works:
                     _log.error("the log can't take registrations", reason=str(error), exc_info=not isinstance(error, Unavailable))
-                failure = Refusal(503, "LOG_UNAVAILABLE", "registrations can't be logged now; try again", _RETRY_AFTER_SECONDS)
+                failure = RequestError(
+                    503, "LOG_UNAVAILABLE", "registrations can't be logged now; try again", _RETRY_AFTER_SECONDS
+                )
             self.works = failure is None
             self.groups += 1
             _log.debug("group", records=len(lines), written=self.works)
