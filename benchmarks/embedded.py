@@ -25,7 +25,7 @@ from devicesync.assembly import updating
 from devicesync.cache.memory import MemoryCache
 from devicesync.cli.process import log_to_stderr
 from devicesync.config import Settings, load
-from devicesync.database import sqlite
+from devicesync.database import sqlite, sqlite_table
 from devicesync.jobs.update import join_events
 from devicesync.law.event import Event, decode
 from devicesync.law.state import state_of
@@ -35,7 +35,7 @@ from devicesync.status.freshness import Freshness
 
 EVENTS, DEVICES = 200_000, 50_000
 BATCH = Settings().batch_records
-COLUMNS = sqlite._COLUMNS  # noqa: SLF001 - the same columns
+COLUMNS = sqlite_table.COLUMNS
 UPSERT = (
     f"INSERT INTO device_profile VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT (device_id) DO UPDATE SET "
     + ", ".join(f"{column} = excluded.{column}" for column in COLUMNS[1:])
@@ -62,7 +62,7 @@ def write_events(file: Path, events: int, devices: int) -> None:
 
 
 def compare(directory: Path, file: Path) -> None:
-    rows = [sqlite._row(event.device_id, state_of(event)) for event in read(file)]  # noqa: SLF001 - the same columns
+    rows = [sqlite_table.row_of(event.device_id, state_of(event)) for event in read(file)]
     ours, bare = [], []
     for turn in range(3):
         bare.append(bare_upsert(directory / f"bare-{turn}.db", rows))
@@ -73,11 +73,11 @@ def compare(directory: Path, file: Path) -> None:
     print(f"ratio        {min(bare) / min(ours):9.2f} (at least 0.25)\n")
 
 
-def bare_upsert(path: Path, rows: list[tuple[object, ...]]) -> float:
+def bare_upsert(path: Path, rows: list[list[object]]) -> float:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(sqlite._CREATE)  # noqa: SLF001 - the same columns
+    connection.execute(sqlite_table.CREATE)
     started = time.perf_counter()
     for start in range(0, len(rows), BATCH):
         connection.execute("BEGIN")

@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,15 +168,8 @@ def create(settings: Settings) -> list[str]:
     else:
         open_journal(settings).close()
         open_dead_letters(settings).close()
-    if settings.database.startswith("cassandra:"):
-        from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
-
-        database = CassandraDatabase(CassandraUrl.parse(settings.database), settings.driver)
-        added = database.create()
-        database.close()
-        return added
-    open_database(settings).close()
-    return []
+    with closing(open_database(settings)) as database:
+        return database.create()
 
 
 def _url_of_topic(settings: Settings, topic: str) -> "KafkaUrl":

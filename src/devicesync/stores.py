@@ -15,12 +15,11 @@ from typing import NamedTuple
 from devicesync.cache.port import Cache, Looked
 from devicesync.database.port import Database, Stored
 from devicesync.errors import Unavailable
-from devicesync.law.facets import FACETS
+from devicesync.law.facets import SEVERAL_FIELDS
 from devicesync.law.news import met, news
 from devicesync.law.state import NOTHING, UNWRITTEN, State, join
 
 _ROUNDS = 50
-_SEVERAL_FIELDS = tuple(spot for spot, facet in enumerate(FACETS) if len(facet.fields) > 1)
 
 
 class Stores(NamedTuple):
@@ -160,13 +159,13 @@ def _met_in_the_database(changes: Mapping[str, State], stored: Stored, entries: 
 
 
 def _may_have_met(part: State, known: State) -> bool:
-    return any(known.registers[spot][0] < part.registers[spot][0] <= known.version for spot in _SEVERAL_FIELDS)
+    return any(known.registers[spot][0] < part.registers[spot][0] <= known.version for spot in SEVERAL_FIELDS)
 
 
 def _left_of(part: State, found: State) -> State:
     """The part, without the values that the database does not show although they were written and nothing newer was."""
     registers = [
-        (mine[0], unwritten[1]) if spot in _SEVERAL_FIELDS and mine[0] > max(theirs[0], found.erased) else mine
+        (mine[0], unwritten[1]) if spot in SEVERAL_FIELDS and mine[0] > max(theirs[0], found.erased) else mine
         for spot, (mine, theirs, unwritten) in enumerate(zip(part.registers, found.registers, UNWRITTEN, strict=True))
     ]
     return part._replace(registers=tuple(registers))

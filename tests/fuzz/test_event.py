@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devicesync.cli.demo import SEED
-from devicesync.database.sqlite import _row
+from devicesync.database.sqlite_table import row_of
 from devicesync.law.event import decode
 from devicesync.law.profile import view
 from devicesync.law.refusal import REASONS, Refused
@@ -42,7 +42,7 @@ def check(raw: bytes) -> None:
     assert join(state, state) == state
     msgspec.json.encode(view(event.device_id, state))
     with sqlite3.connect(":memory:") as connection:
-        connection.execute(f"SELECT {','.join('?' * len(_row('', state)))}", _row(event.device_id, state))
+        connection.execute(f"SELECT {','.join('?' * len(row_of('', state)))}", row_of(event.device_id, state))
     connection.close()
 
 

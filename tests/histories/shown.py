@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-from devicesync.cache.redis import HASH_NAMES, RedisCache
+from devicesync.cache.redis import RedisCache
+from devicesync.cache.redis_scripts import HASH_NAMES
 from devicesync.database.cassandra import CassandraDatabase
 from devicesync.law.facets import FIELDS, MAP_FIELDS
 

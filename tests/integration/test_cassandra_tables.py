@@ -20,7 +20,7 @@ OLD_TABLES = (
         "CREATE TABLE {0}.device_profile (device_id text PRIMARY KEY, first_access timestamp, last_access timestamp, total_ts double,"
         " total_launches bigint, avg_ts double, device_spec map<text, text>, uaspec map<text, text>, updated_date timestamp,"
         " api_last_updated_on timestamp, state text, state_code text, country text, country_code text, state_custom text,"
-        " state_code_custom text, district_custom text, city text, fcm_token text, producer_id text,"
+        " state_code_custom text, city text, fcm_token text, producer_id text,"
         " user_declared_state text, user_declared_district text, user_declared_on timestamp)"
     ),
     "CREATE TABLE {0}.device_erasure (device_id text PRIMARY KEY, version bigint)",
@@ -30,18 +30,20 @@ OLD_TABLES = (
     ),
 )
 OF_ERASURES = ["device_erasure.location", "device_erasure.user_declared", "device_erasure.user_declared_on"]
+LATER = ["device_profile.district_custom"]  # the profile has had it only since
 OF_MAPS = ["device_profile.device_spec_version", "device_profile.uaspec_version"]
 
 
-@pytest.mark.parametrize(("release", "added"), [("5.0", OF_ERASURES), ("4.1", OF_ERASURES + OF_MAPS)])
+@pytest.mark.parametrize(("release", "added"), [("5.0", OF_ERASURES + LATER), ("4.1", OF_ERASURES + LATER + OF_MAPS)])
 def test_tables_that_are_there_get_the_columns_that_this_ring_needs(release: str, added: list[str]) -> None:
     """They are named, nothing else changes, and the old rows count as of the time of their write."""
     keyspace = f"old_{uuid.uuid4().hex[:8]}"
     database = CassandraDatabase(CassandraUrl.parse(f"cassandra://127.0.0.1:{servers.cassandra(release).port}/{keyspace}"))
     for statement in OLD_TABLES:
         database._driver.query(statement.format(keyspace))
-    with pytest.raises(Unavailable, match="lacks"):
+    with pytest.raises(Unavailable, match="table device_profile lacks district_custom") as raised:
         database.check()
+    assert raised.value.hint == "`devicesync init` adds them"
     assert sorted(database.create()) == sorted(added)
     assert database.create() == []
     database.check()

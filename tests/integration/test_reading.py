@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from devicesync.cache.redis import HASH_NAMES
+from devicesync.cache.redis_scripts import HASH_NAMES
 from devicesync.law.facets import FIELDS
 from tests import servers
 from tests.end_to_end.command import Devicesync

@@ -1,21 +1,21 @@
 -- Joins states into profile hashes, as law/state.py joins them: the same law, in the server, one device at a time.
 -- KEYS: device ids, then the hash of tickets (look.lua), in a cluster all of one slot. ARGV: the profiles' and the tombstones'
 -- time to live in ms (0: for ever), then per device its State and two more as one flat MessagePack array: version, erased,
--- api_last_updated_on, first_access, user_declared_on, the six facets' versions, the values of FIELDS, the ticket or "", and
--- whether the database shows this state: "yes", "no", or "" where nobody knows. Returns per device: false when its ticket is no
--- longer good, or it is not held and there is none; 1 when the database may not show yet what is held (it is unsettled); else 0.
+-- api_last_updated_on, first_access, user_declared_on, of each facet its version and the values of its FIELDS, the ticket or "",
+-- and whether the database shows this state: "yes", "no", or "" where nobody knows. Returns per device: false when its ticket is
+-- no longer good, or it is not held and there is none; 1 when the database may not show yet what is held (it is unsettled); else 0.
+--
+-- FACETS, DECLARED, FIELDS, FROM, TO and IS_MAP stand before this text, made from law/facets.py by redis_scripts.py.
 --
 -- Beside the fields that readers know, a hash holds `version` and `_state` (state.lua). Unsettled: events met here of which the
 -- database's writers did not know, and each store alone can't join these (an erase and what came after it, a tie that empties a
 -- facet). Numbers stay below 2^53, so Lua's doubles are exact.
 
-local FIELDS = {
-  'country_code', 'country', 'state_code', 'state', 'city', 'state_custom', 'state_code_custom', 'district_custom',
-  'user_declared_state', 'user_declared_district', 'devicespec', 'uaspec', 'fcm_token', 'producer',
-}
-local FROM, TO = {1, 9, 11, 12, 13, 14}, {8, 10, 11, 12, 13, 14} -- of each facet, in FIELDS
-local DECLARED, DEVICE_SPEC, UASPEC = 2, 3, 4
-local VERSIONS, VALUES, TICKET, SHOWN = 5, 11, 26, 27 -- where these stand in a State, or before which
+local TICKET, SHOWN = 6 + FACETS + #FIELDS, 7 + FACETS + #FIELDS -- where these stand
+local VERSION, VALUES = {}, {} -- where the version of each facet stands, and how far behind its place in FIELDS a value
+for facet = 1, FACETS do VERSION[facet], VALUES[facet] = 4 + FROM[facet] + facet, 5 + facet end
+local UNWRITTEN = {} -- of every facet the version 0
+for facet = 1, FACETS do UNWRITTEN[facet] = 0 end
 
 local profile_ttl, tombstone_ttl = tonumber(ARGV[1]), tonumber(ARGV[2])
 local tickets = KEYS[#KEYS]
@@ -30,34 +30,33 @@ local function earlier(one, other)
   return math.min(one, other)
 end
 
-local function version_or(part, live)
-  return part == '' and live or tonumber(part)
-end
+local UPDATED = FACETS + 3 -- where api_last_updated_on stands in a `_state`; the others follow
 
 local function read_state(packed)
-  local erased, live, a, b, c, d, e, f, updated, first, since, unsettled, made_with = string.match(packed, STATE)
-  if not erased then return nil end
-  live = tonumber(live)
+  local found = {string.match(packed, STATE)}
+  if not found[1] then return nil end
+  local live, facets = tonumber(found[2]), {}
+  for facet = 1, FACETS do
+    local version = found[facet + 2]
+    facets[facet] = version == '' and live or tonumber(version)
+  end
+  local first, since = found[UPDATED + 1], found[UPDATED + 2]
   return {
-    erased = tonumber(erased), live = live, updated = tonumber(updated), first = tonumber(first), since = tonumber(since),
-    facets = {version_or(a, live), version_or(b, live), version_or(c, live), version_or(d, live), version_or(e, live),
-      version_or(f, live)},
-    first_text = first, since_text = since, unsettled = unsettled == '1', made_with = made_with,
+    erased = tonumber(found[1]), live = live, updated = tonumber(found[UPDATED]), first = tonumber(first), since = tonumber(since),
+    facets = facets, first_text = first, since_text = since, unsettled = found[UPDATED + 3] == '1', made_with = found[UPDATED + 4],
   }
-end
-
-local function facet_text(version, live)
-  return version == live and '' or text(version)
 end
 
 -- live_text, updated_text, first_text, since_text: as text already; making text of numbers is what takes time here.
 local function pack_state(erased, live, facets, live_text, updated_text, first_text, since_text, unsettled, made_with)
-  return table.concat({
-    text(erased), live_text,
-    facet_text(facets[1], live), facet_text(facets[2], live), facet_text(facets[3], live),
-    facet_text(facets[4], live), facet_text(facets[5], live), facet_text(facets[6], live),
-    updated_text, first_text, since_text, unsettled and '1' or '0', made_with,
-  }, ',')
+  local parts = {text(erased), live_text}
+  for facet = 1, FACETS do
+    local version = facets[facet]
+    parts[facet + 2] = version == live and '' or text(version)
+  end
+  parts[UPDATED], parts[UPDATED + 1], parts[UPDATED + 2] = updated_text, first_text, since_text
+  parts[UPDATED + 3], parts[UPDATED + 4] = unsettled and '1' or '0', made_with
+  return table.concat(parts, ',')
 end
 
 -- Text compares by locale in Lua's <; the law compares UTF-8 bytes.
@@ -131,24 +130,37 @@ end
 -- what is held is no map of ours.
 local function tied(key, facet, new)
   local held = redis.call('HMGET', key, unpack(FIELDS, FROM[facet], TO[facet]))
-  local merged, differs, adds, is_map = {}, false, false, facet == DEVICE_SPEC or facet == UASPEC
+  local merged, differs, adds, before = {}, false, false, VALUES[facet]
   for field = FROM[facet], TO[facet] do
-    local mine, theirs = held[field - FROM[facet] + 1], new[VALUES + field]
+    local mine, theirs = held[field - FROM[facet] + 1], new[before + field]
     local value = mine and theirs and greater(mine, theirs) or nil
-    if is_map and mine and theirs and mine ~= theirs then
+    if IS_MAP[field] and mine and theirs and mine ~= theirs then
       value = union(mine, theirs)
       if not value then return nil end
     end
     if (value or false) ~= mine then differs = true end
     if value ~= (theirs or nil) then adds = true end
-    merged[VALUES + field] = value
+    merged[before + field] = value
   end
   return merged, differs, adds
 end
 
+-- Whether there is any value from one place to another.
+local function has_any(values, from, to)
+  for spot = from, to do
+    if values[spot] then return true end
+  end
+  return false
+end
+
 local function is_declared(key)
   local held = redis.call('HMGET', key, unpack(FIELDS, FROM[DECLARED], TO[DECLARED]))
-  return (held[1] or held[2]) and true or false
+  return has_any(held, 1, #held)
+end
+
+-- Whether a State, or the part of one that a tie leaves, declares anything.
+local function declares(new)
+  return has_any(new, VALUES[DECLARED] + FROM[DECLARED], VALUES[DECLARED] + TO[DECLARED])
 end
 
 local function set_expiry(key, ttl)
@@ -157,7 +169,7 @@ end
 
 local function write_tombstone(key, erased, unsettled, made_with)
   redis.call('DEL', key)
-  local state = pack_state(erased, 0, {0, 0, 0, 0, 0, 0}, '0', '0', '0', '0', unsettled, made_with)
+  local state = pack_state(erased, 0, UNWRITTEN, '0', '0', '0', '0', unsettled, made_with)
   redis.call('HSET', key, 'version', text(erased), '_state', state)
   if tombstone_ttl > 0 then redis.call('PEXPIRE', key, tombstone_ttl) end
 end
@@ -174,7 +186,7 @@ local function held_of(key, ticket)
   end
   if ticket == '' or redis.call('HGET', tickets, key) ~= ticket then return nil end
   redis.call('HDEL', tickets, key)
-  NOTHING.facets, NOTHING.made_with = {0, 0, 0, 0, 0, 0}, ticket
+  NOTHING.facets, NOTHING.made_with = {unpack(UNWRITTEN)}, ticket
   return NOTHING, false
 end
 
@@ -202,10 +214,10 @@ local function merge(key, new)
   if was.live == 0 then redis.call('DEL', key) end
   local unsettled = was.unsettled or new[SHOWN] == 'no' or (erased > 0 and new_erased < erased)
   if was.erased < erased and was.live > erased then unsettled = true end
-  if new[VERSIONS + DECLARED] > 0 and not (new[VALUES + 9] or new[VALUES + 10]) then unsettled = true end
+  if new[VERSION[DECLARED]] > 0 and not declares(new) then unsettled = true end
   local written, declared = false, nil
-  for facet = 1, 6 do
-    local version, values, held_version = new[VERSIONS + facet], new, facets[facet]
+  for facet = 1, FACETS do
+    local version, values, held_version = new[VERSION[facet]], new, facets[facet]
     local take = version > held_version and version > erased
     if version == held_version and version > erased then
       local adds
@@ -218,12 +230,12 @@ local function merge(key, new)
     end
     if take then
       if facet == DECLARED then
-        declared = (values[VALUES + 9] or values[VALUES + 10]) and true or false
+        declared = declares(values)
         if held_version > 0 and declared and not is_declared(key) then unsettled = true end
       end
       written, facets[facet] = true, version
       for field = FROM[facet], TO[facet] do
-        local value = values[VALUES + field]
+        local value = values[VALUES[facet] + field]
         if value then
           set[size + 1], set[size + 2] = FIELDS[field], value
           size = size + 2

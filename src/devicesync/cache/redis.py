@@ -7,7 +7,6 @@ cut so that one script does not keep the server from its readers for long.
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib import resources
 from typing import Any
 
 import msgspec
@@ -15,22 +14,16 @@ from redis import exceptions
 
 from devicesync.cache.port import NO_TICKETS, UNKNOWN, Advice, Looked, Merged
 from devicesync.cache.redis_connect import Client, Connections
+from devicesync.cache.redis_scripts import HASH_NAMES, LOOK, MERGE
 from devicesync.errors import Unavailable
 from devicesync.law.facets import FACETS, MAP_FIELDS
 from devicesync.law.state import State
-
-HASH_NAMES = {"device_spec": "devicespec", "producer_id": "producer"}
-"""Event fields whose hash field has another name; times are `firstaccess`, `user_declared_on`, `api_last_updated_on`."""
 
 _DEVICES_PER_CALL = 100
 _BYTES_PER_CALL = 256 << 10
 _LISTPACK_BYTES = 512
 _TICKET_MS, _MOST_TICKETS = 60_000, 65_536
 _TICKET_DIGITS = 12  # two of one device must differ; it is kept in every entry
-_SCRIPTS = resources.files("devicesync.cache")
-_LOOK, _MERGE = (
-    "".join(_SCRIPTS.joinpath(name).read_text() for name in ("state.lua", script)) for script in ("look.lua", "merge.lua")
-)
 _FIELDS = tuple(tuple(HASH_NAMES.get(field, field) for field in facet.fields) for facet in FACETS)
 _FAILURES = (exceptions.RedisError, exceptions.RedisClusterException)
 _SHOWN = {None: "", True: "yes", False: "no"}
@@ -56,7 +49,7 @@ class RedisCache:
         head = (uuid.uuid4().hex[:_TICKET_DIGITS], _TICKET_MS, _MOST_TICKETS)
         looked = Looked({}, {}, [])
         with self._failures("write to"):
-            for device_id, reply in self._run(_LOOK, head, dict.fromkeys(device_ids)):
+            for device_id, reply in self._run(LOOK, head, dict.fromkeys(device_ids)):
                 if reply[0] == "?":
                     looked.tickets[device_id] = reply[1:]
                 else:
@@ -76,7 +69,7 @@ class RedisCache:
                 device_id: _packed(change, tickets.get(device_id, ""), _SHOWN[shown.get(device_id)])
                 for device_id, change in changes.items()
             }
-            for device_id, reply in self._run(_MERGE, self._times_to_live_ms, packed):
+            for device_id, reply in self._run(MERGE, self._times_to_live_ms, packed):
                 if reply is None:
                     merged.missing.append(device_id)
                 elif reply:
@@ -182,8 +175,11 @@ def _by_bytes(ids: list[str], arguments: Mapping[str, bytes | None]) -> Iterator
 
 
 def _packed(state: State, ticket: str, shown: str) -> bytes:
-    a, b, c, d, e, f = state.registers
-    return _pack((*state[:5], a[0], b[0], c[0], d[0], e[0], f[0], *a[1], *b[1], *c[1], *d[1], *e[1], *f[1], ticket, shown))
+    flat: list[int | str | None] = [*state[:5]]
+    for version, values in state.registers:
+        flat.append(version)
+        flat += values
+    return _pack((*flat, ticket, shown))
 
 
 def _is_profile(found: Any) -> bool:

@@ -3,5 +3,5 @@
 -- api_last_updated_on, first_access, user_declared_on (also while none is declared), 1 while it is unsettled, and the ticket that
 -- the entry was made with.
 
-local STATE = '^(%d+),(%d+),' .. string.rep('(%d*),', 6) .. '(%d+),(%d+),(%d+),(%d),(%x+)$'
+local STATE = '^(%d+),(%d+),' .. string.rep('(%d*),', FACETS) .. '(%d+),(%d+),(%d+),(%d),(%x+)$'
 

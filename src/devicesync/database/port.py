@@ -34,6 +34,13 @@ class Database(Protocol):
         """See above."""
         ...
 
+    def create(self) -> list[str]:
+        """Make what is missing, and leave what exists as it is; the columns that were added to tables that were there.
+
+        Raises Unavailable.
+        """
+        ...
+
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         """Join each change into what is held of its device. Durable when it returns.
 

@@ -9,45 +9,23 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from devicesync.database import sqlite_table as table
 from devicesync.database.port import Stored
 from devicesync.database.sqlite_checkpoint import Checkpointer
 from devicesync.durable import one_at_a_time
 from devicesync.errors import NewerData, Replaced, Unavailable, WrongUse
-from devicesync.law.facets import FACETS, SLICES
 from devicesync.law.state import State, join
 from devicesync.sqlite_reading import open_to_read
 
 FORMAT = 1
-_HEAD = ("version", "erased", "api_last_updated_on", "first_access", "user_declared_on")
-_FACET_COLUMNS = tuple(column for facet in FACETS for column in (f"{facet.name}_version", *facet.fields))
-# A facet that is one field of the same name ("uaspec") has its version in a column of its own all the same.
-_COLUMNS = ("device_id", *_HEAD, *_FACET_COLUMNS)
-_INTEGERS = {*_HEAD, *(f"{facet.name}_version" for facet in FACETS)}
-_ROWID = 1  # a row as read begins with its rowid
-_SPANS = tuple(
-    slice(_ROWID + 1 + len(_HEAD) + where.start + spot, _ROWID + 1 + len(_HEAD) + where.stop + spot + 1)
-    for spot, where in enumerate(SLICES)
-)
-# A rowid table on small pages, updated in place: with a million devices a write then dirties one page of 2 KiB, where
-# WITHOUT ROWID rebalances neighbours too (1.5 pages of 4 KiB) and costs twice as much.
-_CREATE = "CREATE TABLE IF NOT EXISTS device_profile ({}, PRIMARY KEY (device_id))".format(
-    ", ".join(f"{column} INTEGER NOT NULL" if column in _INTEGERS else f"{column} TEXT" for column in _COLUMNS)
-)
 _CREATE_IDENTITY = "CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)"
 _GIVE_IDENTITY = "INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)"
 _HAS_IDENTITY = "SELECT 1 FROM sqlite_master WHERE name = 'identity'"
 _PAGE_BYTES = 2048
-_SELECT = f"SELECT rowid, {', '.join(_COLUMNS)} FROM device_profile WHERE device_id IN (SELECT value FROM json_each(?))"
-_SCAN = "SELECT rowid, device_id FROM device_profile WHERE rowid > ? ORDER BY rowid LIMIT ?"
 _SCANNED = 500
-_INSERT = f"INSERT INTO device_profile VALUES ({', '.join('?' * len(_COLUMNS))})"
-# By rowid: the index was searched by the read already, and its pages need not come into memory again.
-_SET = ", ".join(f"{column} = ?{spot}" for spot, column in enumerate(_COLUMNS[1:], 2))
-_UPDATE = f"UPDATE device_profile SET {_SET} WHERE rowid = ?1"
 _CACHE_KIB = 12 * 1024
 _BUSY_SECONDS = 10.0
 
@@ -62,6 +40,7 @@ class SqliteDatabase:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
         self._checkpointer = Checkpointer(path)
+        self._added: list[str] = []
         with self._failures("open"):
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,6 +52,10 @@ class SqliteDatabase:
             self._prepare(read_only=read_only)
         self._inode = _inode(path)
 
+    def create(self) -> list[str]:
+        """See port.Database. All was made when the file was opened."""
+        return [f"device_profile.{column}" for column in self._added]
+
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         """See port.Database."""
         self._check_that_it_is_there()
@@ -82,18 +65,18 @@ class SqliteDatabase:
             for device_id, change in changes.items():
                 if device_id not in held:
                     held[device_id] = 0, change
-                    inserts.append(_row(device_id, change))
+                    inserts.append(table.row_of(device_id, change))
                     continue
                 rowid, before = held[device_id]
                 after = join(before, change)
                 if after is not before:
                     held[device_id] = rowid, after
-                    updates.append((rowid, *_row(device_id, after)[1:]))
+                    updates.append((rowid, *table.row_of(device_id, after)[1:]))
             # Neighbours on disk one after the other.
             updates.sort()
             inserts.sort()
-            self._connection.executemany(_UPDATE, updates)
-            self._connection.executemany(_INSERT, inserts)
+            self._connection.executemany(table.UPDATE, updates)
+            self._connection.executemany(table.INSERT, inserts)
         erased = any(change.erased for change in changes.values())
         self._checkpointer.committed(len(updates) + len(inserts), erased=erased)
         return {device_id: state for device_id, (_, state) in held.items()}
@@ -117,7 +100,7 @@ class SqliteDatabase:
         last = 0
         while True:
             with self._failures("read"):
-                rows = self._connection.execute(_SCAN, (last, _SCANNED)).fetchall()
+                rows = self._connection.execute(table.SCAN, (last, _SCANNED)).fetchall()
             if not rows:
                 return
             last = rows[-1][0]
@@ -127,7 +110,7 @@ class SqliteDatabase:
         """See port.Database. Raises Replaced where the file is another by now."""
         self._check_that_it_is_there()
         with self._failures("read"):
-            self._connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM device_profile LIMIT 1").fetchall()
+            self._connection.execute(f"SELECT {', '.join(table.COLUMNS)} FROM device_profile LIMIT 1").fetchall()
 
     def close(self) -> None:
         """See port.Database."""
@@ -140,7 +123,12 @@ class SqliteDatabase:
         (found,) = execute("PRAGMA user_version").fetchone()
         if found > FORMAT:
             raise NewerData(f"{self._path} has format {found}; this devicesync knows {FORMAT}", "upgrade devicesync")
-        if not read_only:
+        if read_only:
+            if lacking := self._lacking():
+                raise Unavailable(
+                    f"the table in {self._path} lacks {', '.join(lacking)}", "`devicesync init` makes what is missing"
+                )
+        else:
             with one_at_a_time(self._path.parent):
                 self._make()
             execute("PRAGMA synchronous = FULL")
@@ -159,14 +147,27 @@ class SqliteDatabase:
             execute("PRAGMA journal_mode = WAL")
         if found < FORMAT or not execute(_HAS_IDENTITY).fetchone():
             with self._transaction():
-                execute(_CREATE)
+                execute(table.CREATE)
                 execute(_CREATE_IDENTITY)
                 execute(_GIVE_IDENTITY, (uuid.uuid4().hex,))
                 execute(f"PRAGMA user_version = {FORMAT}")
+        self._added = self._lacking()
+        for column in self._added:
+            execute(table.ADD[column])
+
+    def _lacking(self) -> list[str]:
+        """The columns that the table has not, for it is older than they are. Raises NewerData where it has others."""
+        there = {str(name) for (name,) in self._connection.execute(table.THERE)}
+        unknown = sorted(there.difference(table.COLUMNS))
+        if unknown:  # to go on would leave them as they are, while the facet around them changes
+            raise NewerData(
+                f"{self._path} has columns that this devicesync does not know: {', '.join(unknown)}", "upgrade devicesync"
+            )
+        return [column for column in table.COLUMNS if column not in there]
 
     def _rows(self, device_ids: Sequence[str]) -> dict[str, tuple[int, State]]:
-        rows = self._connection.execute(_SELECT, (msgspec.json.encode(device_ids).decode(),))
-        return {row[1]: (row[0], _state(row)) for row in rows}
+        rows = self._connection.execute(table.SELECT, (msgspec.json.encode(device_ids).decode(),))
+        return {row[1]: (row[0], table.state_of_row(row)) for row in rows}
 
     def _check_that_it_is_there(self) -> None:
         """SQLite would go on in a file that is deleted, and lose it all with the process."""
@@ -210,17 +211,3 @@ def _inode(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _row(device_id: str, state: State) -> tuple[Any, ...]:
-    location, declared, spec, agent, token, producer = state.registers
-    return (
-        device_id, state[0], state[1], state[2], state[3], state[4],
-        location[0], *location[1], declared[0], *declared[1],
-        spec[0], *spec[1], agent[0], *agent[1], token[0], *token[1], producer[0], *producer[1],
-    )  # fmt: skip
-
-
-def _state(row: tuple[Any, ...]) -> State:
-    registers = [(row[span.start], row[span.start + 1 : span.stop]) for span in _SPANS]
-    return State(row[2], row[3], row[4], row[5], row[6], tuple(registers))

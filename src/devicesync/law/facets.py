@@ -43,6 +43,9 @@ DECLARED = FACETS.index(USER_DECLARED)
 FIELDS: tuple[str, ...] = tuple(field for facet in FACETS for field in facet.fields)
 """Every facet field, flat, in the order of FACETS."""
 
+SEVERAL_FIELDS: tuple[int, ...] = tuple(spot for spot, facet in enumerate(FACETS) if len(facet.fields) > 1)
+"""Where in FACETS those are that a tie can leave without any value."""
+
 MAP_FIELDS = frozenset({"device_spec", "uaspec"})
 """Fields whose value is a map of strings. The law keeps a map as its canonical JSON text: sorted keys, no spaces."""
 

@@ -50,10 +50,7 @@ class CassandraDatabase:
             self._dialect = ring.dialect_of(self._driver, url.keyspace)
 
     def create(self) -> list[str]:
-        """Make what is missing: keyspace, tables, and the columns of ours that this ring needs; these columns are returned.
-
-        What exists is left as it is. Raises Unavailable.
-        """
+        """See port.Database: keyspace, tables, the columns that the tables lack, and those of ours that this ring needs."""
         with _failures("create the tables in"):
             statements, added = ring.plan(self._driver, self._url)
             for statement in statements:
@@ -134,9 +131,7 @@ class CassandraDatabase:
             if "device_id" in columns:
                 raise Unavailable(f"there is no table {self._url.keyspace}.{table}", "run `devicesync init`")
             if columns:
-                raise Unavailable(
-                    f"table {table} lacks {', '.join(columns)}", "`devicesync init` adds columns of devicesync's own"
-                )
+                raise Unavailable(f"table {table} lacks {', '.join(columns)}", "`devicesync init` adds them")
 
     def close(self) -> None:
         """See port.Database."""

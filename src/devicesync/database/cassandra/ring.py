@@ -28,17 +28,14 @@ def oldest_release(driver: Driver) -> tuple[int, int]:
 
 
 def plan(driver: Driver, url: CassandraUrl) -> tuple[list[str], list[str]]:
-    """The statements that make what is not there yet, and the columns of ours that they add. Raises Failed, WrongUse."""
+    """The statements that make what is not there yet, and the columns that they add to older tables. Raises Failed, WrongUse."""
     nodes = _nodes(driver)
     data_centre = url.local_dc or str(nodes[0][0])
     replicas = min(url.replicas, sum(node[0] == data_centre for node in nodes))
     statements = schema.creation(url.keyspace, data_centre, replicas)
-    wanted = {"device_erasure": schema.ERASURE_COLUMNS}
-    if oldest_release(driver) < _TELLS_MAP_TIMES:
-        wanted["device_profile"] = dict.fromkeys(schema.MAP_VERSIONS.values(), "bigint")
     added = []
-    for table, columns in wanted.items():
-        there = _columns(driver, url.keyspace, table) or ({*columns} if table == "device_erasure" else set())
+    for table, columns in _wanted(driver).items():
+        there = _columns(driver, url.keyspace, table) or schema.COLUMNS[table].keys()
         for column, kind in columns.items():
             if column not in there:
                 statements.append(schema.addition(url.keyspace, table, column, kind))
@@ -48,11 +45,17 @@ def plan(driver: Driver, url: CassandraUrl) -> tuple[list[str], list[str]]:
 
 def lacking(driver: Driver, keyspace: str) -> dict[str, list[str]]:
     """By table the columns that it should have and has not; all of them where there is no table. Raises Failed, WrongUse."""
-    wanted = {table: [*columns] for table, columns in schema.EXPECTED.items()}
-    if oldest_release(driver) < _TELLS_MAP_TIMES:
-        wanted["device_profile"] += schema.MAP_VERSIONS.values()
+    wanted = _wanted(driver)
     there = {table: _columns(driver, keyspace, table) for table in wanted}
     return {table: [column for column in columns if column not in there[table]] for table, columns in wanted.items()}
+
+
+def _wanted(driver: Driver) -> dict[str, dict[str, str]]:
+    """By table the columns that it should have, with their types."""
+    wanted = {table: {**columns} for table, columns in schema.COLUMNS.items()}
+    if oldest_release(driver) < _TELLS_MAP_TIMES:
+        wanted["device_profile"] |= dict.fromkeys(schema.MAP_VERSIONS.values(), "bigint")
+    return wanted
 
 
 def _nodes(driver: Driver) -> list[tuple[str, str]]:

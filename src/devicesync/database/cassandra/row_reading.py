@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from devicesync.database.cassandra import schema
-from devicesync.database.cassandra.erasure import TIED, Erasure
+from devicesync.database.cassandra.erasure import Erasure
 from devicesync.database.cassandra.stamps import OURS, stamp_of
 from devicesync.law.facets import DECLARED, FIELDS, SLICES
 from devicesync.law.state import UNWRITTEN, Register, State, join
@@ -76,9 +76,7 @@ def _clamped(value_ms: int | None, written_at: int | None) -> int:
 
 
 def _emptied(spot: int, register: Register, erasure: Erasure) -> Register:
-    if spot not in TIED:
-        return register
-    at = max((version for version in getattr(erasure, TIED[spot]) if version > erasure.version), default=0)
+    at = max((version for version in erasure.ties[spot] if version > erasure.version), default=0)
     return (at, UNWRITTEN[spot][1]) if at and at >= register[0] else register
 
 

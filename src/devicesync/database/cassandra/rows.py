@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from devicesync.database.cassandra import schema
-from devicesync.database.cassandra.erasure import TIED, Erasure
+from devicesync.database.cassandra.erasure import Erasure
 from devicesync.database.cassandra.stamps import OURS, stamp_of
 from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS
 from devicesync.law.state import State
@@ -40,10 +40,10 @@ def erase_of(device_id: str, state: State) -> list[Call]:
 def ties_of(device_id: str, state: State) -> list[Call]:
     """What the ledger must be told of the state's ties. It comes after the row: an older row would show them as its own."""
     calls = []
-    for spot, name in TIED.items():
+    for spot, statement in schema.REMEMBER_TIES.items():
         version, values = state.registers[spot]
         if version and not any(values):
-            calls.append(Call(schema.REMEMBER_TIES[name], (version, {version}, device_id)))
+            calls.append(Call(statement, (version, {version}, device_id)))
             if spot == DECLARED and not state.erased:
                 stamp = stamp_of(state.user_declared_on, 0, 1)
                 calls.append(Call(schema.HIDDEN_DECLARED_ON, (stamp, state.user_declared_on, device_id)))
@@ -74,7 +74,7 @@ def settled_row_of(device_id: str, state: State, erasure: Erasure, dialect: sche
     if not state.version:
         return calls
     declared_at, declared = state.registers[DECLARED]
-    known = erasure.user_declared | ({declared_at} if declared_at and not any(declared) else set())
+    known = erasure.ties[DECLARED] | ({declared_at} if declared_at and not any(declared) else set())
     ties = sum(state.erased < version <= declared_at for version in known)
     if ties:
         shown = declared_at not in known

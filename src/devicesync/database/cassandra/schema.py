@@ -5,42 +5,41 @@ table, and never written. Times go in and out as numbers of ms: what a driver ma
 on the machine's time zone, and ends with the year 9999.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
-from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS
+from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS, SEVERAL_FIELDS
 
-_TABLE = """
-    CREATE TABLE IF NOT EXISTS {keyspace}.device_profile (
-        device_id text PRIMARY KEY, first_access timestamp, last_access timestamp, total_ts double, total_launches bigint,
-        avg_ts double, device_spec map<text, text>, uaspec map<text, text>, updated_date timestamp,
-        api_last_updated_on timestamp, state text, state_code text, country text, country_code text, state_custom text,
-        state_code_custom text, district_custom text, city text, fcm_token text, producer_id text,
-        user_declared_state text, user_declared_district text, user_declared_on timestamp
-    )
+COLUMNS = {
+    "device_profile": {
+        "device_id": "text",
+        "api_last_updated_on": "timestamp",
+        "updated_date": "timestamp",
+        **{field: "map<text, text>" if field in MAP_FIELDS else "text" for field in FIELDS},
+        "first_access": "timestamp",
+        "user_declared_on": "timestamp",
+    },
+    "device_erasure": {
+        "device_id": "text",
+        "version": "bigint",
+        "user_declared_on": "timestamp",
+        **{FACETS[spot].name: "set<bigint>" for spot in SEVERAL_FIELDS},
+    },
+}
+"""The columns that we use, by table, and their types. device_id is the primary key.
+
+The ledger tells beside erases the user_declared_on that hides, and the versions at which a tie emptied a facet.
 """
-_ERASURES = """
-    CREATE TABLE IF NOT EXISTS {keyspace}.device_erasure (
-        device_id text PRIMARY KEY, version bigint, location set<bigint>, user_declared set<bigint>, user_declared_on timestamp
-    )
-"""
+
+_OF_OTHERS = {"last_access": "timestamp", "total_ts": "double", "total_launches": "bigint", "avg_ts": "double"}
+
 _KEYSPACE = (
     "CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {{'class': 'NetworkTopologyStrategy', '{centre}': {replicas}}}"
 )
 
-ERASURE_COLUMNS = {"location": "set<bigint>", "user_declared": "set<bigint>", "user_declared_on": "timestamp"}
-"""What the ledger tells beside erases: the versions at which a tie emptied a facet, and the user_declared_on that hides."""
-
 MAP_VERSIONS = {field: f"{field}_version" for field in sorted(MAP_FIELDS)}
 """Columns of our own in device_profile, each a bigint: the versions of the maps, which Cassandra before 5.0 cannot tell."""
-
-EXPECTED = {
-    "device_profile": (
-        "device_id", "api_last_updated_on", "updated_date", *FIELDS, "first_access", "user_declared_on",
-    ),
-    "device_erasure": ("device_id", "version", *ERASURE_COLUMNS),
-}  # fmt: skip
-"""The columns that we use, by table."""
 
 
 class Dialect(NamedTuple):
@@ -64,18 +63,19 @@ FIRST_ACCESS = f"UPDATE {{keyspace}}.device_profile USING TIMESTAMP ? SET first_
 USER_DECLARED_ON = f"UPDATE {{keyspace}}.device_profile USING TIMESTAMP ? SET user_declared_on = {_MS} WHERE device_id = ?"
 ERASE = "DELETE FROM {keyspace}.device_profile USING TIMESTAMP ? WHERE device_id = ?"
 REMEMBER_ERASE = "INSERT INTO {keyspace}.device_erasure (device_id, version) VALUES (?, ?) USING TIMESTAMP ?"
+_TIED = {spot: FACETS[spot].name for spot in SEVERAL_FIELDS}
 REMEMBER_TIES = {
-    name: f"UPDATE {{keyspace}}.device_erasure USING TIMESTAMP ? SET {name} = {name} + ? WHERE device_id = ?"
-    for name in ("location", "user_declared")
+    spot: f"UPDATE {{keyspace}}.device_erasure USING TIMESTAMP ? SET {name} = {name} + ? WHERE device_id = ?"
+    for spot, name in _TIED.items()
 }
 HIDDEN_DECLARED_ON = f"UPDATE {{keyspace}}.device_erasure USING TIMESTAMP ? SET user_declared_on = {_MS} WHERE device_id = ?"
 READ_ERASURES = (
-    "SELECT device_id, version, location, user_declared, toUnixTimestamp(user_declared_on) "
+    f"SELECT device_id, version, toUnixTimestamp(user_declared_on), {', '.join(_TIED.values())} "
     "FROM {keyspace}.device_erasure WHERE device_id IN ?"
 )
 
 _range = "WHERE token(device_id) >= ? AND token(device_id) <= ? LIMIT ?"
-SCANS = tuple(f"SELECT token(device_id), device_id FROM {{keyspace}}.{table} {_range}" for table in EXPECTED)
+SCANS = tuple(f"SELECT token(device_id), device_id FROM {{keyspace}}.{table} {_range}" for table in COLUMNS)
 
 
 @cache
@@ -113,7 +113,14 @@ def write(facets: int, dialect: Dialect, *, is_live: bool) -> str:
 
 def creation(keyspace: str, data_centre: str, replicas: int) -> list[str]:
     """The statements that make what is not there yet."""
-    return [text.format(keyspace=keyspace, centre=data_centre, replicas=replicas) for text in (_KEYSPACE, _TABLE, _ERASURES)]
+    others = {"device_profile": _OF_OTHERS}
+    tables = [_table(keyspace, table, columns | others.get(table, {})) for table, columns in COLUMNS.items()]
+    return [_KEYSPACE.format(keyspace=keyspace, centre=data_centre, replicas=replicas), *tables]
+
+
+def _table(keyspace: str, table: str, columns: Mapping[str, str]) -> str:
+    declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+    return f"CREATE TABLE IF NOT EXISTS {keyspace}.{table} ({declared}, PRIMARY KEY (device_id))"
 
 
 def addition(keyspace: str, table: str, column: str, kind: str) -> str:

@@ -1,0 +1,27 @@
+"""The scripts that run in the server: look.lua and merge.lua, each after state.lua and a head made from law/facets.py."""
+
+from importlib import resources
+
+from devicesync.law.facets import DECLARED, FACETS, FIELDS, MAP_FIELDS, SLICES
+
+HASH_NAMES = {"device_spec": "devicespec", "producer_id": "producer"}
+"""Event fields whose hash field has another name; times are `firstaccess`, `user_declared_on`, `api_last_updated_on`."""
+
+
+def _lua(items: list[str]) -> str:
+    return "{" + ", ".join(items) + "}"
+
+
+_HEAD = f"""\
+local FACETS, DECLARED = {len(FACETS)}, {DECLARED + 1} -- how many there are, and which is user_declared
+local FIELDS = {_lua([f"'{HASH_NAMES.get(field, field)}'" for field in FIELDS])}
+local FROM = {_lua([str(where.start + 1) for where in SLICES])} -- of each facet its places in FIELDS
+local TO = {_lua([str(where.stop) for where in SLICES])}
+local IS_MAP = {_lua([f"[{spot}] = true" for spot, field in enumerate(FIELDS, 1) if field in MAP_FIELDS])}
+"""
+
+_FILES = resources.files("devicesync.cache")
+LOOK, MERGE = (
+    _HEAD + "".join(_FILES.joinpath(name).read_text() for name in ("state.lua", script)) for script in ("look.lua", "merge.lua")
+)
+"""What Redis is told."""
