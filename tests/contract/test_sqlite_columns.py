@@ -9,10 +9,10 @@ import pytest
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.errors import NewerData, Unavailable
 from devicesync.law.event import Event
-from devicesync.law.facets import FIELDS
+from devicesync.law.facets import MAP_FIELDS
 from devicesync.law.state import state_of
 from tests.end_to_end.command import Devicesync
-from tests.law.strategies import BASE_US
+from tests.law.strategies import BASE_US, values_of
 
 OLDER = ("city", "uaspec_version", "uaspec")
 
@@ -22,7 +22,7 @@ def file(tmp_path: Path) -> Path:
     """A database with one device, made before the profile had `city` and the facet `uaspec`."""
     path = tmp_path / "devicesync-data" / "device-profile.db"
     database = SqliteDatabase(path)
-    database.merge({"old": state_of(Event("old", BASE_US, values=("IN",) + (None,) * (len(FIELDS) - 1)))})
+    database.merge({"old": state_of(Event("old", BASE_US, values=values_of(country_code="IN")))})
     database.close()
     with closing(sqlite3.connect(path)) as connection:
         for column in OLDER:
@@ -36,7 +36,7 @@ def test_columns_that_are_missing_are_added_when_it_is_opened(file: Path) -> Non
         assert database.create() == [f"device_profile.{column}" for column in OLDER]
         (old,) = database.read(["old"]).values()
         assert [register for register in old.registers if register[0]] == [(BASE_US, ("IN",) + (None,) * 7)]
-        newer = state_of(Event("old", BASE_US + 1, values=tuple('{"a":"b"}' if "spec" in field else field for field in FIELDS)))
+        newer = state_of(Event("old", BASE_US + 1, values=values_of("x", **dict.fromkeys(MAP_FIELDS, '{"a":"b"}'))))
         database.merge({"old": newer})
         assert database.read(["old"]) == {"old": newer}
     with closing(SqliteDatabase(file)) as database:

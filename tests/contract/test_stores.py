@@ -14,13 +14,14 @@ from devicesync.cache.port import Cache
 from devicesync.database.port import Database
 from devicesync.jobs.update import join_events
 from devicesync.law.event import Event
+from devicesync.law.facets import MAP_FIELDS
 from devicesync.law.maps import map_text
 from devicesync.law.profile import view
 from devicesync.law.state import State, join, join_all, state_of
 from devicesync.stores import Stores
 from tests.contract.stores import CACHES, DATABASES, forget
 from tests.law.specification import specified
-from tests.law.strategies import BASE_US, events
+from tests.law.strategies import BASE_US, events, values_of
 
 shared_fixture = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 _names = (f"device-{number}" for number in range(10**9))
@@ -132,7 +133,7 @@ def test_a_tie_of_large_maps(cache: Cache) -> None:
     """Thousands of entries, as large as an event may be, keys with escapes among them: their union, in bounded calls."""
     names = [next(_names) for _ in range(12)]
     one, other = (
-        state_of(Event("d", BASE_US, values=(None,) * 10 + (map_text(entries),) + (None,) * 3))
+        state_of(Event("d", BASE_US, values=values_of(device_spec=map_text(entries))))
         for entries in (
             {f"key-{number:05}{text if number % 2 else ''}": text for number in range(2500)} | {'q"': text, "é\\": text}
             for text in ("a", "b")
@@ -147,7 +148,7 @@ def test_a_fill_is_kept_only_if_the_entry_has_been_missing_ever_since(cache: Cac
     """Else it may lack what was merged meanwhile and lost again: a stale fill would stay for good."""
     name = next(_names)
     old, new = (
-        {name: state_of(Event(name, BASE_US + at, values=(text,) + (None,) * 13))} for at, text in ((0, "old"), (9, "new"))
+        {name: state_of(Event(name, BASE_US + at, values=values_of(country_code=text)))} for at, text in ((0, "old"), (9, "new"))
     )
     slow, quick = cache.look([name]).tickets, cache.look([name]).tickets
     assert slow == quick  # whoever looks while it is missing may fill it
@@ -179,7 +180,7 @@ def test_what_was_made_knowing_an_entry_is_not_joined_into_another(cache: Cache)
 def test_a_tombstone_stays_and_holds_no_personal_data(cache: Cache, database: Database) -> None:
     """An erased device is known as erased, by version alone."""
     name = "erased-device"
-    registration = Event(name, BASE_US, values=("IN",) * 10 + ('{"os":"9"}',) * 2 + ("token", "producer"))
+    registration = Event(name, BASE_US, values=values_of("IN", **dict.fromkeys(MAP_FIELDS, '{"os":"9"}')))
     Stores(cache, database).write(join_events([registration]))
     Stores(cache, database).write(join_events([Event(name, BASE_US + 5, erase=True)]))
     Stores(cache, database).write(join_events([registration]))
@@ -203,7 +204,9 @@ def test_the_database_survives_closing(tmp_path: Path) -> None:
 def test_a_scan_meets_every_device(database: Database) -> None:
     """The erased ones too, those whose erase is forgotten by nobody and those that live again."""
     names = [next(_names) for _ in range(1200)]
-    states = {name: state_of(Event(name, BASE_US + number, values=("IN",) + (None,) * 13)) for number, name in enumerate(names)}
+    states = {
+        name: state_of(Event(name, BASE_US + number, values=values_of(country_code="IN"))) for number, name in enumerate(names)
+    }
     states[names[0]] = State(erased=BASE_US + 3)
     states[names[1]] = join(states[names[1]], State(erased=BASE_US))
     database.merge(states)
@@ -234,8 +237,6 @@ def test_ids_and_values_are_only_ever_data(cache: Cache, database: Database) -> 
     """Quotes, colons, spaces and other scripts in ids and values are no syntax anywhere."""
     texts = ["'; DROP TABLE device_profile; --", "a b:c{d}", '"', "é\u2028\U0001f600", "%s", "x" * 230]
     strange = [f"{next(_names)}{text}" for text in texts]
-    states = {
-        name: join_all([state_of(Event(name, BASE_US, values=(name,) * 10 + (None, None, name, name)))]) for name in strange
-    }
+    states = {name: join_all([state_of(Event(name, BASE_US, values=values_of(name)))]) for name in strange}
     Stores(cache, database).write(states)
     assert database.read(strange) == cache.read(strange) == states

@@ -12,7 +12,7 @@ from devicesync.errors import Unavailable, WrongUse
 from devicesync.law.event import Event
 from devicesync.law.state import state_of
 from tests import servers
-from tests.law.strategies import BASE_US
+from tests.law.strategies import BASE_US, values_of
 
 OLD_TABLES = (
     "CREATE KEYSPACE {0} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}",
@@ -53,7 +53,7 @@ def test_tables_that_are_there_get_the_columns_that_this_ring_needs(release: str
         (BASE_US, (None,) * 4 + ("Pune",) + (None,) * 3),
         (BASE_US, ('{"os":"9"}',)),
     ]
-    newer = state_of(Event("old", BASE_US + 1, values=(None,) * 10 + ('{"os":"10"}',) + (None,) * 3))
+    newer = state_of(Event("old", BASE_US + 1, values=values_of(device_spec='{"os":"10"}')))
     database.merge({"old": newer})
     assert database.read(["old"])["old"].registers[2] == (BASE_US + 1, ('{"os":"10"}',))
     database.close()

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from devicesync.law.event import Event
-from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS
+from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS, USER_DECLARED
 
 
 def specified(events: Collection[Event]) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def _profile(registrations: list[Event], live: list[Event], erased_at: int) -> d
     first = [min(event.first_access, event.version // 1000) for event in registrations if event.first_access]
     if erased_at or first:
         profile["first_access"] = erased_at // 1000 if erased_at else min(first)
-    declared = ("user_declared_state", "user_declared_district")
+    declared = USER_DECLARED.fields
     if any(field in profile for field in declared):
         times = [
             min(_updated_on(event), event.version // 1000)

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from devicesync.law.event import Event
-from devicesync.law.facets import FIELDS, MAP_FIELDS
+from devicesync.law.facets import FIELDS, MAP_FIELDS, Values
 from devicesync.law.maps import map_text
 
 BASE_US = 1_600_000_000_000_000
@@ -14,6 +14,11 @@ versions = st.integers(0, 6).map(lambda step: BASE_US + step * 700)
 _texts = st.sampled_from([None, None, "a", "b", "é", "\U0001f600", "\uffff"])
 _maps = st.dictionaries(st.sampled_from(["os", "make", ""]), st.sampled_from(["1", "2", "é"]), max_size=3).map(map_text)
 _times = st.sampled_from([0, 0, 1_500_000_000_000, BASE_US // 1000, BASE_US // 1000 + 3, 1_900_000_000_000])
+
+
+def values_of(text: str | None = None, **fields: str | None) -> Values:
+    """An event's values: those of some fields by name, and `text` for every other text."""
+    return tuple(fields.get(field, None if field in MAP_FIELDS else text) for field in FIELDS)
 
 
 @st.composite
