@@ -5,6 +5,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 STORES = (
+    "tests/contract/test_adding_a_field.py",
     "tests/contract/test_stores.py",
     "tests/integration/test_cassandra_tables.py",
     "tests/integration/test_histories.py",

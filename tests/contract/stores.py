@@ -1,5 +1,9 @@
-"""The adapters that the contract suites run over. A new one joins with one line."""
+"""The adapters that the contract suites run over. A new one joins with one line.
 
+CONTRACT_REDIS and CONTRACT_CASSANDRA, both URLs, name servers that run already: see test_adding_a_field.py.
+"""
+
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,23 +23,33 @@ def redis_at(url: str) -> RedisCache:
     return RedisCache(connect(url), tombstone_ttl_seconds=0, profile_ttl_seconds=0)
 
 
-def cassandra_at(port: int, driver: DriverName) -> CassandraDatabase:
-    """A database on a local Cassandra, its tables made."""
-    database = CassandraDatabase(CassandraUrl.parse(f"cassandra://127.0.0.1:{port}/test_device_db"), driver)
+def cassandra_at(url: str, driver: DriverName) -> CassandraDatabase:
+    """A database on a Cassandra, its tables made."""
+    database = CassandraDatabase(CassandraUrl.parse(url), driver)
     database.create()
     return database
 
 
+def cassandra_url(release: str = servers.CASSANDRA) -> str:
+    """A keyspace on a local node."""
+    return os.environ.get("CONTRACT_CASSANDRA") or f"cassandra://127.0.0.1:{servers.cassandra(release).port}/test_device_db"
+
+
+def redis_url() -> str:
+    """A local server."""
+    return os.environ.get("CONTRACT_REDIS") or f"redis://127.0.0.1:{servers.redis().port}"
+
+
 CACHES: dict[str, Callable[[Path], Cache]] = {
     "memory": lambda directory: MemoryCache(),
-    "redis": lambda directory: redis_at(f"redis://127.0.0.1:{servers.redis().port}"),
+    "redis": lambda directory: redis_at(redis_url()),
     "redis-cluster": lambda directory: redis_at(f"redis+cluster://127.0.0.1:{servers.redis_cluster().servers[0].port}"),
 }
 DATABASES: dict[str, Callable[[Path], Database]] = {
     "sqlite": lambda directory: SqliteDatabase(directory / "device-profile.db"),
-    "cassandra-driver": lambda directory: cassandra_at(servers.cassandra().port, "cassandra-driver"),
-    "acsylla": lambda directory: cassandra_at(servers.cassandra().port, "acsylla"),
-    "cassandra-4.1": lambda directory: cassandra_at(servers.cassandra("4.1").port, "acsylla"),
+    "cassandra-driver": lambda directory: cassandra_at(cassandra_url(), "cassandra-driver"),
+    "acsylla": lambda directory: cassandra_at(cassandra_url(), "acsylla"),
+    "cassandra-4.1": lambda directory: cassandra_at(cassandra_url("4.1"), "acsylla"),
 }
 
 

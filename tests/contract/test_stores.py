@@ -1,5 +1,6 @@
 """What every cache and every database does: the law, whatever the order, the batches and the duplicates."""
 
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ from tests.contract.stores import CACHES, DATABASES, forget
 from tests.law.specification import specified
 from tests.law.strategies import BASE_US, events, values_of
 
-shared_fixture = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "60"))
+shared_fixture = settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 _names = (f"device-{number}" for number in range(10**9))
 
 
