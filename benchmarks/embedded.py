@@ -26,7 +26,7 @@ from devicesync.cache.memory import MemoryCache
 from devicesync.cli.process import log_to_stderr
 from devicesync.config import Settings, load
 from devicesync.database import sqlite, sqlite_table
-from devicesync.jobs.update import join_events
+from devicesync.jobs.batch import join_events
 from devicesync.law.event import Event, decode
 from devicesync.law.state import state_of
 from devicesync.log.journal import Journal

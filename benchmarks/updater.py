@@ -22,7 +22,7 @@ from devicesync.config import Settings
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.database.port import Stored
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
-from devicesync.jobs import update
+from devicesync.jobs import batch, update
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.state import State
 from devicesync.log.kafka import KafkaLog, KafkaUrl
@@ -94,7 +94,7 @@ def main() -> None:
         return figures
 
     work_off("warm", int(devices))
-    update.fold = timed("decode, law", update.fold)
+    batch.fold = timed("decode, law", batch.fold)
     for step, of, name in (
         ("Redis: look", cache, "look"),
         ("Redis: merge", cache, "merge"),

@@ -15,11 +15,14 @@ import devicesync
 
 ROOT = Path(__file__).parents[1]
 OFFERED = [
+    "Batch",
     "Damaged",
+    "DeadLetter",
     "DevicesyncError",
     "Event",
     "Held",
     "NewerData",
+    "Record",
     "Refused",
     "State",
     "Stores",

@@ -4,7 +4,8 @@ Every registration is pushed, through one log, into the cache that telemetry job
 
     open_log, open_cache, open_database     what a URL names
     Stores                                  cache and database as one: write, read (fills on a miss), restore, refill
-    Updater                                 the loop of `devicesync update`: poll, decode, join, write both stores, commit
+    Batch, Record, DeadLetter               records of any log into both stores in one call; the refused ones come back
+    Updater                                 the loop of `devicesync update`: poll, apply a batch, keep the refused, commit
     decode, Event, Refused                  one record of the log, or why it is refused
     State, state_of, join                   what is known of a device, and how two such knowledges join
     profile_of, digest                      what readers see, and what two stores compare
@@ -18,23 +19,29 @@ Rooms: law, log, dead_letters, cache, database, archive, jobs, api, status, cli.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from devicesync.dead_letters.port import DeadLetter
     from devicesync.errors import Damaged, DevicesyncError, Held, NewerData, TooManyBad, Unavailable, WrongUse
+    from devicesync.jobs.batch import Batch
     from devicesync.jobs.update import Updater
     from devicesync.law.event import Event, decode
     from devicesync.law.profile import digest, profile_of
     from devicesync.law.refusal import Refused
     from devicesync.law.state import State, join, state_of
+    from devicesync.log.port import Record
     from devicesync.opening import open_cache, open_database, open_log
     from devicesync.stores import Stores
 
     __version__: str
 
 __all__ = [
+    "Batch",
     "Damaged",
+    "DeadLetter",
     "DevicesyncError",
     "Event",
     "Held",
     "NewerData",
+    "Record",
     "Refused",
     "State",
     "Stores",
@@ -54,12 +61,15 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "dead_letters.port": ("DeadLetter",),
     "errors": ("Damaged", "DevicesyncError", "Held", "NewerData", "TooManyBad", "Unavailable", "WrongUse"),
+    "jobs.batch": ("Batch",),
     "jobs.update": ("Updater",),
     "law.event": ("Event", "decode"),
     "law.profile": ("digest", "profile_of"),
     "law.refusal": ("Refused",),
     "law.state": ("State", "join", "state_of"),
+    "log.port": ("Record",),
     "opening": ("open_cache", "open_database", "open_log"),
     "stores": ("Stores",),
 }

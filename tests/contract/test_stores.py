@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from devicesync.cache.port import Cache
 from devicesync.database.port import Database
-from devicesync.jobs.update import join_events
+from devicesync.jobs.batch import join_events
 from devicesync.law.event import Event
 from devicesync.law.facets import MAP_FIELDS
 from devicesync.law.maps import map_text

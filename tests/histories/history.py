@@ -11,7 +11,7 @@ import msgspec
 from devicesync.cache.port import Cache
 from devicesync.database.port import Database
 from devicesync.errors import Unavailable
-from devicesync.jobs.update import join_events
+from devicesync.jobs.batch import join_events
 from devicesync.law.event import Event
 from devicesync.law.facets import FIELDS, MAP_FIELDS
 from devicesync.law.maps import map_text

@@ -15,7 +15,7 @@ import pytest
 from devicesync.database.cassandra.database import _together
 from devicesync.database.cassandra.rows import row_of
 from devicesync.database.cassandra.schema import Dialect
-from devicesync.jobs.update import join_events
+from devicesync.jobs.batch import join_events
 from devicesync.law.event import Event
 from devicesync.law.facets import FIELDS
 from devicesync.law.profile import view

@@ -20,6 +20,13 @@ assert_type(cache, Cache)
 assert_type(database, Database)
 stores = devicesync.Stores(cache, database)
 
+record = devicesync.Record(b"{}", partition=0, offset=7, taken_ms=1_700_000_000_000, logged_ms=None)
+folded = devicesync.Batch(stores, source="my topic").apply([record])
+assert_type(folded.applied, int)
+assert_type(folded.dead, list[devicesync.DeadLetter])
+assert_type(folded.dead[0].value, bytes | None)
+assert_type(folded.changes, dict[str, devicesync.State])
+
 event = devicesync.decode(b"{}", taken_ms=0)
 assert_type(event, devicesync.Event)
 assert_type(event.device_id, str)

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from devicesync.archive.entry import Entry
 from devicesync.dead_letters.port import DeadLetters
+from devicesync.jobs.batch import fold, join_events
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.selection import Selection, record_of
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
-from devicesync.jobs.update import fold, join_events
 from devicesync.log.full import FullRecord
 
 

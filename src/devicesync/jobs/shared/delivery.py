@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from devicesync.jobs.batch import join_events
 from devicesync.jobs.shared.patience import Patience, Stopped
-from devicesync.jobs.update import READER, Updater, join_events
+from devicesync.jobs.update import READER, Updater
 from devicesync.law.event import Event
 from devicesync.log.port import Log, NumberedLog, NumberedReader
 from devicesync.stores import Stores
