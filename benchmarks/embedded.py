@@ -21,9 +21,8 @@ from pathlib import Path
 
 import msgspec
 
-from devicesync.assembly import updating
+from devicesync.assembly.updater import updating
 from devicesync.cache.memory import MemoryCache
-from devicesync.cli.process import log_to_stderr
 from devicesync.config import Settings, load
 from devicesync.database import sqlite, sqlite_table
 from devicesync.jobs.batch import join_events
@@ -32,6 +31,7 @@ from devicesync.law.state import state_of
 from devicesync.log.journal import Journal
 from devicesync.simulation import Simulation
 from devicesync.status.freshness import Freshness
+from devicesync.status.log_lines import log_to_stderr
 
 EVENTS, DEVICES = 200_000, 50_000
 BATCH = Settings().batch_records

@@ -17,7 +17,7 @@ from typing import Any
 
 from devicesync.cache.redis import RedisCache
 from devicesync.cache.redis_connect import connect
-from devicesync.cli.process import log_to_stderr, stop_on_signals
+from devicesync.cli.process import stop_on_signals
 from devicesync.config import Settings
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.database.port import Stored
@@ -26,6 +26,7 @@ from devicesync.jobs import batch, update
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.state import State
 from devicesync.log.kafka import KafkaLog, KafkaUrl
+from devicesync.status.log_lines import log_to_stderr
 from devicesync.stores import Stores
 
 spent: dict[str, float] = defaultdict(float)

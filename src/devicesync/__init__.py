@@ -13,12 +13,13 @@ Every registration is pushed, through one log, into the cache that telemetry job
 Every error is a DevicesyncError with a `hint`, but for Refused: WrongUse, Unavailable (the same call may be repeated), Held,
 NewerData, Damaged, TooManyBad. A name is loaded when it is first used. docs/library.md has an example, docs/law.md the law.
 
-Rooms: law, log, dead_letters, cache, database, archive, jobs, api, status, cli.
+Rooms: law, log, dead_letters, cache, database, archive, status, jobs, api, assembly, cli.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from devicesync.assembly.opening import open_cache, open_database, open_log
     from devicesync.dead_letters.port import DeadLetter
     from devicesync.errors import Damaged, DevicesyncError, Held, NewerData, TooManyBad, Unavailable, WrongUse
     from devicesync.jobs.batch import Batch
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from devicesync.law.refusal import Refused
     from devicesync.law.state import State, join, state_of
     from devicesync.log.port import Record
-    from devicesync.opening import open_cache, open_database, open_log
     from devicesync.stores import Stores
 
     __version__: str
@@ -69,8 +69,8 @@ _ROOMS = {
     "law.profile": ("digest", "profile_of"),
     "law.refusal": ("Refused",),
     "law.state": ("State", "join", "state_of"),
+    "assembly.opening": ("open_cache", "open_database", "open_log"),
     "log.port": ("Record",),
-    "opening": ("open_cache", "open_database", "open_log"),
     "stores": ("Stores",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

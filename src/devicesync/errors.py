@@ -9,6 +9,7 @@ DevicesyncError
 ├── Damaged           a file of the backup is missing or not what was written  exit status 1
 └── TooManyBad        nearly every record is refused, so the job stopped       exit status 3
 
+Stopped is apart: it was asked for. A command ends with 130 then, unless it is one that runs until it is stopped.
 law.Refused is apart: it says why one event is bad, and never ends a job.
 """
 
@@ -61,3 +62,7 @@ class Damaged(DevicesyncError):
 
 class TooManyBad(DevicesyncError):
     """The share of refused records reached its limit."""
+
+
+class Stopped(Exception):
+    """The job was asked to stop while it waited. The message, if any, says what that leaves."""

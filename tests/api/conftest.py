@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from devicesync.api.metrics import Metrics
+from devicesync.api.metrics import ApiMetrics
 from devicesync.api.service import api
 from devicesync.cache.memory import MemoryCache
 from devicesync.config import load
@@ -61,7 +61,7 @@ def start(tmp_path: Any) -> Iterator[Start]:
             loaded = load(everywhere | settings, {}).settings
             log = log or MemoryLog()
             stores = Stores(MemoryCache(), SqliteDatabase(tmp_path / "profile.db"))
-            public, admin = opened.enter_context(api(loaded, log, lambda: stores, Metrics()))
+            public, admin = opened.enter_context(api(loaded, log, lambda: stores, ApiMetrics()))
             client, of_admin = (
                 opened.enter_context(httpx.Client(base_url=url, headers={"User-Agent": AGENT}, timeout=30))
                 for url in (public, admin)

@@ -99,6 +99,8 @@ def _under(fate: Fate, ids: Collection[str], call: Callable[[set[str]], Any]) ->
 class GatedCache:
     """A cache whose every call waits for its turn."""
 
+    is_private = False
+
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devicesync.cli.pool import Pool
+from devicesync.assembly.pool import Pool
 from devicesync.config import Settings
 from devicesync.errors import Damaged, Unavailable
 from tests.end_to_end.command import until
@@ -57,7 +57,7 @@ def test_what_a_part_raises_comes_out_whole() -> None:
 
 PARENT = """
 import time
-from devicesync.cli.pool import Pool
+from devicesync.assembly.pool import Pool
 from devicesync.config import Settings
 from tests.jobs.test_pool import own_pid
 if __name__ == "__main__":

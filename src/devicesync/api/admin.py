@@ -6,9 +6,10 @@ from contextlib import closing, contextmanager
 
 from devicesync.api.app import admin_app
 from devicesync.api.connections import ADMIN_CONNECTIONS, Door, Limits
-from devicesync.api.metrics import Metrics
-from devicesync.api.readiness import Probe, Readiness, probe_of_jobs
+from devicesync.api.readiness import probe_of_jobs
 from devicesync.api.serve import Opened, listen, serving
+from devicesync.status.health import Probe, Readiness
+from devicesync.status.metrics import Metrics
 
 
 @contextmanager

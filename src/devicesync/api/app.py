@@ -15,7 +15,7 @@ from starlette.routing import Route
 from devicesync.api.answers import PAGE_HEADERS, PROFILE, REGISTER, Answer, RequestError, refused
 from devicesync.api.documents import asyncapi, openapi
 from devicesync.api.endpoints import PROFILE_PATH, REGISTER_PATH, Calls
-from devicesync.api.metrics import Metrics
+from devicesync.status.metrics import Metrics
 
 Ready = Callable[[], Awaitable[dict[str, str]]]
 """What is not ready: a name and why. Empty when all is well."""

@@ -12,7 +12,7 @@ from devicesync.api.answers import PROFILE, REGISTER, Answer, Api, RequestError,
 from devicesync.api.clients import Address, Clients, parsed
 from devicesync.api.line import line_of
 from devicesync.api.location import Location, Locations
-from devicesync.api.metrics import Metrics
+from devicesync.api.metrics import ApiMetrics
 from devicesync.api.profiles import Profiles
 from devicesync.api.requests import Headers, device_id_of, json_body
 from devicesync.api.versions import Versions
@@ -38,14 +38,14 @@ class Dependencies(NamedTuple):
     clients: Clients
     access: Access
     rate_limit: RateLimit
-    metrics: Metrics
+    metrics: ApiMetrics
     versions: Versions
 
 
 class Endpoint:
     """An ASGI application around one call: answers what it returns, and refusals in the envelope."""
 
-    def __init__(self, api: Api, metrics: Metrics, call: Callable[[Any, Headers, Any], Awaitable[Answer]]) -> None:
+    def __init__(self, api: Api, metrics: ApiMetrics, call: Callable[[Any, Headers, Any], Awaitable[Answer]]) -> None:
         self._api = api
         self._call = call
         self._observe = metrics.observer(api)

@@ -1,7 +1,6 @@
 """Reading profiles: from the cache, filled from the database; and one that is at least as new as a version."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,15 +27,13 @@ class Profiles:
     """The stores, behind threads: their clients block. They are opened at the first use.
 
     wait_ms: how long a read waits for a version that the cache does not have yet.
-    threads: how many reads may be under way at once; 1 for a database that is for one thread.
     """
 
-    def __init__(self, open_stores: Callable[[], Stores], wait_ms: int, threads: int) -> None:
+    def __init__(self, open_stores: Callable[[], Stores], wait_ms: int) -> None:
         self._open_stores = open_stores
         self._opened: Stores | None = None
-        self._opening = threading.Lock()
         self._wait_seconds = wait_ms / 1000
-        self._threads = ThreadPoolExecutor(threads, "stores")
+        self._opener = self._threads = ThreadPoolExecutor(1, "stores")
         self._waiting = 0
 
     async def read(self, device_id: str, min_version: int = 0) -> State:
@@ -70,26 +67,38 @@ class Profiles:
 
     async def check(self, look: Callable[[Stores], None]) -> None:
         """Look at the stores in their thread. Raises Unavailable."""
-        await asyncio.get_running_loop().run_in_executor(self._threads, lambda: look(self._stores()))
+        await self._in_thread(look)
 
     def close(self) -> None:
         """Give back connections."""
-        self._threads.submit(self._close).result()
-        self._threads.shutdown()
+        self._opener.submit(self._close).result()
+        self._opener.shutdown()
 
     def _close(self) -> None:
+        if self._threads is not self._opener:
+            self._threads.shutdown()
         if self._opened:
             self._opened.close()
 
     async def _run(self, call: Callable[[Stores], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(self._stores()))
+            return await self._in_thread(call)
         except Unavailable as error:
             _log.warning("a store can't be read", reason=str(error), hint=error.hint)
             raise RequestError(503, "STORE_UNAVAILABLE", "profiles can't be read now; try again", _RETRY_AFTER_SECONDS) from None
 
-    def _stores(self) -> Stores:
-        with self._opening:
-            if self._opened is None:
-                self._opened = self._open_stores()
-            return self._opened
+    async def _in_thread(self, call: Callable[[Stores], T]) -> T:
+        loop = asyncio.get_running_loop()
+        stores = self._opened
+        if stores is None:
+            stores = await loop.run_in_executor(self._opener, self._open)
+        return await loop.run_in_executor(self._threads, call, stores)
+
+    def _open(self) -> Stores:
+        """In the opener's thread, so once. From then on as many threads as the database bears read."""
+        if self._opened is None:
+            stores = self._open_stores()
+            if stores.database.threads > 1:
+                self._threads = ThreadPoolExecutor(stores.database.threads, "stores")
+            self._opened = stores
+        return self._opened

@@ -16,6 +16,8 @@ _MOST_TICKETS = 65_536
 class MemoryCache:
     """See port.Cache. Dies with its process, and is then filled from the database. Its `look` gives values too."""
 
+    is_private = True
+
     def __init__(self, max_devices: int = DEFAULT_MAX_DEVICES) -> None:
         self._max_devices = max_devices
         self._held: OrderedDict[str, State] = OrderedDict()

@@ -49,8 +49,15 @@ class Cache(Protocol):
     An entry is made only from what the database holds, and only if it has been missing ever since that was looked up. What was
     made knowing an entry is joined into that one alone, not into one that was filled since.
 
-    Several processes may use one cache at once.
+    Several processes may use one cache at once, unless it is private.
+
+    is_private: the cache lives and dies with this process. Another process that opens the same URL gets another, empty one.
     """
+
+    @property
+    def is_private(self) -> bool:
+        """See above."""
+        ...
 
     def look(self, device_ids: Collection[str]) -> Looked:
         """Say of each device what is held, and give a ticket for its merge. Raises Unavailable."""

@@ -39,6 +39,8 @@ class RedisCache:
     A tombstone that is gone is no danger: the next event of the device is filled from the database, which knows the erase.
     """
 
+    is_private = False
+
     def __init__(self, connections: Connections, *, tombstone_ttl_seconds: float, profile_ttl_seconds: float) -> None:
         self._connections = connections
         self._times_to_live_ms = (int(profile_ttl_seconds * 1000), int(tombstone_ttl_seconds * 1000))

@@ -1,1 +1,1 @@
-"""The commands: thin, and loaded one by one."""
+"""The commands: arguments → assembly → a document and a text. Start with main.py, which prints what they return."""

@@ -1,20 +1,29 @@
-"""`backup run`, `list`, `verify`, `prune`: the log into files, and what is to be known of them."""
+"""`backup run`, `list`, `verify`, `prune`, `redact`: the log into files, and what is to be known of them."""
 
 import argparse
 from typing import TYPE_CHECKING
 
-from devicesync.cli.admin import admin_option, admin_port
-from devicesync.cli.options import number, print_json, settings_of, show, until_caught_up_option, verbose_option
-from devicesync.errors import WrongUse
-from devicesync.url import masked
+from devicesync.cli.options import (
+    PLACE,
+    admin_option,
+    id_argument,
+    in_option,
+    number,
+    until_caught_up_option,
+    verbose_option,
+)
+from devicesync.cli.outcome import Outcome
+from devicesync.config import Settings
 
 if TYPE_CHECKING:
-    from devicesync.archive.archive import Archive
-    from devicesync.archive.storage import Storage
+    from devicesync.archive.entry import Entry
 
 _FILE_BYTES = 128 << 20
 _FILE_SECONDS = 3600.0
-PLACE = "a directory, or a URL of fsspec such as s3://BUCKET/PREFIX"
+_LISTED = (
+    *("path", "topic", "generation", "partition", "first_offset", "next_offset", "records", "bytes", "sha256"),
+    *("record_bytes", "first_ms", "last_ms"),
+)
 
 
 def backup_run_options(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +51,7 @@ def backup_run_options(parser: argparse.ArgumentParser) -> None:
     admin_option(parser)
 
 
-def backup_run(arguments: argparse.Namespace) -> int:
+def backup_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Keep every record of the log in files: key, value, headers, timestamp, partition and offset, bad records too.
 
     Each record is in exactly one file, whatever crashes. Goes on where the backup ends, until Ctrl-C or SIGTERM, which
@@ -51,135 +60,116 @@ def backup_run(arguments: argparse.Namespace) -> int:
         devicesync backup run --to backup
         devicesync backup run --to s3://my-bucket/devices --max-file-seconds 600
     """
-    from contextlib import closing  # noqa: PLC0415 - --help needs none of it
+    from devicesync.assembly.backup.run import backup
+    from devicesync.cli.process import Terminal, stop_on_signals
+    from devicesync.jobs.backup.run import Limits
 
-    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
-    from devicesync.archive.archive import Archive  # noqa: PLC0415 - --help needs none of it
-    from devicesync.archive.parquet import spare_memory  # noqa: PLC0415 - --help needs none of it
-    from devicesync.archive.spool import Spool  # noqa: PLC0415 - --help needs none of it
-    from devicesync.archive.storage import Storage  # noqa: PLC0415 - --help needs none of it
-    from devicesync.cli.process import log_to_stderr, running, stop_on_signals  # noqa: PLC0415 - --help needs none of it
-    from devicesync.jobs.backup.run import READER, Backup, Limits  # noqa: PLC0415 - --help needs none of it
-
-    log_to_stderr(verbose=arguments.verbose)
-    spare_memory()
-    settings = settings_of(arguments).settings
     stop = stop_on_signals()
-    data_directory.prepare(settings.directory)
-    with closing(adapters.open_log(settings)) as log, closing(Spool(settings.directory / data_directory.BACKUP_SPOOL)) as spool:
-        place = Storage(arguments.to)
-        backup = Backup(
-            log,
-            Archive(place, log.topic),
-            spool.path,
-            limits=Limits(arguments.max_file_bytes, arguments.max_file_seconds),
-            file_format=arguments.format,
-            stop=stop,
-        )
-        counters = {"devicesync_backup_records_total": ("Records in files of the backup.", lambda: backup.kept.records)}
-        with (
-            admin_port(arguments.admin_listen, settings, READER, counters, log=log.check) as where,
-            running("backup", f"{masked(settings.log)} -> {place.url}.{where}", stop),
-        ):
-            backup.run(until_caught_up=arguments.until_caught_up)
-    if arguments.json:
-        print_json({"files": backup.kept.files, "records": backup.kept.records, "bytes": backup.kept.bytes})
-    return 0
+    kept = backup(
+        arguments.to,
+        settings,
+        stop,
+        Terminal("backup", stop),
+        Limits(arguments.max_file_bytes, arguments.max_file_seconds),
+        arguments.format,
+        until_caught_up=arguments.until_caught_up,
+        admin_listen=arguments.admin_listen,
+    )
+    return Outcome({"files": kept.files, "records": kept.records, "bytes": kept.bytes})
 
 
 def backup_list_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `backup list`."""
-    _in_option(parser)
+    in_option(parser)
 
 
-def backup_list(arguments: argparse.Namespace) -> int:
+def backup_list(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """List the files of a backup, by topic, generation, partition and offset.
 
     A generation is one life of a topic: one that was deleted and made anew, with offsets from 0, has the next.
     """
-    from devicesync.archive.storage import Storage  # noqa: PLC0415 - --help needs none of it
+    from devicesync.assembly.backup.archives import entries_at
 
-    entries = [entry for archive in archives_at(Storage(arguments.place)) for entry in archive.manifest.entries()]
-    if arguments.json:
-        names = ("path", "topic", "generation", "partition", "first_offset", "next_offset", "records", "bytes", "sha256")
-        more = ("record_bytes", "first_ms", "last_ms")
-        print_json({"files": [{name: getattr(entry, name) for name in (*names, *more)} for entry in entries]})
-        return 0
-    for entry in entries:
-        show(f"{entry.path:<70} {entry.records:>12,} records {entry.bytes:>16,} bytes")
+    del settings
+    entries = entries_at(arguments.place)
     records, size = (sum(getattr(entry, name) for entry in entries) for name in ("records", "bytes"))
-    print(f"{len(entries):,} files, {records:,} records, {size:,} bytes")
-    return 0
+    lines = [*map(_line, entries), f"{len(entries):,} files, {records:,} records, {size:,} bytes"]
+    return Outcome({"files": [{name: getattr(entry, name) for name in _LISTED} for entry in entries]}, lines)
 
 
 def backup_verify_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `backup verify`."""
-    _in_option(parser)
+    in_option(parser)
     parser.add_argument("--deep", action="store_true", help="read every record too, and compare it with the log's")
 
 
-def backup_verify(arguments: argparse.Namespace) -> int:
+def backup_verify(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Find what is wrong with a backup: missing and damaged files, gaps, overlaps, records that the log has and no file.
 
     Exit status 1 when anything is, with the files' names. A log that can't be reached, or is another one, is not compared with.
     """
-    from devicesync.archive.storage import Storage  # noqa: PLC0415 - --help needs none of it
-    from devicesync.cli.backup_verify import verify  # noqa: PLC0415 - --help needs none of it
-    from devicesync.cli.process import log_to_stderr  # noqa: PLC0415 - --help needs none of it
+    from devicesync.assembly.backup.verify import verify
+    from devicesync.cli.process import Terminal
 
-    log_to_stderr(verbose=False)
-    settings = settings_of(arguments).settings
-    document = verify(settings, archives_at(Storage(arguments.place)), deep=arguments.deep)
-    if arguments.json:
-        print_json(document)
-    else:
-        for finding in document["problems"]:
-            show(f"{finding['path']}: {finding['problem']}")
-        print(f"{document['files']:,} files, {document['records']:,} records, {len(document['problems']):,} problems")
-        if document["behind"]:
-            print(f"the log has {document['behind']:,} more records that are in no file yet")
-    return 1 if document["problems"] else 0
+    found = verify(arguments.place, settings, Terminal("backup verify"), deep=arguments.deep)
+    lines = [f"{finding['path']}: {finding['problem']}" for finding in found["problems"]]
+    lines.append(f"{found['files']:,} files, {found['records']:,} records, {len(found['problems']):,} problems")
+    if found["behind"]:
+        lines.append(f"the log has {found['behind']:,} more records that are in no file yet")
+    return Outcome(found, lines, status=1 if found["problems"] else 0)
 
 
 def backup_prune_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `backup prune`."""
-    _in_option(parser)
+    in_option(parser)
     parser.add_argument("--keep-days", metavar="N", type=number(float, 0), required=True, help="keep files with younger records")
     parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
 
 
-def backup_prune(arguments: argparse.Namespace) -> int:
+def backup_prune(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Remove files all of whose records are older than so many days, and keep the erasures in them.
 
     A partition loses its first files only, so what is kept has no gap, and never its last one. What is kept restores as
     before: devices that were erased in a removed file stay erased. Devices that have not registered since are not in it.
     """
-    from devicesync.archive.storage import Storage  # noqa: PLC0415 - --help needs none of it
-    from devicesync.cli.backup_verify import prune  # noqa: PLC0415 - --help needs none of it
-    from devicesync.cli.process import log_to_stderr  # noqa: PLC0415 - --help needs none of it
+    from devicesync.assembly.backup.prune import prune
+    from devicesync.cli.process import Terminal
 
-    log_to_stderr(verbose=False)
-    settings = settings_of(arguments).settings
-    removed = prune(settings, archives_at(Storage(arguments.place)), arguments.keep_days, dry_run=arguments.dry_run)
-    if arguments.json:
-        print_json({"removed": [entry.path for entry in removed], "dry_run": arguments.dry_run})
-    else:
-        for entry in removed:
-            show(entry.path)
-        print(f"{len(removed):,} files " + ("would be removed" if arguments.dry_run else "removed"))
-    return 0
+    days, dry_run = arguments.keep_days, arguments.dry_run
+    removed = prune(arguments.place, settings, Terminal("backup prune"), keep_days=days, dry_run=dry_run)
+    paths = [entry.path for entry in removed]
+    told = f"{len(paths):,} files " + ("would be removed" if dry_run else "removed")
+    return Outcome({"removed": paths, "dry_run": dry_run}, [*paths, told])
 
 
-def _in_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--in", metavar="DIR|URL", dest="place", required=True, help=PLACE)
+def backup_redact_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `backup redact`."""
+    in_option(parser)
+    parser.add_argument("--device", metavar="ID", type=id_argument, required=True, help="whose erase has to be in the backup")
+    parser.add_argument("--dry-run", action="store_true", help="say which files would be written anew, and change nothing")
 
 
-def archives_at(place: "Storage") -> "list[Archive]":
-    """The backup of every topic there. Raises WrongUse where there is none."""
-    from devicesync.archive.archive import Archive  # noqa: PLC0415 - --help needs none of it
-    from devicesync.archive.manifest import topics_at  # noqa: PLC0415 - --help needs none of it
+def backup_redact(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Write the files that have an erased device's records anew, without them.
 
-    topics = topics_at(place)
-    if not topics:
-        raise WrongUse(f"there is no backup in {place.url}", "name the place that `devicesync backup run --to` was given")
-    return [Archive(place, topic) for topic in topics]
+    What is removed: its registrations that the erase removed, and bad records and tombstones with its key. The erase stays, so
+    a restore keeps the device erased; so do registrations after it. Erase first, and let `backup run` keep that; exit status 1
+    when no erase of the device is in the backup. A restore beside may have to be repeated. One redact at a time.
+
+        devicesync backup redact --in backup --device 232455
+    """
+    from devicesync.assembly.backup.redact import redact
+    from devicesync.cli.process import Terminal
+
+    device_id, dry_run = arguments.device, arguments.dry_run
+    done = redact(arguments.place, device_id, settings, Terminal("backup redact"), dry_run=dry_run)
+    told = "would be written anew" if dry_run else f"written anew, without {done['records']:,} records"
+    lines = [*done["rewritten"], f"{len(done['rewritten']):,} files {told}"]
+    if done["erased"]:
+        return Outcome(done, lines)
+    note = f"no erase of {device_id} is in the backup\n  hint: `devicesync erase` it, then `devicesync backup run`"
+    return Outcome(done, lines, notes=[note], status=1)
+
+
+def _line(entry: "Entry") -> str:
+    return f"{entry.path:<70} {entry.records:>12,} records {entry.bytes:>16,} bytes"

@@ -2,8 +2,9 @@
 
 import argparse
 
-from devicesync.cli.options import print_json, say, settings_of
-from devicesync.config import shown
+from devicesync.cli.options import loaded_by
+from devicesync.cli.outcome import Outcome
+from devicesync.config import Settings, shown
 
 
 def config_options(parser: argparse.ArgumentParser) -> None:
@@ -11,27 +12,23 @@ def config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="only say whether the settings can work, for CI; asks no server")
 
 
-def config(arguments: argparse.Namespace) -> int:
+def config(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Print every setting, its value and where it comes from: a flag, DEVICESYNC_NAME, devicesync.toml or the default.
 
     Passwords and keys are masked. docs/reference/settings.md says what each setting means. Exit status 2 when one of them can't
     work, whatever runs where.
     """
-    from devicesync.status.soundness import unsound  # noqa: PLC0415 - --help needs none of it
+    from devicesync.assembly.doctor.soundness import unsound
 
-    loaded = settings_of(arguments)
-    names = type(loaded.settings).__struct_fields__
-    faults = list(unsound(loaded.settings))
+    faults = list(unsound(settings))
+    notes = [f"devicesync: {fault}\n  hint: {fault.hint}" for _, fault in faults]
+    status = 2 if faults else 0
     if arguments.check:
-        if arguments.json:
-            print_json({"sound": not faults, "faults": [{"setting": name, "detail": str(fault)} for name, fault in faults]})
-        elif not faults:
-            print("the settings are sound")
-    elif arguments.json:
-        print_json({name: {"value": shown(loaded.settings, name), "source": loaded.sources[name]} for name in names})
-    else:
-        for name in names:
-            print(f"{name:<32}{shown(loaded.settings, name)!s:<48}{loaded.sources[name]}")
-    for _, fault in faults:
-        say(f"devicesync: {fault}\n  hint: {fault.hint}")
-    return 2 if faults else 0
+        found = [{"setting": name, "detail": str(fault)} for name, fault in faults]
+        return Outcome(
+            {"sound": not faults, "faults": found}, [] if faults else ["the settings are sound"], notes=notes, status=status
+        )
+    sources = loaded_by(arguments).sources
+    document = {name: {"value": shown(settings, name), "source": source} for name, source in sources.items()}
+    lines = [f"{name:<32}{each['value']!s:<48}{each['source']}" for name, each in document.items()]
+    return Outcome(document, lines, notes=notes, status=status)

@@ -1,17 +1,17 @@
-"""`dead-letters`: list, show or replay refused records."""
+"""`dead-letters`: list, show, replay or delete refused records."""
 
 import argparse
-import base64
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from devicesync.cli.options import number, print_json, say, settings_of, show
+from devicesync.cli.options import number
+from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
 
 if TYPE_CHECKING:
-    from devicesync.dead_letters.port import DeadLetter, DeadLetters
+    from devicesync.dead_letters.port import DeadLetter
 
 _SHOWN_BYTES = 60
+_MOST_DAYS = 100_000
 
 
 def dead_letters_list_options(parser: argparse.ArgumentParser) -> None:
@@ -20,17 +20,13 @@ def dead_letters_list_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=number(int, 0), default=100, help="show at most so many [100]")
 
 
-def dead_letters_list(arguments: argparse.Namespace) -> None:
+def dead_letters_list(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """List refused records, the newest first."""
-    kept = _open(settings_of(arguments).settings)
-    total, letters = kept.find(reason=arguments.reason, limit=arguments.limit) if kept else (0, [])
-    if arguments.json:
-        print_json({"total": total, "dead_letters": [_document(letter) for letter in letters]})
-        return
-    for letter in letters:
-        start = "null" if letter.value is None else letter.value[:_SHOWN_BYTES].decode(errors="backslashreplace")
-        show(f"{letter.id}  {letter.reason:<18} {letter.source}:{letter.partition}:{letter.offset}  {start}")
-    print(f"{total} in all")
+    from devicesync.assembly import dead_letters
+
+    total, letters = dead_letters.find(settings, reason=arguments.reason, limit=arguments.limit)
+    lines = [*map(_line, letters), f"{total} in all"]
+    return Outcome({"total": total, "dead_letters": [*map(dead_letters.document, letters)]}, lines)
 
 
 def dead_letters_show_options(parser: argparse.ArgumentParser) -> None:
@@ -38,30 +34,16 @@ def dead_letters_show_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="as `dead-letters list` shows it")
 
 
-def dead_letters_show(arguments: argparse.Namespace) -> int:
+def dead_letters_show(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Show one refused record whole. Exit status 1 when there is none of this ID."""
-    kept = _open(settings_of(arguments).settings)
-    letter = kept.get(arguments.id) if kept else None
+    from devicesync.assembly import dead_letters
+
+    letter = dead_letters.get(settings, arguments.id)
     if letter is None:
-        say(f"no dead letter {arguments.id}")
-        return 1
-    if arguments.json:
-        print_json(_document(letter))
-        return 0
-    for name, value in _document(letter).items():
-        if name != "value_base64":
-            show(f"{name:<12}{value}")
-    _write_whole(letter.value or b"")
-    return 0
-
-
-def _write_whole(value: bytes) -> None:
-    """The bytes as they are into a pipe or file; a terminal would obey what is in them."""
-    if sys.stdout.isatty():
-        show(value.decode(errors="backslashreplace"))
-        return
-    sys.stdout.flush()
-    sys.stdout.buffer.write(value + b"\n")
+        return Outcome(remark=f"no dead letter {arguments.id}", status=1)
+    document = dead_letters.document(letter)
+    lines = [f"{name:<12}{value}" for name, value in document.items() if name != "value_base64"]
+    return Outcome(document, lines, data=letter.value or b"")
 
 
 def dead_letters_replay_options(parser: argparse.ArgumentParser) -> None:
@@ -70,47 +52,36 @@ def dead_letters_replay_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", metavar="ID", help="only this one")
 
 
-def dead_letters_replay(arguments: argparse.Namespace) -> None:
+def dead_letters_replay(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Try refused records again, as `apply` would: those that are valid now are applied and leave the dead letters."""
-    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
-    from devicesync.assembly import delivering  # noqa: PLC0415 - --help needs none of it
-    from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
-    from devicesync.jobs.replay import replay  # noqa: PLC0415 - --help needs none of it
+    from devicesync.assembly import dead_letters
+    from devicesync.cli.process import stop_on_signals
 
-    log_to_stderr(verbose=False)
-    settings = settings_of(arguments).settings
-    if not adapters.is_shared(settings):
-        data_directory.prepare(settings.directory)
-    letters = adapters.open_dead_letters(settings)
-    one = letters.get(arguments.id) if arguments.id else None
-    chosen = ([one] if one else []) if arguments.id else letters.find(reason=arguments.reason)[1]
-    with delivering(settings, "apply", stop_on_signals()) as delivery:
-        applied = replay(chosen, letters, delivery, max_clock_ahead_ms=settings.max_clock_ahead_ms)
-    if arguments.json:
-        print_json({"tried": len(chosen), "applied": applied, "dead": len(chosen) - applied})
-    else:
-        print(f"{len(chosen)} tried, {applied} applied, {len(chosen) - applied} still refused")
+    tried, applied = dead_letters.replay(settings, arguments.id, arguments.reason, stop_on_signals())
+    document = {"tried": tried, "applied": applied, "dead": tried - applied}
+    return Outcome(document, [f"{tried} tried, {applied} applied, {tried - applied} still refused"])
 
 
-def _open(settings: Settings) -> "DeadLetters | None":
-    """To read only, so nothing is made or changed; None where none were made yet."""
-    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
-
-    if adapters.is_shared(settings):
-        return adapters.open_dead_letters(settings)
-    data_directory.check_format(settings.directory)
-    there = adapters.dead_letters_path(settings).exists()
-    return adapters.open_dead_letters(settings, read_only=True) if there else None
+def dead_letters_delete_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `dead-letters delete`."""
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", metavar="ID", nargs="?", help="this one, as `dead-letters list` shows it")
+    which.add_argument("--reason", help="all that were refused for this reason")
+    which.add_argument("--older-than", metavar="DAYS", type=number(float, 0, _MOST_DAYS), help="all that the log took longer ago")
 
 
-def _document(letter: "DeadLetter") -> dict[str, Any]:
-    return {
-        "id": letter.id,
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "source": letter.source,
-        "partition": letter.partition,
-        "offset": letter.offset,
-        "time_ms": letter.time_ms,
-        "value_base64": None if letter.value is None else base64.b64encode(letter.value).decode(),
-    }
+def dead_letters_delete(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Delete refused records: one, those of a reason, or old ones. Exit status 1 when there are none.
+
+    Of a journal they are gone from the disk. In Kafka --older-than cuts them off the topic; what is deleted otherwise is not
+    shown any more, and its bytes go with the topic's retention. By themselves they go after `dead_letter_retention_seconds`.
+    """
+    from devicesync.assembly import dead_letters
+
+    deleted = dead_letters.delete(settings, arguments.id, arguments.reason, arguments.older_than)
+    return Outcome({"deleted": deleted}, [f"{deleted} deleted"], status=0 if deleted else 1)
+
+
+def _line(letter: "DeadLetter") -> str:
+    start = "null" if letter.value is None else letter.value[:_SHOWN_BYTES].decode(errors="backslashreplace")
+    return f"{letter.id}  {letter.reason:<18} {letter.source}:{letter.partition}:{letter.offset}  {start}"

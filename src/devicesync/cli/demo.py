@@ -1,21 +1,17 @@
 """`demo`: the tour that `make run` shows: one event in, its profile out, then live traffic with its freshness."""
 
 import argparse
-import threading
 import time
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from devicesync.cli.options import number, settings_of
+from devicesync.cli.options import number
+from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
 
 if TYPE_CHECKING:
-    from devicesync.assembly import Embedded
-    from devicesync.law.state import State
-    from devicesync.status.freshness import Freshness
+    import threading
+
+    from devicesync.assembly.demo import Demo
 
 SEED = (
     b'{"device_id":"232455","uaspec":{"agent":"Chrome","system":"Linux","ver":"68.0.3440.75","raw":"Mozilla/5.0 (X11; '
@@ -27,8 +23,6 @@ SEED = (
 )
 """The event of the original request, as one line of device-profile.log."""
 _DEVICE = "232455"
-_DEVICES = 1000
-_TICK_SECONDS = 0.02
 
 
 def demo_options(parser: argparse.ArgumentParser) -> None:
@@ -37,56 +31,32 @@ def demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=number(float, 1), default=200.0, help="simulated registrations a second [200]")
 
 
-def demo(arguments: argparse.Namespace) -> None:
+def demo(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """A short tour: one event goes in, its profile comes out, then live traffic shows its freshness."""
-    from devicesync.assembly import updating  # noqa: PLC0415 - --help needs none of it
-    from devicesync.cli.process import log_to_stderr, stop_on_signals  # noqa: PLC0415 - --help needs none of it
-    from devicesync.cli.serving import api_beside  # noqa: PLC0415 - --help needs none of it
-    from devicesync.status.freshness import Freshness  # noqa: PLC0415 - --help needs none of it
+    from devicesync.assembly.demo import demonstrating, with_city_file
+    from devicesync.cli.process import stop_on_signals
 
-    log_to_stderr(verbose=False)
     stop = stop_on_signals()
-    freshness = Freshness()
-    settings = _with_city_file(settings_of(arguments).settings)
-    with updating(settings, "up", stop, freshness.observe) as embedded, api_beside(settings, embedded) as (public, _):
-        updater = threading.Thread(target=embedded.updater.run, name="updater")
-        updater.start()
-        try:
-            _one_event(embedded)
-            _next_steps(settings, public)
-            _live_traffic(embedded, freshness, stop, arguments.seconds, arguments.rate)
-        finally:
-            stop.set()
-            updater.join()
+    settings = with_city_file(settings)
+    with demonstrating(settings, stop) as running:
+        _one_event(running)
+        _next_steps(settings, running.public)
+        _live_traffic(running, stop, arguments.seconds, arguments.rate)
     _say("\nstopped; everything acknowledged is in the log and in both stores, and the next start goes on from here")
+    return Outcome()
 
 
-def _one_event(embedded: "Embedded") -> None:
-    from devicesync.law.profile import profile_of  # noqa: PLC0415 - --help needs none of it
+def _one_event(running: "Demo") -> None:
+    from devicesync.law.profile import profile_of
 
-    _say(f"1. A registration is appended to the log, {embedded.journal.path}:\n\n   {SEED.decode()[:110]}…\n")
-    state = _register(embedded, SEED)
+    _say(f"1. A registration is appended to the log, {running.embedded.journal.path}:\n\n   {SEED.decode()[:110]}…\n")
+    state = running.register(_DEVICE, SEED)
     if profile_of(state) is None:
         _say(f"   {_DEVICE} was erased here at {state.erased}, so this older registration stays away; a newer one:\n")
-        state = _register(embedded, SEED.replace(b"{", b'{"version":%d,' % (time.time_ns() // 1000), 1))
+        state = running.register(_DEVICE, SEED.replace(b"{", b'{"version":%d,' % (time.time_ns() // 1000), 1))
     _say(f"2. Its profile, version {state.version}:\n")
     for name, value in (profile_of(state) or {}).items():
         _say(f"   {name:<22}{value}")
-
-
-def _register(embedded: "Embedded", event: bytes) -> "State":
-    record = embedded.journal.append([event])
-    while embedded.journal.committed("updater") <= record:
-        time.sleep(0.001)
-    return embedded.stores.database.read([_DEVICE])[_DEVICE]
-
-
-def _with_city_file(settings: Settings) -> Settings:
-    """With the City file that `make run` could get, where none is set: years old, but real, and enough to try."""
-    found = None if settings.city_file else find_spec("_maxminddb_geolite2")
-    if found is None or not found.origin:
-        return settings
-    return msgspec.structs.replace(settings, city_file=str(Path(found.origin).with_name("GeoLite2-City.mmdb")))
 
 
 def _next_steps(settings: Settings, public: str) -> None:
@@ -102,30 +72,16 @@ def _next_steps(settings: Settings, public: str) -> None:
         _say(f"   .venv/bin/devicesync {command}{'' if command == '--help' else where}")
 
 
-def _live_traffic(
-    embedded: "Embedded", freshness: "Freshness", stop: threading.Event, seconds: float | None, rate: float
-) -> None:
-    from devicesync.simulation import Simulation  # noqa: PLC0415 - --help needs none of it
+def _live_traffic(running: "Demo", stop: "threading.Event", seconds: float | None, rate: float) -> None:
+    from devicesync.assembly.demo import DEVICES
 
-    _say(f"\n4. Live: {rate:.0f} registrations a second of {_DEVICES} devices, 1 % of them bad. Ctrl-C stops.\n")
+    _say(f"\n4. Live: {rate:.0f} registrations a second of {DEVICES} devices, 1 % of them bad. Ctrl-C stops.\n")
     _say("   freshness, from the log to readable:    p50       p99       max     applied    refused")
-    simulation = Simulation(seed=1, devices=_DEVICES, bad_share=0.01)
-    began = said = time.monotonic()
-    written = 0
-    freshness.take()
-    while not stop.wait(_TICK_SECONDS) and (seconds is None or time.monotonic() - began < seconds):
-        due = int((time.monotonic() - began) * rate) - written
-        now_ms = time.time_ns() // 1_000_000
-        if due:
-            embedded.journal.append([simulation.record(now_ms) for _ in range(due)])
-            written += due
-        if time.monotonic() - said >= 1:
-            said += 1
-            spread, counts = freshness.take(), embedded.updater.counts
-            _say(
-                f"   {time.strftime('%H:%M:%S')}  {spread.records:5d} in this second   {spread.p50_ms:6.1f} ms"
-                f" {spread.p99_ms:6.1f} ms {spread.max_ms:6.1f} ms {counts.applied:9d} {counts.dead.total():9d}"
-            )
+    for spread, counts in running.traffic(stop, seconds, rate):
+        _say(
+            f"   {time.strftime('%H:%M:%S')}  {spread.records:5d} in this second   {spread.p50_ms:6.1f} ms"
+            f" {spread.p99_ms:6.1f} ms {spread.max_ms:6.1f} ms {counts.applied:9d} {counts.dead.total():9d}"
+        )
 
 
 def _say(text: str) -> None:

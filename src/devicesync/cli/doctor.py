@@ -2,22 +2,23 @@
 
 import argparse
 
-from devicesync.cli.options import print_json, settings_of
+from devicesync.cli.outcome import Outcome
+from devicesync.config import Settings
 
 
-def doctor(arguments: argparse.Namespace) -> int:
+def doctor(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Check the data directory, log, database and cache, and say what to fix.
 
     Exit status 0 when all work, with or without warnings; 3 when one fails or something is missing. Changes nothing.
     """
-    from devicesync.status.checkup import checkup  # noqa: PLC0415 - --help needs none of it
+    from devicesync.assembly.doctor.checkup import checkup
 
-    findings = checkup(settings_of(arguments).settings)
-    if arguments.json:
-        print_json({"findings": [finding._asdict() for finding in findings]})
-    else:
-        for finding in findings:
-            print(f"{finding.status:<8}{finding.what:<14}{finding.detail}")
-            if finding.hint:
-                print(f"{'':<22}hint: {finding.hint}")
-    return 3 if any(finding.status == "failed" for finding in findings) else 0
+    del arguments
+    findings = checkup(settings)
+    lines = []
+    for finding in findings:
+        lines.append(f"{finding.status:<8}{finding.what:<14}{finding.detail}")
+        if finding.hint:
+            lines.append(f"{'':<22}hint: {finding.hint}")
+    document = {"findings": [finding._asdict() for finding in findings]}
+    return Outcome(document, lines, status=3 if any(finding.status == "failed" for finding in findings) else 0)

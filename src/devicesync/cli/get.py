@@ -1,13 +1,10 @@
 """`get`: prints a device's profile. Nothing heavy is loaded here: people and scripts call it often."""
 
 import argparse
-from typing import TYPE_CHECKING
 
-from devicesync.cli.options import id_argument, print_json, say, settings_of, show
+from devicesync.cli.options import id_argument
+from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
-
-if TYPE_CHECKING:
-    from devicesync.law.state import State
 
 
 def get_options(parser: argparse.ArgumentParser) -> None:
@@ -22,39 +19,21 @@ def get_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def get(arguments: argparse.Namespace) -> int:
+def get(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Print the profile of DEVICE_ID. Exit status 1 when the device is not known, or erased."""
-    from devicesync.law.profile import view  # noqa: PLC0415 - --help needs none of it
+    from devicesync.assembly.profile import state_in
+    from devicesync.law.profile import view
 
     device_id: str = arguments.device_id
-    document = view(device_id, _state(device_id, settings_of(arguments).settings, arguments.store))
-    if arguments.json:
-        print_json(document)
-    elif document["erased"]:
-        say(f"{device_id} is erased, version {document['version']}")
-    elif document["profile"] is None:
-        say(f"{device_id} is not known")
-    else:
-        show(f"{device_id}  version {document['version']}  digest {document['digest'][:16]}…")
-        for name, value in sorted(document["profile"].items()):
-            show(f"  {name:<24}{_text(value)}")
-    return 0 if document["profile"] else 1
+    document = view(device_id, state_in(device_id, settings, arguments.store))
+    if document["erased"]:
+        return Outcome(document, remark=f"{device_id} is erased, version {document['version']}", status=1)
+    if document["profile"] is None:
+        return Outcome(document, remark=f"{device_id} is not known", status=1)
+    lines = [f"{device_id}  version {document['version']}  digest {document['digest'][:16]}…"]
+    lines += [f"  {name:<24}{_text(value)}" for name, value in sorted(document["profile"].items())]
+    return Outcome(document, lines)
 
 
 def _text(value: str | int | dict[str, str]) -> str:
     return ", ".join(f"{key}={entry}" for key, entry in value.items()) if isinstance(value, dict) else str(value)
-
-
-def _state(device_id: str, settings: Settings, store: str) -> "State":
-    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
-    from devicesync.law.state import NOTHING  # noqa: PLC0415 - --help needs none of it
-
-    data_directory.check_format(settings.directory)
-    if not adapters.database_exists(settings):
-        return NOTHING
-    database = adapters.open_database(settings, read_only=True)
-    if store == "database":
-        return database.read([device_id]).get(device_id, NOTHING)
-    from devicesync.stores import Stores  # noqa: PLC0415 - --help needs none of it
-
-    return Stores(adapters.open_cache(settings), database).read(device_id)

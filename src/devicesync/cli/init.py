@@ -2,24 +2,18 @@
 
 import argparse
 
-from devicesync.cli.options import print_json, say, settings_of
+from devicesync.cli.outcome import Outcome
+from devicesync.config import Settings
 from devicesync.url import masked
 
 
-def init(arguments: argparse.Namespace) -> None:
+def init(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Create the data directory, the journal or topics, and the tables; what exists is left as it is."""
-    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
+    from devicesync.assembly import adapters
 
-    settings = settings_of(arguments).settings
-    if not adapters.is_shared(settings):
-        data_directory.prepare(settings.directory)
+    del arguments
     added = adapters.create(settings)
-    if added:
-        say(f"added to tables that were there: {', '.join(added)} (docs/real-stack.md says why)")
+    notes = [f"added to tables that were there: {', '.join(added)} (docs/real-stack.md says why)"] if added else []
     ready = {"data_dir": settings.data_dir, "log": masked(settings.log), "database": masked(settings.database)}
-    if arguments.json:
-        print_json({"ready": ready})
-    else:
-        for name, value in ready.items():
-            print(f"{name:<10}{value}")
-        print("ready; `devicesync doctor` checks it at any time")
+    lines = [f"{name:<10}{value}" for name, value in ready.items()]
+    return Outcome({"ready": ready}, [*lines, "ready; `devicesync doctor` checks it at any time"], notes=notes)

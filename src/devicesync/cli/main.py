@@ -1,10 +1,9 @@
 """The command line: each command is loaded only when it is called, so that --help and `get` are instant.
 
 A command is a function in the module named here: its docstring is its help, NAME_options(parser) adds its own arguments,
-and what it returns is the exit status. argparse, because importing it costs 7 ms where click costs 26 and typer 45.
+and what it returns (outcome.py) is printed here. It gets its arguments and the settings. argparse, because importing it costs
+7 ms where click costs 26 and typer 45. Hardly anything is imported above: a stop signal has to find its handler at once.
 """
-
-# ruff: noqa: PLC0415 - a stop signal has to find its handler at once, before anything else is loaded
 
 import importlib
 import os
@@ -13,7 +12,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from devicesync.errors import DevicesyncError
+from devicesync.errors import DevicesyncError, Stopped
 from devicesync.printable import printable
 
 if TYPE_CHECKING:
@@ -32,12 +31,12 @@ COMMANDS = {
     "backup list": ("backup", "list the files of a backup"),
     "backup verify": ("backup", "find damaged files, gaps and overlaps in a backup"),
     "backup prune": ("backup", "remove old files of a backup, and keep the erasures in them"),
-    "backup redact": ("backup_redact", "remove an erased device's records from the files of a backup"),
+    "backup redact": ("backup", "remove an erased device's records from the files of a backup"),
     "restore": ("restore", "a backup into live stores, with proof, or into a topic"),
     "dead-letters list": ("dead_letters", "list refused records"),
     "dead-letters show": ("dead_letters", "show one refused record whole"),
     "dead-letters replay": ("dead_letters", "try refused records again"),
-    "dead-letters delete": ("dead_letters_delete", "forget refused records, for good"),
+    "dead-letters delete": ("dead_letters", "forget refused records, for good"),
     "simulate": ("simulate", "write realistic registrations, into the log or a file"),
     "init": ("init", "create what the settings name: directories, files, tables"),
     "doctor": ("doctor", "check every connection and say what to fix"),
@@ -47,6 +46,9 @@ COMMANDS = {
 
 RUN_UNTIL_STOPPED = {"up", "api", "ship", "update", "backup run", "demo"}
 """Commands that end well by a signal, whenever it comes."""
+
+WRITE_NO_LOG_LINES = {"get"}
+"""Commands that are to be done before the library for log lines is loaded."""
 
 _HELP = """\
 usage: devicesync COMMAND [OPTIONS]      devicesync COMMAND --help
@@ -61,7 +63,7 @@ Every command takes --json for programs. Exit status: 0 done, 1 not found or dif
 
 
 def main() -> None:
-    """The entry point: errors that we raise on purpose become one line and an exit status."""
+    """The entry point: what we raise on purpose becomes one line and an exit status."""
     os.umask(0o077)  # what we write has tokens and places in it: it is for this user alone
     try:
         sys.exit(run(sys.argv[1:]))
@@ -69,6 +71,9 @@ def main() -> None:
         hint = f"\n  hint: {printable(error.hint)}" if error.hint else ""
         print(f"devicesync: {printable(str(error))}{hint}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except Stopped as stopped:
+        print(f"devicesync: {printable(str(stopped) or 'stopped')}", file=sys.stderr)
+        sys.exit(130)
     except KeyboardInterrupt:
         print("devicesync: interrupted", file=sys.stderr)
         sys.exit(130)
@@ -92,8 +97,17 @@ def run(words: list[str]) -> int:
     if name in RUN_UNTIL_STOPPED:
         signal.signal(signal.SIGINT, _leave)
         signal.signal(signal.SIGTERM, _leave)
-    function = name.replace("-", "_").replace(" ", "_")
-    return int(getattr(_module(name), function)(parser_of(name).parse_args(rest)) or 0)
+    arguments = parser_of(name).parse_args(rest)
+
+    from devicesync.cli.options import loaded_by
+    from devicesync.cli.outcome import present
+
+    if name not in WRITE_NO_LOG_LINES:
+        from devicesync.status.log_lines import log_to_stderr
+
+        log_to_stderr(verbose=getattr(arguments, "verbose", False))
+    command = getattr(_module(name), name.replace("-", "_").replace(" ", "_"))
+    return present(command(arguments, loaded_by(arguments).settings), as_json=arguments.json)
 
 
 def _leave(number: int, frame: object) -> None:

@@ -1,15 +1,13 @@
-"""What all commands share: the settings flags, --json, and the way results are printed."""
+"""The arguments that several commands share: the settings flags, --json, and types of values."""
 
 import argparse
 import math
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from devicesync import config
-from devicesync.printable import printable
 
 _SETTINGS = {
     "--data-dir": ("DIR", "where embedded data lives [devicesync-data here]"),
@@ -17,6 +15,9 @@ _SETTINGS = {
     "--database": ("URL", "sqlite:PATH or cassandra://HOST:PORT/KEYSPACE [the file in the data directory]"),
     "--cache": ("URL", "memory: or redis://HOST:PORT/DB [memory:]"),
 }
+
+PLACE = "a directory, or a URL of fsspec such as s3://BUCKET/PREFIX"
+"""What --to, --in and --from of a backup take."""
 
 _LISTEN = {
     "--listen": "where the Device Register API listens [127.0.0.1:8080]",
@@ -33,7 +34,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         settings.add_argument(flag, metavar=metavar, help=text)
 
 
-def settings_of(arguments: argparse.Namespace) -> config.Loaded:
+def loaded_by(arguments: argparse.Namespace) -> config.Loaded:
     """The effective settings of a command called with these arguments. Raises WrongUse."""
     names = [flag.lstrip("-").replace("-", "_") for flag in (*_SETTINGS, *_LISTEN, "--ship-to")]
     given = {name: getattr(arguments, name, None) for name in names}
@@ -44,6 +45,16 @@ def listen_options(parser: argparse.ArgumentParser) -> None:
     """Add --listen and --admin-listen."""
     for flag, text in _LISTEN.items():
         parser.add_argument(flag, metavar="HOST:PORT", help=text)
+
+
+def admin_option(parser: argparse.ArgumentParser) -> None:
+    """Add --admin-listen of commands that serve nothing else."""
+    parser.add_argument("--admin-listen", metavar="HOST:PORT", help="serve /livez, /readyz and /metrics there [off]")
+
+
+def in_option(parser: argparse.ArgumentParser) -> None:
+    """Add --in: where a backup is."""
+    parser.add_argument("--in", metavar="DIR|URL", dest="place", required=True, help=PLACE)
 
 
 def verbose_option(parser: argparse.ArgumentParser) -> None:
@@ -78,20 +89,3 @@ def number(kind: type[int] | type[float], least: float, most: float | None = Non
 
     read.__name__ = "number"
     return read
-
-
-def print_json(document: Any) -> None:
-    """The command's one JSON document, on stdout."""
-    import msgspec  # noqa: PLC0415 - --help needs none of it
-
-    print(msgspec.json.encode(document).decode())
-
-
-def show(text: str) -> None:
-    """A line for people, on stdout. Whatever of it came from outside, no terminal obeys it."""
-    print(printable(text))
-
-
-def say(text: str) -> None:
-    """A line for people, on stderr; with its own line ends, and nothing else that a terminal would obey."""
-    print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)

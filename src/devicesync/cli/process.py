@@ -1,18 +1,20 @@
-"""What long-running commands share: stopping on signals, log lines on stderr, a progress bar on a terminal."""
+"""A command's terminal: stopping on signals, and what is shown while a job goes on."""
 
 import gc
-import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import structlog
 
+from devicesync.assembly.watcher import Advance
+from devicesync.cli.outcome import say
 from devicesync.errors import DevicesyncError
-from devicesync.printable import printable
+
+_log: Any = structlog.get_logger("devicesync")
 
 
 class Stop(threading.Event):
@@ -38,46 +40,36 @@ def stop_on_signals() -> Stop:
     return stop
 
 
-@contextmanager
-def running(command: str, what: str, stop: Stop) -> Iterator[None]:
-    """Log that a command runs, and when the body ends, why. Where it fails, this ends the process with the error's status."""
-    log: Any = structlog.get_logger("devicesync")
-    _say(log.info, f"devicesync {command}: {what} Ctrl-C stops.")
-    try:
-        yield
-    except DevicesyncError as error:
-        _say(log.error, f"devicesync {command}: {error}", hint=error.hint)
-        raise SystemExit(error.exit_status) from error
-    _say(log.info, f"devicesync {command}: " + (f"stopped by {stop.why}" if stop.why else "done, nothing is left to do"))
+class Terminal:
+    """See assembly.watcher.Watcher: shows it on stderr, a bar where that is a terminal.
 
+    command: as messages name it. stop: what asks it to stop, where it runs until then.
+    """
 
-def _say(log: Callable[..., None], text: str, **fields: str) -> None:
-    log(text, **fields)
+    def __init__(self, command: str, stop: Stop | None = None) -> None:
+        self._command = command
+        self._stop = stop or Stop()
 
+    def say(self, text: str) -> None:
+        """See Watcher."""
+        say(text)
 
-def log_to_stderr(*, verbose: bool) -> None:
-    """Log lines go to stderr; below warnings only when `verbose`."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            _only_printable,
-            # Tracebacks without the variables' values: these may be personal.
-            *(
-                (structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),)
-                if sys.stderr.isatty()
-                else (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
-            ),
-        ],
-    )
+    def bar(self, title: str, total: int | None, unit: str = "bytes") -> AbstractContextManager[Advance]:
+        """See Watcher."""
+        return progress_bar(title, total, unit)
 
-
-def _only_printable(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A terminal obeys no text from outside."""
-    del logger, method
-    return {name: printable(value) if isinstance(value, str) and name != "exc_info" else value for name, value in event.items()}
+    @contextmanager
+    def running(self, what: str) -> Iterator[None]:
+        """Log that the command runs, and when the body ends, why. Where it fails, end the process with the error's status."""
+        tell, complain = _log.info, _log.error
+        tell(f"devicesync {self._command}: {what} Ctrl-C stops.")
+        try:
+            yield
+        except DevicesyncError as error:
+            complain(f"devicesync {self._command}: {error}", hint=error.hint)
+            raise SystemExit(error.exit_status) from error
+        why = f"stopped by {self._stop.why}" if self._stop.why else "done, nothing is left to do"
+        tell(f"devicesync {self._command}: {why}")
 
 
 @contextmanager
@@ -86,8 +78,8 @@ def progress_bar(title: str, total: int | None, unit: str = "bytes") -> Iterator
     if not sys.stderr.isatty():
         yield lambda advance: None
         return
-    from rich import progress  # noqa: PLC0415 - only on a terminal
-    from rich.console import Console  # noqa: PLC0415 - only on a terminal
+    from rich import progress
+    from rich.console import Console
 
     done = progress.DownloadColumn() if unit == "bytes" else progress.MofNCompleteColumn()
     columns = (progress.TextColumn(title), progress.BarColumn(), done, progress.TimeRemainingColumn())

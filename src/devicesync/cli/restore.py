@@ -2,19 +2,13 @@
 
 import argparse
 import time
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from devicesync.cli.backup import PLACE
-from devicesync.cli.options import id_argument, number, print_json, say, settings_of
-from devicesync.errors import WrongUse
-
-if TYPE_CHECKING:
-    from devicesync.archive.archive import Archive
-    from devicesync.archive.entry import Entry
-    from devicesync.config import Settings
-    from devicesync.jobs.restore.selection import Selection
+from devicesync.cli.options import PLACE, id_argument, number
+from devicesync.cli.outcome import Outcome
+from devicesync.config import Settings
 
 _WORKERS = 2
 
@@ -40,7 +34,7 @@ def restore_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--restart", action="store_true", help="begin anew, where an earlier run was interrupted")
 
 
-def restore(arguments: argparse.Namespace) -> int:
+def restore(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Bring a backup back, into live stores or into a topic.
 
     Into stores it goes through the same merge as the updater: nothing newer is overwritten, erased devices stay erased, and an
@@ -51,93 +45,54 @@ def restore(arguments: argparse.Namespace) -> int:
         devicesync restore --from backup --to-stores
         devicesync restore --from s3://my-bucket/devices --to-topic restored --until 2026-11-24T12:00:00Z
     """
-    from devicesync import data_directory  # noqa: PLC0415 - --help needs none of it
-    from devicesync.archive.storage import Storage  # noqa: PLC0415 - --help needs none of it
-    from devicesync.cli.process import log_to_stderr  # noqa: PLC0415 - --help needs none of it
-    from devicesync.jobs.restore.complete import files_to_restore  # noqa: PLC0415 - --help needs none of it
-    from devicesync.jobs.restore.selection import Selection  # noqa: PLC0415 - --help needs none of it
+    from devicesync.assembly.restore.run import Request
+    from devicesync.cli.process import Terminal
+    from devicesync.jobs.restore.selection import Selection
 
-    log_to_stderr(verbose=False)
-    settings = settings_of(arguments).settings
     began = time.monotonic()
-    data_directory.prepare(settings.directory)
-    archive = _archive(Storage(arguments.place), settings)
-    selection = Selection(arguments.until, arguments.device, arguments.partitions)
-    entries = files_to_restore(archive, selection, allow_gaps=arguments.allow_gaps)
+    terminal = Terminal("restore")
+    request = Request(
+        arguments.place,
+        Selection(arguments.until, arguments.device, arguments.partitions),
+        arguments.allow_gaps,
+        arguments.dry_run,
+        arguments.workers,
+        arguments.restart,
+    )
     if arguments.to_topic:
-        from devicesync.cli.restore_topic import into_topic  # noqa: PLC0415 - only here
+        from devicesync.assembly.restore.topic import Target, restore_to_topic
 
-        document = into_topic(arguments, settings, archive, entries, selection)
-        text = "{records:,} records from {files:,} files"
+        target = Target(arguments.to_topic, arguments.rekey, arguments.append)
+        document = restore_to_topic(request, target, settings, terminal)
+        text = "{records:,} records from {files:,} files, in {seconds:,.1f} s"
     else:
-        document = _into_stores(arguments, settings, archive, entries, selection)
-        text = "{records:,} records, {applied:,} applied, {dead:,} refused, {devices:,} devices"
+        from devicesync.assembly.restore.stores import restore_to_stores
+
+        document = restore_to_stores(request, settings, terminal)
+        text = "{records:,} records, {applied:,} applied, {dead:,} refused, {devices:,} devices, in {seconds:,.1f} s"
     document["seconds"] = round(time.monotonic() - began, 3)
-    if arguments.json:
-        print_json(document)
-    else:
-        print(text.format(**document) + f", in {document['seconds']:,.1f} s")
-        _print_outcome(document)
-    if not document.get("devices", document["records"]):
-        say(f"{arguments.device or 'what was asked for'} is not in the backup, so nothing was restored")
-        return 1
     proof = document.get("proof", {})
-    return 1 if proof.get("cache_differs") or proof.get("database_differs") else 0
+    differs = proof.get("cache_differs") or proof.get("database_differs")
+    hint = "`devicesync get ID`, and --from database, show both"
+    such = f"such as {', '.join(proof['differing'])}\n  hint: {hint}" if differs else ""
+    found = document.get("devices", document["records"])
+    notes = [] if found else [f"{arguments.device or 'what was asked for'} is not in the backup, so nothing was restored"]
+    lines = [text.format(**document), *_of_stores(document)]
+    return Outcome(document, lines, remark=such, notes=notes, status=1 if differs or not found else 0)
 
 
-def _into_stores(
-    arguments: argparse.Namespace, settings: "Settings", archive: "Archive", entries: "list[Entry]", selection: "Selection"
-) -> dict[str, Any]:
-    from tempfile import TemporaryDirectory  # noqa: PLC0415 - --help needs none of it
-
-    import msgspec  # noqa: PLC0415 - --help needs none of it
-
-    from devicesync import adapters, data_directory  # noqa: PLC0415 - --help needs none of it
-    from devicesync.cli.restore_stores import Run, into_stores  # noqa: PLC0415 - only here
-
-    with ExitStack() as opened:
-        if arguments.dry_run and not adapters.database_exists(settings):
-            there = opened.enter_context(TemporaryDirectory())
-            settings = msgspec.structs.replace(settings, database=f"sqlite:{there}/empty.db")
-            adapters.open_database(settings).close()
-        if settings.cache.startswith("memory:") and not arguments.dry_run:
-            # A cache in memory is its updater's own, and would not see what we write into the database.
-            opened.callback(data_directory.Hold(settings.directory, "restore").release)
-        for store in (adapters.open_cache(settings), adapters.open_database(settings, read_only=arguments.dry_run)):
-            opened.enter_context(closing(store)).check()
-        workers = arguments.workers if settings.database.startswith("cassandra") else 1
-        run = Run(settings, arguments.place, archive, selection, arguments.dry_run, workers, arguments.restart)
-        return into_stores(run, entries)
-
-
-def _archive(place: Any, settings: "Settings") -> "Archive":
-    """The backup of the topic that `log` names, else the only one there."""
-    from devicesync import adapters  # noqa: PLC0415 - --help needs none of it
-    from devicesync.cli.backup import archives_at  # noqa: PLC0415 - --help needs none of it
-
-    archives = {archive.topic: archive for archive in archives_at(place)}
-    topic = adapters.topic_of(settings)
-    if topic in archives:
-        return archives[topic]
-    if len(archives) > 1:
-        raise WrongUse(f"{place.url} has backups of {', '.join(archives)}", "name one of these topics with --log")
-    return next(iter(archives.values()))
-
-
-def _print_outcome(document: dict[str, Any]) -> None:
+def _of_stores(document: dict[str, Any]) -> Iterator[str]:
+    """What would change in them, or the proof."""
     if "would_change" in document:
         changes = document["would_change"]
-        print(f"would change: {changes['cache']:,} devices in the cache, {changes['database']:,} in the database")
+        yield f"would change: {changes['cache']:,} devices in the cache, {changes['database']:,} in the database"
     elif document.get("proof", {}).get("devices"):
         proof = document["proof"]
         equal = not (proof["cache_differs"] or proof["database_differs"])
-        print(
-            f"proof: {proof['devices']:,} devices in {len(proof['buckets'])} buckets, "
-            + ("equal in both stores" if equal else "")
-        )
+        told = "equal in both stores" if equal else ""
+        yield f"proof: {proof['devices']:,} devices in {len(proof['buckets'])} buckets, {told}"
         if not equal:
-            print(f"{proof['cache_differs']:,} differ in the cache, {proof['database_differs']:,} in the database")
-            say(f"such as {', '.join(proof['differing'])}\n  hint: `devicesync get ID`, and --from database, show both")
+            yield f"{proof['cache_differs']:,} differ in the cache, {proof['database_differs']:,} in the database"
 
 
 def _time(text: str) -> int:

@@ -24,6 +24,7 @@ class Database(Protocol):
     merges_in_place: True for a database that reads what it holds in order to merge. False for one that writes without reading
         (Cassandra, without light-weight transactions). Its `merge` takes only what the caller knows to be new (law.news),
         and what it alone cannot join is left to `settle`.
+    threads: how many threads of a process may use it at once.
     identity: another when the database was lost and made anew, where that can be told, and of each kind of database.
     """
 
@@ -31,6 +32,11 @@ class Database(Protocol):
 
     @property
     def merges_in_place(self) -> bool:
+        """See above."""
+        ...
+
+    @property
+    def threads(self) -> int:
         """See above."""
         ...
 

@@ -7,7 +7,7 @@ version per facet. Maps are JSON text. A row with version 0 is an erased device'
 import sqlite3
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from devicesync.database import sqlite_table as table
 from devicesync.database.port import Stored
 from devicesync.database.sqlite_checkpoint import Checkpointer
-from devicesync.durable import one_at_a_time
+from devicesync.durable import check_room, one_at_a_time
 from devicesync.errors import NewerData, Replaced, Unavailable, WrongUse
 from devicesync.law.state import State, join
 from devicesync.sqlite_reading import open_to_read
@@ -35,6 +35,7 @@ class SqliteDatabase:
 
     merges_in_place = True
     ranges = 1
+    threads = 1
     identity = ""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -49,7 +50,10 @@ class SqliteDatabase:
                 if read_only
                 else sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
             )
-            self._prepare(read_only=read_only)
+            with ExitStack() as on_error:
+                on_error.callback(self.close)
+                self._prepare(read_only=read_only)
+                on_error.pop_all()
         self._inode = _inode(path)
 
     def create(self) -> list[str]:
@@ -109,6 +113,7 @@ class SqliteDatabase:
     def check(self) -> None:
         """See port.Database. Raises Replaced where the file is another by now."""
         self._check_that_it_is_there()
+        check_room(self._path.parent)
         with self._failures("read"):
             self._connection.execute(f"SELECT {', '.join(table.COLUMNS)} FROM device_profile LIMIT 1").fetchall()
 

@@ -1,1 +1,1 @@
-"""What a running system tells of itself: freshness, and the checkup behind `doctor`."""
+"""What a running process tells of itself: metrics, health, freshness, log lines."""

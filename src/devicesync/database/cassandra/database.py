@@ -5,7 +5,7 @@ A write time-out is a failure like any other, never taken for success.
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any
 
@@ -40,6 +40,7 @@ class CassandraDatabase:
     """See port.Database. Writes without reading: the newest version wins in the server, without light-weight transactions."""
 
     merges_in_place = False
+    threads = 16
     identity = "cassandra"
     ranges = 256
 
@@ -47,7 +48,10 @@ class CassandraDatabase:
         self._url = url
         with _failures("reach"):
             self._driver = connect(url, driver)
-            self._dialect = ring.dialect_of(self._driver, url.keyspace)
+            with ExitStack() as on_error:
+                on_error.callback(self._driver.close)
+                self._dialect = ring.dialect_of(self._driver, url.keyspace)
+                on_error.pop_all()
 
     def create(self) -> list[str]:
         """See port.Database: keyspace, tables, the columns that the tables lack, and those of ours that this ring needs."""

@@ -10,7 +10,9 @@ from typing import Any, Self, TypeVar
 
 import structlog
 
-from devicesync.errors import Unavailable
+from devicesync.errors import Stopped, Unavailable
+
+__all__ = ["Patience", "Stopped", "waited_for"]
 
 T = TypeVar("T")
 
@@ -20,10 +22,6 @@ _FIRST_SILENCE_SECONDS = 30.0
 _LONGEST_SILENCE_SECONDS = 600.0
 _waiting: "list[_Waiting]" = []
 _log: Any = structlog.get_logger("devicesync")
-
-
-class Stopped(Exception):
-    """The job was asked to stop while it waited."""
 
 
 class Patience:

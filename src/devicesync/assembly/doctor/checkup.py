@@ -5,12 +5,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from devicesync import adapters, data_directory
+from devicesync import data_directory
+from devicesync.assembly import adapters
+from devicesync.assembly.doctor.finding import INIT, Finding
+from devicesync.assembly.doctor.log_checkup import check_journal, check_topic
+from devicesync.assembly.doctor.soundness import unsound
 from devicesync.config import Settings
 from devicesync.errors import DevicesyncError, Unavailable
-from devicesync.status.finding import INIT, Finding
-from devicesync.status.log_checkup import check_journal, check_topic
-from devicesync.status.soundness import unsound
 from devicesync.url import masked
 
 _LITTLE_BYTES = 1 << 30
@@ -42,7 +43,7 @@ def checkup(settings: Settings) -> list[Finding]:
 
 def _data_directory(settings: Settings) -> Iterator[Finding]:
     directory = settings.directory
-    if settings.log.startswith("kafka:") and not settings.database.startswith("sqlite:"):
+    if not adapters.uses_data_directory(settings):
         return  # nothing of ours is on this machine
     if not directory.is_dir():
         raise Unavailable(f"{directory} does not exist", INIT)

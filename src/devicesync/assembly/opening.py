@@ -69,6 +69,14 @@ def open_database(url: str, *, driver: "DriverName" = "auto", read_only: bool = 
     return CassandraDatabase(CassandraUrl.parse(url), driver)
 
 
+def check_database(url: str) -> None:
+    """Raise WrongUse unless the database's URL is understood. Nothing is connected."""
+    if split("database", url, DATABASES)[0] == "cassandra":
+        from devicesync.database.cassandra.url import CassandraUrl
+
+        CassandraUrl.parse(url)
+
+
 def open_cache(
     url: str,
     *,

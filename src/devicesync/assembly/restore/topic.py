@@ -1,6 +1,5 @@
-"""`restore --to-topic`: files into a topic, by several processes, each partition's in order, resumable."""
+"""`restore --to-topic`: files into a topic, each partition's in order."""
 
-import argparse
 import itertools
 import threading
 from collections import defaultdict
@@ -8,15 +7,15 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from devicesync import adapters, data_directory
-from devicesync.archive.archive import Archive
+from devicesync import data_directory
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import by_range
 from devicesync.archive.spool import Spool
-from devicesync.cli.options import say
-from devicesync.cli.pool import Pool, archive_of, kept, worker_settings
-from devicesync.cli.process import progress_bar
-from devicesync.cli.progress import Progress
+from devicesync.assembly import adapters
+from devicesync.assembly.pool import Pool, archive_of, kept, worker_settings
+from devicesync.assembly.progress import Progress
+from devicesync.assembly.restore.run import Request, Run, begin
+from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
 from devicesync.jobs.restore.republish import put_range
@@ -26,6 +25,14 @@ from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.log.full import Sink
+
+
+class Target(NamedTuple):
+    """A topic of the log's Kafka, or kafka://HOST:PORT/TOPIC. rekey: partition by key. append: also where records are."""
+
+    topic: str
+    rekey: bool
+    append: bool
 
 
 class _Task(NamedTuple):
@@ -41,59 +48,59 @@ class _Task(NamedTuple):
     spool: str
 
 
-def into_topic(
-    arguments: argparse.Namespace, settings: Settings, archive: Archive, entries: list[Entry], selection: Selection
-) -> dict[str, Any]:
-    """The document that `restore --to-topic --json` prints. Raises Damaged, WrongUse, Unavailable."""
+def restore_to_topic(request: Request, target: Target, settings: Settings, watcher: Watcher) -> dict[str, Any]:
+    """The document that `restore --to-topic --json` prints, without its seconds. Raises Damaged, WrongUse, Unavailable."""
+    run = begin(request, settings, watcher)
     with closing(Spool(settings.directory / data_directory.RESTORE_SPOOL)) as spool:
-        return _into_topic(arguments, settings, archive, entries, selection, str(spool.path))
+        return _into_topic(run, target, str(spool.path))
 
 
-def _into_topic(  # noqa: PLR0917 - as above
-    arguments: argparse.Namespace,
-    settings: Settings,
-    archive: Archive,
-    entries: list[Entry],
-    selection: Selection,
-    spool: str,
-) -> dict[str, Any]:
-    partitions = max((entry.partition for entry in entries), default=0) + 1
+def _into_topic(run: Run, target: Target, spool: str) -> dict[str, Any]:
+    request, settings = run.request, run.settings
+    partitions = max((entry.partition for entry in run.entries), default=0) + 1
     task = _Task(
-        arguments.place, archive.topic, selection, arguments.to_topic, partitions, arguments.rekey, arguments.dry_run, spool
+        request.place, run.archive.topic, request.selection, target.topic, partitions, target.rekey, request.dry_run, spool
     )
-    what = {
-        "from": masked(arguments.place),
-        "to": masked(arguments.to_topic),
-        "selection": selection,
-        "rekey": arguments.rekey,
-        "dry_run": arguments.dry_run,
-        "files": [entry.sha256 for entry in entries],
-    }
-    progress = Progress(settings.directory / data_directory.RESTORE_TOPIC_PROGRESS, what, restart=arguments.restart)
-    if not arguments.dry_run:
-        adapters.open_sink(settings, arguments.to_topic, partitions, rekey=arguments.rekey).close()
-        if not progress.goes_on and not arguments.append:
-            _check_empty(settings, arguments.to_topic)
+    progress = Progress(settings.directory / data_directory.RESTORE_TOPIC_PROGRESS, _what(run, target), restart=request.restart)
+    if not request.dry_run:
+        adapters.open_sink(settings, target.topic, partitions, rekey=target.rekey).close()
+        if not progress.goes_on and not target.append:
+            _check_empty(settings, target.topic)
         progress.begin()
-    by_name = {files[0].path: files for files in by_range(entries)}
+    with Pool(request.workers, settings, run.watcher.say) as pool:
+        _put_all(run, pool, task, progress)
+    progress.finish()
+    return {"records": sum(progress.results.values()), "files": len(run.entries), "topic": masked(target.topic)}
+
+
+def _put_all(run: Run, pool: Pool, task: _Task, progress: Progress) -> None:
+    by_name = {files[0].path: files for files in by_range(run.entries)}
     sizes = {name: sum(entry.record_bytes for entry in files) for name, files in by_name.items()}
     left = set(progress.left(by_name))
     if progress.goes_on:
-        say(f"going on: {len(by_name) - len(left)} of {len(by_name)} ranges are there (--restart begins anew)")
-    size = sum(sizes.values())
-    with Pool(arguments.workers, settings) as workers:
-        with progress_bar("check the backup", size) as advance:
-            for checked in workers.each(_check, {entry.path: (task, entry) for entry in entries}):
-                advance(checked)
-        with progress_bar(f"into {masked(arguments.to_topic)}", size) as advance:
-            advance(size - sum(sizes[name] for name in left))
-            for wave in _waves([*by_name.values()]):
-                todo = {files[0].path: (task, files) for files in wave if files[0].path in left}
-                for name, records in workers.each(_put, todo):
-                    progress.done(name, records)
-                    advance(sizes[name])
-    progress.finish()
-    return {"records": sum(progress.results.values()), "files": len(entries), "topic": masked(arguments.to_topic)}
+        there = len(by_name) - len(left)
+        run.watcher.say(f"going on: {there} of {len(by_name)} ranges are there (--restart begins anew)")
+    with run.watcher.bar("check the backup", run.record_bytes) as advance:
+        for checked in pool.each(_check, {entry.path: (task, entry) for entry in run.entries}):
+            advance(checked)
+    with run.watcher.bar(f"into {masked(task.to_topic)}", run.record_bytes) as advance:
+        advance(run.record_bytes - sum(sizes[name] for name in left))
+        for wave in _waves([*by_name.values()]):
+            todo = {files[0].path: (task, files) for files in wave if files[0].path in left}
+            for name, records in pool.each(_put, todo):
+                progress.done(name, records)
+                advance(sizes[name])
+
+
+def _what(run: Run, target: Target) -> dict[str, Any]:
+    return {
+        "from": masked(run.request.place),
+        "to": masked(target.topic),
+        "selection": run.request.selection,
+        "rekey": target.rekey,
+        "dry_run": run.request.dry_run,
+        "files": [entry.sha256 for entry in run.entries],
+    }
 
 
 def _check_empty(settings: Settings, topic: str) -> None:

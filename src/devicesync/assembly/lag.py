@@ -2,7 +2,7 @@
 
 # ruff: noqa: PLC0415 - only the log in use is loaded
 
-from devicesync import adapters
+from devicesync.assembly import adapters
 from devicesync.config import Settings
 from devicesync.log.port import Lag
 

@@ -10,9 +10,11 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from devicesync.cli.options import say
+from devicesync.assembly import adapters
 from devicesync.config import Settings
 from devicesync.errors import Unavailable
+from devicesync.jobs.shared.patience import Patience
+from devicesync.status.log_lines import log_to_stderr
 
 if TYPE_CHECKING:
     from devicesync.archive.archive import Archive
@@ -28,11 +30,12 @@ _worker: dict[str, Any] = {}
 
 
 class Pool:
-    """So many processes, in which `worker_settings` and `stores` below work."""
+    """So many processes, in which `worker_settings` and `stores` below work. say: hears of a process that died."""
 
-    def __init__(self, workers: int, settings: Settings) -> None:
+    def __init__(self, workers: int, settings: Settings, say: Callable[[str], None] = lambda text: None) -> None:
         self._workers = workers
         self._settings = settings
+        self._say = say
         self._executor = self._start()
 
     def each(self, work: Callable[[P], R], parts: Mapping[str, P]) -> Iterator[R]:
@@ -51,7 +54,7 @@ class Pool:
             for name in died:
                 if deaths[name] == _MOST_DEATHS:
                     raise _killer(name)
-                say(f"a worker process died; done again: {name}")
+                self._say(f"a worker process died; done again: {name}")
             suspects.extendleft(died)
 
     def __enter__(self) -> Self:
@@ -108,8 +111,6 @@ def kept(name: str, make: Any) -> Any:
 
 def stores(*, read_only: bool = False) -> "Stores":
     """In a worker: its own connections to both stores."""
-    from devicesync import adapters  # noqa: PLC0415 - only in a worker
-
     settings = worker_settings()
     opened: Stores = kept("stores", lambda: adapters.open_stores(settings, read_only=read_only))
     return opened
@@ -117,8 +118,6 @@ def stores(*, read_only: bool = False) -> "Stores":
 
 def patiently(call: "Callable[[], T]") -> "T":
     """In a worker: the result of `call`, once everything that it needs can be reached. It must bear repeating."""
-    from devicesync.jobs.shared.patience import Patience  # noqa: PLC0415 - only in a worker
-
     return Patience(threading.Event()).until_it_works(call)
 
 
@@ -132,8 +131,6 @@ def archive_of(place: str, topic: str) -> "Archive":
 
 
 def _begin(settings: Settings) -> None:
-    from devicesync.cli.process import log_to_stderr  # noqa: PLC0415 - only in a worker
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C, and ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     log_to_stderr(verbose=False)

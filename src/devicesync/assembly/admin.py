@@ -1,21 +1,16 @@
-"""The admin port of `update`, `ship` and `backup run`: off, unless --admin-listen asks for it."""
+"""The admin port of `update`, `ship` and `backup run`: off, unless an address is given."""
 
 # ruff: noqa: PLC0415 - whoever does not ask for it loads none of it
 
-import argparse
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
+from devicesync.assembly import adapters
 from devicesync.config import Settings
 
 Check = Callable[[], None]
 """Raises where something can't be used now."""
-
-
-def admin_option(parser: argparse.ArgumentParser) -> None:
-    """Add --admin-listen."""
-    parser.add_argument("--admin-listen", metavar="HOST:PORT", help="serve /livez, /readyz and /metrics there [off]")
 
 
 @contextmanager
@@ -30,8 +25,8 @@ def admin_port(
         yield ""
         return
     from devicesync.api.admin import admin
-    from devicesync.api.metrics import Metrics
-    from devicesync.status.lag import lag_of
+    from devicesync.assembly.lag import lag_of
+    from devicesync.status.metrics import Metrics
 
     metrics = Metrics()
     for name, (meaning, read) in counters.items():
@@ -41,10 +36,10 @@ def admin_port(
         yield f" admin on {url}."
 
 
-def checks_of_stores(settings: Settings) -> dict[str, Check]:
+@contextmanager
+def checks_of_stores(settings: Settings) -> Iterator[dict[str, Check]]:
     """Checks of both stores, over connections of their own, opened when they are first needed."""
-    from devicesync import adapters
-
-    database = functools.cache(lambda: adapters.open_database(settings, read_only=True))
-    cache = functools.cache(lambda: adapters.open_cache(settings))
-    return {"database": lambda: database().check(), "cache": lambda: cache().check()}
+    with ExitStack() as opened:
+        database = functools.cache(lambda: opened.enter_context(closing(adapters.open_database(settings, read_only=True))))
+        cache = functools.cache(lambda: opened.enter_context(closing(adapters.open_cache(settings))))
+        yield {"database": lambda: database().check(), "cache": lambda: cache().check()}

@@ -4,15 +4,16 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 
 import msgspec
 
-from devicesync import adapters
+from devicesync.assembly import adapters
+from devicesync.assembly.doctor.finding import INIT, Finding
+from devicesync.assembly.lag import lag_of
 from devicesync.config import Settings
 from devicesync.errors import Unavailable
 from devicesync.log.port import Lag
-from devicesync.status.finding import INIT, Finding
-from devicesync.status.lag import lag_of
 from devicesync.url import masked
 
 _UPDATER = "updater"
@@ -41,7 +42,8 @@ def check_journal(settings: Settings) -> Iterator[Finding]:
     if lag.records and not lag.is_read:
         yield Finding("log", "warning", f"nobody takes {lag.records:,} records into the stores", _START)
     if adapters.dead_letters_path(settings).exists():
-        yield from _refused(adapters.open_dead_letters(settings, read_only=True).find(limit=0)[0])
+        with closing(adapters.open_dead_letters(settings, read_only=True)) as letters:
+            yield from _refused(letters.find(limit=0)[0])
 
 
 def check_topic(settings: Settings) -> Iterator[Finding]:

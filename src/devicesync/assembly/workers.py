@@ -1,30 +1,40 @@
 """`update --workers N`: one process per core, in one consumer group. Kafka shares the work out; we only start and stop."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
-from devicesync import adapters
-from devicesync.cli.options import print_json
-from devicesync.cli.parent import ending_with_this_process
+import msgspec
+
+from devicesync.assembly import adapters
+from devicesync.assembly.parent import ending_with_this_process
 from devicesync.config import Settings, host_and_port
 from devicesync.errors import WrongUse
 
 
-def run_workers(count: int, settings: Settings, admin_listen: str | None, *, as_json: bool) -> int:
-    """Run `devicesync update` so many times until they end; the exit status is that of the first that failed.
+class Ended(NamedTuple):
+    """The exit status of the first worker that failed, else 0; and what their documents add up to."""
+
+    status: int
+    document: dict[str, Any]
+
+
+def run_workers(settings: Settings, count: int, words: Sequence[str], admin_listen: str | None, *, collect: bool) -> Ended:
+    """Run this command of devicesync in so many processes until they end. SIGTERM and Ctrl-C are passed on.
 
     admin_listen: HOST:PORT of the first one's admin port; the others get the ports after it.
-    SIGTERM and Ctrl-C are passed on. When one fails, the others are stopped: a supervisor then starts all anew.
+    When one fails, the others are stopped: a supervisor then starts all anew. collect: add up the documents that they print.
+
+    Raises WrongUse where the log has one reader.
     """
     if not adapters.is_shared(settings):
         raise WrongUse("--workers needs a Kafka log: a journal has one reader", "leave --workers out, or set --log kafka://…")
-    words = _without(("--workers", "--admin-listen"), sys.argv[1:])
+    adapters.check_cache(settings)
     workers: dict[int, subprocess.Popen[bytes]] = {}
     stopping = False
     tie = ending_with_this_process()
@@ -40,31 +50,29 @@ def run_workers(count: int, settings: Settings, admin_listen: str | None, *, as_
     signal.signal(signal.SIGINT, stop_all)
     for number in range(count):
         command = [sys.executable, "-m", "devicesync", *words, *_admin_words(admin_listen, number)]
-        output = subprocess.PIPE if as_json else None
+        output = subprocess.PIPE if collect else None
         started = subprocess.Popen(command, stdout=output, preexec_fn=tie)  # noqa: S603, PLW1509 - ourselves; no threads yet
         workers[started.pid] = started
     if stopping:
         stop_all()
     status = 0
-    documents = []
+    printed = []
     while workers:
         pid, code = os.wait()
         ended, failed = workers.pop(pid, None), os.waitstatus_to_exitcode(code)
         if ended and ended.stdout:
-            documents.append(ended.stdout.read())
+            printed.append(ended.stdout.read())
         if ended and failed and not (stopping and failed == -signal.SIGTERM):
             status = status or (failed if failed > 0 else 3)
             stop_all()
-    if as_json:
-        print_json(_added(documents))
-    return status
+    return Ended(status, _added(printed))
 
 
 def _added(documents: list[bytes]) -> dict[str, Any]:
     """One document of those that the workers printed."""
     total: dict[str, Any] = {"read": 0, "applied": 0, "dead": 0, "dead_reasons": Counter()}
     for document in filter(None, documents):
-        for name, value in json.loads(document).items():
+        for name, value in msgspec.json.decode(document).items():
             total[name] += Counter(value) if isinstance(value, dict) else value
     return total
 
@@ -75,14 +83,3 @@ def _admin_words(admin_listen: str | None, number: int) -> list[str]:
     host, port = host_and_port("admin_listen", admin_listen)
     port += number if port else 0
     return ["--admin-listen", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
-
-
-def _without(flags: tuple[str, ...], words: list[str]) -> list[str]:
-    kept = []
-    rest = iter(words)
-    for word in rest:
-        if word in flags:
-            next(rest, None)
-        elif not word.startswith(tuple(f"{flag}=" for flag in flags)):
-            kept.append(word)
-    return kept

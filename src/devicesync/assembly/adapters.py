@@ -2,16 +2,17 @@
 
 # ruff: noqa: PLC0415
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from devicesync import data_directory, opening
+from devicesync import data_directory
+from devicesync.assembly import opening
+from devicesync.assembly.opening import DATABASES, split
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
-from devicesync.opening import DATABASES, split
 
 if TYPE_CHECKING:
     from devicesync.cache.port import Cache
@@ -46,6 +47,21 @@ def topic_of(settings: Settings) -> str:
     return KafkaUrl.parse(settings.log).topic
 
 
+def is_plain_journal(settings: Settings) -> bool:
+    """Whether `log` names a journal, rather than a log to follow or a shared one."""
+    return split("log", settings.log, _LOGS)[0] == "journal"
+
+
+def is_topic(url: str) -> bool:
+    """Whether the URL is one of a Kafka topic, by its form."""
+    return url.startswith("kafka://")
+
+
+def open_ship_target(settings: Settings) -> "FullLog":
+    """The log that `ship_to` names. Raises WrongUse."""
+    return opening.open_log(settings.ship_to, group=settings.group)
+
+
 def log_exists(settings: Settings) -> bool:
     """Whether the log has been made yet, as far as that can be seen without a connection."""
     return is_shared(settings) or journal_exists(settings)
@@ -54,6 +70,13 @@ def log_exists(settings: Settings) -> bool:
 def journal_exists(settings: Settings) -> bool:
     """Whether the log is a journal that has been made yet."""
     return not is_shared(settings) and journal_path(settings).exists()
+
+
+def without_following(settings: Settings) -> Settings:
+    """For commands that bring events in: they use the journal that takes a followed log's lines, but do not follow it."""
+    if not followed_path(settings):
+        return settings
+    return msgspec.structs.replace(settings, log=f"journal:{journal_path(settings)}")
 
 
 def open_sink(settings: Settings, topic: str, partitions: int, *, rekey: bool) -> "Sink":
@@ -125,20 +148,37 @@ def open_cache(settings: Settings) -> "Cache":
 
 
 def open_stores(settings: Settings, *, read_only: bool = False) -> "Stores":
-    """Both stores. read_only: for commands that must not make or change anything in the database."""
+    """Both stores. read_only: for commands that must not make or change anything in the database. Raises WrongUse."""
     from devicesync.stores import Stores
 
-    return Stores(open_cache(settings), open_database(settings, read_only=read_only))
+    check_cache(settings)
+    with ExitStack() as opened:
+        cache = opened.enter_context(closing(open_cache(settings)))
+        stores = Stores(cache, open_database(settings, read_only=read_only))
+        opened.pop_all()
+        return stores
 
 
 def open_stores_to_read(settings: Settings) -> "Stores":
-    """Stores for a process that is not the updater. A cache in memory is the updater's own, so it gets one that keeps nothing."""
+    """Stores for a process that is not the updater. A private cache is the updater's own, so it gets one that keeps nothing."""
     from devicesync.cache.memory import MemoryCache
     from devicesync.stores import Stores
 
-    if settings.cache.startswith("memory:"):
-        return Stores(MemoryCache(0), open_database(settings, read_only=True))
-    return open_stores(settings, read_only=True)
+    cache = open_cache(settings)
+    if not cache.is_private:
+        cache.close()
+        return open_stores(settings, read_only=True)
+    return Stores(MemoryCache(0), open_database(settings, read_only=True))
+
+
+def check_cache(settings: Settings) -> None:
+    """Raise WrongUse for a cache in memory where several updaters share both log and database: each would have its own."""
+    schemes = [url.partition(":")[0] for url in (settings.cache, settings.log, settings.database)]
+    if schemes == ["memory", "kafka", "cassandra"]:
+        raise WrongUse(
+            "a cache in memory lives in one process, and updaters over Kafka and Cassandra are many: each would have its own",
+            "set --cache redis://HOST:PORT/DB",
+        )
 
 
 def open_dead_letters(settings: Settings, *, read_only: bool = False) -> "DeadLetters":
@@ -158,6 +198,11 @@ def dead_letters_path(settings: Settings) -> Path:
     return settings.directory / data_directory.DEAD_LETTERS
 
 
+def uses_data_directory(settings: Settings) -> bool:
+    """Whether the log or the database is on this machine, in the data directory or beside it."""
+    return not is_shared(settings) or split("database", settings.database, DATABASES)[0] == "sqlite"
+
+
 def create(settings: Settings) -> list[str]:
     """Make what the settings name and what is not there yet; the columns added to tables that were there. Raises Unavailable."""
     if is_shared(settings):
@@ -166,6 +211,7 @@ def create(settings: Settings) -> list[str]:
 
         create_topics(KafkaUrl.parse(settings.log), settings.partitions, settings.dead_letter_retention_seconds)
     else:
+        data_directory.prepare(settings.directory)
         open_journal(settings).close()
         open_dead_letters(settings).close()
     with closing(open_database(settings)) as database:
@@ -175,7 +221,7 @@ def create(settings: Settings) -> list[str]:
 def _url_of_topic(settings: Settings, topic: str) -> "KafkaUrl":
     from devicesync.log.kafka import KafkaUrl
 
-    if topic.startswith("kafka://"):
+    if is_topic(topic):
         return KafkaUrl.parse(topic)
     if is_shared(settings):
         return msgspec.structs.replace(KafkaUrl.parse(settings.log), topic=topic)

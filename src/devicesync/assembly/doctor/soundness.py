@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from devicesync import adapters
+from devicesync.assembly import adapters
+from devicesync.assembly.opening import check_database
 from devicesync.config import Settings, host_and_port
 from devicesync.errors import WrongUse
 from devicesync.url import masked
@@ -16,7 +17,7 @@ def unsound(settings: Settings) -> Iterator[tuple[str, WrongUse]]:
         "log": adapters.topic_of,
         "ship_to": _ship_to,
         "database": _database,
-        "cache": lambda settings: adapters.open_cache(settings).close(),
+        "cache": _cache,
         "listen": lambda settings: host_and_port("listen", settings.listen),
         "admin_listen": lambda settings: host_and_port("admin_listen", settings.admin_listen),
         "api": _api,
@@ -35,17 +36,18 @@ def unsound(settings: Settings) -> Iterator[tuple[str, WrongUse]]:
 def _ship_to(settings: Settings) -> None:
     if not settings.ship_to:
         return
-    if not settings.ship_to.startswith("kafka://"):
+    if not adapters.is_topic(settings.ship_to):
         raise WrongUse(f"ship_to = {masked(settings.ship_to)!r} is no Kafka topic", "write kafka://HOST:PORT/TOPIC")
     adapters.topic_of(msgspec.structs.replace(settings, log=settings.ship_to))
 
 
 def _database(settings: Settings) -> None:
-    adapters.database_exists(settings)
-    if settings.database.startswith("cassandra:"):
-        from devicesync.database.cassandra.url import CassandraUrl  # noqa: PLC0415 - only where the database is Cassandra
+    check_database(settings.database)
 
-        CassandraUrl.parse(settings.database)
+
+def _cache(settings: Settings) -> None:
+    adapters.open_cache(settings).close()
+    adapters.check_cache(settings)
 
 
 def _api(settings: Settings) -> None:

@@ -1,0 +1,1 @@
+"""`backup run`, `verify`, `prune` and `redact`, put together."""

@@ -1,0 +1,35 @@
+"""The backups at a place, and room on the local disk to work on them."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from devicesync import data_directory
+from devicesync.archive.archive import Archive
+from devicesync.archive.entry import Entry
+from devicesync.archive.manifest import topics_at
+from devicesync.archive.spool import Spool
+from devicesync.archive.storage import Storage
+from devicesync.config import Settings
+from devicesync.errors import WrongUse
+
+
+def archives_at(place: str) -> list[Archive]:
+    """The backup of every topic there. Raises WrongUse where there is none."""
+    opened = Storage(place)
+    topics = topics_at(opened)
+    if not topics:
+        raise WrongUse(f"there is no backup in {opened.url}", "name the place that `devicesync backup run --to` was given")
+    return [Archive(opened, topic) for topic in topics]
+
+
+def entries_at(place: str) -> list[Entry]:
+    """Every file of the backup there, by topic, generation, partition and offset. Raises WrongUse, Unavailable, Damaged."""
+    return [entry for archive in archives_at(place) for entry in archive.manifest.entries()]
+
+
+@contextmanager
+def spool_of(settings: Settings, name: str) -> Iterator[Spool]:
+    """A directory of that name in the data directory, for files on their way; emptied after the body."""
+    data_directory.prepare(settings.directory)
+    with closing(Spool(settings.directory / name)) as spool:
+        yield spool

@@ -1,0 +1,44 @@
+"""`backup redact`: an erased device's records out of the files of a backup."""
+
+from pathlib import Path
+from typing import Any
+
+from devicesync import data_directory
+from devicesync.archive.archive import Archive
+from devicesync.archive.ranges import by_range
+from devicesync.assembly.backup.archives import archives_at, spool_of
+from devicesync.assembly.watcher import Watcher
+from devicesync.config import Settings
+from devicesync.jobs.backup.redact import Redaction
+
+
+def redact(place: str, device_id: str, settings: Settings, watcher: Watcher, *, dry_run: bool) -> dict[str, Any]:
+    """The document that `backup redact --json` prints. Raises Unavailable, Damaged, WrongUse."""
+    document: dict[str, Any] = {"rewritten": [], "records": 0, "erased": 0, "dry_run": dry_run}
+    with spool_of(settings, data_directory.REDACT_SPOOL) as spool:
+        for archive in archives_at(place):
+            _redact(archive, settings, watcher, device_id, spool.path, document)
+    return document
+
+
+def _redact(  # noqa: PLR0917 - as above
+    archive: Archive, settings: Settings, watcher: Watcher, device_id: str, spool: Path, document: dict[str, Any]
+) -> None:
+    redaction = Redaction(archive, device_id, spool, settings.max_clock_ahead_ms)
+    entries = archive.manifest.entries()
+    erased = max((kept.erased.get(device_id, 0) for kept in archive.manifest.pruned()), default=0)
+    oldest: dict[tuple[int, int, int], int] = {}
+    with watcher.bar(f"look through {archive.topic}", sum(entry.bytes for entry in entries)) as advance:
+        for entry in entries:
+            traces = redaction.traces(entry)
+            erased = max(erased, traces.erased)
+            if traces.oldest is not None:
+                oldest[entry.range] = min(traces.oldest, oldest.get(entry.range, traces.oldest))
+            advance(entry.bytes)
+    document["erased"] = max(erased, document["erased"])
+    for files in by_range(entries):
+        if oldest.get(files[0].range, erased) < erased:
+            document["records"] += 0 if document["dry_run"] else redaction.rewrite(files, erased)
+            document["rewritten"] += [entry.path for entry in files]
+    if not document["dry_run"]:
+        archive.remove_earlier_revisions(archive.manifest.entries())

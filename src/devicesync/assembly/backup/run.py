@@ -1,0 +1,44 @@
+"""`backup run`: the log into files."""
+
+import threading
+from contextlib import closing
+from typing import Literal
+
+from devicesync import data_directory
+from devicesync.archive.archive import Archive
+from devicesync.archive.parquet import spare_memory
+from devicesync.archive.spool import Spool
+from devicesync.archive.storage import Storage
+from devicesync.assembly import adapters
+from devicesync.assembly.admin import admin_port
+from devicesync.assembly.watcher import Watcher
+from devicesync.config import Settings
+from devicesync.jobs.backup.closing import Kept
+from devicesync.jobs.backup.run import READER, Backup, Limits
+from devicesync.url import masked
+
+
+def backup(  # noqa: PLR0917 - all of them are needed
+    to: str,
+    settings: Settings,
+    stop: threading.Event,
+    watcher: Watcher,
+    limits: Limits,
+    file_format: Literal["parquet", "jsonl"],
+    *,
+    until_caught_up: bool = False,
+    admin_listen: str | None = None,
+) -> Kept:
+    """Keep the log's records at `to` until `stop` is set, or until all are kept; what was kept. Raises Unavailable, WrongUse."""
+    spare_memory()
+    data_directory.prepare(settings.directory)
+    with closing(adapters.open_log(settings)) as log, closing(Spool(settings.directory / data_directory.BACKUP_SPOOL)) as spool:
+        place = Storage(to)
+        job = Backup(log, Archive(place, log.topic), spool.path, limits=limits, file_format=file_format, stop=stop)
+        counters = {"devicesync_backup_records_total": ("Records in files of the backup.", lambda: job.kept.records)}
+        with (
+            admin_port(admin_listen, settings, READER, counters, log=log.check) as where,
+            watcher.running(f"{masked(settings.log)} -> {place.url}.{where}"),
+        ):
+            job.run(until_caught_up=until_caught_up)
+    return job.kept

@@ -1,0 +1,92 @@
+"""Refused records: opened to read or to change, tried again, deleted."""
+
+import base64
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from devicesync import data_directory
+from devicesync.assembly import adapters
+from devicesync.config import Settings
+
+if TYPE_CHECKING:
+    from devicesync.dead_letters.port import DeadLetter, DeadLetters
+
+_DAY_MS = 86_400_000
+
+
+class Replayed(NamedTuple):
+    """How many records were tried again, and how many of them were valid and applied."""
+
+    tried: int
+    applied: int
+
+
+def find(settings: Settings, *, reason: str | None, limit: int) -> "tuple[int, list[DeadLetter]]":
+    """How many match, and the newest of them. Nothing is made or changed. Raises Unavailable."""
+    with _opened_to_read(settings) as letters:
+        return letters.find(reason=reason, limit=limit) if letters else (0, [])
+
+
+def get(settings: Settings, letter_id: str) -> "DeadLetter | None":
+    """The one with this id. Nothing is made or changed. Raises Unavailable."""
+    with _opened_to_read(settings) as letters:
+        return letters.get(letter_id) if letters else None
+
+
+def replay(settings: Settings, letter_id: str | None, reason: str | None, stop: threading.Event) -> Replayed:
+    """Try one, those of a reason, or all again: what is valid now goes into both stores. Raises Unavailable, Stopped."""
+    from devicesync.assembly.delivery import delivering  # noqa: PLC0415 - who only reads needs none of it
+    from devicesync.jobs.replay import replay as replay_all  # noqa: PLC0415 - who only reads needs none of it
+
+    with _opened(settings) as letters:
+        chosen = _chosen(letters, letter_id, reason)
+        with delivering(settings, "apply", stop) as delivery:
+            applied = replay_all(chosen, letters, delivery, max_clock_ahead_ms=settings.max_clock_ahead_ms)
+    return Replayed(len(chosen), applied)
+
+
+def delete(settings: Settings, letter_id: str | None, reason: str | None, older_than_days: float | None) -> int:
+    """Forget one, those of a reason, or those that the log took so many days ago; how many. Raises Unavailable."""
+    with _opened(settings) as letters:
+        if older_than_days is not None:
+            return letters.remove_older(time.time_ns() // 1_000_000 - int(older_than_days * _DAY_MS))
+        chosen = _chosen(letters, letter_id, reason)
+        letters.remove([letter.id for letter in chosen])
+        return len(chosen)
+
+
+def document(letter: "DeadLetter") -> dict[str, Any]:
+    """The record as `dead-letters show --json` prints it."""
+    names = ("id", "reason", "detail", "source", "partition", "offset", "time_ms")
+    value = None if letter.value is None else base64.b64encode(letter.value).decode()
+    return {name: getattr(letter, name) for name in names} | {"value_base64": value}
+
+
+def _chosen(letters: "DeadLetters", letter_id: str | None, reason: str | None) -> "list[DeadLetter]":
+    if not letter_id:
+        return letters.find(reason=reason)[1]
+    one = letters.get(letter_id)
+    return [one] if one else []
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator["DeadLetters"]:
+    if not adapters.is_shared(settings):
+        data_directory.prepare(settings.directory)
+    with closing(adapters.open_dead_letters(settings)) as letters:
+        yield letters
+
+
+@contextmanager
+def _opened_to_read(settings: Settings) -> Iterator["DeadLetters | None"]:
+    """None where none were made yet."""
+    if not adapters.is_shared(settings):
+        data_directory.check_format(settings.directory)
+        if not adapters.dead_letters_path(settings).exists():
+            yield None
+            return
+    with closing(adapters.open_dead_letters(settings, read_only=True)) as letters:
+        yield letters

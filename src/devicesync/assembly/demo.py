@@ -1,0 +1,84 @@
+"""`demo`: a whole devicesync in this process, one registration through it, then live traffic."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from devicesync.assembly.serving import api_beside
+from devicesync.assembly.updater import Embedded, updating
+from devicesync.config import Settings
+from devicesync.jobs.update import READER, Counts
+from devicesync.law.state import State
+from devicesync.simulation import Simulation
+from devicesync.status.freshness import Freshness, Spread
+
+DEVICES = 1000
+BAD_SHARE = 0.01
+_TICK_SECONDS = 0.02
+
+
+class Second(NamedTuple):
+    """A second of live traffic: its freshness, and what was done since the start."""
+
+    spread: Spread
+    counts: Counts
+
+
+class Demo(NamedTuple):
+    """What runs, and where its API listens."""
+
+    embedded: Embedded
+    freshness: Freshness
+    public: str
+
+    def register(self, device_id: str, event: bytes) -> State:
+        """Append the event to the log; what the database knows of the device once the updater has it."""
+        journal = self.embedded.journal
+        record = journal.append([event])
+        while journal.committed(READER) <= record:
+            time.sleep(0.001)
+        return self.embedded.stores.database.read([device_id])[device_id]
+
+    def traffic(self, stop: threading.Event, seconds: float | None, rate: float) -> Iterator[Second]:
+        """So many simulated registrations a second, for so long or until `stop` is set; what each second was like."""
+        simulation = Simulation(seed=1, devices=DEVICES, bad_share=BAD_SHARE)
+        began = told = time.monotonic()
+        written = 0
+        self.freshness.take()
+        while not stop.wait(_TICK_SECONDS) and (seconds is None or time.monotonic() - began < seconds):
+            due = int((time.monotonic() - began) * rate) - written
+            now_ms = time.time_ns() // 1_000_000
+            if due:
+                self.embedded.journal.append([simulation.record(now_ms) for _ in range(due)])
+                written += due
+            if time.monotonic() - told >= 1:
+                told += 1
+                yield Second(self.freshness.take(), self.embedded.updater.counts)
+
+
+@contextmanager
+def demonstrating(settings: Settings, stop: threading.Event) -> Iterator[Demo]:
+    """Run updater and API while the body does. Raises WrongUse, Held, Unavailable."""
+    freshness = Freshness()
+    with updating(settings, "up", stop, freshness.observe) as embedded, api_beside(settings, embedded) as (public, _):
+        updater = threading.Thread(target=embedded.updater.run, name="updater")
+        updater.start()
+        try:
+            yield Demo(embedded, freshness, public)
+        finally:
+            stop.set()
+            updater.join()
+
+
+def with_city_file(settings: Settings) -> Settings:
+    """With the City file that `make run` could get, where none is set: years old, but real, and enough to try."""
+    found = None if settings.city_file else find_spec("_maxminddb_geolite2")
+    if found is None or not found.origin:
+        return settings
+    return msgspec.structs.replace(settings, city_file=str(Path(found.origin).with_name("GeoLite2-City.mmdb")))

@@ -1,0 +1,50 @@
+"""The file that `apply` reads: JSON lines, gzipped or not, or standard input."""
+
+import gzip
+import os
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import NamedTuple
+
+from devicesync.assembly.waiting_input import WaitingInput
+from devicesync.errors import WrongUse
+
+_GZIP = b"\x1f\x8b"
+_HEAD_BYTES = 4096
+_BUFFER_BYTES = 1 << 18
+
+
+class EventFile(NamedTuple):
+    """The opened file, unpacked; how it begins; and its size in bytes where that is known."""
+
+    lines: "BufferedReader | gzip.GzipFile"
+    head: bytes
+    size: int | None
+
+
+@contextmanager
+def opened(file: Path, stop: threading.Event) -> Iterator[EventFile]:
+    """Open it for the body; - is standard input. Raises WrongUse, and Stopped while a pipe is silent."""
+    with ExitStack() as closing:
+        try:
+            raw = _stdin(stop) if str(file) == "-" else closing.enter_context(file.open("rb"))
+            is_packed = raw.peek(len(_GZIP)).startswith(_GZIP)
+        except OSError as error:
+            raise WrongUse(f"can't read {file}: {error.strerror}", "give a file of JSON lines, or - for stdin") from None
+        try:
+            if is_packed:
+                unpacked = closing.enter_context(gzip.GzipFile(fileobj=raw))
+                yield EventFile(unpacked, unpacked.peek(_HEAD_BYTES), None)
+            else:
+                size = (os.fstat(raw.fileno()).st_size or None) if str(file) != "-" else None
+                yield EventFile(raw, raw.peek(_HEAD_BYTES), size)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise WrongUse(f"{file} can't be unpacked to its end: {error}", "what came before is applied") from None
+
+
+def _stdin(stop: threading.Event) -> BufferedReader:
+    return BufferedReader(WaitingInput(0, stop), _BUFFER_BYTES)

@@ -1,0 +1,53 @@
+"""`rebuild`: the cache from the database, by several processes, resumable."""
+
+from contextlib import closing
+from typing import NamedTuple
+
+from devicesync import data_directory
+from devicesync.assembly import adapters
+from devicesync.assembly.pool import Pool, patiently, stores
+from devicesync.assembly.progress import Progress
+from devicesync.assembly.watcher import Watcher
+from devicesync.config import Settings
+from devicesync.errors import WrongUse
+from devicesync.jobs.rebuild import rebuild_range
+from devicesync.url import masked
+
+
+class Rebuilt(NamedTuple):
+    """How many devices; in how many parts; and whether an earlier run had begun."""
+
+    devices: int
+    parts: int
+    resumed: bool
+
+
+def rebuild(settings: Settings, watcher: Watcher, *, workers: int, restart: bool) -> Rebuilt:
+    """Fill the cache with everything that the database holds. Raises WrongUse, Unavailable."""
+    with closing(adapters.open_cache(settings)) as cache:
+        if cache.is_private:
+            raise WrongUse(
+                "a cache in memory lives and dies with its process: there is nothing to rebuild", "set --cache redis://…"
+            )
+    with closing(adapters.open_database(settings, read_only=True)) as database:
+        database.check()
+        parts = database.ranges
+    what = {"database": masked(settings.database), "cache": masked(settings.cache), "parts": parts}
+    progress = Progress(settings.directory / data_directory.REBUILD_PROGRESS, what, restart=restart)
+    left = progress.left(map(str, range(parts)))
+    if progress.goes_on:
+        watcher.say(f"going on: {parts - len(left)} of {parts} parts are done (--restart begins anew)")
+    with (
+        watcher.bar(f"rebuild {masked(settings.cache)}", parts, unit="parts") as advance,
+        Pool(workers, settings, watcher.say) as pool,
+    ):
+        advance(parts - len(left))
+        for part, devices in pool.each(_rebuild_part, {name: name for name in left}):
+            progress.done(part, devices)
+            advance(1)
+    progress.finish()
+    return Rebuilt(sum(progress.results.values()), parts, len(left) < parts)
+
+
+def _rebuild_part(name: str) -> tuple[str, int]:
+    return name, patiently(lambda: rebuild_range(int(name), stores(read_only=True)))

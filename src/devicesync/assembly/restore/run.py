@@ -1,0 +1,60 @@
+"""What is to be restored, and its files."""
+
+from typing import NamedTuple
+
+from devicesync import data_directory
+from devicesync.archive.archive import Archive
+from devicesync.archive.entry import Entry
+from devicesync.archive.storage import Storage
+from devicesync.assembly import adapters
+from devicesync.assembly.backup.archives import archives_at
+from devicesync.assembly.watcher import Watcher
+from devicesync.config import Settings
+from devicesync.errors import WrongUse
+from devicesync.jobs.restore.complete import files_to_restore
+from devicesync.jobs.restore.selection import Selection
+
+
+class Request(NamedTuple):
+    """Which records of which backup, and how. workers: so many processes at once. restart: begin an interrupted run anew."""
+
+    place: str
+    selection: Selection
+    allow_gaps: bool
+    dry_run: bool
+    workers: int
+    restart: bool
+
+
+class Run(NamedTuple):
+    """A request for the files that it names."""
+
+    request: Request
+    settings: Settings
+    watcher: Watcher
+    archive: Archive
+    entries: list[Entry]
+
+    @property
+    def record_bytes(self) -> int:
+        """Of all records in the files."""
+        return sum(entry.record_bytes for entry in self.entries)
+
+
+def begin(request: Request, settings: Settings, watcher: Watcher) -> Run:
+    """Find the files. Raises WrongUse, Unavailable, and Damaged where records are missing."""
+    data_directory.prepare(settings.directory)
+    archive = _archive(request.place, settings)
+    entries = files_to_restore(archive, request.selection, allow_gaps=request.allow_gaps)
+    return Run(request, settings, watcher, archive, entries)
+
+
+def _archive(place: str, settings: Settings) -> Archive:
+    """The backup of the topic that `log` names, else the only one there."""
+    archives = {archive.topic: archive for archive in archives_at(place)}
+    topic = adapters.topic_of(settings)
+    if topic in archives:
+        return archives[topic]
+    if len(archives) > 1:
+        raise WrongUse(f"{Storage(place).url} has backups of {', '.join(archives)}", "name one of these topics with --log")
+    return next(iter(archives.values()))

@@ -1,0 +1,159 @@
+"""`restore --to-stores`: files into buckets, buckets into stores, and the proof."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+
+from devicesync import data_directory
+from devicesync.archive.entry import Entry
+from devicesync.archive.spool import Spool
+from devicesync.assembly import adapters
+from devicesync.assembly.pool import Pool
+from devicesync.assembly.progress import Progress
+from devicesync.assembly.restore.run import Request, Run, begin
+from devicesync.assembly.restore.work import Task, gather_file, settle_bucket
+from devicesync.assembly.watcher import Watcher
+from devicesync.config import Settings
+from devicesync.errors import Damaged, Unavailable
+from devicesync.jobs.restore.buckets import Buckets
+from devicesync.jobs.restore.erasures import pruned_erasures
+from devicesync.jobs.restore.gather import Gathered
+from devicesync.jobs.restore.prove import Proof
+from devicesync.url import masked
+
+_BUCKET_BYTES = 32 << 20
+_FEWEST, _MOST = 16, 256
+
+
+def restore_to_stores(request: Request, settings: Settings, watcher: Watcher) -> dict[str, Any]:
+    """The document that `restore --to-stores --json` prints, without its seconds. Raises Damaged, TooManyBad, Unavailable."""
+    run = begin(request, settings, watcher)
+    with ExitStack() as opened:
+        if request.dry_run and not adapters.database_exists(settings):
+            there = opened.enter_context(TemporaryDirectory())
+            settings = msgspec.structs.replace(settings, database=f"sqlite:{there}/empty.db")
+            adapters.open_database(settings).close()
+        workers = _check_stores(request, settings, opened)
+        spool = opened.enter_context(closing(Spool(settings.directory / data_directory.RESTORE_SPOOL)))
+        return _into_stores(run._replace(request=request._replace(workers=workers), settings=settings), spool)
+
+
+def _check_stores(request: Request, settings: Settings, opened: ExitStack) -> int:
+    """See that both stores can be used, and hold the data directory where need be; how many processes may write at once."""
+    with closing(adapters.open_stores(settings, read_only=request.dry_run)) as stores:
+        if stores.cache.is_private and not request.dry_run:
+            # Such a cache is its updater's own, and would not see what we write into the database.
+            opened.callback(data_directory.Hold(settings.directory, "restore").release)
+        stores.cache.check()
+        stores.database.check()
+        return min(request.workers, stores.database.ranges)
+
+
+def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
+    directory = run.settings.directory / data_directory.BUCKETS
+    count = min(max(run.record_bytes // _BUCKET_BYTES, _FEWEST), _MOST)
+    restart = run.request.restart or not directory.exists()
+    progress = Progress(run.settings.directory / data_directory.RESTORE_PROGRESS, _what(run), restart=restart)
+    if not progress.goes_on:
+        shutil.rmtree(directory, ignore_errors=True)
+    keeps = not run.request.dry_run and _can_keep_dead_letters(run)
+    request, topic = run.request, run.archive.topic
+    task = Task(request.place, topic, request.selection, request.dry_run, keeps, str(directory), count, str(spool.path))
+    _keep_erasures(run, Buckets(directory, count))
+    names = [str(bucket) for bucket in range(count)]
+    with _begins_anew_on_damage(progress, directory), Pool(run.request.workers, run.settings, run.watcher.say) as pool:
+        by_name = {entry.path: entry for entry in run.entries}
+        _gather(run, pool, task, progress, by_name)
+        _settle(run, pool, task, progress, names)
+    document = _document(run, [progress.results[name] for name in by_name], [progress.results[name] for name in names])
+    progress.finish()
+    shutil.rmtree(directory, ignore_errors=True)
+    return document
+
+
+def _keep_erasures(run: Run, buckets: Buckets) -> None:
+    erasures = pruned_erasures(run.archive, run.request.selection, run.settings.max_clock_ahead_ms)
+    if erasures:
+        buckets.add(erasures)
+        buckets.flush()
+
+
+def _gather(run: Run, pool: Pool, task: Task, progress: Progress, by_name: dict[str, Entry]) -> None:
+    left = progress.left(by_name)
+    if progress.goes_on:
+        read = len(by_name) - len(left)
+        run.watcher.say(f"going on: {read} of {len(by_name)} files are read (--restart begins anew)")
+    with run.watcher.bar("read the backup", run.record_bytes) as advance:
+        advance(run.record_bytes - sum(by_name[name].record_bytes for name in left))
+        for name, gathered in pool.each(gather_file, {name: (task, by_name[name]) for name in left}):
+            progress.done(name, gathered)
+            advance(by_name[name].record_bytes)
+
+
+def _settle(run: Run, pool: Pool, task: Task, progress: Progress, names: list[str]) -> None:
+    left = progress.left(names)
+    with run.watcher.bar("compare" if task.dry_run else "write and compare", len(names), unit="buckets") as advance:
+        advance(len(names) - len(left))
+        for name, settled in pool.each(settle_bucket, {f"bucket {name}": (task, name) for name in left}):
+            progress.done(name, settled)
+            advance(1)
+
+
+@contextmanager
+def _begins_anew_on_damage(progress: Progress, directory: Path) -> Iterator[None]:
+    """What was read of a file that then proved damaged must not be joined with what a copy of it says."""
+    try:
+        yield
+    except Damaged:
+        progress.finish()
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+
+
+def _document(run: Run, gathered_raw: list[Any], settled_raw: list[Any]) -> dict[str, Any]:
+    gathered = msgspec.convert(gathered_raw, list[Gathered])
+    settled = msgspec.convert(settled_raw, list[Proof])
+    devices, cache_differs, database_differs = (
+        sum(getattr(bucket, name) for bucket in settled) for name in ("devices", "cache_differs", "database_differs")
+    )
+    document: dict[str, Any] = {
+        "records": sum(file.records for file in gathered),
+        "applied": sum(file.applied for file in gathered),
+        "dead": sum(file.dead for file in gathered),
+        "devices": devices,
+        "later_erases": sum(file.later_erases for file in gathered),
+        "files": len(gathered),
+    }
+    if run.request.dry_run:
+        return document | {"would_change": {"cache": cache_differs, "database": database_differs}}
+    digests = [{"expected": each.expected, "cache": each.cache, "database": each.database} for each in settled]
+    differing = [device_id for bucket in settled for device_id in bucket.differing][:10]
+    proof = {"devices": devices, "cache_differs": cache_differs, "database_differs": database_differs}
+    return document | {"proof": proof | {"buckets": digests, "differing": differing}}
+
+
+def _what(run: Run) -> dict[str, Any]:
+    return {
+        "from": masked(run.request.place),
+        "topic": run.archive.topic,
+        "selection": run.request.selection,
+        "dry_run": run.request.dry_run,
+        "stores": [masked(run.settings.cache), masked(run.settings.database)],
+        "files": [entry.sha256 for entry in run.entries],
+    }
+
+
+def _can_keep_dead_letters(run: Run) -> bool:
+    """Where the dead letters' own store is lost too, the backup still has every bad record."""
+    try:
+        with closing(adapters.open_dead_letters(run.settings)) as letters:
+            letters.find(limit=1)
+    except Unavailable as error:
+        run.watcher.say(f"refused records are counted, but not put to the dead letters: {error}")
+        return False
+    return True

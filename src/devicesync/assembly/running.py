@@ -1,0 +1,70 @@
+"""`up` and `update`: an updater that follows its log, and what is served beside it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from devicesync.assembly import adapters
+from devicesync.assembly.updater import Embedded, GroupMember, group_member, updating
+from devicesync.assembly.watcher import Watcher
+from devicesync.config import Settings
+from devicesync.errors import WrongUse
+from devicesync.jobs.update import Counts
+from devicesync.url import masked
+
+
+def run(
+    command: str,
+    settings: Settings,
+    stop: threading.Event,
+    watcher: Watcher,
+    *,
+    until_caught_up: bool = False,
+    admin_listen: str | None = None,
+) -> Counts:
+    """Follow the log until `stop` is set; what was done. `up` serves the API beside, `update` an admin port where asked to.
+
+    Raises WrongUse, Held, Unavailable, TooManyBad.
+    """
+    _check_followed(adapters.followed_path(settings), watcher)
+    together = group_member(settings, stop) if adapters.is_shared(settings) else updating(settings, command, stop)
+    with together as assembled, ExitStack() as opened:
+        where = opened.enter_context(_serving(command, settings, assembled, admin_listen))
+        flow = f"{masked(settings.log)} -> {masked(settings.cache)}, {masked(settings.database)}"
+        opened.enter_context(watcher.running(f"{flow}.{where}"))
+        assembled.updater.run(until_caught_up=until_caught_up)
+    return assembled.updater.counts
+
+
+@contextmanager
+def _serving(command: str, settings: Settings, assembled: Embedded | GroupMember, admin_listen: str | None) -> Iterator[str]:
+    """Serve what the command serves beside its updater; words that say where."""
+    if command == "up":
+        from devicesync.assembly.serving import api_beside  # noqa: PLC0415 - `update` needs none of it
+
+        with api_beside(settings, assembled) as (public, admin):
+            yield f" API on {public}, admin on {admin}."
+        return
+    from devicesync.assembly.admin import admin_port, checks_of_stores  # noqa: PLC0415 - `up` needs none of it
+
+    counts, reader = assembled.updater.counts, assembled.reader
+    counters = {
+        "devicesync_updater_applied_total": ("Events handed through the law.", lambda: counts.applied),
+        "devicesync_updater_refused_total": ("Records in the dead letters.", counts.dead.total),
+        "devicesync_updater_lost_total": ("Records that were gone before they were read.", lambda: reader.lost),
+    }
+    with (
+        checks_of_stores(settings) as checks,
+        admin_port(admin_listen, settings, "updater", counters, log=assembled.log.check, **checks) as where,
+    ):
+        yield where
+
+
+def _check_followed(path: Path | None, watcher: Watcher) -> None:
+    """A log to follow may come later, its directory has to be there."""
+    if path is None or path.exists():
+        return
+    if not path.parent.is_dir():
+        raise WrongUse(f"can't follow {path}: there is no directory {path.parent}", "check the path in --log follow:PATH")
+    watcher.say(f"devicesync: {path} is not there yet; it is followed from its first line on")

@@ -1,0 +1,43 @@
+"""The Device Register API, alone or beside an updater in one process."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+
+from devicesync import data_directory
+from devicesync.api.metrics import ApiMetrics
+from devicesync.api.service import api
+from devicesync.assembly import adapters
+from devicesync.assembly.lag import lag_of
+from devicesync.assembly.updater import Embedded, GroupMember
+from devicesync.config import Settings
+from devicesync.jobs.update import READER
+from devicesync.stores import Stores
+
+
+@contextmanager
+def api_alone(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Serve while the body runs; the addresses of the API and of the admin port. Raises WrongUse, Unavailable."""
+    adapters.check_cache(settings)
+    if not adapters.is_shared(settings):
+        data_directory.prepare(settings.directory)
+    with (
+        closing(adapters.open_log(settings)) as log,
+        api(settings, log, lambda: adapters.open_stores_to_read(settings), ApiMetrics()) as addresses,
+    ):
+        yield addresses
+
+
+def api_beside(settings: Settings, assembled: Embedded | GroupMember) -> AbstractContextManager[tuple[str, str]]:
+    """Serve the API over the updater's log; it reads the updater's own cache where that is private."""
+
+    def open_stores() -> Stores:
+        stores = adapters.open_stores_to_read(settings)
+        return stores._replace(cache=assembled.stores.cache) if assembled.stores.cache.is_private else stores
+
+    metrics = ApiMetrics()
+    reader, counts = assembled.reader, assembled.updater.counts
+    metrics.counter("devicesync_updater_applied_total", "Events handed through the law.", lambda: counts.applied)
+    metrics.refused(counts.dead)
+    metrics.counter("devicesync_updater_lost_total", "Records that were gone before they were read.", lambda: reader.lost)
+    metrics.lag(lambda: lag_of(settings, READER))
+    return api(settings, assembled.log, open_stores, metrics)

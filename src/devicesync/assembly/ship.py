@@ -1,0 +1,66 @@
+"""`ship`: the journal into Kafka."""
+
+import threading
+import time
+from contextlib import closing, suppress
+from typing import Any
+
+import structlog
+
+from devicesync import data_directory
+from devicesync.assembly import adapters
+from devicesync.assembly.admin import admin_port
+from devicesync.assembly.watcher import Watcher
+from devicesync.config import Settings
+from devicesync.errors import Stopped, WrongUse
+from devicesync.jobs.shared.patience import Patience
+from devicesync.jobs.shared.tidy import tidying
+from devicesync.jobs.ship import READER
+from devicesync.jobs.ship import ship as ship_all
+from devicesync.url import masked
+
+_SAY_SECONDS = 10.0
+_log: Any = structlog.get_logger("devicesync")
+
+
+def ship(
+    settings: Settings, stop: threading.Event, watcher: Watcher, *, until_caught_up: bool, admin_listen: str | None = None
+) -> int:
+    """Ship until `stop` is set, or until nothing is left; how many records. Raises WrongUse, Held, Unavailable."""
+    if not adapters.is_plain_journal(settings):
+        raise WrongUse("ship reads the journal that `up` or `api` writes", "set --log journal:PATH, or leave it out")
+    if not adapters.is_topic(settings.ship_to):
+        raise WrongUse("ship needs a Kafka topic to write to", "--ship-to kafka://HOST:PORT/TOPIC, or the setting ship_to")
+    data_directory.prepare(settings.directory)
+    directory = settings.directory / data_directory.SHIP
+    directory.mkdir(exist_ok=True)
+    held = data_directory.Hold(directory, "ship")
+    try:
+        return _ship(settings, stop, watcher, until_caught_up=until_caught_up, admin_listen=admin_listen)
+    finally:
+        held.release()
+
+
+def _ship(settings: Settings, stop: threading.Event, watcher: Watcher, *, until_caught_up: bool, admin_listen: str | None) -> int:
+    total, said_at = 0, time.monotonic()
+
+    def shipped(records: int) -> None:
+        nonlocal total, said_at
+        total += records
+        if time.monotonic() - said_at >= _SAY_SECONDS:
+            said_at = time.monotonic()
+            _log.info("shipped", records=total, to_go=source.lag())
+
+    counters = {"devicesync_shipped_total": ("Records that the topic has acknowledged.", lambda: total)}
+    with (
+        closing(adapters.open_ship_target(settings)) as target,
+        closing(adapters.open_journal(settings)) as journal,
+        closing(journal.reader(READER)) as source,
+        admin_port(admin_listen, settings, READER, counters, log=journal.check, topic=target.check) as where,
+        watcher.running(f"{masked(settings.log)} -> {masked(settings.ship_to)}.{where}"),
+        tidying([journal.tidy], settings.tidy_seconds),
+    ):
+        with suppress(Stopped):
+            Patience(stop).until_it_works(target.check)  # also where nothing is to be shipped yet
+        ship_all(source, target, stop, batch_records=settings.batch_records, until_caught_up=until_caught_up, shipped=shipped)
+    return total

@@ -1,0 +1,76 @@
+"""`simulate`: simulated registrations into the log, or into a file."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from devicesync import data_directory
+from devicesync.assembly import adapters
+from devicesync.assembly.watcher import Watcher
+from devicesync.config import Settings
+from devicesync.errors import WrongUse
+from devicesync.simulation import Simulation, key_of
+
+_BATCH = 500
+_RATE = 100.0
+_TICK_SECONDS = 0.02
+Write = Callable[[list[bytes]], object]
+
+
+class Pace(NamedTuple):
+    """How many registrations, and how fast.
+
+    records: so many; None: no end. rate: so many a second; None: 100, or with a count as fast as possible.
+    start_ms: where they are not paced, the time of the first one, the others one a ms from there; None: the last one is now.
+    """
+
+    records: int | None
+    rate: float | None
+    start_ms: int | None
+
+
+def simulate(simulation: Simulation, pace: Pace, write: Write, stop: threading.Event, watcher: Watcher) -> int:
+    """Write registrations until `stop` is set, or until there are enough; how many were written."""
+    count = pace.records
+    rate = _RATE if pace.rate is None and count is None else pace.rate
+    began_ms, began = time.time_ns() // 1_000_000, time.monotonic()
+    if not rate:
+        began_ms = pace.start_ms or began_ms - (count or 0)
+    written = 0
+    with watcher.bar("simulate", count, "records") as advance:
+        while not stop.is_set() and written != count:
+            due = int((time.monotonic() - began) * rate) if rate else written + _BATCH
+            size = min(due - written, _BATCH, (count or sys.maxsize) - written)
+            steps = [int((time.monotonic() - began) * 1000)] * size if rate else range(written, written + size)
+            write([simulation.record(began_ms + step) for step in steps])
+            written += size
+            advance(size)
+            if rate:
+                stop.wait(_TICK_SECONDS)
+    return written
+
+
+@contextmanager
+def into_log(settings: Settings) -> Iterator[Write]:
+    """A function that appends to the log. Raises Unavailable, WrongUse."""
+    if not adapters.is_shared(settings):
+        data_directory.prepare(settings.directory)
+    with closing(adapters.open_log(settings)) as log:
+        yield lambda values: log.append(values, [key_of(value) for value in values]) if values else None
+
+
+@contextmanager
+def into_file(to: str) -> Iterator[Write]:
+    """A function that writes lines to a file, or to standard output for -. Raises WrongUse."""
+    with ExitStack() as opened:
+        try:
+            file = sys.stdout.buffer if to == "-" else opened.enter_context(Path(to).open("wb"))
+        except OSError as error:
+            hint = "name a file in a directory that is there, or - for stdout"
+            raise WrongUse(f"can't write {to}: {error.strerror}", hint) from None
+        yield lambda values: file.writelines(value + b"\n" for value in values)
+        file.flush()

@@ -1,0 +1,1 @@
+"""Commands' work without their command line."""
