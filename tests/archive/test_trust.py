@@ -20,7 +20,8 @@ from devicesync.archive.ranges import ENTRY, Erasures, paths_of
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.prune import old_ranges
 from devicesync.jobs.restore.erasures import pruned_erasures
-from devicesync.jobs.restore.selection import Selection, record_of
+from devicesync.jobs.restore.selection import Selection
+from devicesync.jobs.shared.backed_up import record_of
 from devicesync.law.state import State
 from devicesync.log.full import FullRecord
 from tests.archive.test_files import stored

@@ -9,7 +9,7 @@ from devicesync.assembly import adapters
 from devicesync.assembly.updater import embedded
 from devicesync.config import Settings
 from devicesync.errors import Held
-from devicesync.jobs.shared.delivery import BesideUpdater, Delivery, Direct, OwnUpdater
+from devicesync.jobs.delivery import BesideUpdater, Delivery, Direct, OwnUpdater
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
-from devicesync.jobs.shared.delivery import Delivery
+from devicesync.jobs.delivery import Delivery
 from devicesync.jobs.shared.distinct import DistinctCount
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.jobs.shared.refusal_limit import RefusalLimit

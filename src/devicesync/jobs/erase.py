@@ -4,7 +4,7 @@ import time
 
 import msgspec
 
-from devicesync.jobs.shared.delivery import Delivery
+from devicesync.jobs.delivery import Delivery
 from devicesync.law.event import check_id, decode
 from devicesync.law.state import NOTHING
 from devicesync.law.version import next_version

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
-from devicesync.jobs.shared.delivery import Delivery
+from devicesync.jobs.delivery import Delivery
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import by_range
-from devicesync.jobs.restore.selection import erases_in, kept_at_ms
+from devicesync.jobs.shared.backed_up import erases_in, kept_at_ms
 
 
 def old_ranges(entries: list[Entry], before_ms: int) -> Iterator[list[Entry]]:

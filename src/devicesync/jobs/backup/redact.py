@@ -17,7 +17,7 @@ from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import Entry, Origin, rest_path, revised
 from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.jobs.backup.partition_backup import sizes_of
-from devicesync.jobs.restore.selection import event_of
+from devicesync.jobs.shared.backed_up import event_of
 from devicesync.law.event import Event
 from devicesync.log.full import FullRecord
 

@@ -7,7 +7,8 @@ import structlog
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.ranges import Erasures
-from devicesync.jobs.restore.selection import Selection, kept_at_ms
+from devicesync.jobs.restore.selection import Selection
+from devicesync.jobs.shared.backed_up import kept_at_ms
 from devicesync.law.refusal import Refused
 from devicesync.law.state import State
 from devicesync.law.version import guard

@@ -7,7 +7,8 @@ from devicesync.archive.entry import Entry
 from devicesync.dead_letters.port import DeadLetters
 from devicesync.jobs.batch import fold, join_events
 from devicesync.jobs.restore.buckets import Buckets
-from devicesync.jobs.restore.selection import Selection, record_of
+from devicesync.jobs.restore.selection import Selection
+from devicesync.jobs.shared.backed_up import record_of
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.log.full import FullRecord
 

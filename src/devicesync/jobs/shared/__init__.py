@@ -1,1 +1,1 @@
-"""What several jobs use: waiting, the limit of refusals, ways to deliver events, counting, chores beside a job."""
+"""What several jobs use: waiting, the limit of refusals, records of a backup, counting, chores beside a job."""

@@ -1,0 +1,40 @@
+"""A record of a backup, as the updater got its record."""
+
+import time
+
+from devicesync.archive.entry import Entry
+from devicesync.law.event import Event, decode
+from devicesync.law.refusal import Refused
+from devicesync.log.full import FullRecord
+from devicesync.log.port import Record
+
+
+def erases_in(rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[Event]:
+    """The erases among these records."""
+    maybe = [row for row in rows if row[3] and (b"erase" in row[3] or b"\\u" in row[3])]
+    events = [event_of(row, entry, max_clock_ahead_ms) for row in maybe]
+    return [event for event in events if event and event.erase]
+
+
+def kept_at_ms(entry: Entry) -> int:
+    """When the file was closed, which was not in the future, whatever its entry says."""
+    return min(entry.closed_ms, time.time_ns() // 1_000_000)
+
+
+def record_of(row: FullRecord, entry: Entry) -> Record:
+    """The record as the updater got it. Versions are guarded against the log's time, the backup's, or now: the least of them."""
+    offset, logged_ms, key, value, _ = row
+    kept_ms = kept_at_ms(entry)
+    taken_ms = kept_ms if logged_ms is None else min(logged_ms, kept_ms)
+    return Record(value, entry.partition, offset, taken_ms, logged_ms, key)
+
+
+def event_of(row: FullRecord, entry: Entry, max_clock_ahead_ms: int) -> Event | None:
+    """The record's event; None for a bad one."""
+    record = record_of(row, entry)
+    try:
+        return decode(
+            record.value or b"", taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms
+        )
+    except Refused:
+        return None
