@@ -1,4 +1,7 @@
-"""The cache: what telemetry jobs read. It may lose any device at any time, and it never holds what the database lacks."""
+"""The cache: what telemetry jobs read.
+
+It may lose any device at any time. It never holds what the database lacks: a change goes into the database first.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
@@ -11,12 +14,12 @@ UNKNOWN: Mapping[str, bool] = MappingProxyType({})
 
 
 class Looked(NamedTuple):
-    """What `look` says.
+    """What `look` returns.
 
-    held: of each device in the cache its versions and times. A facet has its version, but no values.
-    tickets: one for each device. It stays good as long as the device stays missing, and then as long as the entry made with it
-        stays: an entry that was lost and filled again has another.
-    unsettled: the devices held that the database may not show yet as they are held here.
+    held: the versions and times of each device that is in the cache. Its facets have versions, but no values.
+    tickets: one text for each device. The ticket of a missing device is valid until another process makes the entry. The
+        ticket of a device that is held is valid until the cache loses the entry. The cache may lose tickets: that is safe.
+    unsettled: the devices in the cache whose database row may not show the same state yet.
     """
 
     held: dict[str, State]
@@ -25,11 +28,11 @@ class Looked(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """What `merge` did not do, and what is left to do.
+    """What `merge` left to do.
 
-    missing: the devices whose ticket is no longer good, or that are not in the cache and came without one. Nothing was written
-        for them.
-    unsettled: the devices held that the database may not show yet as they are held here. Settle them there.
+    missing: the devices whose ticket is no longer valid, and those that are not in the cache and had no ticket. Nothing was
+        written for them: look again, and read the database.
+    unsettled: the devices in the cache whose database row may not show the same state yet. Call Database.settle for them.
     """
 
     missing: list[str]
@@ -37,19 +40,25 @@ class Merged(NamedTuple):
 
 
 class Advice(NamedTuple):
-    """Something that works, but not as well as it could: what, and what to do."""
+    """Something that works, but not as well as it could.
+
+    detail: what that is. hint: what to do.
+    """
 
     detail: str
     hint: str
 
 
 class Cache(Protocol):
-    """A change is joined into its device's entry, atomically, after the database has it.
+    """Joins each change into the entry of its device, atomically. Several processes may use one cache at once, unless it is private.
 
-    An entry is made only from what the database holds, and only if it has been missing ever since that was looked up. What was
-    made knowing an entry is joined into that one alone, not into one that was filled since.
+    The caller writes the change into the database first. It then does one of two things.
 
-    Several processes may use one cache at once, unless it is private.
+    The device is in the cache: `merge` joins the change into the entry that `look` saw. If that entry was lost and filled again
+    meanwhile, its ticket is no longer valid, and `merge` refuses.
+
+    The device is missing: the caller reads the database and merges what it holds. `merge` makes the entry only if it has been
+    missing ever since `look` gave the ticket. So nobody makes an entry from an outdated reading.
 
     is_private: the cache lives and dies with this process. Another process that opens the same URL gets another, empty one.
     """
@@ -60,41 +69,42 @@ class Cache(Protocol):
         ...
 
     def look(self, device_ids: Collection[str]) -> Looked:
-        """Say of each device what is held, and give a ticket for its merge. Raises Unavailable."""
+        """Return what the cache holds of each device, and a ticket for its merge. Raises Unavailable."""
         ...
 
     def merge(
         self, changes: Mapping[str, State], tickets: Mapping[str, str] = NO_TICKETS, shown: Mapping[str, bool] = UNKNOWN
     ) -> Merged:
-        """Join each change into its device's entry. Readable when it returns.
+        """Join each change into the entry of its device. Readers see the result when this returns.
 
-        tickets: of devices that may be missing, and of those whose changes were made knowing what was held. The changes of the
-            missing ones contain everything that the database held after the ticket was given out.
-        shown: whether the database shows exactly this state. Yes: a device that is held so is settled. No: it is unsettled.
+        tickets: those that `look` gave. The change of a device that was missing must contain everything that the database held
+            after `look` returned.
+        shown: whether the database row shows exactly this state. True: the device is settled, if the entry is the same state.
+            False: it is unsettled. Absent: not known.
 
-        Raises Unavailable. Then any part may have been written. Repeating is harmless.
+        Raises Unavailable. Then any of the changes may have been written. Safe to repeat.
         """
         ...
 
     def forget(self, device_ids: Collection[str]) -> None:
-        """Drop these entries. They are filled again from the database. Raises Unavailable."""
+        """Drop these entries. The next reader fills them again from the database. Raises Unavailable."""
         ...
 
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
-        """What is held of these devices; devices not held are left out. Raises Unavailable.
+        """Return the states of these devices. Devices that are not in the cache are absent. Raises Unavailable.
 
-        An entry that cannot be read, because another program wrote into it, is dropped and counts as not held.
+        An entry that can't be read, because another program wrote into it, is dropped and counts as absent.
         """
         ...
 
     def check(self) -> None:
-        """Raise Unavailable, saying what is wrong, unless the cache can be used."""
+        """Raise Unavailable unless the cache can be used. The error says what is wrong."""
         ...
 
     def advice(self) -> list[Advice]:
-        """What should be set differently. Raises Unavailable."""
+        """Return what should be configured differently. Raises Unavailable."""
         ...
 
     def close(self) -> None:
-        """Give back connections."""
+        """Close connections."""
         ...

@@ -1,4 +1,4 @@
-"""The database of record: it holds every device, the erased ones too."""
+"""The database of record. It holds every device, the erased ones too."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -9,9 +9,9 @@ from devicesync.law.state import State
 class Stored(NamedTuple):
     """What a database holds of some devices.
 
-    states: unknown devices are left out.
-    unsettled: the devices whose row shows something else than their state: another job wrote it, or writes met there that did
-        not know of each other. `settle` puts it right.
+    states: the state of each device by its id. Unknown devices are absent.
+    unsettled: the devices whose row does not show their state. Another job wrote the row, or two writers that did not know of
+        each other did. `settle` repairs such a row.
     """
 
     states: dict[str, State]
@@ -19,20 +19,21 @@ class Stored(NamedTuple):
 
 
 class Database(Protocol):
-    """Safe for several processes at once.
+    """Joins states by device. Several processes may use one database at once.
 
-    merges_in_place: True for a database that reads what it holds in order to merge. False for one that writes without reading
-        (Cassandra, without light-weight transactions). Its `merge` takes only what the caller knows to be new (law.news),
-        and what it alone cannot join is left to `settle`.
+    merges_in_place: True for a database that reads a device's state, joins the change into it and writes the result. False for
+        one that writes without reading, such as Cassandra. Its `merge` must be given only what is new (law.news). What
+        such writes can't join, `settle` repairs.
     threads: how many threads of a process may use it at once.
-    identity: another when the database was lost and made anew, where that can be told, and of each kind of database.
+    identity: a text that names this database. A database that was lost and created again has another one, where that can be
+        told, and one of another kind always has.
     """
 
     identity: str
 
     @property
     def merges_in_place(self) -> bool:
-        """See above."""
+        """Whether `merge` reads before it writes; see above."""
         ...
 
     @property
@@ -48,48 +49,48 @@ class Database(Protocol):
         ...
 
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
-        """Join each change into what is held of its device. Durable when it returns.
+        """Join each change into the state of its device. Return when the result is durable.
 
-        Returns the states held afterwards where the database merges in place, else nothing.
+        Returns the joined states where the database merges in place, else an empty dict.
 
-        Raises Unavailable. Then any part may have been written. Repeating is harmless.
+        Raises Unavailable. Then any of the changes may have been written. Safe to repeat.
         """
         ...
 
     def settle(self, states: Mapping[str, State]) -> None:
-        """Write whole states, and whatever else it takes that each row shows its state.
+        """Write each state completely, so that its row shows it. A database that merges in place only merges.
 
-        states: each as the cache holds it, or as the database holds it joined with what is new. What another writer has under way
-            may be missing: it is kept.
+        states: what the cache holds of each device, or what the database holds joined with what is new. What another process
+            writes meanwhile is kept.
 
-        Raises Unavailable. Repeating is harmless.
+        Raises Unavailable. Safe to repeat.
         """
         ...
 
     def look(self, device_ids: Collection[str]) -> Stored:
-        """What is held of these devices, and which rows do not show it. Raises Unavailable."""
+        """Return the states of these devices, and which rows do not show them. Raises Unavailable."""
         ...
 
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
-        """What is held of these devices; unknown devices are left out. Raises Unavailable."""
+        """Return the states of these devices. Unknown devices are absent. Raises Unavailable."""
         ...
 
     @property
     def ranges(self) -> int:
-        """How many ranges of devices `scan` can be asked for, so that several processes share the work and resume it."""
+        """Into how many ranges `scan` divides the devices, so that several processes can share a scan, and resume it."""
         ...
 
     def scan(self, number: int) -> Iterator[list[str]]:
-        """The ids of every device of one range (0 to ranges - 1), the erased ones too, some hundred at a time.
+        """Yield the ids of every device of one range (0 to ranges - 1), the erased ones too, some hundred at a time.
 
-        An id may come twice. A device that comes meanwhile may be left out. Raises Unavailable.
+        An id may come twice. A device that is new since the scan began may be absent. Raises Unavailable.
         """
         ...
 
     def check(self) -> None:
-        """Raise Unavailable, saying what is wrong and how to mend it, unless the database can be used."""
+        """Raise Unavailable unless the database can be used. The error says what is wrong and how to mend it."""
         ...
 
     def close(self) -> None:
-        """Give back connections."""
+        """Close connections."""
         ...

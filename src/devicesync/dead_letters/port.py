@@ -1,4 +1,4 @@
-"""Dead letters: refused records, kept whole, with the reason and where they came from."""
+"""Dead letters: refused records, kept with every byte, the reason, and where they came from."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,9 +8,13 @@ from devicesync.law.refusal import Reason
 
 
 class DeadLetter(NamedTuple):
-    """One refused record, its bytes unchanged; None where it had no value.
+    """One refused record.
 
-    `time_ms` is when the log took it or the file was read; `key` is the record's, where the log has keys.
+    value: its bytes, unchanged. None where the record had no value.
+    reason, detail: why the law refused it.
+    source: the topic, or the path of the journal or file. offset: in a file the number of the line, from 0.
+    time_ms: when the log took the record, or when the file was read.
+    key: the key of the record. None where it has none.
     """
 
     value: bytes | None
@@ -24,34 +28,42 @@ class DeadLetter(NamedTuple):
 
     @property
     def id(self) -> str:
-        """Stable: the same record refused again has the same id."""
-        place = f"{self.source}\0{self.partition}\0{self.offset}\0".encode()
-        return hashlib.sha256(place + (self.value or b"")).hexdigest()[:16]
+        """16 hex digits. The same record, refused again, has the same id."""
+        origin = f"{self.source}\0{self.partition}\0{self.offset}\0".encode()
+        return hashlib.sha256(origin + (self.value or b"")).hexdigest()[:16]
 
 
 class DeadLetters(Protocol):
-    """Where they are kept."""
+    """Keeps dead letters. Use it from one thread."""
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
-        """Durable when it returns; a record that is there already is not doubled. Raises Unavailable."""
+        """Return when these letters are durable. A letter whose id is there already is not added again.
+
+        A topic may show a letter twice after a crash. Raises Unavailable.
+        """
         ...
 
     def find(self, *, reason: str | None = None, limit: int | None = None) -> tuple[int, list[DeadLetter]]:
-        """How many match, and the newest `limit` of them (None: all). Raises Unavailable."""
+        """Return how many letters match, and the newest `limit` of them, the newest first.
+
+        reason: None for all reasons. limit: None for all letters.
+
+        Raises Unavailable.
+        """
         ...
 
     def get(self, letter_id: str) -> DeadLetter | None:
-        """The one with this id. Raises Unavailable."""
+        """Return the letter with this id, or None. Raises Unavailable."""
         ...
 
     def remove(self, letter_ids: Sequence[str]) -> None:
-        """Forget these; unknown ids are passed by. Raises Unavailable."""
+        """Remove these letters. Unknown ids are ignored. Raises Unavailable."""
         ...
 
     def remove_older(self, before_ms: int) -> int:
-        """Forget those that the log took before that time, for good; how many. Raises Unavailable."""
+        """Remove, for good, the letters with an earlier time_ms. Return how many. Raises Unavailable."""
         ...
 
     def close(self) -> None:
-        """Give back files and connections."""
+        """Close files and connections."""
         ...

@@ -1,4 +1,8 @@
-"""The backup's side of a log: its records with all that it keeps of them, and who owns which partition."""
+"""The backup's side of a log: records with everything that the log keeps of them, and claims of partitions.
+
+A backup must put each record into exactly one file, whatever crashes and whichever process owns a partition. So its processes
+agree, through the log, where each file begins and ends, before any of them uploads it. Such an agreement is a Claim.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -11,10 +15,11 @@ FullRecord = tuple[int, int | None, bytes | None, bytes | None, Headers | None]
 
 
 class Claim(NamedTuple):
-    """What the keepers of a log have agreed on about one partition.
+    """What the backup processes of a log have agreed on about one partition.
 
-    start: all before it is kept. end: what begins at `start` ends before it; None: not agreed yet.
-    identity: of the log that these offsets are about.
+    identity: the identity of the log that these offsets belong to.
+    start: every record before this offset is in the backup.
+    end: the file that begins at `start` ends before this offset. None until that is decided.
     """
 
     identity: str
@@ -23,97 +28,108 @@ class Claim(NamedTuple):
 
 
 class RebalanceListener(Protocol):
-    """Who keeps the records of a FullReader. Told of partitions while it polls or waits."""
+    """Is told which partitions its FullReader gains and loses. The reader calls it from `poll`, `claim` and `keep_alive`."""
 
     def on_assigned(self, partition: int, claim: Claim | None) -> int:
-        """The partition is ours now, claimed so by whoever had it before; the offset to read from. Raises Stopped."""
+        """The partition belongs to this process now. Return the offset to read from.
+
+        claim: the last claim of the former owner. None where nobody has claimed anything yet.
+
+        Raises Stopped.
+        """
         ...
 
     def on_revoked(self, partitions: Iterable[int]) -> None:
-        """The partitions are another's now: forget what was read of them since the last claim."""
+        """These partitions belong to another process now. Forget what was read of them since the last claim."""
         ...
 
 
 class FullReader(Protocol):
-    """Reads a log for a backup. Not for use by several threads at once."""
+    """Reads a log for a backup. Use it from one thread at a time."""
 
     def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
-        """The next records of each partition, at most `max_records` in all; as soon as there are any. Raises Unavailable."""
+        """Return the next records by partition, at most `max_records` in all, as soon as there are any. Raises Unavailable."""
         ...
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
-        """Agree on these; repeating it is harmless. A reader that lost a partition, knowingly or not, can't claim it.
+        """Record these claims durably. Safe to repeat.
 
-        False when the log is just being shared out anew: serve it by `keep_alive`, then ask again, of what is still ours.
-        Raises Unavailable.
+        A partition that this reader no longer owns is refused, even if the reader has not noticed yet. Returns False during a
+        rebalance: call `keep_alive`, then retry with the partitions still owned. Raises Unavailable.
         """
         ...
 
     def rewind(self, partition: int, offset: int) -> None:
-        """Read the partition again from there on. Raises Unavailable."""
+        """Read the partition again from this offset. Raises Unavailable."""
         ...
 
     def read_up_to(self, partition: int) -> int:
-        """Up to where the log has nothing to poll, records or not (markers of transactions, blank lines); 0 while not known."""
+        """Return the offset up to which this partition was read. 0 until it is known.
+
+        Offsets without a record count as read: transaction markers of a topic, blank lines of a journal.
+        """
         ...
 
     def identity(self) -> str:
-        """Of this log: another when it was deleted and made anew, with offsets from 0. Raises Unavailable."""
+        """Return the identity of the log. A log that was deleted and recreated has another one. Raises Unavailable."""
         ...
 
     def bounds(self, partition: int) -> tuple[int, int]:
-        """The first offset that the log still has, and the one that its next record will have. Raises Unavailable."""
+        """Return the first offset that the log still has, and the offset that the next record will have. Raises Unavailable."""
         ...
 
     def keep_alive(self) -> None:
-        """See Reader."""
+        """Do as Reader.keep_alive does."""
         ...
 
     def caught_up(self) -> bool:
-        """Whether the claims of all readers of this name begin at the log's end. Raises Unavailable."""
+        """Return whether the claims of this name's readers together begin at the end of the log. Raises Unavailable."""
         ...
 
     def close(self) -> None:
-        """Give back files and connections."""
+        """Close files and connections."""
         ...
 
 
 class Survey(NamedTuple):
-    """The log's identity (see FullReader), and the bounds of each partition."""
+    """What a log has at one moment: its identity, and the bounds of each partition (see FullReader)."""
 
     identity: str
     bounds: dict[int, tuple[int, int]]
 
 
 class FullLog(Log, Protocol):
-    """A log that can be kept.
+    """A log that can be backed up.
 
-    topic: its name, without a place. source: how dead letters name it.
+    topic: its name in a backup. source: its name in dead letters.
     """
 
     topic: str
     source: str
 
     def full_reader(self, name: str, listener: RebalanceListener) -> FullReader:
-        """The reader of that name for `listener`; shares the log's partitions out like `reader`."""
+        """Return the reader with this name, which tells `listener` of its partitions. They are divided as for `reader`."""
         ...
 
     def survey(self) -> Survey:
-        """What the log has now. Raises Unavailable."""
+        """Return what the log has now. Raises Unavailable."""
         ...
 
     def records(self, partition: int, start: int, end: int) -> Iterator[list[FullRecord]]:
-        """The records with start <= offset < end that the log still has, without being a reader. Raises Unavailable."""
+        """Yield the records with start <= offset < end that the log still has. Needs no reader. Raises Unavailable."""
         ...
 
 
 class Sink(Protocol):
-    """Takes whole records back, with the same bytes, keys, headers and times."""
+    """A topic that a backup is restored into. It gets full records: the same bytes, keys, headers and times."""
 
     def put(self, partition: int, records: Sequence[FullRecord]) -> None:
-        """Durable, in this order, when it returns. Raises Unavailable; repeating it doubles the records."""
+        """Return when these records are durable, in this order.
+
+        Raises Unavailable. Repeating the call after that may write records twice.
+        """
         ...
 
     def close(self) -> None:
-        """Give back connections."""
+        """Close connections."""
         ...

@@ -1,6 +1,7 @@
-"""The log: durable, ordered per partition, read by any number of named readers.
+"""The log: durable, ordered within each partition, read by any number of named readers.
 
-A log never interprets what it carries. `journal` keeps it in a file, `kafka` in a topic, `memory` in a list.
+A log never interprets what it carries. `journal` keeps it in a file, `kafka` in a topic, `memory` in a list. What the backup
+asks of a log stands in full.py.
 """
 
 from collections.abc import Sequence
@@ -10,9 +11,9 @@ from typing import NamedTuple, Protocol
 class Record(NamedTuple):
     """One record as a reader gets it.
 
-    value: its bytes; None where the log holds a record without a value.
-    taken_ms: when the log took it; versions are guarded against this.
-    logged_ms: the timestamp that the log keeps with the record for ever, or None where it keeps none.
+    value: its bytes. None where the log has a record without a value.
+    taken_ms: the time at which the log took it. Versions are guarded against this time.
+    logged_ms: the timestamp that the log keeps with the record. None where it keeps none.
     """
 
     value: bytes | None
@@ -24,7 +25,10 @@ class Record(NamedTuple):
 
 
 class Lag(NamedTuple):
-    """How far the readers of one name are behind: records, the age of the oldest unread one, and whether anybody reads now."""
+    """How far the readers of one name are behind.
+
+    records: how many records are not read yet. seconds: the age of the oldest of them. is_read: whether any reader runs now.
+    """
 
     records: int
     seconds: float
@@ -32,78 +36,87 @@ class Lag(NamedTuple):
 
 
 class Reader(Protocol):
-    """One named reader. Not for use by several threads at once.
+    """One named reader. Use it from one thread at a time.
 
-    A reader starts after its last commit, or at the earliest record when it has none. What was polled but not committed
-    is delivered again to the reader's next life: delivery is at least once.
+    A reader starts after its last commit. Without a commit it starts at the earliest record. What was polled but not committed
+    is delivered again to the next reader of this name, so every record is delivered at least once.
 
-    lost: how many records were gone from the log before this reader, or its former life, could poll them.
+    lost: how many records the log dropped before a reader of this name could poll them.
     """
 
     lost: int
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
-        """The next records, at most `max_records`; as soon as there are any, [] after `timeout_seconds`.
+        """Return the next records, at most `max_records`, as soon as there are any. Return [] after `timeout_seconds`.
 
         Raises Unavailable when the log can't be read.
         """
         ...
 
     def commit(self) -> None:
-        """Never deliver again what poll has returned so far. Raises Unavailable; repeating it is harmless."""
+        """Never deliver again what `poll` has returned so far. Safe to repeat. Raises Unavailable."""
         ...
 
     def keep_alive(self) -> None:
-        """To be called now and then while what was polled can't be worked off yet. Never blocks, delivers nothing."""
+        """Keep the partitions while polled records can't be worked off, for example because a store is down.
+
+        Call it now and then. It never blocks and delivers nothing.
+        """
         ...
 
     def lag(self) -> int:
-        """How many records lie after the last poll, of those that this reader is given. Raises Unavailable."""
+        """Return how many records lie after the last poll, in the partitions of this reader. Raises Unavailable."""
         ...
 
     def caught_up(self) -> bool:
-        """Whether all readers of this name have together committed everything in the log. Raises Unavailable."""
+        """Return whether the readers of this name have together committed every record of the log. Raises Unavailable."""
         ...
 
     def close(self) -> None:
-        """Give back files and connections, without a commit."""
+        """Close files and connections. Commits nothing."""
         ...
 
 
 class Log(Protocol):
-    """The writer's side, and the way to readers. Safe for several threads and processes."""
+    """Takes records, and opens readers. Safe for several threads and processes."""
 
     def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> object:
-        """Returns when every value is durable. Values hold no line feed.
+        """Return when every value is durable. Values hold no line feed.
 
-        Raises Unavailable: then none, some or all of the values may be in the log, and repeating the call is harmless
-        to profiles (the law ignores duplicates).
+        Raises Unavailable. Then none, some or all of the values may be in the log. The same call may be repeated: the law
+        ignores duplicates.
         """
         ...
 
     def taken_ms(self) -> int | None:
-        """When the log took what this process appended last, by its own clock; None where that is this machine's clock."""
+        """Return when the log took the last append of this process, by the log's own clock.
+
+        None where the log has no clock but this machine's.
+        """
         ...
 
     def newest(self, count: int) -> list[Record]:
-        """The log's last records, about `count`, of all its partitions alike. Raises Unavailable."""
+        """Return the last records of the log, about `count` in all, equally many of each partition. Raises Unavailable."""
         ...
 
     def check(self) -> None:
-        """Raise Unavailable unless it could take records now."""
+        """Raise Unavailable unless the log could take records now."""
         ...
 
     def reader(self, name: str) -> Reader:
-        """The reader of that name; at most one may be in use at a time, where the log does not share its partitions out."""
+        """Return the reader with this name.
+
+        A journal allows one at a time. Kafka allows many and divides the partitions among them.
+        """
         ...
 
     def close(self) -> None:
-        """Give back files and connections."""
+        """Close files and connections."""
         ...
 
 
 class NumberedReader(Reader, Protocol):
-    """A reader of a log with one partition, whose records count from 0 without gaps."""
+    """A reader of a NumberedLog."""
 
     @property
     def position(self) -> int:
@@ -111,31 +124,34 @@ class NumberedReader(Reader, Protocol):
         ...
 
     def skip(self, count: int) -> None:
-        """Pass by the next `count` records, as if they had been polled. Raises Unavailable."""
+        """Skip the next `count` records, as if they had been polled. Raises Unavailable."""
         ...
 
 
 class NumberedLog(Log, Protocol):
-    """A log with one partition, whose records count from 0 without gaps."""
+    """A log with one partition. Its records are numbered from 0, in order.
+
+    A number is missing only where another program removed records from the log.
+    """
 
     def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> int:
-        """See Log; the number of the first of the values, which are consecutive."""
+        """Append as Log does. Return the number of the first value; the others follow it."""
         ...
 
     def end(self) -> int:
-        """The number that the next record will have."""
+        """Return the number that the next record will have."""
         ...
 
     def committed(self, name: str) -> int:
-        """The number of the first record that the reader of that name has not committed."""
+        """Return the number of the first record that the reader of this name has not committed."""
         ...
 
 
 class Lines(Protocol):
-    """Lines that another service writes, to be taken into a log."""
+    """Lines that another service writes, to be copied into a log. Use it from one thread."""
 
     def read(self) -> list[bytes]:
-        """The next whole lines, without their ends; [] when there are none now. Raises Unavailable."""
+        """Return the next whole lines, without their line ends. [] when there are none now. Raises Unavailable."""
         ...
 
     def commit(self) -> None:
@@ -143,5 +159,5 @@ class Lines(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back files."""
+        """Close files."""
         ...
