@@ -52,7 +52,7 @@ class FullReader(Protocol):
         ...
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
-        """Record these claims durably. Safe to repeat.
+        """Record these claims durably. Safe to repeat. A journal records `start` only, since it has one reader at a time.
 
         A partition that this reader no longer owns is refused, even if the reader has not noticed yet. Returns False during a
         rebalance: call `keep_alive`, then retry with the partitions still owned. Raises Unavailable.
