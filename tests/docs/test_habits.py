@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 from tests.docs.test_docs import ROOT
 
@@ -39,3 +40,21 @@ def test_the_changelog_has_the_form_of_keep_a_changelog() -> None:
     kinds = "Added|Changed|Deprecated|Removed|Fixed|Security"
     form = rf"### ({kinds})|## \[\d+\.\d+\.\d+\] - \d{{4}}-\d\d-\d\d"
     assert [heading for heading in headings[1:] if not re.fullmatch(form, heading)] == []
+
+
+def test_the_six_questions_have_answers() -> None:
+    """Every file that CONTRIBUTING.md's table names is there, and has the names that stand beside it."""
+    asked = (ROOT / "CONTRIBUTING.md").read_text().partition("| I want to")[2].partition("\n\n")[0].splitlines()[2:]
+    assert len(asked) == 6
+    for question in asked:
+        *_, room, answer, _ = question.split("|")
+        words = re.findall(r"`([^`]+)`", answer)
+        files = [path for word in words for path in _source_files(word, re.findall(r"`([^`]+)`", room)) if path.is_file()]
+        assert files, question
+        names = {word for word in words if re.fullmatch(r"\w+", word)}
+        assert {name for name in names if not any(re.search(rf"\b{name}\b", file.read_text()) for file in files)} == set()
+
+
+def _source_files(word: str, rooms: list[str]) -> list[Path]:
+    source = ROOT / "src/devicesync"
+    return [source / word, *(source / room / word for room in rooms)]

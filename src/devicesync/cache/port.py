@@ -50,7 +50,9 @@ class Advice(NamedTuple):
 
 
 class Cache(Protocol):
-    """Joins each change into the entry of its device, atomically. Several processes may use one cache at once, unless it is private.
+    """Joins each change into the entry of its device, atomically.
+
+    Several processes may use one cache at once, unless it is private.
 
     The caller writes the change into the database first. It then does one of two things.
 

@@ -22,10 +22,10 @@ from devicesync.database.port import Stored
 from devicesync.errors import Unavailable
 from devicesync.law.state import State
 
-_ROWS_A_QUERY = 20
-_ERASURES_A_QUERY = 100
-_ROWS_A_PAGE = 500
-_ROWS_A_WRITE = 4
+_ROWS_PER_QUERY = 20
+_ERASURES_PER_QUERY = 100
+_ROWS_PER_PAGE = 500
+_ROWS_PER_WRITE = 4
 _MANY_DEVICES = 200
 _TRIES = 3
 _REPEAT_SECONDS = 0.05
@@ -115,7 +115,7 @@ class CassandraDatabase:
 
     def _pages(self, statement: str, number: int) -> Iterator[Rows]:
         start, end = (_FIRST_TOKEN + _TOKENS * spot // self.ranges for spot in (number, number + 1))
-        limit = _ROWS_A_PAGE
+        limit = _ROWS_PER_PAGE
         while True:
             with _failures("read"):
                 (page,) = self._until_done([[[Call(statement, (start, end - 1, limit))]]])
@@ -124,7 +124,7 @@ class CassandraDatabase:
             if len(page) < limit:
                 return
             # Start again at the last token: several ids can share it. If they fill a whole page, double the page size.
-            limit = limit * 2 if page[0][0] == page[-1][0] else _ROWS_A_PAGE
+            limit = limit * 2 if page[0][0] == page[-1][0] else _ROWS_PER_PAGE
             start = page[-1][0]
 
     def check(self) -> None:
@@ -148,11 +148,11 @@ class CassandraDatabase:
 
     def _profiles(self, device_ids: Collection[str]) -> dict[str, Sequence[Any] | None]:
         with _failures("read"):
-            return {row[0]: row[1:] for row in self._rows(schema.read(self._dialect), device_ids, _ROWS_A_QUERY)}
+            return {row[0]: row[1:] for row in self._rows(schema.read(self._dialect), device_ids, _ROWS_PER_QUERY)}
 
     def _erasures(self, device_ids: Collection[str]) -> dict[str, Erasure]:
         with _failures("read"):
-            return dict(map(erasure_of, self._rows(schema.READ_ERASURES, device_ids, _ERASURES_A_QUERY)))
+            return dict(map(erasure_of, self._rows(schema.READ_ERASURES, device_ids, _ERASURES_PER_QUERY)))
 
     def _rows(self, statement: str, device_ids: Iterable[str], limit: int) -> Iterator[Any]:
         rest = iter(device_ids)
@@ -196,7 +196,7 @@ def _together(writes: Writes) -> Iterator[list[Request]]:
         yield from ([calls] for calls in written.values())
         return
     neighbours = iter(sorted(written, key=lambda device_id: _token(device_id.encode())))
-    while some := list(islice(neighbours, _ROWS_A_WRITE)):
+    while some := list(islice(neighbours, _ROWS_PER_WRITE)):
         yield [written[device_id] for device_id in some]
 
 

@@ -1,7 +1,7 @@
 """The backup's side of a topic: whole records, and claims that Kafka fences.
 
-A claim is a commit with metadata. The group's coordinator refuses commits of members that it has shut out, so what a zombie
-believes can't contradict what the partition's owner has claimed.
+A claim is a commit with metadata. The group's coordinator fences members that have lost a partition: it refuses their
+commits. So what a zombie believes can't contradict what the partition's owner has claimed.
 """
 
 import time
