@@ -4,6 +4,7 @@ BIN := .venv/bin
 SECONDS ?=
 PART ?=
 MINUTES ?= 10
+EXTRAS := kafka redis cassandra api backup build  # the extras of `make run`, those for one's own servers too
 
 .PHONY: run test fuzz audit check bench stack docs lock clean help
 
@@ -39,8 +40,8 @@ docs: .venv/dev-ready  ## write docs/reference/commands.md anew from --help
 	$(BIN)/python docs/generate.py
 
 lock:  ## pin the dependencies anew (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra build pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra acsylla --extra s3 --extra build --extra dev pyproject.toml -o requirements-dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(foreach extra,$(EXTRAS),--extra $(extra)) pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(foreach extra,$(EXTRAS) all dev,--extra $(extra)) pyproject.toml -o requirements-dev.lock
 
 clean:  ## remove what the other targets made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .stack devicesync-data

@@ -8,11 +8,12 @@ from urllib.parse import unquote
 
 from devicesync.durable import replace, replacing
 from devicesync.errors import Unavailable, WrongUse
+from devicesync.extras import require
 from devicesync.url import password_in
 
 _LOCAL = "file"
 _OURS_ALONE = 0o700
-_FORM = "a directory, or a URL of fsspec: s3:// needs the package s3fs"
+_FORM = "a directory, or a URL of fsspec: s3:// needs the extra devicesync[s3]"
 _HINT = "check that the place can be reached, its credentials, and its free space"
 # A store that does not answer is our patience's matter, which says so; the library would try for ten minutes in silence.
 _OPTIONS = {"s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 1}}}}
@@ -30,6 +31,8 @@ class Storage:
 
         if not url:
             raise WrongUse("a backup's place has a name", _FORM)
+        if url.startswith("s3:"):
+            require("s3")
         self._password = password_in(url)
         self.url = self._shown(url)
         try:

@@ -13,6 +13,7 @@ from devicesync.assembly import opening
 from devicesync.assembly.opening import DATABASES, split
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
+from devicesync.extras import require
 
 if TYPE_CHECKING:
     from devicesync.cache.port import Cache
@@ -184,6 +185,7 @@ def check_cache(settings: Settings) -> None:
 def open_dead_letters(settings: Settings, *, read_only: bool = False) -> "DeadLetters":
     """Where refused records are kept: beside the log. read_only: as for the database."""
     if is_shared(settings):
+        require("kafka")
         from devicesync.dead_letters.kafka import KafkaDeadLetters
         from devicesync.log.kafka import KafkaUrl
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
+from devicesync.extras import require
 from devicesync.url import masked
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def open_cache(
     scheme, rest = split("cache", url, CACHES)
     if scheme == "memory":
         return _memory_cache(url, rest)
+    require("redis")
     from devicesync.cache.redis import RedisCache
     from devicesync.cache.redis_connect import connect
 

@@ -12,6 +12,7 @@ from devicesync.assembly.doctor.log_checkup import check_journal, check_topic
 from devicesync.assembly.doctor.soundness import unsound
 from devicesync.config import Settings
 from devicesync.errors import DevicesyncError, Unavailable
+from devicesync.extras import hint, missing
 from devicesync.url import masked
 
 _LITTLE_BYTES = 1 << 30
@@ -83,6 +84,10 @@ def _cache(settings: Settings) -> Iterator[Finding]:
 
 
 def _api(settings: Settings) -> Iterator[Finding]:
+    lacking = missing("api")
+    if lacking:
+        yield Finding("api", "warning", f"it can't be served; not installed: {', '.join(lacking)}", hint("api"))
+        return
     from devicesync.api.clients import NO_PROXIES  # noqa: PLC0415 - only here
 
     if settings.city_file:

@@ -8,6 +8,7 @@ from devicesync.assembly import adapters
 from devicesync.assembly.opening import check_database
 from devicesync.config import Settings, host_and_port
 from devicesync.errors import WrongUse
+from devicesync.extras import missing
 from devicesync.url import masked
 
 
@@ -51,6 +52,8 @@ def _cache(settings: Settings) -> None:
 
 
 def _api(settings: Settings) -> None:
+    if missing("api"):
+        return
     from devicesync.api.access import Access  # noqa: PLC0415 - only here
     from devicesync.api.clients import Clients  # noqa: PLC0415 - only here
     from devicesync.api.location import Locations  # noqa: PLC0415 - only here

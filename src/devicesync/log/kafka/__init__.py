@@ -5,6 +5,12 @@ its group · contact.py and reach.py (what is away) · lag.py (how far behind a 
 sink.py (restoring) · admin.py (topics).
 """
 
+# ruff: noqa: E402 - the extra is asked for first
+
+from devicesync.extras import require
+
+require("kafka")
+
 from devicesync.log.kafka.log import KafkaLog, Outgoing, TooLarge, deliver, group_of
 from devicesync.log.kafka.reader import KafkaReader
 from devicesync.log.kafka.url import KafkaUrl
