@@ -40,6 +40,18 @@ def test_a_stop_signal_for_workers_that_start(devicesync: Devicesync) -> None:
         assert process.returncode == 0, (moment, told)
 
 
+def test_a_command_that_waits_for_an_updater_is_stopped(devicesync: Devicesync) -> None:
+    """Exit status 130 and one line: nothing is wrong, but not all is done."""
+    updater = devicesync.start("up")
+    updater.send_signal(signal.SIGSTOP)
+    devicesync.run("simulate", "--count", "10")
+    process = devicesync.start("dead-letters", "replay", ready=False)
+    until(lambda: catches(process.pid, signal.SIGTERM))
+    process.terminate()
+    _, told = process.communicate()
+    assert (process.returncode, told) == (130, "devicesync: stopped\n")
+
+
 def test_the_handlers_stand_before_anything_is_loaded() -> None:
     """What is loaded before them is so little that a signal hardly ever finds none."""
     code = "import sys, devicesync.cli.main; print(*sys.modules)"
