@@ -28,11 +28,12 @@ def api_alone(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def api_beside(settings: Settings, assembled: Embedded | GroupMember) -> AbstractContextManager[tuple[str, str]]:
-    """Serve the API over the updater's log; it reads the updater's own cache where that is private."""
+    """Serve the API over the updater's log. It reads the updater's private cache, where no other updater writes."""
 
     def open_stores() -> Stores:
         stores = adapters.open_stores_to_read(settings)
-        return stores._replace(cache=assembled.stores.cache) if assembled.stores.cache.is_private else stores
+        is_the_only_one = assembled.stores.cache.is_private and not adapters.is_shared(settings)
+        return stores._replace(cache=assembled.stores.cache) if is_the_only_one else stores
 
     metrics = ApiMetrics()
     reader, counts = assembled.reader, assembled.updater.counts
