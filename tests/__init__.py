@@ -1,4 +1,5 @@
 """The tests.
 
-law: properties; contract: one suite, all adapters; journal, jobs; integration: real servers; end_to_end: commands.
+law: properties; contract: one suite, all adapters; journal, jobs; assembly: commands without their command line; cli: its parts;
+integration: real servers; end_to_end: commands.
 """

@@ -47,8 +47,8 @@ COMMANDS = {
 RUN_UNTIL_STOPPED = {"up", "api", "ship", "update", "backup run", "demo"}
 """Commands that end well by a signal, whenever it comes."""
 
-WRITE_NO_LOG_LINES = {"get"}
-"""Commands that are to be done before the library for log lines is loaded."""
+WRITE_NO_LOG_LINES = {"get", "backup list", "dead-letters list", "dead-letters show", "dead-letters delete"}
+"""Commands that only look, and are to be quick: the library for log lines is not loaded for them."""
 
 _HELP = """\
 usage: devicesync COMMAND [OPTIONS]      devicesync COMMAND --help
