@@ -36,10 +36,13 @@ sasl.enabled.mechanisms=SCRAM-SHA-512
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 ssl.keystore.type=PEM
 ssl.keystore.location={pem}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:{user};User:ANONYMOUS
 """
 
 _CASSANDRA_SECURED = """\
 authenticator: PasswordAuthenticator
+authorizer: CassandraAuthorizer
 client_encryption_options:
   enabled: true
   optional: false
@@ -192,10 +195,11 @@ class RedisCluster:
 class Kafka(Server):
     """A Kafka broker on `port`, KRaft, one node for both roles.
 
-    secured: a PEM file with key (PKCS #8) and certificates; `port` then takes TLS, and SCRAM-SHA-512 as USER, PASSWORD.
+    secured: a PEM file with key (PKCS #8) and certificates; `port` then takes TLS, and SCRAM-SHA-512. USER, with PASSWORD, may do
+    everything, and others what ACLs grant them.
     """
 
-    USER, PASSWORD = "devicesync", "kafka-secret"
+    USER, PASSWORD = "admin", "kafka-secret"
 
     def __init__(self, directory: Path, secured: Path | None = None) -> None:
         directory = _made(directory)
@@ -204,7 +208,7 @@ class Kafka(Server):
         text = _KAFKA.format(port=self.port, controller=controller, directory=directory)
         self._users: list[str] = []
         if secured:
-            text += _KAFKA_SECURED.format(port=self.port, inside=inside, controller=controller, pem=secured)
+            text += _KAFKA_SECURED.format(port=self.port, inside=inside, controller=controller, pem=secured, user=self.USER)
             self._users = ["--add-scram", f"SCRAM-SHA-512=[name={self.USER},password={self.PASSWORD}]"]
         self._properties.write_text(text)
         self._java = [java(), "-Xmx1g", "-cp", f"{jars('kafka')}/*"]
@@ -225,7 +229,8 @@ class Cassandra(Server):
     """A Cassandra node on `port`.
 
     release: 5.0 or 4.1.
-    secured: a PEM file with key (PKCS #8) and certificates; clients then need TLS, and the user cassandra, password cassandra.
+    secured: a PEM file with key (PKCS #8) and certificates; clients then need TLS, and a role: cassandra, with the password
+        cassandra, may do everything, and others what they were granted.
     """
 
     def __init__(self, directory: Path, heap: str = "1g", secured: Path | None = None, release: str = "5.0") -> None:

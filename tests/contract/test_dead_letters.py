@@ -1,5 +1,6 @@
 """What every place of dead letters does (dead_letters/port.py)."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from devicesync.log.kafka.admin import create_topics, differences
 from tests import servers
 
 DAY_SECONDS = 86_400
+HOUR_MS = 3_600_000
 
 
 def place(directory: Path) -> KafkaUrl:
@@ -72,6 +74,8 @@ def test_old_dead_letters_go_and_young_ones_stay(letters: DeadLetters) -> None:
     assert offsets(letters) == []
     letters.add([letter(7)])
     assert offsets(letters) == [7]
+    assert letters.remove_older(time.time_ns() // 1_000_000 + HOUR_MS) == 1
+    assert letters.find() == (0, [])  # of a topic that is cut whole too
 
 
 def test_of_a_record_too_large_for_the_topic_the_beginning_is_kept(tmp_path: Path) -> None:

@@ -123,9 +123,9 @@ class KafkaDeadLetters:
             found = consumer.list_topics(self._topic, timeout=_TIMEOUT_SECONDS).topics[self._topic]
             for partition in found.partitions:
                 place = TopicPartition(self._topic, partition, OFFSET_BEGINNING)
-                _, end = consumer.get_watermark_offsets(place, timeout=_TIMEOUT_SECONDS)
+                begin, end = consumer.get_watermark_offsets(place, timeout=_TIMEOUT_SECONDS)
                 consumer.assign([place])
-                for message in _until(consumer, place, end):
+                for message in _until(consumer, place, begin, end):
                     headers: Any = message.headers() or []
                     yield message, {name: text.decode() for name, text in headers}
         except KafkaException as error:
@@ -134,10 +134,10 @@ class KafkaDeadLetters:
             consumer.close()
 
 
-def _until(consumer: Consumer, place: TopicPartition, end: int) -> Iterator[Message]:
-    """What lies before `end`, however long that takes; raises Unavailable when nothing comes for a while."""
+def _until(consumer: Consumer, place: TopicPartition, begin: int, end: int) -> Iterator[Message]:
+    """What lies from `begin` to `end`, however long that takes; raises Unavailable when nothing comes for a while."""
     deadline = time.monotonic() + _TIMEOUT_SECONDS
-    position = 0
+    position = begin
     while position < end:
         before = position
         for message in consumer.consume(1000, 0.2):

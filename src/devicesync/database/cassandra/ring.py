@@ -32,7 +32,9 @@ def plan(driver: Driver, url: CassandraUrl) -> tuple[list[str], list[str]]:
     nodes = _nodes(driver)
     data_centre = url.local_dc or str(nodes[0][0])
     replicas = min(url.replicas, sum(node[0] == data_centre for node in nodes))
-    statements = schema.creation(url.keyspace, data_centre, replicas)
+    statements = schema.creation(url.keyspace)
+    if not driver.query(schema.keyspace_of(url.keyspace)):  # else a role without the right to make any would be refused
+        statements.insert(0, schema.creation_of_keyspace(url.keyspace, data_centre, replicas))
     added = []
     for table, columns in _wanted(driver).items():
         there = _columns(driver, url.keyspace, table) or schema.COLUMNS[table].keys()

@@ -111,11 +111,20 @@ def write(facets: int, dialect: Dialect, *, is_live: bool) -> str:
     return f"INSERT INTO {{keyspace}}.device_profile ({', '.join(columns)}) VALUES ({', '.join(marks)}) USING TIMESTAMP ?"
 
 
-def creation(keyspace: str, data_centre: str, replicas: int) -> list[str]:
-    """The statements that make what is not there yet."""
+def keyspace_of(keyspace: str) -> str:
+    """A query that finds a row where there is such a keyspace."""
+    return f"SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = '{keyspace}'"
+
+
+def creation_of_keyspace(keyspace: str, data_centre: str, replicas: int) -> str:
+    """The statement that makes the keyspace; it needs the right to make any."""
+    return _KEYSPACE.format(keyspace=keyspace, centre=data_centre, replicas=replicas)
+
+
+def creation(keyspace: str) -> list[str]:
+    """The statements that make the tables that are not there yet."""
     others = {"device_profile": _OF_OTHERS}
-    tables = [_table(keyspace, table, columns | others.get(table, {})) for table, columns in COLUMNS.items()]
-    return [_KEYSPACE.format(keyspace=keyspace, centre=data_centre, replicas=replicas), *tables]
+    return [_table(keyspace, table, columns | others.get(table, {})) for table, columns in COLUMNS.items()]
 
 
 def _table(keyspace: str, table: str, columns: Mapping[str, str]) -> str:

@@ -3,16 +3,12 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-import trustme
-from cryptography.hazmat.primitives import serialization
-from devstack.server import free_ports
-from devstack.servers import Cassandra, Kafka, Redis, RedisSentinel
+from devstack.servers import Cassandra, Kafka, RedisSentinel
 
 from devicesync.cache.redis import RedisCache
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
@@ -24,60 +20,18 @@ from devicesync.law.state import state_of
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests.contract.stores import redis_at
+from tests.integration.secured.grants import redis_rule
 from tests.law.strategies import BASE_US
 from tests.servers import started
 
-COMMANDS = (
-    "select",
-    "ping",
-    "script|load",
-    "evalsha",
-    "hgetall",
-    "hget",
-    "hmget",
-    "hset",
-    "hdel",
-    "hlen",
-    "del",
-    "pexpire",
-    "persist",
-)
+DOCS = Path(__file__).parents[3] / "docs"
 VALUES = ("IN",) * 10 + ('{"os":"9"}', None, "token", "producer")
 STATES = {name: state_of(Event(name, BASE_US, values=VALUES)) for name in ("a", "b", "c")}
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with ca.pem, and of the servers' certificate server.pem (key and chain), server.key and server.crt."""
-    directory = tmp_path_factory.mktemp("certificates")
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(directory / "ca.pem"))
-    issued = authority.issue_cert("127.0.0.1", "localhost")
-    key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    chain = b"".join(part.bytes() for part in issued.cert_chain_pems)
-    for name, content in (("server.key", key), ("server.crt", chain), ("server.pem", key + chain)):
-        (directory / name).write_bytes(content)
-    return directory
-
-
-@pytest.fixture
-def secured_redis(certificates: Path) -> Iterator[int]:
-    """The port of a Redis that speaks TLS alone, where the user `devicesync` may run no more commands than it needs."""
-    options = ["--tls-cert-file", f"{certificates}/server.crt", "--tls-key-file", f"{certificates}/server.key"]
-    options += ["--tls-ca-cert-file", f"{certificates}/ca.pem", "--tls-auth-clients", "no"]
-    (port,) = free_ports(1)
-    server = started(lambda directory: Redis(directory, *options, "--tls-port", str(port)))
-    client: Any = redis.Redis(port=server.port)
-    client.execute_command("ACL", "SETUSER", "devicesync", "on", ">redis-secret", "~*", *[f"+{name}" for name in COMMANDS])
-    client.execute_command("ACL", "SETUSER", "default", "off")
-    yield port
-    server.stop()
-
-
 def test_redis_over_tls_with_a_user_of_few_rights(secured_redis: int, certificates: Path) -> None:
-    """The contract's calls work; doctor's advice, which needs more, is silent; what is wrong is said."""
+    """The contract's calls work; doctor's advice, which needs more, is silent; what is wrong is said. The page says the same rule."""
+    assert " ".join(redis_rule("PASSWORD")) in (DOCS / "grants.md").read_text()
     where = f"127.0.0.1:{secured_redis}/2?ca={certificates}/ca.pem"
     cache = redis_at(f"rediss://devicesync:redis-secret@{where}")
     cache.check()
@@ -113,13 +67,6 @@ def _until_replicated(port: int, cache: RedisCache) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="module")
-def secured_cassandra(certificates: Path) -> Iterator[Cassandra]:
-    server = started(lambda directory: Cassandra(directory, secured=certificates / "server.pem"))
-    yield server
-    server.stop()
-
-
 @pytest.mark.parametrize("driver", ["cassandra-driver", "acsylla"])
 def test_cassandra_over_tls_with_a_password(secured_cassandra: Cassandra, certificates: Path, driver: DriverName) -> None:
     """With either driver; a wrong password and an unknown authority are said."""
@@ -135,9 +82,9 @@ def test_cassandra_over_tls_with_a_password(secured_cassandra: Cassandra, certif
             CassandraDatabase(CassandraUrl.parse(url), driver)
 
 
-def test_kafka_over_tls_with_scram(certificates: Path) -> None:
+def test_kafka_over_tls_with_scram(secured_kafka: Kafka, certificates: Path) -> None:
     """Topics, producing and consuming."""
-    server = started(lambda directory: Kafka(directory, secured=certificates / "server.pem"))
+    server = secured_kafka
     where = f"127.0.0.1:{server.port}/secured?tls=1&ca={certificates}/ca.pem"
     place = KafkaUrl.parse(f"kafka://{server.USER}:{server.PASSWORD}@{where}")
     create_topics(place, 2)
@@ -149,7 +96,6 @@ def test_kafka_over_tls_with_scram(certificates: Path) -> None:
     reader.close()
     with pytest.raises(Unavailable):
         create_topics(KafkaUrl.parse(f"kafka://{server.USER}:wrong@{where}"), 2)
-    server.stop()
 
 
 @pytest.mark.parametrize("url", ["redis://", "redis://h/x", "redis+sentinel://h:1", "redis://h:1/2?ssl=1", "redis://a:1,b:2/2"])

@@ -1,0 +1,1 @@
+"""Servers that demand TLS and passwords, and grant no more than they are told to."""

@@ -1,0 +1,195 @@
+"""Each job does its work with the grants of deploy/grants alone, and what lies outside them is refused."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cassandra import Unauthorized
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from devstack.servers import Cassandra, Kafka
+
+from devicesync.log.kafka import KafkaUrl
+from tests.integration.secured.granted import JOURNAL, KEYSPACE, TOPIC, Granted
+from tests.integration.secured.grants import grant_in_cassandra, grant_in_kafka
+
+FAILED = f"{TOPIC}.failed"
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def granted(
+    tmp_path_factory: pytest.TempPathFactory,
+    certificates: Path,
+    secured_kafka: Kafka,
+    secured_cassandra: Cassandra,
+    secured_redis: int,
+) -> Iterator[Granted]:
+    """All grants given; topics and tables made by `init`, which has no more than its own."""
+    directory = tmp_path_factory.mktemp("granted")
+    system = Granted(directory, certificates, secured_kafka, secured_cassandra, secured_redis)
+    grant_in_kafka(AdminClient(KafkaUrl.parse(system.log(Kafka.USER, Kafka.PASSWORD)).client), directory)
+    session = system.session("cassandra", "cassandra")
+    grant_in_cassandra(session, "cassandra-init.cql")
+    system.run("init", user="devicesync-init", role="devicesync_init")
+    grant_in_cassandra(session, "cassandra.cql")
+    session.execute(f"CREATE TABLE {KEYSPACE}.of_others (id text PRIMARY KEY)")
+    yield system
+    system.commands.stop_all()
+    session.cluster.shutdown()
+
+
+def test_each_job_works_with_its_grants(granted: Granted) -> None:
+    """Registered and shipped, updated, refused, kept and compared, brought back both ways, forgotten, looked at."""
+    api, address = granted.start_api("devicesync-api", "devicesync_read")
+    body = b'{"request": {"fcmToken": "a-token"}}'
+    headers = {"Content-Type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(f"{address}/v1/device/register/mine", body, headers), timeout=60)  # noqa: S310
+    granted.run_as_it_stands("simulate", "--count", "40", "--bad", "0", "--log", JOURNAL)
+    with (granted.commands.directory / "journal" / "device-profile.log").open("ab") as journal:
+        journal.write(b"not JSON\n")
+    granted.run_as_it_stands("ship", "--until-caught-up", "--ship-to", granted.log("devicesync-ship"), "--log", JOURNAL)
+    granted.run("update", "--until-caught-up", user="devicesync-update", role="devicesync_update")
+    found = json.loads(urllib.request.urlopen(f"{address}/v1/device/profile/mine", timeout=60).read())  # noqa: S310
+    assert found["result"]["version"]
+    api.terminate()
+    (letter,) = json.loads(granted.run("dead-letters", "list", "--json", user="devicesync-letters"))["dead_letters"]
+    assert (letter["reason"], letter["source"]) == ("malformed_json", TOPIC)
+    granted.run("backup", "run", "--until-caught-up", "--to", "backup", user="devicesync-backup")
+    verified = granted.run("backup", "verify", "--deep", "--in", "backup", "--json", user="devicesync-backup")
+    assert json.loads(verified)["problems"] == []
+    granted.run("restore", "--from", "backup", "--to-topic", f"{TOPIC}.restored", user="devicesync-restore")
+    restore = ("restore", "--from", "backup", "--to-stores", "--json")
+    restored = json.loads(granted.run(*restore, user="devicesync-letters", role="devicesync_update"))
+    assert restored["records"] == 42
+    granted.run("dead-letters", "replay", user="devicesync-letters", role="devicesync_update")
+    assert "deleted" in granted.run("dead-letters", "delete", "--older-than", "0", user="devicesync-letters")
+    findings = json.loads(granted.run("doctor", "--json", user="devicesync-doctor"))["findings"]
+    assert {finding["what"] for finding in findings if finding["status"] == "ok"} >= {"log", "database", "cache"}
+
+
+def writes(client: dict[str, Any], topic: str) -> None:
+    errors: list[KafkaError | None] = []
+    producer = Producer(client)
+    producer.produce(topic, b"{}", on_delivery=lambda error, _: errors.append(error))
+    producer.flush(PATIENCE_SECONDS)
+    if errors[0] is not None:
+        raise KafkaException(errors[0])
+
+
+def reads(client: dict[str, Any], topic: str) -> None:
+    consumer = Consumer({**client, "group.id": "devicesync.survey"})
+    unknown = consumer.list_topics(topic, PATIENCE_SECONDS).topics[topic].error
+    if unknown is not None:
+        raise KafkaException(unknown)
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    _await(consumer, KafkaError.TOPIC_AUTHORIZATION_FAILED)
+
+
+def joins(client: dict[str, Any], group: str) -> None:
+    consumer = Consumer({**client, "group.id": group})
+    consumer.subscribe([TOPIC])
+    _await(consumer, KafkaError.GROUP_AUTHORIZATION_FAILED)
+
+
+def makes(client: dict[str, Any], topic: str) -> None:
+    admin = AdminClient(client)  # which has to live until the answer is there
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(PATIENCE_SECONDS)
+
+
+def cuts(client: dict[str, Any], topic: str) -> None:
+    admin = AdminClient(client)
+    (cut,) = admin.delete_records([TopicPartition(topic, 0, 0)]).values()
+    cut.result(PATIENCE_SECONDS)
+
+
+def _await(consumer: Consumer, code: int) -> None:
+    """Raises KafkaException when it meets this error; returns when it may read."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    try:
+        while time.monotonic() < deadline:
+            message = consumer.poll(1)
+            error = message.error() if message else None
+            if error is not None and error.code() == code:
+                raise KafkaException(error)
+            if message and error is None:
+                return
+    finally:
+        consumer.close()
+
+
+@pytest.mark.parametrize(
+    ("user", "attempt", "what"),
+    [
+        ("init", writes, TOPIC),
+        ("init", reads, TOPIC),
+        ("init", makes, "of-others"),
+        ("doctor", writes, TOPIC),
+        ("doctor", joins, "devicesync"),
+        ("api", makes, "of-others"),
+        ("api", cuts, TOPIC),
+        ("api", joins, "devicesync"),
+        ("api", writes, FAILED),
+        ("ship", reads, TOPIC),
+        ("ship", writes, FAILED),
+        ("update", writes, TOPIC),
+        ("update", reads, FAILED),
+        ("update", cuts, FAILED),
+        ("update", joins, "devicesync.backup"),
+        ("backup", writes, TOPIC),
+        ("backup", joins, "devicesync"),
+        ("restore", writes, TOPIC),
+        ("restore", reads, TOPIC),
+        ("letters", reads, TOPIC),
+        ("letters", cuts, TOPIC),
+    ],
+)
+def test_kafka_refuses_the_rest(granted: Granted, user: str, attempt: Callable[[dict[str, Any], str], None], what: str) -> None:
+    client = KafkaUrl.parse(granted.log(f"devicesync-{user}")).client
+    with pytest.raises(KafkaException) as refused:
+        attempt(client, what)
+    assert "authorization failed" in str(refused.value).lower()
+
+
+@pytest.mark.parametrize(
+    ("role", "statements"),
+    [
+        (
+            "devicesync_read",
+            [
+                "INSERT INTO {}.device_profile (device_id, city) VALUES ('a', 'b')",
+                "DELETE FROM {}.device_erasure WHERE device_id = 'a'",
+                "SELECT * FROM {}.of_others",
+            ],
+        ),
+        (
+            "devicesync_update",
+            [
+                "SELECT * FROM {}.of_others",
+                "DROP TABLE {}.device_profile",
+                "ALTER TABLE {}.device_profile ADD mine text",
+                "CREATE TABLE {}.mine (id text PRIMARY KEY)",
+                "CREATE ROLE mine",
+                "SELECT * FROM system_auth.roles",
+            ],
+        ),
+        (
+            "devicesync_init",
+            [
+                "SELECT * FROM {}.of_others",
+                "DROP TABLE {}.of_others",
+                "CREATE KEYSPACE mine WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}",
+            ],
+        ),
+    ],
+)
+def test_cassandra_refuses_the_rest(granted: Granted, role: str, statements: list[str]) -> None:
+    session = granted.session(role)
+    for statement in statements:
+        with pytest.raises(Unauthorized):
+            session.execute(statement.format(KEYSPACE))
+    session.cluster.shutdown()
