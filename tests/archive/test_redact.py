@@ -35,14 +35,16 @@ ROWS = [
     record(5, "gone", version=V + 10, erase=True),
     record(6, "stays", version=V + 3, city="gone"),
     record(7, "gone", version=V + 20, city="Agra"),
+    (8, MIDNIGHT_MS, None, b'{"device_id":"gone","city":{"a":"PLANTED"}}', None),
+    (9, MIDNIGHT_MS, None, b'{"device_id":"gone too","city":{"a":"refused"}}', None),
 ]
-REDACTED = [1, 5, 6, 7]
+REDACTED = [1, 5, 6, 7, 9]
 
 
 def backup(directory: Path, file_format: str) -> Archive:
     """One range of two days, and one that has nothing but the device's records."""
-    first = ranges_of(directory, ROWS, step=8, file_format=file_format)
-    second = ranges_of(directory, [record(8, "gone", version=V, city="PLANTED")], step=1, file_format=file_format)
+    first = ranges_of(directory, ROWS, step=10, file_format=file_format)
+    second = ranges_of(directory, [record(10, "gone", version=V, city="PLANTED")], step=1, file_format=file_format)
     return kept(directory, first + second)
 
 
@@ -81,13 +83,13 @@ def test_what_an_erase_removed_goes_and_the_rest_stays(tmp_path: Path, file_form
     """Bad records with its key too; not the erase, nor the registration after it, nor others'; twice is once."""
     archive = backup(tmp_path, file_format)
     assert len(planted(tmp_path)) >= 2
-    assert redact(archive, tmp_path) == 5
+    assert redact(archive, tmp_path) == 6
     assert (offsets(archive, tmp_path), planted(tmp_path)) == (REDACTED, [])
     assert archive.unlisted(archive.manifest.entries()) == {}
     assert redact(archive, tmp_path) == 0
     newest = archive.manifest.newest(1, 3)
     assert newest
-    assert newest.next_offset == 9
+    assert newest.next_offset == 11
 
 
 class Killed(Exception):

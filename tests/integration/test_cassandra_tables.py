@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devicesync.database.cassandra import CassandraDatabase, CassandraUrl, ring
+from devicesync.database.cassandra import CassandraDatabase, CassandraUrl, ring, rows
 from devicesync.database.cassandra.driver import Rows
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.law.event import Event
@@ -90,3 +90,11 @@ def test_a_server_that_is_too_old_is_refused() -> None:
     """With its release, and what to do."""
     with pytest.raises(WrongUse, match=r"Cassandra 3\.11\.17 is too old: devicesync needs 4\.0 or newer"):
         ring.dialect_of(Released("5.0.5", "3.11.17"), "k")
+
+
+def test_large_maps_are_not_kept() -> None:
+    """A cache of a thousand maps of 60 KB held 737 MiB; the ordinary ones are kept, so that they are parsed once."""
+    rows._kept_map.cache_clear()
+    assert rows._map('{"os":"' + "9" * 60_000 + '"}')
+    assert rows._map('{"os":"9"}') == rows._map('{"os":"9"}')
+    assert rows._kept_map.cache_info().currsize == 1

@@ -36,6 +36,7 @@ class Redaction:
         self._archive = archive
         self._device_id = device_id
         self._key = device_id.encode()
+        self._quoted = msgspec.json.encode(device_id)
         self._spool = spool
         self._max_clock_ahead_ms = max_clock_ahead_ms
 
@@ -77,11 +78,11 @@ class Redaction:
         return ClosedFile(_revised(entry, closed.entry), closed.here, closed.rest_here)
 
     def _concerned(self, rows: list[FullRecord], entry: Entry) -> Iterator[tuple[FullRecord, Event | None]]:
-        """The records that are the device's by what they say, or by their key."""
+        """The records that are the device's by what they say, or by their key; refused ones also if they have its id anywhere."""
         for row in rows:
             value = row[3] or b""
             event = event_of(row, entry, self._max_clock_ahead_ms) if self._key in value or b"\\" in value else None
-            if row[2] == self._key or (event and event.device_id == self._device_id):
+            if row[2] == self._key or (event.device_id == self._device_id if event else self._quoted in value):
                 yield row, event
 
 
