@@ -2,10 +2,12 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from devicesync.errors import Unavailable
 from devicesync.log import foreign as foreign_module
 from devicesync.log.foreign import ForeignLog
 
@@ -65,6 +67,35 @@ def test_rename_and_create(log: Path) -> None:
     write(Path(f"{log}.1"), "late\n", "unfinished")
     write(log, "new\n")
     assert take(foreign) == [b"late", b"unfinished", b"new"]
+
+
+def test_rename_before_the_next_file_is_made(log: Path) -> None:
+    """What is still written into the renamed file is read, however long the next one takes to come."""
+    foreign = follow(log)
+    write(log, "one\n")
+    assert take(foreign) == [b"one"]
+    log.rename(f"{log}.1")
+    assert take(foreign) == []
+    write(Path(f"{log}.1"), "late\n", "unfin")
+    assert take(foreign) == [b"late"]
+    write(Path(f"{log}.1"), "ished")
+    write(log, "new\n")
+    assert take(foreign) == [b"unfinished", b"new"]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_no_regular_file_in_its_place_is_told_and_waited_for(log: Path, make: Callable[[Path], None]) -> None:
+    """A pipe that nobody writes must not hold the follower for good."""
+    foreign = follow(log)
+    write(log, "one\n")
+    assert take(foreign) == [b"one"]
+    log.rename(f"{log}.1")
+    make(log)
+    with pytest.raises(Unavailable, match="not a regular file"):
+        take(foreign)
+    log.rename(f"{log}.away")
+    write(log, "new\n")
+    assert take(foreign) == [b"new"]
 
 
 def test_several_rotations_while_away(log: Path) -> None:

@@ -5,9 +5,11 @@ copytruncate. What was left unread in a rotated file is read first. (Lines that 
 copy and its truncation, are nowhere to be read. Compressed files are not read: use delaycompress.)
 """
 
+import errno
 import hashlib
 import os
 import re
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -60,8 +62,7 @@ class ForeignLog:
                 self._spot.offset += size
                 self._last_data = time.monotonic()
             elif not same_file(self._file, self._path) and time.monotonic() - self._last_data > _QUIET_SECONDS:
-                lines = self._unfinished_line()
-                self._open_next()
+                lines = self._leave_for_next()
             return [line for raw in lines if (line := raw.removesuffix(b"\r")) and not line.isspace()]
 
     def commit(self) -> None:
@@ -85,11 +86,16 @@ class ForeignLog:
                     return
 
     def _open(self, path: Path, offset: int) -> bool:
-        self.close()
+        """Whether it is there; where not, the file that is open stays so: its writer may still be at it."""
         try:
-            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # of a pipe it would wait for a writer
         except FileNotFoundError:
             return False
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            os.close(opened)
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        self.close()
+        self._file = opened
         self._spot = Spot(os.fstat(self._file).st_ino, 0, _hash(b""), offset)
         self._searched = 0
         self._last_data = time.monotonic()
@@ -116,7 +122,17 @@ class ForeignLog:
                 return
         self._open(self._path, 0)
 
-    def _open_next(self) -> None:
+    def _leave_for_next(self) -> list[bytes]:
+        """Open the next file, and return what this one's last line is without an end; []: there is none yet, so we stay."""
+        following = self._next()
+        if not following.exists():
+            self._last_data = time.monotonic()  # look again after a while
+            return []
+        unfinished = self._unfinished_line()
+        self._open(following, 0)
+        return unfinished
+
+    def _next(self) -> Path:
         """The file after this one: the next younger of the rotated ones, at last the one being written."""
         ours = os.fstat(self._file)
         younger = [
@@ -124,7 +140,7 @@ class ForeignLog:
             for path in self._family()
             if path != self._path and path.stat().st_ino != ours.st_ino and path.stat().st_mtime_ns > ours.st_mtime_ns
         ]
-        self._open(min(younger)[1] if younger else self._path, 0)
+        return min(younger)[1] if younger else self._path
 
     def _family(self) -> list[Path]:
         """The log and the files that its rotation made of it."""
