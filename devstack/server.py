@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-_READY_SECONDS = 90.0
+_READY_SECONDS = 300.0
 _STOP_SECONDS = 20.0
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
