@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Message
+from confluent_kafka import Consumer, Message, Producer
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
@@ -20,8 +21,9 @@ from devicesync.dead_letters.port import DeadLetter, DeadLetters
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl
-from devicesync.log.kafka.admin import create_topics, differences
+from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, create_topics, differences
 from tests import servers
+from tests.integration import raw_header
 
 DAY_SECONDS = 86_400
 HOUR_MS = 3_600_000
@@ -112,6 +114,24 @@ def test_dead_letters_that_can_not_be_read_to_their_end_are_not_cut_short_silent
     monkeypatch.setattr(kafka, "_TIMEOUT_SECONDS", 0.3)
     with pytest.raises(Unavailable, match="up to record 0 of 1"):
         opened.find()
+
+
+@pytest.mark.parametrize("headers", [[("reason", None)], [("reason", b"why")], [("reason", b"\xff")], "not UTF-8"])
+def test_what_others_put_among_the_dead_letters_ends_nothing(tmp_path: Path, headers: Any) -> None:
+    """Whoever may write the topic can write any headers: such records are passed by, and go with the old ones."""
+    at = place(tmp_path)
+    opened = KafkaDeadLetters(at)
+    opened.add([letter(1)])
+    if headers == "not UTF-8":
+        raw_header.produce(at.servers, at.topic + DEAD_LETTER_SUFFIX, 0, b"x", b"\xff")
+    else:
+        producer = Producer(at.client)
+        producer.produce(at.topic + DEAD_LETTER_SUFFIX, b"x", headers=headers)
+        assert producer.flush(60) == 0
+    opened.add([letter(2)])
+    assert offsets(opened) == [2, 1]
+    assert opened.remove_older(time.time_ns() // 1_000_000 + HOUR_MS) == 2
+    assert opened.find() == (0, [])
 
 
 class _Silent(Consumer):

@@ -4,6 +4,7 @@ One may appear twice after a crash. A dead letter that was replayed is forgotten
 whose header `replayed` is the dead letter's id.
 """
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
@@ -18,6 +19,9 @@ from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX
 from devicesync.log.kafka.url import HINT, failures
 
 _TIMEOUT_SECONDS = 30.0
+_client_headers: Any = Message.headers
+_NUMBERS = ("partition", "offset", "time_ms")
+_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
 class KafkaDeadLetters:
@@ -117,7 +121,7 @@ class KafkaDeadLetters:
         return letters
 
     def _messages(self) -> Iterator[tuple[Message, dict[str, str]]]:
-        """The whole topic, with each record's headers."""
+        """The whole topic, with each record's headers; none of records that are not ours."""
         consumer = Consumer({**self._url.client, "group.id": "devicesync.dead-letters", "enable.auto.commit": False})
         try:
             found = consumer.list_topics(self._topic, timeout=_TIMEOUT_SECONDS).topics[self._topic]
@@ -126,8 +130,7 @@ class KafkaDeadLetters:
                 begin, end = consumer.get_watermark_offsets(place, timeout=_TIMEOUT_SECONDS)
                 consumer.assign([place])
                 for message in _until(consumer, place, begin, end):
-                    headers: Any = message.headers() or []
-                    yield message, {name: text.decode() for name, text in headers}
+                    yield message, _headers(message)
         except KafkaException as error:
             raise Unavailable(f"can't read the dead letters in {self._topic}: {error}", "check that Kafka runs") from error
         finally:
@@ -152,6 +155,19 @@ def _until(consumer: Consumer, place: TopicPartition, begin: int, end: int) -> I
             raise Unavailable(f"{place.topic} could be read up to record {position} of {end} only: time-out", HINT)
 
 
+def _headers(message: Message) -> dict[str, str]:
+    """The headers of a dead letter or of a marker; {} of what somebody else has put there."""
+    try:
+        # Of a name that is not UTF-8 the client gives an error and a broken list. `map` sees the error; a call of the method
+        # does not, once the interpreter has specialised it, and crashes.
+        (pairs,) = map(_client_headers, [message])
+        headers = {name: value.decode() for name, value in pairs or [] if value is not None}
+    except (UnicodeDecodeError, SystemError):
+        return {}
+    is_letter = "reason" in headers and all(_NUMBER.fullmatch(headers.get(name, "")) for name in _NUMBERS)
+    return headers if is_letter or "replayed" in headers else {}
+
+
 def _place(message: Message) -> tuple[int, int]:
     return int(message.partition() or 0), int(message.offset() or 0)
 
@@ -170,13 +186,14 @@ def _outgoing(letter: DeadLetter) -> Outgoing:
 
 def _letter(message: Message, headers: dict[str, str]) -> DeadLetter:
     key = message.key()
+    partition, offset, time_ms = (int(headers[name]) for name in _NUMBERS)
     return DeadLetter(
         message.value(),
         cast("Any", headers["reason"]),
         headers.get("detail", ""),
         headers.get("topic", ""),
-        int(headers.get("partition", 0)),
-        int(headers.get("offset", 0)),
-        int(headers.get("time_ms", 0)),
+        partition,
+        offset,
+        time_ms,
         key.encode() if isinstance(key, str) else key,
     )
