@@ -1,6 +1,7 @@
 """An archive that others wrote to, or that is broken: refused by name, never believed, never a traceback, never all the memory."""
 
 import itertools
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,25 @@ def test_a_broken_entry_is_named(tmp_path: Path, content: bytes) -> None:
     found: list[Damaged] = []
     assert archive.manifest.entries(found) == []
     assert [damage.path for damage in found] == [listed_at(closed.entry)]
+
+
+@pytest.mark.parametrize("make", [lambda path: os.truncate(_made(path), 1 << 40), os.mkfifo, os.mkdir])
+def test_an_entry_without_end_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """A terabyte of nothing, a pipe, a directory: it is neither read nor waited for."""
+    archive, closed = stored(tmp_path, ROWS, "parquet")
+    there = tmp_path / "backup" / listed_at(closed.entry)
+    there.unlink()
+    make(there)
+    found: list[Damaged] = []
+    assert archive.manifest.entries(found) == []
+    assert [damage.path for damage in found] == [listed_at(closed.entry)]
+    with pytest.raises(Damaged, match="more than"):
+        archive.manifest.newest(closed.entry.generation, closed.entry.partition)
+
+
+def _made(path: Path) -> Path:
+    path.touch()
+    return path
 
 
 def with_file(tmp_path: Path, write: Callable[[Path], None]) -> tuple[Archive, Entry]:

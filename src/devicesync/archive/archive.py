@@ -76,12 +76,12 @@ class Archive:
         return [(path, match) for path, match in there if match]
 
     def _checked(self, path: str, size: int, sha256: str, into: Path) -> Path:
+        found = self._storage.size(path)  # before it is fetched: the disk has room for what the entry says
+        if found is not None and found != size:
+            raise Damaged(path, f"has {found:,} bytes instead of {size:,}")
         here = self._storage.fetch(path, into)
         if here is None:
             raise Damaged(path, "is missing")
-        found = here.stat().st_size
-        if found != size:
-            raise Damaged(path, f"has {found:,} bytes instead of {size:,}")
         if digest_of(here) != sha256:
             raise Damaged(path, "is not what was written: its checksum differs")
         return here

@@ -131,11 +131,9 @@ class Manifest:
         paths = [path for directory in self._partitions() for path in self._paths(directory, ending)]
 
         def noting(path: str) -> T | None:
-            held = self._storage.read_bytes(path)
-            if held is None:
-                return None  # it was pruned since its name was read
             try:
-                return read(path, held)
+                held = self._storage.read_bytes(path)
+                return read(path, held) if held is not None else None  # None: it was pruned since its name was read
             except Damaged as damage:
                 if damaged is None:
                     raise

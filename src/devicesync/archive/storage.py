@@ -1,18 +1,21 @@
 """Where a backup is: a directory, or any object store that fsspec reaches by a URL (s3://bucket/prefix, gs://…)."""
 
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
 from devicesync.durable import replace, replacing
-from devicesync.errors import Unavailable, WrongUse
+from devicesync.errors import Damaged, Unavailable, WrongUse
 from devicesync.extras import require
 from devicesync.url import password_in
 
 _LOCAL = "file"
 _OURS_ALONE = 0o700
+_MOST_BYTES = 64 << 20
+"""Of a file that is read at once: an entry has some KB, the erasures that a prune keeps 100 bytes a device."""
 _FORM = "a directory, or a URL of fsspec: s3:// needs the extra devicesync[s3]"
 _HINT = "check that the place can be reached, its credentials, and its free space"
 # A store that does not answer is our patience's matter, which says so; the library would try for ten minutes in silence.
@@ -65,12 +68,14 @@ class Storage:
                 self._files.pipe_file(self._path(path), data)
 
     def read_bytes(self, path: str) -> bytes | None:
-        """The file's bytes, None where there is no such file. Raises Unavailable."""
+        """The file's bytes, None where there is no such file. Raises Unavailable; Damaged for what can't be one of ours."""
         with self._failures("read", path):
             try:
-                return bytes(self._files.cat_file(self._path(path)))
+                if self._is_file_of_ours(path):
+                    return bytes(self._files.cat_file(self._path(path)))
             except FileNotFoundError:
                 return None
+        raise Damaged(path, f"is no file, or has more than {_MOST_BYTES:,} bytes")
 
     def fetch(self, path: str, into: Path) -> Path | None:
         """A local file with the same bytes, `into` or the file itself; None where there is no such file. Raises Unavailable."""
@@ -109,6 +114,13 @@ class Storage:
                 self._files.rm_file(self._path(path))
             except FileNotFoundError:
                 return
+
+    def _is_file_of_ours(self, path: str) -> bool:
+        if self._is_local:
+            there = Path(self._path(path)).stat()
+            return stat.S_ISREG(there.st_mode) and there.st_size <= _MOST_BYTES
+        found = self._files.info(self._path(path))
+        return bool(found["type"] == "file" and found["size"] <= _MOST_BYTES)
 
     def _path(self, path: str) -> str:
         return f"{self._root.rstrip('/')}/{path}".rstrip("/")
