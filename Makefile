@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SECONDS ?=
 PART ?=
-MINUTES ?= 10
+MINUTES ?=
 EXTRAS := kafka redis cassandra api backup build  # the extras of `make run`, those for one's own servers too
 
-.PHONY: run test fuzz audit check bench stack docs lock clean help
+.PHONY: run test fuzz soak audit check bench stack docs lock clean help
 
 run: .venv/run-ready .venv/city-ready  ## the demonstration, on the embedded default; SECONDS=10 ends it by itself
 	@$(BIN)/devicesync demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -18,8 +18,11 @@ test: .venv/dev-ready .venv/servers-ready .venv/city-ready  ## every test, with 
 	$(BIN)/python -m pytest --ignore tests/law -n 2 --dist loadscope
 
 fuzz: .venv/dev-ready  ## the fuzzers for MINUTES=10, with other inputs each time; what breaks something goes into tests/corpus
-	@end=$$(($$(date +%s) + $(MINUTES) * 60)); while [ $$(date +%s) -lt $$end ]; do \
+	@end=$$(($$(date +%s) + $(or $(MINUTES),10) * 60)); while [ $$(date +%s) -lt $$end ]; do \
 		FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest tests/fuzz -x -q --timeout 0 --hypothesis-seed=random --show-capture=no || exit 1; done
+
+soak: .venv/dev-ready .venv/servers-ready  ## the whole system loaded and hurt for MINUTES=20, then compared with the law
+	@PYTHONPATH=.:benchmarks $(BIN)/python -m soak --minutes $(or $(MINUTES),20)
 
 audit: .venv/dev-ready .venv/audit-ready  ## known vulnerabilities and licences of what we depend on; never clean without having asked
 	@$(BIN)/python -m devstack.audit .venv/audit/bin/pip-audit
