@@ -9,10 +9,10 @@ from collections import Counter
 from urllib.parse import urlsplit
 
 import msgspec
-from devicesync.jobs.simulate import Simulation, key_of
 
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaLog
+from devicesync.simulation import Simulation, key_of
 
 DEVICES = 20_000
 _BAD_SHARE = 0.005
