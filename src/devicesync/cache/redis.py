@@ -181,7 +181,8 @@ def _packed(state: State, ticket: str, shown: str) -> bytes:
     for version, values in state.registers:
         flat.append(version)
         flat += values
-    return _pack((*flat, ticket, shown))
+    flat += ticket, shown
+    return _pack(flat)
 
 
 def _is_profile(found: Any) -> bool:

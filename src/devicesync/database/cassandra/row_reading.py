@@ -76,7 +76,10 @@ def _clamped(value_ms: int | None, written_at: int | None) -> int:
 
 
 def _emptied(spot: int, register: Register, erasure: Erasure) -> Register:
-    at = max((version for version in erasure.ties[spot] if version > erasure.version), default=0)
+    ties = erasure.ties[spot]
+    if not ties:
+        return register
+    at = max((version for version in ties if version > erasure.version), default=0)
     return (at, UNWRITTEN[spot][1]) if at and at >= register[0] else register
 
 
