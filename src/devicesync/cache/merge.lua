@@ -35,9 +35,9 @@ local UPDATED = FACETS + 3 -- where api_last_updated_on stands in a `_state`; th
 local function read_state(packed)
   local found = {string.match(packed, STATE)}
   if not found[1] then return nil end
-  local live, facets = tonumber(found[2]), {}
+  local live, facets = tonumber(found[2]), {unpack(found, 3, FACETS + 2)}
   for facet = 1, FACETS do
-    local version = found[facet + 2]
+    local version = facets[facet]
     facets[facet] = version == '' and live or tonumber(version)
   end
   local first, since = found[UPDATED + 1], found[UPDATED + 2]
@@ -47,9 +47,11 @@ local function read_state(packed)
   }
 end
 
+local parts = {} -- of the `_state` that is written; made once, for making a table takes time
+
 -- live_text, updated_text, first_text, since_text: as text already; making text of numbers is what takes time here.
 local function pack_state(erased, live, facets, live_text, updated_text, first_text, since_text, unsettled, made_with)
-  local parts = {text(erased), live_text}
+  parts[1], parts[2] = text(erased), live_text
   for facet = 1, FACETS do
     local version = facets[facet]
     parts[facet + 2] = version == live and '' or text(version)
@@ -217,7 +219,7 @@ local function merge(key, new)
   if new[VERSION[DECLARED]] > 0 and not declares(new) then unsettled = true end
   local written, declared = false, nil
   for facet = 1, FACETS do
-    local version, values, held_version = new[VERSION[facet]], new, facets[facet]
+    local version, values, held_version, before = new[VERSION[facet]], new, facets[facet], VALUES[facet]
     local take = version > held_version and version > erased
     if version == held_version and version > erased then
       local adds
@@ -235,7 +237,7 @@ local function merge(key, new)
       end
       written, facets[facet] = true, version
       for field = FROM[facet], TO[facet] do
-        local value = values[VALUES[facet] + field]
+        local value = values[before + field]
         if value then
           set[size + 1], set[size + 2] = FIELDS[field], value
           size = size + 2
