@@ -10,7 +10,7 @@ Every registration is pushed, through one log, into the cache that telemetry job
     State, state_of, join                   what is known of a device, and how two such knowledges join
     profile_of, digest                      what readers see, and what two stores compare
 
-Every error is a DevicesyncError with a `hint`, but for Refused: WrongUse, Unavailable (the same call may be repeated), Held,
+Every error is a DevicesyncError with a `hint`, except Refused: WrongUse, Unavailable (the same call may be repeated), Held,
 NewerData, Damaged, TooManyBad. A name is loaded when it is first used. docs/library.md has an example, docs/law.md the law.
 
 Rooms: law, log, dead_letters, cache, database, archive, status, jobs, api, assembly, cli.

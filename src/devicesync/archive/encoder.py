@@ -15,7 +15,7 @@ _AHEAD = 2
 
 
 class Encoder:
-    """`directory` has the files. Takes a little work ahead, so that memory stays bounded; who brings more waits."""
+    """`directory` has the files. Queues at most two jobs to bound memory; `submit` blocks when the queue is full."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

@@ -108,7 +108,7 @@ class Storage:
             return sorted(names)
 
     def remove(self, path: str) -> None:
-        """Remove a file; one that is not there is passed by. Raises Unavailable."""
+        """Remove a file, if it is there. Raises Unavailable."""
         with self._failures("remove", path):
             try:
                 self._files.rm_file(self._path(path))

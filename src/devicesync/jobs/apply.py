@@ -66,7 +66,7 @@ class Summary(NamedTuple):
 def lines_of(file: Readable, batch_records: int) -> Iterator[list[Line]]:
     """The file's lines in batches, as they come: a batch is cut short when a pipe pauses.
 
-    CRLF is a line end; a BOM at the very start and blank lines are passed by. A last line without a line end
+    CRLF is a line end. A BOM at the very start and blank lines are skipped. A last line without a line end
     counts. Memory is bounded by the longest line.
     """
     begin = 0

@@ -36,7 +36,7 @@ def ship(
     """Work until `stop` is set, or until nothing is left. At least once: a crash ships the last records again.
 
     Bad records go along, without a key: who reads the target refuses them whole. A target that is down is waited for, and
-    nothing is passed by. `shipped` hears of each batch that is acknowledged.
+    nothing is skipped. `shipped` hears of each batch that is acknowledged.
     """
     patience = Patience(stop, source.keep_alive)
     try:

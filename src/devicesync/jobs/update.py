@@ -66,7 +66,7 @@ class Updater:
     def run(self, *, until_caught_up: bool = False) -> None:
         """Work until `stop` is set, or with `until_caught_up` until the log has nothing more.
 
-        A store that is down is waited for. Raises TooManyBad; the batch in hand is then not committed.
+        A store that is down is waited for. Raises TooManyBad; the batch is then not committed.
         """
         try:
             while not self._stop.is_set():
@@ -74,7 +74,7 @@ class Updater:
                 if until_caught_up and not read and self._patience.until_it_works(self._reader.caught_up):
                     return
         except Stopped:
-            _log.info("stopped while waiting; the batch in hand comes again on the next start")
+            _log.info("stopped while waiting; the batch comes again on the next start")
 
     def step(self, timeout_seconds: float) -> int:
         """One batch; how many records it had. Raises Stopped when asked to stop while a store is down."""

@@ -48,13 +48,13 @@ class Closing:
         self._uploaders = ThreadPoolExecutor(_UPLOADS, "upload")
 
     def close(self, finished: list[PartitionBackup]) -> None:
-        """Bring the files of these parts to their places, several at once, and begin new ones. Raises Stopped."""
+        """Upload the files of these partitions, several at once, and begin new ranges. Raises Stopped."""
         if not finished:
             return
         identity = self._patience.until_it_works(self._reader.identity)
         for part in finished:
             part.is_stale |= part.identity != identity
-        # Of a log that is no more nothing can be claimed, and nobody else has these records.
+        # The topic was deleted: nothing can be claimed, and nobody else has these records.
         stale = [part for part in finished if part.is_stale]
         ours = self._claim([part for part in finished if not part.is_stale], lambda part: (part.start, part.expected))
         self._on_step("claimed")

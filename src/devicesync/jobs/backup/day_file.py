@@ -1,4 +1,4 @@
-"""The records of one day (UTC) in the range that a partition has in hand, on their way into a file of their own."""
+"""The records of one day (UTC) in the open range of a partition, on their way into a file of their own."""
 
 from collections.abc import Callable, Iterator
 from itertools import groupby
@@ -33,7 +33,7 @@ class DayFile:
 
     @property
     def room(self) -> int:
-        """How many bytes of records the row group in hand still takes."""
+        """How many bytes of records the open row group still takes."""
         return GROUP_BYTES - self._group_bytes
 
     def add(self, rows: list[FullRecord], size: int) -> None:

@@ -22,12 +22,14 @@ _offset, _headers = itemgetter(0), itemgetter(4)
 
 
 class PartitionBackup:
-    """From when the partition is given to us, to when it is taken away.
+    """What one process backs up of one partition, from when it is assigned to when it is revoked.
 
-    start: where the range in hand begins. expected: the next offset. agreed_end: where the range has to end, if that has been
-    claimed before. claimed: the start that the group knows. days: the files in hand, by their days. closed: when finished.
+    start: the first offset of the open range. expected: the offset that comes next.
+    agreed_end: the offset at which the range must end, where that was claimed before.
+    claimed: the start that the group knows. days: the open files by their days. closed: the finished files.
     follows: see Entry.
-    waiting: rows that come after the range in hand, once it `is_full`. is_stale: the log of these records is no more.
+    waiting: rows after the open range, once it `is_full`.
+    is_stale: the topic that these records came from was deleted or recreated.
     """
 
     def __init__(
@@ -56,12 +58,12 @@ class PartitionBackup:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has no record in hand."""
+        """Whether the open range has no record."""
         return not self.days
 
     @property
     def bytes(self) -> int:
-        """Of the records in hand: keys, values and headers."""
+        """The bytes of keys, values and headers in the open range."""
         return sum(file.bytes for file in self.days.values())
 
     @property
@@ -70,16 +72,16 @@ class PartitionBackup:
         return sum(file.file is not None for file in self.days.values())
 
     def begin_next(self) -> None:
-        """The range in hand is kept: begin the one after it."""
+        """The open range is in the archive: begin the next one."""
         self.begin(self.expected)
         self.follows = True
 
     def due_in(self, file_seconds: float) -> float:
-        """In how many seconds the range in hand is to be closed for its age; infinite without one."""
+        """In how many seconds the open range is old enough to be closed. Infinite without records."""
         return float("inf") if self.is_empty else self._opened_at + file_seconds - time.monotonic()
 
     def keep(self, rows: list[FullRecord], file_bytes: int, open_file: Open) -> list[FullRecord]:
-        """Add rows, until the range in hand is full; those that are left. Raises OSError."""
+        """Add rows until the open range is full. Return the rows that are left. Raises OSError."""
         if self.agreed_end is not None:
             spot = bisect_left(rows, self.agreed_end, key=_offset)
             rows, left = rows[:spot], rows[spot:]
@@ -92,17 +94,17 @@ class PartitionBackup:
         return self._keep(rows, file_bytes, MOST_DAYS, open_file)
 
     def end(self) -> None:
-        """No more rows come into the range in hand. Raises OSError."""
+        """End the open range: no more rows come. Raises OSError."""
         for file in self.days.values():
             file.end()
 
     def finish(self) -> None:
-        """Finish the files in hand. Raises OSError."""
+        """Finish the open files. Raises OSError."""
         files = [file.finish(self.start, self.expected, follows=self.follows) for file in self.days.values()]
         self.closed = [closed for of_day in files for closed in of_day]
 
     def start_again(self) -> None:
-        """Drop what is in hand; the same records are to come again."""
+        """Drop the open range; the same records come again."""
         self.discard()
         agreed_end = self.agreed_end
         self.waiting = []

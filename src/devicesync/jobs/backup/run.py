@@ -1,4 +1,4 @@
-"""The backup: whole records into files, each record in exactly one, whatever crashes or is shared out anew.
+"""The backup: full records into files, each record in exactly one, through crashes and rebalances.
 
     poll → groups of rows → local file → closed → claimed → in its place → in the manifest → claimed to its end
 
@@ -80,13 +80,16 @@ class Backup:
             self._closing.shutdown()
 
     def on_assigned(self, partition: int, claim: Claim | None) -> int:
-        """See log.port.Keeper."""
+        """See full.RebalanceListener."""
         part = Patience(self._stop).until_it_works(lambda: self._part(partition, claim))
         self._parts[partition] = part
         return part.start
 
     def on_revoked(self, partitions: Iterable[int]) -> None:
-        """See log.port.Keeper. Of a log that is no more, what is in hand is kept: nobody can read it again."""
+        """See full.RebalanceListener.
+
+        If the topic was deleted, the open files are finished anyway: their records cannot be read again.
+        """
         gone = [self._parts.pop(partition) for partition in partitions if partition in self._parts]
         try:
             identity = self._reader.identity() if any(not part.is_empty for part in gone) else ""
@@ -110,7 +113,7 @@ class Backup:
         newest = self._archive.manifest.newest(generation, partition)
         start = newest.next_offset if newest else first
         if start > end:
-            _log.warning("the log ends before its backup, and counts as made anew", partition=partition, end=end, backup=start)
+            _log.warning("the log ends before its backup, and counts as recreated", partition=partition, end=end, backup=start)
             return self._part(partition, claim, after=generation)
         if start < first:
             _say_lost(partition, start, first)
@@ -134,7 +137,7 @@ class Backup:
         return len(polled)
 
     def _take(self, part: PartitionBackup, rows: list[FullRecord]) -> None:
-        """Keep rows, after those that wait, until the file in hand is full; the others wait."""
+        """Add rows to the open file, the waiting ones first, until it is full. The others wait."""
         self._make_room(part)
         if not self._is_ours(part):
             return
@@ -159,7 +162,7 @@ class Backup:
             self._close(opened)
 
     def _may_follow(self, part: PartitionBackup, offset: int) -> bool:
-        """Whether the record may be in the file in hand, although it is not the next by number."""
+        """Whether the record may follow in the open file, although offsets are missing before it."""
         if offset < part.expected:
             part.is_stale = True
             return False
@@ -208,7 +211,7 @@ class Backup:
         return finished
 
     def _renew(self, part: PartitionBackup) -> None:
-        """The log was made anew: so is its part."""
+        """The log was recreated: begin its next generation."""
         part.waiting = []
         new = self._part(part.partition, None)
         if new.generation == part.generation:

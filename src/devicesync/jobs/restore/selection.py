@@ -9,7 +9,11 @@ from devicesync.log.full import FullRecord
 
 
 class Selection(NamedTuple):
-    """until_ms: records that the log took at or before this time, and every later erase. None: all, likewise the others."""
+    """Which records a restore uses. None means no restriction, in each field.
+
+    until_ms: those that the log took at or before this time, and every later erase.
+    device_id: those of this device. partitions: those of these partitions.
+    """
 
     until_ms: int | None = None
     device_id: str | None = None

@@ -11,7 +11,7 @@ from devicesync.log.port import Record
 class Cursor:
     """`position`: the number of the next record. Where the journal has dropped that one, reading goes on at its first.
 
-    lost: how many numbers were passed by because another program took their records away.
+    lost: how many numbers were skipped because another program removed their records.
     """
 
     def __init__(self, files: Files, position: int) -> None:
@@ -38,7 +38,7 @@ class Cursor:
         return 0, 0
 
     def read(self, max_records: int) -> list[Record]:
-        """The next records, at most so many; [] when there are none now. Blank lines are passed by. Raises Unavailable."""
+        """The next records, at most so many; [] when there are none now. Blank lines are skipped. Raises Unavailable."""
         with naming_failures("read", self._files.active):
             return self._read(max_records)
 

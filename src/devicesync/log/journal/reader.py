@@ -51,7 +51,7 @@ class JournalReader(Cursor):
         self.commit()
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
-        """See port.Reader. Blank lines are passed by."""
+        """See port.Reader. Blank lines are skipped."""
         deadline = time.monotonic() + timeout_seconds
         while True:
             records = self.read(max_records)
@@ -64,7 +64,7 @@ class JournalReader(Cursor):
             time.sleep(min(nap, deadline - now))
 
     def skip(self, count: int) -> None:
-        """Pass by the next `count` records, as if they had been polled."""
+        """Skip the next `count` records, as if they had been polled."""
         target = self.position + count
         while self.position < target and self.read(target - self.position):
             pass

@@ -2,7 +2,7 @@
 
 One entry per group of lines that was appended at once, written before the lines. An entry whose lines never came is
 followed by one with the same start, which counts instead. Lines that no entry covers were written by a stranger.
-Entries that contradict the ones before them, or their segment, are damaged, and are passed by.
+Entries that contradict the ones before them, or their segment, are damaged, and are skipped.
 """
 
 import os
@@ -88,7 +88,7 @@ class Times:
         return entry if entry and byte < entry.end else None
 
     def forget_before(self, byte: int) -> None:
-        """Drop entries that end at or before `byte`, but for the newest: a long segment does not fill the memory."""
+        """Drop entries that end at or before `byte`, except the newest: a long segment does not fill the memory."""
         spot = bisect_right(self._entries, byte, key=lambda entry: entry.start) - 1
         del self._entries[: max(spot, 0)]
 

@@ -39,7 +39,7 @@ def group_of(group: str, reader: str) -> str:
 
 
 class KafkaLog:
-    """See port.Log. `group`: the consumer group of readers; a reader's name is added to it, but for the updater's."""
+    """See port.Log. `group`: the consumer group of readers; a reader's name is added to it, except the updater's."""
 
     def __init__(self, url: KafkaUrl, group: str) -> None:
         self._url = url

@@ -111,7 +111,7 @@ class Member:
             self._kept += self.consumer.consume(_KEPT, 0)  # of a partition that was assigned just now
 
     def commit(self, positions: list[TopicPartition]) -> bool:
-        """Whether the group took it; False while it is being shared out anew. Raises Unavailable."""
+        """Commit these positions. False during a rebalance: nothing was committed. Raises Unavailable."""
         try:
             answers = self.consumer.commit(offsets=positions, asynchronous=False)
         except KafkaException as error:
