@@ -1,4 +1,6 @@
-"""Which process runs which test: tests that share servers run in one, so that each server is started once."""
+"""The event of the seed; and which process runs which test: tests that share servers run in one, so each starts once."""
+
+from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
@@ -31,3 +33,13 @@ class _ByServers(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """pytest-xdist asks for its scheduler; its own groups (xdist_group) do nothing under pytest 9.2."""
     return _ByServers(config, log)
+
+
+@pytest.fixture
+def seed(tmp_path: Path) -> Path:
+    """The seed's event in a file."""
+    from devicesync.cli.demo import SEED  # noqa: PLC0415 - the tests of the law load nothing else
+
+    file = tmp_path / "seed.jsonl"
+    file.write_bytes(SEED + b"\n")
+    return file

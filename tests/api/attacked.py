@@ -97,6 +97,16 @@ def rest_of(opened: socket.socket) -> bytes:
     return b"".join(parts)
 
 
+def is_cut_off(opened: socket.socket, data: bytes, every_seconds: float = 0.02) -> bool:
+    """Whether the server ends a connection on which this comes again and again, at most a thousand times."""
+    with suppress(ConnectionError):
+        for _ in range(1000):
+            opened.sendall(data)
+            time.sleep(every_seconds)
+        return False
+    return True
+
+
 def pour(opened: socket.socket, data: bytes, most_bytes: int, seconds: float = 15.0) -> int:
     """Send `data` again and again until the other side ends it, at most so many bytes and seconds; how many were taken."""
     deadline, sent = time.monotonic() + seconds, 0

@@ -14,7 +14,7 @@ from devicesync.api import protocol, requests
 from devicesync.api.answers import Answer
 from devicesync.api.connections import Door, Limits
 from devicesync.api.serve import listen, serving
-from tests.api.attacked import BODY, post, pour, rest_of
+from tests.api.attacked import BODY, is_cut_off, post, pour, rest_of
 from tests.api.conftest import Start
 from tests.api.test_framing import connected
 
@@ -174,17 +174,6 @@ def test_a_network_of_ipv6_addresses_is_one_address() -> None:
     assert len(door) == 2
     assert door.admit(Idle(), "2001:db8:0:1::1", 0.0)
     assert len(door) == 3
-
-
-def is_cut_off(opened: socket.socket, data: bytes) -> bool:
-    """Whether the server ends a connection on which something comes again and again; within 10 s."""
-    try:
-        for _ in range(500):
-            opened.sendall(data)
-            time.sleep(0.02)
-    except ConnectionError:
-        return True
-    return False
 
 
 def _when(go_on: threading.Event) -> tuple[Any, threading.Semaphore]:

@@ -15,6 +15,7 @@ from devicesync.api import protocol, readiness, requests, writer
 from devicesync.errors import Unavailable
 from devicesync.law.facets import FIELDS
 from devicesync.log.memory import MemoryLog
+from tests.api.attacked import is_cut_off
 from tests.api.conftest import Start
 from tests.end_to_end.command import until
 
@@ -139,19 +140,8 @@ def test_slow_clients_are_cut_off(start: Start, monkeypatch: pytest.MonkeyPatch)
         assert slow.recv(100) == b""
         assert silent.recv(100).startswith(b"HTTP/1.1 408")
         big.sendall(b"GET / HTTP/1.1\r\n")
-        assert is_cut_off(big, b"X-A: y\r\n" * 100)
+        assert is_cut_off(big, b"X-A: y\r\n" * 100, every_seconds=0.001)
     assert len(started.lines()) == 1
-
-
-def is_cut_off(opened: socket.socket, header: bytes) -> bool:
-    """Whether the server ends the connection while a head grows."""
-    try:
-        for _ in range(1000):
-            opened.sendall(header)
-            time.sleep(0.001)
-    except OSError:
-        return True
-    return False
 
 
 class Broken(MemoryLog):

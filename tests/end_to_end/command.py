@@ -17,6 +17,12 @@ WAIT_SECONDS = 120.0
 KILLED_AT = Path(__file__).parents[1] / "killed_at.py"
 
 
+def delete_database(directory: Path) -> None:
+    """Lose the embedded database of the commands that run in this directory."""
+    for file in (directory / "devicesync-data").glob("device-profile.db*"):
+        file.unlink()
+
+
 class Devicesync:
     """devicesync commands in one working directory."""
 

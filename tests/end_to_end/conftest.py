@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from devicesync.cli.demo import SEED
 from tests.end_to_end.command import Devicesync
 
 
@@ -14,10 +13,3 @@ def devicesync(tmp_path: Path) -> Iterator[Devicesync]:
     commands = Devicesync(tmp_path)
     yield commands
     commands.stop_all()
-
-
-@pytest.fixture
-def seed(tmp_path: Path) -> Path:
-    file = tmp_path / "seed.jsonl"
-    file.write_bytes(SEED + b"\n")
-    return file

@@ -18,7 +18,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.storage import Storage
 from devicesync.log.full import FullRecord
 from tests.archive.test_trust import listed_at
-from tests.end_to_end.command import WAIT_SECONDS, Devicesync, stopped, until
+from tests.end_to_end.command import WAIT_SECONDS, Devicesync, delete_database, stopped, until
 
 STEPS = ("closing", "closed", "claimed", "uploaded", "listed", "claimed the end")
 DATA = "devicesync-data"
@@ -83,8 +83,7 @@ def test_a_backup_lists_verifies_and_restores(devicesync: Devicesync) -> None:
     assert back_up(devicesync)["files"] == 0
     would = devicesync.json("restore", "--from", "backup", "--to-stores", "--dry-run")
     assert would["would_change"] == {"cache": 0, "database": 0}
-    for path in (devicesync.directory / DATA).glob("*.db*"):
-        path.unlink()
+    delete_database(devicesync.directory)
     would = devicesync.json("restore", "--from", "backup", "--to-stores", "--dry-run")
     assert would["would_change"]["database"] == would["devices"] > 100
     done = devicesync.json("restore", "--from", "backup", "--to-stores")
@@ -126,7 +125,7 @@ def test_fifty_kills_while_the_log_grows(devicesync: Devicesync) -> None:
 
 
 def test_an_idle_log_s_last_record_is_soon_in_a_file(devicesync: Devicesync) -> None:
-    """Closed by age; SIGTERM closes what is in hand."""
+    """Closed by age; SIGTERM closes the open files."""
     running = devicesync.start("backup", "run", "--to", "backup", "--max-file-seconds", "1")
     archive = archive_in(devicesync.directory)
     simulate(devicesync, 10)
@@ -214,8 +213,7 @@ def test_until_device_and_partitions(devicesync: Devicesync) -> None:
     assert devicesync.run("apply", "-", stdin=(new % ("moved", version + 1)).encode()).returncode == 0
     erased = devicesync.json("erase", "erased")["version"]
     back_up(devicesync)
-    for path in (devicesync.directory / DATA).glob("*.db*"):
-        path.unlink()
+    delete_database(devicesync.directory)
     assert devicesync.json("restore", "--from", "backup", "--to-stores", "--device", "stays")["records"] == 1
     assert devicesync.json("get", "moved", status=1)["version"] is None
     assert devicesync.json("restore", "--from", "backup", "--to-stores", "--partitions", "1", status=1)["records"] == 0
@@ -241,8 +239,7 @@ def test_prune_keeps_what_a_restore_needs(devicesync: Devicesync) -> None:
     assert devicesync.json("backup", "prune", "--in", "backup", "--keep-days", "0")["removed"] == would
     assert len(would) == 1
     assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []
-    for path in (devicesync.directory / DATA).glob("*.db*"):
-        path.unlink()
+    delete_database(devicesync.directory)
     assert devicesync.json("restore", "--from", "backup", "--to-stores")["records"] == 1
     assert devicesync.json("get", "gone", status=1)["erased"]
     simulate(devicesync, 10)

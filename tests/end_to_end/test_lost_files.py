@@ -4,18 +4,12 @@ import json
 import os
 import signal
 import time
-from pathlib import Path
 
-from tests.end_to_end.command import Devicesync, until
+from tests.end_to_end.command import Devicesync, delete_database, until
 
 
 def event(device: str) -> bytes:
     return json.dumps({"device_id": device, "city": "Pune", "api_last_updated_on": time.time_ns() // 1_000_000}).encode() + b"\n"
-
-
-def delete_database(directory: Path) -> None:
-    for file in (directory / "devicesync-data").glob("device-profile.db*"):
-        file.unlink()
 
 
 def test_a_deleted_database_is_filled_from_the_journal(devicesync: Devicesync) -> None:

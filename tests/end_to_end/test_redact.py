@@ -2,8 +2,8 @@
 
 import time
 
-from tests.end_to_end.command import Devicesync
-from tests.end_to_end.test_backup import DATA, back_up, simulate
+from tests.end_to_end.command import Devicesync, delete_database
+from tests.end_to_end.test_backup import back_up, simulate
 
 
 def test_an_erased_device_is_taken_out_of_the_backup(devicesync: Devicesync) -> None:
@@ -24,8 +24,7 @@ def test_an_erased_device_is_taken_out_of_the_backup(devicesync: Devicesync) -> 
     assert (done["rewritten"], done["records"]) == (would["rewritten"], 1)
     assert devicesync.json(*words)["rewritten"] == []
     assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []
-    for path in (devicesync.directory / DATA).glob("*.db*"):
-        path.unlink()
+    delete_database(devicesync.directory)
     assert devicesync.json("restore", "--from", "backup", "--to-stores")["records"] == 301
     assert devicesync.json("get", "gone", status=1)["erased"]
     simulate(devicesync, 10)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from devicesync.cli.demo import SEED
 from tests.end_to_end.command import Devicesync
 from tests.integration.real import Real
 
@@ -27,11 +26,3 @@ def devicesync(tmp_path: Path, real: Real) -> Iterator[Devicesync]:
     commands = Devicesync(tmp_path)
     yield commands
     commands.stop_all()
-
-
-@pytest.fixture
-def seed(tmp_path: Path) -> Path:
-    """The seed's event in a file."""
-    file = tmp_path / "seed.jsonl"
-    file.write_bytes(SEED + b"\n")
-    return file

@@ -8,7 +8,9 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,7 +27,7 @@ from devicesync.log.kafka.admin import create_topics
 from devicesync.simulation import Simulation, key_of
 from tests import servers
 from tests.contract.stores import redis_at
-from tests.end_to_end.command import catches, until
+from tests.end_to_end.command import Devicesync, catches, until
 from tests.law.specification import specified
 
 _numbers = itertools.count()
@@ -168,6 +170,14 @@ class Real:
             process.kill()
             process.communicate()
         self.database.close()
+
+
+def commands_over(topic: KafkaUrl, directory: Path) -> Iterator[Devicesync]:
+    """Commands whose settings file names this topic, and a group of its name."""
+    (directory / "devicesync.toml").write_text(f'log = "kafka://{topic.servers}/{topic.topic}"\ngroup = "{topic.topic}"\n')
+    commands = Devicesync(directory)
+    yield commands
+    commands.stop_all()
 
 
 def erase(device_id: str, version: int) -> bytes:

@@ -20,7 +20,7 @@ from devicesync.log.kafka.admin import create_topics, prepare_for_restore
 from tests import servers
 from tests.end_to_end.command import Devicesync
 from tests.integration import raw_header
-from tests.integration.real import registration
+from tests.integration.real import commands_over, registration
 
 V = 1_700_000_000_000_000
 _numbers = itertools.count()
@@ -37,10 +37,7 @@ def topic() -> KafkaUrl:
 @pytest.fixture
 def devicesync(tmp_path: Path, topic: KafkaUrl) -> Iterator[Devicesync]:
     """Commands over that topic."""
-    (tmp_path / "devicesync.toml").write_text(f'log = "kafka://{topic.servers}/{topic.topic}"\ngroup = "{topic.topic}"\n')
-    commands = Devicesync(tmp_path)
-    yield commands
-    commands.stop_all()
+    yield from commands_over(topic, tmp_path)
 
 
 def send(topic: KafkaUrl, *values: bytes) -> None:
@@ -73,7 +70,7 @@ def test_a_header_s_name_that_is_not_utf_8_ends_nothing(devicesync: Devicesync, 
 
 
 def test_more_partitions_than_descriptors_are_kept(devicesync: Devicesync, topic: KafkaUrl) -> None:
-    """Each partition has a file in hand, and the process may have 150 open: the others are closed first."""
+    """Each partition has an open file, and the process may have 150 open: the others are closed first."""
     partitions, records = 300, 5
     place = msgspec.structs.replace(topic, topic=f"{topic.topic}.wide")
     create_topics(place, partitions)

@@ -15,6 +15,7 @@ from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.overtaken import overtaken
 from tests import servers
 from tests.end_to_end.command import Devicesync, until
+from tests.integration.real import commands_over
 
 
 @pytest.fixture
@@ -26,10 +27,7 @@ def topic(tmp_path: Path) -> KafkaUrl:
 
 @pytest.fixture
 def devicesync(tmp_path: Path, topic: KafkaUrl) -> Iterator[Devicesync]:
-    (tmp_path / "devicesync.toml").write_text(f'log = "kafka://{topic.servers}/{topic.topic}"\ngroup = "{topic.topic}"\n')
-    commands = Devicesync(tmp_path)
-    yield commands
-    commands.stop_all()
+    yield from commands_over(topic, tmp_path)
 
 
 def event(number: int) -> bytes:

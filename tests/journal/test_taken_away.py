@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from devicesync.errors import Unavailable
+from devicesync.log.journal import Journal, JournalReader
 from tests.journal.opened import everything, open_journal, reader_of, rest
 
 NAME = "device-profile.log"
@@ -39,15 +40,21 @@ def _truncate_in_the_middle(file: Path) -> None:
 WAYS = [_delete, _rename, _rename_and_create, _truncate, _truncate_in_the_middle]
 
 
-@pytest.mark.parametrize("take_away", WAYS)
-def test_a_journal_taken_away_under_us_goes_on(tmp_path: Path, take_away: Callable[[Path], None]) -> None:
-    """The next append is read by every reader, under a number that no record had; and the check says so."""
-    journal = open_journal(tmp_path)
+def worked_off(directory: Path) -> tuple[Journal, JournalReader]:
+    """A journal of 15 records, and the reader that has committed them."""
+    journal = open_journal(directory)
     reader = reader_of(journal, "updater")
     for number in range(5):
         journal.append([b"before-%d" % number] * 3)
     rest(reader)
     reader.commit()
+    return journal, reader
+
+
+@pytest.mark.parametrize("take_away", WAYS)
+def test_a_journal_taken_away_under_us_goes_on(tmp_path: Path, take_away: Callable[[Path], None]) -> None:
+    """The next append is read by every reader, under a number that no record had; and the check says so."""
+    journal, reader = worked_off(tmp_path)
     journal.check()
     take_away(tmp_path / NAME)
     assert journal.append([b"after"]) >= 15
@@ -59,12 +66,7 @@ def test_a_journal_taken_away_under_us_goes_on(tmp_path: Path, take_away: Callab
 @pytest.mark.parametrize("take_away", WAYS)
 def test_a_journal_taken_away_while_nobody_worked_goes_on(tmp_path: Path, take_away: Callable[[Path], None]) -> None:
     """The same, found at the next start."""
-    journal = open_journal(tmp_path)
-    reader = reader_of(journal, "updater")
-    for number in range(5):
-        journal.append([b"before-%d" % number] * 3)
-    rest(reader)
-    reader.commit()
+    journal, reader = worked_off(tmp_path)
     reader.close()
     journal.close()
     take_away(tmp_path / NAME)
