@@ -2,7 +2,7 @@
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -153,3 +153,15 @@ def sizes_of(rows: list[FullRecord]) -> list[int]:
         for spot, row in enumerate(rows):
             sizes[spot] += sum(len(name) + len(value or b"") for name, value in row[4] or ())
     return sizes
+
+
+def runs_of(rows: list[FullRecord], expected: int) -> Iterator[list[FullRecord]]:
+    """The rows, cut where one does not have the number after the one before."""
+    if rows and rows[0][0] == expected and rows[-1][0] == expected + len(rows) - 1:
+        yield rows
+        return
+    begin = 0
+    for spot in range(1, len(rows) + 1):
+        if spot == len(rows) or rows[spot][0] != rows[spot - 1][0] + 1:
+            yield rows[begin:spot]
+            begin = spot

@@ -7,7 +7,7 @@ nobody can claim who has lost the partition. So all who ever write a file of tha
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from devicesync.archive.files import OpenFile
 from devicesync.errors import Unavailable
 from devicesync.jobs.backup.closing import Closing
 from devicesync.jobs.backup.descriptors import files_at_once, in_turns
-from devicesync.jobs.backup.partition_backup import MOST_DAYS, PartitionBackup
+from devicesync.jobs.backup.partition_backup import MOST_DAYS, PartitionBackup, runs_of
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.log.full import Claim, FullLog, FullRecord
 
@@ -142,7 +142,7 @@ class Backup:
         if not self._is_ours(part):
             return
         rows, part.waiting = [*part.waiting, *rows], []
-        for run in _runs(rows, part.expected):
+        for run in runs_of(rows, part.expected):
             if part.is_full or (run[0][0] != part.expected and not self._may_follow(part, run[0][0])):
                 part.is_full = True
                 part.waiting += run
@@ -233,18 +233,6 @@ class Backup:
         self._close(self._parts.values())
         self._closing.claim_starts([*self._parts.values()])
         return self._patience.until_it_works(self._reader.caught_up)
-
-
-def _runs(rows: list[FullRecord], expected: int) -> Iterator[list[FullRecord]]:
-    """The rows, cut where one does not have the number after the one before."""
-    if rows and rows[0][0] == expected and rows[-1][0] == expected + len(rows) - 1:
-        yield rows
-        return
-    begin = 0
-    for spot in range(1, len(rows) + 1):
-        if spot == len(rows) or rows[spot][0] != rows[spot - 1][0] + 1:
-            yield rows[begin:spot]
-            begin = spot
 
 
 def _say_lost(partition: int, expected: int, first: int) -> None:
