@@ -14,14 +14,14 @@ from devicesync.config import Settings
 from devicesync.errors import Stopped, TooManyBad
 from devicesync.jobs.apply import Summary, lines_of
 from devicesync.jobs.apply import apply as apply_lines
-from devicesync.jobs.shared.look import Look, look
+from devicesync.jobs.shared.file_kind import FileKind, file_kind
 
 
 class Applied(NamedTuple):
     """What was done, and what the file looks like, which matters where it had no event."""
 
     summary: Summary
-    look: Look
+    file_kind: FileKind
 
 
 def apply(file: Path, settings: Settings, stop: threading.Event, watcher: Watcher) -> Applied:
@@ -48,5 +48,5 @@ def apply(file: Path, settings: Settings, stop: threading.Event, watcher: Watche
     except Stopped:
         raise Stopped("stopped; apply the file again to finish it, what was done stays done") from None
     except TooManyBad as error:
-        raise TooManyBad(f"{error}; {file} looks like {look(head).kind}", look(head).hint or error.hint) from None
-    return Applied(summary, look(head))
+        raise TooManyBad(f"{error}; {file} looks like {file_kind(head).name}", file_kind(head).hint or error.hint) from None
+    return Applied(summary, file_kind(head))
