@@ -47,7 +47,7 @@ class Pool:
         suspects: deque[str] = deque()
         deaths: Counter[str] = Counter()
         while waiting or suspects:
-            # What was in hand when a process died goes on alone: the next death tells which part it was.
+            # The parts under way when a process died go on one at a time: the next death tells which part it was.
             names, at_once = (suspects, 1) if suspects else (waiting, self._workers)
             died = yield from self._until_one_dies(work, parts, names, at_once)
             deaths.update(died)
@@ -72,7 +72,7 @@ class Pool:
     def _until_one_dies(
         self, work: Callable[[P], R], parts: Mapping[str, P], names: deque[str], at_once: int
     ) -> Generator[R, None, list[str]]:
-        """Takes from `names`, and yields results; returns what was in hand when a process died."""
+        """Takes from `names`, and yields results; returns the parts that were under way when a process died."""
         running: dict[Future[R], str] = {}
         try:
             while names or running:

@@ -35,7 +35,7 @@ class Progress:
         return [name for name in names if name not in self.results]
 
     def done(self, name: str, result: Any) -> None:
-        """Note that a part is done; written down at most twice a second, for what was done since is only done again."""
+        """Note that a part is done; saved at most twice a second; after a crash the parts since then are repeated."""
         self.results[name] = result
         if time.monotonic() - self._written_at < _WRITE_SECONDS:
             return

@@ -55,7 +55,7 @@ def backup_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Keep every record of the log in files: key, value, headers, timestamp, partition and offset, bad records too.
 
     Each record is in exactly one file, whatever crashes. Goes on where the backup ends, until Ctrl-C or SIGTERM, which
-    close the files in hand first. Over Kafka any number may run, on any number of machines.
+    close the open files first. Over Kafka any number may run, on any number of machines.
 
         devicesync backup run --to backup
         devicesync backup run --to s3://my-bucket/devices --max-file-seconds 600
@@ -86,7 +86,7 @@ def backup_list_options(parser: argparse.ArgumentParser) -> None:
 def backup_list(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """List the files of a backup, by topic, generation, partition and offset.
 
-    A generation is one life of a topic: one that was deleted and made anew, with offsets from 0, has the next.
+    A generation is one life of a topic. A topic that was deleted and recreated, with offsets from 0, begins the next.
     """
     from devicesync.assembly.backup.archives import entries_at
 
