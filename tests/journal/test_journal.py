@@ -12,7 +12,7 @@ import pytest
 
 from devicesync.errors import Held, Unavailable
 from devicesync.log.journal.appender import Appender
-from devicesync.log.journal.files import Files
+from devicesync.log.journal.files import JournalFiles
 from devicesync.log.journal.tail import Limits
 from tests.journal.opened import everything, open_journal, reader_of, rest
 
@@ -156,7 +156,7 @@ def test_a_rotation_cut_short_is_finished(tmp_path: Path) -> None:
         if step >= 1:
             active.with_name(active.name + ".times").rename(closed.with_name(closed.name + ".times"))
         if step >= 2:
-            Appender(Files(active), Limits(100, 0, 0)).close()
+            Appender(JournalFiles(active), Limits(100, 0, 0)).close()
             active.unlink()
         again = open_journal(directory)
         assert again.append([b"c"]) == 2

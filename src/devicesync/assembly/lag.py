@@ -14,7 +14,7 @@ def lag_of(settings: Settings, reader: str) -> Lag:
         from devicesync.log.kafka.lag import group_lag
 
         return group_lag(KafkaUrl.parse(settings.log), group_of(settings.group, reader))
-    from devicesync.log.journal.files import Files
+    from devicesync.log.journal.files import JournalFiles
     from devicesync.log.journal.lag import reader_lag
 
-    return reader_lag(Files(adapters.journal_path(settings)), reader)
+    return reader_lag(JournalFiles(adapters.journal_path(settings)), reader)

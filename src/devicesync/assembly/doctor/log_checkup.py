@@ -22,7 +22,7 @@ _START = "start `devicesync up` or `devicesync update`"
 
 def check_journal(settings: Settings) -> Iterator[Finding]:
     """The journal, what it follows, and its readers. Raises Unavailable."""
-    from devicesync.log.journal.files import Files
+    from devicesync.log.journal.files import JournalFiles
     from devicesync.log.journal.lag import reader_lag
 
     followed = adapters.followed_path(settings)
@@ -33,7 +33,7 @@ def check_journal(settings: Settings) -> Iterator[Finding]:
     path = adapters.journal_path(settings)
     if not path.exists():
         raise Unavailable(f"there is no journal {path}", INIT)
-    files = Files(path)
+    files = JournalFiles(path)
     positions = files.positions()
     lags = {name: reader_lag(files, name) for name in positions}
     readers = ", ".join(f"{name} at record {position}, {told(lags[name])}" for name, position in sorted(positions.items()))

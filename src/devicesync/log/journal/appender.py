@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from devicesync.errors import Unavailable
-from devicesync.log.journal.files import Files, naming_failures
+from devicesync.log.journal.files import JournalFiles, naming_failures
 from devicesync.log.journal.tail import Limits, Tail
 
 _TOLD_SECONDS = 30.0
@@ -32,7 +32,7 @@ class _Group:
 class Appender:
     """Writes the journal's tail. Safe for threads (they share writes and syncs) and for processes (they take turns)."""
 
-    def __init__(self, files: Files, limits: Limits) -> None:
+    def __init__(self, files: JournalFiles, limits: Limits) -> None:
         self._files = files
         self._waiting: list[_Group] = []
         self._writing = False

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from devicesync.log.journal.files import Files, count_lines, naming_failures
+from devicesync.log.journal.files import JournalFiles, count_lines, naming_failures
 from devicesync.log.journal.segment import Segment
 from devicesync.log.journal.times import span_of
 from devicesync.log.port import Record
@@ -14,7 +14,7 @@ class Cursor:
     lost: how many numbers were skipped because another program removed their records.
     """
 
-    def __init__(self, files: Files, position: int) -> None:
+    def __init__(self, files: JournalFiles, position: int) -> None:
         self._files = files
         self._segment: Segment | None = None
         self.position = position

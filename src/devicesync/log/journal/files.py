@@ -28,7 +28,7 @@ _LAST_RECORD = 1 << 60
 _READ_BYTES = 1 << 20
 
 
-class Files:
+class JournalFiles:
     """Names and finds the files of the journal at `path`."""
 
     def __init__(self, path: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from devicesync.log.full import Claim, FullRecord, RebalanceListener
-from devicesync.log.journal.files import Files
+from devicesync.log.journal.files import JournalFiles
 from devicesync.log.journal.reader import JournalReader
 from devicesync.log.port import Record
 
@@ -11,7 +11,7 @@ from devicesync.log.port import Record
 class JournalFullReader:
     """See full.FullReader. One partition, 0; records have neither keys nor headers."""
 
-    def __init__(self, files: Files, name: str, listener: RebalanceListener) -> None:
+    def __init__(self, files: JournalFiles, name: str, listener: RebalanceListener) -> None:
         self._files = files
         self._reader = JournalReader(files, name)
         self._listener = listener

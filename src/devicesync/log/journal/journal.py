@@ -8,7 +8,7 @@ from devicesync.durable import check_room
 from devicesync.log.full import FullRecord, RebalanceListener, Survey
 from devicesync.log.journal.appender import Appender
 from devicesync.log.journal.cursor import Cursor
-from devicesync.log.journal.files import Files
+from devicesync.log.journal.files import JournalFiles
 from devicesync.log.journal.full import JournalFullReader, full_records_of
 from devicesync.log.journal.reader import JournalReader
 from devicesync.log.journal.tail import Limits
@@ -27,7 +27,7 @@ class Journal:
 
     def __init__(self, path: Path, *, segment_bytes: int, retention_seconds: float, segment_seconds: float = 0.0) -> None:
         self.path = path
-        self._files = Files(path)
+        self._files = JournalFiles(path)
         self.source = str(path)
         self.topic = path.name
         self._appender = Appender(self._files, Limits(segment_bytes, segment_seconds, retention_seconds))

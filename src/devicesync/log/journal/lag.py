@@ -5,11 +5,11 @@ import time
 from contextlib import closing
 
 from devicesync.log.journal.cursor import Cursor
-from devicesync.log.journal.files import Files
+from devicesync.log.journal.files import JournalFiles
 from devicesync.log.port import Lag
 
 
-def reader_lag(files: Files, name: str) -> Lag:
+def reader_lag(files: JournalFiles, name: str) -> Lag:
     """How far the reader of that name is behind. Raises Unavailable."""
     with closing(Cursor(files, files.read_position(name) or 0)) as cursor:
         first, end = cursor.bounds()
@@ -19,7 +19,7 @@ def reader_lag(files: Files, name: str) -> Lag:
     return Lag(records, age_seconds, _is_read(files, name))
 
 
-def _is_read(files: Files, name: str) -> bool:
+def _is_read(files: JournalFiles, name: str) -> bool:
     """A reader keeps its position's file locked."""
     try:
         with files.position(name).open("rb") as file:

@@ -10,7 +10,7 @@ import structlog
 
 from devicesync.errors import Held
 from devicesync.log.journal.cursor import Cursor
-from devicesync.log.journal.files import Files, naming_failures
+from devicesync.log.journal.files import JournalFiles, naming_failures
 from devicesync.log.port import Record
 
 _BUSY_SECONDS = 1.0
@@ -22,7 +22,7 @@ _log: Any = structlog.get_logger("devicesync")
 class JournalReader(Cursor):
     """See port.Reader. The journal is one partition, 0, whose records count from 0 for its whole life."""
 
-    def __init__(self, files: Files, name: str) -> None:
+    def __init__(self, files: JournalFiles, name: str) -> None:
         super().__init__(files, _position(files, name))
         self.name = name
         self._store = files.read_store(name)
@@ -98,7 +98,7 @@ class JournalReader(Cursor):
         return naming_failures("keep the position of a reader in", self._files.position(self.name))
 
 
-def _position(files: Files, name: str) -> int:
+def _position(files: JournalFiles, name: str) -> int:
     """The position, or the journal's beginning where it can't be of this journal: reading again is harmless."""
     position = files.read_position(name) or 0
     with closing(Cursor(files, 0)) as cursor:

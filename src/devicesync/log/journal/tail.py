@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from devicesync.durable import replace, sync_directory
-from devicesync.log.journal.files import Files, count_lines, same_file, times_of
+from devicesync.log.journal.files import JournalFiles, count_lines, same_file, times_of
 from devicesync.log.journal.times import ENTRY_BYTES, Span, Taken, span_of
 
 _TAIL_BYTES = 1 << 16
@@ -26,7 +26,7 @@ class Limits(NamedTuple):
 class Tail:
     """`next`: the number of the next record. `lost`: is called when another program took the end of the journal away."""
 
-    def __init__(self, files: Files, limits: Limits, lost: Callable[[], None]) -> None:
+    def __init__(self, files: JournalFiles, limits: Limits, lost: Callable[[], None]) -> None:
         self.next = 0
         self._files = files
         self._limits = limits
