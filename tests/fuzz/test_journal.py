@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devicesync.log.journal import Journal
-from devicesync.log.journal.times import Taken
+from devicesync.log.journal.times import TimeEntry
 from tests.fuzz.mutation import corpus, mutated, tries
 
 NAME = "device-profile.log"
 LOG = b"one\ntwo\nsix\nten\n"
-CLOSED = b"".join(Taken(*each).pack() for each in [(0, 0, 0, 5), (0, 0, 9, 6)])
-TOKENS = [b"\n", b"\r\n", b"\n\n", b" ", b"\0" * 32, b"\xff" * 32, b"-", b"9" * 30, Taken(2, 8, 16, 7).pack()]
+CLOSED = b"".join(TimeEntry(*each).pack() for each in [(0, 0, 0, 5), (0, 0, 9, 6)])
+TOKENS = [b"\n", b"\r\n", b"\n\n", b" ", b"\0" * 32, b"\xff" * 32, b"-", b"9" * 30, TimeEntry(2, 8, 16, 7).pack()]
 _numbers = itertools.count()
 
 
@@ -71,7 +71,7 @@ def read(journal: Journal, name: str) -> list[bytes]:
 def times_from(first: int) -> bytes:
     """Of LOG: two groups, one of two records and one of the rest."""
     groups = [(first, 0, 0, 5), (first, 0, 8, 1_700_000_000_000_000), (first + 2, 8, 16, 1_700_000_000_000_001)]
-    return b"".join(Taken(*group).pack() for group in groups)
+    return b"".join(TimeEntry(*group).pack() for group in groups)
 
 
 def case_of(log: bytes, times: bytes | None, position: bytes | None, closed: bytes, closed_times: bytes) -> Case:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from devicesync.durable import replace
 from devicesync.errors import Unavailable
-from devicesync.log.journal.times import Taken, span_of
+from devicesync.log.journal.times import TimeEntry, span_of
 
 _DIGITS = 20
 _LAST_RECORD = 1 << 60
@@ -82,7 +82,7 @@ class JournalFiles:
         """Make the times of closed segments anew where they are gone: of a first record alone."""
         for first in self.closed_firsts():
             if not times_of(self.closed(first)).exists():
-                replace(times_of(self.closed(first)), Taken(first, 0, 0, 0).pack(), durable=True)
+                replace(times_of(self.closed(first)), TimeEntry(first, 0, 0, 0).pack(), durable=True)
 
     def end_of_closed(self) -> int:
         """The number after the last record of the closed segments, 0 without one."""
@@ -91,7 +91,7 @@ class JournalFiles:
             return 0
         span = span_of(times_of(self.closed(first)))
         sound = span is not None and span.beginning.first == first and span.last.start <= self.closed(first).stat().st_size
-        last = span.last if span and sound else Taken(first, 0, 0, 0)
+        last = span.last if span and sound else TimeEntry(first, 0, 0, 0)
         return last.first + count_lines(self.closed(first), last.start)
 
     def write_identity(self) -> None:

@@ -48,10 +48,10 @@ class Segment:
         byte = self._byte
         for number, line in enumerate(lines, self.record):
             if byte >= covered_to:
-                taken = self.times.at(byte)
-                covered_to = taken.end if taken else 0
-                taken_ms = taken.at_us // 1000 if taken else time.time_ns() // 1_000_000
-                logged_ms = taken_ms if taken else None
+                entry = self.times.at(byte)
+                covered_to = entry.end if entry else 0
+                taken_ms = entry.at_us // 1000 if entry else time.time_ns() // 1_000_000
+                logged_ms = taken_ms if entry else None
             byte += len(line) + 1
             if not (value := line.removesuffix(b"\r")).isspace() and value:
                 records.append(Record(value, 0, number, taken_ms, logged_ms))

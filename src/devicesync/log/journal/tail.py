@@ -9,7 +9,7 @@ import structlog
 
 from devicesync.durable import replace, sync_directory
 from devicesync.log.journal.files import JournalFiles, count_lines, same_file, times_of
-from devicesync.log.journal.times import ENTRY_BYTES, Span, Taken, span_of
+from devicesync.log.journal.times import ENTRY_BYTES, Span, TimeEntry, span_of
 
 _TAIL_BYTES = 1 << 16
 _log: Any = structlog.get_logger("devicesync")
@@ -53,7 +53,7 @@ class Tail:
         now_us = time.time_ns() // 1000
         self._began_us = self._began_us if self._end else now_us
         try:
-            write_all(self._times, Taken(first, self._end, self._end + len(payload), now_us).pack())
+            write_all(self._times, TimeEntry(first, self._end, self._end + len(payload), now_us).pack())
             os.fdatasync(self._times)
             write_all(self._data, payload)
             os.fdatasync(self._data)
@@ -114,7 +114,7 @@ class Tail:
     def _count(self) -> None:
         self._cut_torn_tails()
         span = span_of(self._files.times)
-        last = span.last if span else Taken(self.next, 0, 0, 0)
+        last = span.last if span else TimeEntry(self.next, 0, 0, 0)
         self._began_us = (span.first_group or span.beginning).at_us if span else 0
         self._end = os.fstat(self._data).st_size
         self.next = last.first + count_lines(self._files.active, last.start)
@@ -169,7 +169,7 @@ class Tail:
         return seconds > 0 and time.time() - self._began_us / 1e6 >= seconds
 
     def _create_times(self, first: int) -> None:
-        replace(self._files.times, Taken(first, 0, 0, time.time_ns() // 1000).pack(), durable=True)
+        replace(self._files.times, TimeEntry(first, 0, 0, time.time_ns() // 1000).pack(), durable=True)
 
     def _cut_torn_tails(self) -> None:
         """Cut what follows the last line end: it was never acknowledged, and no reader takes it."""

@@ -17,7 +17,7 @@ _MOST_RECORDS, _MOST_BYTES = 1 << 60, 1 << 42
 """No record's number lies past the one, no byte of a segment past the other."""
 
 
-class Taken(NamedTuple):
+class TimeEntry(NamedTuple):
     """A group of lines: the number of its first record, its bytes [start, end) in the segment, and its time in µs."""
 
     first: int
@@ -29,7 +29,7 @@ class Taken(NamedTuple):
         """The entry's bytes."""
         return _ENTRY.pack(*self)
 
-    def may_follow(self, before: "Taken", segment_bytes: int) -> bool:
+    def may_follow(self, before: "TimeEntry", segment_bytes: int) -> bool:
         """Whether this can be a later entry of the same segment: bytes between them are records, of one byte at least."""
         records, size = self.first - before.first, self.start - before.start
         return 0 <= records <= size and (records > 0) == (size > 0) and self.start <= min(self.end, segment_bytes)
@@ -49,13 +49,13 @@ class Times:
     def __init__(self, path: Path, segment: int, first: int | None = None) -> None:
         self._segment = segment
         self._file = path.open("rb", buffering=0)
-        self._entries: list[Taken] = []
+        self._entries: list[TimeEntry] = []
         self._rest = b""
         beginning = self._next(1)
         if beginning and beginning[0].is_beginning and first in (None, beginning[0].first):
             self._entries = beginning
         elif first is not None:
-            self._entries = [Taken(first, 0, 0, 0)]
+            self._entries = [TimeEntry(first, 0, 0, 0)]
         self.refresh()
 
     def refresh(self) -> None:
@@ -66,22 +66,22 @@ class Times:
             if entry.may_follow(self._entries[-1], size):
                 self._entries.append(entry)
 
-    def _next(self, limit: int) -> list[Taken]:
+    def _next(self, limit: int) -> list[TimeEntry]:
         data = self._rest + (self._file.read(limit * ENTRY_BYTES) if limit > 0 else self._file.readall())
         whole = len(data) - len(data) % _ENTRY.size
         self._rest = data[whole:]
-        return [Taken(*fields) for fields in _ENTRY.iter_unpack(data[:whole])]
+        return [TimeEntry(*fields) for fields in _ENTRY.iter_unpack(data[:whole])]
 
     @property
     def first(self) -> int | None:
         """The number of the segment's first record; None in a file that is still being made, or damaged."""
         return self._entries[0].first if self._entries else None
 
-    def before(self, record: int) -> Taken:
+    def before(self, record: int) -> TimeEntry:
         """The newest entry that begins at or before `record`: from its start on lines can be counted."""
         return self._entries[max(bisect_right(self._entries, record, key=lambda entry: entry.first) - 1, 0)]
 
-    def at(self, byte: int) -> Taken | None:
+    def at(self, byte: int) -> TimeEntry | None:
         """The entry that covers the line which begins at `byte`, or None."""
         spot = bisect_right(self._entries, byte, key=lambda entry: entry.start) - 1
         entry = self._entries[spot] if spot >= 0 else None
@@ -104,9 +104,9 @@ class Times:
 class Span(NamedTuple):
     """The ends of a segment's times: its beginning, its first group if there is one, and its newest entry."""
 
-    beginning: Taken
-    first_group: Taken | None
-    last: Taken
+    beginning: TimeEntry
+    first_group: TimeEntry | None
+    last: TimeEntry
 
     @property
     def bound(self) -> int:
@@ -125,7 +125,7 @@ def span_of(path: Path) -> Span | None:
     except FileNotFoundError:
         return None
     whole = len(begin) - len(begin) % ENTRY_BYTES
-    entries = [Taken(*fields) for fields in _ENTRY.iter_unpack(begin[:whole] + last[:ENTRY_BYTES] * (count > 0))]
+    entries = [TimeEntry(*fields) for fields in _ENTRY.iter_unpack(begin[:whole] + last[:ENTRY_BYTES] * (count > 0))]
     if not entries or not entries[0].is_beginning or max(entries[0].first, entries[-1].first) > _MOST_RECORDS:
         return None
     beginning, newest = entries[0], entries[-1]
