@@ -15,7 +15,7 @@ from devicesync.assembly.backup.archives import archives_at, spool_of
 from devicesync.assembly.watcher import Advance, Watcher
 from devicesync.config import Settings
 from devicesync.errors import Damaged, Unavailable
-from devicesync.jobs.backup.verify import Finding, behind, check_log, check_order, check_range, check_unlisted, finding_of
+from devicesync.jobs.backup.verify import Problem, behind, check_log, check_order, check_range, check_unlisted, problem_of
 from devicesync.log.full import FullLog, Survey
 
 _AT_ONCE = 4
@@ -24,14 +24,14 @@ _AT_ONCE = 4
 def verify(place: str, settings: Settings, watcher: Watcher, *, deep: bool) -> dict[str, Any]:
     """The document that `backup verify --json` prints. Raises Unavailable, WrongUse."""
     archives = archives_at(place)
-    problems: list[Finding] = []
+    problems: list[Problem] = []
     files = records = left = 0
     with spool_of(settings, data_directory.VERIFY_SPOOL) as spool:
         for archive in archives:
             damaged: list[Damaged] = []
             entries = archive.manifest.entries(damaged)
             pruned = archive.manifest.pruned_entries(damaged)
-            problems += map(finding_of, damaged)
+            problems += map(problem_of, damaged)
             problems += check_order(pruned, entries)
             problems += check_unlisted(archive, [*pruned, *entries])
             with _same_log(settings, archive, watcher) as (log, survey, generation):
@@ -54,15 +54,15 @@ def _check_files(  # noqa: PLR0917 - all of them are needed
     bar: AbstractContextManager[Advance],
     *,
     deep: bool,
-) -> list[Finding]:
-    found: list[Finding] = []
+) -> list[Problem]:
+    found: list[Problem] = []
     ranges = by_range(entries)
     with (
         bar as advance,
         ThreadPoolExecutor(1 if deep else _AT_ONCE) as checkers,
     ):
 
-        def check(files: list[Entry]) -> list[Finding]:
+        def check(files: list[Entry]) -> list[Problem]:
             of_log = log if files[0].generation == generation else None
             return check_range(archive, files, spool.path, of_log, deep=deep)
 

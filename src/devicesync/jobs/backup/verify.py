@@ -13,44 +13,44 @@ from devicesync.log.full import FullLog, FullRecord, Survey
 _COUNTED = 10_000
 
 
-class Finding(NamedTuple):
+class Problem(NamedTuple):
     """What is wrong with a file."""
 
     path: str
     problem: str
 
 
-def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Finding]:
+def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
     """Gaps and overlaps between the files of each partition, the pruned ones included."""
     everything = {entry.order: entry for entry in (*pruned, *entries)}  # a prune that was killed leaves both
     before: Entry | None = None
     for after, *_ in by_range(everything.values()):
         if before is None or before.order[:2] != after.order[:2]:
             if after.follows:
-                yield Finding(after.path, f"gap: the records before {after.from_offset} were in a file")
+                yield Problem(after.path, f"gap: the records before {after.from_offset} were in a file")
         elif after.from_offset > before.next_offset:
-            yield Finding(after.path, f"gap: records {before.next_offset} to {after.from_offset - 1} are in no file")
+            yield Problem(after.path, f"gap: records {before.next_offset} to {after.from_offset - 1} are in no file")
         elif after.first_offset < before.next_offset:
             last = min(before.next_offset, after.next_offset) - 1
-            yield Finding(after.path, f"overlap: records {after.first_offset} to {last} are in {before.path} too")
+            yield Problem(after.path, f"overlap: records {after.first_offset} to {last} are in {before.path} too")
         before = after
 
 
-def check_unlisted(archive: Archive, known: list[Entry]) -> Iterator[Finding]:
+def check_unlisted(archive: Archive, known: list[Entry]) -> Iterator[Problem]:
     """Files that no entry names. Raises Unavailable."""
     for path in archive.unlisted(known):
-        yield Finding(path, "has no entry in the manifest; `devicesync backup run` completes an upload that was interrupted")
+        yield Problem(path, "has no entry in the manifest; `devicesync backup run` completes an upload that was interrupted")
 
 
-def check_log(pruned: list[Entry], entries: list[Entry], generation: int, survey: Survey) -> Iterator[Finding]:
+def check_log(pruned: list[Entry], entries: list[Entry], generation: int, survey: Survey) -> Iterator[Problem]:
     """What the log still has, and no file. Records that were added after the last file are not looked at here."""
     for partition, (first, end) in survey.bounds.items():
         files = [entry for entry in entries if (entry.generation, entry.partition) == (generation, partition)]
         if files and files[-1].next_offset > end:
-            yield Finding(files[-1].path, f"the log ends at {end}, before this file does")
+            yield Problem(files[-1].path, f"the log ends at {end}, before this file does")
         was_pruned = any((entry.generation, entry.partition) == (generation, partition) for entry in pruned)
         if files and not was_pruned and files[0].from_offset > first:
-            yield Finding(files[0].path, f"gap: the log has records {first} to {files[0].from_offset - 1}, and no file has them")
+            yield Problem(files[0].path, f"gap: the log has records {first} to {files[0].from_offset - 1}, and no file has them")
 
 
 def behind(entries: list[Entry], generation: int, survey: Survey, log: FullLog) -> int:
@@ -67,12 +67,12 @@ def behind(entries: list[Entry], generation: int, survey: Survey, log: FullLog) 
     return total
 
 
-def check_range(archive: Archive, files: list[Entry], spool: Path, log: FullLog | None, *, deep: bool) -> list[Finding]:
+def check_range(archive: Archive, files: list[Entry], spool: Path, log: FullLog | None, *, deep: bool) -> list[Problem]:
     """Sizes and checksums; with `deep` also every record, and whether the log, where it is given, still has the same.
 
     Raises Unavailable.
     """
-    found: list[Finding] = []
+    found: list[Problem] = []
     kept: dict[int, tuple[FullRecord, Entry]] = {}
     for entry in files:
         try:
@@ -80,22 +80,22 @@ def check_range(archive: Archive, files: list[Entry], spool: Path, log: FullLog 
                 for batch in batches if deep else ():
                     kept |= {row[0]: (row, entry) for row in batch}
         except Damaged as damaged:
-            found.append(finding_of(damaged))
+            found.append(problem_of(damaged))
     return found or (list(_compare_with_log(files, kept, log)) if log and deep else [])
 
 
-def finding_of(damaged: Damaged) -> Finding:
+def problem_of(damaged: Damaged) -> Problem:
     """A damage as a finding."""
-    return Finding(damaged.path, damaged.problem)
+    return Problem(damaged.path, damaged.problem)
 
 
-def _compare_with_log(files: list[Entry], kept: dict[int, tuple[FullRecord, Entry]], log: FullLog) -> Iterator[Finding]:
+def _compare_with_log(files: list[Entry], kept: dict[int, tuple[FullRecord, Entry]], log: FullLog) -> Iterator[Problem]:
     first, is_redacted = files[0], any(entry.revision for entry in files)
     there = [row for batch in log.records(first.partition, first.first_offset, first.next_offset) for row in batch]
     missing = [row[0] for row in there if row[0] not in kept]
     other = [kept[row[0]] for row in there if row[0] in kept and kept[row[0]][0] != row]
     if missing and not is_redacted:
-        yield Finding(first.path, f"{len(missing):,} records of the log are missing, the first at offset {missing[0]}")
+        yield Problem(first.path, f"{len(missing):,} records of the log are missing, the first at offset {missing[0]}")
     if other:
         row, entry = other[0]
-        yield Finding(entry.path, f"{len(other):,} records differ from the log's, the first at offset {row[0]}")
+        yield Problem(entry.path, f"{len(other):,} records differ from the log's, the first at offset {row[0]}")
