@@ -7,24 +7,10 @@ from pathlib import Path
 import pytest
 
 from devicesync.log.full import Claim, FullLog, FullReader, FullRecord
-from devicesync.log.journal import Journal
-from devicesync.log.kafka import KafkaLog, KafkaUrl
-from devicesync.log.kafka.admin import create_topics
-from tests import servers
+from tests.contract.logs import journal, kafka
 
 POLL_SECONDS = 0.05
 PATIENCE_SECONDS = 120
-
-
-def journal(directory: Path) -> FullLog:
-    return Journal(directory / "device-profile.log", segment_bytes=200, retention_seconds=3600)
-
-
-def kafka(directory: Path) -> FullLog:
-    topic = f"full-{directory.name}"
-    url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{topic}")
-    create_topics(url, partitions=1)
-    return KafkaLog(url, group=topic)
 
 
 LOGS: dict[str, Callable[[Path], FullLog]] = {"journal": journal, "kafka": kafka}

@@ -6,25 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from devicesync.log.journal import Journal
-from devicesync.log.kafka import KafkaLog, KafkaUrl
-from devicesync.log.kafka.admin import create_topics
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Log, Reader, Record
-from tests import servers
+from tests.contract.logs import journal, kafka
 
 POLL_SECONDS = 0.05
-
-
-def journal(directory: Path) -> Log:
-    return Journal(directory / "device-profile.log", segment_bytes=200, retention_seconds=3600)
-
-
-def kafka(directory: Path) -> Log:
-    topic = f"contract-{directory.name}"
-    place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{topic}")
-    create_topics(place, partitions=1)
-    return KafkaLog(place, group=topic)
 
 
 LOGS: dict[str, Callable[[Path], Log]] = {"journal": journal, "memory": lambda directory: MemoryLog(), "kafka": kafka}
