@@ -1,0 +1,165 @@
+"""Fields into a telemetry event, byte for byte: what was not put in or replaced keeps its bytes.
+
+Numbers, escapes, white space and the order of keys stay as they came. An event is read once by msgspec, and only an event that
+it can't read, or that holds one of our fields already, is read again by the slow and certain way.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from devicesync.law.refusal import Refused
+
+_NAME = b'"device_denorm"'
+_DENORM = {True: _NAME + b":true", False: _NAME + b":false"}
+_FLAGS = {known: b',"flags":{%b}' % flag for known, flag in _DENORM.items()}
+_BOM = b"\xef\xbb\xbf"
+_space = re.compile(r"[ \t\n\r]*").match
+
+
+class _Context(msgspec.Struct, frozen=True, gc=False):
+    did: str = ""
+
+
+class _Event(msgspec.Struct, gc=False):
+    context: _Context = _Context()
+
+
+class _Flagged(msgspec.Struct, gc=False):
+    flags: msgspec.Raw
+
+
+_read = msgspec.json.Decoder(_Event).decode
+_read_flags = msgspec.json.Decoder(_Flagged).decode
+
+
+def _not_json(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
+
+
+class _Number(str):
+    """A number's text: none loses a digit, and none is too long."""
+
+    __slots__ = ()
+
+
+_exactly = json.JSONDecoder(parse_int=_Number, parse_float=_Number, parse_constant=_not_json)
+_value_at = _exactly.raw_decode
+
+
+def device_id(event: bytes) -> str:
+    """The event's `context.did`; "" where it has none, or one that is no text. Raises Refused for what is no JSON object."""
+    try:
+        if not event.isascii():
+            event.decode()
+        return _read(event).context.did
+    except UnicodeDecodeError as error:
+        raise Refused("wrong_encoding", f"not UTF-8 at byte {error.start}") from None
+    except (msgspec.DecodeError, RecursionError):
+        return _device_id_exactly(event)
+
+
+def spliced(event: bytes, members: bytes, *, known: bool) -> bytes:
+    """The event with these members, and with `flags.device_denorm`.
+
+    members: of a JSON object without its braces: b'"devicedata":{…},"devicedata_version":7'. One that the event has already
+        gets the new value where it stands. event: one that `device_id` has read.
+    Raises Refused where `flags` is something else than an object or null: the flag can't be put there without a loss.
+    """
+    if (
+        b'"flags"' in event or b'"devicedata' in event or b"\\u00" in event
+    ):  # else no top-level key is one of ours, however escaped
+        return _flagged(event, members, _DENORM[known]) or _spliced_exactly(event, members, _DENORM[known])
+    close = event.rindex(b"}")
+    return b"".join((event[:close], members and b",", members, _FLAGS[known], event[close:]))
+
+
+def _flagged(event: bytes, members: bytes, denorm: bytes) -> bytes:
+    """An event that has flags and nothing else of ours; b"" where that is not certain.
+
+    The name stands in it once and no letter of it is escaped: so where msgspec finds flags, that is their place.
+    """
+    if event.count(b'"flags"') != 1 or b'"devicedata' in event or b"\\u00" in event or _NAME in event:
+        return b""
+    try:
+        flags = bytes(_read_flags(event).flags)
+    except (msgspec.DecodeError, RecursionError):
+        return b""
+    if not flags.startswith(b"{"):
+        return b""
+    inside = event.index(flags, event.index(b":", event.index(b'"flags"'))) + len(flags) - 1
+    close = event.rindex(b"}")
+    comma = b"," if flags[1:-1].strip() else b""
+    return b"".join((event[:inside], comma, denorm, event[inside:close], members and b",", members, event[close:]))
+
+
+def _spliced_exactly(event: bytes, members: bytes, denorm: bytes) -> bytes:
+    bom, text = _text(event)
+    flags = _values(text).get("flags", "{}")
+    if flags == "null":
+        flags = "{}"
+    if not flags.startswith("{"):
+        raise Refused("invalid_field", "flags is no object")
+    new = _values(f"{{{members.decode()}}}")
+    new["flags"] = _with_members(flags, _values(f"{{{denorm.decode()}}}"))
+    return bom + _with_members(text, new).encode()
+
+
+def _text(event: bytes) -> tuple[bytes, str]:
+    bom = event[: len(_BOM)] if event.startswith(_BOM) else b""
+    return bom, event[len(bom) :].decode()
+
+
+def _device_id_exactly(event: bytes) -> str:
+    """As json has it: lone surrogates, for which msgspec refuses a text, are let through where no id holds them."""
+    try:
+        found = _exactly.decode(_text(event)[1])
+    except (ValueError, RecursionError) as error:
+        raise Refused("malformed_json", str(error) or "nested too deep") from None
+    if not isinstance(found, dict):
+        raise Refused("not_an_object", "the event is JSON, but no object")
+    context = found.get("context")
+    did = context.get("did") if isinstance(context, dict) else ""
+    return did if isinstance(did, str) and not isinstance(did, _Number) else ""
+
+
+def _members(text: str) -> Iterator[tuple[str, int, int]]:
+    """The keys of a JSON object, and where each one's value begins and ends."""
+    at = _after_space(text, text.index("{") + 1)
+    while text[at] != "}":
+        if text[at] == ",":
+            at = _after_space(text, at + 1)
+        key, at = _value_at(text, at)
+        at = _after_space(text, _after_space(text, at) + 1)  # after the colon
+        _, end = _value_at(text, at)
+        yield key, at, end
+        at = _after_space(text, end)
+
+
+def _after_space(text: str, at: int) -> int:
+    found = _space(text, at)
+    return found.end() if found else at
+
+
+def _values(text: str) -> dict[str, str]:
+    return {key: text[start:end] for key, start, end in _members(text)}
+
+
+def _with_members(text: str, members: Mapping[str, str]) -> str:
+    """The JSON object with these members. Of a key that is there twice every value is replaced: readers differ about them."""
+    parts: list[str] = []
+    done = 0
+    missing = dict(members)
+    for key, start, end in _members(text):
+        if key in members:
+            parts += (text[done:start], members[key])
+            done = end
+            missing.pop(key, None)
+    close = text.rindex("}")
+    is_empty = not text[text.index("{") + 1 : close].strip()
+    new = ",".join(f'"{name}":{value}' for name, value in missing.items())
+    comma = "," if new and not is_empty else ""
+    return "".join((*parts, text[done:close], comma, new, text[close:]))
