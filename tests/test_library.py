@@ -15,10 +15,13 @@ import devicesync
 
 ROOT = Path(__file__).parents[1]
 OFFERED = [
+    "AsyncEnricher",
     "Batch",
     "Damaged",
     "DeadLetter",
+    "Device",
     "DevicesyncError",
+    "Enricher",
     "Event",
     "Held",
     "NewerData",
@@ -81,6 +84,14 @@ def test_nothing_is_loaded_before_it_is_used(tmp_path: Path) -> None:
     )
     for modules in (law, embedded):
         assert not {"redis", "cassandra", "confluent_kafka", "pyarrow", "starlette", "jwt"} & modules
+
+
+def test_enrichment_needs_redis_and_msgspec_only() -> None:
+    """It runs in other people's jobs."""
+    loaded = loaded_by("import devicesync; devicesync.Enricher('redis://h:6379/2'), devicesync.AsyncEnricher('redis://h:6379/2')")
+    others = {"structlog", "cassandra", "confluent_kafka", "pyarrow", "starlette", "prometheus_client", "rich"}
+    assert {"redis", "msgspec"} <= loaded
+    assert not others & loaded
 
 
 def test_types_come_with_the_package() -> None:

@@ -6,6 +6,7 @@ Every registration is pushed, through one log, into the cache that telemetry job
     Stores                                  cache and database as one: write, read (fills on a miss), restore, refill
     Batch, Record, DeadLetter               records of any log into both stores in one call; the refused ones come back
     Updater                                 the loop of `devicesync update`: poll, apply a batch, keep the refused, commit
+    Enricher, AsyncEnricher                 telemetry events in, events with devicedata out, over Redis by its URL
     decode, Event, Refused                  one record of the log, or why it is refused
     State, state_of, join                   what is known of a device, and how two such knowledges join
     profile_of, digest                      what readers see, and what two stores compare
@@ -13,7 +14,7 @@ Every registration is pushed, through one log, into the cache that telemetry job
 Every error is a DevicesyncError with a `hint`, except Refused: WrongUse, Unavailable (the same call may be repeated), Held,
 NewerData, Damaged, TooManyBad. A name is loaded when it is first used. docs/library.md has an example, docs/law.md the law.
 
-Rooms: law, log, dead_letters, cache, database, archive, status, jobs, api, assembly, cli.
+Rooms: law, log, dead_letters, cache, database, archive, enrich, status, jobs, api, assembly, cli.
 """
 
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from devicesync.assembly.opening import open_cache, open_database, open_log
     from devicesync.dead_letters.port import DeadLetter
+    from devicesync.enrich.async_enricher import AsyncEnricher
+    from devicesync.enrich.enricher import Device, Enricher
     from devicesync.errors import Damaged, DevicesyncError, Held, NewerData, TooManyBad, Unavailable, WrongUse
     from devicesync.jobs.batch import Batch
     from devicesync.jobs.update import Updater
@@ -34,10 +37,13 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AsyncEnricher",
     "Batch",
     "Damaged",
     "DeadLetter",
+    "Device",
     "DevicesyncError",
+    "Enricher",
     "Event",
     "Held",
     "NewerData",
@@ -62,6 +68,8 @@ __all__ = [
 
 _ROOMS = {
     "dead_letters.port": ("DeadLetter",),
+    "enrich.async_enricher": ("AsyncEnricher",),
+    "enrich.enricher": ("Device", "Enricher"),
     "errors": ("Damaged", "DevicesyncError", "Held", "NewerData", "TooManyBad", "Unavailable", "WrongUse"),
     "jobs.batch": ("Batch",),
     "jobs.update": ("Updater",),

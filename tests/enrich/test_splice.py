@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from devicesync.enrich.splice import device_id, spliced
+from devicesync.enrich import splice
 from devicesync.law.refusal import Refused
 
 _scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
@@ -18,6 +18,10 @@ _values = st.recursive(
 )
 _flags = st.none() | st.dictionaries(st.sampled_from(["device_denorm", "other", "é"]), _scalars, max_size=3)
 _MEMBERS = b'"devicedata":{"city":"Mysuru"},"devicedata_version":7'
+
+
+def _spliced(event: bytes, members: bytes, *, known: bool) -> bytes:
+    return splice.spliced(event, splice.read(event), members, known=known)
 
 
 def _escaped(text: str) -> str:
@@ -47,13 +51,13 @@ def _events(draw: st.DrawFn) -> bytes:
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(_events(), st.booleans())
 def test_what_json_reads_is_the_event_with_our_fields(event: bytes, known: bool) -> None:  # noqa: FBT001
-    assert device_id(event) == "d1"
+    assert splice.read(event).context.did == "d1"
     members = _MEMBERS if known else b""
     expected = json.loads(event) | json.loads(b"{%b}" % members)
     expected["flags"] = {**(expected.get("flags") or {}), "device_denorm": known}
-    found = spliced(event, members, known=known)
+    found = _spliced(event, members, known=known)
     assert json.loads(found) == expected
-    assert spliced(found, members, known=known) == found  # once more changes nothing
+    assert _spliced(found, members, known=known) == found  # once more changes nothing
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
@@ -64,7 +68,7 @@ def test_what_was_not_put_in_keeps_its_bytes(event: bytes) -> None:
     if members.keys() & {"flags", "devicedata"}:
         return
     close = event.rindex(b"}")
-    found = spliced(event, _MEMBERS, known=True)
+    found = _spliced(event, _MEMBERS, known=True)
     assert found.startswith(event[:close])
     assert found.endswith(event[close:])
 
@@ -73,7 +77,7 @@ def test_an_event_is_enriched_where_its_fields_stand() -> None:
     event = (
         b'{ "flags" : { "seen":1e5 } ,"devicedata":{"city":"Bengaluru"}, "context":{"did":"d1"}, "x":1.50 , "s":"\\u0915\\/" }\n'
     )
-    assert spliced(event, _MEMBERS, known=True) == (
+    assert _spliced(event, _MEMBERS, known=True) == (
         b'{ "flags" : { "seen":1e5 ,"device_denorm":true} ,"devicedata":{"city":"Mysuru"}, "context":{"did":"d1"}, "x":1.50 ,'
         b' "s":"\\u0915\\/" ,"devicedata_version":7}\n'
     )
@@ -81,7 +85,7 @@ def test_an_event_is_enriched_where_its_fields_stand() -> None:
 
 def test_a_key_that_is_there_twice_says_one_thing() -> None:
     event = b'{"context":{"did":"d1"},"devicedata":1,"flags":{"a":1},"devicedata":2,"flags":{"device_denorm":0,"b":2}}'
-    found = spliced(event, b'"devicedata":{}', known=False)
+    found = _spliced(event, b'"devicedata":{}', known=False)
     assert found == (
         b'{"context":{"did":"d1"},"devicedata":{},"flags":{"device_denorm":false,"b":2},"devicedata":{},'
         b'"flags":{"device_denorm":false,"b":2}}'
@@ -107,8 +111,8 @@ def test_a_key_that_is_there_twice_says_one_thing() -> None:
     ],
 )
 def test_the_device_of_an_event(event: bytes, did: str) -> None:
-    assert device_id(event) == did
-    assert spliced(event, b"", known=False).startswith(event.rstrip(b"}"))
+    assert splice.read(event).context.did == did
+    assert _spliced(event, b"", known=False).startswith(event.rstrip(b"}"))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +132,7 @@ def test_the_device_of_an_event(event: bytes, did: str) -> None:
 )
 def test_what_is_no_event_is_refused(event: bytes, reason: str) -> None:
     with pytest.raises(Refused) as refused:
-        device_id(event)
+        splice.read(event)
     assert refused.value.reason == reason
 
 
@@ -139,7 +143,7 @@ def test_any_bytes_are_read_as_json_reads_them(event: bytes) -> None:
     except ValueError:
         found = None
     try:
-        device_id(event)
+        splice.read(event)
     except Refused:
         assert not isinstance(found, dict)
     else:
@@ -149,9 +153,9 @@ def test_any_bytes_are_read_as_json_reads_them(event: bytes) -> None:
 @pytest.mark.parametrize("flags", [b"1", b'"x"', b"[]", b"true"])
 def test_flags_that_are_no_object_are_not_overwritten(flags: bytes) -> None:
     with pytest.raises(Refused, match="invalid_field"):
-        spliced(b'{"context":{"did":"d"},"flags":%s}' % flags, b"", known=True)
+        _spliced(b'{"context":{"did":"d"},"flags":%s}' % flags, b"", known=True)
 
 
 def test_a_megabyte_goes_through() -> None:
     event = b'{"context":{"did":"d"},"x":"%s"}' % (b"x" * 1_000_000)
-    assert spliced(event, b"", known=True) == event[:-1] + b',"flags":{"device_denorm":true}}'
+    assert _spliced(event, b"", known=True) == event[:-1] + b',"flags":{"device_denorm":true}}'

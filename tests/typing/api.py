@@ -40,6 +40,17 @@ assert_type(profile, Profile | None)
 assert_type(devicesync.digest(profile), str | None)
 assert_type(devicesync.__version__, str)
 
+with devicesync.Enricher("redis://h:6379/2", max_bytes=1 << 20, stamped=False) as enricher:
+    assert_type(enricher.enrich_batch([b"{}"]), list[bytes])
+    assert_type(enricher.enrich([b"{}"]), list[bytes | devicesync.Refused])
+    assert_type(enricher.lookup(["d"]), dict[str, devicesync.Device | None])
+
+
+async def enrich(enricher: devicesync.AsyncEnricher) -> list[bytes]:
+    """As in Enricher, and awaited."""
+    assert_type(await enricher.lookup(["d"]), dict[str, devicesync.Device | None])
+    return await enricher.enrich_batch([b"{}"])
+
 
 def reason_of(refused: devicesync.Refused) -> str:
     """A refusal's reason is a text."""

@@ -4,7 +4,7 @@ from binascii import crc_hqx
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import count, islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import redis
 from redis.backoff import NoBackoff
@@ -15,6 +15,7 @@ from redis.sentinel import Sentinel
 from devicesync.cache.redis_url import RedisUrl
 
 _TIMEOUT_SECONDS = 5.0
+_HEARTBEAT = "\x1fdevicesync:heartbeat"
 _TICKETS = "\x1fdevicesync:tickets"  # no device's id holds a control character
 _SLOTS = 16384
 
@@ -22,6 +23,14 @@ Client = Any
 """redis.Redis; its annotations allow every reply to be a future, which helps nobody here."""
 
 Shard = tuple[Client, list[list[str]]]
+
+
+class Server(NamedTuple):
+    """One server: its name, a way to a new connection that speaks RESP3, and a key of ours that lies on it."""
+
+    name: str
+    connection: Callable[[], Any]
+    heartbeat: str
 
 
 class Connections(Protocol):
@@ -41,6 +50,10 @@ class Connections(Protocol):
 
     def settings(self, names: Sequence[str]) -> dict[str, str]:
         """The values of some of the server's settings."""
+        ...
+
+    def servers(self) -> "list[Server]":
+        """The servers that take writes, as Sentinel or the Cluster has them now. Raises redis' own errors."""
         ...
 
     def refresh(self) -> None:
@@ -75,6 +88,15 @@ class OneServer:
     def settings(self, names: Sequence[str]) -> dict[str, str]:
         """See Connections."""
         return _settings(self.client, names)
+
+    def servers(self) -> list[Server]:
+        """See Connections."""
+        pool = self.client.connection_pool
+        if hasattr(pool, "get_master_address"):
+            host, port = pool.get_master_address()  # it lets go the connections to another one
+        else:
+            host, port = pool.connection_kwargs["host"], pool.connection_kwargs["port"]
+        return [_server(f"{host}:{port}", self.client, _HEARTBEAT)]
 
     def refresh(self) -> None:
         """See Connections."""
@@ -125,6 +147,13 @@ class Cluster:
         """See Connections: those of one of the nodes."""
         return _settings(self._client(self._cluster.get_primaries()[0].name), names)
 
+    def servers(self) -> list[Server]:
+        """See Connections."""
+        manager = self._cluster.nodes_manager
+        manager.initialize()
+        slots = {nodes[0].name: slot for slot, nodes in manager.slots_cache.items()}
+        return [_server(name, self._client(name), f"{_HEARTBEAT}{{{_tags()[slot]}}}") for name, slot in slots.items()]
+
     def refresh(self) -> None:
         """See Connections."""
         if self._connected:
@@ -139,15 +168,15 @@ class Cluster:
         return self._cluster.get_redis_connection(self._cluster.get_node(node_name=name))
 
 
-def connect(text: str) -> Connections:
+def connect(text: str, timeout_seconds: float = _TIMEOUT_SECONDS) -> Connections:
     """The connections that a cache URL names. Nothing is sent yet. Raises WrongUse for a URL that is not understood."""
     url = RedisUrl.parse(text)
     options: dict[str, Any] = {
         "username": url.user,
         "password": url.password,
         "decode_responses": True,
-        "socket_timeout": _TIMEOUT_SECONDS,
-        "socket_connect_timeout": _TIMEOUT_SECONDS,
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
         "retry": Retry(NoBackoff(), 0),  # the job waits and repeats; two layers of patience are hard to reason about
     }
     if url.tls:
@@ -158,7 +187,7 @@ def connect(text: str) -> Connections:
     if url.kind == "sentinel":
         find_sentinel: Any = Sentinel
         tls = {name: value for name, value in options.items() if name.startswith("ssl")}
-        sentinel = find_sentinel(url.hosts, sentinel_kwargs={"socket_timeout": _TIMEOUT_SECONDS, **tls})
+        sentinel = find_sentinel(url.hosts, sentinel_kwargs={"socket_timeout": timeout_seconds, **tls})
         return OneServer(sentinel.master_for(url.service, db=url.database, **options))
     ((host, port),) = url.hosts
     return OneServer(redis.Redis(host=host, port=port, db=url.database, **options))
@@ -173,6 +202,12 @@ def _tags() -> dict[int, str]:
         if len(tags) == _SLOTS:
             break
     return tags
+
+
+def _server(name: str, client: Client, heartbeat: str) -> Server:
+    pool = client.connection_pool
+    options = {**pool.connection_kwargs, "protocol": 3}
+    return Server(name, lambda: pool.connection_class(**options), heartbeat)
 
 
 def _settings(client: Client, names: Sequence[str]) -> dict[str, str]:

@@ -13,10 +13,11 @@ import msgspec
 
 from devicesync.law.refusal import Refused
 
-_NAME = b'"device_denorm"'
+_NAME, _FLAGS_NAME = b'"device_denorm"', b'"flags"'
 _DENORM = {True: _NAME + b":true", False: _NAME + b":false"}
 _FLAGS = {known: b',"flags":{%b}' % flag for known, flag in _DENORM.items()}
 _BOM = b"\xef\xbb\xbf"
+_ABSENT, _UNREAD = msgspec.Raw(b""), msgspec.Raw(b"?")
 _space = re.compile(r"[ \t\n\r]*").match
 
 
@@ -24,16 +25,28 @@ class _Context(msgspec.Struct, frozen=True, gc=False):
     did: str = ""
 
 
-class _Event(msgspec.Struct, gc=False):
+class Telemetry(msgspec.Struct, gc=False):
+    """What was read of an event: the parts of it that enrichment looks at."""
+
     context: _Context = _Context()
+    flags: msgspec.Raw = _ABSENT
+    devicedata: msgspec.Raw = _ABSENT
+    devicedata_version: msgspec.Raw = _ABSENT
+    devicedata_age_ms: msgspec.Raw = _ABSENT
+    devicedata_reason: msgspec.Raw = _ABSENT
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has nothing of what enrichment writes."""
+        return self.flags is _ABSENT and self.has_no_devicedata
+
+    @property
+    def has_no_devicedata(self) -> bool:
+        """Whether it has nothing of what enrichment writes but for flags."""
+        return self.devicedata is self.devicedata_version is self.devicedata_age_ms is self.devicedata_reason is _ABSENT
 
 
-class _Flagged(msgspec.Struct, gc=False):
-    flags: msgspec.Raw
-
-
-_read = msgspec.json.Decoder(_Event).decode
-_read_flags = msgspec.json.Decoder(_Flagged).decode
+_read = msgspec.json.Decoder(Telemetry).decode
 
 
 def _not_json(word: str) -> Any:
@@ -50,47 +63,44 @@ _exactly = json.JSONDecoder(parse_int=_Number, parse_float=_Number, parse_consta
 _value_at = _exactly.raw_decode
 
 
-def device_id(event: bytes) -> str:
-    """The event's `context.did`; "" where it has none, or one that is no text. Raises Refused for what is no JSON object."""
+def read(event: bytes) -> Telemetry:
+    """Read an event. `context.did` is "" where it has none, or one that is no text. Raises Refused for what is no JSON object."""
     try:
         if not event.isascii():
             event.decode()
-        return _read(event).context.did
+        return _read(event)
     except UnicodeDecodeError as error:
         raise Refused("wrong_encoding", f"not UTF-8 at byte {error.start}") from None
     except (msgspec.DecodeError, RecursionError):
-        return _device_id_exactly(event)
+        return _read_exactly(event)
 
 
-def spliced(event: bytes, members: bytes, *, known: bool) -> bytes:
+def spliced(event: bytes, telemetry: Telemetry, members: bytes, *, known: bool) -> bytes:
     """The event with these members, and with `flags.device_denorm`.
 
+    telemetry: what `read` found in it.
     members: of a JSON object without its braces: b'"devicedata":{…},"devicedata_version":7'. One that the event has already
-        gets the new value where it stands. event: one that `device_id` has read.
+        gets the new value where it stands.
     Raises Refused where `flags` is something else than an object or null: the flag can't be put there without a loss.
     """
-    if (
-        b'"flags"' in event or b'"devicedata' in event or b"\\u00" in event
-    ):  # else no top-level key is one of ours, however escaped
-        return _flagged(event, members, _DENORM[known]) or _spliced_exactly(event, members, _DENORM[known])
+    if not telemetry.is_plain:
+        return _flagged(event, telemetry, members, _DENORM[known]) or _spliced_exactly(event, members, _DENORM[known])
     close = event.rindex(b"}")
     return b"".join((event[:close], members and b",", members, _FLAGS[known], event[close:]))
 
 
-def _flagged(event: bytes, members: bytes, denorm: bytes) -> bytes:
-    """An event that has flags and nothing else of ours; b"" where that is not certain.
+def _flagged(event: bytes, telemetry: Telemetry, members: bytes, denorm: bytes) -> bytes:
+    """An event that has flags and nothing else of ours; b"" where their place is not certain.
 
-    The name stands in it once and no letter of it is escaped: so where msgspec finds flags, that is their place.
+    The name stands in it once and no letter of it is escaped: so what was read is what stands there.
     """
-    if event.count(b'"flags"') != 1 or b'"devicedata' in event or b"\\u00" in event or _NAME in event:
+    flags = bytes(telemetry.flags)
+    if not flags.startswith(b"{") or not telemetry.has_no_devicedata or _NAME in flags:
         return b""
-    try:
-        flags = bytes(_read_flags(event).flags)
-    except (msgspec.DecodeError, RecursionError):
+    name = event.index(_FLAGS_NAME) if b"\\" not in event or b"\\u00" not in event else -1
+    if name < 0 or event.find(_FLAGS_NAME, name + 1) >= 0:
         return b""
-    if not flags.startswith(b"{"):
-        return b""
-    inside = event.index(flags, event.index(b":", event.index(b'"flags"'))) + len(flags) - 1
+    inside = event.index(flags, event.index(b":", name)) + len(flags) - 1
     close = event.rindex(b"}")
     comma = b"," if flags[1:-1].strip() else b""
     return b"".join((event[:inside], comma, denorm, event[inside:close], members and b",", members, event[close:]))
@@ -113,8 +123,8 @@ def _text(event: bytes) -> tuple[bytes, str]:
     return bom, event[len(bom) :].decode()
 
 
-def _device_id_exactly(event: bytes) -> str:
-    """As json has it: lone surrogates, for which msgspec refuses a text, are let through where no id holds them."""
+def _read_exactly(event: bytes) -> Telemetry:
+    """As json has it: other types of what we look at, and lone surrogates, for which msgspec refuses a text."""
     try:
         found = _exactly.decode(_text(event)[1])
     except (ValueError, RecursionError) as error:
@@ -122,8 +132,8 @@ def _device_id_exactly(event: bytes) -> str:
     if not isinstance(found, dict):
         raise Refused("not_an_object", "the event is JSON, but no object")
     context = found.get("context")
-    did = context.get("did") if isinstance(context, dict) else ""
-    return did if isinstance(did, str) and not isinstance(did, _Number) else ""
+    did = context.get("did") if isinstance(context, dict) else None
+    return Telemetry(_Context(did if isinstance(did, str) and not isinstance(did, _Number) else ""), _UNREAD)
 
 
 def _members(text: str) -> Iterator[tuple[str, int, int]]:
