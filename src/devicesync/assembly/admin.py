@@ -1,13 +1,17 @@
-"""The admin port of `update`, `ship` and `backup run`: off, unless an address is given."""
+"""The admin port of `update`, `ship`, `enrich` and `backup run`: off, unless an address is given."""
 
 # ruff: noqa: PLC0415 - whoever does not ask for it loads none of it
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING
 
 from devicesync.assembly import adapters
 from devicesync.config import Settings
+
+if TYPE_CHECKING:
+    from devicesync.status.metrics import Metrics
 
 Check = Callable[[], None]
 """Raises where something can't be used now."""
@@ -15,11 +19,18 @@ Check = Callable[[], None]
 
 @contextmanager
 def admin_port(
-    address: str | None, settings: Settings, reader: str, counters: Mapping[str, tuple[str, Callable[[], float]]], **checks: Check
+    address: str | None,
+    settings: Settings,
+    reader: str,
+    counters: Mapping[str, tuple[str, Callable[[], float]]],
+    add_more: "Callable[[Metrics], None]" = lambda metrics: None,
+    /,
+    **checks: Check,
 ) -> Iterator[str]:
     """Serve while the body runs; words that say where. With None as address nothing is served.
 
-    reader: the job's name as a reader of the log. counters: the meaning and the figure of each. checks: for /readyz.
+    reader: the job's name as a reader of the log. counters: the meaning and the figure of each. add_more: adds the job's other
+    figures. checks: for /readyz.
     """
     if address is None:
         yield ""
@@ -31,6 +42,7 @@ def admin_port(
     metrics = Metrics()
     for name, (meaning, read) in counters.items():
         metrics.counter(name, meaning, read)
+    add_more(metrics)
     metrics.lag(lambda: lag_of(settings, reader))
     with admin(address, metrics, checks) as url:
         yield f" admin on {url}."

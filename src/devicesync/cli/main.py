@@ -26,6 +26,7 @@ COMMANDS = {
     "apply": ("apply", "register events from a file of JSON lines"),
     "get": ("get", "print a device's profile"),
     "erase": ("erase", "erase a device, for good"),
+    "enrich": ("enrich", "telemetry with devicedata from the cache, from topic to topic or file to file"),
     "rebuild": ("rebuild", "fill the cache from the database"),
     "backup run": ("backup", "keep every record of the log in files"),
     "backup list": ("backup", "list the files of a backup"),
@@ -44,7 +45,7 @@ COMMANDS = {
     "demo": ("demo", "a short tour with live traffic; what `make run` shows"),
 }
 
-RUN_UNTIL_STOPPED = {"up", "api", "ship", "update", "backup run", "demo"}
+RUN_UNTIL_STOPPED = {"up", "api", "ship", "update", "backup run", "enrich", "demo"}
 """Commands that end well by a signal, whenever it comes."""
 
 WRITE_NO_LOG_LINES = {"get", "backup list", "dead-letters list", "dead-letters show", "dead-letters delete"}

@@ -120,6 +120,38 @@ class FullLog(Log, Protocol):
         ...
 
 
+class RowReader(Protocol):
+    """As port.Reader, with all that the log keeps of its records: for those who pass them on."""
+
+    def poll_rows(self, max_records: int, timeout_seconds: float) -> dict[int, list[Row]]:
+        """The next rows of each partition, at most `max_records` in all; as soon as there are any. Raises Unavailable."""
+        ...
+
+    def commit(self) -> None:
+        """See port.Reader."""
+        ...
+
+    def keep_alive(self) -> None:
+        """See port.Reader."""
+        ...
+
+    def caught_up(self) -> bool:
+        """See port.Reader."""
+        ...
+
+
+class Forward(Protocol):
+    """Takes the records of another log."""
+
+    def put(self, rows: Mapping[int, Sequence[Row]]) -> list[tuple[int, int]]:
+        """Durable when it returns, with keys, headers and times, those of one partition in their order.
+
+        Returns the partitions and offsets of those that it takes never, for they are too large. Raises Unavailable; repeating it
+        doubles records.
+        """
+        ...
+
+
 class Sink(Protocol):
     """A topic that a backup is restored into. It gets full records: the same bytes, keys, headers and times."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from devicesync.errors import DevicesyncError
@@ -38,6 +38,15 @@ class Metrics:
     def counter(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """A figure that only grows, read when somebody looks; its name ends in _total."""
         self.registry.register(_Family(lambda: [CounterMetricFamily(name, meaning, read())]))
+
+    def histogram(self, name: str, meaning: str, read: Callable[[], tuple[list[tuple[str, float]], float]]) -> None:
+        """Figures read when somebody looks: of each bucket its edge, as text, and what is not above it; and the sum of all."""
+
+        def family() -> Iterable[Metric]:
+            buckets, total = read()
+            return [HistogramMetricFamily(name, meaning, buckets, total)]
+
+        self.registry.register(_Family(family))
 
     def refused(self, counts: Mapping[str, int]) -> None:
         """How many records went to the dead letters, by reason."""

@@ -16,7 +16,7 @@ from devicesync.log.kafka.reach import reach
 DEAD_LETTER_SUFFIX = ".failed"
 _TIMEOUT_SECONDS = 10.0
 _SETTINGS = {"message.timestamp.type": "LogAppendTime", "min.insync.replicas": "1", "max.message.bytes": "1048588"}
-_DEAD_LETTERS = {"max.message.bytes": "104857600"}
+DEAD_LETTERS = {"max.message.bytes": "104857600"}
 _HEADERS_BYTES = 4096
 """What a dead letter has beside the refused record's bytes, at most."""
 
@@ -37,7 +37,7 @@ def create_topics(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0
                 url.topic + DEAD_LETTER_SUFFIX,
                 1,
                 replicas,
-                config=_DEAD_LETTERS | {"retention.ms": _retention_ms(dead_letter_seconds)},
+                config=DEAD_LETTERS | {"retention.ms": _retention_ms(dead_letter_seconds)},
             ),
         ]
         missing = [topic for topic in wanted if topic.topic not in metadata.topics]

@@ -95,7 +95,7 @@ class KafkaLog:
             return self._producer
 
 
-def open_producer(url: KafkaUrl) -> Producer:
+def open_producer(url: KafkaUrl, **settings: Any) -> Producer:
     """A producer that loses, doubles and reorders nothing while it lives."""
     return Producer(
         {
@@ -107,6 +107,7 @@ def open_producer(url: KafkaUrl) -> Producer:
             "delivery.timeout.ms": int(_DELIVERY_SECONDS * 1000),
             # Java clients' way, so that a key goes to the same partition whoever writes it.
             "partitioner": "murmur2_random",
+            **settings,
         }
     )
 

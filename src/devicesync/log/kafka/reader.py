@@ -8,8 +8,10 @@ import structlog
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, KafkaException, Message, TopicPartition
 
 from devicesync.errors import Unavailable
+from devicesync.log.full import FullRecord
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import KafkaUrl, failures
+from devicesync.log.kafka.full import full_records_of
 from devicesync.log.port import Record
 
 _POLL_SECONDS = 0.1
@@ -35,21 +37,29 @@ class KafkaReader:
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader."""
+        return [record_of(message) for message in self._messages(max_records, timeout_seconds)]
+
+    def poll_full(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
+        """See full.ForwardedReader."""
+        return full_records_of(self._messages(max_records, timeout_seconds))
+
+    def _messages(self, max_records: int, timeout_seconds: float) -> list[Message]:
         deadline = time.monotonic() + timeout_seconds
         with failures("read"):
             while True:
                 wait_seconds = min(_POLL_SECONDS, max(deadline - time.monotonic(), 0))
-                records = [record_of(message) for message in self._member.poll(max_records, wait_seconds)]
-                for record in records:
-                    if record.offset != self._next.get(record.partition):
+                messages = self._member.poll(max_records, wait_seconds)
+                for message in messages:
+                    partition, offset = int(message.partition() or 0), int(message.offset() or 0)
+                    if offset != self._next.get(partition):
                         with suppress(KafkaException):  # what was taken must not be lost for want of an answer
-                            self._look_for_lost(record.partition, record.offset)
-                    self._polled[record.partition] = self._next[record.partition] = record.offset + 1
-                if not records:
+                            self._look_for_lost(partition, offset)
+                    self._polled[partition] = self._next[partition] = offset + 1
+                if not messages:
                     self._pass_markers()
                     self._commit_due()
-                if records or time.monotonic() >= deadline:
-                    return records
+                if messages or time.monotonic() >= deadline:
+                    return messages
 
     def keep_alive(self) -> None:
         """See port.Reader."""

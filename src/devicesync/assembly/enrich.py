@@ -1,0 +1,132 @@
+"""`enrich`: telemetry through an enricher, from a topic or a file into another."""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from devicesync.assembly import adapters
+from devicesync.assembly.admin import admin_port
+from devicesync.assembly.enrich_metrics import add_metrics, warnings_to_log
+from devicesync.assembly.event_file import opened
+from devicesync.assembly.updater import refusal_limit
+from devicesync.assembly.watcher import Watcher
+from devicesync.config import Settings
+from devicesync.enrich.enricher import Enricher
+from devicesync.enrich.from_database import DatabaseEnricher
+from devicesync.errors import Stopped, WrongUse
+from devicesync.jobs import enrich as job
+from devicesync.jobs.apply import lines_of
+from devicesync.jobs.shared.patience import Patience
+from devicesync.url import masked
+
+
+@contextmanager
+def enricher_of(settings: Settings, *, stamped: bool, mark_unavailable: bool) -> Iterator[Enricher | DatabaseEnricher]:
+    """Over Redis; where the cache is in memory, over the database. Raises WrongUse, Unavailable."""
+    if settings.cache.startswith("memory:"):
+        database = adapters.open_database(settings, read_only=True) if adapters.database_exists(settings) else None
+        with closing(DatabaseEnricher(database, stamped=stamped)) as over_database:
+            yield over_database
+        return
+    with Enricher(settings.cache, stamped=stamped, mark_unavailable=mark_unavailable) as over_redis:
+        yield over_redis
+
+
+def enrich_file(
+    source: Path,
+    target: Path,
+    settings: Settings,
+    enricher: Enricher | DatabaseEnricher,
+    stop: threading.Event,
+    watcher: Watcher,
+) -> job.Progress:
+    """Every line of a file; - is standard input or output. Raises WrongUse, TooManyBad, Unavailable, Stopped."""
+    progress = job.Progress()
+    try:
+        with (
+            opened(source, stop) as file,
+            closing(adapters.open_dead_letters(settings)) as dead_letters,
+            _output(source, target) as write,
+            watcher.bar(f"enrich {source.name}", file.size) as advance,
+        ):
+            work = job.Job(enricher, dead_letters, refusal_limit(settings, at_once=True), stop, str(source), progress)
+            job.enrich_lines(work, lines_of(file.lines, settings.batch_records), write, advance)
+    except Stopped:
+        raise Stopped(f"stopped; {target} is not complete: enrich the file again") from None
+    return progress
+
+
+def enrich_topic(
+    source_url: str,
+    target_url: str,
+    settings: Settings,
+    enricher: Enricher | DatabaseEnricher,
+    stop: threading.Event,
+    watcher: Watcher,
+    *,
+    until_caught_up: bool,
+    admin_listen: str | None,
+) -> job.Progress:
+    """Until `stop` is set, or until nothing is left. Raises WrongUse, TooManyBad, Unavailable."""
+    from devicesync.dead_letters.kafka import KafkaDeadLetters
+    from devicesync.log.kafka import KafkaReader, KafkaUrl, group_of
+    from devicesync.log.kafka.forward import KafkaForward
+
+    source, target, progress = KafkaUrl.parse(source_url), KafkaUrl.parse(target_url), job.Progress()
+    warnings_to_log()
+    of_telemetry = msgspec.structs.replace(settings, log=source_url)
+    counters = {
+        "devicesync_enrich_written_total": ("Events that the target has acknowledged.", lambda: progress.written),
+        "devicesync_enrich_refused_total": ("Events in the dead letters.", progress.dead.total),
+    }
+
+    with (
+        closing(KafkaForward(source, target)) as forward,
+        closing(KafkaReader(source, group_of(settings.group, job.READER))) as reader,
+        closing(KafkaDeadLetters(source)) as dead_letters,
+        admin_port(
+            admin_listen,
+            of_telemetry,
+            job.READER,
+            counters,
+            lambda metrics: add_metrics(metrics, enricher),
+            target=forward.check,
+            cache=enricher.check,
+        ) as where,
+        watcher.running(f"{masked(source_url)} -> {masked(target_url)}.{where}"),
+    ):
+        work = job.Job(enricher, dead_letters, refusal_limit(settings), stop, source.topic, progress)
+        try:
+            Patience(stop).until_it_works(forward.open)
+        except Stopped:
+            return progress
+        job.enrich_topic(work, reader, forward, until_caught_up=until_caught_up)
+    return progress
+
+
+@contextmanager
+def _output(source: Path, target: Path) -> Iterator[Callable[[Sequence[bytes]], None]]:
+    """A function that writes lines. Raises WrongUse."""
+    if str(target) == "-":
+        file = sys.stdout.buffer
+    else:
+        if target.exists() and str(source) != "-" and target.samefile(source):
+            raise WrongUse(f"{source} can't be read and written to at once", "name another file to write to")
+        try:
+            file = target.open("wb")
+        except OSError as error:
+            raise WrongUse(f"can't write {target}: {error.strerror}", "name a file in a directory that is there, or -") from None
+
+    def write(events: Sequence[bytes]) -> None:
+        file.writelines([event + b"\n" for event in events])
+        file.flush()
+
+    try:
+        yield write
+    finally:
+        if file is not sys.stdout.buffer:
+            file.close()

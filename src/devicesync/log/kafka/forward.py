@@ -1,0 +1,100 @@
+"""A topic that takes the records of another one, changed or not."""
+
+from collections.abc import Mapping, Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from devicesync.errors import Unavailable, WrongUse
+from devicesync.log.full import Row
+from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, DEAD_LETTERS
+from devicesync.log.kafka.contact import Contact
+from devicesync.log.kafka.log import Outgoing, TooLarge, deliver, open_producer
+from devicesync.log.kafka.url import HINT, KafkaUrl, failures
+
+_TIMEOUT_SECONDS = 10.0
+_RECORD_BYTES = 104_857_600
+Placed = tuple[int, int, Outgoing]
+
+
+class KafkaForward:
+    """See full.Forward. A topic with as many partitions keeps each record in its own; else the key decides, as in Java."""
+
+    def __init__(self, source: KafkaUrl, target: KafkaUrl) -> None:
+        """Raises WrongUse for one topic as both."""
+        if (source.servers, source.topic) == (target.servers, target.topic):
+            raise WrongUse(f"{source.topic} can't be read and written to at once", "name another topic to write to")
+        self._source, self._target = source, target
+        self._producer: Producer | None = None
+        self._contact = Contact(target)
+        self._partitions = 0
+        self._is_alike = False
+
+    def open(self) -> None:
+        """Make the topic where it is missing, with as many partitions as the source, and the source's dead letters.
+
+        Raises Unavailable, also where there is no source.
+        """
+        with failures("make topics in"):
+            admin = AdminClient(self._source.client)
+            found = admin.list_topics(timeout=_TIMEOUT_SECONDS)
+            if self._source.topic not in found.topics:
+                raise Unavailable(f"Kafka at {self._source.servers} has no topic {self._source.topic}", HINT)
+            partitions = len(found.topics[self._source.topic].partitions)
+            _make(admin, self._source.topic + DEAD_LETTER_SUFFIX, 1, DEAD_LETTERS)
+            self._partitions = _make(AdminClient(self._target.client), self._target.topic, partitions, {})
+        self._is_alike = self._partitions == partitions
+
+    def put(self, rows: Mapping[int, Sequence[Row]]) -> list[tuple[int, int]]:
+        """See full.Forward."""
+        placed = [
+            (partition, offset, Outgoing(value, key, headers, self._where(partition, key), stamp_ms or 0))
+            for partition, found in rows.items()
+            for offset, stamp_ms, key, value, headers in found
+        ]
+        with failures("append to"):
+            return self._put(placed) if placed else []
+
+    def check(self) -> None:
+        """Raise Unavailable unless Kafka answers and has the topic."""
+        self._contact.check(self._open())
+
+    def close(self) -> None:
+        """Give back connections."""
+
+    def _where(self, partition: int, key: bytes | None) -> int:
+        if self._is_alike:
+            return partition
+        return -1 if key is not None else partition % self._partitions
+
+    def _put(self, placed: Sequence[Placed]) -> list[tuple[int, int]]:
+        """By halves, where the topic takes no record of that size."""
+        try:
+            deliver(self._open(), self._target.topic, [outgoing for _, _, outgoing in placed])
+        except TooLarge:
+            if len(placed) == 1:
+                return [placed[0][:2]]
+            half = len(placed) // 2
+            return self._put(placed[:half]) + self._put(placed[half:])
+        return []
+
+    def _open(self) -> Producer:
+        if self._producer is None:
+            self._producer = open_producer(self._target, **{"message.max.bytes": _RECORD_BYTES})
+        return self._producer
+
+
+def _make(admin: AdminClient, topic: str, partitions: int, settings: Mapping[str, str]) -> int:
+    """Make a topic where it is missing; how many partitions it has."""
+    found = admin.list_topics(timeout=_TIMEOUT_SECONDS)
+    if topic in found.topics:
+        return len(found.topics[topic].partitions)
+    replicas = min(3, len(found.brokers))
+    try:
+        admin.create_topics([NewTopic(topic, partitions, replicas, config=dict(settings))])[topic].result(_TIMEOUT_SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
+        # Another one of us has just made it; what it has is seen at the next try.
+        raise Unavailable(f"{topic} is just being made", HINT) from error
+    return partitions
