@@ -5,7 +5,8 @@
 - memory: of 100,000 remembered devices, by tracemalloc, beside what the near cache counts.
 - staleness: while devices change 1,000 times a second, how many of 1,000,000 lookups gave an older version than the newest one
   that was readable in Redis 50 ms earlier. None in n means at most 3/n at 95 %.
-- following the log: how long after a change's acknowledgement the other design, a follower of the Kafka topic, has heard of it.
+
+benchmarks/enrich_kafka.py measures the job, and the other design.
 
     PYTHONPATH=. python benchmarks/enrich.py [--seconds N]
 """

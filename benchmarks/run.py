@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-MINUTES = {"embedded": 3, "size": 1, "stack": 5, "api": 3, "backup": 5}
+MINUTES = {"embedded": 3, "size": 1, "stack": 5, "api": 3, "backup": 5, "enrich": 3, "enrich_kafka": 3}
 """Of each part, about, on two cores that do nothing else."""
 
 

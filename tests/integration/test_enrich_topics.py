@@ -18,7 +18,7 @@ from devstack.servers import Redis
 
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl
-from devicesync.log.kafka.survey import rows, survey
+from devicesync.log.kafka.survey import records, survey
 from devicesync.opening import open_cache
 from tests import servers
 from tests.end_to_end.command import Devicesync, stopped, until
@@ -68,7 +68,7 @@ class Telemetry:
         except Unavailable:
             return {}
         return {
-            partition: [row for batch in rows(topic, partition, *bounds) for row in batch]
+            partition: [row for batch in records(topic, partition, *bounds) for row in batch]
             for partition, bounds in found.bounds.items()
         }
 

@@ -13,15 +13,16 @@ import structlog
 
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
 from devicesync.jobs.apply import Line
-from devicesync.jobs.shared.bad_share import BadShare
 from devicesync.jobs.shared.patience import Patience, Stopped
+from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.refusal import Refused
-from devicesync.log.full import Forward, Row, RowReader
+from devicesync.log.full import Forward, ForwardedReader, FullRecord
 
 READER = "enrich"
 """Its name as a reader of the telemetry topic."""
 
 _POLL_SECONDS = 0.25
+_PIECE_RECORDS = 500
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -50,10 +51,26 @@ class Job(NamedTuple):
 
     enricher: Enriches
     dead_letters: DeadLetters
-    bad_share: BadShare
+    refusal_limit: RefusalLimit
     stop: threading.Event
     source: str
     progress: Progress
+
+    def judged(self, letters: Iterable[DeadLetter | None]) -> list[DeadLetter]:
+        """Those that are refused, of all in their order: None is a good one. Raises TooManyBad when nearly all are refused."""
+        dead = []
+        for letter in letters:
+            if letter is None:
+                self.refusal_limit.good()
+            else:
+                self.refusal_limit.bad(letter.reason, letter.time_ms)
+                dead.append(letter)
+        return dead
+
+    def bury(self, patience: Patience, dead: Sequence[DeadLetter]) -> None:
+        """Put them to the dead letters."""
+        patience.until_it_works(lambda: self.dead_letters.add(dead))
+        self.progress.dead.update(letter.reason for letter in dead)
 
 
 def enrich_lines(
@@ -69,18 +86,23 @@ def enrich_lines(
             raise Stopped
         events = [line.value for line in batch]
         done = patience.until_it_works(lambda events=events: job.enricher.enrich(events))  # type: ignore[misc]
-        dead = []
-        for line, result in zip(batch, done, strict=True):
-            if isinstance(result, Refused):
-                dead.append(DeadLetter(line.value, result.reason, result.detail, job.source, 0, line.number, line.read_ms))
-        _bury(job, patience, dead, len(batch))
+        letters = [
+            DeadLetter(line.value, result.reason, result.detail, job.source, 0, line.number, line.read_ms)
+            if isinstance(result, Refused)
+            else None
+            for line, result in zip(batch, done, strict=True)
+        ]
+        job.bury(patience, job.judged(letters))
         good = [result for result in done if isinstance(result, bytes)]
         write(good)
+        job.progress.read += len(batch)
         job.progress.written += len(good)
         advance(sum(len(event) + 1 for event in events))
 
 
-def enrich_rows(job: Job, reader: RowReader, target: Forward, *, batch_records: int, until_caught_up: bool = False) -> None:
+def enrich_topic(
+    job: Job, reader: ForwardedReader, target: Forward, *, batch_records: int, until_caught_up: bool = False
+) -> None:
     """From a log into another, until `stop` is set, or until nothing is left. A log or cache that is down is waited for.
 
     Raises TooManyBad; the batch in hand is then not committed.
@@ -88,53 +110,61 @@ def enrich_rows(job: Job, reader: RowReader, target: Forward, *, batch_records: 
     patience = Patience(job.stop, reader.keep_alive)
     try:
         while not job.stop.is_set():
-            rows = patience.until_it_works(lambda: reader.poll_rows(batch_records, _POLL_SECONDS))
-            if rows:
-                _pass_on(job, patience, rows, target)
+            records = patience.until_it_works(lambda: reader.poll_full(batch_records, _POLL_SECONDS))
+            if records:
+                _pass_on(job, patience, records, target)
             patience.until_it_works(reader.commit)
-            if until_caught_up and not rows and patience.until_it_works(reader.caught_up):
+            if until_caught_up and not records and patience.until_it_works(reader.caught_up):
                 return
     except Stopped:
         _log.info("stopped while waiting; the batch in hand comes again on the next start")
 
 
-def _pass_on(job: Job, patience: Patience, rows: Mapping[int, Sequence[Row]], target: Forward) -> None:
-    flat = [(partition, row) for partition, found in rows.items() for row in found]
-    events = [row[3] for _, row in flat if row[3] is not None]
-    enriched = iter(patience.until_it_works(lambda: job.enricher.enrich(events)))
-    out: dict[int, list[Row]] = {partition: [] for partition in rows}
+def _pass_on(job: Job, patience: Patience, records: Mapping[int, Sequence[FullRecord]], target: Forward) -> None:
+    """One batch, in pieces: while the target takes one, the next is enriched."""
+    placed = [(partition, record) for partition, found in records.items() for record in found]
+    out: dict[int, list[FullRecord]] = {partition: [] for partition in records}
     dead: list[DeadLetter] = []
-    for partition, row in flat:
-        offset, stamp_ms, key, value, headers = row
-        result = next(enriched) if value is not None else _NULL
-        if isinstance(result, Refused):
-            dead.append(_letter(job, partition, row, result))
-        else:
-            out[partition].append((offset, stamp_ms, key, result, headers))
-    _bury(job, patience, dead, len(flat))
+    for start in range(0, len(placed), _PIECE_RECORDS):
+        piece, letters = _enriched(job, patience, placed[start : start + _PIECE_RECORDS])
+        dead += job.judged(letters)
+        target.offer(piece)
+        for partition, found in piece.items():
+            out[partition] += found
+    job.bury(patience, dead)
     too_large = patience.until_it_works(lambda: target.put(out))
     if too_large:
-        originals = {(partition, row[0]): row for partition, row in flat}
-        _bury(job, patience, [_letter(job, place[0], originals[place], _TOO_LARGE) for place in too_large], 0)
-    job.progress.written += len(flat) - len(dead) - len(too_large)
-    _log.debug("batch", events=len(flat), dead=len(dead) + len(too_large))
+        originals = {(partition, record[0]): record for partition, record in placed}
+        job.bury(patience, [_letter(job, place[0], originals[place], _TOO_LARGE) for place in too_large])
+    job.progress.read += len(placed)
+    job.progress.written += len(placed) - len(dead) - len(too_large)
+    _log.debug("batch", events=len(placed), dead=len(dead) + len(too_large))
+
+
+def _enriched(
+    job: Job, patience: Patience, placed: Sequence[tuple[int, FullRecord]]
+) -> tuple[dict[int, list[FullRecord]], list[DeadLetter | None]]:
+    """The records with enriched values, and for each a dead letter where it is refused."""
+    events = [record[3] for _, record in placed if record[3] is not None]
+    done = iter(patience.until_it_works(lambda: job.enricher.enrich(events)))
+    out: dict[int, list[FullRecord]] = {partition: [] for partition, _ in placed}
+    letters: list[DeadLetter | None] = []
+    for partition, record in placed:
+        offset, stamp_ms, key, value, headers = record
+        result = _NULL if value is None else next(done)
+        if isinstance(result, Refused):
+            letters.append(_letter(job, partition, record, result))
+        else:
+            out[partition].append((offset, stamp_ms, key, result, headers))
+            letters.append(None)
+    return out, letters
 
 
 _NULL = Refused("malformed_json", "the record is null: it has no value")
 _TOO_LARGE = Refused("too_large", "with devicedata the event has more bytes than the topic takes")
 
 
-def _letter(job: Job, partition: int, row: Row, refused: Refused) -> DeadLetter:
-    offset, stamp_ms, key, value, _ = row
+def _letter(job: Job, partition: int, record: FullRecord, refused: Refused) -> DeadLetter:
+    offset, stamp_ms, key, value, _ = record
     time_ms = time.time_ns() // 1_000_000 if stamp_ms is None else stamp_ms
     return DeadLetter(value, refused.reason, refused.detail, job.source, partition, offset, time_ms, key)
-
-
-def _bury(job: Job, patience: Patience, dead: Sequence[DeadLetter], read: int) -> None:
-    """Put them to the dead letters. Raises TooManyBad when nearly everything is refused."""
-    for letter in dead:
-        job.bad_share.bad(letter.reason, letter.time_ms)
-    job.bad_share.good(max(0, read - len(dead)))
-    patience.until_it_works(lambda: job.dead_letters.add(dead))
-    job.progress.read += read
-    job.progress.dead.update(letter.reason for letter in dead)

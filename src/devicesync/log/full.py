@@ -120,11 +120,11 @@ class FullLog(Log, Protocol):
         ...
 
 
-class RowReader(Protocol):
+class ForwardedReader(Protocol):
     """As port.Reader, with all that the log keeps of its records: for those who pass them on."""
 
-    def poll_rows(self, max_records: int, timeout_seconds: float) -> dict[int, list[Row]]:
-        """The next rows of each partition, at most `max_records` in all; as soon as there are any. Raises Unavailable."""
+    def poll_full(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
+        """The next records of each partition, at most `max_records` in all; as soon as there are any. Raises Unavailable."""
         ...
 
     def commit(self) -> None:
@@ -143,7 +143,11 @@ class RowReader(Protocol):
 class Forward(Protocol):
     """Takes the records of another log."""
 
-    def put(self, rows: Mapping[int, Sequence[Row]]) -> list[tuple[int, int]]:
+    def offer(self, records: Mapping[int, Sequence[FullRecord]]) -> None:
+        """Begin to take these; `put` is then called with all that was offered since the last one."""
+        ...
+
+    def put(self, records: Mapping[int, Sequence[FullRecord]]) -> list[tuple[int, int]]:
         """Durable when it returns, with keys, headers and times, those of one partition in their order.
 
         Returns the partitions and offsets of those that it takes never, for they are too large. Raises Unavailable; repeating it

@@ -1,20 +1,22 @@
 """A topic that takes the records of another one, changed or not."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from devicesync.errors import Unavailable, WrongUse
-from devicesync.log.full import Row
+from devicesync.log.full import FullRecord
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, DEAD_LETTERS
 from devicesync.log.kafka.contact import Contact
-from devicesync.log.kafka.log import Outgoing, TooLarge, deliver, open_producer
+from devicesync.log.kafka.log import DELIVERY_SECONDS, TooLarge, open_producer
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 
 _TIMEOUT_SECONDS = 10.0
 _RECORD_BYTES = 104_857_600
-Placed = tuple[int, int, Outgoing]
+_POLL_SECONDS = 0.1
+Placed = tuple[int, FullRecord]
 
 
 class KafkaForward:
@@ -28,7 +30,8 @@ class KafkaForward:
         self._producer: Producer | None = None
         self._contact = Contact(target)
         self._partitions = 0
-        self._is_alike = False
+        self._is_alike = self._is_offered = False
+        self._failed: list[KafkaError] = []
 
     def open(self) -> None:
         """Make the topic where it is missing, with as many partitions as the source, and the source's dead letters.
@@ -45,15 +48,25 @@ class KafkaForward:
             self._partitions = _make(AdminClient(self._target.client), self._target.topic, partitions, {})
         self._is_alike = self._partitions == partitions
 
-    def put(self, rows: Mapping[int, Sequence[Row]]) -> list[tuple[int, int]]:
+    def offer(self, records: Mapping[int, Sequence[FullRecord]]) -> None:
         """See full.Forward."""
-        placed = [
-            (partition, offset, Outgoing(value, key, headers, self._where(partition, key), stamp_ms or 0))
-            for partition, found in rows.items()
-            for offset, stamp_ms, key, value, headers in found
-        ]
+        try:
+            self._produce(self._placed(records))
+        except KafkaException as error:
+            self._failed.append(error.args[0])  # which `put` sees
+        self._is_offered = True
+
+    def put(self, records: Mapping[int, Sequence[FullRecord]]) -> list[tuple[int, int]]:
+        """See full.Forward."""
+        is_offered, self._is_offered = self._is_offered, False
         with failures("append to"):
-            return self._put(placed) if placed else []
+            if is_offered:
+                try:
+                    self._settle()
+                except TooLarge:
+                    return self._put(self._placed(records))
+                return []
+            return self._put(self._placed(records))
 
     def check(self) -> None:
         """Raise Unavailable unless Kafka answers and has the topic."""
@@ -62,25 +75,47 @@ class KafkaForward:
     def close(self) -> None:
         """Give back connections."""
 
-    def _where(self, partition: int, key: bytes | None) -> int:
-        if self._is_alike:
-            return partition
-        return -1 if key is not None else partition % self._partitions
+    def _placed(self, records: Mapping[int, Sequence[FullRecord]]) -> list[Placed]:
+        return [(partition, record) for partition, found in records.items() for record in found]
 
     def _put(self, placed: Sequence[Placed]) -> list[tuple[int, int]]:
         """By halves, where the topic takes no record of that size."""
         try:
-            deliver(self._open(), self._target.topic, [outgoing for _, _, outgoing in placed])
+            self._produce(placed)
+            self._settle()
         except TooLarge:
             if len(placed) == 1:
-                return [placed[0][:2]]
+                partition, record = placed[0]
+                return [(partition, record[0])]
             half = len(placed) // 2
             return self._put(placed[:half]) + self._put(placed[half:])
         return []
 
+    def _produce(self, placed: Sequence[Placed]) -> None:
+        producer, topic, is_alike = self._open(), self._target.topic, self._is_alike
+        for partition, (_, stamp_ms, key, value, headers) in placed:
+            where: Any = partition if is_alike else -1 if key is not None else partition % self._partitions
+            while True:
+                try:
+                    producer.produce(topic, value, key, where, None, None, stamp_ms or 0, headers)  # type: ignore[arg-type]
+                except BufferError:
+                    producer.poll(_POLL_SECONDS)
+                else:
+                    break
+
+    def _settle(self) -> None:
+        """Return when the brokers have everything. Raises Unavailable, TooLarge."""
+        left = self._open().flush(DELIVERY_SECONDS)
+        failed, self._failed = self._failed, []
+        if failed and all(error.code() == KafkaError.MSG_SIZE_TOO_LARGE for error in failed):
+            raise TooLarge(f"{self._target.topic} in Kafka takes no records of that size", HINT)
+        if failed or left:
+            raise Unavailable(f"can't append to {self._target.topic} in Kafka: {failed[0].str() if failed else 'time-out'}", HINT)
+
     def _open(self) -> Producer:
         if self._producer is None:
-            self._producer = open_producer(self._target, **{"message.max.bytes": _RECORD_BYTES})
+            only_failures = {"delivery.report.only.error": True, "on_delivery": lambda error, _: self._failed.append(error)}
+            self._producer = open_producer(self._target, **{"message.max.bytes": _RECORD_BYTES, **only_failures})
         return self._producer
 
 

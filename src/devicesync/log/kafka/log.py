@@ -16,7 +16,7 @@ from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 from devicesync.log.port import Record
 
 _POLL_SECONDS = 0.1
-_DELIVERY_SECONDS = 10.0
+DELIVERY_SECONDS = 10.0
 
 
 class TooLarge(Unavailable):
@@ -86,7 +86,7 @@ class KafkaLog:
     def close(self) -> None:
         """See port.Log."""
         if self._producer is not None:
-            self._producer.flush(_DELIVERY_SECONDS)
+            self._producer.flush(DELIVERY_SECONDS)
 
     def _open_producer(self) -> Producer:
         with self._lock:
@@ -104,7 +104,7 @@ def open_producer(url: KafkaUrl, **settings: Any) -> Producer:
             "enable.idempotence": True,
             "linger.ms": 2,
             "compression.type": "lz4",
-            "delivery.timeout.ms": int(_DELIVERY_SECONDS * 1000),
+            "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
             # Java clients' way, so that a key goes to the same partition whoever writes it.
             "partitioner": "murmur2_random",
             **settings,
@@ -135,7 +135,7 @@ def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> int 
                 producer.poll(_POLL_SECONDS)
             else:
                 break
-    left = producer.flush(_DELIVERY_SECONDS)
+    left = producer.flush(DELIVERY_SECONDS)
     if failures and failures[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
         raise TooLarge(f"{topic} in Kafka takes no records of that size", "raise the topic's max.message.bytes")
     if failures or left:

@@ -9,9 +9,9 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, 
 
 from devicesync.errors import Unavailable
 from devicesync.log.full import FullRecord
+from devicesync.log.kafka.full import full_records_of
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import KafkaUrl, failures
-from devicesync.log.kafka.full import full_records_of
 from devicesync.log.port import Record
 
 _POLL_SECONDS = 0.1
