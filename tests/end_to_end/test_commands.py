@@ -317,6 +317,8 @@ def test_demo(devicesync: Devicesync) -> None:
     for _ in range(2):
         shown = devicesync.run("demo", "--seconds", "2.5").stdout.decode()
         assert "Bengaluru" in shown
+        assert "before, from a copy of yesterday: Bengaluru, 24 h old" in shown
+        assert re.search(r"now, from devicesync enrich: +Mysuru, \d+ ms old", shown)
         assert "in this second" in shown
         devicesync.json("erase", "232455")
 

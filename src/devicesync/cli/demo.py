@@ -1,4 +1,4 @@
-"""`demo`: the tour that `make run` shows: one event in, its profile out, then live traffic with its freshness."""
+"""`demo`: the tour that `make run` shows: one event in, its profile out, telemetry with it, then live traffic."""
 
 import argparse
 import time
@@ -32,14 +32,16 @@ def demo_options(parser: argparse.ArgumentParser) -> None:
 
 
 def demo(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """A short tour: one event goes in, its profile comes out, then live traffic shows its freshness."""
+    """A short tour: one event goes in, its profile comes out, telemetry shows it, then live traffic its freshness."""
     from devicesync.assembly.demo import demonstrating, with_city_file
+    from devicesync.cli.demo_telemetry import telemetry
     from devicesync.cli.process import stop_on_signals
 
     stop = stop_on_signals()
     settings = with_city_file(settings)
     with demonstrating(settings, stop) as running:
         _one_event(running)
+        telemetry(running.register, running.embedded.stores.database, _say)
         _next_steps(settings, running.public)
         _live_traffic(running, stop, arguments.seconds, arguments.rate)
     _say("\nstopped; everything acknowledged is in the log and in both stores, and the next start goes on from here")
@@ -67,7 +69,7 @@ def _next_steps(settings: Settings, public: str) -> None:
     _say("""     -d '{"request": {"ip_addr": "106.51.74.1", "userDeclaredLocation": {"state": "Karnataka"}}}'""")
     _say(f"   curl {public}/v1/device/profile/my-phone")
     where = "" if settings.data_dir == Settings().data_dir else f" --data-dir {settings.data_dir}"
-    _say("\n3. Now try, in another terminal:\n")
+    _say("\n4. Now try, in another terminal:\n")
     for command in ("get 232455", "erase 232455", "simulate --rate 1000", "dead-letters list", "doctor", "--help"):
         _say(f"   .venv/bin/devicesync {command}{'' if command == '--help' else where}")
 

@@ -1,0 +1,83 @@
+"""examples/telemetry, each on real servers."""
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from starlette.testclient import TestClient
+
+from devicesync.opening import open_cache
+from tests import servers
+from tests.end_to_end.command import WAIT_SECONDS, Devicesync
+from tests.integration.test_enricher import event, register
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "telemetry"
+DATABASE = 9
+
+
+@pytest.fixture
+def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Of a Redis that knows the device d1."""
+    url = f"redis://127.0.0.1:{servers.redis().port}/{DATABASE}"
+    cache = open_cache(url)
+    cache.forget(["d1"])
+    register(cache, 1, city="Mysuru")
+    cache.close()
+    monkeypatch.setenv("REDIS_URL", url)
+    monkeypatch.syspath_prepend(EXAMPLES)
+    yield url
+    for name in ("spark", "web_handler"):
+        sys.modules.pop(name, None)
+
+
+def test_the_consumer_loop(url: str) -> None:
+    kafka = f"127.0.0.1:{servers.kafka().port}"
+    topics = ("loop.unique", "loop.denorm")
+    for made in AdminClient({"bootstrap.servers": kafka}).create_topics([NewTopic(topic, 1, 1) for topic in topics]).values():
+        made.result()
+    producer = Producer({"bootstrap.servers": kafka})
+    for device_id in ["d1"] * 9 + ["nobody"]:
+        producer.produce(topics[0], event(device_id))
+    assert producer.flush(30) == 0
+    command: list[str | Path] = [sys.executable, EXAMPLES / "consumer_loop.py", kafka, *topics, url, "10"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=WAIT_SECONDS).stdout
+    assert shown.startswith("10 events, ")
+    assert shown.endswith(" 1 of unknown ones\n")
+
+
+@pytest.mark.usefixtures("url")
+def test_the_function_for_spark() -> None:
+    """Called as Spark calls it: with an iterator of record batches."""
+    spark = importlib.import_module("spark")
+    batches = [pa.RecordBatch.from_pydict({"value": [event(), event("nobody")]})] * 2
+    done = [value for batch in spark.enrich(iter(batches)) for value in batch.column("value").to_pylist()]
+    assert [json.loads(value)["flags"]["device_denorm"] for value in done] == [True, False] * 2
+    spark.enricher().close()
+
+
+@pytest.mark.usefixtures("url")
+def test_the_web_handler() -> None:
+    app: Any = importlib.import_module("web_handler").app
+    with TestClient(app) as client:
+        found = client.get("/devices/d1")
+        assert (found.status_code, found.json()["devicedata"]["city"]) == (200, "Mysuru")
+        assert client.get("/devices/nobody").status_code == 404
+        lines = client.post("/telemetry", content=event() + b"\n" + event("nobody") + b"\n").text.splitlines()
+        assert [json.loads(line)["flags"]["device_denorm"] for line in lines] == [True, False]
+
+
+def test_two_cities(devicesync: Devicesync) -> None:
+    """What `make stack` shows in 100 ms; a busy machine gets longer."""
+    command: list[str | Path] = [sys.executable, EXAMPLES / "two_cities.py", devicesync.directory / "devicesync.toml", "3000"]
+    done = subprocess.run(command, cwd=devicesync.directory, check=False, capture_output=True, text=True, timeout=WAIT_SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert "registered in Bengaluru; telemetry says Bengaluru:" in done.stdout
+    assert "registered in Mysuru; telemetry says Mysuru:" in done.stdout
