@@ -63,7 +63,8 @@ def running(*words: str) -> subprocess.Popen[str]:
 
 subprocess.run([*COMMAND, "init", "--config", settings_file], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 new = [NewTopic(topic, 1, 1) for topic in (source, target)]
-for made in AdminClient({"bootstrap.servers": broker}).create_topics(new).values():
+admin = AdminClient({"bootstrap.servers": broker})
+for made in admin.create_topics(new).values():
     made.result()
 consumer.subscribe([target])
 topics = ("--telemetry-from", f"kafka://{broker}/{source}", "--telemetry-to", f"kafka://{broker}/{target}")

@@ -1,5 +1,6 @@
 """examples/telemetry, each on real servers."""
 
+import asyncio
 import importlib
 import json
 import subprocess
@@ -8,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow as pa
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
-from starlette.testclient import TestClient
 
 from devicesync.opening import open_cache
 from tests import servers
@@ -41,7 +42,8 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_the_consumer_loop(url: str) -> None:
     kafka = f"127.0.0.1:{servers.kafka().port}"
     topics = ("loop.unique", "loop.denorm")
-    for made in AdminClient({"bootstrap.servers": kafka}).create_topics([NewTopic(topic, 1, 1) for topic in topics]).values():
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for made in admin.create_topics([NewTopic(topic, 1, 1) for topic in topics]).values():
         made.result()
     producer = Producer({"bootstrap.servers": kafka})
     for device_id in ["d1"] * 9 + ["nobody"]:
@@ -66,12 +68,17 @@ def test_the_function_for_spark() -> None:
 @pytest.mark.usefixtures("url")
 def test_the_web_handler() -> None:
     app: Any = importlib.import_module("web_handler").app
-    with TestClient(app) as client:
-        found = client.get("/devices/d1")
-        assert (found.status_code, found.json()["devicedata"]["city"]) == (200, "Mysuru")
-        assert client.get("/devices/nobody").status_code == 404
-        lines = client.post("/telemetry", content=event() + b"\n" + event("nobody") + b"\n").text.splitlines()
-        assert [json.loads(line)["flags"]["device_denorm"] for line in lines] == [True, False]
+
+    async def run() -> None:
+        transport = httpx.ASGITransport(app)
+        async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            found = await client.get("/devices/d1")
+            assert (found.status_code, found.json()["devicedata"]["city"]) == (200, "Mysuru")
+            assert (await client.get("/devices/nobody")).status_code == 404
+            lines = (await client.post("/telemetry", content=event() + b"\n" + event("nobody") + b"\n")).text.splitlines()
+            assert [json.loads(line)["flags"]["device_denorm"] for line in lines] == [True, False]
+
+    asyncio.run(run())
 
 
 def test_two_cities(devicesync: Devicesync) -> None:
