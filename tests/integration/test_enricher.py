@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import redis
-from devstack.servers import Redis, RedisSentinel
+from devstack.servers import Redis, RedisCluster, RedisSentinel
 
 from devicesync.cache.port import Cache
 from devicesync.enrich.async_enricher import AsyncEnricher
@@ -318,6 +318,31 @@ def test_the_age_that_is_told_holds(cache: Cache, enricher: Enricher) -> None:
     until(lambda: all(device and device.devicedata["city"] == "city 39" for device in enricher.lookup(ids).values()))
 
 
+def _registers(cache: Cache, version: int, device_id: str, city: str) -> bool:
+    """As a job does it, which tries again."""
+    try:
+        register(cache, version, device_id, city=city)
+    except Unavailable:
+        return False
+    return True
+
+
+def _move_slot(cluster: RedisCluster, device_id: str) -> None:
+    """The device's slot goes to another node, with its keys, as `redis-cli --cluster reshard` does it."""
+    nodes = [redis.Redis(port=server.port) for server in cluster.servers]
+    clients: dict[str, Any] = {str(client.cluster("MYID").decode()): client for client in nodes}
+    (slot,) = {client.cluster("KEYSLOT", device_id) for client in clients.values()}
+    owner = next(name for name, client in clients.items() if client.cluster("COUNTKEYSINSLOT", slot))
+    target = next(name for name in clients if name != owner)
+    port = clients[target].connection_pool.connection_kwargs["port"]
+    clients[target].cluster("SETSLOT", slot, "IMPORTING", owner)
+    clients[owner].cluster("SETSLOT", slot, "MIGRATING", target)
+    for key in clients[owner].cluster("GETKEYSINSLOT", slot, 100):
+        clients[owner].migrate("127.0.0.1", port, key, 0, 5000)
+    for name in (target, owner, *clients):
+        clients[name].cluster("SETSLOT", slot, "NODE", target)
+
+
 def test_a_cluster() -> None:
     """Devices of all its nodes, changes of all of them, and a slot that moves."""
     cluster = servers.redis_cluster()
@@ -335,6 +360,12 @@ def test_a_cluster() -> None:
         for device_id in ids:
             register(cache, 2, device_id, city="Mysuru")
         until(lambda: {city(enricher, device_id) for device_id in ids} == {"Mysuru"})
+        _move_slot(cluster, ids[0])
+        until(lambda: _registers(cache, 3, ids[0], city="Hubballi"))
+        until(lambda: city(enricher, ids[0]) == "Hubballi" and enricher.near.is_open)
+        assert city(enricher, ids[0]) == "Hubballi"
+        register(cache, 4, ids[0], city="Belagavi")
+        until(lambda: city(enricher, ids[0]) == "Belagavi")
         cache.forget(ids)
     cache.close()
 
