@@ -27,11 +27,11 @@ from typing import Any
 import redis
 from devstack.servers import Redis
 
+from devicesync.assembly.opening import open_cache
 from devicesync.enrich.enricher import Enricher
 from devicesync.enrich.near_cache import Entry, NearCache
 from devicesync.law.event import decode
 from devicesync.law.state import state_of
-from devicesync.opening import open_cache
 
 DEVICES = 20_000
 BATCH = 500

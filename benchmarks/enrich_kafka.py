@@ -23,13 +23,13 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, Producer
 from devstack.servers import Kafka, Redis
 
+from devicesync.assembly.opening import open_cache
 from devicesync.enrich.enricher import Enricher
 from devicesync.jobs.batch import join_events
 from devicesync.law.event import decode
 from devicesync.law.state import State  # noqa: TC001
 from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
-from devicesync.opening import open_cache
 from enrich import BASE, DEVICES, device, event, fill, profile
 
 EVENTS, CHANGES, PARTITIONS = 200_000, 50_000, 4

@@ -16,10 +16,10 @@ from confluent_kafka import Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from devstack.servers import Redis
 
+from devicesync.assembly.opening import open_cache
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.survey import records, survey
-from devicesync.opening import open_cache
 from tests import servers
 from tests.end_to_end.command import Devicesync, stopped, until
 from tests.integration.test_enricher import event, register

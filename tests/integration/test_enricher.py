@@ -12,6 +12,7 @@ import pytest
 import redis
 from devstack.servers import Redis, RedisCluster, RedisSentinel
 
+from devicesync.assembly.opening import open_cache
 from devicesync.cache.port import Cache
 from devicesync.enrich.async_enricher import AsyncEnricher
 from devicesync.enrich.enricher import Enricher
@@ -19,7 +20,6 @@ from devicesync.errors import Unavailable
 from devicesync.law.event import decode
 from devicesync.law.refusal import Refused
 from devicesync.law.state import state_of
-from devicesync.opening import open_cache
 from tests import servers
 
 DATABASE = 7

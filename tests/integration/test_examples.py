@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from devicesync.opening import open_cache
+from devicesync.assembly.opening import open_cache
 from tests import servers
 from tests.end_to_end.command import WAIT_SECONDS, Devicesync
 from tests.integration.test_enricher import event, register

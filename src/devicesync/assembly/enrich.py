@@ -37,14 +37,17 @@ def enricher_of(settings: Settings, *, stamped: bool, mark_unavailable: bool) ->
 
 
 def enrich_file(
-    source: Path,
-    target: Path,
+    paths: tuple[Path, Path],
     settings: Settings,
     enricher: Enricher | DatabaseEnricher,
     stop: threading.Event,
     watcher: Watcher,
 ) -> job.Progress:
-    """Every line of a file; - is standard input or output. Raises WrongUse, TooManyBad, Unavailable, Stopped."""
+    """Every line of the first file into the second; - is standard input or output.
+
+    Raises WrongUse, TooManyBad, Unavailable, Stopped.
+    """
+    source, target = paths
     progress = job.Progress()
     try:
         with (
@@ -61,8 +64,7 @@ def enrich_file(
 
 
 def enrich_topic(
-    source_url: str,
-    target_url: str,
+    urls: tuple[str, str],
     settings: Settings,
     enricher: Enricher | DatabaseEnricher,
     stop: threading.Event,
@@ -71,11 +73,12 @@ def enrich_topic(
     until_caught_up: bool,
     admin_listen: str | None,
 ) -> job.Progress:
-    """Until `stop` is set, or until nothing is left. Raises WrongUse, TooManyBad, Unavailable."""
-    from devicesync.dead_letters.kafka import KafkaDeadLetters
-    from devicesync.log.kafka import KafkaReader, KafkaUrl, group_of
-    from devicesync.log.kafka.forward import KafkaForward
+    """From the first topic into the second, until `stop` is set or nothing is left. Raises WrongUse, TooManyBad, Unavailable."""
+    from devicesync.dead_letters.kafka import KafkaDeadLetters  # noqa: PLC0415 - a file needs none of it
+    from devicesync.log.kafka import KafkaReader, KafkaUrl, group_of  # noqa: PLC0415 - a file needs none of it
+    from devicesync.log.kafka.forward import KafkaForward  # noqa: PLC0415 - a file needs none of it
 
+    source_url, target_url = urls
     source, target, progress = KafkaUrl.parse(source_url), KafkaUrl.parse(target_url), job.Progress()
     warnings_to_log()
     of_telemetry = msgspec.structs.replace(settings, log=source_url)

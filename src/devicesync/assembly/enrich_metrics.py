@@ -6,10 +6,10 @@ from typing import Any
 
 import structlog
 
-from devicesync.status.metrics import Metrics
 from devicesync.enrich.counts import AGES_MS
 from devicesync.enrich.enricher import Enricher
 from devicesync.enrich.from_database import DatabaseEnricher
+from devicesync.status.metrics import Metrics
 
 
 def add_metrics(metrics: Metrics, enricher: Enricher | DatabaseEnricher) -> None:

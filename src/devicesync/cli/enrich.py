@@ -50,11 +50,11 @@ def enrich(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     stamped, mark = not arguments.no_stamps, arguments.mark_unavailable
     with enricher_of(settings, stamped=stamped, mark_unavailable=mark) as enricher:
         if not all(topics):
-            progress = enrich_file(Path(arguments.source), Path(arguments.target), settings, enricher, stop, terminal)
+            progress = enrich_file((Path(arguments.source), Path(arguments.target)), settings, enricher, stop, terminal)
             has_stdout = arguments.target == "-"
             return Outcome(None if has_stdout else progress.document(), remark="\n".join(_lines(progress)))
         progress = enrich_topic(
-            *topics,
+            topics,
             settings,
             enricher,
             stop,

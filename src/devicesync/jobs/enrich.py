@@ -22,7 +22,7 @@ READER = "enrich"
 """Its name as a reader of the telemetry topic."""
 
 _POLL_SECONDS = 0.25
-_PIECE_RECORDS = 500
+_BATCH_RECORDS, _PIECE_RECORDS = 5_000, 500
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -100,9 +100,7 @@ def enrich_lines(
         advance(sum(len(event) + 1 for event in events))
 
 
-def enrich_topic(
-    job: Job, reader: ForwardedReader, target: Forward, *, batch_records: int, until_caught_up: bool = False
-) -> None:
+def enrich_topic(job: Job, reader: ForwardedReader, target: Forward, *, until_caught_up: bool = False) -> None:
     """From a log into another, until `stop` is set, or until nothing is left. A log or cache that is down is waited for.
 
     Raises TooManyBad; the batch in hand is then not committed.
@@ -110,7 +108,7 @@ def enrich_topic(
     patience = Patience(job.stop, reader.keep_alive)
     try:
         while not job.stop.is_set():
-            records = patience.until_it_works(lambda: reader.poll_full(batch_records, _POLL_SECONDS))
+            records = patience.until_it_works(lambda: reader.poll_full(_BATCH_RECORDS, _POLL_SECONDS))
             if records:
                 _pass_on(job, patience, records, target)
             patience.until_it_works(reader.commit)
