@@ -187,9 +187,9 @@ def test_two_share_a_topic_and_one_is_killed(telemetry: Telemetry) -> None:
     register(telemetry.cache, 1, "d", city="Mysuru")
     first = telemetry.devicesync.start("enrich", *telemetry.flags)
     telemetry.devicesync.start("enrich", *telemetry.flags)
-    for number in range(6000):
+    for number in range(2400):
         telemetry.send(b'{"n":%d,"context":{"did":"d"}}' % number, number % PARTITIONS)
-        if number == 3000:
+        if number == 1200:
             telemetry.flush()
             first.kill()
     telemetry.flush()
@@ -200,8 +200,8 @@ def test_two_share_a_topic_and_one_is_killed(telemetry: Telemetry) -> None:
             for partition, found in telemetry.read().items()
         }
 
-    expected = {partition: list(range(partition, 6000, PARTITIONS)) for partition in range(PARTITIONS)}
-    until(lambda: sum(map(len, numbers().values())) == 6000)
+    expected = {partition: list(range(partition, 2400, PARTITIONS)) for partition in range(PARTITIONS)}
+    until(lambda: sum(map(len, numbers().values())) == 2400)
     assert numbers() == expected
 
 
