@@ -1,37 +1,46 @@
 """`enrich`: telemetry through an enricher, from a topic or a file into another."""
 
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 
 from devicesync.assembly import adapters
 from devicesync.assembly.admin import admin_port
-from devicesync.assembly.enrich_metrics import add_metrics, warnings_to_log
 from devicesync.assembly.event_file import opened
 from devicesync.assembly.updater import refusal_limit
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
-from devicesync.enrich.enricher import Enricher
 from devicesync.enrich.from_database import DatabaseEnricher
 from devicesync.errors import Stopped, WrongUse
+from devicesync.extras import require
 from devicesync.jobs import enrich as job
 from devicesync.jobs.apply import lines_of
 from devicesync.jobs.shared.patience import Patience
 from devicesync.url import masked
 
+if TYPE_CHECKING:
+    from devicesync.enrich.enricher import Enricher
+    from devicesync.status.metrics import Metrics
+
 
 @contextmanager
-def enricher_of(settings: Settings, *, stamped: bool, mark_unavailable: bool) -> Iterator[Enricher | DatabaseEnricher]:
+def enricher_of(settings: Settings, *, stamped: bool, mark_unavailable: bool) -> "Iterator[Enricher | DatabaseEnricher]":
     """Over Redis; where the cache is in memory, over the database. Raises WrongUse, Unavailable."""
     if settings.cache.startswith("memory:"):
         database = adapters.open_database(settings, read_only=True) if adapters.database_exists(settings) else None
         with closing(DatabaseEnricher(database, stamped=stamped)) as over_database:
             yield over_database
         return
+    require("redis")
+    from devicesync.enrich.enricher import Enricher  # noqa: PLC0415 - only what is used is loaded
+
     with Enricher(settings.cache, stamped=stamped, mark_unavailable=mark_unavailable) as over_redis:
         yield over_redis
 
@@ -39,7 +48,7 @@ def enricher_of(settings: Settings, *, stamped: bool, mark_unavailable: bool) ->
 def enrich_file(
     paths: tuple[Path, Path],
     settings: Settings,
-    enricher: Enricher | DatabaseEnricher,
+    enricher: "Enricher | DatabaseEnricher",
     stop: threading.Event,
     watcher: Watcher,
 ) -> job.Progress:
@@ -66,7 +75,7 @@ def enrich_file(
 def enrich_topic(
     urls: tuple[str, str],
     settings: Settings,
-    enricher: Enricher | DatabaseEnricher,
+    enricher: "Enricher | DatabaseEnricher",
     stop: threading.Event,
     watcher: Watcher,
     *,
@@ -80,7 +89,13 @@ def enrich_topic(
 
     source_url, target_url = urls
     source, target, progress = KafkaUrl.parse(source_url), KafkaUrl.parse(target_url), job.Progress()
-    warnings_to_log()
+    _warnings_to_log()
+
+    def add_figures(metrics: "Metrics") -> None:
+        from devicesync.assembly.enrich_metrics import add_metrics  # noqa: PLC0415 - only with an admin port
+
+        add_metrics(metrics, enricher)
+
     of_telemetry = msgspec.structs.replace(settings, log=source_url)
     counters = {
         "devicesync_enrich_written_total": ("Events that the target has acknowledged.", lambda: progress.written),
@@ -96,7 +111,7 @@ def enrich_topic(
             of_telemetry,
             job.READER,
             counters,
-            lambda metrics: add_metrics(metrics, enricher),
+            add_figures,
             target=forward.check,
             cache=enricher.check,
         ) as where,
@@ -133,3 +148,16 @@ def _output(source: Path, target: Path) -> Iterator[Callable[[Sequence[bytes]], 
     finally:
         if file is not sys.stdout.buffer:
             file.close()
+
+
+class _ToLog(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        log: Any = structlog.get_logger("devicesync")
+        log.warning(record.getMessage())
+
+
+def _warnings_to_log() -> None:
+    """What the library logs goes where the command logs."""
+    logger = logging.getLogger("devicesync")
+    logger.addHandler(_ToLog())
+    logger.propagate = False

@@ -1,10 +1,6 @@
-"""What /metrics of `enrich` says of its enricher, and what the log says."""
+"""What /metrics of `enrich` says of its enricher."""
 
-import logging
 from itertools import accumulate
-from typing import Any
-
-import structlog
 
 from devicesync.enrich.counts import AGES_MS
 from devicesync.enrich.enricher import Enricher
@@ -41,16 +37,3 @@ def add_metrics(metrics: Metrics, enricher: Enricher | DatabaseEnricher) -> None
         metrics.gauge("devicesync_enrich_remembered_devices", "Devices that are remembered.", lambda: len(near))
         metrics.gauge("devicesync_enrich_remembered_bytes", "The memory that they take, about.", lambda: near.bytes)
         metrics.gauge("devicesync_enrich_hears_changes", "1 while changes are heard.", lambda: near.is_open)
-
-
-class _ToLog(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        log: Any = structlog.get_logger("devicesync")
-        log.warning(record.getMessage())
-
-
-def warnings_to_log() -> None:
-    """What the library logs goes where the command logs."""
-    logger = logging.getLogger("devicesync")
-    logger.addHandler(_ToLog())
-    logger.propagate = False

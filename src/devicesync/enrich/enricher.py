@@ -1,5 +1,11 @@
 """The class that other people's jobs use: events in, events with devicedata out, over Redis by its URL."""
 
+# ruff: noqa: E402 - the extra is asked for first
+
+from devicesync.extras import require
+
+require("redis")
+
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
