@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, Producer
 from devstack.servers import Kafka, Redis
+from telemetry import BASE, DEVICES, device, event, fill, profile
 
 from devicesync.assembly.opening import open_cache
 from devicesync.enrich.enricher import Enricher
@@ -30,7 +31,6 @@ from devicesync.law.event import decode
 from devicesync.law.state import State  # noqa: TC001
 from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
-from enrich import BASE, DEVICES, device, event, fill, profile
 
 EVENTS, CHANGES, PARTITIONS = 200_000, 50_000, 4
 SOURCE, LOG = "telemetry", "registrations"
