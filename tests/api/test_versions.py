@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import structlog
 
-from devicesync.api import versions
+from devicesync.clock import SYSTEM
 from devicesync.errors import Unavailable
 from devicesync.law.event import decode
 from devicesync.log.journal import Journal
@@ -42,7 +42,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock that the API looks at."""
     stepped = Clock()
-    monkeypatch.setattr(versions, "now_us", stepped.us)
+    monkeypatch.setattr(SYSTEM, "now_us", stepped.us)
     return stepped
 
 

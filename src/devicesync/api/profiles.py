@@ -1,7 +1,6 @@
 """Reading profiles: from the cache, filled from the database; and one that is at least as new as a version."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ from typing import Any, TypeVar
 import structlog
 
 from devicesync.api.answers import RequestError
+from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.law.state import NOTHING, State
 from devicesync.stores import Stores
@@ -29,7 +29,8 @@ class Profiles:
     wait_ms: how long a read waits for a version that the cache does not have yet.
     """
 
-    def __init__(self, open_stores: Callable[[], Stores], wait_ms: int) -> None:
+    def __init__(self, open_stores: Callable[[], Stores], wait_ms: int, clock: Clock = SYSTEM) -> None:
+        self._clock = clock
         self._open_stores = open_stores
         self._opened: Stores | None = None
         self._wait_seconds = wait_ms / 1000
@@ -47,7 +48,7 @@ class Profiles:
 
     async def _wait_for(self, device_id: str, min_version: int) -> State:
         """The device's state once it is that new; after the time for waiting what the database has."""
-        deadline = time.monotonic() + self._wait_seconds
+        deadline = self._clock.monotonic() + self._wait_seconds
         wait_seconds = _FIRST_WAIT_SECONDS
         self._waiting += 1
         try:
@@ -56,7 +57,7 @@ class Profiles:
                 state = await self._look_up(device_id)
                 if state.profile_version >= min_version:
                     return state
-                if time.monotonic() >= deadline:
+                if self._clock.monotonic() >= deadline:
                     return await self._run(lambda stores: stores.database.read([device_id]).get(device_id, NOTHING))
                 wait_seconds = min(wait_seconds * 1.5, _LONGEST_WAIT_SECONDS)
         finally:

@@ -1,13 +1,13 @@
 """The versions that this process gives: they only grow, and the law takes each of them."""
 
 import asyncio
-import time
 from collections.abc import Iterable
 from typing import Any
 
 import structlog
 
 from devicesync.api.answers import RequestError
+from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.law.event import decode
 from devicesync.law.refusal import Refused
@@ -23,11 +23,6 @@ _RETRY_LOG_AFTER_SECONDS = 2
 _log: Any = structlog.get_logger("devicesync")
 
 
-def now_us() -> int:
-    """The time in µs since 1970."""
-    return time.time_ns() // 1000
-
-
 class Versions:
     """Versions in µs, for one event loop. `ready` must have returned once before any is given.
 
@@ -35,8 +30,9 @@ class Versions:
     records are asked for the last one.
     """
 
-    def __init__(self, log: Log, max_clock_ahead_ms: int) -> None:
+    def __init__(self, log: Log, max_clock_ahead_ms: int, clock: Clock = SYSTEM) -> None:
         self._log = log
+        self._clock = clock
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._last = self._taken = 0
         self._known = False
@@ -55,7 +51,7 @@ class Versions:
 
     def next(self) -> int:
         """A new version. Raises RequestError while the law would refuse it."""
-        version = next_version(self._last, now_us())
+        version = next_version(self._last, self._clock.now_us())
         self.check(version)
         self._last = version
         return version
@@ -64,7 +60,7 @@ class Versions:
         """Return if the law takes this version, which the log has now. Else it counts as not given. Raises RequestError."""
         taken_ms = self._log.taken_ms()
         if taken_ms is not None:
-            self._behind_ms, self._measured_at = max(now_us() // 1000 - taken_ms, 0), time.monotonic()
+            self._behind_ms, self._measured_at = max(self._clock.now_us() // 1000 - taken_ms, 0), self._clock.monotonic()
         try:
             self.check(version)
         except RequestError:
@@ -91,20 +87,20 @@ class Versions:
         """
         version = max(self.next(), known + 1)
         if not self._is_taken(version):
-            ahead_seconds = (known - now_us()) // 1_000_000
+            ahead_seconds = (known - self._clock.now_us()) // 1_000_000
             said = f"the profile lies {ahead_seconds} s past now, by another clock, so that the log would refuse an erase of it"
             raise RequestError(409, "PROFILE_AHEAD", said)
         return version
 
     def check_asked(self, min_version: int) -> None:
         """Return if a profile of this version can be there now or soon. Raises RequestError."""
-        if min_version > now_us() + self._max_clock_ahead_ms * 1000:
+        if min_version > self._clock.now_us() + self._max_clock_ahead_ms * 1000:
             raise RequestError(400, "INVALID_REQUEST", "min_version lies so far past now that no registration can have it")
 
     @property
     def stepped_back(self) -> bool:
         """Whether no version can be given now."""
-        return not self._is_taken(next_version(self._last, now_us()))
+        return not self._is_taken(next_version(self._last, self._clock.now_us()))
 
     def _is_taken(self, version: int) -> bool:
         try:
@@ -115,8 +111,8 @@ class Versions:
 
     def _log_now_ms(self) -> int:
         """The time by the log's clock. What was measured counts for a while: then a registration measures it anew."""
-        fresh = self._behind_ms and time.monotonic() - self._measured_at < _MEASURED_SECONDS
-        return now_us() // 1000 - (self._behind_ms if fresh else 0)
+        fresh = self._behind_ms and self._clock.monotonic() - self._measured_at < _MEASURED_SECONDS
+        return self._clock.now_us() // 1000 - (self._behind_ms if fresh else 0)
 
     async def _learn(self) -> bool:
         try:

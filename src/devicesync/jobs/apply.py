@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
+from devicesync.clock import SYSTEM, Clock
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
 from devicesync.jobs.delivery import Delivery
 from devicesync.jobs.shared.distinct import DistinctCount
@@ -63,7 +64,7 @@ class Summary(NamedTuple):
         }
 
 
-def lines_of(file: Readable, batch_records: int) -> Iterator[list[Line]]:
+def lines_of(file: Readable, batch_records: int, clock: Clock = SYSTEM) -> Iterator[list[Line]]:
     """The file's lines in batches, as they come: a batch is cut short when a pipe pauses.
 
     CRLF is a line end. A BOM at the very start and blank lines are skipped. A last line without a line end
@@ -73,7 +74,7 @@ def lines_of(file: Readable, batch_records: int) -> Iterator[list[Line]]:
     batch: list[Line] = []
     batch_bytes = 0
     for lines, paused in _lines_as_they_come(file):
-        read_ms = time.time_ns() // 1_000_000
+        read_ms = clock.now_us() // 1000
         for number, raw in enumerate(lines, begin):
             if value := _content(raw):
                 batch.append(Line(number, value, read_ms))

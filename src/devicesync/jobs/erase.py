@@ -1,9 +1,8 @@
 """Erase: writes a versioned erase into the log, so that every store forgets the device, now and on every replay."""
 
-import time
-
 import msgspec
 
+from devicesync.clock import SYSTEM, Clock
 from devicesync.jobs.delivery import Delivery
 from devicesync.law.event import check_id, decode
 from devicesync.law.state import NOTHING
@@ -11,7 +10,7 @@ from devicesync.law.version import next_version
 from devicesync.stores import Stores
 
 
-def erase(device_id: str, stores: Stores, delivery: Delivery) -> int | None:
+def erase(device_id: str, stores: Stores, delivery: Delivery, clock: Clock = SYSTEM) -> int | None:
     """Erase what is known of the device up to now; the erase's version in µs, when both stores have it.
 
     None, and nothing is written, where neither store knows the device. Raises Refused for something that is no device id,
@@ -22,7 +21,7 @@ def erase(device_id: str, stores: Stores, delivery: Delivery) -> int | None:
     known = stores.database.read([device_id]).get(device_id, NOTHING)
     if known == NOTHING:
         return None
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     version = next_version(known.profile_version, now_us)
     value = erase_line(device_id, version)
     delivery.send([value], [decode(value, taken_ms=now_us // 1000)])

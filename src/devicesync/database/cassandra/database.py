@@ -3,7 +3,6 @@
 A write time-out is a failure like any other, never taken for success.
 """
 
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
@@ -11,9 +10,10 @@ from typing import Any
 
 from cassandra.metadata import Murmur3Token
 
+from devicesync.clock import SYSTEM, Clock
 from devicesync.database.cassandra import ring, schema
 from devicesync.database.cassandra.connect import DriverName, connect
-from devicesync.database.cassandra.driver import Failed, Rows
+from devicesync.database.cassandra.driver import Driver, Failed, Rows
 from devicesync.database.cassandra.erasure import NO_ERASURE, Erasure, erasure_of
 from devicesync.database.cassandra.row_reading import state_of_row
 from devicesync.database.cassandra.rows import Call, Request, erase_of, row_of, settled_row_of, ties_of
@@ -37,17 +37,21 @@ Writes = Mapping[str, Sequence[Call]]
 
 
 class CassandraDatabase:
-    """See port.Database. Writes without reading: the newest version wins in the server, without light-weight transactions."""
+    """See port.Database. Writes without reading: the newest version wins in the server, without light-weight transactions.
+
+    driver: one that is connected already, or which kind to connect.
+    """
 
     merges_in_place = False
     threads = 16
     identity = "cassandra"
     ranges = 256
 
-    def __init__(self, url: CassandraUrl, driver: DriverName = "auto") -> None:
+    def __init__(self, url: CassandraUrl, driver: DriverName | Driver = "auto", clock: Clock = SYSTEM) -> None:
         self._url = url
+        self._clock = clock
         with _failures("reach"):
-            self._driver = connect(url, driver)
+            self._driver = connect(url, driver) if isinstance(driver, str) else driver
             with ExitStack() as on_error:
                 on_error.callback(self._driver.close)
                 self._dialect = ring.dialect_of(self._driver, url.keyspace)
@@ -172,7 +176,7 @@ class CassandraDatabase:
             failed = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, Failed)]
             if not failed:
                 break
-            time.sleep(_REPEAT_SECONDS * attempt)
+            self._clock.sleep(_REPEAT_SECONDS * attempt)
             alone = [(index, whole) for index in failed for whole in requests[index]]
             again = self._driver.run([whole for _, whole in alone])
             for index in failed:

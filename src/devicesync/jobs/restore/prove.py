@@ -1,13 +1,13 @@
 """The second step: a bucket's devices into both stores, and the proof that both have them."""
 
 import hashlib
-import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
 import msgspec
 
+from devicesync.clock import SYSTEM, Clock
 from devicesync.law.profile import view
 from devicesync.law.state import NOTHING, State, join
 from devicesync.stores import Stores
@@ -39,7 +39,9 @@ class _Compared(NamedTuple):
     database: bytes
 
 
-def write_and_prove(states: Mapping[str, State], stores: Stores, *, dry_run: bool, cache_is_private: bool = False) -> Proof:
+def write_and_prove(
+    states: Mapping[str, State], stores: Stores, *, dry_run: bool, cache_is_private: bool = False, clock: Clock = SYSTEM
+) -> Proof:
     """Join the states into both stores, unless it is a dry run, and compare. Raises Unavailable; repeating is harmless.
 
     cache_is_private: the cache lives in another process's memory, and is filled from the database; a dry run leaves it out.
@@ -51,7 +53,7 @@ def write_and_prove(states: Mapping[str, State], stores: Stores, *, dry_run: boo
     for some in _batches(states):
         if not dry_run:
             stores.restore(some)
-        for device_id, compared in _compare_patiently(some, stores, dry_run=dry_run, leave_out=leave_out).items():
+        for device_id, compared in _compare_patiently(some, stores, clock, dry_run=dry_run, leave_out=leave_out).items():
             for digest, document in zip(digests, compared, strict=True):
                 digest.update(document)
             cache_differs += compared.cache != compared.expected
@@ -62,14 +64,16 @@ def write_and_prove(states: Mapping[str, State], stores: Stores, *, dry_run: boo
     return Proof(len(states), cache_differs, database_differs, expected, in_cache, in_database, differing[:10])
 
 
-def _compare_patiently(some: dict[str, State], stores: Stores, *, dry_run: bool, leave_out: bool) -> dict[str, _Compared]:
+def _compare_patiently(
+    some: dict[str, State], stores: Stores, clock: Clock, *, dry_run: bool, leave_out: bool
+) -> dict[str, _Compared]:
     """A difference counts only when it is still there after a while: events may be arriving between the two readings."""
     compared = _compare(some, stores, fill=not dry_run, leave_out=leave_out)
     for seconds in () if dry_run else _LOOK_AGAIN_SECONDS:
         differing = {device_id: some[device_id] for device_id, found in compared.items() if len({*found}) > 1}
         if not differing:
             break
-        time.sleep(seconds)
+        clock.sleep(seconds)
         compared |= _compare(differing, stores, fill=True, leave_out=leave_out)
     return compared
 

@@ -1,9 +1,8 @@
 """Contact with Kafka: a client that reaches nobody, or whose topic is missing, says nothing of itself."""
 
-import time
-
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
+from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.kafka.url import HINT, KafkaUrl
 
@@ -14,8 +13,9 @@ _TIMEOUT_SECONDS = 5.0
 class Contact:
     """Asks now and then whether the topic is there: at first, after an error, and when nothing was heard for a while."""
 
-    def __init__(self, url: KafkaUrl) -> None:
+    def __init__(self, url: KafkaUrl, clock: Clock = SYSTEM) -> None:
         self._url = url
+        self._clock = clock
         self._trouble = ""
         self._in_doubt = True
         self._asked_at = 0.0
@@ -27,7 +27,7 @@ class Contact:
 
     def check(self, client: Consumer | Producer) -> None:
         """To be called when there is nothing to read. Raises Unavailable."""
-        if not self._in_doubt and time.monotonic() - self._asked_at < _SILENCE_SECONDS:
+        if not self._in_doubt and self._clock.monotonic() - self._asked_at < _SILENCE_SECONDS:
             return
         self._in_doubt = True
         topic = self._url.topic
@@ -40,4 +40,4 @@ class Contact:
             raise Unavailable(f"Kafka at {self._url.servers} has no topic {topic}: {error.str()}", HINT)
         self._in_doubt = False
         self._trouble = ""
-        self._asked_at = time.monotonic()
+        self._asked_at = self._clock.monotonic()

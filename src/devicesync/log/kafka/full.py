@@ -52,7 +52,7 @@ class KafkaFullReader:
             group,
             on_assigned=self._assigned,
             on_revoked=listener.on_revoked,
-            **{
+            **{  # type: ignore[arg-type]  # none of them is the clock
                 "enable.partition.eof": True,
                 "fetch.max.bytes": _FETCH_BYTES,
                 "queued.max.messages.kbytes": 8192,

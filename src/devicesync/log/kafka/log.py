@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message, Producer
 
+from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import FullRecord, RebalanceListener, Survey
 from devicesync.log.kafka.contact import Contact
@@ -41,8 +42,9 @@ def group_of(group: str, reader: str) -> str:
 class KafkaLog:
     """See port.Log. `group`: the consumer group of readers; a reader's name is added to it, except the updater's."""
 
-    def __init__(self, url: KafkaUrl, group: str) -> None:
+    def __init__(self, url: KafkaUrl, group: str, clock: Clock = SYSTEM) -> None:
         self._url = url
+        self._clock = clock
         self.source = self.topic = url.topic
         self._group = group
         self._producer: Producer | None = None
@@ -65,11 +67,11 @@ class KafkaLog:
 
     def check(self) -> None:
         """See port.Log: whether Kafka answers and has the topic."""
-        Contact(self._url).check(self._open_producer())
+        Contact(self._url, self._clock).check(self._open_producer())
 
     def reader(self, name: str) -> "KafkaReader":
         """See port.Log."""
-        return KafkaReader(self._url, group_of(self._group, name))
+        return KafkaReader(self._url, group_of(self._group, name), self._clock)
 
     def full_reader(self, name: str, listener: RebalanceListener) -> KafkaFullReader:
         """See full.FullLog."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
@@ -35,10 +36,11 @@ class Member:
         *,
         on_revoked: Callable[[set[int]], None],
         on_assigned: Callable[[list[TopicPartition]], None] = lambda assigned: None,
+        clock: Clock = SYSTEM,
         **settings: Any,
     ) -> None:
         self.topic = url.topic
-        self._contact = Contact(url)
+        self._contact = Contact(url, clock)
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self.ends: dict[int, int] = {}

@@ -1,12 +1,12 @@
 """The updater's side of a topic. Nothing here coordinates anything: the law bears every duplicate."""
 
-import time
 from contextlib import suppress
 from typing import Any
 
 import structlog
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, KafkaException, Message, TopicPartition
 
+from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import FullRecord
 from devicesync.log.kafka.full import full_records_of
@@ -27,27 +27,28 @@ class KafkaReader:
     commit never covers a partition that this reader has lost, and a reader that wakes up after its time does no harm.
     """
 
-    def __init__(self, url: KafkaUrl, group: str) -> None:
+    def __init__(self, url: KafkaUrl, group: str, clock: Clock = SYSTEM) -> None:
         self.lost = 0
+        self._clock = clock
         self._polled: dict[int, int] = {}
         self._due: dict[int, int] = {}
         self._next: dict[int, int] = {}
         self._committed_at = 0.0
-        self._member = Member(url, group, on_revoked=self._forget, **_SETTINGS)
+        self._member = Member(url, group, on_revoked=self._forget, clock=clock, **_SETTINGS)
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader."""
-        return [record_of(message) for message in self._messages(max_records, timeout_seconds)]
+        return [record_of(message, self._clock) for message in self._messages(max_records, timeout_seconds)]
 
     def poll_full(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
         """See full.ForwardedReader."""
         return full_records_of(self._messages(max_records, timeout_seconds))
 
     def _messages(self, max_records: int, timeout_seconds: float) -> list[Message]:
-        deadline = time.monotonic() + timeout_seconds
+        deadline = self._clock.monotonic() + timeout_seconds
         with failures("read"):
             while True:
-                wait_seconds = min(_POLL_SECONDS, max(deadline - time.monotonic(), 0))
+                wait_seconds = min(_POLL_SECONDS, max(deadline - self._clock.monotonic(), 0))
                 messages = self._member.poll(max_records, wait_seconds)
                 for message in messages:
                     partition, offset = int(message.partition() or 0), int(message.offset() or 0)
@@ -58,7 +59,7 @@ class KafkaReader:
                 if not messages:
                     self._pass_markers()
                     self._commit_due()
-                if messages or time.monotonic() >= deadline:
+                if messages or self._clock.monotonic() >= deadline:
                     return messages
 
     def keep_alive(self) -> None:
@@ -69,7 +70,7 @@ class KafkaReader:
         """See port.Reader. It is done every 100 ms, and when there is nothing to poll: a crash repeats the rest."""
         self._due |= self._polled
         self._polled = {}
-        if time.monotonic() - self._committed_at >= _COMMIT_SECONDS:
+        if self._clock.monotonic() - self._committed_at >= _COMMIT_SECONDS:
             self._commit_due()
 
     def lag(self) -> int:
@@ -116,7 +117,7 @@ class KafkaReader:
         offsets = [TopicPartition(self._member.topic, partition, offset) for partition, offset in self._due.items()]
         if offsets and self._member.commit(offsets):
             self._due = {}
-            self._committed_at = time.monotonic()
+            self._committed_at = self._clock.monotonic()
 
     def _forget(self, gone: set[int]) -> None:
         self._polled, self._due, self._next = (
@@ -125,9 +126,9 @@ class KafkaReader:
         )
 
 
-def record_of(message: Message) -> Record:
+def record_of(message: Message, clock: Clock = SYSTEM) -> Record:
     """A message as readers get it."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_us() // 1000
     kind, stamp_ms = message.timestamp()
     has_time = kind != TIMESTAMP_NOT_AVAILABLE
     # A producer's own clock may run ahead: what the broker did not stamp was taken now at the latest.

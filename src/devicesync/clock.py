@@ -1,0 +1,42 @@
+"""Time, as one process sees it: what decides (versions, guards, ages, pauses) asks here, so that a test can say what time it is.
+
+What only measures how long something took, for a log line or a figure, may ask `time` itself.
+"""
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """A process's clocks. Safe for several threads."""
+
+    def now_us(self) -> int:
+        """The time in µs since 1970. It may step, both ways."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some moment. It never steps back."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Return after that time."""
+        ...
+
+
+class SystemClock:
+    """See Clock: the machine's."""
+
+    def now_us(self) -> int:
+        """See Clock."""
+        return time.time_ns() // 1000
+
+    def monotonic(self) -> float:
+        """See Clock."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """See Clock."""
+        time.sleep(seconds)
+
+
+SYSTEM = SystemClock()
