@@ -73,14 +73,18 @@ class Member:
             self._paused = False
         # Kept until all went well: what a failing call has taken from the consumer must not be lost.
         if not self._kept:
-            self._kept = self.consumer.consume(1, timeout_seconds)
+            self._keep(1, timeout_seconds)
         if self._kept and max_records > len(self._kept):
-            self._kept += self.consumer.consume(max_records - len(self._kept), 0)
+            self._keep(max_records - len(self._kept), 0)
         messages, self._kept = self._kept, []
         if not messages:
             self._contact.check(self.consumer)
             return []
         return self._good(messages) if any(map(Message.error, messages)) else messages
+
+    def _keep(self, count: int, timeout_seconds: float) -> None:
+        more = self.consumer.consume(count, timeout_seconds)  # which may take partitions away: `_forget` changes what is kept
+        self._kept += more
 
     def _good(self, messages: list[Message]) -> list[Message]:
         """Those that are records. Raises KafkaException where there are none but errors."""
@@ -110,7 +114,7 @@ class Member:
         with failures("read"):
             self.consumer.pause(self.consumer.assignment())
             self._paused = True
-            self._kept += self.consumer.consume(_KEPT, 0)  # of a partition that was assigned just now
+            self._keep(_KEPT, 0)  # of a partition that was assigned just now
 
     def commit(self, positions: list[TopicPartition]) -> bool:
         """Commit these positions. False during a rebalance: nothing was committed. Raises Unavailable."""
