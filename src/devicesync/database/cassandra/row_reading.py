@@ -21,8 +21,7 @@ def state_of_row(row: Sequence[Any] | None, erasure: Erasure, dialect: schema.Di
         return erase, True
     updated_on, first_access, declared_on, _, updated_at, first_at, declared_at, date_at, *rest = row
     values, times = rest[: len(FIELDS)], list(rest[len(FIELDS) :])
-    if dialect.reads_columns:
-        _date_maps(values, times, (updated_at, first_at, declared_at, date_at))
+    dated = dialect.reads_columns and _date_maps(values, times, (updated_at, first_at, declared_at, date_at))
     written = [_register(values[where], times[where], unwritten) for where, unwritten in zip(SLICES, UNWRITTEN, strict=True)]
     version = max(updated_at or 0, *(register[0] for register in written))
     if not version:
@@ -40,7 +39,7 @@ def state_of_row(row: Sequence[Any] | None, erasure: Erasure, dialect: schema.Di
         registers,
     )
     state = join(state, erase) if erase.erased else state
-    return state, _shows(row[:8], written, state)
+    return state, not dated and _shows(row[:8], written, state)
 
 
 def _shows(times: Sequence[int | None], written: Sequence[Register], state: State) -> bool:
@@ -61,12 +60,16 @@ def _shows(times: Sequence[int | None], written: Sequence[Register], state: Stat
     )
 
 
-def _date_maps(values: Sequence[Any], times: list[Any], others: Sequence[int | None]) -> None:
-    """A map without a version was written by another job: it counts as of the row's other cells. In place."""
+def _date_maps(values: Sequence[Any], times: list[Any], others: Sequence[int | None]) -> bool:
+    """A map without a version was written by another job: it counts as of the row's other cells. In place; whether there is one.
+
+    Its version must then be written before anything else is: else the map would count as of that.
+    """
     own = [time for time in (*times, *others) if time and time < OURS]
-    for spot, (value, time) in enumerate(zip(values, times, strict=True)):
-        if value and not time:
-            times[spot] = max(own, default=_LONGEST_AGO)
+    undated = [spot for spot, (value, time) in enumerate(zip(values, times, strict=True)) if value and not time]
+    for spot in undated:
+        times[spot] = max(own, default=_LONGEST_AGO)
+    return bool(undated)
 
 
 def _clamped(value_ms: int | None, written_at: int | None) -> int:
