@@ -9,8 +9,8 @@ equal, whatever is interleaved, lost or repeated:
 3. Where events met of which their writers did not know, the joined state is written to the database whole (`settle`).
 """
 
-from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
+from typing import NamedTuple, Protocol
 
 from devicesync.cache.port import Cache, Looked
 from devicesync.database.port import Database, Stored
@@ -30,22 +30,30 @@ class Stores(NamedTuple):
 
     def write(self, changes: Mapping[str, State]) -> None:
         """Join changes into both stores. Both have them when it returns."""
-        _until_none_is_left(lambda left: self._write(left, self.cache.look(left)), changes)
+        _until_none_is_left(self._change, changes)
 
     def restore(self, states: Mapping[str, State]) -> None:
         """Join states into both stores, where the database may have lost what the cache still holds: it gets that too."""
         _until_none_is_left(self._restore, states)
 
-    def read(self, device_id: str) -> State:
-        """What the cache holds. On a miss, what the database holds, which is then put into the cache too."""
-        held = self.cache.read([device_id]).get(device_id)
-        if held is not None:
-            return held
-        looked = self.cache.look([device_id])
-        stored = self.database.look([device_id])
-        if stored.states and not looked.held:
-            self.cache.merge(stored.states, looked.tickets, dict.fromkeys(stored.unsettled, False))
-        return stored.states.get(device_id, NOTHING)
+    def read(self, device_id: str, *, anew: bool = False) -> State:
+        """What the cache holds. On a miss, or `anew`, what the database holds, which the cache has then too.
+
+        So what one reader saw, no later one misses: nothing is told that the cache did not take.
+        """
+        found = NOTHING
+        for _ in range(_ROUNDS):
+            held = None if anew else self.cache.read([device_id]).get(device_id)
+            if held is not None:
+                return held
+            looked = self.cache.look([device_id])
+            if looked.held and not anew:
+                continue
+            stored = self.database.look([device_id])
+            found = stored.states.get(device_id, NOTHING)
+            if not self.cache.merge(stored.states, looked.tickets, dict.fromkeys(stored.unsettled, False)).missing:
+                break
+        return found
 
     def refill(self, device_ids: Collection[str]) -> None:
         """Join what the database holds of these devices into the cache, and see to it that its rows show that."""
@@ -56,7 +64,13 @@ class Stores(NamedTuple):
         self.cache.close()
         self.database.close()
 
-    def _restore(self, states: Mapping[str, State]) -> set[str]:
+    def _change(self, changes: Mapping[str, State], *, again: bool) -> set[str]:
+        looked = self.cache.look(changes)
+        # Again: what was settled meanwhile may hide in the row what the cache holds now. So the row is looked at.
+        return self._write(changes, looked._replace(held={}) if again else looked)
+
+    def _restore(self, states: Mapping[str, State], *, again: bool) -> set[str]:
+        del again
         looked = self.cache.look(states)
         held = self.cache.read([*looked.held])
         changes = {device_id: join(state, held.get(device_id, NOTHING)) for device_id, state in states.items()}
@@ -66,22 +80,18 @@ class Stores(NamedTuple):
         """Write once; the devices that are left to do. Of those that `looked` does not hold the database is asked."""
         if self.database.merges_in_place:
             return {*self.cache.merge(self.database.merge(changes), looked.tickets).missing}
+        if looked.unsettled:  # what another job wrote into the row must be dated with this write: nobody can tell after it
+            looked = looked._replace(held={name: state for name, state in looked.held.items() if name not in looked.unsettled})
         stored = self.database.look(changes.keys() - looked.held.keys())
         known = {device_id: looked.held.get(device_id) or stored.states.get(device_id, NOTHING) for device_id in changes}
         new = {device_id: part for device_id, change in changes.items() if (part := news(change, known[device_id]))}
         entries = _entries(changes, new, known, looked)
         whole = {device_id: entries[device_id] for device_id in _met_in_the_database(changes, stored, entries)}
-        self.database.merge({device_id: part for device_id, part in new.items() if device_id not in whole} if whole else new)
-        self._settle_in_the_database(whole)
-        emptied = self._emptied(new, known)
-        self._settle_in_the_database(emptied)
-        merged = self.cache.merge(entries | emptied, looked.tickets)
+        self.database.merge(new | whole)
+        whole |= self._emptied(new, known)
+        merged = self.cache.merge(entries | whole, looked.tickets, dict.fromkeys(whole, False))
         missing = {*merged.missing}
         return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing, looked.tickets)
-
-    def _settle_in_the_database(self, states: Mapping[str, State]) -> None:
-        if states:
-            self.database.settle(states)
 
     def _emptied(self, parts: Mapping[str, State], known: Mapping[str, State]) -> dict[str, State]:
         """The whole states of devices of which a tie, seen by nobody, has emptied a facet that was just written.
@@ -109,25 +119,29 @@ class Stores(NamedTuple):
         merged = self.cache.merge(states, tickets, dict.fromkeys(states, True))
         return (device_ids - states.keys()) | {*merged.missing, *merged.unsettled}
 
-    def _refill(self, changes: Mapping[str, State]) -> set[str]:
+    def _refill(self, changes: Mapping[str, State], *, again: bool) -> set[str]:
+        del again
         looked = self.cache.look(changes)
         stored = self.database.look(changes)
-        self._settle_in_the_database({device_id: stored.states[device_id] for device_id in stored.unsettled})
-        merged = self.cache.merge(stored.states, looked.tickets)
+        merged = self.cache.merge(stored.states, looked.tickets, dict.fromkeys(stored.unsettled, False))
         missing = {*merged.missing}
         if self.database.merges_in_place:
             return missing
         return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing, looked.tickets)
 
 
-def _until_none_is_left(attempt: Callable[[Mapping[str, State]], set[str]], changes: Mapping[str, State]) -> None:
+class _Attempt(Protocol):
+    def __call__(self, changes: Mapping[str, State], /, *, again: bool) -> set[str]: ...
+
+
+def _until_none_is_left(attempt: _Attempt, changes: Mapping[str, State]) -> None:
     """Call `attempt` again and again with the devices that it returns: the cache lost them in the middle of it."""
     left = changes
-    for _ in range(_ROUNDS):
+    for rounds in range(_ROUNDS):
         if not left:
             return
-        again = attempt(left)
-        left = {device_id: change for device_id, change in left.items() if device_id in again} if again else {}
+        missing = attempt(left, again=rounds > 0)
+        left = {device_id: change for device_id, change in left.items() if device_id in missing} if missing else {}
     if left:
         raise Unavailable("the cache loses devices faster than they are filled", "give it more memory; see `devicesync doctor`")
 

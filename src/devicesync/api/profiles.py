@@ -10,7 +10,7 @@ import structlog
 from devicesync.api.answers import RequestError
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
-from devicesync.law.state import NOTHING, State
+from devicesync.law.state import State
 from devicesync.stores import Stores
 
 MOST_WAITING = 32
@@ -58,7 +58,7 @@ class Profiles:
                 if state.profile_version >= min_version:
                     return state
                 if self._clock.monotonic() >= deadline:
-                    return await self._run(lambda stores: stores.database.read([device_id]).get(device_id, NOTHING))
+                    return await self._run(lambda stores: stores.read(device_id, anew=True))
                 wait_seconds = min(wait_seconds * 1.5, _LONGEST_WAIT_SECONDS)
         finally:
             self._waiting -= 1

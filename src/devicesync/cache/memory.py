@@ -95,7 +95,9 @@ class MemoryCache:
 
     def _note(self, device_id: str, before: State | None, change: State, after: State, *, shown: bool | None) -> None:
         """Events may have met here of which the database's writers did not know."""
-        if shown and after == before:
+        if shown and after == change == before:
             self._unsettled.discard(device_id)
-        elif shown is False or (before is not None and met(before, change, after)):
+            return
+        hides = bool(shown) and after != change  # what was settled was not all that is held: the row may hide the rest
+        if hides or shown is False or (before is not None and met(before, change, after)):
             self._unsettled.add(device_id)

@@ -206,7 +206,7 @@ local function merge(key, new)
 
   if live <= erased then
     local is_new, unsettled = not held or was.live > 0 or was.erased < erased, was.unsettled or new[SHOWN] == 'no'
-    if new[SHOWN] == 'yes' and not is_new then unsettled = false end
+    if new[SHOWN] == 'yes' and not is_new then unsettled = new_live > new_erased or new_erased < erased end
     if is_new or unsettled ~= was.unsettled then write_tombstone(key, erased, unsettled, was.made_with) end
     return unsettled and 1 or 0
   end
@@ -217,6 +217,7 @@ local function merge(key, new)
   local unsettled = was.unsettled or new[SHOWN] == 'no' or (erased > 0 and new_erased < erased)
   if was.erased < erased and was.live > erased then unsettled = true end
   if new[VERSION[DECLARED]] > 0 and not declares(new) then unsettled = true end
+  local same = live == new_live and erased == new_erased and updated == new_updated
   local written, declared = false, nil
   for facet = 1, FACETS do
     local version, values, held_version, before = new[VERSION[facet]], new, facets[facet], VALUES[facet]
@@ -228,7 +229,7 @@ local function merge(key, new)
         redis.call('DEL', key)
         return false
       end
-      if adds then unsettled = true end
+      if adds then unsettled, same = true, false end
     end
     if take then
       if facet == DECLARED then
@@ -250,6 +251,7 @@ local function merge(key, new)
       if facet == DECLARED then declared = false end
       for field = FROM[facet], TO[facet] do clear[#clear + 1] = FIELDS[field] end
     end
+    same = same and facets[facet] == version
   end
 
   local first, since = earlier(was.first, new[4]), earlier(was.since, new[5])
@@ -264,7 +266,13 @@ local function merge(key, new)
   end
   local differs = written or live ~= was.live or erased ~= was.erased or updated ~= was.updated or first ~= was.first
     or since ~= was.since
-  if new[SHOWN] == 'yes' and not differs then unsettled = false end
+  if new[SHOWN] == 'yes' then
+    if not (same and first == new[4] and since == new[5]) then
+      unsettled = true -- what was settled was not all that is held: the row may hide the rest
+    elseif not differs then
+      unsettled = false
+    end
+  end
   if differs or not held or unsettled ~= was.unsettled then
     local first_text = first == was.first and was.first_text or text(first)
     local since_text = since == was.since and was.since_text or text(since)

@@ -82,7 +82,7 @@ class Cache(Protocol):
         tickets: those that `look` gave. The change of a device that was missing must contain everything that the database held
             after `look` returned.
         shown: whether the database row shows exactly this state. True: the device is settled, if the entry is the same state.
-            False: it is unsettled. Absent: not known.
+            If more is held, it is unsettled: the row may hide that. False: it is unsettled. Absent: not known.
 
         Raises Unavailable. Then any of the changes may have been written. Safe to repeat.
         """
