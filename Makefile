@@ -5,8 +5,11 @@ SECONDS ?=
 PART ?=
 MINUTES ?=
 EXTRAS := kafka redis cassandra api backup build  # the extras of `make run`, those for one's own servers too
+SEEDS ?= 10000
+SEED ?=
+REAL ?=
 
-.PHONY: run test fuzz soak audit check bench stack docs lock clean help
+.PHONY: run test simulate fuzz soak audit check bench stack docs lock clean help
 
 run: .venv/run-ready .venv/city-ready  ## the demonstration, on the embedded default; SECONDS=10 ends it by itself
 	@$(BIN)/devicesync demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -16,6 +19,9 @@ test: .venv/dev-ready .venv/servers-ready .venv/city-ready  ## every test, with 
 	$(BIN)/coverage run -m pytest tests/law
 	$(BIN)/coverage report
 	$(BIN)/python -m pytest --ignore tests/law -n 2 --dist loadscope
+
+simulate: .venv/dev-ready $(if $(REAL),.venv/servers-ready)  ## SEEDS=10000 random histories in a simulated world; SEED=n explains one; REAL=1 compares them with real servers
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(if $(REAL),--real)
 
 fuzz: .venv/dev-ready  ## the fuzzers for MINUTES=10, with other inputs each time; what breaks something goes into tests/corpus
 	@end=$$(($$(date +%s) + $(or $(MINUTES),10) * 60)); while [ $$(date +%s) -lt $$end ]; do \
@@ -50,7 +56,7 @@ clean:  ## remove what the other targets made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .stack devicesync-data
 
 help:  ## what each target does
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/\1 \2/p' Makefile | while read -r target does; do printf '%-7s%s\n' "$$target" "$$does"; done
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/\1 \2/p' Makefile | while read -r target does; do printf '%-9s%s\n' "$$target" "$$does"; done
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "devicesync needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }

@@ -11,6 +11,7 @@ STORES = (
     "tests/contract/test_stores.py",
     "tests/integration/test_cassandra_tables.py",
     "tests/integration/test_histories.py",
+    "tests/integration/test_simulated_world.py",
 )
 """They need stores alone: Redis, a Redis Cluster and two releases of Cassandra."""
 SERVERS = ("tests/api/test_kafka_clock.py", "tests/contract/", "tests/integration/")

@@ -3,19 +3,24 @@
 CONTRACT_REDIS and CONTRACT_CASSANDRA, both URLs, name servers that run already: see test_adding_a_field.py.
 """
 
+import functools
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from devicesync.cache.memory import MemoryCache
 from devicesync.cache.port import Cache
 from devicesync.cache.redis import RedisCache
-from devicesync.cache.redis_connect import connect
+from devicesync.cache.redis_connect import OneServer, connect
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.database.cassandra.connect import DriverName
 from devicesync.database.port import Database
 from devicesync.database.sqlite import SqliteDatabase
 from tests import servers
+from tests.simulation.cassandra import Ring, RingDriver
+from tests.simulation.redis_client import SimulatedClient
+from tests.simulation.redis_server import RedisServer
 
 
 def redis_at(url: str) -> RedisCache:
@@ -40,13 +45,32 @@ def redis_url() -> str:
     return os.environ.get("CONTRACT_REDIS") or f"redis://127.0.0.1:{servers.redis().port}"
 
 
+def simulated_cache() -> RedisCache:
+    """A cache on a simulated Redis of its own."""
+    server = RedisServer(lambda: time.time_ns() // 1_000_000)
+    return RedisCache(OneServer(SimulatedClient(server)), tombstone_ttl_seconds=0, profile_ttl_seconds=0)
+
+
+@functools.cache
+def simulated_database(directory: Path, release: str) -> CassandraDatabase:
+    """A database on a simulated ring of three, the same for one directory."""
+    del directory
+    driver = RingDriver(Ring(lambda: int(time.time()), release=release))
+    database = CassandraDatabase(CassandraUrl.parse("cassandra://simulated/test_device_db"), driver)
+    database.create()
+    return database
+
+
 CACHES: dict[str, Callable[[Path], Cache]] = {
     "memory": lambda directory: MemoryCache(),
+    "simulated-redis": lambda directory: simulated_cache(),
     "redis": lambda directory: redis_at(redis_url()),
     "redis-cluster": lambda directory: redis_at(f"redis+cluster://127.0.0.1:{servers.redis_cluster().servers[0].port}"),
 }
 DATABASES: dict[str, Callable[[Path], Database]] = {
     "sqlite": lambda directory: SqliteDatabase(directory / "device-profile.db"),
+    "simulated-cassandra": lambda directory: simulated_database(directory, "5.0.2"),
+    "simulated-cassandra-4.1": lambda directory: simulated_database(directory, "4.1.3"),
     "cassandra-driver": lambda directory: cassandra_at(cassandra_url(), "cassandra-driver"),
     "acsylla": lambda directory: cassandra_at(cassandra_url(), "acsylla"),
     "cassandra-4.1": lambda directory: cassandra_at(cassandra_url("4.1"), "acsylla"),

@@ -8,21 +8,20 @@ from devicesync.log.journal import Journal
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
-from tests.contract.test_log import LOGS
+from tests.contract.test_log import LOGS, opened
 
 
 @pytest.mark.parametrize("name", LOGS)
 def test_the_newest_records(name: str, tmp_path: Path) -> None:
     """At most so many, in order, with their times; all where there are fewer; across a journal's segments."""
-    log = LOGS[name](tmp_path)
-    assert log.newest(5) == []
-    log.append([b"%03d" % number + b"x" * 50 for number in range(20)])
-    log.append([b"020"])
-    found = log.newest(10)
-    assert [(record.value or b"")[:3] for record in found] == [b"%03d" % number for number in range(11, 21)]
-    assert all(record.taken_ms for record in found)
-    assert len(log.newest(1000)) == 21
-    log.close()
+    with opened(name, tmp_path) as log:
+        assert log.newest(5) == []
+        log.append([b"%03d" % number + b"x" * 50 for number in range(20)])
+        log.append([b"020"])
+        found = log.newest(10)
+        assert [(record.value or b"")[:3] for record in found] == [b"%03d" % number for number in range(11, 21)]
+        assert all(record.taken_ms for record in found)
+        assert len(log.newest(1000)) == 21
 
 
 def test_the_newest_records_of_all_partitions_of_a_topic() -> None:

@@ -1,0 +1,114 @@
+"""Runs a plan, turn by turn, and then whatever is left, in order; the same plan and turns give the same history."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from tests.simulation.invariants import Invariants
+from tests.simulation.jobs import work
+from tests.simulation.kafka_client import clients_of
+from tests.simulation.plan import Plan, Turn, line_of, turns
+from tests.simulation.scheduler import current
+from tests.simulation.world import Living, World
+
+_MOST_TURNS = 400
+_MOST_STEPS = 5_000
+_TURN_US = 1_000
+
+
+class Outcome(NamedTuple):
+    """What came of it: the turns that were taken, what was wrong, and the trace."""
+
+    turns: list[Turn]
+    wrong: list[str]
+    trace: list[str]
+
+
+class Stuck(Exception):
+    """A process that does not end although nothing is wrong any more."""
+
+
+def run(plan: Plan, seed: int, given: list[Turn] | None = None, world: World | None = None, *, real: bool = False) -> Outcome:
+    """Run a plan by these turns, or by those that the seed draws. real: such turns as real servers can follow."""
+    world = world or World(plan.settings, plan.devices)
+    try:
+        return _History(plan, world, real=real).run(seed, given)
+    finally:
+        world.close()
+
+
+class _History:
+    def __init__(self, plan: Plan, world: World, *, real: bool) -> None:
+        self._is_real = real
+        self._plan, self._world = plan, world
+        self._law = Invariants(world, plan.old)
+        self._trace: list[str] = []
+        self._taken: list[Turn] = []
+        for device, event in plan.old.items():
+            world.write_old(world.names[device], event)
+
+    def run(self, seed: int, given: list[Turn] | None) -> Outcome:
+        with clients_of(self._world.broker, self._now_ms):
+            for device, event in self._plan.lines:
+                name = self._world.names[int(event.device_id) if not isinstance(event, bytes) else device]
+                key = name.encode() if device >= 0 else None
+                self._world.broker.append(key, line_of(event, name), None, -1, self._world.time.now_ms())
+            processes = [self._process(f"{job[0][0]} {number}", job) for number, job in enumerate(self._plan.jobs)]
+            for turn in given if given is not None else self._drawn(seed, processes):
+                if self._law.wrong:
+                    break
+                self._take(turn, processes)
+            if not self._law.wrong:
+                self._work_off(processes)
+        return Outcome(self._taken, self._law.wrong, self._trace)
+
+    def _take(self, turn: Turn, processes: list[Living]) -> None:
+        process = processes[turn.process]
+        if turn.before:
+            self._trace.append(f"         {turn.before.what} {turn.before.number}")
+            self._world.befalls(turn.before, processes)
+        if not process.is_over:
+            self._step(process, turn)
+        self._law.look()
+        self._taken.append(turn)
+
+    def _step(self, process: Living, turn: Turn) -> None:
+        self._world.time.pass_by(_TURN_US)
+        process.step(turn.fate)
+        if process.error:
+            self._law.wrong.append(f"{process.name} ended with {process.error!r}")
+
+    def _drawn(self, seed: int, processes: list[Living]) -> Iterator[Turn]:
+        draws = turns(seed, real=self._is_real)
+        for _ in range(_MOST_TURNS):
+            alive = [number for number, process in enumerate(processes) if not process.is_over]
+            if not alive:
+                return
+            yield draws.next(alive)
+
+    def _work_off(self, processes: Iterable[Living]) -> None:
+        """Whoever is at work gets to the end; what is late comes; then all that is not committed is worked off."""
+        self._world.redis.is_full = self._world.ring.is_down = False
+        for process in processes:
+            self._to_its_end(process)
+        self._world.calm()
+        self._world.ring.repair()
+        if self._world.failed_over:
+            self._to_its_end(self._process("rebuilds", [("rebuild", None)]))
+        self._to_its_end(self._process("drains", [("update", 0)]))
+        if not self._law.wrong:
+            self._law.finish()
+
+    def _to_its_end(self, process: Living) -> None:
+        for _ in range(_MOST_STEPS):
+            if process.is_over or self._law.wrong:
+                return
+            self._step(process, Turn(0))
+            self._law.look()
+        raise Stuck(process.name)
+
+    def _process(self, name: str, job: list[tuple[str, object]]) -> Living:
+        return Living(self._world, name, work(self._world, self._law, job), self._trace.append)
+
+    def _now_ms(self) -> int:
+        process = current()
+        return process.clock.now_ms() if isinstance(process, Living) else self._world.time.now_ms()

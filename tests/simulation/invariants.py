@@ -1,0 +1,187 @@
+"""The law, looked after at every step: what readers may see, what writers have promised, and what must be at the end.
+
+Bounds: what a store holds of a device lies between the join of what was promised and the join of all that was ever said.
+"""
+
+from itertools import combinations
+from typing import Any
+
+from devicesync.cache.redis import _is_profile, _state
+from devicesync.database.cassandra import CassandraDatabase
+from devicesync.dead_letters.port import DeadLetter
+from devicesync.law.event import Event, decode
+from devicesync.law.refusal import Refused
+from devicesync.law.state import NOTHING, State, join, state_of
+from tests.histories import shown
+from tests.law.specification import specified
+from tests.simulation.world import World
+
+
+class Invariants:
+    """What is true of a world. `wrong`: what is not; a device is named by its number."""
+
+    def __init__(self, world: World, old: dict[int, Event]) -> None:
+        self.wrong: list[str] = []
+        self._world = world
+        self._events: dict[str, list[Event]] = {name: [] for name in world.names}
+        self._dead: list[DeadLetter] = []
+        self._log: list[tuple[bytes, int]] = []
+        self._at = [0] * len(world.broker.partitions)
+        self._of: dict[tuple[int, int], tuple[str, State]] = {}
+        self._committed: dict[tuple[str, int], int] = {}
+        self._most: dict[str, State] = {}
+        self._least: dict[str, State] = {}
+        self._seen: dict[str, int] = {}
+        self._acknowledged = self._appended = self._commits = 0
+        for device, event in old.items():
+            self._said(world.names[device], event)
+
+    def look(self) -> None:
+        """Look at everything that changed since the last look."""
+        if self._appended != self._world.broker.appended:
+            self._read_log()
+        commits = sum(group.commits for group in self._world.broker.groups.values())
+        if self._commits != commits:
+            self._commits = commits
+            self._read_commits()
+        redis = self._world.redis
+        for key in [*redis.changed]:
+            if not key.startswith(b"\x1f"):
+                self._look_at_hash(key.decode())
+        redis.changed.clear()
+
+    def logged(self) -> list[tuple[bytes, int]]:
+        """See jobs.Law."""
+        self._read_log()
+        return self._log
+
+    def keeps(self, changes: dict[str, State]) -> None:
+        """See jobs.Law."""
+        for name, change in changes.items():
+            if name in self._events:
+                self._least[name] = join(self._least.get(name, NOTHING), change)
+                self._look_at_hash(name)
+                self._look_at_rows(name)
+
+    def begins(self, name: str) -> tuple[int, State]:
+        """See jobs.Law."""
+        return self._seen.get(name, 0), self._least.get(name, NOTHING)
+
+    def acknowledges(self, name: str, version: int, after: int | None) -> None:
+        """See jobs.Law."""
+        self._read_log()
+        if version not in [event.version for event in self._events[name]]:
+            self._say(name, f"version {version} was acknowledged, and the law has not taken it")
+        if after is not None:
+            if version <= after:
+                self._say(name, f"version {version} was given after {after}")
+            self._acknowledged = max(self._acknowledged, version)
+
+    def acknowledged(self) -> int:
+        """See jobs.Law."""
+        return self._acknowledged
+
+    def sees(self, name: str, seen: State, began: tuple[int, State]) -> None:
+        """See jobs.Law."""
+        version, least = began
+        if self._world.failed_over:
+            return
+        if seen.profile_version < version:
+            self._say(name, f"a reader saw version {version}, and a later one {seen.profile_version}")
+        self._seen[name] = max(seen.profile_version, self._seen.get(name, 0))
+        self._within(name, seen, least, "a reader saw")
+
+    def finish(self) -> None:
+        """Everything was worked off: compare the raw hash and the raw row of each device with the law."""
+        self.look()
+        quiet = self._world.quiet
+        for name in self._world.names:
+            if not self._events[name]:
+                continue
+            wanted = specified(self._events[name])
+            hashes = shown.hashes(quiet.cache, [name])  # type: ignore[arg-type]
+            self._same(name, "hash", hashes.get(name), shown.wanted_hash(wanted))
+            if isinstance(quiet.database, CassandraDatabase) and name in self._least:
+                for number, row in enumerate(self._rows(name)):
+                    self._same(name, f"row of replicas {number}", row, shown.wanted_row(wanted))
+            if name not in hashes:
+                quiet.read(name)
+                self._same(name, "hash when filled", shown.hashes(quiet.cache, [name]).get(name), shown.wanted_hash(wanted))  # type: ignore[arg-type]
+        for letter in self._dead:
+            if letter.id not in self._world.dead.letters:
+                self.wrong.append(f"a refused record is not among the dead letters: {letter.value!r}")
+
+    def _read_log(self) -> None:
+        source = self._world.broker.topic
+        self._appended = self._world.broker.appended
+        for number, partition in enumerate(self._world.broker.partitions):
+            for kept in partition.records[self._at[number] - partition.low :]:
+                taken_ms = kept.stamp[1]
+                self._log.append((kept.value or b"", taken_ms))
+                try:
+                    event = decode(kept.value or b"", taken_ms=taken_ms, logged_ms=taken_ms)
+                except Refused as refused:
+                    self._dead.append(DeadLetter(kept.value, refused.reason, "", source, number, kept.offset, taken_ms))
+                else:
+                    if event.device_id in self._events:
+                        self._said(event.device_id, event)
+                        self._of[number, kept.offset] = event.device_id, state_of(event)
+            self._at[number] = partition.high
+
+    def _read_commits(self) -> None:
+        for name, group in self._world.broker.groups.items():
+            for partition, (offset, _) in group.offsets.items():
+                before = self._committed.get((name, partition), 0)
+                if offset < before:
+                    self.wrong.append(f"the commit of group {name} in partition {partition} goes back: {before} to {offset}")
+                self._committed[name, partition] = offset
+                for number in range(before, offset):
+                    if known := self._of.get((partition, number)):
+                        self.keeps(dict([known]))
+
+    def _said(self, name: str, event: Event) -> None:
+        self._events[name].append(event)
+        self._most[name] = join(self._most.get(name, NOTHING), state_of(event))
+
+    def _look_at_hash(self, name: str) -> None:
+        hash_ = self._world.hash_of(name)
+        if hash_ and name in self._events and not self._world.failed_over:
+            self._within(name, _state(hash_) if _is_profile(hash_) else NOTHING, self._least.get(name, NOTHING), "the hash holds")
+
+    def _look_at_rows(self, name: str) -> None:
+        if not isinstance(self._world.quiet.database, CassandraDatabase):
+            self._within(name, self._world.quiet.database.read([name]).get(name, NOTHING), self._least[name], "the row holds")
+            return
+        for asked in self._quorums():
+            state = self._world.peek(asked).read([name]).get(name, NOTHING)
+            self._within(name, state, self._least[name], f"replicas {asked} hold")
+
+    def _within(self, name: str, state: State, least: State, what: str) -> None:
+        """A tie is known whole only when both stores have settled it: of a device with one only versions are compared."""
+        most = self._most.get(name, NOTHING)
+        if self._has_tie(name):
+            if state.profile_version < least.profile_version or state.erased < least.erased:
+                self._say(name, f"{what} version {state.profile_version}, erase {state.erased}; promised were {least[:2]}")
+            return
+        if join(state, least) != state:
+            self._say(name, f"{what} less than was promised: {state}\n    promised: {least}")
+        if join(most, state) != most:
+            self._say(name, f"{what} what nobody has said: {state}\n    said: {most}")
+
+    def _has_tie(self, name: str) -> bool:
+        versions = [event.version for event in {*self._events[name]}]
+        return len(versions) != len({*versions})
+
+    def _rows(self, name: str) -> list[dict[str, Any]]:
+        return [shown.rows(self._world.peek(asked), [name]).get(name, {}) for asked in self._quorums()]
+
+    def _quorums(self) -> list[tuple[int, ...]]:
+        count = self._world.settings.replicas
+        return [*combinations(range(count), count // 2 + 1)]
+
+    def _same(self, name: str, where: str, found: Any, expected: Any) -> None:
+        if found is not None and found != expected:
+            self._say(name, f"{where}: {found}\n    the law says {expected}")
+
+    def _say(self, name: str, what: str) -> None:
+        self.wrong.append(f"device {self._world.names.index(name)}: {what}")

@@ -1,0 +1,227 @@
+"""What the code asks of confluent_kafka, over a simulated broker. Every call that waits for the broker waits for its turn."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Message, TopicPartition
+
+from tests.simulation.kafka_broker import Broker, Kept
+from tests.simulation.scheduler import done, gate
+
+Places = list[TopicPartition]
+
+
+class SimulatedConsumer:
+    """As confluent_kafka.Consumer, as far as the code uses it."""
+
+    def __init__(self, broker: Broker, settings: dict[str, Any]) -> None:
+        self._broker = broker
+        self._group = broker.group(settings["group.id"])
+        self._tells_ends = bool(settings.get("enable.partition.eof"))
+        self._is_subscribed = False
+        self._member: int | None = None
+        self._generation = 0
+        self._positions: dict[int, int] = {}
+        self._paused: set[int] = set()
+        self._told: dict[int, int] = {}
+
+    def subscribe(self, topics: list[str], **callbacks: Callable[[Any, Places], None]) -> None:
+        del topics
+        self._is_subscribed = True
+        self._callbacks = callbacks
+
+    def consume(self, count: int, timeout: float) -> list[Message]:
+        if timeout > 0 or (self._is_subscribed and self._member is None):
+            fate = gate("Kafka poll")
+            done(fate)
+            if fate != "goes on":
+                return []
+        if self._is_subscribed:
+            self._follow_group()
+        found: list[Message] = []
+        for partition in sorted(self._positions):
+            if partition not in self._paused:
+                found += self._fetched(partition, count - len(found))
+        if not found:
+            self._broker.wait(timeout)
+        return found
+
+    def incremental_assign(self, places: Places) -> None:
+        for place in places:
+            offset = place.offset if place.offset >= 0 else self._group.offsets.get(place.partition, (0, ""))[0]
+            self._positions[place.partition] = offset
+
+    assign = incremental_assign
+
+    def assignment(self) -> Places:
+        return [self._place(partition, OFFSET_INVALID) for partition in self._positions]
+
+    def pause(self, places: Places) -> None:
+        self._paused |= {place.partition for place in places}
+
+    def resume(self, places: Places) -> None:
+        self._paused -= {place.partition for place in places}
+
+    def seek(self, place: TopicPartition) -> None:
+        self._positions[place.partition] = place.offset
+
+    def position(self, places: Places) -> Places:
+        return [self._place(place.partition, self._positions[place.partition]) for place in places]
+
+    def committed(self, places: Places, timeout: float) -> Places:
+        del timeout
+        offsets = self._group.offsets
+        return [self._place(place.partition, *offsets.get(place.partition, (OFFSET_INVALID, ""))) for place in places]
+
+    def commit(self, offsets: Places, *, asynchronous: bool) -> Places:
+        assert not asynchronous
+        fate = gate("Kafka commit")
+        if fate == "is refused":
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        wanted = {place.partition: (place.offset, place.metadata or "") for place in offsets}
+        code = self._group.commit(self._member, self._generation, wanted)
+        done(fate)
+        if code is not None:
+            raise KafkaException(KafkaError(code))
+        if fate != "goes on":
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return offsets
+
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        del timeout
+        return _topics(self._broker, topic)
+
+    def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
+        del timeout
+        partition = self._broker.partitions[place.partition]
+        return partition.low, partition.high
+
+    def close(self) -> None:
+        if self._member is not None:
+            self._group.remove(self._member)
+
+    def _follow_group(self) -> None:
+        """Join, or learn what a rebalance has changed: first what is taken away, then what is given."""
+        if self._member not in self._group.members:
+            if self._positions:
+                self._lose({*self._positions}, "on_lost")
+            self._member = self._group.join()
+        assert self._member is not None
+        if self._generation == self._group.generation:
+            return
+        if revoked := {*self._positions} - self._group.members[self._member]:
+            self._lose(revoked, "on_revoke")
+            self._group.release([*revoked])
+        if given := self._group.take(self._member):
+            self._callbacks["on_assign"](self, [self._place(partition, OFFSET_INVALID) for partition in sorted(given)])
+        self._generation = self._group.generation
+
+    def _lose(self, partitions: set[int], how: str) -> None:
+        self._callbacks[how](self, [self._place(partition, OFFSET_INVALID) for partition in sorted(partitions)])
+        for partition in partitions:
+            del self._positions[partition]
+            self._told.pop(partition, None)
+        self._paused -= partitions
+
+    def _fetched(self, partition: int, count: int) -> Iterator[Message]:
+        at = self._broker.partitions[partition]
+        start = self._positions[partition]
+        if not at.low <= start <= at.high:
+            start = at.low  # auto.offset.reset
+        records = at.records[start - at.low :][: max(count, 0)]
+        for record in records:
+            yield _message(self._broker.topic, partition, record)
+        self._positions[partition] = end = start + len(records)
+        if self._tells_ends and len(records) < count and end == at.high and self._told.get(partition) != end:
+            self._told[partition] = end
+            error = KafkaError(KafkaError._PARTITION_EOF)
+            yield Message(topic=self._broker.topic, partition=partition, offset=end, error=error)
+
+    def _place(self, partition: int, offset: int, metadata: str = "") -> TopicPartition:
+        return TopicPartition(self._broker.topic, partition, offset, metadata)
+
+
+class SimulatedProducer:
+    """As confluent_kafka.Producer, as far as the code uses it: what was produced is sent by `flush`."""
+
+    def __init__(self, broker: Broker, now_ms: Callable[[], int]) -> None:
+        self._broker = broker
+        self._now_ms = now_ms
+        self._waiting: list[tuple[tuple[Any, ...], Any]] = []
+
+    def produce(  # noqa: PLR0917 - as the client has it
+        self, topic: str, value: Any, key: Any, partition: int, delivered: Any, _: Any, stamp_ms: int, headers: Any
+    ) -> None:
+        del topic
+        self._waiting.append(((key, value, headers, partition, stamp_ms or self._now_ms()), delivered))
+
+    def poll(self, timeout: float) -> int:
+        del timeout
+        return 0
+
+    def flush(self, timeout: float) -> int:
+        del timeout
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return 0
+        fate = gate("Kafka append")
+        lost = KafkaError(KafkaError._MSG_TIMED_OUT)
+        taken = {"is refused": 0, "is done by half": len(waiting) // 2}.get(fate, len(waiting))
+        stamps = [self._broker.append(*record) for record, _ in waiting[:taken]]
+        done(fate)
+        for spot, ((key, value, *_), delivered) in enumerate(waiting):
+            kind = 2 if self._broker.has_append_time else 1
+            stamp = (kind, stamps[spot]) if spot < taken else (0, 0)
+            is_heard = spot < taken and fate in ("goes on", "is done by half")
+            delivered(None if is_heard else lost, Message(topic=self._broker.topic, key=key, value=value, timestamp=stamp))
+        return 0
+
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        del timeout
+        return _topics(self._broker, topic)
+
+
+class SimulatedAdmin:
+    """As confluent_kafka.admin.AdminClient, as far as `identity_of` uses it."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def describe_topics(self, topics: Any, request_timeout: float) -> dict[str, Any]:
+        del topics, request_timeout
+        described = SimpleNamespace(topic_id=self._broker.topic_id)
+        return {self._broker.topic: SimpleNamespace(result=lambda: described)}
+
+
+@contextmanager
+def clients_of(broker: Broker, now_ms: Callable[[], int]) -> Iterator[None]:
+    """In here the code's Kafka clients are those of this broker. `now_ms`: the clock of whoever produces."""
+    makers: dict[str, Callable[..., Any]] = {
+        "Consumer": lambda settings: SimulatedConsumer(broker, settings),
+        "Producer": lambda settings: SimulatedProducer(broker, now_ms),
+        "AdminClient": lambda settings: SimulatedAdmin(broker),
+    }
+    with ExitStack() as stack:
+        for where in ("member.Consumer", "survey.Consumer", "log.Producer", "full.AdminClient", "survey.AdminClient"):
+            stack.enter_context(mock.patch(f"devicesync.log.kafka.{where}", makers[where.partition(".")[2]]))
+        yield
+
+
+def _topics(broker: Broker, topic: str) -> Any:
+    partitions = dict.fromkeys(range(len(broker.partitions)))
+    return SimpleNamespace(topics={topic: SimpleNamespace(partitions=partitions, error=None)})
+
+
+def _message(topic: str, partition: int, record: Kept) -> Message:
+    return Message(
+        topic=topic,
+        partition=partition,
+        offset=record.offset,
+        key=record.key,
+        value=record.value,
+        headers=record.headers,
+        timestamp=record.stamp,
+    )

@@ -1,0 +1,53 @@
+"""Histories that once failed, each as short as it got. What they show is told in DESIGN.md, "What the simulation found"."""
+
+from devicesync.law.event import Event
+from devicesync.law.facets import FIELDS
+from tests.law.strategies import BASE_US
+from tests.simulation.plan import Happening, Plan, Settings, Turn
+
+
+def _event(version: int, *, updated_on: int = 0, **values: str) -> Event:
+    return Event("0", BASE_US + version, False, updated_on, 0, tuple(values.get(field) for field in FIELDS))  # noqa: FBT003
+
+
+def _turns(processes: str) -> list[Turn]:
+    return [Turn(int(number)) for number in processes]
+
+
+_A_MAP = '{"make":"1"}'
+_DECLARED = _event(1400, user_declared_district="é")
+_TIED = _event(1400, updated_on=1_900_000_000_000, user_declared_state="a")
+_LATER = _event(3500, updated_on=1_900_000_000_000, user_declared_state="b")
+
+HISTORIES: dict[str, tuple[Plan, list[Turn]]] = {
+    "another job's map counts as of a newer registration": (
+        Plan(
+            Settings(replicas=1, partitions=1, release="4.1.3"),
+            1,
+            {0: _event(1050, updated_on=1_900_000_000_000, uaspec=_A_MAP)},
+            [(0, _event(2100)), (0, _event(1400, uaspec='{"make":"2"}'))],
+            [[("update", 3)]],
+        ),
+        [],
+    ),
+    "another job's map, held by the cache as a reader filled it": (
+        Plan(
+            Settings(replicas=1, partitions=1, release="4.1.3"),
+            1,
+            {0: _event(2801, uaspec=_A_MAP)},
+            [],
+            [[("update", 5)], [("append", [(0, _event(3500))])], [("read", 0), ("read", 0)]],
+        ),
+        [*_turns("112222220000"), Turn(2, "goes on", Happening("flush", 0)), *_turns("2222222")],
+    ),
+    "a stale tie is settled in the row, and hides what was declared since": (
+        Plan(
+            Settings(replicas=1, partitions=1, batch_records=10),
+            1,
+            {},
+            [],
+            [[("update", 7)], [("append", [(0, _LATER)])], [("append", [(0, _DECLARED)])], [("apply", [(0, _TIED)])]],
+        ),
+        _turns("201201000030003333333"),
+    ),
+}
