@@ -138,7 +138,7 @@ def _line(device: int, chance: random.Random) -> Event | bytes:
     event = msgspec.structs.replace(draw_event(chance), device_id=str(device))
     kind = chance.random()
     if kind < 0.05:
-        return chance.choice((b"{", b"[]", b'{"device_id": ""}', b"\xff", b'{"device_id": "x"}'))
+        return chance.choice((b"{", b"[]", b'{"device_id": ""}', b"\xff", b'{"device_id": 7}'))
     if kind < 0.1:
         return msgspec.structs.replace(event, version=event.version + 10_000 * _DAY_US)
     if kind < 0.2 and not event.erase and event.api_last_updated_on and event.api_last_updated_on < event.version // 1000 + 100:
