@@ -124,7 +124,7 @@ class RingDriver:
         elif "FROM system_schema.columns" in text:
             table = text.rsplit("'", 2)[1]
             return [(name,) for name in self.ring.tables.get(table, {})]
-        elif text.startswith("SELECT") and "system.peers" not in text:
+        elif text.startswith("SELECT") and "system.peers" not in text and "system_schema" not in text:
             return self._read(cql.read(text, (), self.ring.types))
         return []
 
