@@ -24,6 +24,7 @@ from pathlib import Path
 import httpx
 from devstack.server import free_ports
 from devstack.servers import Cassandra, Kafka, Redis
+from figures import tell
 
 BENCHMARKS = Path(__file__).parent
 BODY = {"request": {"producer": "dev.sunbird.portal", "userDeclaredLocation": {"state": "Karnataka"}}}
@@ -59,7 +60,11 @@ def rates(seconds: int) -> None:
             + (f"   {group:.1f} registrations a sync" if group else "")
         )
     of_bare, of_fastapi = (best["register"][0] / best[other][0] for other in ("bare", "fastapi"))
-    print(f"register is {of_bare:.2f} of bare (at least 0.6) and {of_fastapi:.2f} times FastAPI (at least 2)\n", flush=True)
+    rate, _, group = best["register"]
+    what = "`POST register`, durable in the journal, 64 connections, one process, against"
+    tell(f"{what} a Starlette echo", of_bare, "×", least=0.6, more=f"{rate:,.0f} requests/s")
+    tell(f"{what} a FastAPI echo", of_fastapi, "×", least=2)
+    tell("registrations per sync to disk, at 64 connections", group, least=20)
 
 
 def measured(port: int, admin_port: int, seconds: int) -> tuple[float, float, float]:
@@ -130,11 +135,8 @@ def read_your_write(where: str, client: httpx.Client, aim_ms: int) -> None:
         took_ms.append((time.perf_counter() - began) * 1000)
         time.sleep(PAUSE_SECONDS)
     took_ms = sorted(took_ms[100:])
-    print(
-        f"register, then readable at its version, {where}: p50 {took_ms[ROUNDS // 2]:.1f} ms,"
-        f" p99 {took_ms[int(ROUNDS * 0.99)]:.1f} ms (at most {aim_ms}), max {took_ms[-1]:.1f} ms",
-        flush=True,
-    )
+    more = f"p50 {took_ms[ROUNDS // 2]:.1f} ms, max {took_ms[-1]:.1f} ms"
+    tell(f"register, then readable at its version, {where}, p99", took_ms[int(ROUNDS * 0.99)], "ms", most=aim_ms, more=more)
 
 
 def over_the_stack() -> None:

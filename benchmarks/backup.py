@@ -25,6 +25,7 @@ from typing import Any
 
 import redis
 from devstack.servers import Cassandra, Kafka, Redis
+from figures import tell
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.storage import Storage
@@ -103,9 +104,12 @@ def reading(log: Kafka, records: int) -> None:
             f" {size / run['cpu'] / 1e6:>6.0f} MB/s per core {run['memory']:>6.0f} MB memory"
         )
     ratio, strict = (found[how]["wall"] / found["parquet"]["wall"] for how in ("default", "tuned"))
-    print(f"  Parquet: {ratio:.2f} of the bare consumer's rate, {strict:.2f} of the one with our fetching")
     parquet, lines = found["parquet"]["bytes"], found["jsonl"]["bytes"]
-    print(f"size: raw {size:,}, gzipped JSON lines {lines:,}, Parquet {parquet:,} bytes: {parquet / lines:.2f}\n", flush=True)
+    rate, memory = records / found["parquet"]["wall"], found["parquet"]["memory"]
+    more = f"{rate:,.0f} records/s; {strict:.2f} × one with the backup's fetch settings"
+    tell("backup to Parquet, one process, 64 partitions, against a bare consumer", ratio, "×", least=0.4, more=more)
+    tell("its memory", memory, "MB", most=256)
+    tell("its size, against gzipped JSON lines as Secor writes them", parquet / lines, "×", most=0.85, more=f"raw {size:,} bytes")
 
 
 def idle(log: Kafka, directory: Path) -> None:
@@ -127,9 +131,7 @@ def idle(log: Kafka, directory: Path) -> None:
         waits.append(time.perf_counter() - acknowledged)
     running.terminate()
     running.wait()
-    print(
-        f"idle topic, files closed at {MAX_AGE_SECONDS:.0f} s: a record is in one after {max(waits):.2f} s at most\n", flush=True
-    )
+    print(f"idle topic, files closed at {MAX_AGE_SECONDS:.0f} s: a record is in one after {max(waits):.2f} s at most", flush=True)
 
 
 def restoring(log: Kafka, cache: Redis, database: Cassandra, *, events: int, devices: int, directory: Path) -> None:
@@ -171,6 +173,8 @@ def restoring(log: Kafka, cache: Redis, database: Cassandra, *, events: int, dev
     best = {name: min(runs) for name, runs in seconds.items()}
     for name, least in best.items():
         print(f"  {name:<22}{events / least:>8,.0f} events/s  {best['updater'] / least:.2f} of the updater's rate")
+    what = f"restore into both stores and proof, two processes, {events:,} events of {devices:,} devices, against one updater"
+    tell(what, best["updater"] / best["restore, 2 processes"], "×", least=0.9)
 
 
 if __name__ == "__main__":

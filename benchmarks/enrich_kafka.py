@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, Producer
 from devstack.servers import Kafka, Redis
+from figures import tell
 from telemetry import BASE, DEVICES, device, event, fill, profile
 
 from devicesync.assembly.opening import open_cache
@@ -198,9 +199,15 @@ def main() -> None:
             produce(kafka)
             rates = [(rate_of_bare(kafka, turn), rate_of_job(kafka, cache, turn, directory)) for turn in range(2)]
             plain, job = (max(column) for column in zip(*rates, strict=True))
-            print(
-                f"bare loop {plain.rate:,.0f} events/s, {plain.cpu_us:.1f} µs of CPU each; enrich {job.rate:,.0f} events/s, "
-                f"{job.cpu_us:.1f} µs: {job.rate / plain.rate:.2f} times the rate (at least 0.6)"
+            more = (
+                f"{job.rate:,.0f} events/s, {job.cpu_us:.1f} µs of CPU each, against {plain.rate:,.0f} and {plain.cpu_us:.1f} µs"
+            )
+            tell(
+                "`enrich` from topic to topic, against a bare loop of the same bytes",
+                job.rate / plain.rate,
+                "×",
+                least=0.6,
+                more=more,
             )
             hearing(kafka, cache)
         finally:

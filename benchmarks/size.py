@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import msgspec
+from figures import tell
 
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.law.event import decode
@@ -42,7 +43,8 @@ def main() -> None:
         best = {size: min(seconds[size]) / arguments.events * 1e6 for size in SIZES}
     for size in SIZES:
         print(f"{size:>9,} devices stored: {best[size]:6.1f} µs per event (best of {arguments.rounds})")
-    print(f"ratio: {best[SIZES[1]] / best[SIZES[0]]:.2f} (at most 1.5)")
+    what = f"cost of an event at {SIZES[1]:,} stored devices, against {SIZES[0]:,}"
+    tell(what, best[SIZES[1]] / best[SIZES[0]], "×", most=1.5, more=f"{best[SIZES[1]]:.1f} µs")
 
 
 def device(number: int) -> str:

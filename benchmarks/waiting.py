@@ -1,0 +1,123 @@
+"""What waiting costs the updater: servers a network away, and freshness. On real Kafka, Redis and Cassandra.
+
+- with 2 ms of round trip added to Redis and Cassandra each, against its own rate without; taken in turn, medians.
+- freshness, from the producer's acknowledged send to readable in Redis, with Cassandra in the path: at 1,000 events/s and at
+  70 % of the rate that was just measured.
+
+    PYTHONPATH=. python benchmarks/waiting.py [--events 40000] [--devices 20000] [--turns 3]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgspec
+from far_away import far_away
+from figures import tell
+from real_servers import Servers, servers
+
+from devicesync.cache.redis import RedisCache
+from devicesync.cache.redis_connect import connect
+from devicesync.log.kafka import KafkaLog
+from devicesync.simulation import key_of
+
+ROUND_TRIP_MS = 2.0
+SECONDS = 10
+SHARE_OF_TOP = 0.7
+TICK_SECONDS = 0.01
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=40_000)
+    parser.add_argument("--devices", type=int, default=20_000)
+    parser.add_argument("--turns", type=int, default=3)
+    arguments = parser.parse_args()
+    with servers(arguments.devices) as up:
+        up.load_both(arguments.devices, arguments.events)
+        near, far = distances(up, arguments)
+        ratio = median(one / other for one, other in zip(far, near, strict=True))
+        more = f"{median(far):,.0f} against {median(near):,.0f} events/s"
+        what = f"the updater with {ROUND_TRIP_MS:g} ms of round trip to both stores, against without"
+        tell(what, ratio, "×", least=0.9, more=more)
+        for rate, most_p50, most_p99 in ((1000, 3, 20), (int(SHARE_OF_TOP * median(near)), None, 100)):
+            ages = freshness(up, rate)
+            p50, p99 = ages[len(ages) // 2], ages[int(len(ages) * 0.99)]
+            tell(f"freshness at {rate:,} events/s, p50", p50, "ms", most=most_p50)
+            more = f"{len(ages)} probes, max {ages[-1]:.0f} ms"
+            tell(f"freshness at {rate:,} events/s, p99", p99, "ms", most=most_p99, more=more)
+
+
+def distances(up: Servers, arguments: argparse.Namespace) -> tuple[list[float], list[float]]:
+    """Events a second, turn by turn, near and far away."""
+    near: list[float] = []
+    far: list[float] = []
+    with far_away(up.cache.port, ROUND_TRIP_MS) as cache, far_away(up.database.port, ROUND_TRIP_MS) as database:
+        for turn in range(arguments.turns):
+            for rates, ports in ((near, (up.cache.port, up.database.port)), (far, (cache, database))):
+                keyspace = up.empty_stores(f"{'far' if rates is far else 'near'}_{turn}")
+                script = str(Path(__file__).parent / "updater.py")
+                of_all = map(str, (up.log.port, *ports, keyspace, arguments.devices, arguments.events, "acsylla"))
+                found = json.loads(subprocess.check_output([sys.executable, script, *of_all]))
+                rates.append(float(found["bench"]["rate"]))
+    return near, far
+
+
+def freshness(up: Servers, rate: int) -> list[float]:
+    """Sorted, in ms."""
+    name = f"fresh{rate}"
+    kafka = up.load(name, [])
+    flags = [
+        "--log", f"kafka://127.0.0.1:{up.log.port}/{name}",
+        "--cache", f"redis://127.0.0.1:{up.cache.port}/2",
+        "--database", f"cassandra://127.0.0.1:{up.database.port}/{up.empty_stores(name)}",
+    ]  # fmt: skip
+    command = [sys.executable, "-m", "devicesync", "update", *flags]
+    updater = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "DEVICESYNC_GROUP": name})
+    reader = RedisCache(connect(f"redis://127.0.0.1:{up.cache.port}/2"), tombstone_ttl_seconds=0, profile_ttl_seconds=0)
+    stop = threading.Event()
+    background = threading.Thread(target=traffic, args=(up, kafka, rate, stop))
+    background.start()
+    time.sleep(6)
+    ages = []
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        ages.append(probe(kafka, reader))
+    stop.set()
+    background.join()
+    updater.terminate()
+    updater.wait()
+    return sorted(ages)
+
+
+def traffic(up: Servers, kafka: KafkaLog, rate: int, stop: threading.Event) -> None:
+    began, sent = time.monotonic(), 0
+    while not stop.wait(TICK_SECONDS):
+        due = int((time.monotonic() - began) * rate) - sent
+        now_ms = time.time_ns() // 1_000_000
+        values = [up.simulation.record(now_ms) for _ in range(due)]
+        kafka.append(values, [key_of(value) for value in values])
+        sent += due
+
+
+def probe(kafka: KafkaLog, reader: Any) -> float:
+    """How long one registration takes, in ms."""
+    version = time.time_ns() // 1000
+    kafka.append([msgspec.json.encode({"device_id": "probe", "version": version, "city": "Pune"})], [b"probe"])
+    sent = time.perf_counter()
+    while True:
+        state = reader.read(["probe"]).get("probe")
+        if state and state.version >= version:
+            return (time.perf_counter() - sent) * 1000
+        time.sleep(0.0005)
+
+
+if __name__ == "__main__":
+    main()
