@@ -18,7 +18,7 @@ test: .venv/dev-ready .venv/servers-ready .venv/city-ready  ## every test, with 
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests/law
 	$(BIN)/coverage report
-	$(BIN)/python -m pytest --ignore tests/law -n 2 --dist loadscope
+	$(BIN)/python -m pytest --ignore tests/law -n 4 --dist loadscope
 
 simulate: .venv/dev-ready $(if $(REAL),.venv/servers-ready)  ## SEEDS=10000 random histories in a simulated world; SEED=n explains one; REAL=1 compares them with real servers
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(if $(REAL),--real)

@@ -6,23 +6,28 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-STORES = (
-    "tests/contract/test_adding_a_field.py",
-    "tests/contract/test_stores.py",
-    "tests/integration/test_cassandra_tables.py",
-    "tests/integration/test_histories.py",
-    "tests/integration/test_simulated_world.py",
-)
-"""They need stores alone: Redis, a Redis Cluster and two releases of Cassandra."""
-SERVERS = ("tests/api/test_kafka_clock.py", "tests/contract/", "tests/integration/")
-"""The others that need servers: Kafka, Redis and one Cassandra."""
+SCOPES = {
+    "stores": (
+        "tests/contract/test_adding_a_field.py",
+        "tests/contract/test_stores.py",
+        "tests/integration/test_cassandra_tables.py",
+        "tests/integration/test_histories.py",
+        "tests/integration/test_simulated_world.py",
+    ),
+    "backup": ("tests/integration/test_backup", "tests/integration/test_rebuild.py"),
+    "secured": ("tests/integration/secured/",),
+    "servers": ("tests/api/test_kafka_clock.py", "tests/contract/", "tests/integration/"),
+}
+"""The tests of a scope share servers, and so a process. A test belongs to the first scope that names the beginning of its path.
+
+stores: Redis, a Redis Cluster and two releases of Cassandra. backup, servers: Kafka, Redis and one Cassandra. secured: each with its
+users. Most of their time is waiting, so there are more processes than cores.
+"""
 
 
 def scope(test: str) -> str:
     """What a test shares a process with, by its id; a test that needs no server shares with nobody."""
-    if test.startswith(STORES):
-        return "stores"
-    return "servers" if test.startswith(SERVERS) else test
+    return next((scope for scope, beginnings in SCOPES.items() if test.startswith(beginnings)), test)
 
 
 class _ByServers(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types

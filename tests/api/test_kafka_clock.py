@@ -3,6 +3,7 @@
 import pytest
 
 from devicesync.api import versions
+from devicesync.clock import SYSTEM
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
@@ -18,7 +19,7 @@ def test_a_clock_ahead_of_the_brokers_acknowledges_nothing(start: Start, monkeyp
     create_topics(place, partitions=1)
     log = KafkaLog(place, group="clock")
     clock = Clock()
-    monkeypatch.setattr(versions, "now_us", clock.us)
+    monkeypatch.setattr(SYSTEM, "now_us", clock.us)
     monkeypatch.setattr(versions, "_MEASURED_SECONDS", 3600.0)
     started = start(log)
     clock.step(200)

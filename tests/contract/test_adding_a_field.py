@@ -104,4 +104,4 @@ def test_what_is_added_in_facets_alone_reaches_every_store(
         check=False,
     )
     assert ran.returncode == 0, ran.stdout
-    assert "12 passed" in ran.stdout
+    assert "16 passed" in ran.stdout

@@ -10,7 +10,7 @@ from tests.docs.test_docs import ROOT
 def test_make_help_tells_of_every_target() -> None:
     """In the order of the Makefile, with a sentence each."""
     targets = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[0].split()
-    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    shown = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
     assert sorted(line.split()[0] for line in shown.splitlines()) == sorted(targets)
     assert all(len(line.split()) > 2 for line in shown.splitlines())
 

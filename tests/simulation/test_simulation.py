@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -11,15 +12,17 @@ from tests.simulation.history import run
 from tests.simulation.plan import draw
 from tests.simulation.planted import MISTAKES
 from tests.simulation.regressions import HISTORIES
-from tests.simulation.search import failing
+from tests.simulation.search import failing, quiet
 
 SEEDS = 5_000
 _PARTS = 8
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+def _quiet() -> Iterator[None]:
+    structlog.configure(wrapper_class=quiet)
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("part", range(_PARTS))
