@@ -50,17 +50,12 @@ class Advice(NamedTuple):
 
 
 class Cache(Protocol):
-    """Joins each change into the entry of its device, atomically.
+    """A change is joined into its device's entry, atomically, after the database has it.
 
+    An entry is made only from what the database holds, and only if it has been missing ever since that was looked up.
+
+    `look` comes first, and gives a ticket. `merge` refuses a ticket whose entry was lost, or made, since then; the caller looks again.
     Several processes may use one cache at once, unless it is private.
-
-    The caller writes the change into the database first. It then does one of two things.
-
-    The device is in the cache: `merge` joins the change into the entry that `look` saw. If that entry was lost and filled again
-    meanwhile, its ticket is no longer valid, and `merge` refuses.
-
-    The device is missing: the caller reads the database and merges what it holds. `merge` makes the entry only if it has been
-    missing ever since `look` gave the ticket. So nobody makes an entry from an outdated reading.
 
     is_private: the cache lives and dies with this process. Another process that opens the same URL gets another, empty one.
     """
