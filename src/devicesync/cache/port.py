@@ -16,10 +16,10 @@ UNKNOWN: Mapping[str, bool] = MappingProxyType({})
 class Looked(NamedTuple):
     """What `look` returns.
 
-    held: the versions and times of each device that is in the cache. Its facets have versions, but no values.
-    tickets: one text for each device. The ticket of a missing device is valid until another process makes the entry. The
-        ticket of a device that is held is valid until the cache loses the entry. The cache may lose tickets: that is safe.
-    unsettled: the devices in the cache whose database row may not show the same state yet.
+    held: the versions and times of each device that is in the cache. The values of its facets are empty tuples.
+    tickets: one text for each device. The ticket of a missing device is valid until somebody makes the entry. The ticket of a
+        device that is held is valid until the cache loses the entry. A ticket that the cache has lost counts as invalid.
+    unsettled: the devices in the cache whose database row may not show the same state yet. The cache only suspects it.
     """
 
     held: dict[str, State]
@@ -54,8 +54,8 @@ class Cache(Protocol):
 
     An entry is made only from what the database holds, and only if it has been missing ever since that was looked up.
 
-    `look` comes first, and gives a ticket. `merge` refuses a ticket whose entry was lost, or made, since then; the caller looks again.
-    Several processes may use one cache at once, unless it is private.
+    `look` comes first, and gives a ticket. If the entry was lost or made since then, `merge` writes nothing for that device and
+    names it in `missing`. Then the caller looks again. Several processes may use one cache at once, unless it is private.
 
     is_private: the cache lives and dies with this process. Another process that opens the same URL gets another, empty one.
     """
@@ -76,8 +76,9 @@ class Cache(Protocol):
 
         tickets: those that `look` gave. The change of a device that was missing must contain everything that the database held
             after `look` returned.
-        shown: whether the database row shows exactly this state. True: the device is settled, if the entry is the same state.
-            If more is held, it is unsettled: the row may hide that. False: it is unsettled. Absent: not known.
+        shown: whether the database row shows exactly this state. True: the device becomes settled if the joined entry equals the
+            state. If the entry knows more, the device becomes unsettled: the row may hide that. False: it becomes unsettled.
+            Absent: not known. It stays as it was, or becomes unsettled where events met that did not know of each other.
 
         Raises Unavailable. Then any of the changes may have been written. Safe to repeat.
         """

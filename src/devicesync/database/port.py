@@ -10,8 +10,8 @@ class Stored(NamedTuple):
     """What a database holds of some devices.
 
     states: the state of each device by its id. Unknown devices are absent.
-    unsettled: the devices whose row does not show their state. Another job wrote the row, or two writers that did not know of
-        each other did. `settle` repairs such a row.
+    unsettled: the devices whose row shows others something else than the state given here. Another job wrote the row, or two
+        writers that did not know of each other did. `settle` repairs such a row.
     """
 
     states: dict[str, State]
@@ -23,10 +23,10 @@ class Database(Protocol):
 
     merges_in_place: True for a database that reads a device's state, joins the change into it and writes the result. False for
         one that writes without reading, such as Cassandra. Its `merge` must be given only what is new (law.news). What
-        such writes can't join, `settle` repairs.
+        such writes can't join, `settle` repairs: an erase, for example, and a later registration whose writer did not know it.
     threads: how many threads of a process may use it at once.
-    identity: a text that names this database. A database that was lost and created again has another one, where that can be
-        told, and one of another kind always has.
+    identity: a text that names this database. Databases of two kinds have two. It changes when SQLite is lost and made again.
+        Of Cassandra that can't be told, so there it never changes.
     """
 
     identity: str
@@ -42,7 +42,7 @@ class Database(Protocol):
         ...
 
     def create(self) -> list[str]:
-        """Make what is missing, and leave what exists as it is; the columns that were added to tables that were there.
+        """Make what is missing, and leave what exists as it is. Returns the columns that it added to tables that were there.
 
         Raises Unavailable.
         """
@@ -58,7 +58,7 @@ class Database(Protocol):
         ...
 
     def settle(self, states: Mapping[str, State]) -> None:
-        """Write each state completely, so that its row shows it. A database that merges in place only merges.
+        """Write each state completely, so that its row shows it. A database that merges in place treats it as `merge`.
 
         states: what the cache holds of each device, or what the database holds joined with what is new. What another process
             writes meanwhile is kept.
