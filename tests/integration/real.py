@@ -7,13 +7,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from devicesync.cache.redis import RedisCache
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
@@ -56,6 +58,7 @@ class Real:
         self.database.create()
         self.sent: list[bytes] = []
         self._updaters: list[subprocess.Popen[bytes]] = []
+        self._started: Counter[str] = Counter()
 
     @property
     def database_url(self) -> str:
@@ -100,8 +103,11 @@ class Real:
         thread.start()
         return thread
 
-    def start_updater(self, group: str | None = None, driver: str = "auto") -> subprocess.Popen[bytes]:
-        """One more updater in the group."""
+    def start_updater(self, group: str | None = None, driver: str = "auto", *, wait: bool = True) -> subprocess.Popen[bytes]:
+        """One more updater in the group.
+
+        wait: until it is a member, on a slow machine too. Before, it has not opened its stores, and ends if one of them is away.
+        """
         process = subprocess.Popen(
             [sys.executable, "-m", "devicesync", "update", *self.flags],
             stderr=subprocess.PIPE,
@@ -113,7 +119,17 @@ class Real:
             },
         )
         self._updaters.append(process)
+        self._started[group or self.group] += 1
+        if wait:
+            until(lambda: self._members(group or self.group) >= self._started[group or self.group])
         return process
+
+    def _members(self, group: str) -> int:
+        admin = AdminClient(self.topic.client)  # it must live until it has answered
+        (described,) = admin.describe_consumer_groups([group]).values()
+        with suppress(KafkaException, TimeoutError):  # there is no such group yet
+            return len(described.result(10).members)
+        return 0
 
     def stop_updaters(self) -> list[int]:
         """End them with SIGTERM; their exit statuses."""
@@ -126,6 +142,7 @@ class Real:
             process.communicate(timeout=PATIENCE_SECONDS)
             statuses.append(process.returncode)
         self._updaters = []
+        self._started.clear()
         return statuses
 
     def wait_until_caught_up(self, group: str | None = None) -> None:

@@ -84,7 +84,7 @@ def test_a_zombie_wakes_up(real: Real) -> None:
     loading = real.load()
     time.sleep(2)
     zombie.send_signal(signal.SIGSTOP)
-    real.start_updater()
+    real.start_updater(wait=False)
     loading.join()
     time.sleep(SESSION_SECONDS)
     real.wait_until_caught_up()
@@ -174,7 +174,7 @@ def test_no_node_of_the_cluster_answers() -> None:
     real = Real(f"redis+cluster://127.0.0.1:{cluster.servers[0].port}")
     for server in cluster.servers:
         server.pause()
-    updater = real.start_updater()
+    updater = real.start_updater(wait=False)
     loading = real.load()
     time.sleep(4)
     for server in cluster.servers:
