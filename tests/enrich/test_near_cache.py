@@ -112,3 +112,15 @@ def test_bytes_are_counted(steps: list[tuple[str, int]]) -> None:
             near.get(str(number))
     near.forget([str(number) for number in range(41)])
     assert (len(near), near.bytes) == (0, 0)
+
+
+def test_what_is_read_anew_is_held_once() -> None:
+    """It may still lie among the older ones: a change forgets it there too, and its bytes count once."""
+    near = _open(1000)  # room for two
+    for device_id in ("d", "other"):
+        _land(near, near.board([device_id]))
+    before = near.bytes
+    _land(near, near.board(["d"]))
+    assert (len(near), near.bytes) == (2, before)
+    near.forget(["d"])
+    assert (near.get("d"), near.get("other")) == (None, _entry())

@@ -66,9 +66,8 @@ class NearCache:
         entry = self._young.get(device_id)
         if entry is None and device_id in self._old:
             with self._lock:
-                entry = self._old.pop(device_id, None)
+                entry = self._drop(device_id)
                 if entry is not None:
-                    self._old_bytes -= _size(device_id, entry)
                     self._keep(device_id, entry)
         return entry
 
@@ -89,12 +88,7 @@ class NearCache:
         with self._lock:
             for device_id in device_ids:
                 self._flights.pop(device_id, None)
-                entry = self._young.pop(device_id, None)
-                if entry is not None:
-                    self._young_bytes -= _size(device_id, entry)
-                elif (entry := self._old.pop(device_id, None)) is not None:
-                    self._old_bytes -= _size(device_id, entry)
-                self.invalidated += entry is not None
+                self.invalidated += self._drop(device_id) is not None
 
     def forget_all(self) -> None:
         """All may have changed."""
@@ -132,7 +126,17 @@ class NearCache:
                     del self._flights[device_id]
         flight.set_exception(error)
 
+    def _drop(self, device_id: str) -> Entry | None:
+        """What was remembered of the device, which lies in one generation at most."""
+        entry = self._young.pop(device_id, None)
+        if entry is not None:
+            self._young_bytes -= _size(device_id, entry)
+        elif (entry := self._old.pop(device_id, None)) is not None:
+            self._old_bytes -= _size(device_id, entry)
+        return entry
+
     def _keep(self, device_id: str, entry: Entry) -> None:
+        self._drop(device_id)  # it is read anew while what is remembered is not proven
         self._young[device_id] = entry
         self._young_bytes += _size(device_id, entry)
         if self._young_bytes > self._generation_bytes:
