@@ -19,7 +19,6 @@ from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.enrich.from_database import DatabaseEnricher
 from devicesync.errors import Stopped, WrongUse
-from devicesync.extras import require
 from devicesync.jobs import enrich as job
 from devicesync.jobs.apply import lines_of
 from devicesync.jobs.shared.patience import Patience
@@ -33,12 +32,13 @@ if TYPE_CHECKING:
 @contextmanager
 def enricher_of(settings: Settings, *, stamped: bool, mark_unavailable: bool) -> "Iterator[Enricher | DatabaseEnricher]":
     """Over Redis; where the cache is in memory, over the database. Raises WrongUse, Unavailable."""
-    if settings.cache.startswith("memory:"):
+    with closing(adapters.open_cache(settings)) as cache:
+        is_private = cache.is_private
+    if is_private:
         database = adapters.open_database(settings, read_only=True) if adapters.database_exists(settings) else None
         with closing(DatabaseEnricher(database, stamped=stamped)) as over_database:
             yield over_database
         return
-    require("redis")
     from devicesync.enrich.enricher import Enricher  # noqa: PLC0415 - only what is used is loaded
 
     with Enricher(settings.cache, stamped=stamped, mark_unavailable=mark_unavailable) as over_redis:

@@ -1,4 +1,4 @@
-"""The file that `apply` reads: JSON lines, gzipped or not, or standard input."""
+"""The file that `apply` and `enrich` read: JSON lines, gzipped or not, or standard input."""
 
 import gzip
 import os
