@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from devicesync.assembly import adapters
-from devicesync.assembly.updater import Embedded, GroupMember, group_member, updating
+from devicesync.assembly.updater import Embedded, GroupMember, counters_of, group_member, updating
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
@@ -48,12 +48,8 @@ def _serving(command: str, settings: Settings, assembled: Embedded | GroupMember
         return
     from devicesync.assembly.admin import admin_port, checks_of_stores  # noqa: PLC0415 - `up` needs none of it
 
-    counts, reader = assembled.updater.counts, assembled.reader
-    counters = {
-        "devicesync_updater_applied_total": ("Events handed through the law.", lambda: counts.applied),
-        "devicesync_updater_refused_total": ("Records in the dead letters.", counts.dead.total),
-        "devicesync_updater_lost_total": ("Records that were gone before they were read.", lambda: reader.lost),
-    }
+    refused = ("Records in the dead letters.", assembled.updater.counts.dead.total)
+    counters = counters_of(assembled) | {"devicesync_updater_refused_total": refused}
     with (
         checks_of_stores(settings) as checks,
         admin_port(admin_listen, settings, "updater", counters, log=assembled.log.check, **checks) as where,

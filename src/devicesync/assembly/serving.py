@@ -8,7 +8,7 @@ from devicesync.api.metrics import ApiMetrics
 from devicesync.api.service import api
 from devicesync.assembly import adapters
 from devicesync.assembly.lag import lag_of
-from devicesync.assembly.updater import Embedded, GroupMember
+from devicesync.assembly.updater import Embedded, GroupMember, counters_of
 from devicesync.config import Settings
 from devicesync.jobs.update import READER
 from devicesync.stores import Stores
@@ -36,9 +36,8 @@ def api_beside(settings: Settings, assembled: Embedded | GroupMember) -> Abstrac
         return stores._replace(cache=assembled.stores.cache) if is_the_only_one else stores
 
     metrics = ApiMetrics()
-    reader, counts = assembled.reader, assembled.updater.counts
-    metrics.counter("devicesync_updater_applied_total", "Events handed through the law.", lambda: counts.applied)
-    metrics.refused(counts.dead)
-    metrics.counter("devicesync_updater_lost_total", "Records that were gone before they were read.", lambda: reader.lost)
+    for name, (meaning, read) in counters_of(assembled).items():
+        metrics.counter(name, meaning, read)
+    metrics.refused(assembled.updater.counts.dead)
     metrics.lag(lambda: lag_of(settings, READER))
     return api(settings, assembled.log, open_stores, metrics)

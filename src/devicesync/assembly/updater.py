@@ -50,6 +50,15 @@ class GroupMember(NamedTuple):
     updater: Updater
 
 
+def counters_of(assembled: Embedded | GroupMember) -> dict[str, tuple[str, Callable[[], float]]]:
+    """What an updater's metrics count, by name: the meaning and the figure. Refused records are not among them."""
+    counts, reader = assembled.updater.counts, assembled.reader
+    return {
+        "devicesync_updater_applied_total": ("Events handed through the law.", lambda: counts.applied),
+        "devicesync_updater_lost_total": ("Records that were gone before they were read.", lambda: reader.lost),
+    }
+
+
 def refusal_limit(settings: Settings, *, at_once: bool = False) -> RefusalLimit:
     """The limit that stops a job, as set. at_once: for a file that somebody hands over, where no stranger can reach it."""
     return RefusalLimit(settings.bad_share_limit, settings.bad_share_records, 0 if at_once else settings.bad_share_seconds)
