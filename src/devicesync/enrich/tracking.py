@@ -71,14 +71,18 @@ class Tracking:
             except (*FAILURES, Unavailable) as error:
                 if self.opened.is_set():
                     wait_seconds = _FIRST_WAIT_SECONDS
-                    self.lost += 1
+                    self._end()
+                    self.lost += 1  # who sees it counted sees `opened` clear
                     _log.warning("changes are not heard, so nothing is remembered: %s", error)
             finally:
-                self._near.close()
-                self.opened.clear()
-                self._ears = []
+                self._end()
             self._stopping.wait(wait_seconds)
             wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
+
+    def _end(self) -> None:
+        self._near.close()
+        self.opened.clear()
+        self._ears = []
 
     def _listen(self) -> None:
         """Until something is wrong, which is raised, or `stop`."""
