@@ -6,6 +6,8 @@
 set -eu
 topic=${TOPIC:-dev.events.deviceprofile}
 group=${GROUP:-devicesync}
+telemetry=${TELEMETRY:-dev.telemetry.raw}
+enriched=${ENRICHED:-dev.telemetry.denorm}
 
 grant() { # USER, RESOURCES AND OPERATIONS
     user=$1
@@ -45,3 +47,8 @@ grant devicesync-restore --topic "$topic.restored" --operation Create --operatio
 # `dead-letters` lists, replays into the topic, and deletes; `restore --to-stores` keeps what it refuses.
 grant devicesync-letters --topic "$topic.failed" --operation Read --operation Write --operation Delete
 grant devicesync-letters --topic "$topic" --operation Write
+
+# `enrich` reads telemetry as a member of a group of its own; it makes its two topics where they are missing, and writes them.
+grant devicesync-enrich --topic "$telemetry" --operation Read
+grant devicesync-enrich --group "$group.enrich" --operation Read
+grant devicesync-enrich --topic "$enriched" --topic "$telemetry.failed" --operation Create --operation Write

@@ -28,11 +28,17 @@ def devicesync(tmp_path: Path) -> Iterator[Devicesync]:
 def line_with(process: "subprocess.Popen[str]", text: str, *, without: str = "\0") -> str:
     """The next line on stderr that holds the text."""
     assert process.stderr
-    for line in process.stderr:
-        assert without not in line
-        if text in line:
-            return line
-    raise AssertionError(f"ended without {text!r}")
+    lines = []
+    try:
+        for line in process.stderr:
+            lines.append(line)
+            assert without not in line
+            if text in line:
+                return line
+    except BaseException as error:
+        error.add_note(f"{text!r} did not come; so far: {lines}")
+        raise
+    raise AssertionError(f"ended without {text!r}: {lines}")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

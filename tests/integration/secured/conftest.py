@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from devstack.server import free_ports
 from devstack.servers import Cassandra, Kafka, Redis
 
-from tests.integration.secured.grants import REDIS_PASSWORD, redis_rule
+from tests.integration.secured.grants import REDIS_PASSWORD, redis_rules
 from tests.servers import started
 
 
@@ -33,13 +33,14 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def secured_redis(certificates: Path) -> Iterator[int]:
-    """The port of a Redis that speaks TLS alone, where the user `devicesync` may run no more commands than it needs."""
+    """The port of a Redis that speaks TLS alone, whose users may run no more commands than they need."""
     options = ["--tls-cert-file", f"{certificates}/server.crt", "--tls-key-file", f"{certificates}/server.key"]
     options += ["--tls-ca-cert-file", f"{certificates}/ca.pem", "--tls-auth-clients", "no"]
     (port,) = free_ports(1)
     server = started(lambda directory: Redis(directory, *options, "--tls-port", str(port)))
     client: Any = redis.Redis(port=server.port)
-    client.execute_command(*redis_rule(REDIS_PASSWORD))
+    for rule in redis_rules(REDIS_PASSWORD):
+        client.execute_command(*rule)
     client.execute_command("ACL", "SETUSER", "default", "off")
     yield port
     server.stop()

@@ -14,6 +14,7 @@ from tests.integration.secured.grants import PASSWORD, REDIS_PASSWORD
 
 TOPIC = "dev.events.deviceprofile"
 KEYSPACE = "dev_device_db"
+TELEMETRY = "dev.telemetry.raw"
 JOURNAL = "journal:journal/device-profile.log"
 
 
@@ -23,11 +24,15 @@ class Granted:
     def __init__(self, directory: Path, certificates: Path, kafka: Kafka, cassandra: Cassandra, redis_port: int) -> None:
         self.commands = Devicesync(directory)
         self._kafka, self._cassandra, self._ca = kafka.port, cassandra.port, certificates / "ca.pem"
-        self._cache = f"rediss://devicesync:{REDIS_PASSWORD}@127.0.0.1:{redis_port}/2?ca={self._ca}"
+        self._redis = redis_port
 
-    def log(self, user: str, password: str = PASSWORD) -> str:
-        """The topic's URL for this user."""
-        return f"kafka://{user}:{password}@127.0.0.1:{self._kafka}/{TOPIC}?tls=1&ca={self._ca}"
+    def log(self, user: str, password: str = PASSWORD, topic: str = TOPIC) -> str:
+        """A topic's URL for this user."""
+        return f"kafka://{user}:{password}@127.0.0.1:{self._kafka}/{topic}?tls=1&ca={self._ca}"
+
+    def cache(self, user: str = "devicesync") -> str:
+        """The URL of the cache for this user."""
+        return f"rediss://{user}:{REDIS_PASSWORD}@127.0.0.1:{self._redis}/2?ca={self._ca}"
 
     def session(self, role: str, password: str = PASSWORD) -> Session:
         """A session of this role in Cassandra."""
@@ -53,7 +58,7 @@ class Granted:
         return process, address[1]
 
     def _flags(self, user: str, role: str) -> list[str]:
-        return ["--log", self.log(user), "--database", self._database(role), "--cache", self._cache]
+        return ["--log", self.log(user), "--database", self._database(role), "--cache", self.cache()]
 
     def _database(self, role: str, password: str = PASSWORD) -> str:
         return f"cassandra://{role}:{password}@127.0.0.1:{self._cassandra}/{KEYSPACE}?tls=1&ca={self._ca}"

@@ -25,9 +25,9 @@ REDIS_PASSWORD = "redis-secret"  # noqa: S105 - as above
 _WRITES_DOWN = '#!/bin/sh\nprintf "%s\\n" "$*" >> "$CALLS"\n'
 
 
-def redis_rule(password: str) -> list[str]:
-    """The command of redis.acl, as its words."""
-    return (GRANTS / "redis.acl").read_text().replace(">PASSWORD", f">{password}").split()
+def redis_rules(password: str) -> list[list[str]]:
+    """The commands of redis.acl, as their words: for the user of the jobs, and for that of enrich."""
+    return [line.split() for line in (GRANTS / "redis.acl").read_text().replace(">PASSWORD", f">{password}").splitlines()]
 
 
 def grant_in_cassandra(session: Session, file: str) -> None:

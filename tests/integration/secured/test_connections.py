@@ -20,7 +20,7 @@ from devicesync.law.state import state_of
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests.contract.stores import redis_at
-from tests.integration.secured.grants import redis_rule
+from tests.integration.secured.grants import redis_rules
 from tests.law.strategies import BASE_US
 from tests.servers import started
 
@@ -30,8 +30,8 @@ STATES = {name: state_of(Event(name, BASE_US, values=VALUES)) for name in ("a", 
 
 
 def test_redis_over_tls_with_a_user_of_few_rights(secured_redis: int, certificates: Path) -> None:
-    """The contract's calls work; doctor's advice, which needs more, is silent; what is wrong is said. The page says the same rule."""
-    assert " ".join(redis_rule("PASSWORD")) in (DOCS / "grants.md").read_text()
+    """The contract's calls work; doctor's advice, which needs more, is silent; what is wrong is said. The page says the same rules."""
+    assert all(" ".join(rule) in (DOCS / "grants.md").read_text() for rule in redis_rules("PASSWORD"))
     where = f"127.0.0.1:{secured_redis}/2?ca={certificates}/ca.pem"
     cache = redis_at(f"rediss://devicesync:redis-secret@{where}")
     cache.check()

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from cassandra import Unauthorized
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from devstack.servers import Cassandra, Kafka
 
 from devicesync.log.kafka import KafkaLog, KafkaUrl
-from tests.integration.secured.granted import JOURNAL, KEYSPACE, TOPIC, Granted
+from tests.integration.secured.granted import JOURNAL, KEYSPACE, TELEMETRY, TOPIC, Granted
 from tests.integration.secured.grants import grant_in_cassandra, grant_in_kafka
 
 FAILED = f"{TOPIC}.failed"
@@ -76,6 +77,25 @@ def test_the_log_is_backed_up_and_restored(granted: Granted) -> None:
     restore = ("restore", "--from", "backup", "--to-stores", "--json")
     restored = json.loads(granted.run(*restore, user="devicesync-letters", role="devicesync_update"))
     assert restored["records"] == kept["records"] > 0
+
+
+def test_telemetry_is_enriched(granted: Granted) -> None:
+    """Over topics that `enrich` makes, from a cache that it may read alone; what is no event is kept."""
+    makes(KafkaUrl.parse(granted.log(Kafka.USER, Kafka.PASSWORD)).client, TELEMETRY)
+    source = KafkaLog(KafkaUrl.parse(granted.log(Kafka.USER, Kafka.PASSWORD, TELEMETRY)), "nobody")
+    source.append([b'{"eid":"START","context":{"did":"kept"}}', b"no event"])
+    topics = [granted.log("devicesync-enrich", topic=topic) for topic in (TELEMETRY, f"{TELEMETRY.removesuffix('raw')}denorm")]
+    flags = ["--telemetry-from", topics[0], "--telemetry-to", topics[1], "--cache", granted.cache("devicesync-enrich")]
+    done = json.loads(granted.run_as_it_stands("enrich", "--until-caught-up", "--json", *flags))
+    assert (done["written"], done["dead"]) == (1, 1)
+
+
+@pytest.mark.parametrize("words", [("SET", "kept", "x"), ("HSET", "kept", "city", "x"), ("DEL", "kept"), ("EVAL", "return 1", 0)])
+def test_redis_refuses_the_rest_to_enrich(granted: Granted, words: tuple[str | int, ...]) -> None:
+    client: Any = redis.Redis.from_url(granted.cache("devicesync-enrich").partition("?")[0], ssl_cert_reqs="none")
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        client.execute_command(*words)
+    client.close()
 
 
 def writes(client: dict[str, Any], topic: str) -> None:
@@ -150,6 +170,10 @@ def _await(consumer: Consumer, code: int) -> None:
         ("backup", joins, "devicesync"),
         ("restore", writes, TOPIC),
         ("restore", reads, TOPIC),
+        ("enrich", writes, TELEMETRY),
+        ("enrich", reads, TOPIC),
+        ("enrich", writes, TOPIC),
+        ("enrich", makes, "of-others"),
         ("letters", reads, TOPIC),
         ("letters", cuts, TOPIC),
     ],
