@@ -71,15 +71,23 @@ class Member:
         if self._paused:
             self.consumer.resume(self.consumer.assignment())
             self._paused = False
+        try:
+            messages = self._take(max_records, timeout_seconds)
+        except KafkaException as error:
+            self._contact.doubt(error.args[0])
+            self._contact.check(self.consumer)  # where nobody answers, that is what is wrong
+            raise
+        if not messages:
+            self._contact.check(self.consumer)
+        return messages
+
+    def _take(self, max_records: int, timeout_seconds: float) -> list[Message]:
         # Kept until all went well: what a failing call has taken from the consumer must not be lost.
         if not self._kept:
             self._keep(1, timeout_seconds)
         if self._kept and max_records > len(self._kept):
             self._keep(max_records - len(self._kept), 0)
         messages, self._kept = self._kept, []
-        if not messages:
-            self._contact.check(self.consumer)
-            return []
         return self._good(messages) if any(map(Message.error, messages)) else messages
 
     def _keep(self, count: int, timeout_seconds: float) -> None:
