@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from devicesync.log.full import FullRecord
+from devicesync.log.full import OFFSET, TIMESTAMP_MS, FullRecord
 
 _DAY_MS = 86_400_000
 _FIRST_DAY = date(1970, 1, 1)
@@ -87,8 +87,8 @@ def day_of(stamp_ms: int | None) -> int:
 
 def path_of(origin: Origin, first: FullRecord, extension: str) -> str:
     """Where a file lies: a function of its first record, so that a second try has the same name."""
-    day = _FIRST_DAY + timedelta(days=day_of(first[1]))
-    return f"{origin.topic}/dt={day}/{origin.generation}_{origin.partition}_{first[0]}.{extension}"
+    day = _FIRST_DAY + timedelta(days=day_of(first[TIMESTAMP_MS]))
+    return f"{origin.topic}/dt={day}/{origin.generation}_{origin.partition}_{first[OFFSET]}.{extension}"
 
 
 def rest_path(entry: Entry) -> str:

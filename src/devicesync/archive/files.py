@@ -12,7 +12,7 @@ from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import EXTENSIONS, Entry, Extra, Origin, path_of, rest_path
 from devicesync.archive.jsonl import JsonLinesWriter
 from devicesync.archive.parquet import ParquetWriter, stamps_of
-from devicesync.log.full import FullRecord
+from devicesync.log.full import OFFSET, FullRecord
 
 
 class _Writer(Protocol):
@@ -63,7 +63,7 @@ class OpenFile:
             generation=generation,
             partition=partition,
             from_offset=from_offset,
-            first_offset=self._first[0],
+            first_offset=self._first[OFFSET],
             next_offset=next_offset,
             records=self._records,
             bytes=self._here.stat().st_size,

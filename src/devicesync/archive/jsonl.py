@@ -13,7 +13,7 @@ from pathlib import Path
 from devicesync.archive.encoder import Encoder
 from devicesync.archive.parquet import ParquetWriter
 from devicesync.archive.parquet_reading import BATCH_BYTES, read_parquet
-from devicesync.log.full import FullRecord
+from devicesync.log.full import HEADERS, VALUE, FullRecord
 
 _LEVEL = 6
 _LONGEST_LINE = 256 << 20
@@ -29,9 +29,9 @@ class JsonLinesWriter:
 
     def write(self, rows: Sequence[FullRecord]) -> None:
         """Write rows to both."""
-        lines = b"".join([_line(row[3]) for row in rows])
+        lines = b"".join([_line(row[VALUE]) for row in rows])
         self._file.write(self._gzip.compress(lines))
-        self._rest.write([(*row[:3], None if _is_line(row[3]) else row[3], row[4]) for row in rows])
+        self._rest.write([(*row[:3], None if _is_line(row[VALUE]) else row[VALUE], row[HEADERS]) for row in rows])
 
     def end_group(self) -> None:
         """See ParquetWriter."""
@@ -79,4 +79,4 @@ def _line(value: bytes | None) -> bytes:
 
 
 def _whole(row: FullRecord, line: bytes) -> FullRecord:
-    return row if row[3] is not None or not line else (*row[:3], line, row[4])
+    return row if row[VALUE] is not None or not line else (*row[:3], line, row[HEADERS])

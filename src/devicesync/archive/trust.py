@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from devicesync.archive.entry import Entry
 from devicesync.errors import Damaged
-from devicesync.log.full import FullRecord
+from devicesync.log.full import OFFSET, FullRecord
 
 _NO_FILE = (pa.ArrowException, OSError, EOFError, zlib.error, ValueError, TypeError)
 """What reading raises for a file that is not one of ours."""
@@ -30,7 +30,7 @@ def proved(entry: Entry, batches: Iterator[list[FullRecord]]) -> Iterator[list[F
     is_first_due = not entry.revision
     try:
         for rows in batches:
-            offsets = [before, *[row[0] for row in rows]]
+            offsets = [before, *[row[OFFSET] for row in rows]]
             if any(after <= earlier for earlier, after in pairwise(offsets)) or (is_first_due and offsets[1] != before + 1):
                 raise Damaged(entry.path, f"has other offsets than {entry.first_offset} to {entry.next_offset - 1}, ascending")
             is_first_due = False

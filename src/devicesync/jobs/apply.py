@@ -149,7 +149,7 @@ def apply(
             else:
                 valid.append(line.value)
                 refusal_limit.good()
-        patience.until_it_works(lambda letters=dead: dead_letters.add(letters))  # type: ignore[misc]
+        patience.until_it_works(dead_letters.add, dead)
         delivery.send(valid, events)
         devices.add(event.device_id for event in events)
         reasons.update(letter.reason for letter in dead)

@@ -64,7 +64,7 @@ class Batch:
         if not changes:
             return
         if self._patience:
-            self._patience.until_it_works(lambda: self._stores.write(changes))
+            self._patience.until_it_works(self._stores.write, changes)
         else:
             self._stores.write(changes)
 

@@ -51,7 +51,7 @@ class OwnUpdater:
         """See Delivery."""
         if not values:
             return
-        first = self._patience.until_it_works(lambda: self._journal.append(values))
+        first = self._patience.until_it_works(self._journal.append, values)
         self._catch_up(first)
         if self._reader.position == first:
             # Nobody came in between: what is decoded already need not be read back.
@@ -82,9 +82,9 @@ class Direct:
         if not values:
             return
         keys = [event.device_id.encode() for event in events]
-        self._patience.until_it_works(lambda: self._log.append(values, keys))
+        self._patience.until_it_works(self._log.append, values, keys)
         changes = join_events(events)
-        self._patience.until_it_works(lambda: self._stores.write(changes))
+        self._patience.until_it_works(self._stores.write, changes)
 
     def wait_until_stored(self) -> None:
         """See Delivery."""
@@ -107,7 +107,7 @@ class BesideUpdater:
         """See Delivery."""
         del events
         if values:
-            self._end = self._patience.until_it_works(lambda: self._journal.append(values)) + len(values)
+            self._end = self._patience.until_it_works(self._journal.append, values) + len(values)
 
     def wait_until_stored(self) -> None:
         """See Delivery."""

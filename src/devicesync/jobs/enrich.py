@@ -16,7 +16,7 @@ from devicesync.jobs.apply import Line
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.refusal import Refused
-from devicesync.log.full import Forward, ForwardedReader, FullRecord
+from devicesync.log.full import OFFSET, VALUE, Forward, ForwardedReader, FullRecord
 
 READER = "enrich"
 """Its name as a reader of the telemetry topic."""
@@ -69,7 +69,7 @@ class Job(NamedTuple):
 
     def bury(self, patience: Patience, dead: Sequence[DeadLetter]) -> None:
         """Put them to the dead letters."""
-        patience.until_it_works(lambda: self.dead_letters.add(dead))
+        patience.until_it_works(self.dead_letters.add, dead)
         self.progress.dead.update(letter.reason for letter in dead)
 
 
@@ -85,7 +85,7 @@ def enrich_lines(
         if job.stop.is_set():
             raise Stopped
         events = [line.value for line in batch]
-        done = patience.until_it_works(lambda events=events: job.enricher.enrich(events))  # type: ignore[misc]
+        done = patience.until_it_works(job.enricher.enrich, events)
         letters = [
             DeadLetter(line.value, result.reason, result.detail, job.source, 0, line.number, line.read_ms)
             if isinstance(result, Refused)
@@ -108,7 +108,7 @@ def enrich_topic(job: Job, reader: ForwardedReader, target: Forward, *, until_ca
     patience = Patience(job.stop, reader.keep_alive)
     try:
         while not job.stop.is_set():
-            records = patience.until_it_works(lambda: reader.poll_full(_BATCH_RECORDS, _POLL_SECONDS))
+            records = patience.until_it_works(reader.poll_full, _BATCH_RECORDS, _POLL_SECONDS)
             if records:
                 _pass_on(job, patience, records, target)
             patience.until_it_works(reader.commit)
@@ -130,9 +130,9 @@ def _pass_on(job: Job, patience: Patience, records: Mapping[int, Sequence[FullRe
         for partition, found in piece.items():
             out[partition] += found
     job.bury(patience, dead)
-    too_large = patience.until_it_works(lambda: target.put(out))
+    too_large = patience.until_it_works(target.put, out)
     if too_large:
-        originals = {(partition, record[0]): record for partition, record in placed}
+        originals = {(partition, record[OFFSET]): record for partition, record in placed}
         job.bury(patience, [_letter(job, place[0], originals[place], _TOO_LARGE) for place in too_large])
     job.progress.read += len(placed)
     job.progress.written += len(placed) - len(dead) - len(too_large)
@@ -143,8 +143,8 @@ def _enriched(
     job: Job, patience: Patience, placed: Sequence[tuple[int, FullRecord]]
 ) -> tuple[dict[int, list[FullRecord]], list[DeadLetter | None]]:
     """The records with enriched values, and for each a dead letter where it is refused."""
-    events = [record[3] for _, record in placed if record[3] is not None]
-    done = iter(patience.until_it_works(lambda: job.enricher.enrich(events)))
+    events = [record[VALUE] for _, record in placed if record[VALUE] is not None]
+    done = iter(patience.until_it_works(job.enricher.enrich, events))
     out: dict[int, list[FullRecord]] = {partition: [] for partition, _ in placed}
     letters: list[DeadLetter | None] = []
     for partition, record in placed:

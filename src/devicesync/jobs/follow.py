@@ -15,7 +15,7 @@ def follow(lines: Lines, log: Log, stop: threading.Event) -> None:
         while not stop.is_set():
             chunk = patience.until_it_works(lines.read)
             if chunk:
-                patience.until_it_works(lambda chunk=chunk: log.append(chunk))  # type: ignore[misc]
+                patience.until_it_works(log.append, chunk)
                 patience.until_it_works(lines.commit)
             else:
                 stop.wait(_NAP_SECONDS)

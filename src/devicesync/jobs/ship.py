@@ -41,10 +41,10 @@ def ship(
     patience = Patience(stop, source.keep_alive)
     try:
         while not stop.is_set():
-            records = patience.until_it_works(lambda: source.poll(batch_records, _POLL_SECONDS))
+            records = patience.until_it_works(source.poll, batch_records, _POLL_SECONDS)
             if records:
                 values = [record.value or b"" for record in records]  # a journal has no null ones
-                patience.until_it_works(lambda values=values: target.append(values, keys_of(values)))  # type: ignore[misc]
+                patience.until_it_works(target.append, values, keys_of(values))
                 shipped(len(values))
                 _log.debug("batch", records=len(values))
             patience.until_it_works(source.commit)

@@ -79,11 +79,11 @@ class Updater:
     def step(self, timeout_seconds: float) -> int:
         """One batch; how many records it had. Raises Stopped when asked to stop while a store is down."""
         started = time.perf_counter()
-        records = self._patience.until_it_works(lambda: self._reader.poll(self._batch_records, timeout_seconds))
+        records = self._patience.until_it_works(self._reader.poll, self._batch_records, timeout_seconds)
         if not records:
             return 0
         folded = self._batch.apply(records)
-        self._patience.until_it_works(lambda: self._dead_letters.add(folded.dead))
+        self._patience.until_it_works(self._dead_letters.add, folded.dead)
         self._patience.until_it_works(self._reader.commit)
         self.counts.read += len(records)
         self.counts.applied += folded.applied

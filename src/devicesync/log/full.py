@@ -5,13 +5,20 @@ agree, through the log, where each file begins and ends, before any of them uplo
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from devicesync.log.port import Log
 
 Headers = list[tuple[str, bytes | None]]
 FullRecord = tuple[int, int | None, bytes | None, bytes | None, Headers | None]
 """A record with everything that its log keeps of it: offset, timestamp in ms, key, value (None: a tombstone), headers."""
+
+OFFSET: Final = 0
+TIMESTAMP_MS: Final = 1
+KEY: Final = 2
+VALUE: Final = 3
+HEADERS: Final = 4
+"""The places in a FullRecord."""
 
 
 class Claim(NamedTuple):

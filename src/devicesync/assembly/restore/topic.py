@@ -105,7 +105,7 @@ def _what(run: Run, target: Target) -> dict[str, Any]:
 
 def _check_empty(settings: Settings, topic: str) -> None:
     """Raise WrongUse where the topic has records. One that was made just now may have no leader yet: that is waited for."""
-    if Patience(threading.Event()).until_it_works(lambda: adapters.has_records(settings, topic)):
+    if Patience(threading.Event()).until_it_works(adapters.has_records, settings, topic):
         raise WrongUse(f"{masked(topic)} has records already", "--append puts the backup's after them; or name another topic")
 
 

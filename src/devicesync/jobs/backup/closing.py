@@ -86,7 +86,7 @@ class Closing:
         """Claim for each part; those that are still ours."""
         while parts := [part for part in parts if self._is_ours(part)]:
             claims = {part.partition: Claim(part.identity, *what(part)) for part in parts}
-            if self._patience.until_it_works(lambda claims=claims: self._reader.claim(claims)):  # type: ignore[misc]
+            if self._patience.until_it_works(self._reader.claim, claims):
                 break
             if self._stop.wait(_NAP_SECONDS):
                 raise Stopped
@@ -111,7 +111,7 @@ class Closing:
         """All files of a range, then its entries at once: so it counts whole, or not at all."""
         patience = Patience(self._stop)
         for file in files:
-            patience.until_it_works(lambda file=file: self._archive.upload(file))  # type: ignore[misc]
+            patience.until_it_works(self._archive.upload, file)
         self._on_step("uploaded")
-        patience.until_it_works(lambda: self._archive.manifest.add([file.entry for file in files]))
+        patience.until_it_works(self._archive.manifest.add, [file.entry for file in files])
         self._on_step("listed")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from devicesync.archive.entry import day_of
 from devicesync.archive.parquet import GROUP_BYTES
-from devicesync.log.full import FullRecord
+from devicesync.log.full import TIMESTAMP_MS, FullRecord
 
 if TYPE_CHECKING:
     from devicesync.archive.files import ClosedFile, OpenFile
@@ -79,5 +79,5 @@ def by_day(rows: list[FullRecord]) -> Iterator[tuple[int, list[FullRecord]]]:
     if None not in stamps and (day := day_of(min(stamps))) == day_of(max(stamps)):
         yield day, rows
         return
-    for day, run in groupby(rows, key=lambda row: day_of(row[1])):
+    for day, run in groupby(rows, key=lambda row: day_of(row[TIMESTAMP_MS])):
         yield day, [*run]

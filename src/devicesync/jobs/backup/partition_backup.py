@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from devicesync.jobs.backup.day_file import DayFile, by_day
-from devicesync.log.full import Claim, FullRecord
+from devicesync.log.full import HEADERS, OFFSET, Claim, FullRecord
 
 if TYPE_CHECKING:
     from devicesync.archive.files import ClosedFile, OpenFile
@@ -139,7 +139,7 @@ class PartitionBackup:
             end = bisect_left(ends, before + min(file.room, left), begin) + 1
             some = rows[begin:end]
             size = ends[begin + len(some) - 1] - before
-            self.expected = some[-1][0] + 1
+            self.expected = some[-1][OFFSET] + 1
             file.add(some, size)
             begin, before, left = begin + len(some), before + size, left - size
         self.is_full = left <= 0
@@ -151,17 +151,17 @@ def sizes_of(rows: list[FullRecord]) -> list[int]:
     sizes = [len(key or b"") + len(value or b"") for _, _, key, value, _ in rows]
     if any(map(_headers, rows)):
         for spot, row in enumerate(rows):
-            sizes[spot] += sum(len(name) + len(value or b"") for name, value in row[4] or ())
+            sizes[spot] += sum(len(name) + len(value or b"") for name, value in row[HEADERS] or ())
     return sizes
 
 
 def runs_of(rows: list[FullRecord], expected: int) -> Iterator[list[FullRecord]]:
     """The rows, cut where one does not have the number after the one before."""
-    if rows and rows[0][0] == expected and rows[-1][0] == expected + len(rows) - 1:
+    if rows and rows[0][OFFSET] == expected and rows[-1][OFFSET] == expected + len(rows) - 1:
         yield rows
         return
     begin = 0
     for spot in range(1, len(rows) + 1):
-        if spot == len(rows) or rows[spot][0] != rows[spot - 1][0] + 1:
+        if spot == len(rows) or rows[spot][OFFSET] != rows[spot - 1][OFFSET] + 1:
             yield rows[begin:spot]
             begin = spot

@@ -19,7 +19,7 @@ from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.jobs.backup.partition_backup import sizes_of
 from devicesync.jobs.shared.backed_up import event_of
 from devicesync.law.event import Event
-from devicesync.log.full import FullRecord
+from devicesync.log.full import KEY, OFFSET, VALUE, FullRecord
 
 
 class Traces(NamedTuple):
@@ -69,8 +69,8 @@ class Redaction:
         record_bytes = 0
         with self._archive.fetched(entry, self._spool) as batches:
             for rows in batches:
-                gone = {row[0] for row, event in self._concerned(rows, entry) if not _stays(event, erased)}
-                if kept := [row for row in rows if row[0] not in gone]:
+                gone = {row[OFFSET] for row, event in self._concerned(rows, entry) if not _stays(event, erased)}
+                if kept := [row for row in rows if row[OFFSET] not in gone]:
                     file.write(kept)
                     file.end_group()
                     record_bytes += sum(sizes_of(kept))
@@ -80,9 +80,9 @@ class Redaction:
     def _concerned(self, rows: list[FullRecord], entry: Entry) -> Iterator[tuple[FullRecord, Event | None]]:
         """The records that are the device's by what they say, or by their key; refused ones also if they have its id anywhere."""
         for row in rows:
-            value = row[3] or b""
+            value = row[VALUE] or b""
             event = event_of(row, entry, self._max_clock_ahead_ms) if self._key in value or b"\\" in value else None
-            if row[2] == self._key or (event.device_id == self._device_id if event else self._quoted in value):
+            if row[KEY] == self._key or (event.device_id == self._device_id if event else self._quoted in value):
                 yield row, event
 
 

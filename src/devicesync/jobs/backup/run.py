@@ -22,7 +22,7 @@ from devicesync.jobs.backup.closing import Closing
 from devicesync.jobs.backup.descriptors import files_at_once, in_turns
 from devicesync.jobs.backup.partition_backup import MOST_DAYS, PartitionBackup, runs_of
 from devicesync.jobs.shared.patience import Patience, Stopped
-from devicesync.log.full import Claim, FullLog, FullRecord
+from devicesync.log.full import OFFSET, Claim, FullLog, FullRecord
 
 READER = "backup"
 """Its name as a reader of the log."""
@@ -81,7 +81,7 @@ class Backup:
 
     def on_assigned(self, partition: int, claim: Claim | None) -> int:
         """See full.RebalanceListener."""
-        part = Patience(self._stop).until_it_works(lambda: self._part(partition, claim))
+        part = Patience(self._stop).until_it_works(self._part, partition, claim)
         self._parts[partition] = part
         return part.start
 
@@ -122,7 +122,7 @@ class Backup:
     def _step(self) -> int:
         due_in = min((part.due_in(self._limits.file_seconds) for part in self._parts.values()), default=_POLL_SECONDS)
         timeout_seconds = min(max(due_in, 0), _POLL_SECONDS)
-        polled = self._patience.until_it_works(lambda: self._reader.poll(_POLL_RECORDS, timeout_seconds))
+        polled = self._patience.until_it_works(self._reader.poll, _POLL_RECORDS, timeout_seconds)
         for part, rows in [(self._parts.get(partition), rows) for partition, rows in polled.items()]:
             if part and self._is_ours(part):
                 self._take(part, rows)
@@ -143,7 +143,7 @@ class Backup:
             return
         rows, part.waiting = [*part.waiting, *rows], []
         for run in runs_of(rows, part.expected):
-            if part.is_full or (run[0][0] != part.expected and not self._may_follow(part, run[0][0])):
+            if part.is_full or (run[0][OFFSET] != part.expected and not self._may_follow(part, run[0][OFFSET])):
                 part.is_full = True
                 part.waiting += run
                 continue
@@ -166,7 +166,7 @@ class Backup:
         if offset < part.expected:
             part.is_stale = True
             return False
-        first, _ = self._patience.until_it_works(lambda: self._reader.bounds(part.partition))
+        first, _ = self._patience.until_it_works(self._reader.bounds, part.partition)
         if first > part.expected:
             if not part.is_empty:
                 return False
@@ -191,7 +191,7 @@ class Backup:
         self._closing.close(self._finish([part for part in wanted if not part.is_empty]))
         for part in wanted:
             if part.is_stale and self._is_ours(part):
-                self._patience.until_it_works(lambda part=part: self._renew(part))  # type: ignore[misc]
+                self._patience.until_it_works(self._renew, part)
 
     def _finish(self, parts: list[PartitionBackup]) -> list[PartitionBackup]:
         """Finish the files of parts; those that the disk took. All end first, so that they are compressed one after the other."""
@@ -225,7 +225,7 @@ class Backup:
         part.start_again()
         self._is_crowded = True
         if self._is_ours(part):
-            self._patience.until_it_works(lambda: self._reader.rewind(part.partition, part.start))
+            self._patience.until_it_works(self._reader.rewind, part.partition, part.start)
         if self._stop.wait(_DISK_FULL_SECONDS):
             raise Stopped
 

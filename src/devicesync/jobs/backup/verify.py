@@ -8,7 +8,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import by_range
 from devicesync.errors import Damaged
-from devicesync.log.full import FullLog, FullRecord, Survey
+from devicesync.log.full import OFFSET, FullLog, FullRecord, Survey
 
 _COUNTED = 10_000
 
@@ -78,7 +78,7 @@ def check_range(archive: Archive, files: list[Entry], spool: Path, log: FullLog 
         try:
             with archive.fetched(entry, spool) as batches:
                 for batch in batches if deep else ():
-                    kept |= {row[0]: (row, entry) for row in batch}
+                    kept |= {row[OFFSET]: (row, entry) for row in batch}
         except Damaged as damaged:
             found.append(problem_of(damaged))
     return found or (list(_compare_with_log(files, kept, log)) if log and deep else [])
@@ -92,10 +92,10 @@ def problem_of(damaged: Damaged) -> Problem:
 def _compare_with_log(files: list[Entry], kept: dict[int, tuple[FullRecord, Entry]], log: FullLog) -> Iterator[Problem]:
     first, is_redacted = files[0], any(entry.revision for entry in files)
     there = [row for batch in log.records(first.partition, first.first_offset, first.next_offset) for row in batch]
-    missing = [row[0] for row in there if row[0] not in kept]
-    other = [kept[row[0]] for row in there if row[0] in kept and kept[row[0]][0] != row]
+    missing = [row[OFFSET] for row in there if row[OFFSET] not in kept]
+    other = [kept[row[OFFSET]] for row in there if row[OFFSET] in kept and kept[row[OFFSET]][0] != row]
     if missing and not is_redacted:
         yield Problem(first.path, f"{len(missing):,} records of the log are missing, the first at offset {missing[0]}")
     if other:
         row, entry = other[0]
-        yield Problem(entry.path, f"{len(other):,} records differ from the log's, the first at offset {row[0]}")
+        yield Problem(entry.path, f"{len(other):,} records differ from the log's, the first at offset {row[OFFSET]}")

@@ -10,7 +10,7 @@ from devicesync.archive.parquet_reading import BATCH_BYTES
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.patience import Patience
 from devicesync.jobs.ship import keys_of
-from devicesync.log.full import FullRecord, Sink
+from devicesync.log.full import KEY, VALUE, FullRecord, Sink
 
 _ROWS = 2000
 
@@ -30,9 +30,9 @@ def put_range(
     for all_rows in _in_order(rows_of_files):
         rows = selection.rows(all_rows, files[0], max_clock_ahead_ms)
         if rekey:
-            keys = keys_of([row[3] or b"" for row in rows])
-            rows = [(*row[:2], row[2] if row[2] is not None else key, *row[3:]) for row, key in zip(rows, keys, strict=True)]
-        patience.until_it_works(lambda rows=rows: sink.put(files[0].partition, rows))  # type: ignore[misc]
+            keys = keys_of([row[VALUE] or b"" for row in rows])
+            rows = [(*row[:2], row[KEY] if row[KEY] is not None else key, *row[3:]) for row, key in zip(rows, keys, strict=True)]
+        patience.until_it_works(sink.put, files[0].partition, rows)
         records += len(rows)
     return records
 
@@ -46,7 +46,7 @@ def _in_order(files: list[Iterator[list[FullRecord]]]) -> Iterator[list[FullReco
     size = 0
     for row in merge(*map(chain.from_iterable, files), key=itemgetter(0)):
         some.append(row)
-        size += len(row[3] or b"")
+        size += len(row[VALUE] or b"")
         if len(some) == _ROWS or size >= BATCH_BYTES:
             yield some
             some, size = [], 0

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from devicesync.archive.entry import Entry
 from devicesync.jobs.shared.backed_up import erases_in, event_of
 from devicesync.law.event import Event
-from devicesync.log.full import FullRecord
+from devicesync.log.full import TIMESTAMP_MS, VALUE, FullRecord
 
 
 class Selection(NamedTuple):
@@ -26,11 +26,11 @@ class Selection(NamedTuple):
     def rows(self, rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[FullRecord]:
         """Those that are wanted. Of one device: its valid events; nobody knows whose a bad record is."""
         if self.until_ms is not None:
-            rows = [row for row in rows if (row[1] or 0) <= self.until_ms]
+            rows = [row for row in rows if (row[TIMESTAMP_MS] or 0) <= self.until_ms]
         if self.device_id is None:
             return rows
         there = self.device_id.encode()
-        maybe = [row for row in rows if row[3] and (there in row[3] or b"\\" in row[3])]
+        maybe = [row for row in rows if row[VALUE] and (there in row[VALUE] or b"\\" in row[VALUE])]
         events = [(row, event_of(row, entry, max_clock_ahead_ms)) for row in maybe]
         return [row for row, event in events if event and event.device_id == self.device_id]
 
@@ -38,6 +38,6 @@ class Selection(NamedTuple):
         """The erases that came after `until_ms`: whoever was erased does not come back with an older state."""
         if self.until_ms is None:
             return []
-        later = [row for row in rows if (row[1] or 0) > self.until_ms]
+        later = [row for row in rows if (row[TIMESTAMP_MS] or 0) > self.until_ms]
         erases = erases_in(later, entry, max_clock_ahead_ms)
         return [event for event in erases if self.device_id in (None, event.device_id)]

@@ -5,13 +5,13 @@ import time
 from devicesync.archive.entry import Entry
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
-from devicesync.log.full import FullRecord
+from devicesync.log.full import VALUE, FullRecord
 from devicesync.log.port import Record
 
 
 def erases_in(rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[Event]:
     """The erases among these records."""
-    maybe = [row for row in rows if row[3] and (b"erase" in row[3] or b"\\u" in row[3])]
+    maybe = [row for row in rows if row[VALUE] and (b"erase" in row[VALUE] or b"\\u" in row[VALUE])]
     events = [event_of(row, entry, max_clock_ahead_ms) for row in maybe]
     return [event for event in events if event and event.erase]
 

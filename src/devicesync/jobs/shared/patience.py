@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Self, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, Self, TypeVar
 
 import structlog
 
@@ -14,6 +15,7 @@ from devicesync.errors import Stopped, Unavailable
 
 __all__ = ["Patience", "Stopped", "waited_for"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _FIRST_WAIT_SECONDS = 0.05
@@ -31,16 +33,16 @@ class Patience:
         self._stop = stop
         self._meanwhile = meanwhile
 
-    def until_it_works(self, call: Callable[[], T]) -> T:
-        """The result of `call`, which is repeated as long as it raises Unavailable; so it must bear repeating.
+    def until_it_works(self, call: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """The result of `call` with these arguments. It is repeated as long as it raises Unavailable, so it must bear that.
 
         Raises Stopped when `stop` is set in the meantime.
         """
         try:
-            return call()
+            return call(*args, **named)
         except Unavailable as error:
             with _Waiting() as waiting:
-                return self._repeat(call, error, waiting)
+                return self._repeat(partial(call, *args, **named), error, waiting)
 
     def _repeat(self, call: Callable[[], T], error: Unavailable, waiting: "_Waiting") -> T:
         wait_seconds = _FIRST_WAIT_SECONDS

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from devicesync.durable import check_room
-from devicesync.log.full import FullRecord, RebalanceListener, Survey
+from devicesync.log.full import OFFSET, FullRecord, RebalanceListener, Survey
 from devicesync.log.journal.appender import Appender
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import JournalFiles
@@ -80,7 +80,7 @@ class Journal:
         del partition
         with closing(Cursor(self._files, start)) as cursor:
             while cursor.position < end and (records := cursor.read(min(_ROWS, end - cursor.position))):
-                yield [record for record in full_records_of(records) if record[0] < end]
+                yield [record for record in full_records_of(records) if record[OFFSET] < end]
 
     def committed(self, name: str) -> int:
         """The number of the first record that the reader of that name has not committed."""

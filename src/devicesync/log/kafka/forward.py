@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from devicesync.errors import Unavailable, WrongUse
-from devicesync.log.full import FullRecord
+from devicesync.log.full import OFFSET, FullRecord
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, DEAD_LETTERS
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.log import DELIVERY_SECONDS, TooLarge, open_producer
@@ -86,7 +86,7 @@ class KafkaForward:
         except TooLarge:
             if len(placed) == 1:
                 partition, record = placed[0]
-                return [(partition, record[0])]
+                return [(partition, record[OFFSET])]
             half = len(placed) // 2
             return self._put(placed[:half]) + self._put(placed[half:])
         return []
