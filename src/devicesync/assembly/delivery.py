@@ -19,7 +19,7 @@ def delivering(settings: Settings, command: str, stop: threading.Event) -> Itera
         if adapters.is_shared(settings):
             log = opened.enter_context(closing(adapters.open_log(settings)))
             stores = opened.enter_context(closing(adapters.open_stores(settings)))
-            yield Direct(log, stores, stop)
+            yield Direct(log, stores, stop, settings.max_clock_ahead_ms)
             return
         data_directory.prepare(settings.directory)
         settings = adapters.without_following(settings)

@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from devicesync.errors import Unavailable
 from devicesync.jobs.batch import join_events
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.jobs.update import READER, Updater
 from devicesync.law.event import Event
+from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.port import Log, NumberedLog, NumberedReader
 from devicesync.stores import Stores
 
@@ -72,22 +74,37 @@ class OwnUpdater:
 class Direct:
     """Delivery into a log that other processes read, and into both stores at once: the law bears that they do it again."""
 
-    def __init__(self, log: Log, stores: Stores, stop: threading.Event) -> None:
+    def __init__(
+        self, log: Log, stores: Stores, stop: threading.Event, max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS
+    ) -> None:
         self._log = log
         self._stores = stores
         self._patience = Patience(stop)
+        self._max_clock_ahead_ms = max_clock_ahead_ms
 
     def send(self, values: Sequence[bytes], events: Sequence[Event]) -> None:
-        """See Delivery."""
+        """See Delivery. Raises Unavailable where this clock is so far ahead of the log's that the updaters refuse the events."""
         if not values:
             return
         keys = [event.device_id.encode() for event in events]
         self._patience.until_it_works(self._log.append, values, keys)
+        self._check_clock(events)
         changes = join_events(events)
         self._patience.until_it_works(self._stores.write, changes)
 
     def wait_until_stored(self) -> None:
         """See Delivery."""
+
+    def _check_clock(self, events: Sequence[Event]) -> None:
+        taken_ms = self._log.taken_ms()
+        if taken_ms is None:
+            return
+        ahead_ms = max(event.version for event in events) // 1000 - taken_ms
+        if ahead_ms > self._max_clock_ahead_ms:
+            raise Unavailable(
+                f"a version lies {ahead_ms // 1000} s past the log's clock: the updaters refuse it",
+                "set this machine's clock, by NTP for example, and try again",
+            )
 
 
 class BesideUpdater:
