@@ -45,7 +45,7 @@ bench: .venv/dev-ready .venv/servers-ready  ## every benchmark, or one: PART=emb
 stack: .venv/dev-ready .venv/servers-ready  ## real Redis, Kafka and Cassandra for development, until Ctrl-C
 	@$(BIN)/python -m devstack
 
-docs: .venv/dev-ready  ## write docs/reference/commands.md anew from --help
+docs: .venv/dev-ready  ## write docs/reference/commands.md and metrics.md anew from the code
 	$(BIN)/python docs/generate.py
 
 lock:  ## pin the dependencies anew (needs uv)

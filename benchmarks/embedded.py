@@ -31,7 +31,6 @@ from devicesync.law.event import Event, decode
 from devicesync.law.state import state_of
 from devicesync.log.journal import Journal
 from devicesync.simulation import Simulation
-from devicesync.status.freshness import Freshness
 from devicesync.status.log_lines import log_to_stderr
 
 EVENTS, DEVICES = 200_000, 50_000
@@ -155,8 +154,8 @@ def memory(directory: Path, file: Path) -> None:
 def freshness(directory: Path, rate: int = 1000, seconds: int = 10) -> None:
     os.sync()  # what the steps before left for the disk to write is not measured here
     settings = load({"data_dir": str(directory / "fresh")}, {}).settings
-    fresh, stop = Freshness(), threading.Event()
-    with updating(settings, "up", stop, fresh.observe) as embedded:
+    stop = threading.Event()
+    with updating(settings, "up", stop) as embedded:
         updater = threading.Thread(target=embedded.updater.run)
         updater.start()
         simulation = Simulation(seed=1, devices=DEVICES, bad_share=0)
@@ -171,7 +170,7 @@ def freshness(directory: Path, rate: int = 1000, seconds: int = 10) -> None:
             time.sleep(0.01)
         stop.set()
         updater.join()
-    spread = fresh.take()
+    spread = embedded.updater.counts.freshness.take()
     more = f"p50 {spread.p50_ms:.1f} ms, max {spread.max_ms:.1f} ms over {spread.records:,} records"
     tell(f"embedded freshness at {rate:,} events/s, p99", spread.p99_ms, "ms", most=10, more=more)
 

@@ -9,8 +9,8 @@ equal, whatever is interleaved, lost or repeated:
 3. Where events met of which their writers did not know, the joined state is written to the database whole (`settle`).
 """
 
-from collections.abc import Collection, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
 
 from devicesync.cache.port import Cache, Looked
 from devicesync.database.port import Database, Stored
@@ -28,9 +28,12 @@ class Stores(NamedTuple):
     cache: Cache
     database: Database
 
-    def write(self, changes: Mapping[str, State]) -> None:
-        """Join changes into both stores. Both have them when it returns."""
-        _until_none_is_left(self._change, changes)
+    def write(self, changes: Mapping[str, State]) -> int:
+        """Join changes into both stores. Both have them when it returns: how many were not newer than what the cache held."""
+        looked = self.cache.look(changes)
+        left = self._write(changes, looked)
+        _until_none_is_left(self._change_again, {device_id: changes[device_id] for device_id in left})
+        return sum(changes[device_id].profile_version <= held.profile_version for device_id, held in looked.held.items())
 
     def restore(self, states: Mapping[str, State]) -> None:
         """Join states into both stores, where the database may have lost what the cache still holds: it gets that too."""
@@ -64,13 +67,11 @@ class Stores(NamedTuple):
         self.cache.close()
         self.database.close()
 
-    def _change(self, changes: Mapping[str, State], *, again: bool) -> set[str]:
-        looked = self.cache.look(changes)
-        # Again: what was settled meanwhile may hide in the row what the cache holds now. So the row is looked at.
-        return self._write(changes, looked._replace(held={}) if again else looked)
+    def _change_again(self, changes: Mapping[str, State]) -> set[str]:
+        # What was settled meanwhile may hide in the row what the cache holds now. So the row is looked at.
+        return self._write(changes, self.cache.look(changes)._replace(held={}))
 
-    def _restore(self, states: Mapping[str, State], *, again: bool) -> set[str]:
-        del again
+    def _restore(self, states: Mapping[str, State]) -> set[str]:
         looked = self.cache.look(states)
         held = self.cache.read([*looked.held])
         changes = {device_id: join(state, held.get(device_id, NOTHING)) for device_id, state in states.items()}
@@ -119,8 +120,7 @@ class Stores(NamedTuple):
         merged = self.cache.merge(states, tickets, dict.fromkeys(states, True))
         return (device_ids - states.keys()) | {*merged.missing, *merged.unsettled}
 
-    def _refill(self, changes: Mapping[str, State], *, again: bool) -> set[str]:
-        del again
+    def _refill(self, changes: Mapping[str, State]) -> set[str]:
         looked = self.cache.look(changes)
         stored = self.database.look(changes)
         merged = self.cache.merge(stored.states, looked.tickets, dict.fromkeys(stored.unsettled, False))
@@ -130,17 +130,13 @@ class Stores(NamedTuple):
         return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing, looked.tickets)
 
 
-class _Attempt(Protocol):
-    def __call__(self, changes: Mapping[str, State], /, *, again: bool) -> set[str]: ...
-
-
-def _until_none_is_left(attempt: _Attempt, changes: Mapping[str, State]) -> None:
+def _until_none_is_left(attempt: Callable[[Mapping[str, State]], set[str]], changes: Mapping[str, State]) -> None:
     """Call `attempt` again and again with the devices that it returns: the cache lost them in the middle of it."""
     left = changes
-    for rounds in range(_ROUNDS):
+    for _ in range(_ROUNDS):
         if not left:
             return
-        missing = attempt(left, again=rounds > 0)
+        missing = attempt(left)
         left = {device_id: change for device_id, change in left.items() if device_id in missing} if missing else {}
     if left:
         raise Unavailable("the cache loses devices faster than they are filled", "give it more memory; see `devicesync doctor`")

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from devicesync.api.metrics import ApiMetrics
 from devicesync.api.service import api
 from devicesync.cache.memory import MemoryCache
 from devicesync.config import load
@@ -17,6 +16,7 @@ from devicesync.database.sqlite import SqliteDatabase
 from devicesync.law.event import decode
 from devicesync.law.state import state_of
 from devicesync.log.memory import MemoryLog
+from devicesync.status.metrics import Metrics
 from devicesync.stores import Stores
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/68.0.3440.75 Safari/537.36"
@@ -61,7 +61,7 @@ def start(tmp_path: Any) -> Iterator[Start]:
             loaded = load(everywhere | settings, {}).settings
             log = log or MemoryLog()
             stores = Stores(MemoryCache(), SqliteDatabase(tmp_path / "profile.db"))
-            public, admin = opened.enter_context(api(loaded, log, lambda: stores, ApiMetrics()))
+            public, admin = opened.enter_context(api(loaded, log, lambda: stores, Metrics("api")))
             client, of_admin = (
                 opened.enter_context(httpx.Client(base_url=url, headers={"User-Agent": AGENT}, timeout=30))
                 for url in (public, admin)

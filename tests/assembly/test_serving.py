@@ -17,6 +17,7 @@ from devicesync.jobs.update import Updater
 from devicesync.law.event import decode
 from devicesync.law.state import State, state_of
 from devicesync.log.memory import MemoryLog
+from devicesync.status.measured import StoreCalls
 from devicesync.stores import Stores
 
 
@@ -51,6 +52,6 @@ def test_what_another_updater_wrote_is_read(tmp_path: Path, log: str, shown: str
                 refusal_limit=refusal_limit(settings),
                 stop=stop,
             )
-            with api_beside(settings, GroupMember(opened, reader, stores, updater)) as (public, _):
+            with api_beside(settings, GroupMember(opened, reader, stores, updater, StoreCalls())) as (public, _):
                 answer = httpx.get(f"{public}/v1/device/profile/d", timeout=60)
     assert shown in answer.text

@@ -16,15 +16,16 @@ ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 
 
-def test_the_command_reference_is_up_to_date() -> None:
-    """docs/reference/commands.md is what `make docs` writes."""
+@pytest.mark.parametrize("page", ["commands", "metrics"])
+def test_generated_pages_are_up_to_date(page: str) -> None:
+    """Each is what `make docs` writes."""
     shown = subprocess.run(
-        [sys.executable, "-c", "import generate; print(generate.page(), end='')"],
+        [sys.executable, "-c", f"import generate; print(generate.{page}(), end='')"],
         cwd=ROOT / "docs",
         capture_output=True,
         check=True,
     )
-    assert shown.stdout.decode() == (ROOT / "docs/reference/commands.md").read_text()
+    assert shown.stdout.decode() == (ROOT / f"docs/reference/{page}.md").read_text()
 
 
 def test_every_setting_is_documented_with_its_default() -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from devstack.server import free_ports
 
+from devicesync.status.declared import declared_for
 from tests.end_to_end.command import Devicesync, stopped, until
 from tests.end_to_end.test_readiness import admin_of, lacking
 
@@ -100,6 +101,18 @@ def test_ship_is_not_ready_without_kafka(devicesync: Devicesync) -> None:
     with admin_of(devicesync.start("ship", *flags, ready=False)) as admin:
         assert admin.get("/livez").status_code == 200
         assert "topic" in lacking(admin)
+
+
+@pytest.mark.parametrize("command", LONG, ids=lambda command: command[0])
+def test_each_command_serves_what_is_declared_for_it(devicesync: Devicesync, command: tuple[str, ...]) -> None:
+    """No metric is missing and none is there that docs/reference/metrics.md does not name."""
+    devicesync.run("init")
+    name = " ".join(command[:2]) if command[0] == "backup" else command[0]
+    with admin_of(devicesync.start(*command, "--admin-listen", "127.0.0.1:0", ready=False)) as admin:
+        until(lambda: lacking(admin) == {} or name == "ship")
+        shown = {*re.findall(r"^# TYPE (\S+) ", admin.get("/metrics").text, re.MULTILINE)}
+        assert shown == declared_for(name)
+        assert f'command="{name}"' in admin.get("/metrics").text
 
 
 def test_counters_end_in_total(devicesync: Devicesync) -> None:

@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import random
+import re
 import time
 import urllib.request
 from collections import defaultdict
@@ -20,6 +21,7 @@ from devicesync.assembly.opening import open_cache
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.survey import records, survey
+from devicesync.status.declared import declared_for
 from tests import servers
 from tests.end_to_end.command import Devicesync, stopped, until
 from tests.integration.test_enricher import event, register
@@ -220,8 +222,9 @@ def test_metrics(telemetry: Telemetry) -> None:
 
     until(lambda: "devicesync_enrich_written_total 1.0" in metrics())
     text = metrics()
+    assert {*re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE)} == declared_for("enrich")
     for figure in (
-        "devicesync_enrich_events_total 2.0", "devicesync_enrich_misses_total 1.0", "devicesync_enrich_refused_total 1.0",
+        "devicesync_enrich_events_total 2.0", "devicesync_enrich_misses_total 1.0", 'devicesync_enrich_refused_total{reason="malformed_json"} 1.0',
         'devicesync_enrich_age_seconds_bucket{le="+Inf"} 1.0', "devicesync_enrich_hears_changes 1.0",
         "devicesync_enrich_remembered_devices 1.0",
     ):  # fmt: skip

@@ -10,9 +10,9 @@ from devicesync.api import agents, registration
 from devicesync.api.access import Access, RateLimit
 from devicesync.api.answers import PROFILE, REGISTER, Answer, Api, RequestError, refused, success
 from devicesync.api.clients import Address, Clients, parsed
+from devicesync.api.counts import ApiCounts
 from devicesync.api.line import line_of
 from devicesync.api.location import Location, Locations
-from devicesync.api.metrics import ApiMetrics
 from devicesync.api.profiles import Profiles
 from devicesync.api.requests import Headers, device_id_of, json_body
 from devicesync.api.versions import Versions
@@ -38,17 +38,17 @@ class Dependencies(NamedTuple):
     clients: Clients
     access: Access
     rate_limit: RateLimit
-    metrics: ApiMetrics
+    counts: ApiCounts
     versions: Versions
 
 
 class Endpoint:
     """An ASGI application around one call: answers what it returns, and refusals in the envelope."""
 
-    def __init__(self, api: Api, metrics: ApiMetrics, call: Callable[[Any, Headers, Any], Awaitable[Answer]]) -> None:
+    def __init__(self, api: Api, counts: ApiCounts, call: Callable[[Any, Headers, Any], Awaitable[Answer]]) -> None:
         self._api = api
         self._call = call
-        self._observe = metrics.observer(api)
+        self._observe = counts.observer(api)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
@@ -69,8 +69,8 @@ class Calls:
 
     def __init__(self, needs: Dependencies) -> None:
         self._needs = needs
-        self.register = Endpoint(REGISTER, needs.metrics, self._register)
-        self.profile = Endpoint(PROFILE, needs.metrics, self._profile)
+        self.register = Endpoint(REGISTER, needs.counts, self._register)
+        self.profile = Endpoint(PROFILE, needs.counts, self._profile)
 
     async def _register(self, scope: Any, headers: Headers, receive: Any) -> Answer:
         needs = self._needs
@@ -78,11 +78,11 @@ class Calls:
         device_id = device_id_of(scope, REGISTER_PATH.encode())
         needs.access.check("register", headers)
         await needs.versions.ready()
-        asked = registration.read(await json_body(headers, receive), needs.metrics.left_out)
-        location = needs.locations.locate(_whereabouts(client, asked.ip_addr, needs.metrics.left_out))
+        asked = registration.read(await json_body(headers, receive), needs.counts.left_out)
+        location = needs.locations.locate(_whereabouts(client, asked.ip_addr, needs.counts.left_out))
         version = needs.versions.next()
-        agent = agents.uaspec(_user_agent(headers, needs.metrics.left_out))
-        line = line_of(device_id, asked, location=location, agent=agent, version=version, left_out=needs.metrics.left_out)
+        agent = agents.uaspec(_user_agent(headers, needs.counts.left_out))
+        line = line_of(device_id, asked, location=location, agent=agent, version=version, left_out=needs.counts.left_out)
         await needs.writer.append(line, device_id.encode())
         needs.versions.check_logged(version)
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})

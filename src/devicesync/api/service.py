@@ -11,9 +11,9 @@ from devicesync.api.access import Access, RateLimit
 from devicesync.api.app import Front, admin_app
 from devicesync.api.clients import Clients
 from devicesync.api.connections import ADMIN_CONNECTIONS, Door, Limits
+from devicesync.api.counts import ApiCounts
 from devicesync.api.endpoints import Calls, Dependencies
 from devicesync.api.location import Locations
-from devicesync.api.metrics import ApiMetrics
 from devicesync.api.profiles import Profiles
 from devicesync.api.readiness import probe_of_clock, probe_of_log, probes_of_stores
 from devicesync.api.serve import Opened, listen, serving
@@ -21,14 +21,16 @@ from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
 from devicesync.config import Settings
 from devicesync.log.port import Log
+from devicesync.status.declared import API_CONNECTIONS, API_GROUPS, API_WAITING
 from devicesync.status.health import Readiness
+from devicesync.status.metrics import Metrics
 from devicesync.stores import Stores
 
 _log: Any = structlog.get_logger("devicesync")
 
 
 @contextmanager
-def api(settings: Settings, log: Log, open_stores: Callable[[], Stores], metrics: ApiMetrics) -> Iterator[tuple[str, str]]:
+def api(settings: Settings, log: Log, open_stores: Callable[[], Stores], metrics: Metrics) -> Iterator[tuple[str, str]]:
     """Serve while the body runs; the addresses of the API and of the admin port.
 
     open_stores: stores that the API alone uses, opened in its thread. Raises WrongUse for settings that can't be right, and
@@ -46,15 +48,15 @@ def api(settings: Settings, log: Log, open_stores: Callable[[], Stores], metrics
         )
         profiles = opened.enter_context(closing(Profiles(open_stores, settings.min_version_wait_ms)))
         writer = opened.enter_context(closing(Writer(log)))
-        metrics.gauge("devicesync_api_waiting_for_log", "Registrations that wait for the log.", lambda: writer.waiting)
-        metrics.counter("devicesync_api_log_groups_total", "Groups of registrations written to the log.", lambda: writer.groups)
+        counts = ApiCounts()
+        metrics.add(counts.readings)
 
         def make_doors() -> list[Opened]:
             probes = {"log": probe_of_log(log, writer), "clock": probe_of_clock(versions)}
             readiness = Readiness(probes | probes_of_stores(profiles))
-            needs = Dependencies(writer, profiles, locations, clients, access, rate_limit, metrics, versions)
+            needs = Dependencies(writer, profiles, locations, clients, access, rate_limit, counts, versions)
             door = Door(Front(Calls(needs)), limits)
-            metrics.gauge("devicesync_api_connections", "Open connections of the API.", lambda: len(door))
+            metrics.add(lambda: {API_WAITING: writer.waiting, API_GROUPS: writer.groups, API_CONNECTIONS: len(door)})
             of_admin = Door(admin_app(metrics, readiness.lacking), Limits(ADMIN_CONNECTIONS))
             return [(door, public), (of_admin, admin)]
 

@@ -3,15 +3,13 @@
 # ruff: noqa: PLC0415 - whoever does not ask for it loads none of it
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING
 
 from devicesync.assembly import adapters
 from devicesync.config import Settings
-
-if TYPE_CHECKING:
-    from devicesync.status.metrics import Metrics
+from devicesync.jobs.shared import patience
+from devicesync.status.declared import Readings
 
 Check = Callable[[], None]
 """Raises where something can't be used now."""
@@ -19,18 +17,11 @@ Check = Callable[[], None]
 
 @contextmanager
 def admin_port(
-    address: str | None,
-    settings: Settings,
-    reader: str,
-    counters: Mapping[str, tuple[str, Callable[[], float]]],
-    add_more: "Callable[[Metrics], None]" = lambda metrics: None,
-    /,
-    **checks: Check,
+    address: str | None, settings: Settings, command: str, reader: str, readings: Callable[[], Readings], /, **checks: Check
 ) -> Iterator[str]:
     """Serve while the body runs; words that say where. With None as address nothing is served.
 
-    reader: the job's name as a reader of the log. counters: the meaning and the figure of each. add_more: adds the job's other
-    figures. checks: for /readyz.
+    command: as users type it. reader: its name as a reader of the log. readings: its own figures. checks: for /readyz.
     """
     if address is None:
         yield ""
@@ -39,11 +30,10 @@ def admin_port(
     from devicesync.assembly.lag import lag_of
     from devicesync.status.metrics import Metrics
 
-    metrics = Metrics()
-    for name, (meaning, read) in counters.items():
-        metrics.counter(name, meaning, read)
-    add_more(metrics)
-    metrics.lag(lambda: lag_of(settings, reader))
+    metrics = Metrics(command)
+    metrics.add(readings)
+    metrics.add(patience.readings)
+    metrics.add_lag(lambda: lag_of(settings, reader))
     with admin(address, metrics, checks) as url:
         yield f" admin on {url}."
 

@@ -16,7 +16,7 @@ from devicesync.config import Settings
 from devicesync.jobs.update import READER, Counts
 from devicesync.law.state import State
 from devicesync.simulation import Simulation
-from devicesync.status.freshness import Freshness, Spread
+from devicesync.status.freshness import Spread
 
 DEVICES = 1000
 BAD_SHARE = 0.01
@@ -34,7 +34,6 @@ class Demo(NamedTuple):
     """What runs, and where its API listens."""
 
     embedded: Embedded
-    freshness: Freshness
     public: str
 
     def register(self, device_id: str, event: bytes) -> State:
@@ -50,7 +49,8 @@ class Demo(NamedTuple):
         simulation = Simulation(seed=1, devices=DEVICES, bad_share=BAD_SHARE)
         began = told = time.monotonic()
         written = 0
-        self.freshness.take()
+        freshness = self.embedded.updater.counts.freshness
+        freshness.take()
         while not stop.wait(_TICK_SECONDS) and (seconds is None or time.monotonic() - began < seconds):
             due = int((time.monotonic() - began) * rate) - written
             now_ms = time.time_ns() // 1_000_000
@@ -59,18 +59,17 @@ class Demo(NamedTuple):
                 written += due
             if time.monotonic() - told >= 1:
                 told += 1
-                yield Second(self.freshness.take(), self.embedded.updater.counts)
+                yield Second(freshness.take(), self.embedded.updater.counts)
 
 
 @contextmanager
 def demonstrating(settings: Settings, stop: threading.Event) -> Iterator[Demo]:
     """Run updater and API while the body does. Raises WrongUse, Held, Unavailable."""
-    freshness = Freshness()
-    with updating(settings, "up", stop, freshness.observe) as embedded, api_beside(settings, embedded) as (public, _):
+    with updating(settings, "up", stop) as embedded, api_beside(settings, embedded) as (public, _):
         updater = threading.Thread(target=embedded.updater.run, name="updater")
         updater.start()
         try:
-            yield Demo(embedded, freshness, public)
+            yield Demo(embedded, public)
         finally:
             stop.set()
             updater.join()

@@ -13,6 +13,7 @@ import structlog
 
 from devicesync.assembly import adapters
 from devicesync.assembly.admin import admin_port
+from devicesync.assembly.enrich_readings import readings_of
 from devicesync.assembly.event_file import opened
 from devicesync.assembly.updater import refusal_limit
 from devicesync.assembly.watcher import Watcher
@@ -22,11 +23,11 @@ from devicesync.errors import Stopped, WrongUse
 from devicesync.jobs import enrich as job
 from devicesync.jobs.apply import lines_of
 from devicesync.jobs.shared.patience import Patience
+from devicesync.status.declared import ENRICH_REFUSED, ENRICH_WRITTEN, Readings
 from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.enrich.enricher import Enricher
-    from devicesync.status.metrics import Metrics
 
 
 @contextmanager
@@ -90,17 +91,10 @@ def enrich_topic(
     source_url, target_url = urls
     source, target, progress = KafkaUrl.parse(source_url), KafkaUrl.parse(target_url), job.Progress()
     _warnings_to_log()
-
-    def add_figures(metrics: "Metrics") -> None:
-        from devicesync.assembly.enrich_metrics import add_metrics  # noqa: PLC0415 - only with an admin port
-
-        add_metrics(metrics, enricher)
-
     of_telemetry = msgspec.structs.replace(settings, log=source_url)
-    counters = {
-        "devicesync_enrich_written_total": ("Events that the target has acknowledged.", lambda: progress.written),
-        "devicesync_enrich_refused_total": ("Events in the dead letters.", progress.dead.total),
-    }
+
+    def readings() -> Readings:
+        return {ENRICH_WRITTEN: progress.written, ENRICH_REFUSED: progress.dead, **readings_of(enricher)}
 
     with (
         closing(KafkaForward(source, target)) as forward,
@@ -109,9 +103,9 @@ def enrich_topic(
         admin_port(
             admin_listen,
             of_telemetry,
+            "enrich",
             job.READER,
-            counters,
-            add_figures,
+            readings,
             target=forward.check,
             cache=enricher.check,
         ) as where,

@@ -6,11 +6,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from devicesync.assembly import adapters
-from devicesync.assembly.updater import Embedded, GroupMember, counters_of, group_member, updating
+from devicesync.assembly.updater import Embedded, GroupMember, group_member, readings_of, updating
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
-from devicesync.jobs.update import Counts
+from devicesync.jobs.update import READER, Counts
+from devicesync.status.declared import Readings
 from devicesync.url import masked
 
 
@@ -48,11 +49,12 @@ def _serving(command: str, settings: Settings, assembled: Embedded | GroupMember
         return
     from devicesync.assembly.admin import admin_port, checks_of_stores  # noqa: PLC0415 - `up` needs none of it
 
-    refused = ("Records in the dead letters.", assembled.updater.counts.dead.total)
-    counters = counters_of(assembled) | {"devicesync_updater_refused_total": refused}
+    def readings() -> Readings:
+        return readings_of(assembled)
+
     with (
         checks_of_stores(settings) as checks,
-        admin_port(admin_listen, settings, "updater", counters, log=assembled.log.check, **checks) as where,
+        admin_port(admin_listen, settings, "update", READER, readings, log=assembled.log.check, **checks) as where,
     ):
         yield where
 

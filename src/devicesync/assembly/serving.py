@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 
 from devicesync import data_directory
-from devicesync.api.metrics import ApiMetrics
 from devicesync.api.service import api
 from devicesync.assembly import adapters
 from devicesync.assembly.lag import lag_of
-from devicesync.assembly.updater import Embedded, GroupMember, counters_of
+from devicesync.assembly.updater import Embedded, GroupMember, readings_of
 from devicesync.config import Settings
+from devicesync.jobs.shared import patience
 from devicesync.jobs.update import READER
+from devicesync.status.metrics import Metrics
 from devicesync.stores import Stores
 
 
@@ -22,7 +23,7 @@ def api_alone(settings: Settings) -> Iterator[tuple[str, str]]:
         data_directory.prepare(settings.directory)
     with (
         closing(adapters.open_log(settings)) as log,
-        api(settings, log, lambda: adapters.open_stores_to_read(settings), ApiMetrics()) as addresses,
+        api(settings, log, lambda: adapters.open_stores_to_read(settings), Metrics("api")) as addresses,
     ):
         yield addresses
 
@@ -35,9 +36,8 @@ def api_beside(settings: Settings, assembled: Embedded | GroupMember) -> Abstrac
         is_the_only_one = assembled.stores.cache.is_private and not adapters.is_shared(settings)
         return stores._replace(cache=assembled.stores.cache) if is_the_only_one else stores
 
-    metrics = ApiMetrics()
-    for name, (meaning, read) in counters_of(assembled).items():
-        metrics.counter(name, meaning, read)
-    metrics.refused(assembled.updater.counts.dead)
-    metrics.lag(lambda: lag_of(settings, READER))
+    metrics = Metrics("up")
+    metrics.add(lambda: readings_of(assembled))
+    metrics.add(patience.readings)
+    metrics.add_lag(lambda: lag_of(settings, READER))
     return api(settings, assembled.log, open_stores, metrics)

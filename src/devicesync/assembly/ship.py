@@ -17,6 +17,7 @@ from devicesync.jobs.shared.patience import Patience
 from devicesync.jobs.shared.tidy import tidying
 from devicesync.jobs.ship import READER
 from devicesync.jobs.ship import ship as ship_all
+from devicesync.status.declared import SHIPPED, Readings
 from devicesync.url import masked
 
 _SAY_SECONDS = 10.0
@@ -51,12 +52,14 @@ def _ship(settings: Settings, stop: threading.Event, watcher: Watcher, *, until_
             said_at = time.monotonic()
             _log.info("shipped", records=total, to_go=source.lag())
 
-    counters = {"devicesync_shipped_total": ("Records that the topic has acknowledged.", lambda: total)}
+    def readings() -> Readings:
+        return {SHIPPED: total}
+
     with (
         closing(adapters.open_ship_target(settings)) as target,
         closing(adapters.open_journal(settings)) as journal,
         closing(journal.reader(READER)) as source,
-        admin_port(admin_listen, settings, READER, counters, log=journal.check, topic=target.check) as where,
+        admin_port(admin_listen, settings, "ship", READER, readings, log=journal.check, topic=target.check) as where,
         watcher.running(f"{masked(settings.log)} -> {masked(settings.ship_to)}.{where}"),
         tidying([journal.tidy], settings.tidy_seconds),
     ):

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,17 +14,13 @@ from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.jobs.shared.tidy import tidying
 from devicesync.jobs.update import READER, Updater
 from devicesync.log.foreign import ForeignLog
-from devicesync.log.port import Log, Reader, Record
+from devicesync.log.port import Log, Reader
+from devicesync.status.declared import LOST, Readings
+from devicesync.status.measured import StoreCalls
 from devicesync.stores import Stores
 
 if TYPE_CHECKING:
     from devicesync.log.journal import Journal, JournalReader
-
-AfterBatch = Callable[[Sequence[Record]], None]
-
-
-def _unheard(records: Sequence[Record]) -> None:
-    pass
 
 
 class Embedded(NamedTuple):
@@ -34,6 +30,7 @@ class Embedded(NamedTuple):
     reader: "JournalReader"
     stores: Stores
     updater: Updater
+    calls: StoreCalls
 
     @property
     def journal(self) -> "Journal":
@@ -48,15 +45,12 @@ class GroupMember(NamedTuple):
     reader: Reader
     stores: Stores
     updater: Updater
+    calls: StoreCalls
 
 
-def counters_of(assembled: Embedded | GroupMember) -> dict[str, tuple[str, Callable[[], float]]]:
-    """What an updater's metrics count, by name: the meaning and the figure. Refused records are not among them."""
-    counts, reader = assembled.updater.counts, assembled.reader
-    return {
-        "devicesync_updater_applied_total": ("Events handed through the law.", lambda: counts.applied),
-        "devicesync_updater_lost_total": ("Records that were gone before they were read.", lambda: reader.lost),
-    }
+def readings_of(assembled: Embedded | GroupMember) -> Readings:
+    """The updater's figures, its reader's, and those of its calls of the stores."""
+    return {**assembled.updater.counts.readings(), **assembled.calls.readings(), LOST: assembled.reader.lost}
 
 
 def refusal_limit(settings: Settings, *, at_once: bool = False) -> RefusalLimit:
@@ -65,12 +59,12 @@ def refusal_limit(settings: Settings, *, at_once: bool = False) -> RefusalLimit:
 
 
 @contextmanager
-def updating(settings: Settings, command: str, stop: threading.Event, after_batch: AfterBatch = _unheard) -> Iterator[Embedded]:
+def updating(settings: Settings, command: str, stop: threading.Event) -> Iterator[Embedded]:
     """Hold the data directory and assemble its updater. Raises Held when another process has it."""
     data_directory.prepare(settings.directory)
     held = data_directory.Hold(settings.directory, command)
     try:
-        with embedded(settings, stop, after_batch) as assembled:
+        with embedded(settings, stop) as assembled:
             try:
                 yield assembled
             finally:
@@ -80,12 +74,12 @@ def updating(settings: Settings, command: str, stop: threading.Event, after_batc
 
 
 @contextmanager
-def embedded(settings: Settings, stop: threading.Event, after_batch: AfterBatch = _unheard) -> Iterator[Embedded]:
+def embedded(settings: Settings, stop: threading.Event) -> Iterator[Embedded]:
     """The updater of a data directory, which the caller holds; closed after the body."""
     with ExitStack() as opened:
         journal = opened.enter_context(closing(adapters.open_journal(settings)))
         reader = opened.enter_context(closing(journal.reader(READER)))
-        stores, updater = _over(reader, str(journal.path), settings, opened, stop, after_batch)
+        stores, updater, calls = _over(reader, str(journal.path), settings, opened, stop)
         reader.bind(stores.database.identity)
         followed = adapters.followed_path(settings)
         if followed:
@@ -94,7 +88,7 @@ def embedded(settings: Settings, stop: threading.Event, after_batch: AfterBatch 
             follower.start()
             opened.callback(follower.join)
         opened.enter_context(tidying(_chores(settings, journal, opened), settings.tidy_seconds))
-        yield Embedded(journal, reader, stores, updater)
+        yield Embedded(journal, reader, stores, updater, calls)
 
 
 @contextmanager
@@ -103,24 +97,24 @@ def group_member(settings: Settings, stop: threading.Event) -> Iterator[GroupMem
     with ExitStack() as opened:
         log = opened.enter_context(closing(adapters.open_log(settings)))
         reader = opened.enter_context(closing(log.reader(READER)))
-        yield GroupMember(log, reader, *_over(reader, log.source, settings, opened, stop, _unheard))
+        yield GroupMember(log, reader, *_over(reader, log.source, settings, opened, stop))
 
 
-def _over(  # noqa: PLR0917 - all of them are needed
-    reader: Reader, source: str, settings: Settings, opened: ExitStack, stop: threading.Event, after_batch: AfterBatch
-) -> tuple[Stores, Updater]:
-    stores = opened.enter_context(closing(adapters.open_stores(settings)))
-    return stores, Updater(
+def _over(
+    reader: Reader, source: str, settings: Settings, opened: ExitStack, stop: threading.Event
+) -> tuple[Stores, Updater, StoreCalls]:
+    stores, calls = opened.enter_context(closing(adapters.open_stores(settings))), StoreCalls()
+    updater = Updater(
         reader,
-        stores,
+        calls.measured(stores),
         opened.enter_context(closing(adapters.open_dead_letters(settings))),
         source=source,
         batch_records=settings.batch_records,
         refusal_limit=refusal_limit(settings),
         stop=stop,
         max_clock_ahead_ms=settings.max_clock_ahead_ms,
-        after_batch=after_batch,
     )
+    return stores, updater, calls
 
 
 def _chores(settings: Settings, journal: "Journal", opened: ExitStack) -> list[Callable[[], Any]]:

@@ -53,20 +53,21 @@ class Batch:
         Raises Unavailable: repeating the call is harmless. Raises TooManyBad before anything is written. With patience it raises
         Stopped in place of Unavailable.
         """
-        folded = fold(
-            records, source=self._source, refusal_limit=self._refusal_limit, max_clock_ahead_ms=self._max_clock_ahead_ms
-        )
+        folded = self.fold(records)
         self.write(folded.changes)
         return folded
 
-    def write(self, changes: Mapping[str, State]) -> None:
-        """Join changes into both stores. Raises as `apply` does."""
+    def fold(self, records: Sequence[Record]) -> Folded:
+        """Decode the records, guard their versions, and join them per device. Raises TooManyBad."""
+        return fold(records, source=self._source, refusal_limit=self._refusal_limit, max_clock_ahead_ms=self._max_clock_ahead_ms)
+
+    def write(self, changes: Mapping[str, State]) -> int:
+        """Join changes into both stores; how many were not newer than what the cache held. Raises as `apply` does."""
         if not changes:
-            return
+            return 0
         if self._patience:
-            self._patience.until_it_works(self._stores.write, changes)
-        else:
-            self._stores.write(changes)
+            return self._patience.until_it_works(self._stores.write, changes)
+        return self._stores.write(changes)
 
 
 def fold(

@@ -5,9 +5,8 @@ stores have it, and writing twice is harmless, so a crash anywhere loses nothing
 """
 
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -18,7 +17,11 @@ from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.state import State
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
-from devicesync.log.port import Reader, Record
+from devicesync.log.port import Reader
+from devicesync.status import declared
+from devicesync.status.declared import Readings
+from devicesync.status.freshness import Freshness
+from devicesync.status.tally import Laps, Tallies, Tally
 from devicesync.stores import Stores
 
 READER = "updater"
@@ -29,15 +32,33 @@ _log: Any = structlog.get_logger("devicesync")
 
 
 class Counts:
-    """What a job has done so far."""
+    """What an updater has done so far. Its thread counts, any other may read.
+
+    stale: devices of batches that brought nothing newer. steps: the seconds of each step of a batch.
+    """
 
     def __init__(self) -> None:
-        self.read = self.applied = 0
+        self.read = self.applied = self.stale = 0
         self.dead: Counter[str] = Counter()
+        self.freshness = Freshness()
+        self.batches = Tally(declared.BATCH_RECORDS)
+        self.steps = Tallies(declared.FAST_SECONDS)
+
+    def readings(self) -> Readings:
+        """For Metrics."""
+        return {
+            declared.READ: self.read,
+            declared.APPLIED: self.applied,
+            declared.REFUSED: self.dead,
+            declared.STALE: self.stale,
+            declared.FRESHNESS: self.freshness.tally,
+            declared.BATCH: self.batches,
+            declared.STEP: self.steps,
+        }
 
 
 class Updater:
-    """Runs the loop over one reader. `source` names the log in dead letters; `after_batch` hears of each batch."""
+    """Runs the loop over one reader. `source` names the log in dead letters."""
 
     def __init__(
         self,
@@ -50,14 +71,12 @@ class Updater:
         refusal_limit: RefusalLimit,
         stop: threading.Event,
         max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS,
-        after_batch: Callable[[Sequence[Record]], None] = lambda records: None,
     ) -> None:
         self.counts = Counts()
         self._reader = reader
         self._dead_letters = dead_letters
         self._batch_records = batch_records
         self._stop = stop
-        self._after_batch = after_batch
         self._patience = Patience(stop, reader.keep_alive)
         self._batch = Batch(
             stores, source=source, max_clock_ahead_ms=max_clock_ahead_ms, refusal_limit=refusal_limit, patience=self._patience
@@ -78,24 +97,27 @@ class Updater:
 
     def step(self, timeout_seconds: float) -> int:
         """One batch; how many records it had. Raises Stopped when asked to stop while a store is down."""
-        started = time.perf_counter()
+        laps, counts = Laps(self.counts.steps), self.counts
         records = self._patience.until_it_works(self._reader.poll, self._batch_records, timeout_seconds)
         if not records:
             return 0
-        folded = self._batch.apply(records)
+        laps.end("poll")
+        folded = self._batch.fold(records)
+        laps.end("decode")
+        stale = self._batch.write(folded.changes)
+        counts.freshness.observe(records)
+        laps.end("write")
         self._patience.until_it_works(self._dead_letters.add, folded.dead)
+        laps.end("dead_letters")
         self._patience.until_it_works(self._reader.commit)
-        self.counts.read += len(records)
-        self.counts.applied += folded.applied
-        self.counts.dead.update(letter.reason for letter in folded.dead)
-        self._after_batch(records)
-        _log.debug(
-            "batch",
-            records=len(records),
-            devices=len(folded.changes),
-            dead=len(folded.dead),
-            seconds=round(time.perf_counter() - started, 6),
-        )
+        laps.end("commit")
+        counts.read += len(records)
+        counts.applied += folded.applied
+        counts.stale += stale
+        counts.dead.update(letter.reason for letter in folded.dead)
+        counts.batches.observe(len(records))
+        devices, dead, seconds = len(folded.changes), len(folded.dead), round(laps.seconds, 6)
+        _log.debug("batch", records=len(records), devices=devices, dead=dead, seconds=seconds)
         return len(records)
 
     def write(self, changes: Mapping[str, State]) -> None:

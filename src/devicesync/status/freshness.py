@@ -1,14 +1,28 @@
 """Freshness: how long a registration takes from the log to being readable in the cache."""
 
+import math
 import time
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from devicesync.log.port import Record
+from devicesync.status.declared import FRESH_SECONDS
+from devicesync.status.tally import Tally
+
+KEPT_SECONDS = 300
+"""How long what each second was like is remembered."""
+
+_STEPS = 16
+"""Steps in which an age is remembered between one ms and twice as much: to 2 %."""
+
+
+_MOST_AGES = 256
+"""So many ages of a batch are told apart, so that old batches, each of whose records has another one, cost no more."""
 
 
 class Spread(NamedTuple):
-    """Freshness of so many records, in ms."""
+    """Freshness of so many records, in ms; p50 and p99 to 2 %. Zeros where there are none."""
 
     records: int
     p50_ms: float
@@ -16,21 +30,80 @@ class Spread(NamedTuple):
     max_ms: float
 
 
+class Ages:
+    """Ages of records, in little memory whatever their number. steps: how many records were so many steps old."""
+
+    def __init__(self, second: int = 0) -> None:
+        self.second = second
+        self.steps: Counter[int] = Counter()
+        self.max_ms = 0.0
+
+    def add(self, age_ms: float, times: int) -> None:
+        """So many records had this age."""
+        self.steps[int(math.log2(age_ms + 1) * _STEPS)] += times
+        self.max_ms = max(self.max_ms, age_ms)
+
+    def join(self, other: "Ages") -> None:
+        """Those of the other too."""
+        self.steps.update(other.steps.copy())
+        self.max_ms = max(self.max_ms, other.max_ms)
+
+    def spread(self) -> Spread:
+        """How they are spread."""
+        steps = self.steps.copy()
+        records = steps.total()
+        return Spread(records, self._at(steps, int(records * 0.5)), self._at(steps, int(records * 0.99)), self.max_ms)
+
+    def _at(self, steps: Counter[int], rank: int) -> float:
+        for step in sorted(steps):
+            rank -= steps[step]
+            if rank < 0:
+                return min(2 ** ((step + 0.5) / _STEPS) - 1, self.max_ms)
+        return self.max_ms
+
+
 class Freshness:
-    """Collects the freshness of batches as they become readable. Used by one thread, read by another."""
+    """Collects the freshness of batches as they become readable. Used by one thread, read by others.
+
+    tally: of all records, in seconds.
+    """
 
     def __init__(self) -> None:
-        self._ages_ms: list[float] = []
+        self.tally = Tally(FRESH_SECONDS)
+        self._untold = Ages()
+        self._seconds: deque[Ages] = deque(maxlen=KEPT_SECONDS)
 
     def observe(self, records: Sequence[Record]) -> None:
         """These records are readable now."""
         now_ms = time.time_ns() / 1e6
-        self._ages_ms += [max(now_ms - record.taken_ms, 0.0) for record in records]
+        second, untold = self._of_second(int(now_ms / 1000)), self._untold
+        taken = [record[3] for record in records]
+        grain_ms = max(int(now_ms - min(taken)) // _MOST_AGES, 1)
+        for grain, times in Counter([taken_ms // grain_ms for taken_ms in taken]).items():
+            age_ms = max(now_ms - grain * grain_ms, 0.0)
+            self.tally.observe(age_ms / 1000, times)
+            second.add(age_ms, times)
+            untold.add(age_ms, times)
 
     def take(self) -> Spread:
-        """The spread since the last call; zeros when nothing came."""
-        ages, self._ages_ms = self._ages_ms, []
-        ages.sort()
-        if not ages:
-            return Spread(0, 0.0, 0.0, 0.0)
-        return Spread(len(ages), ages[len(ages) // 2], ages[int(len(ages) * 0.99)], ages[-1])
+        """The spread since the last call."""
+        untold, self._untold = self._untold, Ages()
+        return untold.spread()
+
+    def seconds(self, count: int) -> list[tuple[int, Spread]]:
+        """Of each of the last `count` whole seconds (since 1970) what it was like; those in which nothing came are absent."""
+        now = int(time.time())
+        return [(ages.second, ages.spread()) for ages in tuple(self._seconds) if now - count <= ages.second < now]
+
+    def last(self, count: int) -> Spread:
+        """The spread of the last `count` seconds."""
+        since, joined = int(time.time()) - count, Ages()
+        for ages in tuple(self._seconds):
+            if ages.second >= since:
+                joined.join(ages)
+        return joined.spread()
+
+    def _of_second(self, second: int) -> Ages:
+        if not self._seconds or self._seconds[-1].second != second:
+            self._seconds.append(Ages(second))
+        return self._seconds[-1]

@@ -1,77 +1,83 @@
-"""Metrics, in Prometheus' form; no label ever holds an id, an address or a token."""
+"""The metrics of one process, in Prometheus' form: what its parts count, read when somebody looks."""
 
-from collections.abc import Callable, Iterable, Mapping
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
 from devicesync.errors import DevicesyncError
 from devicesync.log.port import Lag
+from devicesync.status.declared import BUILD, LAG_RECORDS, LAG_SECONDS, Metric, Reading, Readings
+from devicesync.status.tally import Tally
 
 
-class _Family(Collector):
-    """Figures that are made when somebody looks."""
+class Metrics(Collector):
+    """command: as users type it."""
 
-    def __init__(self, collect: Callable[[], Iterable[Metric]]) -> None:
-        self._make = collect
+    def __init__(self, command: str) -> None:
+        self.command = command
+        self._reads: list[Callable[[], Readings]] = []
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        build: dict[tuple[str, ...], float] = {(version("devicesync"), platform.python_version(), command): 1.0}
+        self.add(lambda: {BUILD: build})
 
-    def collect(self) -> Iterable[Metric]:
+    def add(self, read: Callable[[], Readings]) -> None:
+        """Show what `read` returns. It is called whenever somebody looks. Where it raises DevicesyncError nothing is shown."""
+        self._reads.append(read)
+
+    def add_lag(self, read: Callable[[], Lag]) -> None:
+        """Show how far this process' reader of the log is behind; absent while that can't be found out."""
+
+        def readings() -> Readings:
+            lag = read()
+            return {LAG_RECORDS: lag.records, LAG_SECONDS: lag.seconds}
+
+        self.add(readings)
+
+    def readings(self) -> dict[Metric, Reading]:
+        """All figures, as they are now."""
+        found: dict[Metric, Reading] = {}
+        for read in tuple(self._reads):
+            try:
+                found |= read()
+            except DevicesyncError:
+                continue
+        return found
+
+    def text(self) -> bytes:
+        """What /metrics answers."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Family]:
         """See prometheus_client."""
-        return self._make()
+        for metric, reading in self.readings().items():
+            yield _family(metric, reading)
 
-    def describe(self) -> Iterable[Metric]:
+    def describe(self) -> list[Family]:
         """None: registering must not ask for figures yet."""
         return []
 
 
-class Metrics:
-    """One registry for one process."""
+def _family(metric: Metric, reading: Reading) -> Family:
+    family: Any = _FAMILIES[metric.kind](metric.name, metric.meaning, labels=metric.labels)
+    for label, value in dict(reading).items() if isinstance(reading, Mapping) else [((), reading)]:
+        values = (label,) if isinstance(label, str) else label
+        if isinstance(value, Tally):
+            family.add_metric(values, value.buckets(), value.sum)
+        else:
+            family.add_metric(values, value)
+    found: Family = family
+    return found
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
 
-    def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
-        """A figure that is read when somebody looks."""
-        Gauge(name, meaning, registry=self.registry).set_function(read)
-
-    def counter(self, name: str, meaning: str, read: Callable[[], float]) -> None:
-        """A figure that only grows, read when somebody looks; its name ends in _total."""
-        self.registry.register(_Family(lambda: [CounterMetricFamily(name, meaning, read())]))
-
-    def histogram(self, name: str, meaning: str, read: Callable[[], tuple[list[tuple[str, float]], float]]) -> None:
-        """Figures read when somebody looks: of each bucket its edge, as text, and what is not above it; and the sum of all."""
-
-        def family() -> Iterable[Metric]:
-            buckets, total = read()
-            return [HistogramMetricFamily(name, meaning, buckets, total)]
-
-        self.registry.register(_Family(family))
-
-    def refused(self, counts: Mapping[str, int]) -> None:
-        """How many records went to the dead letters, by reason."""
-
-        def family() -> Iterable[Metric]:
-            found = CounterMetricFamily("devicesync_updater_refused_total", "Records in the dead letters.", labels=["reason"])
-            for reason, count in [*counts.items()]:
-                found.add_metric([reason], count)
-            return [found]
-
-        self.registry.register(_Family(family))
-
-    def lag(self, read: Callable[[], Lag]) -> None:
-        """How far this process' reader of the log is behind; absent while that can't be found out."""
-
-        def family() -> Iterable[Metric]:
-            try:
-                lag = read()
-            except DevicesyncError:
-                return
-            yield GaugeMetricFamily("devicesync_log_lag_records", "Records of the log that were not read yet.", lag.records)
-            yield GaugeMetricFamily("devicesync_log_lag_seconds", "The age of the oldest of them.", lag.seconds)
-
-        self.registry.register(_Family(family))
-
-    def text(self) -> bytes:
-        """What /metrics answers."""
-        return generate_latest(self.registry)
+_FAMILIES: Mapping[str, Callable[..., Any]] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}

@@ -35,9 +35,8 @@ def backup(  # noqa: PLR0917 - all of them are needed
     with closing(adapters.open_log(settings)) as log, closing(Spool(settings.directory / data_directory.BACKUP_SPOOL)) as spool:
         place = Storage(to)
         job = Backup(log, Archive(place, log.topic), spool.path, limits=limits, file_format=file_format, stop=stop)
-        counters = {"devicesync_backup_records_total": ("Records in files of the backup.", lambda: job.kept.records)}
         with (
-            admin_port(admin_listen, settings, READER, counters, log=log.check) as where,
+            admin_port(admin_listen, settings, "backup run", READER, job.kept.readings, log=log.check) as where,
             watcher.running(f"{masked(settings.log)} -> {place.url}.{where}"),
         ):
             job.run(until_caught_up=until_caught_up)

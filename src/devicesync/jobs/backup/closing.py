@@ -12,6 +12,7 @@ from devicesync.archive.files import ClosedFile
 from devicesync.jobs.backup.partition_backup import PartitionBackup
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.log.full import Claim, FullReader
+from devicesync.status.declared import BACKUP_BYTES, BACKUP_FILES, BACKUP_RECORDS, Readings
 
 _UPLOADS = 8
 _NAP_SECONDS = 0.1
@@ -23,6 +24,10 @@ class Kept:
 
     def __init__(self) -> None:
         self.files = self.records = self.bytes = 0
+
+    def readings(self) -> Readings:
+        """For Metrics."""
+        return {BACKUP_FILES: self.files, BACKUP_RECORDS: self.records, BACKUP_BYTES: self.bytes}
 
 
 class Closing:

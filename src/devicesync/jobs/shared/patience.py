@@ -12,8 +12,9 @@ from typing import Any, ParamSpec, Self, TypeVar
 import structlog
 
 from devicesync.errors import Stopped, Unavailable
+from devicesync.status.declared import RETRIES, WAITING, Readings
 
-__all__ = ["Patience", "Stopped", "waited_for"]
+__all__ = ["Patience", "Stopped", "readings", "waited_for"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class Patience:
             with suppress(Unavailable):
                 self._meanwhile()
             wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
+            _Waiting.retries += 1
             try:
                 result = call()
             except Unavailable as again:
@@ -67,8 +69,18 @@ def waited_for() -> str:
     return "; ".join(sorted({waiting.reason for waiting in tuple(_waiting)}))
 
 
+def readings() -> Readings:
+    """For Metrics: of all jobs of this process."""
+    return {RETRIES: _Waiting.retries, WAITING: bool(_waiting)}
+
+
 class _Waiting:
-    """Says what is waited for and since when: at once, then again and again, and that it is over."""
+    """Says what is waited for and since when: at once, then again and again, and that it is over.
+
+    retries: calls that were repeated in this process.
+    """
+
+    retries = 0
 
     def __init__(self) -> None:
         self.reason = ""
