@@ -14,6 +14,11 @@ Generated from src/devicesync/status/declared.py by `make docs`.
 `up` and `api` serve them as /metrics on `admin_listen`, the other commands that keep running on `--admin-listen HOST:PORT`, for
 Prometheus. A label never holds an id, an address or a token. A figure that can't be found out now, such as the lag while Kafka is
 away, is absent.
+
+For Prometheus there are rules with alerts (deploy/prometheus/rules.yml, with tests for `promtool test rules`), for Grafana a
+dashboard (deploy/grafana/devicesync.json). The tests see to it that their queries name metrics and labels that exist, and that
+promtool takes the rules. Grafana itself is not run: how the dashboard looks is not tested. `DevicesyncNotAnswering` takes it that
+the jobs' names in Prometheus begin with `devicesync`.
 """
 
 
