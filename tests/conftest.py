@@ -9,6 +9,7 @@ from xdist.scheduler import LoadScopeScheduling
 SCOPES = {
     "stores": (
         "tests/contract/test_adding_a_field.py",
+        "tests/contract/test_seen.py",
         "tests/contract/test_stores.py",
         "tests/integration/test_cassandra_tables.py",
         "tests/integration/test_histories.py",

@@ -2,13 +2,14 @@
 
 import threading
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from devicesync.cache.port import NO_TICKETS, UNKNOWN, Advice, Cache, Looked, Merged
 from devicesync.database.cassandra.driver import Failed, Rows
 from devicesync.database.cassandra.rows import Request
 from devicesync.errors import Unavailable
+from devicesync.law.seen import Seen
 from devicesync.law.state import State
 
 Fate = Literal["goes on", "crashes", "is refused", "loses its reply", "is done by half", "crashes after it"]
@@ -134,6 +135,27 @@ class GatedCache:
             return {}
         result: dict[str, State] = _under(_gate("cache.read"), device_ids, lambda ids: self._cache.read([*ids]))
         return result
+
+    def seen(self, device_ids: Sequence[str]) -> dict[str, Seen]:
+        """See port.Cache. No history looks at it so."""
+        return self._cache.seen(device_ids)
+
+    def scan(self) -> Iterator[list[str]]:
+        """See port.Cache. No history scans."""
+        return self._cache.scan()
+
+    def replace(self, states: Mapping[str, State], marks: Mapping[str, str], shown: Mapping[str, bool] = UNKNOWN) -> list[str]:
+        """See port.Cache."""
+
+        def replace(ids: set[str]) -> list[str]:
+            return self._cache.replace({name: states[name] for name in states if name in ids}, marks, shown)
+
+        result: list[str] = _under(_gate("cache.replace"), states, replace)
+        return result
+
+    def expiring(self, device_ids: Sequence[str]) -> list[str]:
+        """See port.Cache."""
+        return self._cache.expiring(device_ids)
 
     def check(self) -> None:
         """See port.Cache."""

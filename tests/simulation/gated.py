@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from devicesync.database.port import Database, Stored
 from devicesync.errors import Unavailable
+from devicesync.law.seen import Seen
 from devicesync.law.state import State
 from tests.simulation.scheduler import done, gate
 
@@ -47,6 +48,20 @@ class GatedDatabase:
         del number
         pages = [page for number in range(self._database.ranges) for page in self._database.scan(number)]
         return iter(_under("scan", lambda: pages))
+
+    def seen(self, device_ids: Sequence[str]) -> dict[str, Seen]:
+        """See port.Database."""
+        return _under("seen", lambda: self._database.seen(device_ids))
+
+    def seen_in(self, number: int) -> Iterator[dict[str, Seen]]:
+        """See port.Database."""
+        del number
+        pages = [page for number in range(self._database.ranges) for page in self._database.seen_in(number)]
+        return iter(_under("seen in", lambda: pages))
+
+    def range_of(self, device_id: str) -> int:
+        """See port.Database."""
+        return self._database.range_of(device_id)
 
     def check(self) -> None:
         """See port.Database."""

@@ -6,7 +6,7 @@ Bounds: what a store holds of a device lies between the join of what was promise
 from itertools import combinations
 from typing import Any
 
-from devicesync.cache.redis import _is_profile, _state
+from devicesync.cache.redis_hash import state_of as state_of_hash
 from devicesync.database.cassandra import CassandraDatabase
 from devicesync.dead_letters.port import DeadLetter
 from devicesync.law.event import Event, decode
@@ -146,7 +146,9 @@ class Invariants:
     def _look_at_hash(self, name: str) -> None:
         hash_ = self._world.hash_of(name)
         if hash_ and name in self._events and not self._world.failed_over:
-            self._within(name, _state(hash_) if _is_profile(hash_) else NOTHING, self._least.get(name, NOTHING), "the hash holds")
+            self._within(
+                name, state_of_hash(hash_) if "_state" in hash_ else NOTHING, self._least.get(name, NOTHING), "the hash holds"
+            )
 
     def _look_at_rows(self, name: str) -> None:
         if not isinstance(self._world.quiet.database, CassandraDatabase):

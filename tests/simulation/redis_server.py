@@ -35,6 +35,7 @@ class RedisServer:
         self._commands: dict[bytes, Callable[..., Any]] = {
             b"HGET": self._hget, b"HMGET": self._hmget, b"HGETALL": self._hgetall, b"HLEN": self._hlen,
             b"HSET": self._hset, b"HDEL": self._hdel, b"DEL": self._del, b"PEXPIRE": self._pexpire, b"PERSIST": self._persist,
+            b"PTTL": self._pttl,
         }  # fmt: skip
 
     def keys(self) -> list[bytes]:
@@ -178,3 +179,9 @@ class RedisServer:
         self._touch(key)
         del self._expires[key]
         return 1
+
+    def _pttl(self, key: bytes) -> int:
+        if self._held(key) is None:
+            return -2
+        expires = self._expires.get(key)
+        return -1 if expires is None else int(expires - self.now_ms())

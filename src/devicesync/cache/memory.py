@@ -3,10 +3,11 @@
 import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from devicesync.cache.port import NO_TICKETS, UNKNOWN, Advice, Looked, Merged
 from devicesync.law.news import met
+from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import State, join
 
 DEFAULT_MAX_DEVICES = 2_000
@@ -69,6 +70,31 @@ class MemoryCache:
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
         """See port.Cache."""
         return {device_id: state for device_id in device_ids if (state := self._held.get(device_id))}
+
+    def seen(self, device_ids: Sequence[str]) -> dict[str, Seen]:
+        """See port.Cache."""
+        return {device_id: seen_of(state)._replace(mark=str(state)) for device_id, state in self.read(device_ids).items()}
+
+    def scan(self) -> Iterator[list[str]]:
+        """See port.Cache."""
+        with self._lock:
+            yield [*self._held]
+
+    def replace(self, states: Mapping[str, State], marks: Mapping[str, str], shown: Mapping[str, bool] = UNKNOWN) -> list[str]:
+        """See port.Cache."""
+        with self._lock:
+            replaced = [device_id for device_id in states if str(self._held.get(device_id)) == marks[device_id]]
+            for device_id in replaced:
+                self._held[device_id] = states[device_id]
+                self._unsettled.discard(device_id)
+                if shown.get(device_id) is False:
+                    self._unsettled.add(device_id)
+        return replaced
+
+    def expiring(self, device_ids: Sequence[str]) -> list[str]:
+        """See port.Cache. Nothing expires here."""
+        del device_ids
+        return []
 
     def check(self) -> None:
         """See port.Cache."""

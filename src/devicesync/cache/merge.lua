@@ -2,8 +2,9 @@
 -- KEYS: device ids, then the hash of tickets (look.lua), in a cluster all of one slot. ARGV: the profiles' and the tombstones'
 -- time to live in ms (0: for ever), then per device its State and two more as one flat MessagePack array: version, erased,
 -- api_last_updated_on, first_access, user_declared_on, of each facet its version and the values of its FIELDS, the ticket or "",
--- and whether the database shows this state: "yes", "no", or "" where nobody knows. Returns per device: false when its ticket is
--- no longer good, or it is not held and there is none; 1 when the database may not show yet what is held (it is unsettled); else 0.
+-- whether the database shows this state: "yes", "no", or "" where nobody knows; and, where the state is to take the place of what
+-- is held, the `_state` that must still be there. Returns per device: false when its ticket is no longer good, it is not held and
+-- there is none, or another `_state` is there; 1 when the database may not show yet what is held (it is unsettled); else 0.
 --
 -- FACETS, DECLARED, FIELDS, FROM, TO and IS_MAP stand before this text, made from law/facets.py by redis_scripts.py.
 --
@@ -11,7 +12,7 @@
 -- database's writers did not know, and each store alone can't join these (an erase and what came after it, a tie that empties a
 -- facet). Numbers stay below 2^53, so Lua's doubles are exact.
 
-local TICKET, SHOWN = 6 + FACETS + #FIELDS, 7 + FACETS + #FIELDS -- where these stand
+local TICKET, SHOWN, MARK = 6 + FACETS + #FIELDS, 7 + FACETS + #FIELDS, 8 + FACETS + #FIELDS -- where these stand
 local VERSION, VALUES = {}, {} -- where the version of each facet stands, and how far behind its place in FIELDS a value
 for facet = 1, FACETS do VERSION[facet], VALUES[facet] = 4 + FROM[facet] + facet, 5 + facet end
 local UNWRITTEN = {} -- of every facet the version 0
@@ -192,8 +193,17 @@ local function held_of(key, ticket)
   return NOTHING, false
 end
 
+-- Makes room where what is held is still what was seen; nil where something was joined into it since.
+local function emptied(key, was, mark)
+  if redis.call('HGET', key, '_state') ~= mark then return nil end
+  redis.call('DEL', key)
+  NOTHING.facets, NOTHING.made_with = {unpack(UNWRITTEN)}, was.made_with
+  return NOTHING, false
+end
+
 local function merge(key, new)
   local was, held = held_of(key, new[TICKET])
+  if was and new[MARK] then was, held = emptied(key, was, new[MARK]) end
   if not was then return false end
   local facets = was.facets
   local new_live, new_erased, new_updated = new[1], new[2], new[3]

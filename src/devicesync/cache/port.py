@@ -3,10 +3,11 @@
 It may lose any device at any time. It never holds what the database lacks: a change goes into the database first.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
+from devicesync.law.seen import Seen
 from devicesync.law.state import State
 
 NO_TICKETS: Mapping[str, str] = MappingProxyType({})
@@ -93,6 +94,36 @@ class Cache(Protocol):
 
         An entry that can't be read, because another program wrote into it, is dropped and counts as absent.
         """
+        ...
+
+    def seen(self, device_ids: Sequence[str]) -> dict[str, Seen]:
+        """Return what readers see of these devices, whoever wrote it. Devices of which they see nothing are absent.
+
+        Raises Unavailable.
+        """
+        ...
+
+    def scan(self) -> Iterator[list[str]]:
+        """Yield the ids of every entry, some hundred at a time.
+
+        Keys of other programs may be among them, and an id may come twice. What is made or lost since the scan began may be
+        absent. Raises Unavailable.
+        """
+        ...
+
+    def replace(self, states: Mapping[str, State], marks: Mapping[str, str], shown: Mapping[str, bool] = UNKNOWN) -> list[str]:
+        """Put each state in the place of its device's entry, atomically. Return the devices of which that was done.
+
+        states: what the database held after `seen` returned.
+        marks: those that `seen` gave. An entry that has another one by now is left as it is: something was joined into it since.
+        shown: as for `merge`.
+
+        Raises Unavailable. Then any of it may have been done.
+        """
+        ...
+
+    def expiring(self, device_ids: Sequence[str]) -> list[str]:
+        """Return those whose entry will be lost at a time that this cache did not set. Raises Unavailable."""
         ...
 
     def check(self) -> None:

@@ -14,22 +14,21 @@ from redis import exceptions
 
 from devicesync.cache.port import NO_TICKETS, UNKNOWN, Advice, Looked, Merged
 from devicesync.cache.redis_connect import Client, Connections
-from devicesync.cache.redis_scripts import HASH_NAMES, LOOK, MERGE
+from devicesync.cache.redis_hash import is_hash, seen_in, state_of, versions
+from devicesync.cache.redis_scripts import EXPIRING, LOOK, MERGE
 from devicesync.errors import Unavailable
-from devicesync.law.facets import FACETS, MAP_FIELDS
+from devicesync.law.seen import Seen
 from devicesync.law.state import State
 
 _DEVICES_PER_CALL = 100
 _BYTES_PER_CALL = 256 << 10
+_KEYS_PER_SCAN = 1000
 _LISTPACK_BYTES = 512
 _TICKET_MS, _MOST_TICKETS = 60_000, 65_536
 _TICKET_DIGITS = 12  # two of one device must differ; it is kept in every entry
-_FIELDS = tuple(tuple(HASH_NAMES.get(field, field) for field in facet.fields) for facet in FACETS)
 _FAILURES = (exceptions.RedisError, exceptions.RedisClusterException)
 _SHOWN = {None: "", True: "yes", False: "no"}
-_MAPS = tuple(HASH_NAMES.get(field, field) for field in sorted(MAP_FIELDS))
 _pack = msgspec.msgpack.Encoder().encode
-_read_map = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class RedisCache:
@@ -56,7 +55,7 @@ class RedisCache:
                     looked.tickets[device_id] = reply[1:]
                 else:
                     state, is_unsettled, ticket = reply.rsplit(",", 2)
-                    looked.held[device_id], looked.tickets[device_id] = _versions(state), ticket
+                    looked.held[device_id], looked.tickets[device_id] = versions(state), ticket
                     if is_unsettled == "1":
                         looked.unsettled.append(device_id)
         return looked
@@ -89,21 +88,44 @@ class RedisCache:
         """See port.Cache."""
         states: dict[str, State] = {}
         foreign = []
-        with self._failures("read"):
-            for client, groups in self._connections.shards(device_ids, _DEVICES_PER_CALL):
-                ids = [device_id for group in groups for device_id in group]
-                pipeline = client.pipeline(transaction=False)
-                for device_id in ids:
-                    pipeline.hgetall(device_id)
-                for device_id, found in zip(ids, pipeline.execute(raise_on_error=False), strict=True):
-                    if _is_profile(found):
-                        try:
-                            states[device_id] = _state(found)
-                        except (ValueError, msgspec.MsgspecError):
-                            foreign.append(device_id)
+        for device_id, found in self._hashes(device_ids):
+            if "_state" in found:
+                try:
+                    states[device_id] = state_of(found)
+                except (ValueError, msgspec.MsgspecError):
+                    foreign.append(device_id)
         if foreign:
             self.forget(foreign)
         return states
+
+    def seen(self, device_ids: Sequence[str]) -> dict[str, Seen]:
+        """See port.Cache."""
+        return {device_id: seen for device_id, found in self._hashes(device_ids) if (seen := seen_in(found))}
+
+    def scan(self) -> Iterator[list[str]]:
+        """See port.Cache. Keys with control characters are our own, and no devices."""
+        with self._failures("read"):
+            for client in self._connections.clients():
+                cursor = -1
+                while cursor:
+                    cursor, keys = client.scan(max(cursor, 0), count=_KEYS_PER_SCAN)
+                    yield [key for key in keys if key >= " "]
+
+    def replace(self, states: Mapping[str, State], marks: Mapping[str, str], shown: Mapping[str, bool] = UNKNOWN) -> list[str]:
+        """See port.Cache."""
+        with self._failures("write to"):
+            packed = {
+                device_id: _packed(state, "", _SHOWN[shown.get(device_id)], marks[device_id])
+                for device_id, state in states.items()
+            }
+            replies = self._run(MERGE, self._times_to_live_ms, packed)
+            return [device_id for device_id, reply in replies if reply is not None]
+
+    def expiring(self, device_ids: Sequence[str]) -> list[str]:
+        """See port.Cache."""
+        with self._failures("read"):
+            replies = self._run(EXPIRING, self._times_to_live_ms, dict.fromkeys(device_ids))
+            return [device_id for device_id, reply in replies if reply]
 
     def check(self) -> None:
         """See port.Cache."""
@@ -120,6 +142,18 @@ class RedisCache:
     def close(self) -> None:
         """See port.Cache."""
         self._connections.close()
+
+    def _hashes(self, device_ids: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+        """The devices of which there is a hash, with all its fields."""
+        with self._failures("read"):
+            for client, groups in self._connections.shards(device_ids, _DEVICES_PER_CALL):
+                ids = [device_id for group in groups for device_id in group]
+                pipeline = client.pipeline(transaction=False)
+                for device_id in ids:
+                    pipeline.hgetall(device_id)
+                for device_id, found in zip(ids, pipeline.execute(raise_on_error=False), strict=True):
+                    if is_hash(found):
+                        yield device_id, found
 
     def _run(self, script: str, head: tuple[Any, ...], arguments: Mapping[str, bytes | None]) -> Iterator[tuple[str, Any]]:
         """Devices and what the script replies to each. A server that restarted has forgotten the script and is told again.
@@ -176,41 +210,13 @@ def _by_bytes(ids: list[str], arguments: Mapping[str, bytes | None]) -> Iterator
     yield group
 
 
-def _packed(state: State, ticket: str, shown: str) -> bytes:
+def _packed(state: State, ticket: str, shown: str, *mark: str) -> bytes:
     flat: list[int | str | None] = [*state[:5]]
     for version, values in state.registers:
         flat.append(version)
         flat += values
-    flat += ticket, shown
+    flat += ticket, shown, *mark
     return _pack(flat)
-
-
-def _is_profile(found: Any) -> bool:
-    """Whether it is a hash of ours. A key of another type is none; any other error is raised."""
-    if isinstance(found, exceptions.RedisError) and not str(found).startswith("WRONGTYPE"):
-        raise found
-    return isinstance(found, dict) and "_state" in found
-
-
-def _versions(packed: str) -> State:
-    """What the numbers of `_state` say (state.lua): a state whose facets have versions and no values."""
-    erased, live, *facets, updated, first_access, user_declared_on = packed.split(",")
-    registers = tuple([(int(facet or live), ()) for facet in facets])
-    return State(int(live), int(erased), int(updated), int(first_access), int(user_declared_on), registers)
-
-
-def _state(found: dict[str, str]) -> State:
-    """The state that a hash holds. Raises ValueError and msgspec's errors where another program has written into it."""
-    version, erased, updated_on, first_access, user_declared_on, registers = _versions(found["_state"].rsplit(",", 2)[0])
-    if not version:
-        return State(erased=erased)
-    for name in _MAPS:
-        if name in found:
-            _read_map(found[name])
-    filled = [
-        (at, tuple([found.get(field) or None for field in fields])) for (at, _), fields in zip(registers, _FIELDS, strict=True)
-    ]
-    return State(version, erased, updated_on, first_access, user_declared_on, tuple(filled))
 
 
 def _advice(found: dict[str, str]) -> Iterator[Advice]:

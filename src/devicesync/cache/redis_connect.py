@@ -40,6 +40,10 @@ class Connections(Protocol):
         """The shards of these keys, their keys in groups of at most `limit` that one script may touch together."""
         ...
 
+    def clients(self) -> list[Client]:
+        """One for each server that takes writes."""
+        ...
+
     def beside(self, key: str) -> str:
         """The key of the tickets (look.lua) that a script may touch together with this one."""
         ...
@@ -75,6 +79,10 @@ class OneServer:
         """See Connections."""
         if keys:
             yield self.client, list(_groups(keys, limit))
+
+    def clients(self) -> list[Client]:
+        """See Connections."""
+        return [self.client]
 
     def beside(self, key: str) -> str:
         """See Connections."""
@@ -134,6 +142,10 @@ class Cluster:
         for name, groups in nodes.items():
             yield self._client(name), groups
 
+    def clients(self) -> list[Client]:
+        """See Connections."""
+        return [self._client(node.name) for node in self._cluster.get_primaries()]
+
     def beside(self, key: str) -> str:
         """See Connections: in the key's slot."""
         return f"{_TICKETS}{{{_tags()[self._cluster.keyslot(key)]}}}"
@@ -175,6 +187,7 @@ def connect(text: str, timeout_seconds: float = _TIMEOUT_SECONDS) -> Connections
         "username": url.user,
         "password": url.password,
         "decode_responses": True,
+        "encoding_errors": "replace",  # what another program wrote may be no UTF-8; then it is no value of ours
         "socket_timeout": timeout_seconds,
         "socket_connect_timeout": timeout_seconds,
         "retry": Retry(NoBackoff(), 0),  # the job waits and repeats; two layers of patience are hard to reason about

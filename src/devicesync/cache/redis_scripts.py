@@ -1,4 +1,4 @@
-"""The scripts that run in the server: look.lua and merge.lua, each after state.lua and a head made from law/facets.py."""
+"""The scripts that run in the server: each after state.lua and a head made from law/facets.py."""
 
 from importlib import resources
 
@@ -21,7 +21,8 @@ local IS_MAP = {_lua([f"[{spot}] = true" for spot, field in enumerate(FIELDS, 1)
 """
 
 _FILES = resources.files("devicesync.cache")
-LOOK, MERGE = (
-    _HEAD + "".join(_FILES.joinpath(name).read_text() for name in ("state.lua", script)) for script in ("look.lua", "merge.lua")
+LOOK, MERGE, EXPIRING = (
+    _HEAD + "".join(_FILES.joinpath(name).read_text() for name in ("state.lua", script))
+    for script in ("look.lua", "merge.lua", "expiring.lua")
 )
 """What Redis is told."""

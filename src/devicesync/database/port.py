@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from devicesync.law.seen import Seen
 from devicesync.law.state import State
 
 
@@ -85,6 +86,24 @@ class Database(Protocol):
 
         An id may come twice. A device that is new since the scan began may be absent. Raises Unavailable.
         """
+        ...
+
+    def seen(self, device_ids: Sequence[str]) -> dict[str, Seen]:
+        """Return what readers of the table see of these devices, whoever wrote it. Devices without a profile are absent.
+
+        An erased device is one of which the database knows the erase. Raises Unavailable.
+        """
+        ...
+
+    def seen_in(self, number: int) -> Iterator[dict[str, Seen]]:
+        """Yield what readers see of every device of one range, as `scan` goes through it. No device comes twice.
+
+        Raises Unavailable.
+        """
+        ...
+
+    def range_of(self, device_id: str) -> int:
+        """Return the number of the range in which this device lies, whether the database knows it or not."""
         ...
 
     def check(self) -> None:

@@ -17,6 +17,7 @@ from devicesync.database.port import Stored
 from devicesync.database.sqlite_checkpoint import Checkpointer
 from devicesync.durable import check_room, one_at_a_time
 from devicesync.errors import NewerData, Replaced, Unavailable, WrongUse
+from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import State, join
 from devicesync.sqlite_reading import open_to_read
 
@@ -109,6 +110,19 @@ class SqliteDatabase:
                 return
             last = rows[-1][0]
             yield [row[1] for row in rows]
+
+    def seen(self, device_ids: Sequence[str]) -> dict[str, Seen]:
+        """See port.Database."""
+        return {device_id: seen_of(state) for device_id, state in self.read(device_ids).items()}
+
+    def seen_in(self, number: int) -> Iterator[dict[str, Seen]]:
+        """See port.Database."""
+        return map(self.seen, self.scan(number))
+
+    def range_of(self, device_id: str) -> int:
+        """See port.Database."""
+        del device_id
+        return 0
 
     def check(self) -> None:
         """See port.Database. Raises Replaced where the file is another by now."""

@@ -17,9 +17,11 @@ from devicesync.database.cassandra.driver import Driver, Failed, Rows
 from devicesync.database.cassandra.erasure import NO_ERASURE, Erasure, erasure_of
 from devicesync.database.cassandra.row_reading import state_of_row
 from devicesync.database.cassandra.rows import Call, Request, erase_of, row_of, settled_row_of, ties_of
+from devicesync.database.cassandra.seeing import seen_between, seen_of_row
 from devicesync.database.cassandra.url import CassandraUrl
 from devicesync.database.port import Stored
 from devicesync.errors import Unavailable
+from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import State
 
 _ROWS_PER_QUERY = 20
@@ -114,15 +116,43 @@ class CassandraDatabase:
     def scan(self, number: int) -> Iterator[list[str]]:
         """See port.Database. A range of tokens; all are of one size."""
         for statement in schema.SCANS:
-            for page in self._pages(statement, number):
+            for page in self._pages(statement, *self._tokens(number)):
                 yield [row[1] for row in page]
 
-    def _pages(self, statement: str, number: int) -> Iterator[Rows]:
-        start, end = (_FIRST_TOKEN + _TOKENS * spot // self.ranges for spot in (number, number + 1))
-        limit = _ROWS_PER_PAGE
+    def seen(self, device_ids: Sequence[str]) -> dict[str, Seen]:
+        """See port.Database."""
+        with _failures("read"):
+            rows = [*self._rows(schema.SEEN, device_ids, _ROWS_PER_QUERY)]
+        erasures = self._erasures(device_ids)
+        return self._seen(rows, {device_id: erasure.version for device_id, erasure in erasures.items() if erasure.version})
+
+    def seen_in(self, number: int) -> Iterator[dict[str, Seen]]:
+        """See port.Database."""
+        for rows, erases in seen_between(self._pages, *self._tokens(number)):
+            yield self._seen(rows, erases)
+
+    def range_of(self, device_id: str) -> int:
+        """See port.Database."""
+        return int((_token(device_id.encode()) - _FIRST_TOKEN) * self.ranges // _TOKENS)
+
+    def _seen(self, rows: Rows, erases: Mapping[str, int]) -> dict[str, Seen]:
+        found = {row[1]: seen_of_row(row, erases.get(row[1], 0)) for row in rows}
+        tombstones = {device_id: Seen(erased, None, erased) for device_id, erased in erases.items() if not found.get(device_id)}
+        # Such a row is another job's. What it counts as, the law says of its cells.
+        others = self.look([device_id for device_id, seen in found.items() if not seen and device_id not in erases]).states
+        shown = {device_id: seen for device_id, seen in found.items() if seen}
+        return tombstones | shown | {device_id: seen_of(state) for device_id, state in others.items()}
+
+    def _tokens(self, number: int) -> tuple[int, int]:
+        """The first token of a range, and the last."""
+        first, following = (_FIRST_TOKEN + _TOKENS * spot // self.ranges for spot in (number, number + 1))
+        return first, following - 1
+
+    def _pages(self, statement: str, first: int, last: int) -> Iterator[Rows]:
+        start, limit = first, _ROWS_PER_PAGE
         while True:
             with _failures("read"):
-                (page,) = self._until_done([[[Call(statement, (start, end - 1, limit))]]])
+                (page,) = self._until_done([[[Call(statement, (start, last, limit))]]])
             if page:
                 yield page
             if len(page) < limit:

@@ -77,6 +77,20 @@ READ_ERASURES = (
 _range = "WHERE token(device_id) >= ? AND token(device_id) <= ? LIMIT ?"
 SCANS = tuple(f"SELECT token(device_id), device_id FROM {{keyspace}}.{table} {_range}" for table in COLUMNS)
 
+ERASURES_IN = f"SELECT token(device_id), device_id, version FROM {{keyspace}}.device_erasure {_range}"
+_seen = ", ".join(
+    [
+        "token(device_id)",
+        "device_id",
+        "WRITETIME(api_last_updated_on)",
+        *(f"toUnixTimestamp({time})" for time in _TIMES[:3]),
+        *FIELDS,
+    ]
+)
+SEEN = f"SELECT {_seen} FROM {{keyspace}}.device_profile WHERE device_id IN ?"
+SEEN_IN = f"SELECT {_seen} FROM {{keyspace}}.device_profile {_range}"
+"""What readers of a row see: its token and id, the profile's version, three times in ms, the fields."""
+
 
 @cache
 def read(dialect: Dialect) -> str:

@@ -1,0 +1,78 @@
+"""What a profile hash says: the state that the law knows, and what its readers see."""
+
+import re
+from typing import Any
+
+import msgspec
+from redis import exceptions
+
+from devicesync.cache.redis_scripts import HASH_NAMES
+from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS
+from devicesync.law.profile import Profile
+from devicesync.law.seen import Seen
+from devicesync.law.state import State
+
+_FIELDS = tuple(tuple(HASH_NAMES.get(field, field) for field in facet.fields) for facet in FACETS)
+_MAPS = tuple(HASH_NAMES.get(field, field) for field in sorted(MAP_FIELDS))
+_TIMES = {"firstaccess": "first_access", "user_declared_on": "user_declared_on", "api_last_updated_on": "api_last_updated_on"}
+_EVENT_NAMES = {HASH_NAMES.get(field, field): field for field in FIELDS} | _TIMES
+_HASH_NAMES = {name: field for field, name in _EVENT_NAMES.items()}
+_LEDGER = re.compile(rf"\d+,\d+,(?:\d*,){{{len(FACETS)}}}\d+,\d+,\d+,\d,[0-9a-f]+")
+_read_map = msgspec.json.Decoder(dict[str, str]).decode
+
+
+def is_hash(found: Any) -> bool:
+    """Whether HGETALL found one. A key of another type is none; any other error is raised."""
+    if isinstance(found, exceptions.RedisError) and not str(found).startswith("WRONGTYPE"):
+        raise found
+    return isinstance(found, dict) and bool(found)
+
+
+def versions(packed: str) -> State:
+    """What the numbers of `_state` say (state.lua): a state whose facets have versions and no values."""
+    erased, live, *facets, updated, first_access, user_declared_on = packed.split(",")
+    registers = tuple([(int(facet or live), ()) for facet in facets])
+    return State(int(live), int(erased), int(updated), int(first_access), int(user_declared_on), registers)
+
+
+def state_of(found: dict[str, str]) -> State:
+    """The state that a hash holds. Raises ValueError and msgspec's errors where another program has written into it."""
+    version, erased, updated_on, first_access, user_declared_on, registers = versions(found["_state"].rsplit(",", 2)[0])
+    if not version:
+        return State(erased=erased)
+    for name in _MAPS:
+        if name in found:
+            _read_map(found[name])
+    filled = [
+        (at, tuple([found.get(field) or None for field in fields])) for (at, _), fields in zip(registers, _FIELDS, strict=True)
+    ]
+    return State(version, erased, updated_on, first_access, user_declared_on, tuple(filled))
+
+
+def seen_in(found: dict[str, str]) -> Seen | None:
+    """What readers see who know docs/reading-the-cache.md and nothing of `_state`. None: no profile and no tombstone of ours."""
+    profile: Profile = {name: value for field, value in found.items() if (name := _EVENT_NAMES.get(field))}
+    mark = found.get("_state", "")
+    is_held = _read_maps(profile) and _LEDGER.fullmatch(mark) is not None
+    for name in _TIMES.values():
+        if name in profile:
+            profile[name] = _number(found[_HASH_NAMES[name]]) or profile[name]
+    version = _number(found.get("version", ""))
+    if not profile:
+        return Seen(version, None, version, mark=mark) if is_held else None
+    return Seen(version, profile, is_held=is_held, mark=mark) if is_held or "api_last_updated_on" in profile else None
+
+
+def _read_maps(profile: Profile) -> bool:
+    """Put maps where their texts stand; whether each could be read."""
+    try:
+        for name in MAP_FIELDS:
+            if name in profile:
+                profile[name] = _read_map(str(profile[name]))
+    except msgspec.MsgspecError:
+        return False
+    return True
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
