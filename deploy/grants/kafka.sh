@@ -41,6 +41,10 @@ grant devicesync-backup --topic "$topic" --operation Read
 grant devicesync-backup --group "$group.backup" --operation Read
 grant devicesync-backup --group devicesync.survey --operation Describe
 
+# `audit --live` reads as a member of a group of its own.
+grant devicesync-audit --topic "$topic" --operation Read
+grant devicesync-audit --group "$group.audit" --operation Read
+
 # `restore --to-topic NAME` makes that topic, and fills it.
 grant devicesync-restore --topic "$topic.restored" --operation Create --operation DescribeConfigs --operation Write
 

@@ -10,7 +10,8 @@
     backup/, redact-spool/, verify-spool/, restore-spool/
                         files on their way, in a directory for each process; the next process removes what a killed one left
     restore/            the buckets of `restore --to-stores`, kept until it is done
-    restore.json, restore-topic.json, rebuild.json
+    audit/              what `audit --sweep` has found so far, until it is done
+    restore.json, restore-topic.json, rebuild.json, audit.json
                         how far these commands came: the same command goes on there
 
 The directory has mode 0700 and every file 0600. At most one updater writes the embedded stores at a time. Its lock is released
@@ -37,6 +38,7 @@ FOLLOWED = "follow.json"
 SHIP = "ship"
 BACKUP_SPOOL, REDACT_SPOOL, VERIFY_SPOOL, RESTORE_SPOOL = "backup", "redact-spool", "verify-spool", "restore-spool"
 BUCKETS = "restore"
+AUDIT, AUDIT_PROGRESS = "audit", "audit.json"
 RESTORE_PROGRESS, RESTORE_TOPIC_PROGRESS, REBUILD_PROGRESS = "restore.json", "restore-topic.json", "rebuild.json"
 _FORMAT, _HOLD = "format", "hold"
 

@@ -31,6 +31,20 @@ def test_an_old_segment_stays_while_a_reader_needs_it(tmp_path: Path) -> None:
     assert rest(reader) == [(0, b"unread")]
 
 
+def test_no_segment_stays_for_an_audit(tmp_path: Path) -> None:
+    """It may be that nobody runs one any more. Reading goes on at the first record that is there."""
+    journal = open_journal(tmp_path, segment_seconds=0.01, retention_seconds=0)
+    audit, updater = reader_of(journal, "audit"), reader_of(journal, "updater")
+    journal.append([b"unaudited"])
+    rest(updater)
+    updater.commit()
+    time.sleep(0.02)
+    journal.tidy()
+    assert _grep(tmp_path, b"unaudited") == []
+    journal.append([b"next"])
+    assert rest(audit) == [(1, b"next")]
+
+
 def test_the_age_of_a_segment_counts_from_its_first_record(tmp_path: Path) -> None:
     """A journal that was empty for long is not rotated at its first record, also when opened anew."""
     journal = open_journal(tmp_path, segment_seconds=3600)

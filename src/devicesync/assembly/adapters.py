@@ -172,6 +172,22 @@ def open_stores_to_read(settings: Settings) -> "Stores":
     return Stores(MemoryCache(0), open_database(settings, read_only=True))
 
 
+def open_stores_to_compare(settings: Settings, *, repairs: bool = False) -> "Stores":
+    """Stores for an audit. A private cache is the updater's own, so it gets one of its own, which it fills to see what comes out.
+
+    repairs: whether it writes into the database.
+    """
+    from devicesync.cache.memory import MemoryCache
+    from devicesync.stores import Stores
+
+    cache = open_cache(settings)
+    if not cache.is_private:
+        cache.close()
+        return open_stores(settings, read_only=not repairs)
+    check_cache(settings)
+    return Stores(MemoryCache(), open_database(settings, read_only=True))
+
+
 def check_cache(settings: Settings) -> None:
     """Raise WrongUse for a cache in memory where several updaters share both log and database: each would have its own."""
     schemes = [url.partition(":")[0] for url in (settings.cache, settings.log, settings.database)]

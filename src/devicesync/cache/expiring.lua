@@ -2,15 +2,15 @@
 -- KEYS: device ids, then the hash of tickets, which is not looked at. ARGV: the profiles' and the tombstones' time to live in ms,
 -- 0 for ever. Returns 1 for each such device, else 0.
 
-local FORM = string.gsub(STATE, '[()]', '') -- it need not be taken apart here
 local profile_ttl, tombstone_ttl = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 local function is_foreign(key)
   local left = redis.call('PTTL', key)
   if left < 0 then return false end
   local state = redis.pcall('HGET', key, '_state')
-  if type(state) ~= 'string' or not string.find(state, FORM) then return false end
-  local ttl = redis.call('HGET', key, 'api_last_updated_on') and profile_ttl or tombstone_ttl
+  local live = type(state) == 'string' and select(2, string.match(state, STATE))
+  if not live then return false end
+  local ttl = live == '0' and tombstone_ttl or profile_ttl
   return ttl == 0 or left > ttl
 end
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "erase": ("erase", "erase a device, for good"),
     "enrich": ("enrich", "telemetry with devicedata from the cache, from topic to topic or file to file"),
     "rebuild": ("rebuild", "fill the cache from the database"),
+    "audit": ("audit", "compare cache and database, and the log with both; repair what differs"),
     "backup run": ("backup", "keep every record of the log in files"),
     "backup list": ("backup", "list the files of a backup"),
     "backup verify": ("backup", "find damaged files, gaps and overlaps in a backup"),

@@ -47,7 +47,7 @@ def listen_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag, metavar="HOST:PORT", help=text)
 
 
-def admin_option(parser: argparse.ArgumentParser) -> None:
+def admin_option(parser: argparse._ActionsContainer) -> None:
     """Add --admin-listen of commands that serve nothing else."""
     parser.add_argument("--admin-listen", metavar="HOST:PORT", help="serve /livez, /readyz and /metrics there [off]")
 
@@ -57,12 +57,12 @@ def in_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--in", metavar="DIR|URL", dest="place", required=True, help=PLACE)
 
 
-def verbose_option(parser: argparse.ArgumentParser) -> None:
+def verbose_option(parser: argparse._ActionsContainer) -> None:
     """Add --verbose."""
     parser.add_argument("-v", "--verbose", action="store_true", help="a log line per batch, on stderr")
 
 
-def until_caught_up_option(parser: argparse.ArgumentParser) -> None:
+def until_caught_up_option(parser: argparse._ActionsContainer) -> None:
     """Add --until-caught-up."""
     parser.add_argument("--until-caught-up", action="store_true", help="leave with status 0 when nothing is left to do")
 
@@ -74,6 +74,14 @@ def id_argument(text: str) -> str:
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError("the id is not UTF-8") from None
     return text
+
+
+def processes(text: str) -> int:
+    """An argument type: `processes:N`, which gives N."""
+    kind, _, count = text.partition(":")
+    if kind != "processes" or not (count.isascii() and count.isdigit() and int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not understood: write processes:N")
+    return int(count)
 
 
 def number(kind: type[int] | type[float], least: float, most: float | None = None) -> Callable[[str], Any]:

@@ -58,6 +58,9 @@ def test_registrations_go_their_way(granted: Granted) -> None:
     found = json.loads(urllib.request.urlopen(f"{address}/v1/device/profile/mine", timeout=60).read())  # noqa: S310
     assert found["result"]["version"]
     api.terminate()
+    assert json.loads(granted.run("audit", "--json", user="devicesync-audit", role="devicesync_read"))["checked"] > 1
+    live = ("audit", "--live", "--until-caught-up", "--json")
+    assert json.loads(granted.run(*live, user="devicesync-audit", role="devicesync_read"))["checked"] == 41
     (letter,) = json.loads(granted.run("dead-letters", "list", "--json", user="devicesync-letters"))["dead_letters"]
     assert (letter["reason"], letter["source"]) == ("malformed_json", TOPIC)
     granted.run("dead-letters", "replay", user="devicesync-letters", role="devicesync_update")
@@ -168,6 +171,8 @@ def _await(consumer: Consumer, code: int) -> None:
         ("update", joins, "devicesync.backup"),
         ("backup", writes, TOPIC),
         ("backup", joins, "devicesync"),
+        ("audit", writes, TOPIC),
+        ("audit", joins, "devicesync"),
         ("restore", writes, TOPIC),
         ("restore", reads, TOPIC),
         ("enrich", writes, TELEMETRY),

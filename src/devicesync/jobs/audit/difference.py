@@ -96,7 +96,7 @@ def lasting(sides: Sides, version: int) -> tuple[str | None, bool]:
     if kind is None:
         return None, False
     behind = min(at, cache.version if cache and cache.is_held else 0)
-    return kind, behind < version or (kind == CONTENT_DIFFERS and behind == version)
+    return kind, behind < version or behind == sides.version == version
 
 
 def _document(seen: Seen | None) -> dict[str, Any] | None:

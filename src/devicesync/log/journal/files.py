@@ -26,6 +26,8 @@ from devicesync.log.journal.times import TimeEntry, span_of
 _DIGITS = 20
 _LAST_RECORD = 1 << 60
 _READ_BYTES = 1 << 20
+_NOT_WAITED_FOR = {"audit"}
+"""Readers that may miss records: else one that nobody runs any more would keep the journal growing."""
 
 
 class JournalFiles:
@@ -56,6 +58,10 @@ class JournalFiles:
         prefix = f"{self.active.name}.reader."
         readers = [name.removeprefix(prefix) for name in self._names() if name.startswith(prefix)]
         return {reader: self.read_position(reader) or 0 for reader in readers}
+
+    def least_position(self) -> int | None:
+        """The position of the last of those readers for whom the journal keeps what they lack; None where there are none."""
+        return min((position for reader, position in self.positions().items() if reader not in _NOT_WAITED_FOR), default=None)
 
     def read_position(self, reader: str) -> int | None:
         """The reader's position, or None when it has none; one that can't be counts as none: reading again is harmless."""

@@ -76,14 +76,14 @@ class Tail:
     def drop_old_segments(self) -> None:
         """Drop closed segments that every reader has passed and that are older than the retention. Raises OSError."""
         firsts = self._files.closed_firsts()
-        positions = self._files.positions().values() if firsts else ()
-        if not positions:
+        least = self._files.least_position() if firsts else None
+        if least is None:
             return
         span = span_of(self._files.times)
         for first, end in zip(firsts, [*firsts[1:], span.beginning.first if span else firsts[-1]], strict=True):
             segment = self._files.closed(first)
             age_seconds = time.time() - segment.stat().st_mtime
-            if end > min(positions) or age_seconds < self._limits.retention_seconds:
+            if end > least or age_seconds < self._limits.retention_seconds:
                 return
             segment.unlink()
             times_of(segment).unlink(missing_ok=True)

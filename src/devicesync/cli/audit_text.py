@@ -1,0 +1,36 @@
+"""What `audit` shows people."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from devicesync.jobs.audit.tally import Tally, most_of, nines
+
+
+def shown(difference: dict[str, Any]) -> Iterator[str]:
+    """A difference, as `audit --json` has it: both sides, their versions, and the fields in which they differ."""
+    yield f"{difference['device_id']}  {difference['kind']}"
+    sides = {name: difference[name] for name in ("cache", "database")}
+    profiles = [(side and side["profile"]) or {} for side in sides.values()]
+    differing = sorted(name for name in profiles[0].keys() | profiles[1].keys() if profiles[0].get(name) != profiles[1].get(name))
+    for name, side in sides.items():
+        if side is None:
+            yield f"    {name:<9} nothing"
+            continue
+        fields = ", ".join(f"{field} {side['profile'][field]!r}" for field in differing if field in (side["profile"] or {}))
+        yield f"    {name:<9} version {side['version']}  {'erased' if side['erased'] else fields}".rstrip()
+
+
+def summary(tally: Tally, seconds: float) -> Iterator[str]:
+    """The figures, and what they prove."""
+    yield f"{tally.checked:,} checked, {tally.differing:,} differ, in {seconds:,.1f} s"
+    counts = {**tally.differences, "expiring": tally.expiring}
+    yield from (f"  {kind:<20} {count:,}" for kind, count in counts.items() if count)
+    if tally.moving:
+        yield f"  {tally.moving:,} went on changing while they were looked at, and are not counted"
+    if tally.repaired:
+        yield f"  {tally.repaired:,} repaired, {tally.left:,} left"
+    elif tally.left:
+        yield "  `devicesync audit --list` shows each, --repair mends them"
+    if tally.bound_95 is not None:
+        most = f"{most_of(tally.differing):.3g}/{tally.checked}"
+        yield f"at 95 %: at most {most} differ, so at least {nines(tally.bound_95)} agree (n = {tally.checked:,})"

@@ -1,0 +1,56 @@
+"""The ids that the cache holds, in a file for each range of the database, so that a sweep of any size needs little memory.
+
+They are gathered before the database is read. What the cache held then, the database must show later.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+
+from devicesync.stores import Stores
+
+_IDS_PER_LOOK = 1000
+
+
+class Sample:
+    """One in `one_in` devices, always the same ones."""
+
+    def __init__(self, one_in: int) -> None:
+        self._one_in = one_in
+
+    def takes(self, device_id: str) -> bool:
+        """Whether this device is one of them."""
+        return self._one_in == 1 or zlib.crc32(device_id.encode()) % self._one_in == 0
+
+
+def gather(stores: Stores, directory: Path, ranges: set[int], advance: Callable[[int], None]) -> None:
+    """Write the ids of these ranges into the directory. Raises Unavailable; repeating is harmless."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as opened:
+        files = {number: opened.enter_context(_file(directory, number).open("wb")) for number in ranges}
+        range_of = stores.database.range_of
+        for ids in stores.cache.scan():
+            for device_id in ids:
+                file = files.get(range_of(device_id))
+                if file and "\n" not in device_id:
+                    file.write(device_id.encode() + b"\n")
+            advance(len(ids))
+
+
+def gathered(directory: Path, number: int) -> set[str]:
+    """The ids of one range; none where the cache was not scanned."""
+    file = _file(directory, number)
+    return {line.decode() for line in file.read_bytes().split(b"\n") if line} if file.exists() else set()
+
+
+def batches(ids: set[str]) -> Iterator[list[str]]:
+    """The ids, some hundred at a time."""
+    rest = iter(ids)
+    while some := [*islice(rest, _IDS_PER_LOOK)]:
+        yield some
+
+
+def _file(directory: Path, number: int) -> Path:
+    return directory / f"held-{number}"

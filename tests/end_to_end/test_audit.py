@@ -1,0 +1,44 @@
+"""`audit` on the embedded default, with whatever else runs."""
+
+import json
+from pathlib import Path
+
+from tests.end_to_end.command import Devicesync, stopped, until
+
+KINDS = ("missing_in_cache", "missing_in_database", "stale_in_cache", "stale_in_database", "content_differs", "resurrected")
+
+
+def test_the_embedded_default_is_audited_by_what_a_reader_is_filled_with(
+    devicesync: Devicesync, tmp_path: Path, seed: Path
+) -> None:
+    """Before anything is there, after an erase, beside a running `up`; and it leaves nothing behind."""
+    assert devicesync.json("audit")["bound_95"] is None
+    devicesync.json("apply", seed)
+    devicesync.json("apply", "-", stdin=b'{"device_id":"gone","version":1600000000000000}')
+    devicesync.json("erase", "gone")
+    up = devicesync.start("up")
+    found = devicesync.json("audit", "--sweep")
+    assert found["differences"] == dict.fromkeys(KINDS, 0)
+    assert (found["checked"], found["repaired"], found["bound_95"]) == (2, 0, 1.5)
+    done = devicesync.run("audit", "--sweep", "--list", "--repair")
+    assert b"2 checked, 0 differ" in done.stdout
+    assert b"the memory of one process" in done.stderr
+    assert stopped(up) == 0
+    assert not {"audit", "audit.json"} & {file.name for file in (tmp_path / "devicesync-data").iterdir()}
+    assert devicesync.run("audit", "--on", "spark:4").returncode == 2
+
+
+def test_the_live_audit_goes_on_where_it_ended(devicesync: Devicesync, tmp_path: Path) -> None:
+    """What is not in the stores waits to be looked at again; stopped before that, it is not counted."""
+    devicesync.json("simulate", "--count", "30", "--bad", "0", "--start-ms", "1600000000000")
+    assert devicesync.run("update", "--until-caught-up").returncode == 0
+    assert devicesync.json("audit", "--live", "--until-caught-up")["checked"] == 30
+    assert devicesync.json("audit", "--live", "--until-caught-up")["checked"] == 0
+    devicesync.json("simulate", "--count", "5", "--bad", "0", "--start-ms", "1600000000000", "--seed", "9")
+    process = devicesync.start("audit", "--live", "--json")
+    position = tmp_path / "devicesync-data" / "device-profile.log.reader.audit"
+    until(lambda: int(position.read_bytes()[:20]) == 35)
+    assert stopped(process) == 0
+    assert process.stdout
+    found = json.loads(process.stdout.read())
+    assert (found["checked"], found["devices"]) == (0, [])
