@@ -39,7 +39,7 @@ check: .venv/dev-ready  ## lint, types, import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev-ready .venv/servers-ready  ## every benchmark, or one: PART=embedded, size, stack, api, backup, enrich or enrich_kafka
+bench: .venv/dev-ready .venv/servers-ready  ## every benchmark, or one: PART=embedded, size, stack, api, backup, enrich, enrich_kafka or audit
 	@$(BIN)/python benchmarks/run.py $(PART)
 
 stack: .venv/dev-ready .venv/servers-ready  ## real Redis, Kafka and Cassandra for development, until Ctrl-C
