@@ -14,7 +14,14 @@ from devicesync.status.declared import declared_for
 from tests.end_to_end.command import Devicesync, stopped, until
 from tests.end_to_end.test_readiness import admin_of, lacking
 
-LONG = [("up",), ("api",), ("update",), ("ship", "--ship-to", "kafka://127.0.0.1:1/t"), ("backup", "run", "--to", "backup")]
+LONG = [
+    ("up",),
+    ("api",),
+    ("update",),
+    ("ship", "--ship-to", "kafka://127.0.0.1:1/t"),
+    ("backup", "run", "--to", "backup"),
+    ("audit", "--live"),
+]
 
 
 def logged(text: str) -> list[Any]:
@@ -25,6 +32,7 @@ def logged(text: str) -> list[Any]:
 @pytest.mark.parametrize("command", LONG, ids=lambda command: command[0])
 def test_the_log_has_one_form_and_ends_with_why(devicesync: Devicesync, command: tuple[str, ...]) -> None:
     """In a pipe JSON, the first line and the last one too; with -v also."""
+    devicesync.run("init")
     process = devicesync.start(*command, "-v", ready=False)
     assert process.stderr
     first = json.loads(process.stderr.readline())
@@ -107,7 +115,7 @@ def test_ship_is_not_ready_without_kafka(devicesync: Devicesync) -> None:
 def test_each_command_serves_what_is_declared_for_it(devicesync: Devicesync, command: tuple[str, ...]) -> None:
     """No metric is missing and none is there that docs/reference/metrics.md does not name."""
     devicesync.run("init")
-    name = " ".join(command[:2]) if command[0] == "backup" else command[0]
+    name = " ".join(command[:2]) if command[0] in {"audit", "backup"} else command[0]
     with admin_of(devicesync.start(*command, "--admin-listen", "127.0.0.1:0", ready=False)) as admin:
         until(lambda: lacking(admin) == {} or name == "ship")
         shown = {*re.findall(r"^# TYPE (\S+) ", admin.get("/metrics").text, re.MULTILINE)}

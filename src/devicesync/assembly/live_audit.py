@@ -15,6 +15,7 @@ from devicesync.errors import WrongUse
 from devicesync.jobs.audit.difference import Difference
 from devicesync.jobs.audit.live import READER, LiveAudit
 from devicesync.jobs.audit.tally import Tally
+from devicesync.status.declared import AUDIT_CHECKED, AUDIT_DIFFERENCES, AUDIT_REPAIRED, AUDIT_WAITING, Readings
 from devicesync.url import masked
 
 _MOST_KEPT = 10_000
@@ -68,13 +69,20 @@ def follow(
             found=followed.found,
         )
         followed.tally = tally = job.tally
-        counters = {
-            "devicesync_audit_checked_total": ("Events that were looked for in both stores.", lambda: tally.checked),
-            "devicesync_audit_differences_total": ("Differences that lasted.", lambda: tally.differing),
-            "devicesync_audit_repaired_total": ("Differences that were mended.", lambda: tally.repaired),
-        }
+
+        def readings() -> Readings:
+            return {
+                AUDIT_CHECKED: tally.checked,
+                AUDIT_DIFFERENCES: dict(tally.differences),
+                AUDIT_REPAIRED: tally.repaired,
+                AUDIT_WAITING: job.waiting,
+            }
+
         checks = {"log": log.check, "database": stores.database.check, "cache": stores.cache.check}
         flow = f"{masked(settings.log)} <-> {masked(settings.cache)}, {masked(settings.database)}"
-        with admin_port(admin_listen, settings, READER, counters, **checks) as where, watcher.running(f"{flow}.{where}"):
+        with (
+            admin_port(admin_listen, settings, "audit --live", READER, readings, **checks) as where,
+            watcher.running(f"{flow}.{where}"),
+        ):
             job.run(until_caught_up=until_caught_up)
     return followed

@@ -46,7 +46,7 @@ COMMANDS = {
     "demo": ("demo", "a short tour with live traffic; what `make run` shows"),
 }
 
-RUN_UNTIL_STOPPED = {"up", "api", "ship", "update", "backup run", "enrich", "demo"}
+RUN_UNTIL_STOPPED = {"up", "api", "ship", "update", "backup run", "enrich", "audit --live", "demo"}
 """Commands that end well by a signal, whenever it comes."""
 
 WRITE_NO_LOG_LINES = {"get", "backup list", "dead-letters list", "dead-letters show", "dead-letters delete"}
@@ -96,7 +96,7 @@ def run(words: list[str]) -> int:
     name, rest = _command(words)
     if name is None:
         return _explain(rest)
-    if name in RUN_UNTIL_STOPPED:
+    if name in RUN_UNTIL_STOPPED or any(f"{name} {word}" in RUN_UNTIL_STOPPED for word in rest):
         signal.signal(signal.SIGINT, _leave)
         signal.signal(signal.SIGTERM, _leave)
     arguments = parser_of(name).parse_args(rest)

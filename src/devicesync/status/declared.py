@@ -17,7 +17,7 @@ BATCH_RECORDS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 2000.0, 5000.0)
 
 UPDATERS = ("up", "update")
 SERVERS = ("up", "api")
-JOBS = (*UPDATERS, "ship", "backup run", "enrich")
+JOBS = (*UPDATERS, "ship", "backup run", "enrich", "audit --live")
 ALL = (*JOBS, "api")
 
 
@@ -122,6 +122,19 @@ ENRICH_LOST = Metric("counter", "devicesync_enrich_lost_total", "How often chang
 ENRICH_DEVICES = Metric("gauge", "devicesync_enrich_remembered_devices", "Devices in the near cache.", ("enrich",))
 ENRICH_BYTES = Metric("gauge", "devicesync_enrich_remembered_bytes", "The memory that they take, about.", ("enrich",))
 ENRICH_HEARS = Metric("gauge", "devicesync_enrich_hears_changes", "1 while changes are heard.", ("enrich",))
+
+AUDIT_CHECKED = Metric(
+    "counter", "devicesync_audit_checked_total", "Events that were looked for in both stores.", ("audit --live",)
+)
+AUDIT_DIFFERENCES = Metric(
+    "counter",
+    "devicesync_audit_differences_total",
+    "Differences of the stores that lasted, by kind.",
+    ("audit --live",),
+    ("kind",),
+)
+AUDIT_REPAIRED = Metric("counter", "devicesync_audit_repaired_total", "Differences that were mended.", ("audit --live",))
+AUDIT_WAITING = Metric("gauge", "devicesync_audit_waiting", "Events that are still to be looked for.", ("audit --live",))
 
 METRICS = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
 """All of them, in the order of the pages that show them."""
