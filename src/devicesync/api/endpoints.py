@@ -15,6 +15,7 @@ from devicesync.api.line import line_of
 from devicesync.api.location import Location, Locations
 from devicesync.api.profiles import Profiles
 from devicesync.api.requests import Headers, device_id_of, json_body
+from devicesync.api.turns import LARGE_BYTES, Turns
 from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
 from devicesync.jobs.erase import erase_line
@@ -69,6 +70,7 @@ class Calls:
 
     def __init__(self, needs: Dependencies) -> None:
         self._needs = needs
+        self._turns = Turns()
         self.register = Endpoint(REGISTER, needs.counts, self._register)
         self.profile = Endpoint(PROFILE, needs.counts, self._profile)
 
@@ -78,14 +80,24 @@ class Calls:
         device_id = device_id_of(scope, REGISTER_PATH.encode())
         needs.access.check("register", headers)
         await needs.versions.ready()
-        asked = registration.read(await json_body(headers, receive), needs.counts.left_out)
-        location = needs.locations.locate(_whereabouts(client, asked.ip_addr, needs.counts.left_out))
-        version = needs.versions.next()
-        agent = agents.uaspec(_user_agent(headers, needs.counts.left_out))
-        line = line_of(device_id, asked, location=location, agent=agent, version=version, left_out=needs.counts.left_out)
+        body = await json_body(headers, receive)
+        if len(body) <= LARGE_BYTES:
+            version, line = self._line(device_id, body, client, headers)
+        else:
+            async with self._turns.next():
+                version, line = self._line(device_id, body, client, headers)
         await needs.writer.append(line, device_id.encode())
         needs.versions.check_logged(version)
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
+
+    def _line(self, device_id: str, body: bytes, client: Address | None, headers: Headers) -> tuple[int, bytes]:
+        """A version, and the line that has it."""
+        needs, left_out = self._needs, self._needs.counts.left_out
+        asked = registration.read(body, left_out)
+        location = needs.locations.locate(_whereabouts(client, asked.ip_addr, left_out))
+        version = needs.versions.next()
+        agent = agents.uaspec(_user_agent(headers, left_out))
+        return version, line_of(device_id, asked, location=location, agent=agent, version=version, left_out=left_out)
 
     async def _profile(self, scope: Any, headers: Headers, receive: Any) -> Answer:
         client = self._client(scope, headers)

@@ -15,6 +15,7 @@ OLDEST_FIRST_ACCESS_MS = 946_684_800_000
 
 _MAX_CHARACTERS = 128
 _MAX_LEVELS = 8
+_WORDS = {None: "null", True: "true", False: "false"}
 _NOTHING_DECLARED = DeclaredLocation()
 
 
@@ -131,14 +132,11 @@ def _as_text(value: Any, levels: int = _MAX_LEVELS) -> str:
     """Any JSON value as the existing service, which is written in Scala, logs it. Raises RecursionError where nested deeper."""
     if not levels:
         raise RecursionError
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case list():
-            return f"List({', '.join(_as_text(item, levels - 1) for item in value)})"
-        case dict():
-            return f"Map({', '.join(f'{key} -> {_as_text(item, levels - 1)}' for key, item in value.items())})"
-        case _:
-            return str(value)
+    kind = type(value)
+    if kind is str:
+        return str(value)
+    if kind is list:
+        return f"List({', '.join([_as_text(item, levels - 1) for item in value])})"
+    if kind is dict:
+        return f"Map({', '.join([f'{key} -> {_as_text(item, levels - 1)}' for key, item in value.items()])})"
+    return _WORDS[value] if value is None or kind is bool else str(value)
