@@ -98,17 +98,18 @@ def _end_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def ports(directory: Path, count: int, beside: int = 0) -> list[int]:
+def ports(directory: Path, count: int, beside: int = 0, *, runs: bool = False) -> list[int]:
     """The ports of the server with this directory: those it had before, else free ones, which are kept in it.
 
     beside: each port so far above one of them is free too.
+    runs: the server runs already, and has them.
     Raises Missing where somebody else has taken one of them.
     """
     kept = directory / "ports"
     if not kept.exists():
         kept.write_text(" ".join(map(str, free_ports(count, beside))))
     found = [int(port) for port in kept.read_text().split()]
-    for port in found:
+    for port in found if not runs else ():
         try:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError as error:

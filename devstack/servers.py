@@ -1,5 +1,6 @@
 """How each server is started: the commands and settings, tried on two cores."""
 
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -160,10 +161,10 @@ class RedisSentinel:
         for server in (self.primary, self.replica, self._sentinel):
             server.start()
 
-    def stop(self) -> None:
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Stop them."""
         for server in (self._sentinel, self.replica, self.primary):
-            server.stop()
+            server.stop(how)
 
 
 class RedisCluster:
@@ -187,31 +188,33 @@ class RedisCluster:
                     raise RuntimeError("the Redis Cluster did not agree on its slots")
                 time.sleep(0.1)
 
-    def stop(self) -> None:
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Stop them."""
         for server in self.servers:
-            server.stop()
+            server.stop(how)
 
 
 class Kafka(Server):
     """A Kafka broker on `port`, KRaft, one node for both roles.
 
     secured: a PEM file with key (PKCS #8) and certificates; `port` then takes TLS, and SCRAM-SHA-512. USER, with PASSWORD, may do
-    everything, and others what ACLs grant them.
+        everything, and others what ACLs grant them.
+    runs: another process has started it in this directory; this one uses it.
     """
 
     USER, PASSWORD = "admin", "kafka-secret"
 
-    def __init__(self, directory: Path, secured: Path | None = None) -> None:
+    def __init__(self, directory: Path, secured: Path | None = None, *, runs: bool = False) -> None:
         directory = _made(directory)
-        self.port, inside, controller = ports(directory, 3)
+        self.port, inside, controller = ports(directory, 3, runs=runs)
         self._properties = directory / "server.properties"
         text = _KAFKA.format(port=self.port, controller=controller, directory=directory)
         self._users: list[str] = []
         if secured:
             text += _KAFKA_SECURED.format(port=self.port, inside=inside, controller=controller, pem=secured, user=self.USER)
             self._users = ["--add-scram", f"SCRAM-SHA-512=[name={self.USER},password={self.PASSWORD}]"]
-        self._properties.write_text(text)
+        if not runs:
+            self._properties.write_text(text)
         self._java = [java(), "-Xmx1g", "-cp", f"{jars('kafka')}/*"]
         super().__init__("Kafka", directory, [*self._java, "kafka.Kafka", str(self._properties)], lambda: answers(self.port))
 
@@ -229,15 +232,19 @@ class Cassandra(Server):
     release: 5.0 or 4.1.
     secured: a PEM file with key (PKCS #8) and certificates; clients then need TLS, and a role: cassandra, with the password
         cassandra, may do everything, and others what they were granted.
+    runs: another process has started it in this directory; this one uses it.
     """
 
-    def __init__(self, directory: Path, heap: str = "1g", secured: Path | None = None, release: str = "5.0") -> None:
+    def __init__(
+        self, directory: Path, heap: str = "1g", secured: Path | None = None, release: str = "5.0", *, runs: bool = False
+    ) -> None:
         directory = _made(directory)
-        self.port, storage, ssl, jmx = ports(directory, 4)
+        self.port, storage, ssl, jmx = ports(directory, 4, runs=runs)
         text = _CASSANDRA.format(port=self.port, storage=storage, ssl=ssl, directory=directory)
         text += _CASSANDRA_FROM_5 if release == "5.0" else ""
-        (directory / "cassandra.yaml").write_text(text + (_CASSANDRA_SECURED.format(pem=secured) if secured else ""))
-        (directory / "logback.xml").write_text(_LOGBACK)
+        if not runs:
+            (directory / "cassandra.yaml").write_text(text + (_CASSANDRA_SECURED.format(pem=secured) if secured else ""))
+            (directory / "logback.xml").write_text(_LOGBACK)
         lib = jars("cassandra" if release == "5.0" else f"cassandra-{release}")
         (agent,) = lib.glob("jamm-*.jar")
         flags = [f"--add-exports={name}=ALL-UNNAMED" for name in _EXPORTS] + [

@@ -12,23 +12,55 @@ SCOPES = {
         "tests/contract/test_seen.py",
         "tests/contract/test_stores.py",
         "tests/integration/test_cassandra_tables.py",
-        "tests/integration/test_histories.py",
         "tests/integration/test_simulated_world.py",
     ),
-    "backup": ("tests/integration/test_backup", "tests/integration/test_rebuild.py"),
+    "logs": ("tests/contract/",),
     "secured": ("tests/integration/secured/",),
-    "servers": ("tests/api/test_kafka_clock.py", "tests/contract/", "tests/integration/"),
+    "kafka away": ("tests/integration/test_kafka_away.py", "tests/integration/test_readiness.py"),
+    "cassandra away": ("tests/integration/test_faults_of_cassandra.py",),
+    "histories": ("tests/integration/test_histories.py",),
+    "enricher": ("tests/integration/test_enrich",),
 }
-"""The tests of a scope share servers, and so a process. A test belongs to the first scope that names the beginning of its path.
+"""The tests of a scope share what only one process has. A test belongs to the first scope that names the beginning of its path.
 
-stores: Redis, a Redis Cluster and two releases of Cassandra. backup, servers: Kafka, Redis and one Cassandra. secured: each with its
-users. Most of their time is waiting, so there are more processes than cores.
+stores: a Redis Cluster, an older Cassandra, a keyspace. logs: topics of their names. secured: servers with users. away: a server that is
+stopped. histories, enricher: what their modules share. Any other test is a scope of its own: Kafka and Cassandra are shared by all
+processes (tests/servers.py), and each has its own Redis. Most of their time is waiting, so there are more processes than cores.
 """
+FIRST = (
+    "tests/end_to_end/test_backup.py::test_fifty_kills",
+    "tests/end_to_end/test_faults.py",
+    "tests/end_to_end/test_stopping.py",
+    "tests/integration/test_backup.py",
+    "tests/integration/test_faults.py",
+    "tests/integration/",
+    "tests/simulation/",
+)
+"""What takes longest begins first, and what is short fills the gaps at the end."""
 
 
 def scope(test: str) -> str:
-    """What a test shares a process with, by its id; a test that needs no server shares with nobody."""
+    """What a test shares a process with, by its id; most share with nobody."""
     return next((scope for scope, beginnings in SCOPES.items() if test.startswith(beginnings)), test)
+
+
+def turn(test: str) -> int:
+    """When a test begins: the place in FIRST, or after all these."""
+    return next((number for number, beginning in enumerate(FIRST) if test.startswith(beginning)), len(FIRST))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: turn(item.nodeid))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Servers start while the tests are collected."""
+    if config.getoption("numprocesses", None) and not config.getoption(
+        "collectonly"
+    ):  # here, not in the processes that run tests
+        from tests import servers  # noqa: PLC0415 - a process that runs the tests of the law needs none
+
+        servers.start_shared()
 
 
 class _ByServers(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types

@@ -1,14 +1,20 @@
 """Real servers for tests: started when a test first needs one, shared by all tests of a process, stopped at its end.
 
+Kafka and Cassandra are shared by all processes of a run: they cost seconds to start, so the process that hands out the tests starts
+them at once. No test may hurt those; one that does takes own_kafka() or own_cassandra(), which its process alone has.
+
 A missing program skips the test and says how to get it; with CI=true it fails.
 """
 
 import atexit
 import functools
+import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -20,7 +26,7 @@ from devstack.servers import Cassandra, Kafka, Redis, RedisCluster
 class _Startable(Protocol):
     def start(self) -> None: ...
 
-    def stop(self) -> None: ...
+    def stop(self, how: signal.Signals) -> None: ...
 
 
 S = TypeVar("S", bound=_Startable)
@@ -29,43 +35,94 @@ os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 """Servers of tests live for minutes: Java's second compiler costs them more than it saves (a start takes half the processor time)."""
 
 
+CASSANDRA = os.environ.get("CASSANDRA", "5.0")
+"""The release that the tests run on: `make test CASSANDRA=4.1` runs them all on the older one."""
+_DIRECTORY = "TESTS_DIRECTORY_OF_"
+"""Environment variables that begin so tell the processes of a run where the shared servers keep their data."""
+
+
 def started(make: Callable[[Path], S]) -> S:
-    directory = Path(tempfile.mkdtemp(prefix="devicesync-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    """A server of this process."""
     try:
-        server = make(directory)
+        server = make(_directory())
     except Missing as missing:
         if os.environ.get("CI") == "true":
             pytest.fail(str(missing))
         pytest.skip(str(missing))
     server.start()
-    atexit.register(server.stop)
+    atexit.register(server.stop, signal.SIGKILL)  # its data goes too
     return server
+
+
+def start_shared() -> None:
+    """Start what all processes share, and wait for none of it. What is missing, each process misses by itself."""
+    with suppress(Missing):
+        for make in (_cassandra, Kafka):
+            server = make(_directory())
+            server.start(wait=False)
+            atexit.register(server.stop, signal.SIGKILL)
+            os.environ[f"{_DIRECTORY}{server.name}"] = str(server.directory)
+
+
+def _directory() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="devicesync-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
+
+
+def _cassandra(directory: Path, *, runs: bool = False) -> Cassandra:
+    return Cassandra(directory, release=CASSANDRA, runs=runs)
 
 
 @functools.cache
 def redis() -> Redis:
-    """A Redis server."""
+    """A Redis server, of this process alone."""
     return started(Redis)
 
 
 @functools.cache
 def redis_cluster() -> RedisCluster:
-    """A Redis Cluster of three."""
+    """A Redis Cluster of three, of this process alone."""
     return started(RedisCluster)
 
 
 @functools.cache
 def kafka() -> Kafka:
-    """A Kafka broker."""
+    """A Kafka broker, shared."""
+    directory = os.environ.get(f"{_DIRECTORY}Kafka")
+    if directory is None:
+        return own_kafka()
+    server = Kafka(Path(directory), runs=True)
+    server.wait_ready()
+    return server
+
+
+@functools.cache
+def own_kafka() -> Kafka:
+    """A Kafka broker to stop, of this process alone."""
     return started(Kafka)
-
-
-CASSANDRA = os.environ.get("CASSANDRA", "5.0")
-"""The release that the tests run on: `make test CASSANDRA=4.1` runs them all on the older one."""
 
 
 @functools.cache
 def cassandra(release: str = CASSANDRA) -> Cassandra:
-    """A Cassandra node."""
-    return started(lambda directory: Cassandra(directory, release=release))
+    """A Cassandra node; that of the release that the tests run on is shared."""
+    directory = os.environ.get(f"{_DIRECTORY}Cassandra")
+    if directory is None or release != CASSANDRA:
+        return started(lambda directory: Cassandra(directory, release=release))
+    server = _cassandra(Path(directory), runs=True)
+    server.wait_ready()
+    return server
+
+
+@functools.cache
+def own_cassandra() -> Cassandra:
+    """A Cassandra node to stop, of this process alone."""
+    return started(_cassandra)
+
+
+_numbers = itertools.count()
+
+
+def unused_name(beginning: str) -> str:
+    """A name for a topic, a group or a keyspace that no other test of the run takes: letters and digits."""
+    return f"{beginning}{os.environ.get('PYTEST_XDIST_WORKER', '')}n{next(_numbers)}"

@@ -1,6 +1,5 @@
 """A whole system on real servers: a topic and a keyspace of its own, updaters as processes, and the comparison with the law."""
 
-import itertools
 import random
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any
 import msgspec
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from devstack.servers import Cassandra, Kafka
 
 from devicesync.cache.redis import RedisCache
 from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
@@ -32,7 +32,6 @@ from tests.contract.stores import redis_at
 from tests.end_to_end.command import Devicesync, catches, until
 from tests.law.specification import specified
 
-_numbers = itertools.count()
 PATIENCE_SECONDS = 120.0
 SECONDS_OF_LOAD = 6.0
 
@@ -40,11 +39,11 @@ SECONDS_OF_LOAD = 6.0
 class Real:
     """Starts with empty stores and an empty topic of six partitions."""
 
-    def __init__(self, cache_url: str | None = None) -> None:
-        name = f"real{next(_numbers)}"
+    def __init__(self, cache_url: str | None = None, kafka: Kafka | None = None, cassandra: Cassandra | None = None) -> None:
+        name = servers.unused_name("real")
         self.redis = servers.redis()
-        self.cassandra = servers.cassandra()
-        self.kafka = servers.kafka()
+        self.cassandra = cassandra or servers.cassandra()
+        self.kafka = kafka or servers.kafka()
         self.topic = KafkaUrl.parse(f"kafka://127.0.0.1:{self.kafka.port}/{name}.events.deviceprofile")
         create_topics(self.topic, partitions=6)
         self.log = KafkaLog(self.topic, group=name)
@@ -187,6 +186,13 @@ class Real:
             process.kill()
             process.communicate()
         self.database.close()
+
+
+def finish(real: Real) -> None:
+    """Everything is worked off, the updaters leave with 0, and both stores equal the law."""
+    real.wait_until_caught_up()
+    assert set(real.stop_updaters()) <= {0, -signal.SIGKILL}
+    assert real.differences() == []
 
 
 def commands_over(topic: KafkaUrl, directory: Path) -> Iterator[Devicesync]:

@@ -1,6 +1,5 @@
 """Backup and restore of a topic, with the embedded stores: what Kafka alone can bring about."""
 
-import itertools
 import json
 import random
 import subprocess
@@ -23,13 +22,12 @@ from tests.integration import raw_header
 from tests.integration.real import commands_over, registration
 
 V = 1_700_000_000_000_000
-_numbers = itertools.count()
 
 
 @pytest.fixture
 def topic() -> KafkaUrl:
     """An empty topic of two partitions."""
-    place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/backup{next(_numbers)}")
+    place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('backup')}")
     create_topics(place, partitions=2)
     return place
 

@@ -1,7 +1,6 @@
 """`enrich`, topic to topic, over real Kafka and Redis."""
 
 import base64
-import itertools
 import json
 import random
 import re
@@ -26,7 +25,6 @@ from tests import servers
 from tests.end_to_end.command import Devicesync, stopped, until
 from tests.integration.test_enricher import event, register
 
-_numbers = itertools.count()
 PARTITIONS = 3
 Stored = tuple[int, int | None, bytes | None, bytes | None, Any]
 
@@ -35,7 +33,7 @@ class Telemetry:
     """A topic of its own, and commands that enrich it."""
 
     def __init__(self, directory: Path, redis: Redis) -> None:
-        self.name = f"telemetry{next(_numbers)}"
+        self.name = servers.unused_name("telemetry")
         self.kafka = f"127.0.0.1:{servers.kafka().port}"
         self.source, self.target = f"kafka://{self.kafka}/{self.name}.unique", f"kafka://{self.kafka}/{self.name}.denorm"
         cache = f"redis://127.0.0.1:{redis.port}/2"

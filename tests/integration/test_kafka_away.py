@@ -1,6 +1,8 @@
 """Kafka is not there, goes away, comes back, or lacks the topic: it is said, and so is the way back."""
 
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.end_to_end.command import Devicesync, stopped
+from tests.integration.real import Real, finish
 
 if TYPE_CHECKING:
     import subprocess
@@ -58,7 +61,7 @@ def test_ship_says_what_it_cannot_reach(devicesync: Devicesync) -> None:
     process = devicesync.start("ship", "--ship-to", f"kafka://127.0.0.1:{port}/t")
     assert f"127.0.0.1:{port}" in line_with(process, "Kafka is unreachable")
     assert stopped(process) == 0
-    process = devicesync.start("ship", "--ship-to", f"kafka://127.0.0.1:{servers.kafka().port}/missing-ship")
+    process = devicesync.start("ship", "--ship-to", f"kafka://127.0.0.1:{servers.own_kafka().port}/missing-ship")
     line_with(process, "has no topic missing-ship")
     assert stopped(process) == 0
 
@@ -66,7 +69,7 @@ def test_ship_says_what_it_cannot_reach(devicesync: Devicesync) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_broker_that_goes_away_and_comes_back(devicesync: Devicesync, command: tuple[str, ...]) -> None:
     """Both are said, also where nothing comes to be read."""
-    kafka = servers.kafka()
+    kafka = servers.own_kafka()
     url = f"kafka://127.0.0.1:{kafka.port}/away-{command[0]}"
     create_topics(KafkaUrl.parse(url), partitions=2)
     process = devicesync.start(*command, "--log", url)
@@ -82,9 +85,21 @@ def test_a_broker_that_goes_away_and_comes_back(devicesync: Devicesync, command:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_missing_topic_is_said_until_it_is_there(devicesync: Devicesync, command: tuple[str, ...]) -> None:
     """It does not go on before."""
-    url = f"kafka://127.0.0.1:{servers.kafka().port}/missing-{command[0]}"
+    url = f"kafka://127.0.0.1:{servers.own_kafka().port}/missing-{command[0]}"
     process = devicesync.start(*command, "--log", url)
     line_with(process, f"missing-{command[0]}", without="going on")
     create_topics(KafkaUrl.parse(url), partitions=2)
     line_with(process, "going on", without="no topic")
     assert stopped(process) == 0
+
+
+def test_producers_and_updaters_wait_for_it() -> None:
+    """And then both stores equal the law."""
+    with closing(Real(kafka=servers.own_kafka())) as real:
+        real.start_updater()
+        real.load().join()
+        real.kafka.stop()
+        time.sleep(1)
+        real.kafka.start()
+        real.load(count=500, seed=2).join()
+        finish(real)

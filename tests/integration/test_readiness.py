@@ -39,7 +39,7 @@ def test_a_frozen_redis(devicesync: Devicesync) -> None:
 
 def test_kafka_away_and_back(devicesync: Devicesync) -> None:
     """One registration is answered 503 meanwhile; when Kafka is back it is ready, though nobody registers."""
-    kafka = servers.kafka()
+    kafka = servers.own_kafka()
     url = f"kafka://127.0.0.1:{kafka.port}/ready"
     create_topics(KafkaUrl.parse(url), partitions=1)
     devicesync.run("init", "--log", url)
