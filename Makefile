@@ -9,16 +9,22 @@ SEEDS ?= 10000
 SEED ?=
 REAL ?=
 
-.PHONY: run test simulate fuzz soak audit check bench stack docs lock clean help
+unexport PYTHONDONTWRITEBYTECODE  # else each command that a test starts compiles what it imports anew
+
+.PHONY: run test every-test coverage-of-law simulate fuzz soak audit check bench stack docs lock clean help
 
 run: .venv/run-ready .venv/city-ready  ## the demonstration, on the embedded default; SECONDS=10 ends it by itself
 	@$(BIN)/devicesync demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: .venv/dev-ready .venv/servers-ready .venv/city-ready  ## every test, with the coverage of law/ at 100 % of branches
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest tests/law
+	@$(MAKE) --no-print-directory -j 2 every-test coverage-of-law
+
+every-test:
+	$(BIN)/python -m pytest -n 6 --dist loadscope
+
+coverage-of-law:  # by its exact tests: counting branches would make the long random ones take twice as long, and they run above
+	$(BIN)/coverage run -m pytest -q -m 'not slow' tests/law
 	$(BIN)/coverage report
-	$(BIN)/python -m pytest --ignore tests/law -n 4 --dist loadscope
 
 simulate: .venv/dev-ready $(if $(REAL),.venv/servers-ready)  ## SEEDS=10000 random histories in a simulated world; SEED=n explains one; REAL=1 compares them with real servers
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(if $(REAL),--real)

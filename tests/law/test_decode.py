@@ -312,6 +312,7 @@ def outcome(raw: bytes) -> Event | Reason:
         return refused.reason
 
 
+@pytest.mark.slow
 @settings(max_examples=2000, deadline=None)
 @given(_objects, st.integers(0, 400), st.binary(max_size=3))
 @example({"device_id": "d", "version": 1600000000000000, "device_spec": {"": ""}}, 400, b"")

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ def seen(state: State) -> dict[str, Any]:
     return {name: document[name] for name in ("version", "erased", "profile")}
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None)
 @given(device_events(), st.randoms(use_true_random=False))
 def test_any_order_gives_what_the_set_says(drawn: list[Event], shuffle: random.Random) -> None:
