@@ -11,7 +11,7 @@ REAL ?=
 
 unexport PYTHONDONTWRITEBYTECODE  # else each command that a test starts compiles what it imports anew
 
-.PHONY: run test every-test coverage-of-law simulate fuzz soak audit check bench stack docs lock clean help
+.PHONY: run test every-test coverage-of-law simulate fuzz soak audit check bench stack docs screenshot lock clean help
 
 run: .venv/run-ready .venv/city-ready  ## the demonstration, on the embedded default; SECONDS=10 ends it by itself
 	@$(BIN)/devicesync demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -54,6 +54,9 @@ stack: .venv/dev-ready .venv/servers-ready  ## real Redis, Kafka and Cassandra f
 docs: .venv/dev-ready  ## write docs/reference/commands.md and metrics.md anew from the code
 	$(BIN)/python docs/generate.py
 
+screenshot: .venv/dev-ready .venv/servers-ready  ## take docs/page.png and docs/page-phone.png anew, in two minutes
+	$(BIN)/python docs/screenshot.py
+
 lock:  ## pin the dependencies anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(foreach extra,$(EXTRAS),--extra $(extra)) pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(foreach extra,$(EXTRAS) all dev,--extra $(extra)) pyproject.toml -o requirements-dev.lock
@@ -62,7 +65,7 @@ clean:  ## remove what the other targets made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .stack devicesync-data
 
 help:  ## what each target does
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/\1 \2/p' Makefile | while read -r target does; do printf '%-9s%s\n' "$$target" "$$does"; done
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/\1 \2/p' Makefile | while read -r target does; do printf '%-11s%s\n' "$$target" "$$does"; done
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "devicesync needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }

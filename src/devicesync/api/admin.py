@@ -4,16 +4,20 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
+from devicesync.api.access import Access
 from devicesync.api.app import admin_app
 from devicesync.api.connections import ADMIN_CONNECTIONS, Door, Limits
 from devicesync.api.readiness import probe_of_jobs
 from devicesync.api.serve import Opened, listen, serving
+from devicesync.api.status_page.sight import Sight
 from devicesync.status.health import Probe, Readiness
 from devicesync.status.metrics import Metrics
 
 
 @contextmanager
-def admin(address: str, metrics: Metrics, checks: Mapping[str, Callable[[], None]]) -> Iterator[str]:
+def admin(
+    address: str, metrics: Metrics, checks: Mapping[str, Callable[[], None]], access: Access, sight: Sight | None
+) -> Iterator[str]:
     """Serve while the body runs; the URL. `checks` raise where something can't be used; each runs in a thread.
 
     Raises WrongUse for what is no address, Unavailable where the port is taken.
@@ -22,7 +26,7 @@ def admin(address: str, metrics: Metrics, checks: Mapping[str, Callable[[], None
         probes = {name: _in_thread(check) for name, check in checks.items()} | {"job": probe_of_jobs}
 
         def make_doors() -> list[Opened]:
-            return [(Door(admin_app(metrics, Readiness(probes).lacking), Limits(ADMIN_CONNECTIONS)), opened)]
+            return [(Door(admin_app(metrics, Readiness(probes).lacking, access, sight), Limits(ADMIN_CONNECTIONS)), opened)]
 
         host, port = opened.getsockname()[:2]
         with serving(make_doors):

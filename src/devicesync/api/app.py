@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -12,29 +12,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from devicesync.api.access import Access
 from devicesync.api.answers import PAGE_HEADERS, PROFILE, REGISTER, Answer, RequestError, refused
 from devicesync.api.documents import asyncapi, openapi
 from devicesync.api.endpoints import PROFILE_PATH, REGISTER_PATH, Calls
+from devicesync.api.sent import Sent
+from devicesync.api.status_page.page import Ready, StatusPage
+from devicesync.api.status_page.sight import Sight
 from devicesync.status.metrics import Metrics
-
-Ready = Callable[[], Awaitable[dict[str, str]]]
-"""What is not ready: a name and why. Empty when all is well."""
 
 _HOST_IN_PAGE = b"127.0.0.1:8080"
 _HOST = re.compile(rb"[A-Za-z0-9.:\[\]-]{1,255}").fullmatch
 _ERRORS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
-
-
-class _Sent(Response):
-    """One of our answers, as a response of Starlette."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__()
-        self._answer = answer
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        del scope, receive
-        await self._answer.send(send)
 
 
 class Front:
@@ -82,23 +71,24 @@ def _page(raw: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Answer:
     return Answer(200, shown, b"text/html; charset=utf-8", PAGE_HEADERS)
 
 
-def admin_app(metrics: Metrics, ready: Ready) -> Starlette:
-    """/livez: the process answers. /readyz: it can do its work, else 503 and why. /metrics: for Prometheus."""
+def admin_app(metrics: Metrics, ready: Ready, access: Access, sight: Sight | None) -> Starlette:
+    """/livez: the process answers. /readyz: it can do its work, else 503 and why. /metrics: for Prometheus. And the page."""
 
     async def readyz(request: Request) -> Response:
         del request
         lacking = await ready()
-        return _Sent(Answer(503 if lacking else 200, msgspec.json.encode({"ready": not lacking, "lacking": lacking})))
+        return Sent(Answer(503 if lacking else 200, msgspec.json.encode({"ready": not lacking, "lacking": lacking})))
 
     async def show_metrics(request: Request) -> Response:
         del request
-        return _Sent(Answer(200, await asyncio.to_thread(metrics.text), b"text/plain; version=0.0.4; charset=utf-8"))
+        return Sent(Answer(200, await asyncio.to_thread(metrics.text), b"text/plain; version=0.0.4; charset=utf-8"))
 
     app = Starlette(
         routes=[
             Route("/livez", _always(Answer(200, b'{"live":true}'))),
             Route("/readyz", readyz),
             Route("/metrics", show_metrics),
+            *StatusPage(metrics, ready, access, sight).routes(),
         ]
     )
     app.router.redirect_slashes = False  # a redirect would repeat whatever Host says
@@ -108,6 +98,6 @@ def admin_app(metrics: Metrics, ready: Ready) -> Starlette:
 def _always(answer: Answer) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         del request
-        return _Sent(answer)
+        return Sent(answer)
 
     return endpoint

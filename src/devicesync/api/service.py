@@ -17,6 +17,7 @@ from devicesync.api.location import Locations
 from devicesync.api.profiles import Profiles
 from devicesync.api.readiness import probe_of_clock, probe_of_log, probes_of_stores
 from devicesync.api.serve import Opened, listen, serving
+from devicesync.api.status_page.sight import Sight
 from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
 from devicesync.config import Settings
@@ -30,11 +31,14 @@ _log: Any = structlog.get_logger("devicesync")
 
 
 @contextmanager
-def api(settings: Settings, log: Log, open_stores: Callable[[], Stores], metrics: Metrics) -> Iterator[tuple[str, str]]:
+def api(
+    settings: Settings, log: Log, open_stores: Callable[[], Stores], metrics: Metrics, sight: Sight | None = None
+) -> Iterator[tuple[str, str]]:
     """Serve while the body runs; the addresses of the API and of the admin port.
 
-    open_stores: stores that the API alone uses, opened in its thread. Raises WrongUse for settings that can't be right, and
-    Unavailable where a port is taken.
+    open_stores: stores that the API alone uses, opened in its thread. sight: what the page may look at.
+
+    Raises WrongUse for settings that can't be right, and Unavailable where a port is taken.
     """
     locations = Locations(settings.city_file, settings.location_table)
     clients = Clients(settings.trusted_proxies)
@@ -57,7 +61,7 @@ def api(settings: Settings, log: Log, open_stores: Callable[[], Stores], metrics
             needs = Dependencies(writer, profiles, locations, clients, access, rate_limit, counts, versions)
             door = Door(Front(Calls(needs)), limits)
             metrics.add(lambda: {API_WAITING: writer.waiting, API_GROUPS: writer.groups, API_CONNECTIONS: len(door)})
-            of_admin = Door(admin_app(metrics, readiness.lacking), Limits(ADMIN_CONNECTIONS))
+            of_admin = Door(admin_app(metrics, readiness.lacking, access, sight), Limits(ADMIN_CONNECTIONS))
             return [(door, public), (of_admin, admin)]
 
         addresses = [f"http://{host}:{port}" for host, port in (each.getsockname()[:2] for each in (public, admin))]

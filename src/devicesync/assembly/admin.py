@@ -5,27 +5,40 @@
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING
 
 from devicesync.assembly import adapters
 from devicesync.config import Settings
 from devicesync.jobs.shared import patience
 from devicesync.status.declared import Readings
 
+if TYPE_CHECKING:
+    from devicesync.assembly.updater import Embedded, GroupMember
+
 Check = Callable[[], None]
 """Raises where something can't be used now."""
 
 
 @contextmanager
-def admin_port(
-    address: str | None, settings: Settings, command: str, reader: str, readings: Callable[[], Readings], /, **checks: Check
+def admin_port(  # noqa: PLR0917 - all of them are needed
+    address: str | None,
+    settings: Settings,
+    command: str,
+    reader: str,
+    readings: Callable[[], Readings],
+    assembled: "Embedded | GroupMember | None" = None,
+    /,
+    **checks: Check,
 ) -> Iterator[str]:
     """Serve while the body runs; words that say where. With None as address nothing is served.
 
-    command: as users type it. reader: its name as a reader of the log. readings: its own figures. checks: for /readyz.
+    command: as users type it. reader: its name as a reader of the log. readings: its own figures. assembled: its
+    updater, where it has one, whose freshness and devices the page shows. checks: for /readyz.
     """
     if address is None:
         yield ""
         return
+    from devicesync.api.access import Access
     from devicesync.api.admin import admin
     from devicesync.assembly.lag import lag_of
     from devicesync.status.metrics import Metrics
@@ -34,8 +47,15 @@ def admin_port(
     metrics.add(readings)
     metrics.add(patience.readings)
     metrics.add_lag(lambda: lag_of(settings, reader))
-    with admin(address, metrics, checks) as url:
-        yield f" admin on {url}."
+    access = Access(settings.register_keys, settings.admin_keys, settings.jwt_key)
+    with ExitStack() as opened:
+        sight = None
+        if assembled:
+            from devicesync.assembly.sight import sight_of, stores_beside
+
+            metrics.freshness = assembled.updater.counts.freshness
+            sight = opened.enter_context(sight_of(settings, assembled.log, lambda: stores_beside(settings, assembled)))
+        yield f" admin on {opened.enter_context(admin(address, metrics, checks, access, sight))}."
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`demo`: a whole devicesync in this process, one registration through it, then live traffic."""
 
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -31,10 +32,11 @@ class Second(NamedTuple):
 
 
 class Demo(NamedTuple):
-    """What runs, and where its API listens."""
+    """What runs, where its API listens, and where its page is."""
 
     embedded: Embedded
     public: str
+    admin: str
 
     def register(self, device_id: str, event: bytes) -> State:
         """Append the event to the log; what the database knows of the device once the updater has it."""
@@ -65,14 +67,19 @@ class Demo(NamedTuple):
 @contextmanager
 def demonstrating(settings: Settings, stop: threading.Event) -> Iterator[Demo]:
     """Run updater and API while the body does. Raises WrongUse, Held, Unavailable."""
-    with updating(settings, "up", stop) as embedded, api_beside(settings, embedded) as (public, _):
+    with updating(settings, "up", stop) as embedded, api_beside(settings, embedded) as (public, admin):
         updater = threading.Thread(target=embedded.updater.run, name="updater")
         updater.start()
         try:
-            yield Demo(embedded, public)
+            yield Demo(embedded, public, admin)
         finally:
             stop.set()
             updater.join()
+
+
+def with_admin_key(settings: Settings) -> Settings:
+    """With an admin's key for this run, where none is set: the page shows and replays dead letters with it."""
+    return settings if settings.admin_keys else msgspec.structs.replace(settings, admin_keys=secrets.token_urlsafe(9))
 
 
 def with_city_file(settings: Settings) -> Settings:

@@ -54,7 +54,7 @@ def _serving(command: str, settings: Settings, assembled: Embedded | GroupMember
 
     with (
         checks_of_stores(settings) as checks,
-        admin_port(admin_listen, settings, "update", READER, readings, log=assembled.log.check, **checks) as where,
+        admin_port(admin_listen, settings, "update", READER, readings, assembled, log=assembled.log.check, **checks) as where,
     ):
         yield where
 

@@ -1,12 +1,13 @@
 """The Device Register API, alone or beside an updater in one process."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 
 from devicesync import data_directory
 from devicesync.api.service import api
 from devicesync.assembly import adapters
 from devicesync.assembly.lag import lag_of
+from devicesync.assembly.sight import sight_of, stores_beside
 from devicesync.assembly.updater import Embedded, GroupMember, readings_of
 from devicesync.config import Settings
 from devicesync.jobs.shared import patience
@@ -21,23 +22,32 @@ def api_alone(settings: Settings) -> Iterator[tuple[str, str]]:
     adapters.check_cache(settings)
     if not adapters.is_shared(settings):
         data_directory.prepare(settings.directory)
+
+    def open_stores() -> Stores:
+        return adapters.open_stores_to_read(settings)
+
     with (
         closing(adapters.open_log(settings)) as log,
-        api(settings, log, lambda: adapters.open_stores_to_read(settings), Metrics("api")) as addresses,
+        sight_of(settings, log, open_stores) as sight,
+        api(settings, log, open_stores, Metrics("api"), sight) as addresses,
     ):
         yield addresses
 
 
-def api_beside(settings: Settings, assembled: Embedded | GroupMember) -> AbstractContextManager[tuple[str, str]]:
+@contextmanager
+def api_beside(settings: Settings, assembled: Embedded | GroupMember) -> Iterator[tuple[str, str]]:
     """Serve the API over the updater's log. It reads the updater's private cache, where no other updater writes."""
 
     def open_stores() -> Stores:
-        stores = adapters.open_stores_to_read(settings)
-        is_the_only_one = assembled.stores.cache.is_private and not adapters.is_shared(settings)
-        return stores._replace(cache=assembled.stores.cache) if is_the_only_one else stores
+        return stores_beside(settings, assembled)
 
     metrics = Metrics("up")
     metrics.add(lambda: readings_of(assembled))
     metrics.add(patience.readings)
     metrics.add_lag(lambda: lag_of(settings, READER))
-    return api(settings, assembled.log, open_stores, metrics)
+    metrics.freshness = assembled.updater.counts.freshness
+    with (
+        sight_of(settings, assembled.log, open_stores) as sight,
+        api(settings, assembled.log, open_stores, metrics, sight) as addresses,
+    ):
+        yield addresses

@@ -33,16 +33,17 @@ def demo_options(parser: argparse.ArgumentParser) -> None:
 
 def demo(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """A short tour: one event goes in, its profile comes out, telemetry shows it, then live traffic its freshness."""
-    from devicesync.assembly.demo import demonstrating, with_city_file
+    from devicesync.assembly.demo import demonstrating, with_admin_key, with_city_file
     from devicesync.cli.demo_telemetry import telemetry
     from devicesync.cli.process import stop_on_signals
 
     stop = stop_on_signals()
-    settings = with_city_file(settings)
+    key = "one of admin_keys" if settings.admin_keys else ""
+    settings = with_admin_key(with_city_file(settings))
     with demonstrating(settings, stop) as running:
         _one_event(running)
         telemetry(running.register, running.embedded.stores.database, _say)
-        _next_steps(settings, running.public)
+        _next_steps(settings, running, key or settings.admin_keys)
         _live_traffic(running, stop, arguments.seconds, arguments.rate)
     _say("\nstopped; everything acknowledged is in the log and in both stores, and the next start goes on from here")
     return Outcome()
@@ -61,13 +62,15 @@ def _one_event(running: "Demo") -> None:
         _say(f"   {name:<22}{value}")
 
 
-def _next_steps(settings: Settings, public: str) -> None:
-    file = settings.city_file
+def _next_steps(settings: Settings, running: "Demo", key: str) -> None:
+    file, public = settings.city_file, running.public
     _say(f"\nThe Device Register API is on {public}; its page explains the calls. Places come from")
     _say(f"   {file or 'nowhere: no City file could be had; set city_file to one in MaxMind format'}")
     _say(f"\n   curl -X POST {public}/v1/device/register/my-phone -H 'Content-Type: application/json' \\")
     _say("""     -d '{"request": {"ip_addr": "106.51.74.1", "userDeclaredLocation": {"state": "Karnataka"}}}'""")
     _say(f"   curl {public}/v1/device/profile/my-phone")
+    _say(f"\n   Watch it arrive: {running.admin} shows live figures and follows a device, for example my-phone.")
+    _say(f"   The key for its dead letters: {key}")
     where = "" if settings.data_dir == Settings().data_dir else f" --data-dir {settings.data_dir}"
     _say("\n4. Now try, in another terminal:\n")
     for command in ("get 232455", "erase 232455", "simulate --rate 1000", "dead-letters list", "doctor", "--help"):

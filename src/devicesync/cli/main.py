@@ -40,6 +40,7 @@ COMMANDS = {
     "dead-letters replay": ("dead_letters", "try refused records again"),
     "dead-letters delete": ("dead_letters", "forget refused records, for good"),
     "simulate": ("simulate", "write realistic registrations, into the log or a file"),
+    "status": ("status", "the figures of a running command: freshness, rate, lag, what was refused"),
     "init": ("init", "create what the settings name: directories, files, tables"),
     "doctor": ("doctor", "check every connection and say what to fix"),
     "config": ("config", "print the effective settings and where each comes from"),
@@ -49,7 +50,7 @@ COMMANDS = {
 RUN_UNTIL_STOPPED = {"up", "api", "ship", "update", "backup run", "enrich", "audit --live", "demo"}
 """Commands that end well by a signal, whenever it comes."""
 
-WRITE_NO_LOG_LINES = {"get", "backup list", "dead-letters list", "dead-letters show", "dead-letters delete"}
+WRITE_NO_LOG_LINES = {"get", "status", "backup list", "dead-letters list", "dead-letters show", "dead-letters delete"}
 """Commands that only look, and are to be quick: the library for log lines is not loaded for them."""
 
 _HELP = """\

@@ -21,7 +21,7 @@ PLACE = "a directory, or a URL of fsspec such as s3://BUCKET/PREFIX"
 
 _LISTEN = {
     "--listen": "where the Device Register API listens [127.0.0.1:8080]",
-    "--admin-listen": "where /livez, /readyz and /metrics are [127.0.0.1:9464]",
+    "--admin-listen": "where the page, /livez, /readyz and /metrics are [127.0.0.1:9464]",
 }
 
 
@@ -49,7 +49,7 @@ def listen_options(parser: argparse.ArgumentParser) -> None:
 
 def admin_option(parser: argparse._ActionsContainer) -> None:
     """Add --admin-listen of commands that serve nothing else."""
-    parser.add_argument("--admin-listen", metavar="HOST:PORT", help="serve /livez, /readyz and /metrics there [off]")
+    parser.add_argument("--admin-listen", metavar="HOST:PORT", help="serve a page, /livez, /readyz and /metrics there [off]")
 
 
 def in_option(parser: argparse.ArgumentParser) -> None:

@@ -13,11 +13,19 @@ from prometheus_client.registry import Collector
 from devicesync.errors import DevicesyncError
 from devicesync.log.port import Lag
 from devicesync.status.declared import BUILD, LAG_RECORDS, LAG_SECONDS, Metric, Reading, Readings
+from devicesync.status.freshness import Freshness
 from devicesync.status.tally import Tally
 
 
 class Metrics(Collector):
-    """command: as users type it."""
+    """command: as users type it.
+
+    freshness: of an updater, for what needs more than its histogram. audit: where one runs here, what it has found so far
+    (docs/reference/json.md, "status").
+    """
+
+    freshness: Freshness | None = None
+    audit: Callable[[], dict[str, Any]] | None = None
 
     def __init__(self, command: str) -> None:
         self.command = command

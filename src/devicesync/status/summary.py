@@ -1,0 +1,63 @@
+"""What a process says of itself at a glance: the figures of its page, of /status.json and of `devicesync status`."""
+
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from devicesync.status import declared
+from devicesync.status.declared import Metric, Reading
+from devicesync.status.freshness import KEPT_SECONDS, Spread
+from devicesync.status.metrics import Metrics
+
+RECENT_SECONDS = 60
+"""The figures of freshness and rate are those of so many last seconds."""
+
+_TOTALS = {
+    "read": declared.READ,
+    "applied": declared.APPLIED,
+    "stale": declared.STALE,
+    "lost": declared.LOST,
+    "retries": declared.RETRIES,
+    "shipped": declared.SHIPPED,
+    "backed_up": declared.BACKUP_RECORDS,
+    "enriched": declared.ENRICH_WRITTEN,
+}
+
+
+def summary(metrics: Metrics, lacking: Mapping[str, str]) -> dict[str, Any]:
+    """The document (docs/reference/json.md, "status"). What the process does not do is None or absent.
+
+    lacking: what is not ready, and why.
+    """
+    readings = metrics.readings()
+    refused = readings.get(declared.REFUSED, readings.get(declared.ENRICH_REFUSED))
+    freshness = metrics.freshness
+    return {
+        "command": metrics.command,
+        "version": version("devicesync"),
+        "time_ms": time.time_ns() // 1_000_000,
+        "ready": not lacking,
+        "lacking": dict(lacking),
+        "freshness": freshness and _spread(freshness.last(RECENT_SECONDS)),
+        "events_per_second": freshness and round(freshness.last(RECENT_SECONDS).records / RECENT_SECONDS, 2),
+        "seconds": [_second(*each) for each in freshness.seconds(KEPT_SECONDS)] if freshness else [],
+        "lag": _lag(readings),
+        "totals": {name: readings[metric] for name, metric in _TOTALS.items() if metric in readings},
+        "refused": dict(refused) if isinstance(refused, Mapping) else None,
+        "audit": metrics.audit and metrics.audit(),
+    }
+
+
+def _spread(spread: Spread) -> dict[str, float]:
+    return {name: round(value, 2) for name, value in spread._asdict().items()}
+
+
+def _second(second: int, spread: Spread) -> dict[str, float]:
+    return {"at": second, **_spread(spread)}
+
+
+def _lag(readings: Mapping[Metric, Reading]) -> dict[str, Reading] | None:
+    if declared.LAG_RECORDS not in readings:
+        return None
+    return {"records": readings[declared.LAG_RECORDS], "seconds": readings[declared.LAG_SECONDS]}

@@ -1,0 +1,101 @@
+"""What a process says at a glance, and one device's way."""
+
+import json
+
+import pytest
+
+from devicesync.cache.memory import MemoryCache
+from devicesync.law.event import decode
+from devicesync.law.state import State, state_of
+from devicesync.log.memory import MemoryLog
+from devicesync.status.declared import APPLIED, REFUSED
+from devicesync.status.freshness import Freshness
+from devicesync.status.metrics import Metrics
+from devicesync.status.summary import summary
+from devicesync.status.trace import trace
+from devicesync.stores import Stores
+from tests.status.test_freshness import taken
+
+VERSION = 1566383863167000
+
+
+def line(device_id: str, version: int, **fields: str) -> bytes:
+    return json.dumps({"device_id": device_id, "version": version, **fields}).encode()
+
+
+def state(event: bytes) -> State:
+    return state_of(decode(event, taken_ms=VERSION // 1000))
+
+
+class Rows:
+    """A database of states, as far as a trace needs one."""
+
+    def __init__(self, **states: State) -> None:
+        self._states = states
+
+    def read(self, device_ids: list[str]) -> dict[str, State]:
+        return {name: found for name in device_ids if (found := self._states.get(name))}
+
+
+def followed(in_cache: bytes | None, in_database: bytes, *lines: bytes) -> tuple[bool, bool, dict[str, bool]]:
+    """Of device d: whether the stores differ, whether something is on its way, and of each field whether it differs."""
+    log, cache = MemoryLog(), MemoryCache()
+    log.append([*lines])
+    if in_cache:
+        tickets = cache.look(["d"]).tickets
+        cache.merge({"d": state(in_cache)}, tickets)
+    found = trace("d", log, Stores(cache, Rows(d=state(in_database))))  # type: ignore[arg-type]
+    return found.differs, found.is_on_its_way, {each.field: each.differs for each in found.fields}
+
+
+def test_what_a_process_does_not_do_is_absent() -> None:
+    """A job without updater has no freshness; what lacks is said."""
+    found = summary(Metrics("ship"), {"topic": "no broker"})
+    assert (found["freshness"], found["lag"], found["refused"], found["audit"], found["seconds"]) == (None, None, None, None, [])
+    assert (found["ready"], found["lacking"], found["totals"]) == (False, {"topic": "no broker"}, {})
+
+
+def test_an_updaters_figures() -> None:
+    """Of the last minute, and since its start."""
+    metrics = Metrics("update")
+    metrics.freshness = Freshness()
+    metrics.freshness.observe(taken(*[5] * 60))
+    metrics.audit = lambda: {"checked": 10, "differing": 0}
+    metrics.add(lambda: {APPLIED: 7, REFUSED: {"too_large": 2}})
+    found = summary(metrics, {})
+    assert (found["freshness"]["records"], found["events_per_second"], found["totals"]) == (60, 1.0, {"applied": 7})
+    assert (found["refused"], found["audit"]["checked"]) == ({"too_large": 2}, 10)
+    assert found["freshness"]["max_ms"] >= 5
+
+
+def test_a_device_that_is_everywhere_alike() -> None:
+    event = line("d", VERSION, city="Mysuru")
+    differs, on_its_way, fields = followed(event, event, event, line("another", VERSION))
+    assert (differs, on_its_way, fields) == (False, False, {"api_last_updated_on": False, "city": False})
+
+
+def test_differences_are_found() -> None:
+    """Other content of one version, also in a field that is not shown; another version; the log ahead of both."""
+    event = line("d", VERSION, city="Mysuru", fcm_token="one")
+    assert followed(event, line("d", VERSION, city="Mysuru", fcm_token="two"), event)[2]["fcm_token"]
+    assert followed(event, line("d", VERSION, city="Hubballi", fcm_token="one"))[0]
+    assert followed(event, line("d", VERSION + 1, city="Mysuru", fcm_token="one"))[0]
+    differs, on_its_way, _ = followed(event, event, event, line("d", VERSION + 5, city="Hubballi"))
+    assert (differs, on_its_way) == (False, True)
+
+
+def test_what_the_cache_lacks_is_no_difference() -> None:
+    """It may lose any device at any time."""
+    assert followed(None, line("d", VERSION, city="Mysuru"))[0] is False
+
+
+@pytest.mark.parametrize(
+    "text", [rb'{"device_id":"\u0064","version":%d}' % VERSION, rb'{"version":%d,"device_id":"d"}' % VERSION]
+)
+def test_a_record_is_found_however_its_id_is_written(text: bytes) -> None:
+    """With escapes too; null records and others' are passed by."""
+    log = MemoryLog()
+    log.append([b"bad", text, line("e", VERSION, city="d")])
+    found = trace("d", log, Stores(MemoryCache(), Rows()))  # type: ignore[arg-type]
+    assert [(each.offset, each.version, each.erase) for each in found.logged] == [(1, VERSION, False)]
+    assert found.is_known
