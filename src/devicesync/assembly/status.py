@@ -1,0 +1,32 @@
+"""`status`: the figures of a process that runs, asked of its admin port."""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from devicesync.config import Settings, host_and_port
+from devicesync.errors import Unavailable
+
+_TIMEOUT_SECONDS = 10.0
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to ask, not to listen
+
+
+def address_of(settings: Settings) -> str:
+    """Where the admin port that the settings name is asked. Raises WrongUse."""
+    host, port = host_and_port("admin_listen", settings.admin_listen)
+    host = _EVERYWHERE.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def status_at(address: str) -> dict[str, Any]:
+    """The document of the process there. Raises Unavailable."""
+    hint = "is it running? name the port that it says at its start with --admin-listen HOST:PORT"
+    try:
+        with urllib.request.urlopen(f"{address}/status.json", timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - always http
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except urllib.error.HTTPError as error:
+        raise Unavailable(f"{address} is no admin port: it answers {error.code}", hint) from None
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"{address} does not answer: {getattr(error, 'reason', error)}", hint) from None

@@ -1,0 +1,89 @@
+"""`status`: the page's figures on a terminal."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from devicesync.cli.outcome import Outcome
+from devicesync.config import Settings
+from devicesync.errors import WrongUse
+
+_EVERY_SECONDS = 1.0
+
+
+def status_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `status`."""
+    parser.add_argument("--admin-listen", metavar="HOST:PORT", help="the admin port to ask [127.0.0.1:9464]")
+    parser.add_argument("--watch", action="store_true", help="every second anew, until Ctrl-C")
+
+
+def status(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Show the figures of a running `up`, or of another command by its admin port: freshness, rate, lag, what was refused.
+
+    Exit status 3 when nothing answers there, or when what answers lacks something that it needs.
+    """
+    from devicesync.assembly.status import address_of, status_at
+
+    address = address_of(settings)
+    if arguments.watch:
+        if arguments.json:
+            raise WrongUse("--watch is for people", "call `devicesync status --json` as often as you need it")
+        _watch(address)
+        return Outcome()
+    found = status_at(address)
+    return Outcome(found, [*_lines(found)], status=0 if found["ready"] else 3)
+
+
+def _watch(address: str) -> None:
+    """On a terminal the figures move in their place; in a pipe they come one after the other."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    from devicesync.assembly.status import status_at
+    from devicesync.errors import Unavailable
+
+    def now() -> Text:
+        try:
+            return Text("\n".join(_lines(status_at(address))))
+        except Unavailable as error:
+            return Text(f"{error}\n  hint: {error.hint}")
+
+    console = Console()
+    try:
+        if not sys.stdout.isatty():
+            while True:
+                console.print(now())
+                time.sleep(_EVERY_SECONDS)
+        with Live(now(), console=console, auto_refresh=False) as live:
+            while True:
+                time.sleep(_EVERY_SECONDS)
+                live.update(now(), refresh=True)
+    except KeyboardInterrupt:
+        return
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    from devicesync.status.words import milliseconds, nines
+
+    yield f"devicesync {found['command']} {found['version']}: {'ready' if found['ready'] else 'not ready'}"
+    for name, reason in found["lacking"].items():
+        yield f"  {name:<12}{reason}"
+    if spread := found["freshness"]:
+        times = (f"{name} {milliseconds(spread[f'{name}_ms'])}" for name in ("p50", "p99", "max"))
+        yield f"  {'freshness':<12}{', '.join(times)} (last minute)"
+        yield f"  {'rate':<12}{found['events_per_second']:,.2f} events/s"
+    if lag := found["lag"]:
+        yield f"  {'lag':<12}{lag['records']:,.0f} records" + (
+            f", the oldest {milliseconds(lag['seconds'] * 1000)} old" if lag["records"] else ""
+        )
+    for name, count in found["totals"].items():
+        yield f"  {name.replace('_', ' '):<12}{count:,.0f}"
+    if found["refused"] is not None:
+        reasons = ", ".join(f"{reason} {count:,.0f}" for reason, count in sorted(found["refused"].items()))
+        yield f"  {'refused':<12}{sum(found['refused'].values()):,.0f}" + (f" ({reasons})" if reasons else "")
+    if audit := found["audit"]:
+        bound = nines(audit["checked"], audit["differing"])
+        yield f"  {'audited':<12}{bound} sound at least, at 95 %: {audit['differing']:,} of {audit['checked']:,} differ"
