@@ -31,8 +31,7 @@ def logged(text: str) -> list[Any]:
 
 @pytest.mark.parametrize("command", LONG, ids=lambda command: command[0])
 def test_the_log_has_one_form_and_ends_with_why(devicesync: Devicesync, command: tuple[str, ...]) -> None:
-    """In a pipe JSON, the first line and the last one too; with -v also."""
-    devicesync.run("init")
+    """In a pipe JSON, the first line and the last one too; with -v also. What is not there yet is made, or waited for."""
     process = devicesync.start(*command, "-v", ready=False)
     assert process.stderr
     first = json.loads(process.stderr.readline())

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from devicesync.jobs.audit.difference import Sides, kind_of, lasting
-from devicesync.jobs.audit.tally import Tally, most_of, nines
+from devicesync.jobs.audit.findings import Findings, most_of, nines
 from devicesync.law.seen import Seen
 
 LIVE, OTHER = Seen(5, {"city": "Pune"}), Seen(5, {"city": "Agra"})
@@ -67,11 +67,11 @@ def test_what_lasts(cache: Seen | None, database: Seen | None, version: int, ver
 
 def test_the_bound() -> None:
     """The rule of three for none; for some found the Poisson interval's end, as its tables have it."""
-    assert Tally().bound_95 is None
-    assert Tally(1000).bound_95 == 3 / 1000
+    assert Findings().bound_95 is None
+    assert Findings(1000).bound_95 == 3 / 1000
     for found, most in ((1, 4.744), (2, 6.296), (5, 10.513), (20, 29.062), (100, 118.079)):
         assert math.isclose(most_of(found), most, rel_tol=0.005)
-    assert Tally(1000, {"stale_in_cache": 1, "content_differs": 1}).bound_95 == most_of(2) / 1000
+    assert Findings(1000, {"stale_in_cache": 1, "content_differs": 1}).bound_95 == most_of(2) / 1000
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_nines_promise_no_more_than_is_proved(share: float, text: str) -> None:
 
 def test_what_is_left() -> None:
     """What was found and not repaired."""
-    tally = Tally(10, {"missing_in_cache": 3}, expiring=2, repaired=4)
-    tally += Tally(5, {"missing_in_cache": 1}, repaired=2)
-    assert (tally.checked, tally.differing, tally.left) == (15, 4, 0)
-    assert Tally(**tally.counts()).document() == tally.document()
+    findings = Findings(10, {"missing_in_cache": 3}, expiring=2, repaired=4)
+    findings += Findings(5, {"missing_in_cache": 1}, repaired=2)
+    assert (findings.checked, findings.differing, findings.left) == (15, 4, 0)
+    assert Findings(**findings.counts()).document() == findings.document()

@@ -87,9 +87,9 @@ def test_what_arrived_is_looked_at_after_a_second(audited: Audited) -> None:
     audited.register("a", "Pune")
     audited.log.append([b"not JSON"])
     audited.after(0.5)
-    assert (audited.job.tally.checked, audited.job.waiting) == (0, 1)
+    assert (audited.job.findings.checked, audited.job.waiting) == (0, 1)
     audited.after(0.5)
-    assert (audited.job.tally.checked, audited.job.waiting, audited.job.tally.differing) == (1, 0, 0)
+    assert (audited.job.findings.checked, audited.job.waiting, audited.job.findings.differing) == (1, 0, 0)
     audited.job.run(until_caught_up=True)
 
 
@@ -97,13 +97,13 @@ def test_what_comes_late_does_not_count(audited: Audited) -> None:
     """It is looked at again at 10 s, and at 60 s."""
     values = [audited.register(device, "Pune", writes=False) for device in "ab"]
     audited.after(1)
-    assert audited.job.tally.checked == 0
+    assert audited.job.findings.checked == 0
     audited.write(values[0])
     audited.after(9)
-    assert (audited.job.tally.checked, audited.job.waiting) == (1, 1)
+    assert (audited.job.findings.checked, audited.job.waiting) == (1, 1)
     audited.write(values[1])
     audited.after(50)
-    assert (audited.job.tally.checked, audited.job.tally.differing, audited.found) == (2, 0, [])
+    assert (audited.job.findings.checked, audited.job.findings.differing, audited.found) == (2, 0, [])
 
 
 def test_what_never_comes_counts_once(audited: Audited) -> None:
@@ -123,7 +123,7 @@ def test_what_never_comes_counts_once(audited: Audited) -> None:
         ("lost", "missing_in_database", False),
         ("old", "stale_in_database", False),
     ]
-    assert (audited.job.tally.checked, audited.job.tally.differing, audited.job.tally.left) == (4, 3, 3)
+    assert (audited.job.findings.checked, audited.job.findings.differing, audited.job.findings.left) == (4, 3, 3)
 
 
 def test_a_device_that_goes_on_changing_is_no_difference(audited: Audited) -> None:
@@ -137,7 +137,7 @@ def test_a_device_that_goes_on_changing_is_no_difference(audited: Audited) -> No
         audited.stores.database.merge(join_events([decode(newest, taken_ms=audited.clock.now_ms)]))
         audited.job.step(0)
         audited.write(newest)
-    assert (audited.job.tally.differing, audited.job.tally.moving) == (0, 1)
+    assert (audited.job.findings.differing, audited.job.findings.moving) == (0, 1)
 
 
 def test_a_repair_mends_what_lasted(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_repair_mends_what_lasted(tmp_path: Path) -> None:
     for seconds in (1, 9, 50):
         audited.after(seconds)
     assert audited.found == [("a", "content_differs", True)]
-    assert (audited.job.tally.repaired, audited.job.tally.left) == (1, 0)
+    assert (audited.job.findings.repaired, audited.job.findings.left) == (1, 0)
     assert audited.stores.cache.read(["a"]) == audited.stores.database.read(["a"])
 
 
@@ -161,4 +161,4 @@ def test_a_sample_and_the_past(tmp_path: Path) -> None:
         audited.register(f"d{number}", "Pune")
     audited.clock.sleep(3600)
     audited.job.step(0)
-    assert 40 < audited.job.tally.checked < 200
+    assert 40 < audited.job.findings.checked < 200

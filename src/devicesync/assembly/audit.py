@@ -14,10 +14,10 @@ from devicesync.assembly.pool import Pool, kept, patiently, worker_settings
 from devicesync.assembly.progress import Progress
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
+from devicesync.jobs.audit.findings import Findings
 from devicesync.jobs.audit.held_ids import Sample, gather
 from devicesync.jobs.audit.pace import Pace
 from devicesync.jobs.audit.sweep import Found, differences, first_round, last_round, next_round
-from devicesync.jobs.audit.tally import Tally
 from devicesync.url import masked
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Sweep(NamedTuple):
 class Swept(NamedTuple):
     """What was found. Each difference is a document in JSON (docs/reference/json.md, "audit"); they are gone after `close`."""
 
-    tally: Tally
+    findings: Findings
     resumed: bool
     cache_is_private: bool
     differences: Iterator[bytes]
@@ -53,7 +53,7 @@ class Swept(NamedTuple):
 def sweep(asked: Sweep, settings: Settings, watcher: Watcher, *, restart: bool) -> Swept:
     """Compare both stores. Raises WrongUse, Unavailable."""
     if not adapters.database_exists(settings):
-        return Swept(Tally(), False, False, iter(()), lambda: None)  # noqa: FBT003 - named in Swept
+        return Swept(Findings(), False, False, iter(()), lambda: None)  # noqa: FBT003 - named in Swept
     directory = settings.directory / data_directory.AUDIT
     with closing(adapters.open_stores_to_compare(settings)) as both:
         both.cache.check()
@@ -71,10 +71,10 @@ def sweep(asked: Sweep, settings: Settings, watcher: Watcher, *, restart: bool) 
         progress.done("held", True)  # noqa: FBT003 - a part's result
     task = _Task(str(directory), max(asked.one_in * len(numbers) // ranges, 1), asked.rate / asked.workers, asked.repairs)
     with Pool(min(asked.workers, len(numbers)), settings, watcher.say) as pool:
-        tally = _rounds(task, numbers, _Work(pool, progress, watcher))
+        findings = _rounds(task, numbers, _Work(pool, progress, watcher))
     resumed = progress.goes_on
     progress.finish()
-    return Swept(tally, resumed, is_private, differences(directory, numbers), lambda: shutil.rmtree(directory))
+    return Swept(findings, resumed, is_private, differences(directory, numbers), lambda: shutil.rmtree(directory))
 
 
 class _Task(NamedTuple):
@@ -115,11 +115,11 @@ def _ranges(progress: Progress, count: int, one_in: int) -> list[int]:
     return numbers
 
 
-def _rounds(task: _Task, numbers: list[int], work: _Work) -> Tally:
+def _rounds(task: _Task, numbers: list[int], work: _Work) -> Findings:
     parts = {f"1/{number}": (task, number) for number in numbers}
     results = work.done(1, "compare", _first, parts)
     ended_at = time.monotonic()
-    tally = Tally(sum(checked for checked, _ in results))
+    findings = Findings(sum(checked for checked, _ in results))
     for turn, (seconds, do) in enumerate(zip(_AGES_SECONDS, (_next, _last), strict=True), 2):
         suspicious = [number for number, (_, suspects) in zip(numbers, results, strict=True) if suspects]
         if not suspicious:
@@ -129,8 +129,8 @@ def _rounds(task: _Task, numbers: list[int], work: _Work) -> Tally:
         numbers = suspicious
     else:
         for counted in results:
-            tally += Tally(**counted)
-    return tally
+            findings += Findings(**counted)
+    return findings
 
 
 def _first(part: tuple[_Task, int]) -> tuple[str, Found]:

@@ -1,21 +1,22 @@
 """`audit --live`: the log followed, and what it says looked for in both stores."""
 
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import structlog
 
 from devicesync import data_directory
 from devicesync.assembly import adapters
-from devicesync.assembly.admin import admin_port
+from devicesync.assembly.admin import admin_port, checks_of_stores
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
-from devicesync.errors import WrongUse
+from devicesync.errors import Stopped, Unavailable
 from devicesync.jobs.audit.difference import Difference
+from devicesync.jobs.audit.findings import Findings
 from devicesync.jobs.audit.live import READER, LiveAudit
-from devicesync.jobs.audit.tally import Tally
-from devicesync.status.declared import AUDIT_CHECKED, AUDIT_DIFFERENCES, AUDIT_REPAIRED, AUDIT_WAITING, Readings
+from devicesync.jobs.shared.patience import Patience
+from devicesync.status.declared import AUDIT_BOUND, AUDIT_CHECKED, AUDIT_DIFFERENCES, AUDIT_REPAIRED, AUDIT_WAITING, Readings
 from devicesync.url import masked
 
 _MOST_KEPT = 10_000
@@ -23,11 +24,19 @@ _log: Any = structlog.get_logger("devicesync")
 
 
 class Followed:
-    """What a live audit found: the figures, and the last differences, each as a document (docs/reference/json.md, "audit")."""
+    """What a live audit found: the figures, and the last differences, each as a document (docs/reference/json.md, "audit").
+
+    job: the audit, once the database is there.
+    """
 
     def __init__(self) -> None:
-        self.tally = Tally()
+        self.job: LiveAudit | None = None
         self.differences: list[dict[str, Any]] = []
+
+    @property
+    def findings(self) -> Findings:
+        """The figures."""
+        return self.job.findings if self.job else Findings()
 
     def found(self, difference: Difference, is_mended: bool) -> None:  # noqa: FBT001 - as LiveAudit tells it
         """A difference that lasted."""
@@ -35,6 +44,16 @@ class Followed:
         self.differences = [*self.differences[1 - _MOST_KEPT :], document]
         versions = {side: document[side] and document[side]["version"] for side in ("cache", "database")}
         _log.warning("difference", device_id=difference.device_id, kind=difference.kind, **versions, repaired=is_mended)
+
+    def readings(self) -> Readings:
+        """What /metrics shows."""
+        return {
+            AUDIT_CHECKED: self.findings.checked,
+            AUDIT_DIFFERENCES: {kind: float(count) for kind, count in self.findings.differences.items()},
+            AUDIT_REPAIRED: self.findings.repaired,
+            AUDIT_WAITING: self.job.waiting if self.job else 0,
+            AUDIT_BOUND: min(self.findings.bound_95 or 1.0, 1.0),
+        }
 
 
 def follow(
@@ -51,38 +70,37 @@ def follow(
     settings = adapters.without_following(settings)
     if not adapters.is_shared(settings):
         data_directory.prepare(settings.directory)
-    if not adapters.database_exists(settings):
-        raise WrongUse("there is no database yet", "`devicesync up` or `devicesync init` makes it")
+    adapters.check_cache(settings)
     followed = Followed()
+    flow = f"{masked(settings.log)} <-> {masked(settings.cache)}, {masked(settings.database)}"
     with (
         closing(adapters.open_log(settings)) as log,
         closing(log.reader(READER)) as reader,
-        closing(adapters.open_stores_to_compare(settings, repairs=repairs)) as stores,
+        checks_of_stores(settings) as checks,
+        admin_port(admin_listen, settings, "audit --live", READER, followed.readings, log=log.check, **checks) as where,
+        watcher.running(f"{flow}.{where}"),
+        suppress(Stopped),
     ):
-        job = LiveAudit(
-            reader,
-            stores,
-            stop=stop,
-            one_in=one_in,
-            repairs=repairs,
-            max_clock_ahead_ms=settings.max_clock_ahead_ms,
-            found=followed.found,
-        )
-        followed.tally = tally = job.tally
-
-        def readings() -> Readings:
-            return {
-                AUDIT_CHECKED: tally.checked,
-                AUDIT_DIFFERENCES: dict(tally.differences),
-                AUDIT_REPAIRED: tally.repaired,
-                AUDIT_WAITING: job.waiting,
-            }
-
-        checks = {"log": log.check, "database": stores.database.check, "cache": stores.cache.check}
-        flow = f"{masked(settings.log)} <-> {masked(settings.cache)}, {masked(settings.database)}"
-        with (
-            admin_port(admin_listen, settings, "audit --live", READER, readings, **checks) as where,
-            watcher.running(f"{flow}.{where}"),
-        ):
-            job.run(until_caught_up=until_caught_up)
+        if not until_caught_up:
+            Patience(stop).until_it_works(_check_database, settings)
+        _check_database(settings)
+        with closing(adapters.open_stores_to_compare(settings, repairs=repairs)) as stores:
+            followed.job = LiveAudit(
+                reader,
+                stores,
+                stop=stop,
+                one_in=one_in,
+                repairs=repairs,
+                max_clock_ahead_ms=settings.max_clock_ahead_ms,
+                found=followed.found,
+            )
+            followed.job.run(until_caught_up=until_caught_up)
     return followed
+
+
+def _check_database(settings: Settings) -> None:
+    """Raise Unavailable while nobody has made it: an audit makes nothing."""
+    if not adapters.database_exists(settings):
+        raise Unavailable(
+            f"there is no database {masked(settings.database)} yet", "`devicesync up` or `devicesync init` makes it"
+        )

@@ -56,15 +56,15 @@ def _sweep(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     asked = Sweep(arguments.sample, arguments.rate, arguments.repair, arguments.on)
     swept = sweep(asked, settings, Terminal("audit"), restart=arguments.restart)
     seconds = round(time.monotonic() - began, 3)
-    status = 1 if swept.tally.left else 0
+    status = 1 if swept.findings.left else 0
     if arguments.json:
-        document = {**swept.tally.document(), "resumed": swept.resumed, "seconds": seconds}
+        document = {**swept.findings.document(), "resumed": swept.resumed, "seconds": seconds}
         found = swept.differences if arguments.list else islice(swept.differences, _SHOWN_WITHOUT_LIST)
         document["devices"] = [msgspec.Raw(line) for line in found]
         swept.close()
         return Outcome(document, status=status)
     listed = map(msgspec.json.decode, swept.differences) if arguments.list else ()
-    lines = chain(chain.from_iterable(map(shown, listed)), summary(swept.tally, seconds), _closed(swept.close))
+    lines = chain(chain.from_iterable(map(shown, listed)), summary(swept.findings, seconds), _closed(swept.close))
     return Outcome(lines=lines, remark=_PRIVATE if swept.cache_is_private else "", status=status)
 
 
@@ -86,9 +86,9 @@ def _follow(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     )
     seconds = round(time.monotonic() - began, 3)
     found = followed.differences if arguments.list else followed.differences[-_SHOWN_WITHOUT_LIST:]
-    document = {**followed.tally.document(), "seconds": seconds, "devices": found}
+    document = {**followed.findings.document(), "seconds": seconds, "devices": found}
     listed = chain.from_iterable(map(shown, followed.differences if arguments.list else ()))
-    return Outcome(document, chain(listed, summary(followed.tally, seconds)), status=1 if followed.tally.left else 0)
+    return Outcome(document, chain(listed, summary(followed.findings, seconds)), status=1 if followed.findings.left else 0)
 
 
 def _closed(close: Callable[[], None]) -> Iterator[str]:

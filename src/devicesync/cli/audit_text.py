@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from devicesync.jobs.audit.tally import Tally, most_of, nines
+from devicesync.jobs.audit.findings import Findings, most_of, nines
 
 
 def shown(difference: dict[str, Any]) -> Iterator[str]:
@@ -20,17 +20,17 @@ def shown(difference: dict[str, Any]) -> Iterator[str]:
         yield f"    {name:<9} version {side['version']}  {'erased' if side['erased'] else fields}".rstrip()
 
 
-def summary(tally: Tally, seconds: float) -> Iterator[str]:
+def summary(findings: Findings, seconds: float) -> Iterator[str]:
     """The figures, and what they prove."""
-    yield f"{tally.checked:,} checked, {tally.differing:,} differ, in {seconds:,.1f} s"
-    counts = {**tally.differences, "expiring": tally.expiring}
+    yield f"{findings.checked:,} checked, {findings.differing:,} differ, in {seconds:,.1f} s"
+    counts = {**findings.differences, "expiring": findings.expiring}
     yield from (f"  {kind:<20} {count:,}" for kind, count in counts.items() if count)
-    if tally.moving:
-        yield f"  {tally.moving:,} went on changing while they were looked at, and are not counted"
-    if tally.repaired:
-        yield f"  {tally.repaired:,} repaired, {tally.left:,} left"
-    elif tally.left:
+    if findings.moving:
+        yield f"  {findings.moving:,} went on changing while they were looked at, and are not counted"
+    if findings.repaired:
+        yield f"  {findings.repaired:,} repaired, {findings.left:,} left"
+    elif findings.left:
         yield "  `devicesync audit --list` shows each, --repair mends them"
-    if tally.bound_95 is not None:
-        most = f"{most_of(tally.differing):.3g}/{tally.checked}"
-        yield f"at 95 %: at most {most} differ, so at least {nines(tally.bound_95)} agree (n = {tally.checked:,})"
+    if findings.bound_95 is not None:
+        most = f"{most_of(findings.differing):.3g}/{findings.checked}"
+        yield f"at 95 %: at most {most} differ, so at least {nines(findings.bound_95)} agree (n = {findings.checked:,})"

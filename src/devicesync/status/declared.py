@@ -135,6 +135,11 @@ AUDIT_DIFFERENCES = Metric(
 )
 AUDIT_REPAIRED = Metric("counter", "devicesync_audit_repaired_total", "Differences that were mended.", ("audit --live",))
 AUDIT_WAITING = Metric("gauge", "devicesync_audit_waiting", "Events that are still to be looked for.", ("audit --live",))
+AUDIT_BOUND = Metric(
+    "gauge", "devicesync_audit_bound_95_ratio",
+    "At most this share of the events differs, at 95 %; 1 where nothing was checked yet.",
+    ("audit --live",),
+)  # fmt: skip
 
 METRICS = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
 """All of them, in the order of the pages that show them."""

@@ -13,7 +13,7 @@ _NONE_FOUND = 3.0
 _MOST_NINES = 12
 
 
-class Tally:
+class Findings:
     """What an audit has counted so far. `+=` adds another's.
 
     checked: devices of a sweep, or events of the log, that were looked at.
@@ -38,7 +38,7 @@ class Tally:
         self.repaired = repaired
         self.moving = moving
 
-    def __iadd__(self, other: "Tally") -> Self:
+    def __iadd__(self, other: "Findings") -> Self:
         self.checked += other.checked
         self.differences.update(other.differences)
         self.expiring += other.expiring
@@ -62,7 +62,7 @@ class Tally:
         return most_of(self.differing) / self.checked if self.checked else None
 
     def counts(self) -> dict[str, Any]:
-        """The arguments of another Tally like this."""
+        """The arguments of another Findings like this."""
         return {
             "checked": self.checked,
             "differences": dict(self.differences),

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.jobs.audit.difference import Difference, Sides, lasting, look
+from devicesync.jobs.audit.findings import Findings
 from devicesync.jobs.audit.repair import repair
-from devicesync.jobs.audit.tally import Tally
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.law.event import decode
 from devicesync.law.refusal import Refused
@@ -38,7 +38,7 @@ class Expected(NamedTuple):
 
 
 class LiveAudit:
-    """Follows a log and looks at both stores. `tally` and `waiting` may be read by other threads.
+    """Follows a log and looks at both stores. `findings` and `waiting` may be read by other threads.
 
     one_in: look at one in so many events, by chance. found: hears of each difference that lasted, and whether it was mended.
     """
@@ -55,7 +55,7 @@ class LiveAudit:
         found: Callable[[Difference, bool], None] = lambda difference, is_mended: None,
         clock: Clock = SYSTEM,
     ) -> None:
-        self.tally = Tally()
+        self.findings = Findings()
         self._reader = reader
         self._stores = stores
         self._stop = stop
@@ -90,7 +90,7 @@ class LiveAudit:
         records: list[Record] = []
         if len(self._waiting) < _MOST_WAITING:
             seconds = min(timeout_seconds, self._seconds_to_the_next())
-            records = self._patience.until_it_works(lambda: self._reader.poll(_RECORDS, seconds))
+            records = self._patience.until_it_works(self._reader.poll, _RECORDS, seconds)
         self._expect(records)
         while due := self._due():
             self._look(due)
@@ -119,7 +119,7 @@ class LiveAudit:
 
     def _look(self, due: Sequence[Expected]) -> None:
         device_ids = [*{expected.device_id: None for expected in due}]
-        shown = self._patience.until_it_works(lambda: look(device_ids, self._stores))
+        shown = self._patience.until_it_works(look, device_ids, self._stores)
         lasted: dict[str, Difference] = {}
         for expected in due:
             sides = shown[expected.device_id]
@@ -127,11 +127,11 @@ class LiveAudit:
             if kind and expected.turn + 1 < len(_AGES_MS):
                 self._look_later(expected, sides)
                 continue
-            self.tally.checked += 1
+            self.findings.checked += 1
             if kind and not is_lasting:
-                self.tally.moving += 1
+                self.findings.moving += 1
             elif kind and expected.device_id not in lasted:
-                self.tally.differences[kind] += 1
+                self.findings.differences[kind] += 1
                 lasted[expected.device_id] = Difference(expected.device_id, kind, *sides)
         if lasted:
             self._tell(lasted)
@@ -144,10 +144,10 @@ class LiveAudit:
     def _tell(self, lasted: dict[str, Difference]) -> None:
         left = {*lasted}
         if self._repairs:
-            self._patience.until_it_works(lambda: repair([*lasted], self._stores))
-            now = self._patience.until_it_works(lambda: look([*lasted], self._stores))
+            self._patience.until_it_works(repair, [*lasted], self._stores)
+            now = self._patience.until_it_works(look, [*lasted], self._stores)
             left = {device_id for device_id, sides in now.items() if all(lasting(sides, max(sides.version, 1)))}
-            self.tally.repaired += len(lasted) - len(left)
+            self.findings.repaired += len(lasted) - len(left)
         for device_id, difference in lasted.items():
             self._found(difference, device_id not in left)
 

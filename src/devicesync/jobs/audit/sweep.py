@@ -9,10 +9,10 @@ from typing import NamedTuple
 import msgspec
 
 from devicesync.jobs.audit.difference import Difference, Sides, beside, kind_of, lasting, look
+from devicesync.jobs.audit.findings import Findings
 from devicesync.jobs.audit.held_ids import Sample, batches, gathered
 from devicesync.jobs.audit.pace import Pace
 from devicesync.jobs.audit.repair import repair
-from devicesync.jobs.audit.tally import Tally
 from devicesync.stores import Stores
 
 _SUSPECTS_PER_LOOK = 500
@@ -68,26 +68,26 @@ def next_round(turn: int, number: int, stores: Stores, directory: Path) -> Found
     return Found(checked, len(left))
 
 
-def last_round(turn: int, number: int, stores: Stores, directory: Path, *, repairs: bool) -> Tally:
+def last_round(turn: int, number: int, stores: Stores, directory: Path, *, repairs: bool) -> Findings:
     """Count what differs in the same way as in the round before this `turn`, and mend it if asked to.
 
     What was found stands in the range's file of differences. Raises as `first_round` does.
     """
-    tally = Tally()
+    findings = Findings()
     with _differences(directory, number).open("wb") as file:
         for some in _read(directory, turn - 1, number):
             versions = {suspect.device_id: suspect.version for suspect in some}
             sides = look([*versions], stores)
             expiring = {*stores.cache.expiring([*versions])}
             differing = _lasting(sides, versions)
-            tally += Tally(0, _counts(differing), expiring=len(expiring))
-            tally.moving += sum(kind_of(both) is not None for both in sides.values()) - len(differing)
-            tally.repaired += _repaired(differing, expiring, stores) if repairs else 0
+            findings += Findings(0, _counts(differing), expiring=len(expiring))
+            findings.moving += sum(kind_of(both) is not None for both in sides.values()) - len(differing)
+            findings.repaired += _repaired(differing, expiring, stores) if repairs else 0
             for found in differing:
                 file.write(msgspec.json.encode(found.document()) + b"\n")
             for device_id in expiring:
                 file.write(msgspec.json.encode(Difference(device_id, "expiring", *sides[device_id]).document()) + b"\n")
-    return tally
+    return findings
 
 
 def differences(directory: Path, numbers: Iterable[int]) -> Iterator[bytes]:
