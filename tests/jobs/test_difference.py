@@ -5,8 +5,9 @@ import math
 import pytest
 
 from devicesync.jobs.audit.difference import Sides, kind_of, lasting
-from devicesync.jobs.audit.findings import Findings, most_of, nines
+from devicesync.jobs.audit.findings import Findings
 from devicesync.law.seen import Seen
+from devicesync.status.words import most_of, nines
 
 LIVE, OTHER = Seen(5, {"city": "Pune"}), Seen(5, {"city": "Agra"})
 OLD, NEW = Seen(4, {"city": "Pune"}), Seen(6, {"city": "Pune"})

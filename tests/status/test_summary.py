@@ -8,7 +8,7 @@ from devicesync.cache.memory import MemoryCache
 from devicesync.law.event import decode
 from devicesync.law.state import State, state_of
 from devicesync.log.memory import MemoryLog
-from devicesync.status.declared import APPLIED, REFUSED
+from devicesync.status.declared import APPLIED, AUDIT_CHECKED, AUDIT_DIFFERENCES, REFUSED
 from devicesync.status.freshness import Freshness
 from devicesync.status.metrics import Metrics
 from devicesync.status.summary import summary
@@ -60,11 +60,11 @@ def test_an_updaters_figures() -> None:
     metrics = Metrics("update")
     metrics.freshness = Freshness()
     metrics.freshness.observe(taken(*[5] * 60))
-    metrics.audit = lambda: {"checked": 10, "differing": 0}
     metrics.add(lambda: {APPLIED: 7, REFUSED: {"too_large": 2}})
+    metrics.add(lambda: {AUDIT_CHECKED: 1000, AUDIT_DIFFERENCES: {"stale_in_cache": 0, "content_differs": 0}})
     found = summary(metrics, {})
     assert (found["freshness"]["records"], found["events_per_second"], found["totals"]) == (60, 1.0, {"applied": 7})
-    assert (found["refused"], found["audit"]["checked"]) == ({"too_large": 2}, 10)
+    assert (found["refused"], found["audit"]) == ({"too_large": 2}, {"checked": 1000, "differing": 0, "bound_95": 0.003})
     assert found["freshness"]["max_ms"] >= 5
 
 

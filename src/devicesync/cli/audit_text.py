@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from devicesync.jobs.audit.findings import Findings, most_of, nines
+from devicesync.jobs.audit.findings import Findings
+from devicesync.status.words import most_of, nines
 
 
 def shown(difference: dict[str, Any]) -> Iterator[str]:

@@ -20,12 +20,10 @@ from devicesync.status.tally import Tally
 class Metrics(Collector):
     """command: as users type it.
 
-    freshness: of an updater, for what needs more than its histogram. audit: where one runs here, what it has found so far
-    (docs/reference/json.md, "status").
+    freshness: of an updater, for what needs more than its histogram.
     """
 
     freshness: Freshness | None = None
-    audit: Callable[[], dict[str, Any]] | None = None
 
     def __init__(self, command: str) -> None:
         self.command = command

@@ -1,8 +1,12 @@
 """Figures as a person reads them."""
 
 import math
+from decimal import ROUND_FLOOR, Decimal
 
 _TENTHS_BELOW = 10
+_Z_95 = 1.6449
+_NONE_FOUND = 3.0
+_MOST_NINES = 12
 
 
 def milliseconds(value: float) -> str:
@@ -13,11 +17,19 @@ def milliseconds(value: float) -> str:
     return f"{value / 3_600_000:.1f} h"
 
 
-def nines(checked: int, differing: int) -> str:
-    """What share is sound at least, with 95 % confidence, in percent: rounded down, so never more than is known."""
-    if not checked:
-        return "0 %"
-    bound = min((3 + differing + 2 * math.sqrt(differing)) / checked, 1.0)
-    digits = max(-math.floor(math.log10(bound)), 1) if bound < 1 else 1
-    scale = 10**digits
-    return f"{math.floor((1 - bound) * 100 * scale) / scale:.{digits}f} %"
+def most_of(found: int) -> float:
+    """How many there may be at most, at 95 %, where so many were found: 3 where none was.
+
+    It is the upper end of the one-sided interval of a Poisson count, in the form of Wilson and Hilferty.
+    """
+    if not found:
+        return _NONE_FOUND
+    shape = found + 1
+    return shape * (1 - 1 / (9 * shape) + _Z_95 / (3 * math.sqrt(shape))) ** 3
+
+
+def nines(share: float) -> str:
+    """What does not differ where at most this share does, with so many nines as are proved: 0.000003 gives "99.9997 %"."""
+    whole = max(1 - Decimal(repr(share)), Decimal(0)) * 100
+    places = min(max(math.ceil(-math.log10(share)) - 2, 0), _MOST_NINES) if share > 0 else _MOST_NINES
+    return f"{whole.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR)} %"  # never rounded up: that would promise more

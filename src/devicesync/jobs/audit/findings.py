@@ -1,16 +1,11 @@
 """What an audit has counted, and what that proves."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping
-from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Self
 
 from devicesync.jobs.audit.difference import KINDS
-
-_Z_95 = 1.6449
-_NONE_FOUND = 3.0
-_MOST_NINES = 12
+from devicesync.status.words import most_of
 
 
 class Findings:
@@ -74,21 +69,3 @@ class Findings:
     def document(self) -> dict[str, Any]:
         """As `audit --json` prints it (docs/reference/json.md, "audit")."""
         return self.counts() | {"bound_95": self.bound_95}
-
-
-def most_of(found: int) -> float:
-    """How many there may be at most, at 95 %, where so many were found: 3 where none was.
-
-    It is the upper end of the one-sided interval of a Poisson count, in the form of Wilson and Hilferty.
-    """
-    if not found:
-        return _NONE_FOUND
-    shape = found + 1
-    return shape * (1 - 1 / (9 * shape) + _Z_95 / (3 * math.sqrt(shape))) ** 3
-
-
-def nines(share: float) -> str:
-    """What does not differ where at most this share does, with so many nines as are proved: 0.000003 gives "99.9997 %"."""
-    whole = max(1 - Decimal(repr(share)), Decimal(0)) * 100
-    places = min(max(math.ceil(-math.log10(share)) - 2, 0), _MOST_NINES) if share > 0 else _MOST_NINES
-    return f"{whole.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR)} %"  # never rounded up: that would promise more
