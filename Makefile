@@ -11,7 +11,8 @@ REAL ?=
 
 unexport PYTHONDONTWRITEBYTECODE  # else each command that a test starts compiles what it imports anew
 
-.PHONY: run test every-test coverage-of-law simulate fuzz soak audit check bench stack docs screenshot lock clean help
+.PHONY: run test simulate fuzz soak audit check bench stack docs screenshot lock clean help
+.PHONY: every-test coverage-of-law
 
 run: .venv/run-ready .venv/city-ready  ## the demonstration, on the embedded default; SECONDS=10 ends it by itself
 	@$(BIN)/devicesync demo $(if $(SECONDS),--seconds $(SECONDS))
