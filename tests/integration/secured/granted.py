@@ -45,7 +45,7 @@ class Granted:
     def run_as_it_stands(self, *words: str) -> str:
         """What a command prints, after checking that it did its work."""
         done = self.commands.run(*words)
-        assert done.returncode == 0, done.stderr.decode()
+        assert done.returncode == 0, (done.stdout + done.stderr).decode()
         return done.stdout.decode()
 
     def start_api(self, user: str, role: str) -> tuple[subprocess.Popen[str], str]:

@@ -32,7 +32,7 @@ STATES = {name: state_of(Event(name, BASE_US, values=VALUES)) for name in ("a", 
 def test_redis_over_tls_with_a_user_of_few_rights(secured_redis: int, certificates: Path) -> None:
     """The contract's calls work; doctor's advice, which needs more, is silent; what is wrong is said. The page says the same rules."""
     assert all(" ".join(rule) in (DOCS / "grants.md").read_text() for rule in redis_rules("PASSWORD"))
-    where = f"127.0.0.1:{secured_redis}/2?ca={certificates}/ca.pem"
+    where = f"127.0.0.1:{secured_redis}/3?ca={certificates}/ca.pem"  # 2 is that of the jobs with grants
     cache = redis_at(f"rediss://devicesync:redis-secret@{where}")
     cache.check()
     cache.merge(STATES, cache.look(STATES).tickets)
@@ -42,7 +42,7 @@ def test_redis_over_tls_with_a_user_of_few_rights(secured_redis: int, certificat
         redis_at(f"rediss://devicesync:wrong@{where}").check()
     assert "user and password" in wrong.value.hint
     with pytest.raises(Unavailable):  # the system does not know this authority
-        redis_at(f"rediss://devicesync:redis-secret@127.0.0.1:{secured_redis}/2").check()
+        redis_at(f"rediss://devicesync:redis-secret@127.0.0.1:{secured_redis}/3").check()
 
 
 def test_sentinel_fails_over() -> None:
