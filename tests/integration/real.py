@@ -47,6 +47,7 @@ class Real:
         self.topic = KafkaUrl.parse(f"kafka://127.0.0.1:{self.kafka.port}/{name}.events.deviceprofile")
         create_topics(self.topic, partitions=6)
         self.log = KafkaLog(self.topic, group=name)
+        self._admin = AdminClient(self.topic.client)
         self.group = name
         self.keyspace = f"{name}_device_db"
         self.cache_url = cache_url or f"redis://127.0.0.1:{self.redis.port}/2"
@@ -124,8 +125,7 @@ class Real:
         return process
 
     def _members(self, group: str) -> int:
-        admin = AdminClient(self.topic.client)  # it must live until it has answered
-        (described,) = admin.describe_consumer_groups([group]).values()
+        (described,) = self._admin.describe_consumer_groups([group]).values()
         with suppress(KafkaException, TimeoutError):  # there is no such group yet
             return len(described.result(10).members)
         return 0
