@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.end_to_end.command import Devicesync, catches, until
+from tests.end_to_end.command import WAIT_SECONDS, Devicesync, catches, until
 
 MOMENTS = [moment / 10 for moment in range(11)]
 """Seconds after the handler stands; on any machine some of them lie in the start-up and some after it."""
@@ -50,6 +50,16 @@ def test_a_command_that_waits_for_an_updater_is_stopped(devicesync: Devicesync) 
     process.terminate()
     _, told = process.communicate()
     assert (process.returncode, told) == (130, "devicesync: stopped\n")
+
+
+def test_a_stop_signal_while_the_event_is_looked_at() -> None:
+    """A job waits with the event that the signal sets, and now and then has its lock just then: it ended with kill -9 only."""
+    code = (
+        "import os, signal; from devicesync.cli.process import stop_on_signals; stop = stop_on_signals()\n"
+        "with stop._cond: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "assert stop.wait(60) and stop.why == 'SIGTERM'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=WAIT_SECONDS)
 
 
 def test_the_handlers_stand_before_anything_is_loaded() -> None:

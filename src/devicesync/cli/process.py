@@ -4,6 +4,7 @@ import gc
 import signal
 import sys
 import threading
+from _thread import start_new_thread  # threading.Thread.start() takes a lock that this thread may hold too
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -24,16 +25,19 @@ class Stop(threading.Event):
 
 
 def stop_on_signals() -> Stop:
-    """An event that SIGTERM and Ctrl-C set; a second Ctrl-C interrupts at once. Call it first in a long-running command."""
+    """An event that SIGTERM and Ctrl-C set; a second Ctrl-C interrupts at once. Call it first in a long-running command.
+
+    Another thread sets it: a signal may come while this one, in wait(), holds the event's lock, and would then wait for itself.
+    """
     _calm_garbage_collector()
     stop = Stop()
 
     def ask_to_stop(number: int, frame: object) -> None:
         del frame
-        if stop.is_set() and number == signal.SIGINT:
+        if (stop.why or stop.is_set()) and number == signal.SIGINT:
             raise KeyboardInterrupt
         stop.why = signal.Signals(number).name
-        stop.set()
+        start_new_thread(stop.set, ())
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
