@@ -1,7 +1,9 @@
 """A server process: started in its own directory on free ports, known to be ready, stopped without leftovers."""
 
 import ctypes
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -13,6 +15,7 @@ from typing import IO
 
 _READY_SECONDS = 300.0
 _STOP_SECONDS = 20.0
+_PORTS = range(10_000, 22_000)  # Linux gives away those from 32,768 on
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 
@@ -118,12 +121,12 @@ def ports(directory: Path, count: int, beside: int = 0, *, runs: bool = False) -
 
 
 def free_ports(count: int, beside: int = 0) -> list[int]:
-    """Ports of this machine that nobody listens on; nor on those so far above them."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(opened.getsockname()[1]) for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports if all(_is_free(port + beside) for port in ports) else free_ports(count, beside)
+    """Ports of this machine that nobody listens on; nor on those so far above them.
+
+    None of those that Linux gives to connections: a server that is stopped for a while finds its port free when it comes back.
+    """
+    free = (port for port in random.SystemRandom().sample(_PORTS, len(_PORTS)) if _is_free(port) and _is_free(port + beside))
+    return list(itertools.islice(free, count))
 
 
 def _is_free(port: int) -> bool:
