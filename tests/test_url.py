@@ -129,7 +129,7 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES | st.sampled_from(["9042", "tls=1", "ca", "&", "%", "%zz", "=", "0"]) | st.text(max_size=3)).map("".join)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(TEXTS, st.sampled_from([KafkaUrl.parse, CassandraUrl.parse, RedisUrl.parse]))
 def test_any_text_is_read_or_is_wrong_use(text: str, read: Read) -> None:
     """Never another error, whatever stands there."""

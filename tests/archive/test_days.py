@@ -73,7 +73,7 @@ def rows_of(archive: Archive, spool: Path) -> dict[str, list[FullRecord]]:
     return found
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     stamps=st.lists(
         st.none() | st.integers(-1, 2**62) | st.integers(0, 20).map(lambda day: day * DAY_MS), min_size=1, max_size=60

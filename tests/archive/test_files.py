@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devicesync.archive.archive import Archive
@@ -52,7 +52,6 @@ def stored(directory: Path, rows: list[FullRecord], file_format: str) -> tuple[A
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
-@settings(deadline=None)
 @given(drawn=_rows)
 def test_every_record_comes_back_whole(file_format: str, drawn: list[FullRecord]) -> None:
     """Keys, headers, times, tombstones, line feeds, bytes that are no text."""

@@ -25,7 +25,9 @@ from tests.law.specification import specified
 from tests.law.strategies import BASE_US, events, values_of
 
 EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "60"))
-shared_fixture = settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+shared_fixture = settings(
+    max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 _names = (f"device-{number}" for number in range(10**9))
 
 

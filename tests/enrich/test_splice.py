@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devicesync.enrich import splice
@@ -48,7 +48,6 @@ def _events(draw: st.DrawFn) -> bytes:
     return (around + text + around).encode("utf-8", "surrogatepass")
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(_events(), st.booleans())
 def test_what_json_reads_is_the_event_with_our_fields(event: bytes, known: bool) -> None:  # noqa: FBT001
     assert splice.read(event).context.did == "d1"
@@ -60,7 +59,6 @@ def test_what_json_reads_is_the_event_with_our_fields(event: bytes, known: bool)
     assert _spliced(found, members, known=known) == found  # once more changes nothing
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(_events())
 def test_what_was_not_put_in_keeps_its_bytes(event: bytes) -> None:
     """An event without our fields is the beginning of the new one, but for its last brace."""

@@ -313,7 +313,7 @@ def outcome(raw: bytes) -> Event | Reason:
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(_objects, st.integers(0, 400), st.binary(max_size=3))
 @example({"device_id": "d", "version": 1600000000000000, "device_spec": {"": ""}}, 400, b"")
 def test_the_fast_path_never_disagrees_with_the_exact_one(fields: dict[str, Any], spot: int, noise: bytes) -> None:

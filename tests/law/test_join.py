@@ -20,7 +20,7 @@ def seen(state: State) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(device_events(), st.randoms(use_true_random=False))
 def test_any_order_gives_what_the_set_says(drawn: list[Event], shuffle: random.Random) -> None:
     """Shuffled and duplicated events joined one by one equal the set-based specification."""
@@ -28,7 +28,7 @@ def test_any_order_gives_what_the_set_says(drawn: list[Event], shuffle: random.R
     assert specified(drawn) == seen(join_all(map(state_of, drawn)))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(device_events(), st.integers(0, 8), st.integers(0, 8))
 def test_split_states_merged_later_are_the_same(drawn: list[Event], one: int, two: int) -> None:
     """Three readers that each saw a part (parts may overlap) know together what one reader of everything knows."""
