@@ -57,7 +57,7 @@ def started(make: Callable[[Path], S]) -> S:
 def start_shared() -> None:
     """Start what all processes share, and wait for none of it. What is missing, each process misses by itself."""
     with suppress(Missing):
-        for make in (_cassandra, Kafka):
+        for make in (_shared_cassandra, Kafka):
             server = make(_directory())
             server.start(wait=False)
             atexit.register(server.stop, signal.SIGKILL)
@@ -70,8 +70,8 @@ def _directory() -> Path:
     return directory
 
 
-def _cassandra(directory: Path, *, runs: bool = False) -> Cassandra:
-    return Cassandra(directory, release=CASSANDRA, runs=runs)
+def _shared_cassandra(directory: Path, *, runs: bool = False) -> Cassandra:
+    return Cassandra(directory, release=CASSANDRA, lasting=False, runs=runs)
 
 
 @functools.cache
@@ -108,8 +108,8 @@ def cassandra(release: str = CASSANDRA) -> Cassandra:
     """A Cassandra node; that of the release that the tests run on is shared."""
     directory = os.environ.get(f"{_DIRECTORY}Cassandra")
     if directory is None or release != CASSANDRA:
-        return started(lambda directory: Cassandra(directory, release=release))
-    server = _cassandra(Path(directory), runs=True)
+        return started(lambda directory: Cassandra(directory, release=release, lasting=False))
+    server = _shared_cassandra(Path(directory), runs=True)
     server.wait_ready()
     return server
 
@@ -117,7 +117,7 @@ def cassandra(release: str = CASSANDRA) -> Cassandra:
 @functools.cache
 def own_cassandra() -> Cassandra:
     """A Cassandra node to stop, of this process alone."""
-    return started(_cassandra)
+    return started(lambda directory: Cassandra(directory, release=CASSANDRA))
 
 
 _numbers = itertools.count()

@@ -49,7 +49,7 @@ def secured_redis(certificates: Path) -> Iterator[int]:
 @pytest.fixture(scope="package")
 def secured_cassandra(certificates: Path) -> Iterator[Cassandra]:
     """A Cassandra that asks for TLS and a role, and grants roles what they were given alone."""
-    server = started(lambda directory: Cassandra(directory, secured=certificates / "server.pem"))
+    server = started(lambda directory: Cassandra(directory, secured=certificates / "server.pem", lasting=False))
     yield server
     server.stop()
 
