@@ -108,6 +108,18 @@ def test_an_entry_without_end_is_named(tmp_path: Path, make: Callable[[Path], No
         archive.manifest.newest(closed.entry.generation, closed.entry.partition)
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_data_file_without_end_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """Its size is 0, as its entry then says: it is neither read nor waited for."""
+    archive, closed = stored(tmp_path, ROWS, "parquet")
+    there = tmp_path / "backup" / closed.entry.path
+    there.unlink()
+    make(there)
+    entry = msgspec.structs.replace(closed.entry, bytes=there.stat().st_size)
+    with pytest.raises(Damaged, match="is missing"), archive.fetched(entry, tmp_path):
+        pass
+
+
 def _made(path: Path) -> Path:
     path.touch()
     return path

@@ -78,11 +78,14 @@ class Storage:
         raise Damaged(path, f"is no file, or has more than {_MOST_BYTES:,} bytes")
 
     def fetch(self, path: str, into: Path) -> Path | None:
-        """A local file with the same bytes, `into` or the file itself; None where there is no such file. Raises Unavailable."""
+        """A local file with the same bytes, `into` or the file itself; None where there is no such file. Raises Unavailable.
+
+        A pipe, a device or a directory is none: what they give has no end.
+        """
         with self._failures("read", path):
             if self._is_local:
                 here = Path(self._path(path))
-                return here if here.exists() else None
+                return here if here.is_file() else None
             try:
                 self._files.get_file(self._path(path), str(into))
             except FileNotFoundError:
