@@ -26,6 +26,9 @@ FIELDS = {
 }
 """Fields of the device's hash (docs/reading-the-cache.md), each with its name in devicedata; "" where it is part of another."""
 
+_DIGITS = 18
+"""Of a number that JSON's writer takes; versions have 16."""
+
 _NAMES = tuple(FIELDS.values())
 _encode = msgspec.json.Encoder().encode
 _read_map = msgspec.json.Decoder(dict[str, Any]).decode
@@ -73,12 +76,12 @@ def _text(value: bytes | None) -> str:
 
 
 def _number(value: bytes | None) -> int:
-    return int(value) if value and value.isdigit() else 0
+    return int(value) if value and value.isdigit() and len(value) <= _DIGITS else 0
 
 
 def _map(value: bytes | None) -> dict[str, Any]:
     """The map; {} for a text that somebody else wrote and that holds none."""
     try:
         return _read_map(value) if value else {}
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
