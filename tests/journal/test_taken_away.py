@@ -37,6 +37,11 @@ def _truncate_in_the_middle(file: Path) -> None:
     os.truncate(file, file.stat().st_size // 2 + 1)
 
 
+def _delete_with_its_times(file: Path) -> None:
+    _delete(file)
+    _delete(file.with_name(f"{file.name}.times"))
+
+
 WAYS = [_delete, _rename, _rename_and_create, _truncate, _truncate_in_the_middle]
 
 
@@ -51,7 +56,7 @@ def worked_off(directory: Path) -> tuple[Journal, JournalReader]:
     return journal, reader
 
 
-@pytest.mark.parametrize("take_away", WAYS)
+@pytest.mark.parametrize("take_away", [*WAYS, _delete_with_its_times])
 def test_a_journal_taken_away_under_us_goes_on(tmp_path: Path, take_away: Callable[[Path], None]) -> None:
     """The next append is read by every reader, under a number that no record had; and the check says so."""
     journal, reader = worked_off(tmp_path)
@@ -61,6 +66,31 @@ def test_a_journal_taken_away_under_us_goes_on(tmp_path: Path, take_away: Callab
     assert [value for _, value in rest(reader)] == [b"after"]
     with pytest.raises(Unavailable, match="cut, moved or deleted"):
         journal.check()
+
+
+def test_records_that_nobody_had_read_are_taken_away_with_their_times(tmp_path: Path) -> None:
+    """No reader's position tells of them: whoever wrote them does."""
+    journal = open_journal(tmp_path)
+    journal.append([b"before"] * 3)
+    _delete_with_its_times(tmp_path / NAME)
+    assert journal.append([b"after"]) >= 3
+    with pytest.raises(Unavailable, match="cut, moved or deleted"):
+        journal.check()
+
+
+@pytest.mark.parametrize("retention_seconds", [0, 1000])
+def test_a_rotation_by_another_process_takes_nothing_away(tmp_path: Path, retention_seconds: float) -> None:
+    """Also where the closed segment is dropped at once."""
+    mine = open_journal(tmp_path, segment_bytes=10, retention_seconds=retention_seconds)
+    other = open_journal(tmp_path, segment_bytes=10, retention_seconds=retention_seconds)
+    reader = reader_of(other, "updater")
+    for number in range(4):
+        mine.append([b"mine"] * 5)
+        other.append([b"other"] * 5)
+        assert len(rest(reader)) == 10, number
+        reader.commit()
+    mine.check()
+    other.check()
 
 
 @pytest.mark.parametrize("take_away", WAYS)
@@ -84,6 +114,15 @@ def test_the_lines_that_a_cut_leaves_are_still_read(tmp_path: Path) -> None:
     first = journal.append([b"after"])
     found = everything(journal)
     assert found == [*((number, b"line-%d" % number) for number in range(5)), (first, b"after")]
+
+
+@pytest.mark.parametrize("number", ["\N{SUPERSCRIPT TWO}" * 20, "9" * 20, "\N{ARABIC-INDIC DIGIT ONE}" * 20])
+def test_a_file_whose_name_is_nearly_a_segment_s_is_none(tmp_path: Path, number: str) -> None:
+    """Whoever put it there."""
+    (tmp_path / f"{NAME}.{number}").write_bytes(b"x\n")
+    journal = open_journal(tmp_path)
+    assert journal.append([b"one"]) == 0
+    assert everything(journal) == [(0, b"one")]
 
 
 def test_a_whole_new_journal_at_the_same_place_is_read_from_its_beginning(tmp_path: Path) -> None:

@@ -79,8 +79,8 @@ class Checkpointer:
             self._empty_soon()
 
     def _checkpoint(self, kind: str, busy_seconds: float = _BUSY_SECONDS) -> bool:
-        """Whether all of it was done. Failing is no harm: a later one does it, and commits tell of a full disk."""
-        with suppress(sqlite3.OperationalError), closing(_connect(self._path, busy_seconds)) as connection:
+        """Whether all of it was done. Failing is no harm: a later one does it, and commits tell of a full disk or a torn file."""
+        with suppress(sqlite3.DatabaseError), closing(_connect(self._path, busy_seconds)) as connection:
             ((busy, _, _),) = connection.execute(f"PRAGMA wal_checkpoint({kind})").fetchall()
             return not busy
         return False

@@ -14,6 +14,7 @@ Records are numbered from 0 for the journal's whole life; a record is a line.
 
 import errno
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ from devicesync.log.journal.times import TimeEntry, span_of
 
 _DIGITS = 20
 _LAST_RECORD = 1 << 60
+_NUMBER = re.compile(rf"[0-9]{{{_DIGITS}}}")
 _READ_BYTES = 1 << 20
 _NOT_WAITED_FOR = {"audit"}
 """Readers that may miss records: else one that nobody runs any more would keep the journal growing."""
@@ -47,7 +49,7 @@ class JournalFiles:
         """The first records of the closed segments, ascending."""
         prefix = self.active.name + "."
         names = (name.removeprefix(prefix) for name in self._names() if name.startswith(prefix))
-        return sorted(int(name) for name in names if len(name) == _DIGITS and name.isdigit())
+        return sorted(first for name in names if _NUMBER.fullmatch(name) and (first := int(name)) <= _LAST_RECORD)
 
     def position(self, reader: str) -> Path:
         """Where the reader of that name keeps its position."""

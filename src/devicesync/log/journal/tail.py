@@ -37,8 +37,7 @@ class Tail:
     def catch_up(self) -> None:
         """Open or reopen the active segment, and count what others have appended to it. Raises OSError."""
         if self._data < 0 or not same_file(self._data, self._files.active):
-            # A rotation moves both files; whoever moves the lines alone is none of us.
-            taken_away = self._times >= 0 and same_file(self._times, self._files.times)
+            taken_away = self._is_taken_away()
             self.close()
             self._open(taken_away=taken_away)
         size = os.fstat(self._data).st_size
@@ -103,7 +102,10 @@ class Tail:
         first = files.end_of_closed()
         if span is None or span.beginning.first < first or self._is_edited(span):
             # Lines without times: a file that someone put here, which becomes the journal's beginning, or times that were lost.
-            self._create_times(max(first, span.bound if span else 0, *files.positions().values(), 0))
+            first = max(self.next, first, span.bound if span else 0, *files.positions().values(), 0)
+            self._create_times(first)
+            if taken_away:
+                self._tell_of_loss(first)
         elif taken_away or self._is_cut(span):
             self._open_anew(span, keep=not taken_away)
         self._data = os.open(files.active, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -118,6 +120,13 @@ class Tail:
         self._began_us = (span.first_group or span.beginning).at_us if span else 0
         self._end = os.fstat(self._data).st_size
         self.next = last.first + count_lines(self._files.active, last.start)
+
+    def _is_taken_away(self) -> bool:
+        """Whether the lines that were open are gone, and not by a rotation: it moves both files, and makes both anew."""
+        files = self._files
+        if self._times < 0 or files.active.exists():
+            return self._times >= 0 and same_file(self._times, files.times)
+        return not any(same_file(self._data, files.closed(first)) for first in files.closed_firsts())
 
     def _is_edited(self, span: Span) -> bool:
         """Whether the lines are others than those that the times are of: no line begins where the last group did."""
@@ -149,6 +158,9 @@ class Tail:
         if keep and self._files.active.exists():
             self._set_aside()
         self._create_times(first)
+        self._tell_of_loss(first)
+
+    def _tell_of_loss(self, first: int) -> None:
         _log.error(
             "the journal was cut, moved or deleted by another program: records that were not read yet are lost",
             path=str(self._files.active),
