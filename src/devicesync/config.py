@@ -22,9 +22,12 @@ _KUBERNETES = re.compile(
 )
 """What Kubernetes sets in every pod beside a Service whose name begins with devicesync."""
 
+_LONGEST_SECONDS = 3_155_760_000
+"""A hundred years: what any clock and any store can count in ms."""
+
 Share = Annotated[float, Meta(gt=0, le=1)]
 Positive = Annotated[int, Meta(gt=0)]
-Duration = Annotated[float, Meta(ge=0)]
+Duration = Annotated[float, Meta(ge=0, le=_LONGEST_SECONDS)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -41,6 +41,7 @@ BUCKETS = "restore"
 AUDIT, AUDIT_PROGRESS = "audit", "audit.json"
 RESTORE_PROGRESS, RESTORE_TOPIC_PROGRESS, REBUILD_PROGRESS = "restore.json", "restore-topic.json", "rebuild.json"
 _FORMAT, _HOLD = "format", "hold"
+_FORMAT_DIGITS = 9
 
 _POLL_SECONDS = 0.05
 _OWNER = "run as the user that owns it, or name another one with --data-dir"
@@ -78,7 +79,7 @@ def check_format(data_dir: Path, found: str | None = None) -> None:
             found = _format_of(data_dir)
         except OSError:
             return
-    if found and not (found.isascii() and found.isdecimal()):
+    if found and not (found.isascii() and found.isdecimal() and len(found) <= _FORMAT_DIGITS):
         raise WrongUse(
             f"{data_dir / _FORMAT} should hold a number, and holds {found[:20]!r}",
             f"if this is devicesync's data directory, write {FORMAT} into it; else name another one with --data-dir",

@@ -31,3 +31,11 @@ def test_an_unknown_variable_is_wrong_use(name: str) -> None:
     """Also one that is named like Kubernetes' own and has another form."""
     with pytest.raises(WrongUse, match=f"unknown setting {name}"):
         load({}, {name: "8080"}, None)
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "1e300", "-1"])
+@pytest.mark.parametrize("setting", ["MAX_CLOCK_AHEAD", "DEAD_LETTER_RETENTION", "TOMBSTONE_TTL"])
+def test_a_time_that_no_clock_can_count_is_wrong_use(setting: str, seconds: str) -> None:
+    """It would end a job by a traceback, at some later time."""
+    with pytest.raises(WrongUse, match=f"setting DEVICESYNC_{setting}_SECONDS"):
+        load({}, {f"DEVICESYNC_{setting}_SECONDS": seconds}, None)

@@ -21,10 +21,11 @@ def test_a_torn_format_file_is_written_again(devicesync: Devicesync, seed: Path,
     assert mark.read_text() == "1\n"
 
 
-def test_a_format_file_that_is_no_number_says_what_to_do(devicesync: Devicesync, seed: Path) -> None:
+@pytest.mark.parametrize("torn", [b"\xff\xfex", b"9" * 5000])
+def test_a_format_file_that_is_no_number_says_what_to_do(devicesync: Devicesync, seed: Path, torn: bytes) -> None:
     """No advice to upgrade: nothing newer wrote it."""
     devicesync.run("init")
-    (devicesync.directory / "devicesync-data" / "format").write_bytes(b"\xff\xfex")
+    (devicesync.directory / "devicesync-data" / "format").write_bytes(torn)
     done = devicesync.run("apply", seed)
     assert done.returncode == 2
     assert b"write 1 into it" in done.stderr
