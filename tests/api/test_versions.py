@@ -119,6 +119,20 @@ def test_started_again_with_the_clock_behind_versions_go_on(
         assert_refused(start(log).client.post(REGISTER + "d", json=BODY), 503, "CLOCK_STEPPED_BACK")
 
 
+def test_after_a_clock_that_was_far_ahead_a_setting_lets_registrations_go_on(start: Start, clock: Clock) -> None:
+    """As docs/faults.md says, and the error line."""
+    log = MemoryLog(clock.ms)
+    clock.step(86_400)
+    ahead = register(start(log))
+    clock.step(-86_400)
+    with structlog.testing.capture_logs() as told:
+        assert_refused(start(log).client.post(REGISTER + "d", json=BODY), 503, "CLOCK_STEPPED_BACK")
+    (line,) = told
+    assert "max_clock_ahead_seconds" in line["hint"]
+    started = start(log, max_clock_ahead_seconds=line["version_ahead_seconds"] + 60)
+    assert [register(started), register(started)] == [ahead + 1, ahead + 2]
+
+
 def test_what_the_law_refuses_erases_and_other_services_do_not_move_the_versions(start: Start, clock: Clock) -> None:
     """Else a line, an erase of a device that lies ahead, or another service's clock could move all registrations ahead."""
     log = MemoryLog()

@@ -22,6 +22,19 @@ def test_a_deleted_database_is_filled_from_the_journal(devicesync: Devicesync) -
     assert b"applied again" not in devicesync.run("apply", "-", stdin=event("d")).stderr
 
 
+def test_an_older_copy_of_the_database_is_filled_once_the_position_is_deleted(devicesync: Devicesync) -> None:
+    """As docs/faults.md says."""
+    there = devicesync.directory / "devicesync-data"
+    devicesync.run("apply", "-", stdin=event("a"))
+    copy = (there / "device-profile.db").read_bytes()
+    devicesync.run("apply", "-", stdin=event("b"))
+    delete_database(devicesync.directory)
+    (there / "device-profile.db").write_bytes(copy)
+    (there / "device-profile.log.reader.updater").unlink()
+    devicesync.run("apply", "-", stdin=event("c"))
+    assert [devicesync.json("get", each)["profile"]["city"] for each in "abc"] == ["Pune"] * 3
+
+
 def test_a_database_deleted_under_up_ends_it(devicesync: Devicesync) -> None:
     """SQLite would go on in the deleted file. It ends with status 3 instead, and the next start fills a new one."""
     running = devicesync.start("up")

@@ -75,7 +75,10 @@ class Versions:
             return
         if not self._said_clock:
             ahead_seconds = (version - self._log_now_ms() * 1000) // 1_000_000
-            hint = "registrations are refused until the clock is right again; set it, by NTP for example"
+            hint = (
+                "registrations are refused until the clock is right again; set it, by NTP for example. Where it was ahead for a "
+                "while and is right now, a max_clock_ahead_seconds above version_ahead_seconds lets them go on"
+            )
             _log.error("the clock stepped back, or lies ahead of the log's", version_ahead_seconds=ahead_seconds, hint=hint)
         self._said_clock = True
         raise RequestError(503, "CLOCK_STEPPED_BACK", "the clock of this service is wrong; try again", _RETRY_AFTER_SECONDS)
