@@ -12,7 +12,7 @@ from devicesync.status.words import most_of, nines
 LIVE, OTHER = Seen(5, {"city": "Pune"}), Seen(5, {"city": "Agra"})
 OLD, NEW = Seen(4, {"city": "Pune"}), Seen(6, {"city": "Pune"})
 TOMBSTONE = Seen(5, None, 5)
-FOREIGN = Seen(0, {"city": "Pune"}, is_held=False)
+FOREIGN = Seen(0, {"city": "Pune"}, is_ours=False)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from redis import exceptions
 
 from devicesync.cache.redis_scripts import HASH_NAMES
 from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS
-from devicesync.law.profile import Profile
 from devicesync.law.seen import Seen
 from devicesync.law.state import State
 
@@ -16,7 +15,6 @@ _FIELDS = tuple(tuple(HASH_NAMES.get(field, field) for field in facet.fields) fo
 _MAPS = tuple(HASH_NAMES.get(field, field) for field in sorted(MAP_FIELDS))
 _TIMES = {"firstaccess": "first_access", "user_declared_on": "user_declared_on", "api_last_updated_on": "api_last_updated_on"}
 _EVENT_NAMES = {HASH_NAMES.get(field, field): field for field in FIELDS} | _TIMES
-_HASH_NAMES = {name: field for field, name in _EVENT_NAMES.items()}
 _LEDGER = re.compile(rf"\d+,\d+,(?:\d*,){{{len(FACETS)}}}\d+,\d+,\d+,\d,[0-9a-f]+")
 _read_map = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -51,27 +49,13 @@ def state_of(found: dict[str, str]) -> State:
 
 def seen_in(found: dict[str, str]) -> Seen | None:
     """What readers see who know docs/reading-the-cache.md and nothing of `_state`. None: no profile and no tombstone of ours."""
-    profile: Profile = {name: value for field, value in found.items() if (name := _EVENT_NAMES.get(field))}
+    texts = {name: value for field, value in found.items() if (name := _EVENT_NAMES.get(field))}
     mark = found.get("_state", "")
-    is_held = _read_maps(profile) and _LEDGER.fullmatch(mark) is not None
-    for name in _TIMES.values():
-        if name in profile:
-            profile[name] = _number(found[_HASH_NAMES[name]]) or profile[name]
+    is_ours = _LEDGER.fullmatch(mark) is not None
     version = _number(found.get("version", ""))
-    if not profile:
-        return Seen(version, None, version, mark=mark) if is_held else None
-    return Seen(version, profile, is_held=is_held, mark=mark) if is_held or "api_last_updated_on" in profile else None
-
-
-def _read_maps(profile: Profile) -> bool:
-    """Put maps where their texts stand; whether each could be read."""
-    try:
-        for name in MAP_FIELDS:
-            if name in profile:
-                profile[name] = _read_map(str(profile[name]))
-    except msgspec.MsgspecError:
-        return False
-    return True
+    if texts:
+        return Seen(version, texts, 0, is_ours, mark) if is_ours or "api_last_updated_on" in texts else None
+    return Seen(version, None, version, mark=mark) if is_ours else None
 
 
 def _number(text: str) -> int:

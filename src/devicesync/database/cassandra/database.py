@@ -116,7 +116,7 @@ class CassandraDatabase:
     def scan(self, number: int) -> Iterator[list[str]]:
         """See port.Database. A range of tokens; all are of one size."""
         for statement in schema.SCANS:
-            for page in self._pages(statement, *self._tokens(number)):
+            for page, _ in self._pages(statement, *self._tokens(number)):
                 yield [row[1] for row in page]
 
     def seen(self, device_ids: Sequence[str]) -> dict[str, Seen]:
@@ -148,17 +148,17 @@ class CassandraDatabase:
         first, following = (_FIRST_TOKEN + _TOKENS * spot // self.ranges for spot in (number, number + 1))
         return first, following - 1
 
-    def _pages(self, statement: str, first: int, last: int) -> Iterator[Rows]:
+    def _pages(self, statement: str, first: int, last: int) -> Iterator[tuple[Rows, int]]:
+        """Rows, and the token up to which all were read. The next page begins with it: several ids can share it."""
         start, limit = first, _ROWS_PER_PAGE
         while True:
             with _failures("read"):
                 (page,) = self._until_done([[[Call(statement, (start, last, limit))]]])
-            if page:
-                yield page
             if len(page) < limit:
+                yield page, last
                 return
-            # Start again at the last token: several ids can share it. If they fill a whole page, double the page size.
-            limit = limit * 2 if page[0][0] == page[-1][0] else _ROWS_PER_PAGE
+            yield page, page[-1][0]
+            limit = limit * 2 if page[0][0] == page[-1][0] else _ROWS_PER_PAGE  # they fill the whole page
             start = page[-1][0]
 
     def check(self) -> None:

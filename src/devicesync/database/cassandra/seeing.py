@@ -3,16 +3,20 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from devicesync.database.cassandra import schema
 from devicesync.database.cassandra.driver import Rows
 from devicesync.law.facets import FIELDS, MAP_FIELDS
 from devicesync.law.seen import Seen
 
-_NAMES = ("api_last_updated_on", "first_access", "user_declared_on", *FIELDS)
+_TIMES = ("api_last_updated_on", "first_access", "user_declared_on")
+_NAMES = (*_TIMES, *FIELDS)
+_TEXTS = frozenset(FIELDS) - MAP_FIELDS
+_json_text = msgspec.json.Encoder(order="deterministic").encode
 
-
-Pages = Callable[[str, int, int], Iterator[Rows]]
-"""Reads a statement over tokens from the first to the last, page after page."""
+Pages = Callable[[str, int, int], Iterator[tuple[Rows, int]]]
+"""Reads a statement over tokens from the first to the last: rows, and the token up to which all were read."""
 
 
 def seen_of_row(row: Sequence[Any], erased: int) -> Seen | None:
@@ -20,11 +24,8 @@ def seen_of_row(row: Sequence[Any], erased: int) -> Seen | None:
     version = row[2]
     if not version:
         return None
-    profile = {name: value for name, value in zip(_NAMES, row[3:], strict=True) if value}
-    for name in MAP_FIELDS:
-        if name in profile:
-            profile[name] = dict(profile[name])  # a driver may have its own kind of map
-    return Seen(version, profile, erased)
+    texts = {name: value if name in _TEXTS else _text(value) for name, value in zip(_NAMES, row[3:], strict=True) if value}
+    return Seen(version, texts, erased)
 
 
 def seen_between(pages: Pages, first: int, last: int) -> Iterator[tuple[Rows, Mapping[str, int]]]:
@@ -34,14 +35,13 @@ def seen_between(pages: Pages, first: int, last: int) -> Iterator[tuple[Rows, Ma
     """
     known: set[str] = set()  # the ids at the token where a page ended, with which the next one begins
     start = first
-    for page in pages(schema.SEEN_IN, first, last):
-        end = page[-1][0]
-        yield [row for row in page if row[1] not in known], _erases(pages, start, end)
-        known = {row[1] for row in page if row[0] == end}
+    for rows, end in pages(schema.SEEN_IN, first, last):
+        erases = {row[1]: row[2] for page, _ in pages(schema.ERASURES_IN, start, end) for row in page if row[2]}
+        yield [row for row in rows if row[1] not in known] if known else rows, erases
+        known = {row[1] for row in rows if row[0] == end}
         start = end + 1
-    if start <= last:
-        yield [], _erases(pages, start, last)
 
 
-def _erases(pages: Pages, first: int, last: int) -> dict[str, int]:
-    return {row[1]: row[2] for page in pages(schema.ERASURES_IN, first, last) for row in page if row[2]}
+def _text(value: Any) -> str:
+    """A time in ms, or a map, which a driver may give as a kind of its own."""
+    return str(value) if isinstance(value, int) else _json_text(dict(value)).decode()

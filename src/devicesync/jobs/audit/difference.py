@@ -68,15 +68,19 @@ def beside(in_database: dict[str, Seen], stores: Stores, device_ids: Sequence[st
 def kind_of(sides: Sides) -> str | None:
     """The kind of difference; None where the stores agree. The cache need not hold an erased device."""
     cache, database = sides
+    if cache and database and cache.texts == database.texts and cache.version == database.version > database.erased:
+        return None if cache.is_ours else MISSING_IN_CACHE
     erased = max((side.erased for side in sides if side), default=0)
-    if erased and any(side.profile is not None and side.version <= erased for side in sides if side):
+    if erased and any(side.texts is not None and side.version <= erased for side in sides if side):
         return RESURRECTED
     if cache is None or not cache.is_held:
-        if database is not None and database.profile is not None:
+        if database is not None and database.texts is not None:
             return MISSING_IN_CACHE
         return MISSING_IN_DATABASE if cache else None
-    if database is None:
-        return MISSING_IN_DATABASE
+    return _kind_of_held(cache, database) if database else MISSING_IN_DATABASE
+
+
+def _kind_of_held(cache: Seen, database: Seen) -> str | None:
     if cache.version != database.version:
         return STALE_IN_CACHE if cache.version < database.version else STALE_IN_DATABASE
     return None if cache.profile == database.profile else CONTENT_DIFFERS
@@ -102,5 +106,5 @@ def lasting(sides: Sides, version: int) -> tuple[str | None, bool]:
 def _document(seen: Seen | None) -> dict[str, Any] | None:
     if seen is None:
         return None
-    erased = seen.profile is None
-    return {"version": seen.version or None, "erased": erased, "digest": digest(seen.profile), "profile": seen.profile}
+    profile = seen.profile
+    return {"version": seen.version or None, "erased": profile is None, "digest": digest(profile), "profile": profile}
