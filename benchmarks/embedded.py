@@ -43,7 +43,7 @@ UPSERT = (
 
 
 def main() -> None:
-    log_to_stderr(verbose=False)
+    log_to_stderr()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         file = directory / "events.jsonl"

@@ -73,7 +73,7 @@ def timed(step: str, call: Callable[..., Any]) -> Callable[..., Any]:
 def main() -> None:
     log_port, cache_port, database_port, keyspace, devices, events, driver = sys.argv[1:]
     stop = stop_on_signals()
-    log_to_stderr(verbose=False)
+    log_to_stderr()
     cache: Any = RedisCache(connect(f"redis://127.0.0.1:{cache_port}/2"), tombstone_ttl_seconds=0, profile_ttl_seconds=0)
     place = CassandraUrl.parse(f"cassandra://127.0.0.1:{database_port}/{keyspace}")
     database: Any = Nowhere() if driver == "none" else CassandraDatabase(place, driver)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from devstack.server import free_ports
 
+from devicesync.cli.main import parser_of
 from devicesync.status.declared import declared_for
 from tests.end_to_end.command import Devicesync, stopped, until
 from tests.end_to_end.test_readiness import admin_of, lacking
@@ -39,6 +40,27 @@ def test_the_log_has_one_form_and_ends_with_why(devicesync: Devicesync, command:
     assert stopped(process) == 0
     *_, last = logged(process.stderr.read())
     assert last["event"] == f"devicesync {command[0]}: stopped by SIGTERM"
+
+
+def test_the_form_and_the_level_of_the_log_can_be_chosen(devicesync: Devicesync) -> None:
+    """Text in a pipe, without colours; from errors on, nothing in normal operation."""
+    process = devicesync.start("up", "--log-format", "text", ready=False)
+    assert process.stderr
+    assert re.match(r"\d{4}-\S+ \[info +\] devicesync up: ", process.stderr.readline())
+    assert stopped(process) == 0
+    quiet = devicesync.start("up", "--log-level", "error", ready=False)
+    assert stopped(quiet) == 0
+    assert quiet.stderr
+    assert quiet.stderr.read() in ("", "devicesync: stopped before it began\n")
+
+
+@pytest.mark.parametrize("command", LONG, ids=lambda command: command[0])
+def test_every_command_that_keeps_running_lets_its_log_be_chosen(command: tuple[str, ...]) -> None:
+    """The same options everywhere; -v is --log-level debug."""
+    parser = parser_of(" ".join(command[:2]) if command[0] == "backup" else command[0])
+    words = [*command[2 if command[0] == "backup" else 1 :], "--log-format", "json"]
+    assert parser.parse_args(words).log_level == "info"
+    assert (parser.parse_args([*words, "-v"]).log_level, parser.parse_args(words).log_format) == ("debug", "json")
 
 
 def test_a_command_that_fails_ends_with_why(devicesync: Devicesync) -> None:

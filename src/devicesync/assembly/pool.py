@@ -133,7 +133,7 @@ def archive_of(place: str, topic: str) -> "Archive":
 def _begin(settings: Settings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C, and ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    log_to_stderr(verbose=False)
+    log_to_stderr()
     _worker["settings"] = settings
 
 

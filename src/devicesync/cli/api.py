@@ -2,14 +2,14 @@
 
 import argparse
 
-from devicesync.cli.options import listen_options, verbose_option
+from devicesync.cli.options import listen_options, log_options
 from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
 
 
 def api_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `api`."""
-    verbose_option(parser)
+    log_options(parser)
     listen_options(parser)
 
 

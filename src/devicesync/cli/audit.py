@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 import msgspec
 
-from devicesync.cli.options import admin_option, number, processes, until_caught_up_option, verbose_option
+from devicesync.cli.options import admin_option, log_options, number, processes, until_caught_up_option
 from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
 
@@ -30,7 +30,7 @@ def audit_options(parser: argparse.ArgumentParser) -> None:
     live = parser.add_argument_group("with --live")
     until_caught_up_option(live)
     admin_option(live)
-    verbose_option(live)
+    log_options(live)
 
 
 def audit(arguments: argparse.Namespace, settings: Settings) -> Outcome:

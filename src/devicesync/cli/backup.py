@@ -8,9 +8,9 @@ from devicesync.cli.options import (
     admin_option,
     id_argument,
     in_option,
+    log_options,
     number,
     until_caught_up_option,
-    verbose_option,
 )
 from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
@@ -47,7 +47,7 @@ def backup_run_options(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("parquet", "jsonl"), default="parquet", help="jsonl: gzipped values, as Secor writes them [parquet]"
     )
     until_caught_up_option(parser)
-    verbose_option(parser)
+    log_options(parser)
     admin_option(parser)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from devicesync.cli.options import admin_option, until_caught_up_option, verbose_option
+from devicesync.cli.options import admin_option, log_options, until_caught_up_option
 from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
@@ -26,7 +26,7 @@ def enrich_options(parser: argparse.ArgumentParser) -> None:
     add("--no-stamps", action="store_true", help="without devicedata_version and devicedata_age_ms")
     add("--mark-unavailable", action="store_true", help="while Redis is away events go on, marked [they wait]")
     until_caught_up_option(parser)
-    verbose_option(parser)
+    log_options(parser)
     admin_option(parser)
 
 

@@ -108,7 +108,7 @@ def run(words: list[str]) -> int:
     if name not in WRITE_NO_LOG_LINES:
         from devicesync.status.log_lines import log_to_stderr
 
-        log_to_stderr(verbose=getattr(arguments, "verbose", False))
+        log_to_stderr(getattr(arguments, "log_level", "info"), getattr(arguments, "log_format", None))
     command = getattr(_module(name), name.replace("-", "_").replace(" ", "_"))
     return present(command(arguments, loaded_by(arguments).settings), as_json=arguments.json)
 

@@ -57,9 +57,12 @@ def in_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--in", metavar="DIR|URL", dest="place", required=True, help=PLACE)
 
 
-def verbose_option(parser: argparse._ActionsContainer) -> None:
-    """Add --verbose."""
-    parser.add_argument("-v", "--verbose", action="store_true", help="a log line per batch, on stderr")
+def log_options(parser: argparse._ActionsContainer) -> None:
+    """Add --log-level and its short form -v, and --log-format, of commands that keep running."""
+    add = parser.add_argument
+    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="log lines from this level on [info]")
+    add("-v", "--verbose", dest="log_level", action="store_const", const="debug", help="--log-level debug: a line per batch too")
+    add("--log-format", choices=("json", "text"), help="of the log lines, on stderr [text on a terminal, else json]")
 
 
 def until_caught_up_option(parser: argparse._ActionsContainer) -> None:

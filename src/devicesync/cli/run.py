@@ -3,14 +3,14 @@
 import argparse
 import sys
 
-from devicesync.cli.options import admin_option, listen_options, number, until_caught_up_option, verbose_option
+from devicesync.cli.options import admin_option, listen_options, log_options, number, until_caught_up_option
 from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
 
 
 def up_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `up`."""
-    verbose_option(parser)
+    log_options(parser)
     listen_options(parser)
 
 
@@ -29,7 +29,7 @@ def up(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def update_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `update`."""
-    verbose_option(parser)
+    log_options(parser)
     parser.add_argument("--workers", type=number(int, 1), default=1, help="so many processes in one consumer group (Kafka) [1]")
     until_caught_up_option(parser)
     admin_option(parser)

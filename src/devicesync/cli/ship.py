@@ -2,7 +2,7 @@
 
 import argparse
 
-from devicesync.cli.options import admin_option, until_caught_up_option, verbose_option
+from devicesync.cli.options import admin_option, log_options, until_caught_up_option
 from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
 
@@ -11,7 +11,7 @@ def ship_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `ship`."""
     parser.add_argument("--ship-to", metavar="URL", help="kafka://HOST:PORT/TOPIC")
     until_caught_up_option(parser)
-    verbose_option(parser)
+    log_options(parser)
     admin_option(parser)
 
 

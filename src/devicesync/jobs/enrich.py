@@ -136,7 +136,7 @@ def _pass_on(job: Job, patience: Patience, records: Mapping[int, Sequence[FullRe
         job.bury(patience, [_letter(job, place[0], originals[place], _TOO_LARGE) for place in too_large])
     job.progress.read += len(placed)
     job.progress.written += len(placed) - len(dead) - len(too_large)
-    _log.debug("batch", events=len(placed), dead=len(dead) + len(too_large))
+    _log.debug("batch", records=len(placed), dead=len(dead) + len(too_large))
 
 
 def _enriched(
