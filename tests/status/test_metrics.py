@@ -18,13 +18,24 @@ from devicesync.status.metrics import Metrics
 from devicesync.status.tally import Tallies, Tally
 from devicesync.stores import Stores
 
-UNITS = ("_seconds", "_bytes", "_records", "_info", "_devices", "_connections", "_waiting", "_waiting_for_log", "_hears_changes")
+UNITS = (
+    "_seconds",
+    "_bytes",
+    "_ratio",
+    "_records",
+    "_info",
+    "_devices",
+    "_connections",
+    "_waiting",
+    "_waiting_for_log",
+    "_hears_changes",
+)
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_names_keep_prometheus_rules(metric: Metric) -> None:
     """One prefix, a counter ends in _total and nothing else does, a unit in each other name, a sentence as meaning."""
-    assert re.fullmatch(r"devicesync_[a-z_]+[a-z]", metric.name)
+    assert re.fullmatch(r"devicesync_[a-z0-9_]+[a-z]", metric.name)
     assert (metric.kind == "counter") == metric.name.endswith("_total")
     assert metric.kind == "counter" or metric.name.endswith(UNITS)
     assert not metric.name.endswith(("_ms_total", "_ms", "_count", "_sum", "_bucket"))

@@ -8,7 +8,7 @@ from devicesync.cache.memory import MemoryCache
 from devicesync.law.event import decode
 from devicesync.law.state import State, state_of
 from devicesync.log.memory import MemoryLog
-from devicesync.status.declared import APPLIED, AUDIT_CHECKED, AUDIT_DIFFERENCES, REFUSED
+from devicesync.status.declared import APPLIED, AUDIT_BOUND, AUDIT_CHECKED, AUDIT_DIFFERENCES, REFUSED
 from devicesync.status.freshness import Freshness
 from devicesync.status.metrics import Metrics
 from devicesync.status.summary import summary
@@ -61,10 +61,10 @@ def test_an_updaters_figures() -> None:
     metrics.freshness = Freshness()
     metrics.freshness.observe(taken(*[5] * 60))
     metrics.add(lambda: {APPLIED: 7, REFUSED: {"too_large": 2}})
-    metrics.add(lambda: {AUDIT_CHECKED: 1000, AUDIT_DIFFERENCES: {"stale_in_cache": 0, "content_differs": 0}})
+    metrics.add(lambda: {AUDIT_CHECKED: 1000, AUDIT_DIFFERENCES: {"stale_in_cache": 2.0}, AUDIT_BOUND: 0.006})
     found = summary(metrics, {})
     assert (found["freshness"]["records"], found["events_per_second"], found["totals"]) == (60, 1.0, {"applied": 7})
-    assert (found["refused"], found["audit"]) == ({"too_large": 2}, {"checked": 1000, "differing": 0, "bound_95": 0.003})
+    assert (found["refused"], found["audit"]) == ({"too_large": 2}, {"checked": 1000, "differing": 2, "bound_95": 0.006})
     assert found["freshness"]["max_ms"] >= 5
 
 

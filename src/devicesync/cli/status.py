@@ -85,5 +85,5 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         reasons = ", ".join(f"{reason} {count:,.0f}" for reason, count in sorted(found["refused"].items()))
         yield f"  {'refused':<12}{sum(found['refused'].values()):,.0f}" + (f" ({reasons})" if reasons else "")
     if audit := found["audit"]:
-        agreeing = f"at least {nines(audit['bound_95'])} agree at 95 %, " if audit["checked"] else ""
+        agreeing = f"at least {nines(audit['bound_95'])} agree at 95 %, " if audit["bound_95"] is not None else ""
         yield f"  {'audit':<12}{agreeing}{audit['differing']:,} of {audit['checked']:,} differ"

@@ -9,7 +9,6 @@ from devicesync.status import declared
 from devicesync.status.declared import Metric, Reading
 from devicesync.status.freshness import KEPT_SECONDS, Spread
 from devicesync.status.metrics import Metrics
-from devicesync.status.words import most_of
 
 RECENT_SECONDS = 60
 """The figures of freshness and rate are those of so many last seconds."""
@@ -58,12 +57,12 @@ def _second(second: int, spread: Spread) -> dict[str, float]:
     return {"at": second, **_spread(spread)}
 
 
-def _audit(readings: Mapping[Metric, Reading]) -> dict[str, float | None] | None:
+def _audit(readings: Mapping[Metric, Reading]) -> dict[str, Reading | None] | None:
     checked, found = readings.get(declared.AUDIT_CHECKED), readings.get(declared.AUDIT_DIFFERENCES)
     if not isinstance(checked, int) or not isinstance(found, Mapping):
         return None
-    differing = sum(count for count in found.values() if isinstance(count, int))
-    return {"checked": checked, "differing": differing, "bound_95": most_of(differing) / checked if checked else None}
+    differing = sum(int(count) for count in found.values() if isinstance(count, int | float))
+    return {"checked": checked, "differing": differing, "bound_95": readings.get(declared.AUDIT_BOUND) if checked else None}
 
 
 def _lag(readings: Mapping[Metric, Reading]) -> dict[str, Reading] | None:
