@@ -46,7 +46,7 @@ check: .venv/dev-ready  ## lint, types, import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev-ready .venv/servers-ready  ## every benchmark, or one: PART=embedded, size, stack, api, backup, enrich, enrich_kafka or audit
+bench: .venv/dev-ready .venv/servers-ready  ## every benchmark, or one: PART=embedded, size, stack, api, backup, enrich, enrich_kafka, audit or status
 	@$(BIN)/python benchmarks/run.py $(PART)
 
 stack: .venv/dev-ready .venv/servers-ready  ## real Redis, Kafka and Cassandra for development, until Ctrl-C
@@ -56,7 +56,7 @@ docs: .venv/dev-ready  ## write docs/reference/commands.md and metrics.md anew f
 	$(BIN)/python docs/generate.py
 
 screenshot: .venv/dev-ready .venv/servers-ready  ## take docs/page.png and docs/page-phone.png anew, in two minutes
-	$(BIN)/python docs/screenshot.py
+	@PYTHONPATH=. $(BIN)/python docs/screenshot.py
 
 lock:  ## pin the dependencies anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(foreach extra,$(EXTRAS),--extra $(extra)) pyproject.toml -o requirements.lock

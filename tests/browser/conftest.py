@@ -2,22 +2,18 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import httpx
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 
-from tests.end_to_end.command import WAIT_SECONDS, Devicesync
+from tests.browser.chromium import opened
+from tests.end_to_end.command import Devicesync
 
 KEY = "the-admins-key"
-FLAGS = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"),
-    *("--no-first-run", "--disable-sync", "--disable-component-update", "--disable-quic", "--disable-extensions"),
-)
 SETTINGS = f'admin_keys = "{KEY}"\nmax_clock_ahead_seconds = 1\n'
 
 
@@ -57,20 +53,12 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """Chromium, with everything that it logs and asks for written down."""
-    program, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-    if not program or not driver:
-        missing = "chromium and chromedriver are not there: devstack/install.sh gets Debian's packages"
+    """A missing one skips the tests; with CI=true they fail."""
+    try:
+        browser = opened(tmp_path_factory.mktemp("profile"))
+    except FileNotFoundError as missing:
         if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    options = ChromeOptions()
-    options.binary_location = program
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    opened = Chrome(options, ChromeService(driver))
-    opened.set_page_load_timeout(WAIT_SECONDS)
-    opened.set_script_timeout(WAIT_SECONDS)
-    yield opened
-    opened.quit()
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+    yield browser
+    browser.quit()
