@@ -12,7 +12,7 @@ EXTRAS = {
     "redis": ("redis",),
     "cassandra": ("cassandra",),
     "acsylla": ("acsylla",),
-    "api": ("starlette", "uvloop", "maxminddb", "ua_parser", "jwt", "prometheus_client"),
+    "api": ("starlette", "uvloop", "maxminddb", "ua_parser", "jwt", "prometheus_client", "jinja2"),
     "backup": ("pyarrow", "fsspec"),
     "s3": ("s3fs",),
 }
