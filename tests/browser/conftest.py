@@ -14,7 +14,7 @@ from tests.browser.chromium import opened
 from tests.end_to_end.command import Devicesync
 
 KEY = "the-admins-key"
-SETTINGS = f'admin_keys = "{KEY}"\nmax_clock_ahead_seconds = 1\n'
+SETTINGS = f'admin_keys = "{KEY}"\n'
 
 
 class Running(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 from devicesync.config import Settings, host_and_port
 from devicesync.errors import Unavailable
 
-_TIMEOUT_SECONDS = 10.0
+_TIMEOUT_SECONDS = 30.0  # what is away may be waited for there
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to ask, not to listen
 
 
