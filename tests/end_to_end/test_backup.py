@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,12 @@ import pytest
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.storage import Storage
+from devicesync.assembly import simulate as assembly
+from devicesync.assembly.simulate import Pace, into_log
+from devicesync.cli.process import Terminal
+from devicesync.config import load
 from devicesync.log.full import FullRecord
+from devicesync.simulation import Simulation
 from tests.archive.test_trust import listed_at
 from tests.end_to_end.command import WAIT_SECONDS, Devicesync, delete_database, stopped, until
 
@@ -54,9 +60,12 @@ def journal_lines(directory: Path) -> list[bytes]:
     return (directory / DATA / LOG).read_bytes().splitlines()
 
 
-def simulate(devicesync: Devicesync, count: int, seed: int = 1, bad: str = "0.01") -> None:
-    """Put registrations into the journal."""
-    devicesync.json("simulate", "--count", str(count), "--devices", "200", "--seed", str(seed), "--bad", bad)
+def simulate(devicesync: Devicesync, count: int, seed: int = 1, bad: float = 0.01, **settings: float) -> None:
+    """Put registrations into the journal, as `simulate` does; a process of it is tested elsewhere."""
+    flags = {"data_dir": str(devicesync.directory / DATA), **settings}
+    simulation = Simulation(seed=seed, devices=200, bad_share=bad)
+    with into_log(load(flags, {}).settings) as write:
+        assert assembly.simulate(simulation, Pace(count, None, None), write, threading.Event(), Terminal("simulate")) == count
 
 
 def back_up(devicesync: Devicesync, *more: str) -> Any:
@@ -109,9 +118,8 @@ def test_kill_nine_at_each_step(devicesync: Devicesync, step: str) -> None:
 def test_fifty_kills_while_the_log_grows(devicesync: Devicesync) -> None:
     """At random moments; the journal rotates meanwhile."""
     chance = random.Random(5)
-    variables = {"DEVICESYNC_JOURNAL_SEGMENT_BYTES": "300000", "DEVICESYNC_JOURNAL_RETENTION_SECONDS": "3600"}
     for turn in range(50):
-        devicesync.run("simulate", "--count", "150", "--seed", str(turn), variables=variables)
+        simulate(devicesync, 150, seed=turn, journal_segment_bytes=300_000, journal_retention_seconds=3600.0)
         size = str(chance.choice([20_000, 60_000, 200_000]))
         victim = devicesync.start("backup", "run", "--to", "backup", "--max-file-bytes", size, "--max-file-seconds", "0.2")
         time.sleep(chance.random() * 0.4)

@@ -8,7 +8,7 @@ from tests.end_to_end.test_backup import back_up, simulate
 
 def test_an_erased_device_is_taken_out_of_the_backup(devicesync: Devicesync) -> None:
     """Nothing before its erase is there; then the restore, the proof and the verification are as ever."""
-    simulate(devicesync, 300, bad="0")
+    simulate(devicesync, 300, bad=0)
     version = time.time_ns() // 1000 - 10_000_000
     line = f'{{"device_id":"gone","version":{version},"city":"PLANTED"}}\n'
     assert devicesync.run("apply", "-", stdin=line.encode()).returncode == 0
