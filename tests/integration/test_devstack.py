@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from devstack.server import Missing, answers
+from devstack.server import Missing, answers, free_ports
 from devstack.servers import Redis
 
 from tests.end_to_end.command import until
@@ -59,3 +59,9 @@ def test_a_server_ends_with_who_started_it(tmp_path: Path) -> None:
         pytest.skip(done.stderr)
     port = int(done.stdout)
     until(lambda: not is_there(port))
+
+
+def test_no_port_is_one_that_connections_get() -> None:
+    """Else a connection may have it by the time its server comes back."""
+    first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    assert max(free_ports(100)) < first
