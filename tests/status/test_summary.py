@@ -58,6 +58,7 @@ def test_what_a_process_does_not_do_is_absent() -> None:
 def test_an_updaters_figures() -> None:
     """Of the last minute, and since its start."""
     metrics = Metrics("update")
+    metrics.began -= 1000
     metrics.freshness = Freshness()
     metrics.freshness.observe(taken(*[5] * 60))
     metrics.add(lambda: {APPLIED: 7, REFUSED: {"too_large": 2}})
@@ -66,6 +67,14 @@ def test_an_updaters_figures() -> None:
     assert (found["freshness"]["records"], found["events_per_second"], found["totals"]) == (60, 1.0, {"applied": 7})
     assert (found["refused"], found["audit"]) == ({"too_large": 2}, {"checked": 1000, "differing": 2, "bound_95": 0.006})
     assert found["freshness"]["max_ms"] >= 5
+
+
+def test_a_young_process_has_its_own_rate() -> None:
+    """What came in its first seconds is not spread over a minute."""
+    metrics = Metrics("up")
+    metrics.freshness = Freshness()
+    metrics.freshness.observe(taken(*[5] * 60))
+    assert summary(metrics, {})["events_per_second"] > 1
 
 
 def test_a_device_that_is_everywhere_alike() -> None:

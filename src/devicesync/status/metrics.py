@@ -1,6 +1,7 @@
 """The metrics of one process, in Prometheus' form: what its parts count, read when somebody looks."""
 
 import platform
+import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -18,7 +19,7 @@ from devicesync.status.tally import Tally
 
 
 class Metrics(Collector):
-    """command: as users type it.
+    """command: as users type it. began: when, in seconds of time.monotonic.
 
     freshness: of an updater, for what needs more than its histogram.
     """
@@ -27,6 +28,7 @@ class Metrics(Collector):
 
     def __init__(self, command: str) -> None:
         self.command = command
+        self.began = time.monotonic()
         self._reads: list[Callable[[], Readings]] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)

@@ -33,20 +33,26 @@ def summary(metrics: Metrics, lacking: Mapping[str, str]) -> dict[str, Any]:
     readings = metrics.readings()
     refused = readings.get(declared.REFUSED, readings.get(declared.ENRICH_REFUSED))
     freshness = metrics.freshness
+    recent = freshness and freshness.last(RECENT_SECONDS)
     return {
         "command": metrics.command,
         "version": version("devicesync"),
         "time_ms": time.time_ns() // 1_000_000,
         "ready": not lacking,
         "lacking": dict(lacking),
-        "freshness": freshness and _spread(freshness.last(RECENT_SECONDS)),
-        "events_per_second": freshness and round(freshness.last(RECENT_SECONDS).records / RECENT_SECONDS, 2),
+        "freshness": recent and _spread(recent),
+        "events_per_second": recent and round(recent.records / _seconds_counted(metrics), 2),
         "seconds": [_second(*each) for each in freshness.seconds(KEPT_SECONDS)] if freshness else [],
         "lag": _lag(readings),
         "totals": {name: readings[metric] for name, metric in _TOTALS.items() if metric in readings},
         "refused": dict(refused) if isinstance(refused, Mapping) else None,
         "audit": _audit(readings),
     }
+
+
+def _seconds_counted(metrics: Metrics) -> float:
+    """RECENT_SECONDS, or in a process that is younger its age."""
+    return min(max(time.monotonic() - metrics.began, 1.0), RECENT_SECONDS)
 
 
 def _spread(spread: Spread) -> dict[str, float]:
