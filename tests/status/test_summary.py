@@ -6,6 +6,7 @@ import pytest
 
 from devicesync.cache.memory import MemoryCache
 from devicesync.law.event import decode
+from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import State, state_of
 from devicesync.log.memory import MemoryLog
 from devicesync.status.declared import APPLIED, AUDIT_BOUND, AUDIT_CHECKED, AUDIT_DIFFERENCES, REFUSED
@@ -33,8 +34,8 @@ class Rows:
     def __init__(self, **states: State) -> None:
         self._states = states
 
-    def read(self, device_ids: list[str]) -> dict[str, State]:
-        return {name: found for name in device_ids if (found := self._states.get(name))}
+    def seen(self, device_ids: list[str]) -> dict[str, Seen]:
+        return {name: seen_of(found) for name in device_ids if (found := self._states.get(name))}
 
 
 def followed(in_cache: bytes | None, in_database: bytes, *lines: bytes) -> tuple[bool, bool, dict[str, bool]]:

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from devicesync.law.event import decode
-from devicesync.law.profile import view
+from devicesync.law.profile import digest
 from devicesync.law.refusal import Refused
-from devicesync.law.state import NOTHING
+from devicesync.law.seen import Seen
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.port import Log, Record
 from devicesync.stores import Stores
@@ -38,40 +38,52 @@ class Difference(msgspec.Struct):
     differs: bool
 
 
+class Side(msgspec.Struct):
+    """What readers of one store see of the device. is_ours: False where another program wrote the whole entry."""
+
+    version: int
+    digest: str | None
+    is_erased: bool
+    is_ours: bool
+
+
 class Trace(msgspec.Struct):
-    """The newest records first. cache, database: as `get --json` prints them; None where the cache does not hold the device."""
+    """The newest records first. cache, database: None where readers see nothing."""
 
     device_id: str
     logged: list[Logged]
-    cache: dict[str, Any] | None
-    database: dict[str, Any]
+    cache: Side | None
+    database: Side | None
     fields: list[Difference]
 
     @property
     def is_known(self) -> bool:
         """Whether anything knows the device."""
-        return bool(self.logged or self.cache or self.database["version"])
+        return bool(self.logged or self.cache or self.database)
 
     @property
     def differs(self) -> bool:
-        """Whether cache and database differ, where the cache holds the device."""
-        return self.cache is not None and any(self.cache[name] != self.database[name] for name in ("version", "digest", "erased"))
+        """Whether readers see something else in the cache than in the database; not where the cache has lost the device."""
+        return self.cache is not None and self.cache != self.database
 
     @property
     def is_on_its_way(self) -> bool:
         """Whether the log has something newer than both stores."""
-        held = max(self.database["version"] or 0, (self.cache or {}).get("version") or 0)
+        held = max((side.version for side in (self.cache, self.database) if side), default=0)
         return bool(self.logged) and self.logged[0].version > held
 
 
 def trace(device_id: str, log: Log, stores: Stores) -> Trace:
-    """Look the device up everywhere; nothing is filled or changed. Raises Unavailable."""
-    records = [seen for record in log.newest(NEWEST_RECORDS) if (seen := _logged(device_id, record))]
-    held = stores.cache.read([device_id]).get(device_id)
-    cache = None if held is None else view(device_id, held)
-    database = view(device_id, stores.database.read([device_id]).get(device_id, NOTHING))
-    records.sort(key=lambda seen: seen.version, reverse=True)
-    return Trace(device_id, records, cache, database, _compared(cache, database))
+    """Look the device up everywhere, as readers see it; nothing is filled or changed. Raises Unavailable."""
+    records = [found for record in log.newest(NEWEST_RECORDS) if (found := _logged(device_id, record))]
+    records.sort(key=lambda found: found.version, reverse=True)
+    database = stores.database.seen([device_id]).get(device_id)  # it is written first, so it is looked at first
+    cache = stores.cache.seen([device_id]).get(device_id)
+    return Trace(device_id, records, _side(cache), _side(database), _compared(cache, database))
+
+
+def _side(seen: Seen | None) -> Side | None:
+    return seen and Side(seen.version, digest(seen.profile), seen.texts is None, seen.is_ours)
 
 
 def _logged(device_id: str, record: Record) -> Logged | None:
@@ -87,8 +99,8 @@ def _logged(device_id: str, record: Record) -> Logged | None:
     return Logged(record.partition, record.offset, record.taken_ms, event.version, event.erase)
 
 
-def _compared(cache: dict[str, Any] | None, database: dict[str, Any]) -> list[Difference]:
-    one, other = (cache or {}).get("profile") or {}, database["profile"] or {}
+def _compared(cache: Seen | None, database: Seen | None) -> list[Difference]:
+    one, other = (cache and cache.profile) or {}, (database and database.profile) or {}
     compared = []
     for name in sorted({*one, *other}):
         differs = cache is not None and one.get(name) != other.get(name)
