@@ -1,10 +1,13 @@
 """Bodies that are made to be slow: whoever sends them keeps nobody else waiting."""
 
+import asyncio
 import json
 import signal
 from contextlib import closing
 from pathlib import Path
 
+from devicesync.api.answers import RequestError
+from devicesync.api.turns import MOST_WAITING, Turns
 from tests.api.attacked import BODY, Attacked, many, post, rest_of
 from tests.end_to_end.command import until
 
@@ -35,6 +38,25 @@ def test_a_crowd_of_large_bodies_lets_a_small_one_past(tmp_path: Path) -> None:
         assert sum(version < first for version in versions) < CROWD / 4
     finally:
         attacked.kill()
+
+
+def test_large_bodies_that_wait_are_bounded() -> None:
+    """Whoever sends one and goes away is no connection any more, and its body still waits."""
+
+    async def crowd() -> list[str]:
+        turns = Turns()
+
+        async def one() -> str:
+            try:
+                async with turns.next():
+                    return "done"
+            except RequestError as error:
+                return str(error.status)
+
+        return await asyncio.gather(*(one() for _ in range(MOST_WAITING + 11)))
+
+    answers = asyncio.run(crowd())
+    assert (answers.count("done"), answers.count("503")) == (MOST_WAITING, 11)
 
 
 def version_in(answer: bytes) -> int:

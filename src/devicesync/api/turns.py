@@ -1,11 +1,20 @@
 """Large bodies are worked on one at a turn of the event loop, so that a crowd of them keeps nobody else waiting."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from devicesync.api.answers import RequestError
+
 LARGE_BYTES = 2048
 """A body with more is large. A registration has about 700; 64 KiB made to be slow take 10 ms, on 500 connections at once."""
+
+MOST_WAITING = 256
+"""Whoever sends a large body and goes away holds its 64 KiB until its turn has come."""
+
+_LONG_SECONDS = 0.001
+_RETRY_AFTER_SECONDS = 2
 
 
 class Turns:
@@ -13,10 +22,27 @@ class Turns:
 
     def __init__(self) -> None:
         self._one_at_a_time = asyncio.Lock()
+        self._waiting = 0
 
     @asynccontextmanager
     async def next(self) -> AsyncIterator[None]:
-        """Begin when it is one's turn, and others have been served."""
-        async with self._one_at_a_time:
-            await asyncio.sleep(0)
-            yield
+        """Begin when it is one's turn, and others have been served. Raises RequestError where too many wait."""
+        if self._waiting >= MOST_WAITING:
+            raise RequestError(503, "BUSY", "too many large registrations are waiting", _RETRY_AFTER_SECONDS)
+        self._waiting += 1
+        try:
+            async with self._one_at_a_time:
+                await asyncio.sleep(0)
+                began = time.perf_counter()
+                try:
+                    yield
+                finally:
+                    await _rest(time.perf_counter() - began)
+        finally:
+            self._waiting -= 1
+
+
+async def _rest(spent_seconds: float) -> None:
+    """After long work as long for others: a turn of the loop accepts one connection, and hundreds may be before it."""
+    if spent_seconds > _LONG_SECONDS:
+        await asyncio.sleep(spent_seconds)
