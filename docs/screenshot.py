@@ -14,15 +14,16 @@ from tests.browser.chromium import opened
 
 HERE = Path(__file__).parent
 _SHOTS = {"page.png": (1000, "light"), "page-phone.png": (360, "dark")}
-_TRAFFIC_SECONDS = 120
+_TRAFFIC_SECONDS = 150
 _DEMO = ("--seconds", "600", "--rate", "200", "--data-dir")
 _TOLD = re.compile(r"API is on (\S+);.*arrive: (\S+) shows.*letters: (\S+)\n", re.DOTALL)
 _REGISTRATION = {"request": {"userDeclaredLocation": {"state": "Karnataka", "district": "Bengaluru Urban"}}}
 
 
 def take(public: str, page: str, key: str, profile: Path) -> None:
-    """The page with a device followed and the first dead letters shown."""
+    """The page with a device followed, once the plot has something to show."""
     with opened(profile) as browser:
+        time.sleep(_TRAFFIC_SECONDS)  # its start keeps the updater waiting, and is not to be seen for ever
         for name, (width, scheme) in _SHOTS.items():
             of_screen = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
             browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", of_screen)
@@ -38,7 +39,7 @@ def take(public: str, page: str, key: str, profile: Path) -> None:
 
 
 def main() -> None:
-    """Run the demonstration, wait until the plot has something to show, and take the pictures."""
+    """Run the demonstration and take the pictures."""
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, "-m", "devicesync", "demo", *_DEMO, f"{directory}/data"]
         demo = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -47,7 +48,6 @@ def main() -> None:
             words = ""
             while not (found := _TOLD.search(words)):
                 words += demo.stdout.readline()
-            time.sleep(_TRAFFIC_SECONDS)
             take(found[1], found[2], found[3], Path(directory, "profile"))
         finally:
             demo.terminate()
