@@ -26,10 +26,11 @@ _log: Any = structlog.get_logger("devicesync")
 class Followed:
     """What a live audit found: the figures, and the last differences, each as a document (docs/reference/json.md, "audit").
 
-    job: the audit, once the database is there.
+    job: the audit, once the database is there. names_devices: whether log lines hold their ids.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, names_devices: bool) -> None:
+        self._names_devices = names_devices
         self.job: LiveAudit | None = None
         self.differences: list[dict[str, Any]] = []
 
@@ -43,7 +44,8 @@ class Followed:
         document = difference.document()
         self.differences = [*self.differences[1 - _MOST_KEPT :], document]
         versions = {side: document[side] and document[side]["version"] for side in ("cache", "database")}
-        _log.warning("difference", device_id=difference.device_id, kind=difference.kind, **versions, repaired=is_mended)
+        name = {"device_id": difference.device_id} if self._names_devices else {}
+        _log.warning("difference", **name, kind=difference.kind, **versions, repaired=is_mended)
 
     def readings(self) -> Readings:
         """What /metrics shows."""
@@ -63,6 +65,7 @@ def follow(
     *,
     one_in: int,
     repairs: bool,
+    names_devices: bool,
     until_caught_up: bool,
     admin_listen: str | None,
 ) -> Followed:
@@ -71,7 +74,7 @@ def follow(
     if not adapters.is_shared(settings):
         data_directory.prepare(settings.directory)
     adapters.check_cache(settings)
-    followed = Followed()
+    followed = Followed(names_devices=names_devices)
     flow = f"{masked(settings.log)} <-> {masked(settings.cache)}, {masked(settings.database)}"
     with (
         closing(adapters.open_log(settings)) as log,

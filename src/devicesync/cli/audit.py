@@ -81,6 +81,7 @@ def _follow(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         Terminal("audit", stop),
         one_in=arguments.sample,
         repairs=arguments.repair,
+        names_devices=arguments.list,
         until_caught_up=arguments.until_caught_up,
         admin_listen=arguments.admin_listen,
     )
