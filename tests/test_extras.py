@@ -64,8 +64,8 @@ def test_a_library_user_is_told_the_extra(module: str, code: str, extra: str, tm
 @pytest.mark.parametrize(
     ("command", "lacking", "extra"),
     [
-        ("up", "starlette, uvloop, maxminddb, ua_parser, jwt, prometheus_client", "api"),
-        ("update --admin-listen 127.0.0.1:0", "starlette, uvloop, maxminddb, ua_parser, jwt, prometheus_client", "api"),
+        ("up", "starlette, uvloop, maxminddb, ua_parser, jwt, prometheus_client, jinja2", "api"),
+        ("update --admin-listen 127.0.0.1:0", "starlette, uvloop, maxminddb, ua_parser, jwt, prometheus_client, jinja2", "api"),
         ("backup run --to backup", "pyarrow, fsspec", "backup"),
         ("restore --from backup --to-stores", "pyarrow, fsspec", "backup"),
         ("update --log kafka://localhost:1/topic", "confluent_kafka", "kafka"),
