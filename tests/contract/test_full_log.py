@@ -106,6 +106,20 @@ def test_a_reader_goes_back_to_any_offset(log: FullLog) -> None:
     reader.close()
 
 
+def test_what_was_read_before_a_rewind_does_not_count(log: FullLog) -> None:
+    """A backup whose disk is full reads again what it has dropped: until it has, nobody may say that all is read."""
+    log.append([b"a", b"b"])
+    reader = log.full_reader("backup", Listener())
+    take(reader, 2)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while reader.read_up_to(0) < 2 and time.monotonic() < deadline:
+        assert reader.poll(1, POLL_SECONDS) == {}
+    reader.rewind(0, 1)
+    assert reader.read_up_to(0) <= 1
+    take(reader, 1)
+    reader.close()
+
+
 def test_it_is_caught_up_when_the_claims_begin_at_the_end(log: FullLog) -> None:
     """Reading alone is not enough. The bounds say where the end is, and read_up_to that it was reached."""
     log.append([b"a", b"b"])

@@ -115,6 +115,7 @@ class Member:
     def rewind(self, partition: int, offset: int) -> None:
         """Make that the next to poll. Raises KafkaException."""
         self._kept = [message for message in self._kept if message.partition() != partition]
+        self.ends.pop(partition, None)  # which it has not reached from there
         self.consumer.seek(TopicPartition(self.topic, partition, offset))
 
     def keep_alive(self) -> None:
