@@ -17,7 +17,7 @@ from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.archive.manifest import topics_at
 from devicesync.archive.storage import Storage
 from devicesync.jobs.backup.partition_backup import MOST_DAYS, PartitionBackup
-from devicesync.log.full import FullRecord
+from devicesync.log.full import Claim, FullRecord
 
 DAY_MS = 86_400_000
 MIDNIGHT_MS = 19_000 * DAY_MS
@@ -51,6 +51,16 @@ def ranges_of(
                 close()
         close()
     return [files for files in ranges if files]
+
+
+@pytest.mark.parametrize(("first", "start", "expected", "agreed_end"), [(6, 5, 6, 9), (9, 9, 9, None), (5, 5, 5, 9)])
+def test_a_claimed_range_keeps_its_bounds_when_the_log_loses_its_first_records(
+    first: int, start: int, expected: int, agreed_end: int | None
+) -> None:
+    """Who has claimed it may still bring its file. A range that the log has lost all of is over."""
+    part = PartitionBackup(3, 1, "id", 5, Claim("id", 5, 9))
+    part.skip_to(first)
+    assert (part.start, part.expected, part.agreed_end) == (start, expected, agreed_end)
 
 
 def kept(directory: Path, ranges: list[list[ClosedFile]]) -> Archive:

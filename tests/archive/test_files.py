@@ -19,6 +19,7 @@ from devicesync.archive.storage import Storage
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.partition_backup import PartitionBackup
 from devicesync.log.full import FullRecord
+from tests.simulation.clocks import ProcessClock, Time
 
 _bytes = st.binary(max_size=20)
 _headers = st.none() | st.lists(st.tuples(st.text(max_size=3), st.none() | _bytes), min_size=1, max_size=3)
@@ -49,6 +50,20 @@ def stored(directory: Path, rows: list[FullRecord], file_format: str) -> tuple[A
     archive.upload(closed)
     archive.manifest.add([closed.entry])
     return archive, closed
+
+
+@pytest.mark.parametrize(("has_log_time", "closed_ms"), [(True, 5_000), (False, 3_000)])
+def test_a_file_is_not_closed_before_the_log_s_own_clock_had_its_last_record(
+    tmp_path: Path, *, has_log_time: bool, closed_ms: int
+) -> None:
+    """Else a restore would refuse what came since by a clock of ours that is behind. A producer's time is not believed so."""
+    time = Time()
+    time.now_us = 3_000_000
+    clock = ProcessClock(time)
+    with closing(Encoder(tmp_path)) as encoder:
+        file = OpenFile(tmp_path, Origin("topic", "source", 1, 3), "parquet", encoder, clock=clock, has_log_time=has_log_time)
+        file.write([(0, 5_000, None, b"{}", None)])
+        assert file.close(0, 1, 2).entry.closed_ms == closed_ms
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])

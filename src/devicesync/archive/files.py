@@ -12,6 +12,7 @@ from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import EXTENSIONS, Entry, Extra, Origin, path_of, rest_path
 from devicesync.archive.jsonl import JsonLinesWriter
 from devicesync.archive.parquet import ParquetWriter, stamps_of
+from devicesync.clock import SYSTEM, Clock
 from devicesync.log.full import OFFSET, FullRecord
 
 
@@ -28,10 +29,22 @@ class _Writer(Protocol):
 class OpenFile:
     """A file of the backup that is being written, locally. Raises OSError when the disk is full, and is then of no more use."""
 
-    def __init__(self, spool: Path, origin: Origin, file_format: str, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        spool: Path,
+        origin: Origin,
+        file_format: str,
+        encoder: Encoder,
+        *,
+        clock: Clock = SYSTEM,
+        has_log_time: bool = False,
+    ) -> None:
+        """has_log_time: whether the records' times are of the log's own clock."""
         self._here = spool / f"{origin.partition}-{time.monotonic_ns()}"
         self._rest_here = self._here.with_suffix(".rest") if file_format == "jsonl" else None
         self._origin = origin
+        self._clock = clock
+        self._has_log_time = has_log_time
         self._format = file_format
         self._writer: _Writer
         if self._rest_here:
@@ -71,7 +84,7 @@ class OpenFile:
             record_bytes=record_bytes,
             first_ms=first_ms,
             last_ms=last_ms,
-            closed_ms=time.time_ns() // 1_000_000,
+            closed_ms=self._now_ms(last_ms),
             format=self._format,
             follows=follows,
         )
@@ -79,6 +92,11 @@ class OpenFile:
             extra = Extra(rest_path(entry), self._rest_here.stat().st_size, digest_of(self._rest_here))
             entry = msgspec.structs.replace(entry, rest=extra)
         return ClosedFile(entry, self._here, self._rest_here)
+
+    def _now_ms(self, last_ms: int | None) -> int:
+        """By our clock. Where the log's has come further, ours is behind, and a restore would refuse what came since."""
+        now_ms = self._clock.now_us() // 1000
+        return max(now_ms, last_ms or 0) if self._has_log_time else now_ms
 
     def discard(self) -> None:
         """Give up the file and its room on the disk."""

@@ -58,6 +58,9 @@ class FullReader(Protocol):
         """Return the next records by partition, at most `max_records` in all, as soon as there are any. Raises Unavailable."""
         ...
 
+    has_log_time: bool
+    """Whether the log's own clock has stamped what was polled last; else producers may have, with clocks of their own."""
+
     def claim(self, claims: Mapping[int, Claim]) -> bool:
         """Record these claims durably. Safe to repeat. A journal records `start` only, since it has one reader at a time.
 

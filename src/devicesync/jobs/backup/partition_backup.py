@@ -1,12 +1,14 @@
 """One partition that a backup keeps: its rows on their way into a file."""
 
-import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import structlog
+
+from devicesync.clock import SYSTEM, Clock
 from devicesync.jobs.backup.day_file import DayFile, by_day
 from devicesync.log.full import HEADERS, OFFSET, Claim, FullRecord
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 MOST_DAYS = 16
 """A range ends before it has records of more days, for each has a file open."""
 _ANY = 1 << 62
+
+_log: Any = structlog.get_logger("devicesync")
 
 Open = Callable[["PartitionBackup"], "OpenFile"]
 _offset, _headers = itemgetter(0), itemgetter(4)
@@ -33,11 +37,20 @@ class PartitionBackup:
     """
 
     def __init__(
-        self, partition: int, generation: int, identity: str, start: int, claim: Claim | None, *, follows: bool = False
+        self,
+        partition: int,
+        generation: int,
+        identity: str,
+        start: int,
+        claim: Claim | None,
+        *,
+        follows: bool = False,
+        clock: Clock = SYSTEM,
     ) -> None:
         self.partition = partition
         self.generation = generation
         self.follows = follows
+        self._clock = clock
         self.identity = identity
         same = claim is not None and claim.identity == identity and claim.start == start
         self.claimed = start if same else -1
@@ -76,9 +89,27 @@ class PartitionBackup:
         self.begin(self.expected)
         self.follows = True
 
+    def skip_to(self, first: int) -> None:
+        """The log begins there now: what it had before is lost.
+
+        A claimed range that reaches further keeps its bounds: who has claimed it may still bring the file with all of it.
+        """
+        if self.expected >= first:
+            return
+        _log.error(
+            "records were gone from the log before they were kept",
+            partition=self.partition,
+            offset=self.expected,
+            next_offset=first,
+        )
+        if self.agreed_end is not None and first < self.agreed_end:
+            self.expected = first
+        else:
+            self.begin(first)
+
     def due_in(self, file_seconds: float) -> float:
         """In how many seconds the open range is old enough to be closed. Infinite without records."""
-        return float("inf") if self.is_empty else self._opened_at + file_seconds - time.monotonic()
+        return float("inf") if self.is_empty else self._opened_at + file_seconds - self._clock.monotonic()
 
     def keep(self, rows: list[FullRecord], file_bytes: int, open_file: Open) -> list[FullRecord]:
         """Add rows until the open range is full. Return the rows that are left. Raises OSError."""
@@ -86,9 +117,9 @@ class PartitionBackup:
             spot = bisect_left(rows, self.agreed_end, key=_offset)
             rows, left = rows[:spot], rows[spot:]
             self._keep(rows, _ANY, _ANY, open_file)
-            # Where records were agreed on that the log has lost since, the next range begins instead.
-            if self.is_empty:
-                self.agreed_end = None
+            if self.is_empty:  # the log has lost since all that was agreed on: the next range begins
+                self.begin(self.agreed_end)
+                return left
             self.is_full = not self.is_empty and (bool(left) or self.expected == self.agreed_end)
             return left
         return self._keep(rows, file_bytes, MOST_DAYS, open_file)
@@ -123,7 +154,7 @@ class PartitionBackup:
                 if len(self.days) == most_days:
                     self.is_full = True
                     break
-                self._opened_at = self._opened_at if self.days else time.monotonic()
+                self._opened_at = self._opened_at if self.days else self._clock.monotonic()
                 self.days[day] = DayFile(lambda: open_file(self))
             kept += self._keep_day(self.days[day], run, most_bytes)
             if self.is_full:
@@ -144,6 +175,13 @@ class PartitionBackup:
             begin, before, left = begin + len(some), before + size, left - size
         self.is_full = left <= 0
         return begin
+
+
+def begun(claim: Claim | None, identity: str, first: int) -> int:
+    """Where a partition's first range begins: with the log's `first` record, or where it was claimed when the log had more."""
+    if claim and claim.identity == identity and claim.end is not None:
+        return min(claim.start, first)
+    return first
 
 
 def sizes_of(rows: list[FullRecord]) -> list[int]:

@@ -17,10 +17,11 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import Origin
 from devicesync.archive.files import OpenFile
+from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.jobs.backup.closing import Closing
 from devicesync.jobs.backup.descriptors import files_at_once, in_turns
-from devicesync.jobs.backup.partition_backup import MOST_DAYS, PartitionBackup, runs_of
+from devicesync.jobs.backup.partition_backup import MOST_DAYS, PartitionBackup, begun, runs_of
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.log.full import OFFSET, Claim, FullLog, FullRecord
 
@@ -46,7 +47,15 @@ class Backup:
     on_step: Callable[[str], None] = staticmethod(lambda step: None)
 
     def __init__(
-        self, log: FullLog, archive: Archive, spool: Path, *, limits: Limits, file_format: str, stop: threading.Event
+        self,
+        log: FullLog,
+        archive: Archive,
+        spool: Path,
+        *,
+        limits: Limits,
+        file_format: str,
+        stop: threading.Event,
+        clock: Clock = SYSTEM,
     ) -> None:
         self._archive = archive
         self._source = log.source
@@ -54,6 +63,7 @@ class Backup:
         self._limits = limits
         self._format = file_format
         self._stop = stop
+        self._clock = clock
         self._parts: dict[int, PartitionBackup] = {}
         self._orphans: list[PartitionBackup] = []
         self._is_crowded = False
@@ -83,7 +93,7 @@ class Backup:
         """See full.RebalanceListener."""
         part = Patience(self._stop).until_it_works(self._part, partition, claim)
         self._parts[partition] = part
-        return part.start
+        return part.expected
 
     def on_revoked(self, partitions: Iterable[int]) -> None:
         """See full.RebalanceListener.
@@ -111,13 +121,13 @@ class Backup:
         generation = self._archive.manifest.generation_of(identity, after=after)
         first, end = self._reader.bounds(partition)
         newest = self._archive.manifest.newest(generation, partition)
-        start = newest.next_offset if newest else first
+        start = newest.next_offset if newest else begun(claim, identity, first)
         if start > end:
             _log.warning("the log ends before its backup, and counts as recreated", partition=partition, end=end, backup=start)
             return self._part(partition, claim, after=generation)
-        if start < first:
-            _say_lost(partition, start, first)
-        return PartitionBackup(partition, generation, identity, max(start, first), claim, follows=newest is not None)
+        part = PartitionBackup(partition, generation, identity, start, claim, follows=newest is not None, clock=self._clock)
+        part.skip_to(first)
+        return part
 
     def _step(self) -> int:
         due_in = min((part.due_in(self._limits.file_seconds) for part in self._parts.values()), default=_POLL_SECONDS)
@@ -168,15 +178,15 @@ class Backup:
             return False
         first, _ = self._patience.until_it_works(self._reader.bounds, part.partition)
         if first > part.expected:
-            if not part.is_empty:
+            if not part.is_empty and first >= (part.agreed_end or 0):
                 return False
-            _say_lost(part.partition, part.expected, first)
-            part.begin(first)
+            part.skip_to(first)
         return True  # else the log has nothing in between: compaction, or markers of transactions
 
     def _open(self, part: PartitionBackup) -> OpenFile:
         origin = Origin(self._archive.topic, self._source, part.generation, part.partition)
-        return OpenFile(self._spool, origin, self._format, self._encoder)
+        is_timed = self._reader.has_log_time
+        return OpenFile(self._spool, origin, self._format, self._encoder, clock=self._clock, has_log_time=is_timed)
 
     def _close(self, parts: Iterable[PartitionBackup]) -> None:
         """Close files, bring them to their places, and begin new ones."""
@@ -233,7 +243,3 @@ class Backup:
         self._close(self._parts.values())
         self._closing.claim_starts([*self._parts.values()])
         return self._patience.until_it_works(self._reader.caught_up)
-
-
-def _say_lost(partition: int, expected: int, first: int) -> None:
-    _log.error("records were gone from the log before they were kept", partition=partition, offset=expected, next_offset=first)

@@ -11,6 +11,8 @@ from devicesync.log.port import Record
 class JournalFullReader:
     """See full.FullReader. One partition, 0; records have neither keys nor headers."""
 
+    has_log_time = True
+
     def __init__(self, files: JournalFiles, name: str, listener: RebalanceListener) -> None:
         self._files = files
         self._reader = JournalReader(files, name)

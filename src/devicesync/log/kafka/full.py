@@ -4,15 +4,15 @@ A claim is a commit with metadata. The group's coordinator fences members that h
 commits. So what a zombie believes can't contradict what the partition's owner has claimed.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import Claim, FullRecord, Headers, RebalanceListener
 from devicesync.log.kafka.member import Member
@@ -44,15 +44,18 @@ class _Note(msgspec.Struct):
 class KafkaFullReader:
     """See full.FullReader. Memory: fetched and not yet polled are at most some 12 MB, whatever the number of partitions."""
 
-    def __init__(self, url: KafkaUrl, group: str, listener: RebalanceListener) -> None:
+    def __init__(self, url: KafkaUrl, group: str, listener: RebalanceListener, clock: Clock = SYSTEM) -> None:
+        self.has_log_time = False
         self._listener = listener
+        self._clock = clock
         self._admin = AdminClient(url.client)
         self._member = Member(
             url,
             group,
             on_assigned=self._assigned,
             on_revoked=listener.on_revoked,
-            **{  # type: ignore[arg-type]  # none of them is the clock
+            clock=clock,
+            **{
                 "enable.partition.eof": True,
                 "fetch.max.bytes": _FETCH_BYTES,
                 "queued.max.messages.kbytes": 8192,
@@ -64,6 +67,8 @@ class KafkaFullReader:
         """See full.FullReader."""
         with failures("read"):
             messages = self._member.poll(max_records, timeout_seconds)
+        if messages:
+            self.has_log_time = _timestamp(messages[-1])[0] == TIMESTAMP_LOG_APPEND_TIME
         return full_records_of(messages)
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
@@ -125,7 +130,7 @@ class KafkaFullReader:
             except KafkaException as error:
                 if not error.args[0].retriable():
                     raise Unavailable(f"can't read from Kafka: {error.args[0].str()}", HINT) from error
-                time.sleep(0.1)
+                self._clock.sleep(0.1)
 
 
 def _claim_of(position: TopicPartition) -> Claim | None:

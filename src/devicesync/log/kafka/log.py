@@ -75,7 +75,7 @@ class KafkaLog:
 
     def full_reader(self, name: str, listener: RebalanceListener) -> KafkaFullReader:
         """See full.FullLog."""
-        return KafkaFullReader(self._url, group_of(self._group, name), listener)
+        return KafkaFullReader(self._url, group_of(self._group, name), listener, self._clock)
 
     def survey(self) -> Survey:
         """See full.FullLog."""
