@@ -7,14 +7,13 @@ import sys
 import structlog
 
 from tests.simulation.history import run
-from tests.simulation.plan import draw
-from tests.simulation.search import quiet, search
+from tests.simulation.search import DRAWS, quiet, search
 from tests.simulation.shrink import pasted, shrunk
 
 
-def explain(seed: int) -> None:
+def explain(seed: int, about: str) -> None:
     """Print what a seed shows: what is wrong, and the shortest history that shows it."""
-    plan = draw(seed)
+    plan = DRAWS[about](seed)
     outcome = run(plan, seed)
     if not outcome.wrong:
         print(*outcome.trace, sep="\n")
@@ -48,15 +47,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="this one alone, with its trace")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="at work at once [one a core]")
     parser.add_argument("--real", action="store_true", help="on real servers, compared step by step")
+    parser.add_argument(
+        "--backup", dest="about", action="store_const", const="backup", default="all", help="histories of backups"
+    )
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=quiet)
     if arguments.seed is not None:
-        explain(arguments.seed)
+        explain(arguments.seed, arguments.about)
         return 0
     if arguments.real:
         return compare(arguments.first, arguments.seeds)
-    for seed in search(arguments.first, arguments.seeds, arguments.processes):
-        explain(seed)
+    for seed in search(arguments.first, arguments.seeds, arguments.processes, arguments.about):
+        explain(seed, arguments.about)
         return 1
     return 0
 

@@ -10,7 +10,6 @@ from tests.simulation.plan import Plan, Turn, line_of, turns
 from tests.simulation.scheduler import current
 from tests.simulation.world import Living, World
 
-_MOST_TURNS = 400
 _MOST_STEPS = 5_000
 _TURN_US = 1_000
 
@@ -40,6 +39,7 @@ class _History:
     def __init__(self, plan: Plan, world: World, *, real: bool) -> None:
         self._is_real = real
         self._plan, self._world = plan, world
+        self._backs_up = any(verb.startswith("backup") for job in plan.jobs for verb, _ in job)
         self._law = Invariants(world, plan.old)
         self._trace: list[str] = []
         self._taken: list[Turn] = []
@@ -47,11 +47,12 @@ class _History:
             world.write_old(world.names[device], event)
 
     def run(self, seed: int, given: list[Turn] | None) -> Outcome:
-        with clients_of(self._world.broker, self._now_ms):
+        with clients_of(self._world.broker, self._now_ms), self._world.backup.processes():
             for device, event in self._plan.lines:
                 name = self._world.names[int(event.device_id) if not isinstance(event, bytes) else device]
                 key = name.encode() if device >= 0 else None
                 self._world.broker.append(key, line_of(event, name), None, -1, self._world.time.now_ms())
+            self._law.look()
             processes = [self._process(f"{job[0][0]} {number}", job) for number, job in enumerate(self._plan.jobs)]
             for turn in given if given is not None else self._drawn(seed, processes):
                 if self._law.wrong:
@@ -78,8 +79,8 @@ class _History:
             self._law.wrong.append(f"{process.name} ended with {process.error!r}")
 
     def _drawn(self, seed: int, processes: list[Living]) -> Iterator[Turn]:
-        draws = turns(seed, real=self._is_real)
-        for _ in range(_MOST_TURNS):
+        draws = turns(seed, real=self._is_real, backs_up=self._backs_up)
+        for _ in range(draws.most):
             alive = [number for number, process in enumerate(processes) if not process.is_over]
             if not alive:
                 return
@@ -88,10 +89,18 @@ class _History:
     def _work_off(self, processes: Iterable[Living]) -> None:
         """Whoever is at work gets to the end; what is late comes; then all that is not committed is worked off."""
         self._world.redis.is_full = self._world.ring.is_down = False
+        self._world.backup.calm()
         for process in processes:
+            if self._backs_up:  # which ends when it is told to
+                process.stop.set()
             self._to_its_end(process)
         self._world.calm()
         self._world.ring.repair()
+        if self._backs_up:
+            self._to_its_end(self._process("backs up", [("backup_all", (1 << 20, 3600.0, "parquet", 1000))]))
+            if not self._law.wrong:
+                self._law.finish_backup()
+            return
         if self._world.failed_over:
             self._to_its_end(self._process("rebuilds", [("rebuild", None)]))
         self._to_its_end(self._process("drains", [("update", 0)]))

@@ -4,7 +4,7 @@ Bounds: what a store holds of a device lies between the join of what was promise
 """
 
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devicesync.cache.redis_hash import state_of as state_of_hash
 from devicesync.database.cassandra import CassandraDatabase
@@ -14,7 +14,11 @@ from devicesync.law.refusal import Refused
 from devicesync.law.state import NOTHING, State, join, state_of
 from tests.histories import shown
 from tests.law.specification import specified
+from tests.simulation.backed_up import BackedUp
 from tests.simulation.world import World
+
+if TYPE_CHECKING:
+    from tests.simulation.kafka_broker import Kept
 
 
 class Invariants:
@@ -25,6 +29,8 @@ class Invariants:
         self._world = world
         self._events: dict[str, list[Event]] = {name: [] for name in world.names}
         self._dead: list[DeadLetter] = []
+        self._records: dict[tuple[int, int], Kept] = {}
+        self.backup = BackedUp(world, self.wrong)
         self._log: list[tuple[bytes, int]] = []
         self._at = [0] * len(world.broker.partitions)
         self._of: dict[tuple[int, int], tuple[str, State]] = {}
@@ -49,6 +55,7 @@ class Invariants:
             if not key.startswith(b"\x1f"):
                 self._look_at_hash(key.decode())
         redis.changed.clear()
+        self.backup.look()
 
     def logged(self) -> list[tuple[bytes, int]]:
         """See jobs.Law."""
@@ -111,12 +118,24 @@ class Invariants:
             if letter.id not in self._world.dead.letters:
                 self.wrong.append(f"a refused record is not among the dead letters: {letter.value!r}")
 
+    def finish_backup(self) -> None:
+        """All is backed up."""
+        self._read_log()
+        self.backup.finish(self._records, self._of)
+
+    def has_backed_up(self, ends: list[int]) -> None:
+        """See jobs.Law."""
+        self.backup.look()
+        for partition, end in enumerate(ends):
+            self.backup.has_all(partition, end, "there when a backup that caught up began")
+
     def _read_log(self) -> None:
         source = self._world.broker.topic
         self._appended = self._world.broker.appended
         for number, partition in enumerate(self._world.broker.partitions):
-            for kept in partition.records[self._at[number] - partition.low :]:
+            for kept in partition.records[max(self._at[number] - partition.low, 0) :]:
                 taken_ms = kept.stamp[1]
+                self._records[number, kept.offset] = kept
                 self._log.append((kept.value or b"", taken_ms))
                 try:
                     event = decode(kept.value or b"", taken_ms=taken_ms, logged_ms=taken_ms)
@@ -130,13 +149,14 @@ class Invariants:
 
     def _read_commits(self) -> None:
         for name, group in self._world.broker.groups.items():
+            is_backup = name.endswith(".backup")
             for partition, (offset, _) in group.offsets.items():
                 before = self._committed.get((name, partition), 0)
                 if offset < before:
                     self.wrong.append(f"the commit of group {name} in partition {partition} goes back: {before} to {offset}")
                 self._committed[name, partition] = offset
                 for number in range(before, offset):
-                    if known := self._of.get((partition, number)):
+                    if not is_backup and (known := self._of.get((partition, number))):
                         self.keeps(dict([known]))
 
     def _said(self, name: str, event: Event) -> None:

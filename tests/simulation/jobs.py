@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from devicesync.jobs.apply import apply, lines_of
+from devicesync.jobs.backup.run import Backup, Limits
 from devicesync.jobs.batch import join_events
 from devicesync.jobs.delivery import Direct
 from devicesync.jobs.erase import erase
@@ -47,6 +48,10 @@ class Law(Protocol):
 
     def acknowledged(self) -> int:
         """The greatest version of a registration that a client was told so far."""
+        ...
+
+    def has_backed_up(self, ends: list[int]) -> None:
+        """A backup of all that there is has returned, and the log's partitions had these ends when it began."""
         ...
 
     def logged(self) -> list[tuple[bytes, int]]:
@@ -140,6 +145,34 @@ class Jobs:
         states = join_events(events)
         self._until_it_works(lambda: write_and_prove(states, self._stores, dry_run=False, clock=self._process.clock))
         self._law.keeps(states)
+
+    def backup(self, how: tuple[int, float, str, int]) -> None:
+        """`devicesync backup run`, until it is stopped. how: when a file is closed, its format, and the files open at once."""
+        self._run(self._backup(how))
+
+    def backup_all(self, how: tuple[int, float, str, int]) -> None:
+        """`devicesync backup run --until-caught-up`."""
+        ends = [partition.high for partition in self._world.broker.partitions]
+        self._run(self._backup(how), until_caught_up=True)
+        if not self._process.stop.is_set():
+            self._law.has_backed_up(ends)
+
+    def _backup(self, how: tuple[int, float, str, int]) -> Backup:
+        file_bytes, file_seconds, file_format, files_at_once = how
+        place, log, clock = self._world.backup, self._world.log(self._process.clock), self._process.clock
+        limits, stop = Limits(file_bytes, file_seconds), self._process.stop
+        made = Backup(log, place.archive(), place.spool(), limits=limits, file_format=file_format, stop=stop, clock=clock)
+        made._files_at_once = files_at_once
+        return made
+
+    @staticmethod
+    def _run(backup: Backup, *, until_caught_up: bool = False) -> None:
+        try:
+            backup.run(until_caught_up=until_caught_up)
+        finally:  # a process that is gone has no file open
+            for part in backup._parts.values():
+                part.discard()
+            backup._encoder.close()
 
     def _follow(self, name: str, rounds: int) -> None:
         reader = self._world.log(self._process.clock).reader(name)

@@ -9,7 +9,7 @@ from unittest import mock
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Message, TopicPartition
 
 from tests.simulation.kafka_broker import Broker, Kept
-from tests.simulation.scheduler import done, gate
+from tests.simulation.scheduler import current, done, gate
 
 Places = list[TopicPartition]
 
@@ -67,6 +67,7 @@ class SimulatedConsumer:
 
     def seek(self, place: TopicPartition) -> None:
         self._positions[place.partition] = place.offset
+        self._told.pop(place.partition, None)
 
     def position(self, places: Places) -> Places:
         return [self._place(place.partition, self._positions[place.partition]) for place in places]
@@ -100,7 +101,8 @@ class SimulatedConsumer:
         return partition.low, partition.high
 
     def close(self) -> None:
-        if self._member is not None:
+        process = current()
+        if self._member is not None and not (process and process.is_dead):  # who is killed says no goodbye
             self._group.remove(self._member)
 
     def _follow_group(self) -> None:
@@ -115,9 +117,9 @@ class SimulatedConsumer:
         if revoked := {*self._positions} - self._group.members[self._member]:
             self._lose(revoked, "on_revoke")
             self._group.release([*revoked])
-        if given := self._group.take(self._member):
+        given, self._generation = self._group.take(self._member), self._group.generation
+        if given:  # meanwhile others go on, and this member may be shut out
             self._callbacks["on_assign"](self, [self._place(partition, OFFSET_INVALID) for partition in sorted(given)])
-        self._generation = self._group.generation
 
     def _lose(self, partitions: set[int], how: str) -> None:
         self._callbacks[how](self, [self._place(partition, OFFSET_INVALID) for partition in sorted(partitions)])

@@ -18,6 +18,9 @@ HAPPENINGS = ("evict", "flush", "late", "scripts", "time", "kick", "full", "down
 
 _COMMON = ("evict", "evict", "evict", "late", "late", "time", "kick", "scripts", "clock", "flush", "full", "down", "stop")
 _RARE = ("fail over", "ten days")
+_OF_BACKUPS = ("kick", "kick", "kick", "late", "late", "time", "time", "clock", "hours", "disk", "stop", "retain")
+_MOST_TURNS = 400
+_AWAKE_TURNS, _MOST_ASLEEP_TURNS = 10, 80
 _DAY_US = 86_400_000_000
 
 
@@ -80,34 +83,35 @@ def draw(seed: int, *, real: bool = False) -> Plan:
     for device in range(devices):
         if chance.random() < 0.2 and not settings.embedded:
             old[device] = _old_event(chance)
-    lines = []
-    for device in range(devices):
-        count = chance.randint(1, 5)
-        lines += [(device if chance.random() < 0.8 else -1, _line(device, chance)) for _ in range(count)]
-    chance.shuffle(lines)
-    lines += [line for line in lines if chance.random() < 0.15]
+    lines = draw_lines(devices, chance)
     split = chance.randrange(len(lines) + 1)
     jobs: list[Job] = [[("update", chance.randint(2, 8))] for _ in range(chance.choice((1, 2, 2, 3)))]
-    jobs += _writers(lines[split:], chance)
+    jobs += draw_writers(lines[split:], chance)
     jobs += [
         job for job in _others(devices, len(lines), chance) if not real or job[0][0] != "rebuild"
     ]  # others' devices are there
     return Plan(settings, devices, old, lines[:split], jobs)
 
 
-def turns(seed: int, *, real: bool = False) -> "Turns":
+def turns(seed: int, *, real: bool = False, backs_up: bool = False) -> "Turns":
     """What a seed draws of each turn."""
-    return Turns(seed, real=real)
+    return Turns(seed, real=real, backs_up=backs_up)
 
 
 class Turns:
     """Draws turns one by one, for whoever is alive."""
 
-    def __init__(self, seed: int, *, real: bool) -> None:
+    def __init__(self, seed: int, *, real: bool, backs_up: bool) -> None:
+        self.most = _MOST_TURNS // 2 if backs_up else _MOST_TURNS
         self._chance = random.Random(seed * 7 + 1)
         chance = self._chance
         self._trouble, self._happens = chance.choice((0.0, 0.03, 0.1)), chance.choice((0.0, 0.05, 0.2, 0.4))
         self._happenings = ("evict", "scripts") if real else _COMMON + (_RARE if chance.random() < 0.1 else ())
+        self._backs_up, self._stays, self._last, self._asleep, self._left = backs_up, 0.0, -1, -1, 0
+        if backs_up:
+            self._happenings = _OF_BACKUPS
+            self._stays = chance.choice((0.0, 0.8, 0.95))
+            self._trouble, self._happens = chance.choice((0.0, 0.1, 0.2)), chance.choice((0.1, 0.2, 0.4))
         self._fates: tuple[Fate, ...] = tuple(fate for fate in FATES if not real or fate != "comes late")
 
     def next(self, alive: list[int]) -> Turn:
@@ -115,7 +119,18 @@ class Turns:
         chance = self._chance
         fate: Fate = chance.choice(self._fates) if chance.random() < self._trouble else "goes on"
         before = Happening(chance.choice(self._happenings), chance.randrange(60)) if chance.random() < self._happens else None
-        return Turn(chance.choice(alive), fate, before)
+        if self._backs_up:
+            alive = self._awake(alive)
+        if not (self._stays and self._last in alive and chance.random() < self._stays):
+            self._last = chance.choice(alive)
+        return Turn(self._last, fate, before)
+
+    def _awake(self, alive: list[int]) -> list[int]:
+        """A process now and then gets no turn for a long time: meanwhile others take over what it has begun."""
+        self._left -= 1
+        if self._left < -_AWAKE_TURNS:
+            self._asleep, self._left = self._last, self._chance.randrange(_MOST_ASLEEP_TURNS)
+        return [number for number in alive if number != self._asleep or self._left < 0] or alive
 
 
 def line_of(event: Event | bytes, device_id: str) -> bytes:
@@ -132,6 +147,17 @@ def line_of(event: Event | bytes, device_id: str) -> bytes:
         if text:
             known[field] = msgspec.json.decode(text) if field in MAP_FIELDS else text
     return msgspec.json.encode({name: value for name, value in known.items() if value is not None})
+
+
+def draw_lines(devices: int, chance: random.Random) -> list[tuple[int, Event | bytes]]:
+    """Events, and what is none, in any order, each with its device."""
+    lines = []
+    for device in range(devices):
+        count = chance.randint(1, 5)
+        lines += [(device if chance.random() < 0.8 else -1, _line(device, chance)) for _ in range(count)]
+    chance.shuffle(lines)
+    lines += [line for line in lines if chance.random() < 0.15]
+    return lines
 
 
 def _line(device: int, chance: random.Random) -> Event | bytes:
@@ -153,7 +179,8 @@ def _old_event(chance: random.Random) -> Event:
             return msgspec.structs.replace(event, version=event.version + chance.choice((1, LOOKS_LIKE_OURS_US)))
 
 
-def _writers(lines: list[Any], chance: random.Random) -> list[Job]:
+def draw_writers(lines: list[Any], chance: random.Random) -> list[Job]:
+    """Processes that write these."""
     jobs: list[Job] = []
     while lines:
         size = chance.randint(1, 4)

@@ -20,17 +20,24 @@ SOURCE = Path(__file__).parents[2] / "src" / "devicesync"
 
 
 class Mistake(NamedTuple):
-    """`right`, once in the file, becomes `wrong`. seeds: from which one on, and how many it may take."""
+    """`right`, once in the file, becomes `wrong`. seeds: from which one on, and how many it may take. plans: what draws them."""
 
     name: str
     file: str
     right: str
     wrong: str
     seeds: range = range(200)
+    plans: str = "plan"
 
 
+_BACKUP = "jobs/backup"
 _STORES, _ROWS, _LUA = "stores.py", "database/cassandra/rows.py", "cache/merge.lua"
 _COMMIT = "self._patience.until_it_works(self._reader.commit)"
+
+
+def _of_backups(name: str, file: str, right: str, wrong: str, seeds: range = range(60)) -> Mistake:
+    return Mistake(name, file, right, wrong, seeds, "backup_plan")
+
 
 MISTAKES = (
     Mistake(
@@ -94,13 +101,60 @@ MISTAKES = (
         "mine[0] >= theirs[0] and mine[0] > erased",
         "mine[0] > theirs[0] and mine[0] > erased",
     ),
-    Mistake("refused records are passed by", "jobs/update.py", "self._dead_letters.add(folded.dead)", "None"),
+    Mistake(
+        "refused records are passed by",
+        "jobs/update.py",
+        "self._patience.until_it_works(self._dead_letters.add, folded.dead)",
+        "None",
+    ),
     Mistake("a revoke ignored", "log/kafka/member.py", "        self._on_revoked(gone)\n", "", range(300, 400)),
     Mistake(
         "the ledger is told of an erase after the row",
         "database/cassandra/database.py",
         "{device_id: erase_of(device_id, change) for device_id, change in changes.items()},\n            {device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},",
         "{device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},\n            {device_id: erase_of(device_id, change) for device_id, change in changes.items()},",
+    ),
+    _of_backups(
+        "a file that nobody has agreed on",
+        f"{_BACKUP}/closing.py",
+        "lambda part: (part.start, part.expected))",
+        "lambda part: (part.start, None))",
+        range(70, 100),
+    ),
+    _of_backups(
+        "what was agreed on is forgotten",
+        f"{_BACKUP}/partition_backup.py",
+        "claim.end if same and claim else None",
+        "None",
+        range(70, 100),
+    ),
+    _of_backups(
+        "a partition that was lost is claimed", f"{_BACKUP}/closing.py", "if self._is_ours(part)]:", "if part.start >= 0]:"
+    ),
+    _of_backups(
+        "the entry before its file",
+        f"{_BACKUP}/closing.py",
+        "        for file in files:\n",
+        "        patience.until_it_works(self._archive.manifest.add, [file.entry for file in files])\n        for file in files:\n",
+    ),
+    _of_backups(
+        "records of all days in one file",
+        f"{_BACKUP}/day_file.py",
+        "    for day, run in groupby(",
+        "    yield day_of(stamps[0]), rows\n    for day, run in () and groupby(",
+    ),
+    _of_backups(
+        "a full disk, and its records count as read",
+        "log/kafka/member.py",
+        "        self.ends.pop(partition, None)",
+        "        pass",
+    ),
+    _of_backups(
+        "a claimed range begins where the log does",
+        f"{_BACKUP}/run.py",
+        "begun(claim, identity, first)",
+        "first",
+        range(120, 160),
     ),
 )
 
@@ -138,7 +192,7 @@ def found_by(mistake: Mistake) -> int | None:
     """The first seed that finds it; None where none does. For a process that has not loaded the code yet."""
     if mistake.file.endswith(".py"):
         sys.meta_path.insert(0, Planter(mistake))
-    history, plan = (importlib.import_module(f"tests.simulation.{name}") for name in ("history", "plan"))
+    history, plan = (importlib.import_module(f"tests.simulation.{name}") for name in ("history", mistake.plans))
     if mistake.file.endswith(".lua"):
         cache: Any = importlib.import_module("devicesync.cache.redis")
         right, wrong = (SOURCE / mistake.file).read_text(), _planted(mistake)
@@ -166,6 +220,8 @@ def search(mistakes: Sequence[Mistake]) -> dict[str, int | None]:
         "structlog",
         "sqlite3",
         "greenlet",
+        "pyarrow.parquet",
+        "fsspec.implementations.memory",
     ):
         importlib.import_module(name)
     return {mistake.name: _in_a_child(mistake) for mistake in mistakes}

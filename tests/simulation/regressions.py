@@ -3,7 +3,7 @@
 from devicesync.law.event import Event
 from devicesync.law.facets import FIELDS
 from tests.law.strategies import BASE_US
-from tests.simulation.plan import Happening, Plan, Settings, Turn
+from tests.simulation.plan import Happening, Job, Plan, Settings, Turn
 
 
 def _event(version: int, *, updated_on: int = 0, **values: str) -> Event:
@@ -14,6 +14,12 @@ def _turns(processes: str) -> list[Turn]:
     return [Turn(int(number)) for number in processes]
 
 
+def _backups(lines: list[tuple[int, Event | bytes]], *jobs: Job) -> Plan:
+    return Plan(Settings(replicas=1, partitions=1, batch_records=10), 1, {}, lines, [*jobs])
+
+
+_AT_ONCE, _WHEN_TOLD = (1, 0.3, "parquet", 1000), (1 << 20, 3600.0, "parquet", 1000)
+_AT_150_BYTES = (150, 3600.0, "jsonl", 1000)
 _A_MAP = '{"make":"1"}'
 _DECLARED = _event(1400, user_declared_district="é")
 _TIED = _event(1400, updated_on=1_900_000_000_000, user_declared_state="a")
@@ -49,5 +55,23 @@ HISTORIES: dict[str, tuple[Plan, list[Turn]]] = {
             [[("update", 7)], [("append", [(0, _LATER)])], [("append", [(0, _DECLARED)])], [("apply", [(0, _TIED)])]],
         ),
         _turns("201201000030003333333"),
+    ),
+    "a full disk: what was read before counts as kept": (
+        _backups([(0, _event(0))], [("backup_all", _WHEN_TOLD)]),
+        [Turn(0, "goes on", Happening("disk", 0)), *_turns("000000000000")],
+    ),
+    "a backup whose clock is behind the log's": (
+        _backups([(0, _event(0))], [("backup_all", _AT_ONCE)]),
+        [Turn(0, "goes on", Happening("clock", 6))],
+    ),
+    "a claimed range, whose first record the log loses before its file is listed": (
+        _backups([(0, _event(0)), (0, _event(1400)), (0, _event(3500))], [("backup", _AT_150_BYTES)]),
+        [
+            *_turns("000000000"),
+            Turn(0, "goes on", Happening("kick", 0)),
+            *_turns("00"),
+            Turn(0, "goes on", Happening("retain", 15)),
+            *_turns("00000000"),
+        ],
     ),
 }

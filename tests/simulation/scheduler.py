@@ -74,16 +74,37 @@ class Process(greenlet):  # type: ignore[misc]  # greenlet has no types
         self.is_over = True
 
 
+class Thread(greenlet):  # type: ignore[misc]
+    """A thread of a process. Its calls are the process's: it makes each when the process lets it go on."""
+
+    def __init__(self, work: Callable[[], None], process: Process) -> None:
+        super().__init__(work, process)
+        self.process = process
+        self._next = ""
+
+    def go_on(self) -> None:
+        """Make the next call. Raises Crashed where the process ends by it."""
+        self.switch(*[self.process.call(self._next)] if self._next else [])
+
+    def call(self, what: str) -> Fate:
+        """Made by the thread before each call."""
+        self._next = what
+        fate: Fate = self.process.switch()
+        return fate
+
+
 def current() -> Process | None:
     """The process that runs now; None outside of all: then every call is made at once, and goes on."""
     running: Any = getcurrent()
+    if isinstance(running, Thread):
+        return running.process
     return running if isinstance(running, Process) else None
 
 
 def gate(what: str) -> Fate:
     """To be called before each call of a server."""
-    process = current()
-    return process.call(what) if process else "goes on"
+    running: Any = getcurrent()
+    return running.call(what) if isinstance(running, Process | Thread) else "goes on"
 
 
 def told(reply: Any) -> None:

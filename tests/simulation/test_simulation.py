@@ -3,18 +3,20 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
 
+from tests.simulation import backup_plan, plan
 from tests.simulation.history import run
-from tests.simulation.plan import draw
+from tests.simulation.plan import Plan
 from tests.simulation.planted import MISTAKES
 from tests.simulation.regressions import HISTORIES
 from tests.simulation.search import failing, quiet
 
 SEEDS = 5_000
+BACKUP_SEEDS = 200
 _PARTS = 8
 
 
@@ -31,7 +33,13 @@ def test_seeds(part: int) -> None:
     assert failing(range(SEEDS * part // _PARTS, SEEDS * (part + 1) // _PARTS)) == []
 
 
-def test_a_seed_gives_the_same_history_again() -> None:
+def test_seeds_of_backups() -> None:
+    """The same of histories of backups: `make simulate BACKUP=1 SEED=n` explains one."""
+    assert failing(range(BACKUP_SEEDS), "backup") == []
+
+
+@pytest.mark.parametrize("draw", [plan.draw, backup_plan.draw])
+def test_a_seed_gives_the_same_history_again(draw: Callable[[int], Plan]) -> None:
     """Turn by turn, and when its turns are given."""
     for seed in range(20):
         first = run(draw(seed), seed)
@@ -42,8 +50,8 @@ def test_a_seed_gives_the_same_history_again() -> None:
 @pytest.mark.parametrize("name", HISTORIES)
 def test_what_once_failed(name: str) -> None:
     """Each of them by its turns."""
-    plan, turns = HISTORIES[name]
-    assert run(plan, 0, turns).wrong == []
+    planned, turns = HISTORIES[name]
+    assert run(planned, 0, turns).wrong == []
 
 
 def test_planted_mistakes_are_found() -> None:

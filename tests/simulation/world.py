@@ -14,22 +14,22 @@ from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.database.cassandra import database as cassandra_database
 from devicesync.database.cassandra.rows import Call
 from devicesync.database.sqlite import SqliteDatabase
-from devicesync.dead_letters.port import DeadLetter
-from devicesync.errors import Unavailable
 from devicesync.law.event import Event
 from devicesync.law.facets import DECLARED, FIELDS, MAP_FIELDS, SLICES
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.stores import Stores
 from tests.histories.history import LOOKS_LIKE_OURS_US
 from tests.law.strategies import BASE_US
+from tests.simulation.backup_place import BackupPlace
 from tests.simulation.cassandra import GC_GRACE_S, GatedDriver, PeekingDriver, Ring, RingDriver
 from tests.simulation.clocks import ProcessClock, Stop, Time
+from tests.simulation.dead_letters import KeptDeadLetters
 from tests.simulation.gated import GatedDatabase
 from tests.simulation.kafka_broker import Broker
 from tests.simulation.plan import Happening, Settings
 from tests.simulation.redis_client import GatedConnections, SimulatedClient
 from tests.simulation.redis_server import RedisServer
-from tests.simulation.scheduler import Process, done, gate
+from tests.simulation.scheduler import Process
 
 GROUP = "devicesync"
 _TOPIC = KafkaUrl.parse("kafka://simulated/dev.events.deviceprofile")
@@ -56,6 +56,7 @@ class World:
             _TOPIC.topic, settings.partitions, self.time.now_ms, wait=self.time.wait, has_append_time=settings.has_append_time
         )
         self.dead = KeptDeadLetters()
+        self.backup = BackupPlace(_TOPIC.topic)
         self.failed_over = False
         self._peeking: dict[tuple[int, ...], CassandraDatabase] = {}
         self.connections, self.driver = self._servers()
@@ -87,7 +88,7 @@ class World:
         happens: dict[str, Callable[[], None]] = {
             "evict": lambda: self.evict(self.names[number % len(self.names)]),
             "flush": self.redis.flush,
-            "late": lambda: self.ring.deliver(number),
+            "late": lambda: self._deliver(number),
             "scripts": self.connections.client.script_flush,
             "time": lambda: self._pass_by(number * 400_000),
             "kick": lambda: self._kick(number),
@@ -97,6 +98,9 @@ class World:
             "stop": one.stop.set,
             "fail over": lambda: self._fail_over(number),
             "ten days": lambda: self._ten_days(processes),
+            "hours": lambda: self._pass_by(number * 3_600_000_000),
+            "disk": self.backup.fill_disk,
+            "retain": lambda: self._retain(number),
         }
         happens[what]()
 
@@ -123,6 +127,7 @@ class World:
     def calm(self) -> None:
         """Nothing is wrong any more: the servers work, and whoever is gone has been found out."""
         self.redis.is_full = self.ring.is_down = False
+        self.backup.calm()
         for group in self.broker.groups.values():
             for member in [*group.members]:
                 group.remove(member)
@@ -130,6 +135,7 @@ class World:
     def close(self) -> None:
         """Remove what is on disk."""
         self.quiet.close()
+        self.backup.close()
         if self._directory:
             shutil.rmtree(self._directory)
 
@@ -144,6 +150,15 @@ class World:
     def _pass_by(self, us: int) -> None:
         self.time.pass_by(us)
         self.redis.expire()
+
+    def _deliver(self, number: int) -> None:
+        self.ring.deliver(number)
+        self.backup.store.deliver(number)
+
+    def _retain(self, number: int) -> None:
+        """The log loses its oldest records, of one partition."""
+        partition = self.broker.partitions[number % len(self.broker.partitions)]
+        partition.forget(number // 15)
 
     def _kick(self, number: int) -> None:
         """A member of a group was not heard of for too long; it may still be at work."""
@@ -205,43 +220,3 @@ class Living(Process):
         self.clock = ProcessClock(world.time)
         self.stop: Any = Stop(world.time)
         self.told = world.answers.append
-
-
-class KeptDeadLetters:
-    """See dead_letters.DeadLetters; in memory, and durable."""
-
-    def __init__(self) -> None:
-        self.letters: dict[str, DeadLetter] = {}
-
-    def add(self, letters: Sequence[DeadLetter]) -> None:
-        """See dead_letters.DeadLetters."""
-        if not letters:
-            return
-        fate = gate("dead letters add")
-        if fate == "is refused":
-            raise Unavailable(fate)
-        self.letters |= {letter.id: letter for letter in (letters[::2] if fate == "is done by half" else letters)}
-        done(fate)
-        if fate != "goes on":
-            raise Unavailable(fate)
-
-    def find(self, *, reason: str | None = None, limit: int | None = None) -> tuple[int, list[DeadLetter]]:
-        """See dead_letters.DeadLetters."""
-        found = [letter for letter in self.letters.values() if reason in (None, letter.reason)]
-        return len(found), found[:limit]
-
-    def get(self, letter_id: str) -> DeadLetter | None:
-        """See dead_letters.DeadLetters."""
-        return self.letters.get(letter_id)
-
-    def remove(self, letter_ids: Sequence[str]) -> None:
-        """See dead_letters.DeadLetters."""
-        for letter_id in letter_ids:
-            self.letters.pop(letter_id, None)
-
-    def remove_older(self, before_ms: int) -> int:
-        """See dead_letters.DeadLetters."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """See dead_letters.DeadLetters."""

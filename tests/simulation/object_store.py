@@ -1,0 +1,97 @@
+"""An object store, as fsspec reaches it: objects by their paths, whole or not at all. A put that timed out may come late."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from devicesync.archive.storage import Storage
+from tests.simulation.scheduler import done, gate
+
+T = TypeVar("T")
+
+
+class ObjectStore:
+    """What is there. `changed`: what was put since somebody looked. late: puts whose client has given up, and which are still on their way."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.late: list[tuple[str, bytes]] = []
+        self.changed: list[str] = []
+
+    def put(self, path: str, content: bytes) -> None:
+        """Over what is there."""
+        self.objects[path] = content
+        self.changed.append(path)
+
+    def deliver(self, number: int) -> None:
+        """One of the late puts arrives."""
+        if self.late:
+            self.put(*self.late.pop(number % len(self.late)))
+
+    def storage(self) -> Storage:
+        """As a process opens it."""
+        storage = Storage("memory://backup")
+        storage._files = GatedFiles(self)
+        return storage
+
+
+class GatedFiles:
+    """As fsspec's file systems, as far as Storage uses them. Each call waits for its turn, and has a fate."""
+
+    protocol = "memory"
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def put_file(self, here: str, path: str) -> None:
+        self._put("put", path, Path(here).read_bytes())
+
+    def pipe_file(self, path: str, content: bytes) -> None:
+        self._put("put", path, content)
+
+    def cat_file(self, path: str) -> bytes:
+        return self._asked("read", path, lambda: self._at(path))
+
+    def get_file(self, path: str, here: str) -> None:
+        Path(here).write_bytes(self._asked("read", path, lambda: self._at(path)))
+
+    def info(self, path: str) -> dict[str, Any]:
+        return self._asked("look at", path, lambda: {"size": len(self._at(path)), "type": "file"})
+
+    def ls(self, path: str, *, detail: bool) -> list[str]:
+        del detail
+        return self._asked("list", path, lambda: self._below(f"{path}/"))
+
+    def rm_file(self, path: str) -> None:
+        self._asked("remove", path, lambda: self._store.objects.pop(path))
+
+    def _put(self, what: str, path: str, content: bytes) -> None:
+        fate = gate(f"{what} {path}")
+        if fate == "comes late":
+            self._store.late.append((path, content))
+        elif fate not in ("is refused", "is done by half"):  # half an object is none
+            self._store.put(path, content)
+        done(fate)
+        if fate != "goes on":
+            raise OSError(fate)
+
+    def _asked(self, what: str, path: str, answer: Callable[[], T]) -> T:
+        fate = gate(f"{what} {path}")
+        if fate in ("is refused", "is done by half"):
+            raise OSError(fate)
+        found = answer()
+        done(fate)
+        if fate != "goes on":
+            raise OSError(fate)
+        return found
+
+    def _at(self, path: str) -> bytes:
+        if path not in self._store.objects:
+            raise FileNotFoundError(path)
+        return self._store.objects[path]
+
+    def _below(self, directory: str) -> list[str]:
+        rest = [path.removeprefix(directory) for path in self._store.objects if path.startswith(directory)]
+        if not rest:
+            raise FileNotFoundError(directory)
+        return sorted({directory + name.partition("/")[0] for name in rest})
