@@ -246,6 +246,9 @@ class S3:
             "AWS_DEFAULT_REGION": "us-east-1",
         }.items():
             monkeypatch.setenv(name, value)
+        import boto3  # type: ignore[import-untyped] # noqa: PLC0415
+
+        self._client: Any = boto3.client("s3")
         until(self._has_bucket)
 
     def pause(self) -> None:
@@ -258,7 +261,7 @@ class S3:
 
     def make_bucket(self, name: str) -> None:
         """Make a bucket."""
-        self._client().create_bucket(Bucket=name)
+        self._client.create_bucket(Bucket=name)
 
     def stop(self) -> None:
         """Stop it."""
@@ -273,11 +276,6 @@ class S3:
         except BotoCoreError:
             return False
         return True
-
-    def _client(self) -> Any:
-        import boto3  # type: ignore[import-untyped] # noqa: PLC0415
-
-        return boto3.client("s3")
 
 
 @pytest.fixture
