@@ -1,5 +1,6 @@
 """The event of the seed; and which process runs which test: tests that share servers run in one, so each starts once."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,11 @@ def pytest_configure(config: pytest.Config) -> None:
         from tests import servers  # noqa: PLC0415 - a process that runs the tests of the law needs none
 
         servers.start_shared()
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the garbage collector need not look at it again and again."""
+    gc.freeze()
 
 
 class _ByServers(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
