@@ -5,6 +5,7 @@ CONTRACT_REDIS and CONTRACT_CASSANDRA, both URLs, name servers that run already:
 
 import functools
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 from devicesync.database.cassandra.connect import DriverName
 from devicesync.database.port import Database
 from devicesync.database.sqlite import SqliteDatabase
+from devicesync.jobs.shared.patience import Patience
 from tests import servers
 from tests.simulation.cassandra import Ring, RingDriver
 from tests.simulation.redis_client import SimulatedClient
@@ -29,9 +31,10 @@ def redis_at(url: str) -> RedisCache:
 
 
 def cassandra_at(url: str, driver: DriverName) -> CassandraDatabase:
-    """A database on a Cassandra, its tables made."""
-    database = CassandraDatabase(CassandraUrl.parse(url), driver)
-    database.create()
+    """A database on a Cassandra, its tables made. A busy machine may let a connection wait for longer than its driver waits."""
+    until_it_works = Patience(threading.Event()).until_it_works
+    database = until_it_works(lambda: CassandraDatabase(CassandraUrl.parse(url), driver))
+    until_it_works(database.create)
     return database
 
 

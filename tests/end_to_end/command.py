@@ -102,7 +102,10 @@ def stopped(process: "subprocess.Popen[str]") -> int:
     """Its exit status after SIGTERM, sent once it has a handler for it: before, no program can do better than die."""
     until(lambda: process.poll() is not None or catches(process.pid, signal.SIGTERM))
     process.terminate()
-    return process.wait(WAIT_SECONDS)
+    status = process.wait(WAIT_SECONDS)
+    if status and process.stderr:
+        print(process.stderr.read())  # noqa: T201 - pytest shows it where the test fails
+    return status
 
 
 def catches(pid: int, number: signal.Signals) -> bool:
