@@ -16,6 +16,10 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
+_LOADED = (
+    *("hypothesis", "redis", "confluent_kafka", "cassandra.metadata", "lupa.lua51", "structlog", "sqlite3", "greenlet"),
+    *("pyarrow.parquet", "fsspec.implementations.memory"),
+)
 SOURCE = Path(__file__).parents[2] / "src" / "devicesync"
 
 
@@ -43,8 +47,8 @@ MISTAKES = (
     Mistake(
         "commit before the database has it",
         "jobs/update.py",
-        "folded = self._batch.apply(records)",
-        f"{_COMMIT}; folded = self._batch.apply(records)",
+        "folded = self._batch.fold(records)",
+        f"{_COMMIT}; folded = self._batch.fold(records)",
     ),
     Mistake(
         "what cannot be written is passed by", "database/cassandra/database.py", "        raise outcome\n", "        return []\n"
@@ -211,18 +215,7 @@ def found_by(mistake: Mistake) -> int | None:
 
 def search(mistakes: Sequence[Mistake]) -> dict[str, int | None]:
     """By mistake the seed that finds it. Each in a child of this process, which has loaded what others wrote."""
-    for name in (
-        "hypothesis",
-        "redis",
-        "confluent_kafka",
-        "cassandra.metadata",
-        "lupa.lua51",
-        "structlog",
-        "sqlite3",
-        "greenlet",
-        "pyarrow.parquet",
-        "fsspec.implementations.memory",
-    ):
+    for name in _LOADED:
         importlib.import_module(name)
     return {mistake.name: _in_a_child(mistake) for mistake in mistakes}
 
@@ -247,5 +240,6 @@ def _in_a_child(mistake: Mistake) -> int | None:
 if __name__ == "__main__":
     chosen = [mistake for mistake in MISTAKES if not sys.argv[1:] or mistake.name in sys.argv[1:]]
     for mistake in chosen:
+        _planted(mistake)  # raises where the code has changed, and the mistake can no longer be made so
         name, seed = mistake.name, search([mistake])[mistake.name]
         print(json.dumps([name, seed]), flush=True)
