@@ -119,8 +119,8 @@ class Backup:
         """The partition, to go on where the archive ends. Raises Unavailable."""
         identity = self._reader.identity()
         generation = self._archive.manifest.generation_of(identity, after=after)
-        first, end = self._reader.bounds(partition)
         newest = self._archive.manifest.newest(generation, partition)
+        first, end = self._reader.bounds(partition)  # asked last: meanwhile the log may have grown, and another have kept that
         start = newest.next_offset if newest else begun(claim, identity, first)
         if start > end:
             _log.warning("the log ends before its backup, and counts as recreated", partition=partition, end=end, backup=start)
