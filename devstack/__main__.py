@@ -4,9 +4,11 @@ What they hold and the ports they have are kept for the next start; remove the d
 """
 
 import argparse
+import json
 import signal
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from devstack.server import Missing
@@ -16,14 +18,14 @@ _SETTINGS = """\
 log = "kafka://127.0.0.1:{kafka}/dev.events.deviceprofile"
 database = "cassandra://127.0.0.1:{cassandra}/dev_device_db"
 cache = "redis://127.0.0.1:{redis}/2"
-"""
+{city_file}"""
 _NEXT = """
 In another terminal, in this directory:
 
   . .venv/bin/activate
   devicesync init --config {settings}
   devicesync doctor --config {settings}
-  devicesync update --config {settings}
+  devicesync up --config {settings}     # the updater, the API and the page
 
 and in a third one, or with `cp {settings} devicesync.toml` and without --config:
 
@@ -56,7 +58,7 @@ def main() -> int:
     servers = (redis, kafka, cassandra)
     ports = {"redis": redis.port, "kafka": kafka.port, "cassandra": cassandra.port}
     settings = directory / "devicesync.toml"
-    settings.write_text(_SETTINGS.format(**ports))
+    settings.write_text(_SETTINGS.format(**ports, city_file=_city_file()))
     began = time.monotonic()
     try:
         for server in servers:
@@ -73,6 +75,14 @@ def main() -> int:
         for server in servers:
             server.stop()
         print("stopped", flush=True)
+
+
+def _city_file() -> str:
+    found = find_spec("_maxminddb_geolite2")
+    if found is None or not found.origin:
+        return ""
+    file = Path(found.origin).with_name("GeoLite2-City.mmdb")
+    return f"city_file = {json.dumps(str(file))}\n"
 
 
 def _leave(number: int, frame: object) -> None:

@@ -55,7 +55,7 @@ if ! command -v apt-get >/dev/null 2>&1 || ! may_install; then
 fi
 updated=
 for package in $missing; do
-    echo "installing $package"
+    echo "installing $package, which some tests need"
     install "$package" && continue
     [ -n "$updated" ] || $as_root apt-get update -qq >/dev/null 2>&1
     updated=yes

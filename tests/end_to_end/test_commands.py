@@ -312,15 +312,26 @@ def test_simulate_is_reproducible(devicesync: Devicesync) -> None:
     assert len(applied["dead_reasons"]) >= 4
 
 
+ON_THIS_MACHINE = {
+    "log": "journal:devicesync-data/device-profile.log",
+    "database": "sqlite:devicesync-data/device-profile.db",
+    "cache": "memory:",
+}
+
+
 def test_demo(devicesync: Devicesync) -> None:
-    """What `make run SECONDS=3` shows."""
+    """What `make run SECONDS=3` shows, on this machine, whatever servers the settings name."""
+    (devicesync.directory / "devicesync.toml").write_text(
+        'log = "kafka://127.0.0.1:1/t"\ndatabase = "cassandra://127.0.0.1:1/k"\ncache = "redis://127.0.0.1:1/2"\n'
+    )
     for _ in range(2):
         shown = devicesync.run("demo", "--seconds", "2.5").stdout.decode()
         assert "Bengaluru" in shown
         assert "before, from a copy of yesterday: Bengaluru, 24 h old" in shown
         assert re.search(r"now, from devicesync enrich: +Mysuru, \d+ ms old", shown)
         assert "in this second" in shown
-        devicesync.json("erase", "232455")
+        flags = [f"--{name}={url}" for name, url in ON_THIS_MACHINE.items()]
+        devicesync.json("erase", "232455", *flags)
 
 
 @pytest.mark.parametrize(

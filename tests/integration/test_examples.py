@@ -88,3 +88,11 @@ def test_two_cities(devicesync: Devicesync) -> None:
     assert done.returncode == 0, done.stderr
     assert "registered in Bengaluru; telemetry says Bengaluru:" in done.stdout
     assert "registered in Mysuru; telemetry says Mysuru:" in done.stdout
+
+
+def test_two_cities_says_so_where_the_second_does_not_show(devicesync: Devicesync) -> None:
+    """Here no time is given at all; on a machine that is quicker than that it ends well."""
+    command: list[str | Path] = [sys.executable, EXAMPLES / "two_cities.py", devicesync.directory / "devicesync.toml", "0"]
+    done = subprocess.run(command, cwd=devicesync.directory, check=False, capture_output=True, text=True, timeout=WAIT_SECONDS)
+    shows = "registered in Mysuru; telemetry says Mysuru:" in done.stdout
+    assert (done.returncode, "give more" in done.stderr) == ((0, False) if shows else (1, True))

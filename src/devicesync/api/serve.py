@@ -37,7 +37,10 @@ def listen(setting: str, address: str) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         opened = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
-        raise Unavailable(f"can't listen on {address}: {error}", f"is something else there? choose another {setting}") from error
+        raise Unavailable(
+            f"can't listen on {address}: {error}",
+            f"is something else there? choose another by --{setting.replace('_', '-')} HOST:PORT",
+        ) from error
     for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
         opened.setsockopt(socket.SOL_SOCKET, buffer, _SOCKET_BYTES)
     return opened

@@ -14,6 +14,7 @@ from devicesync.assembly.opening import DATABASES, split
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
 from devicesync.extras import require
+from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.cache.port import Cache
@@ -107,10 +108,13 @@ def open_journal(settings: Settings) -> "Journal":
 
 
 def journal_path(settings: Settings) -> Path:
-    """Where that journal is."""
+    """Where that journal is. Raises WrongUse where the log is no file."""
     if followed_path(settings):
         return settings.directory / data_directory.JOURNAL
-    return Path(settings.log.partition(":")[2])
+    scheme, rest = split("log", settings.log, _LOGS)
+    if scheme != "journal":
+        raise WrongUse(f"this needs a journal, and the log is {masked(settings.log)}", "set log to journal:PATH")
+    return Path(rest)
 
 
 def followed_path(settings: Settings) -> Path | None:

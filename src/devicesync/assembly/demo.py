@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from devicesync import data_directory
 from devicesync.assembly.serving import api_beside
 from devicesync.assembly.updater import Embedded, updating
 from devicesync.config import Settings
@@ -75,6 +76,17 @@ def demonstrating(settings: Settings, stop: threading.Event) -> Iterator[Demo]:
         finally:
             stop.set()
             updater.join()
+
+
+def on_this_machine(settings: Settings) -> Settings:
+    """With the log and both stores in the data directory: a tour leaves nothing in anybody's servers."""
+    directory = settings.directory
+    return msgspec.structs.replace(
+        settings,
+        log=f"journal:{directory / data_directory.JOURNAL}",
+        database=f"sqlite:{directory / data_directory.DATABASE}",
+        cache="memory:",
+    )
 
 
 def with_admin_key(settings: Settings) -> Settings:

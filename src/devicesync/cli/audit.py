@@ -64,7 +64,9 @@ def _sweep(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         swept.close()
         return Outcome(document, status=status)
     listed = map(msgspec.json.decode, swept.differences) if arguments.list else ()
-    lines = chain(chain.from_iterable(map(shown, listed)), summary(swept.findings, seconds), _closed(swept.close))
+    lines = chain(
+        chain.from_iterable(map(shown, listed)), summary(swept.findings, seconds, are_listed=arguments.list), _closed(swept.close)
+    )
     return Outcome(lines=lines, remark=_PRIVATE if swept.cache_is_private else "", status=status)
 
 
@@ -89,7 +91,11 @@ def _follow(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     found = followed.differences if arguments.list else followed.differences[-_SHOWN_WITHOUT_LIST:]
     document = {**followed.findings.document(), "seconds": seconds, "devices": found}
     listed = chain.from_iterable(map(shown, followed.differences if arguments.list else ()))
-    return Outcome(document, chain(listed, summary(followed.findings, seconds)), status=1 if followed.findings.left else 0)
+    return Outcome(
+        document,
+        chain(listed, summary(followed.findings, seconds, are_listed=arguments.list)),
+        status=1 if followed.findings.left else 0,
+    )
 
 
 def _closed(close: Callable[[], None]) -> Iterator[str]:

@@ -21,7 +21,7 @@ def shown(difference: dict[str, Any]) -> Iterator[str]:
         yield f"    {name:<9} version {side['version']}  {'erased' if side['erased'] else fields}".rstrip()
 
 
-def summary(findings: Findings, seconds: float) -> Iterator[str]:
+def summary(findings: Findings, seconds: float, *, are_listed: bool) -> Iterator[str]:
     """The figures, and what they prove."""
     yield f"{findings.checked:,} checked, {findings.differing:,} differ, in {seconds:,.1f} s"
     counts = {**findings.differences, "expiring": findings.expiring}
@@ -31,7 +31,7 @@ def summary(findings: Findings, seconds: float) -> Iterator[str]:
     if findings.repaired:
         yield f"  {findings.repaired:,} repaired, {findings.left:,} left"
     elif findings.left:
-        yield "  `devicesync audit --list` shows each, --repair mends them"
+        yield "  --repair mends them" if are_listed else "  `devicesync audit --list` shows each, --repair mends them"
     if findings.bound_95 is not None:
-        most = f"{most_of(findings.differing):.3g}/{findings.checked}"
-        yield f"at 95 %: at most {most} differ, so at least {nines(findings.bound_95)} agree (n = {findings.checked:,})"
+        most, differed = f"{most_of(findings.differing):.3g}/{findings.checked}", "differed" if findings.repaired else "differ"
+        yield f"at 95 %: at most {most} {differed}, so at least {nines(findings.bound_95)} agree (n = {findings.checked:,})"

@@ -30,5 +30,5 @@ def config(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         )
     sources = loaded_by(arguments).sources
     document = {name: {"value": shown(settings, name), "source": source} for name, source in sources.items()}
-    lines = [f"{name:<32}{each['value']!s:<48}{each['source']}" for name, each in document.items()]
+    lines = [f"{name:<32}{each['value']!s:<48} {each['source']}" for name, each in document.items()]
     return Outcome(document, lines, notes=notes, status=status)

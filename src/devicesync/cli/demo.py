@@ -32,14 +32,17 @@ def demo_options(parser: argparse.ArgumentParser) -> None:
 
 
 def demo(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """A short tour: one event goes in, its profile comes out, telemetry shows it, then live traffic its freshness."""
-    from devicesync.assembly.demo import demonstrating, with_admin_key, with_city_file
+    """A short tour: one event goes in, its profile comes out, telemetry shows it, then live traffic its freshness.
+
+    It keeps to the data directory, whatever servers the settings name.
+    """
+    from devicesync.assembly.demo import demonstrating, on_this_machine, with_admin_key, with_city_file
     from devicesync.cli.demo_telemetry import telemetry
     from devicesync.cli.process import stop_on_signals
 
     stop = stop_on_signals()
     key = "one of admin_keys" if settings.admin_keys else ""
-    settings = with_admin_key(with_city_file(settings))
+    settings = with_admin_key(with_city_file(on_this_machine(settings)))
     with demonstrating(settings, stop) as running:
         _one_event(running)
         telemetry(running.register, running.embedded.stores.database, _say)

@@ -72,7 +72,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for name, reason in found["lacking"].items():
         yield f"  {name:<12}{reason}"
     if spread := found["freshness"]:
-        times = (f"{name} {milliseconds(spread[f'{name}_ms'])}" for name in ("p50", "p99", "max"))
+        times = [f"{name} {milliseconds(spread[f'{name}_ms'])}" for name in ("p50", "p99", "max")] if spread["records"] else ["–"]
         yield f"  {'freshness':<12}{', '.join(times)} (last minute)"
         yield f"  {'rate':<12}{found['events_per_second']:,.2f} events/s"
     if lag := found["lag"]:
