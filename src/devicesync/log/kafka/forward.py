@@ -42,7 +42,10 @@ class KafkaForward:
             admin = AdminClient(self._source.client)
             found = admin.list_topics(timeout=_TIMEOUT_SECONDS)
             if self._source.topic not in found.topics:
-                raise Unavailable(f"Kafka at {self._source.servers} has no topic {self._source.topic}", HINT)
+                raise Unavailable(
+                    f"Kafka at {self._source.servers} has no topic {self._source.topic}",
+                    "make it, or name the one that telemetry is in",
+                )
             partitions = len(found.topics[self._source.topic].partitions)
             _make(admin, self._source.topic + DEAD_LETTER_SUFFIX, 1, DEAD_LETTERS)
             self._partitions = _make(AdminClient(self._target.client), self._target.topic, partitions, {})
