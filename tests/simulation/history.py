@@ -43,6 +43,7 @@ class _History:
         self._law = Invariants(world, plan.old)
         self._trace: list[str] = []
         self._taken: list[Turn] = []
+        self._processes: list[Living] = []
         for device, event in plan.old.items():
             world.write_old(world.names[device], event)
 
@@ -54,13 +55,20 @@ class _History:
                 self._world.broker.append(key, line_of(event, name), None, -1, self._world.time.now_ms())
             self._law.look()
             processes = [self._process(f"{job[0][0]} {number}", job) for number, job in enumerate(self._plan.jobs)]
-            for turn in given if given is not None else self._drawn(seed, processes):
-                if self._law.wrong:
-                    break
-                self._take(turn, processes)
-            if not self._law.wrong:
-                self._work_off(processes)
+            try:
+                self._run(seed, given, processes)
+            finally:
+                for process in self._processes:
+                    process.end()
         return Outcome(self._taken, self._law.wrong, self._trace)
+
+    def _run(self, seed: int, given: list[Turn] | None, processes: list[Living]) -> None:
+        for turn in given if given is not None else self._drawn(seed, processes):
+            if self._law.wrong:
+                return
+            self._take(turn, processes)
+        if not self._law.wrong:
+            self._work_off(processes)
 
     def _take(self, turn: Turn, processes: list[Living]) -> None:
         process = processes[turn.process]
@@ -116,7 +124,8 @@ class _History:
         raise Stuck(process.name)
 
     def _process(self, name: str, job: list[tuple[str, object]]) -> Living:
-        return Living(self._world, name, work(self._world, self._law, job), self._trace.append)
+        self._processes.append(Living(self._world, name, work(self._world, self._law, job), self._trace.append))
+        return self._processes[-1]
 
     def _now_ms(self) -> int:
         process = current()

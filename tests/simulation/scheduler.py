@@ -49,8 +49,10 @@ class Process(greenlet):  # type: ignore[misc]  # greenlet has no types
         assert self.parent is not None
         loop = asyncio._get_running_loop()
         asyncio._set_running_loop(None)  # a thread has one at a time, and here it has several
-        self.parent.switch()
-        asyncio._set_running_loop(loop)
+        try:
+            self.parent.switch()
+        finally:
+            asyncio._set_running_loop(loop)
         fate = self._fate
         self.trace(f"{self.name:<8} {what}" + (f": {fate}" if fate != "goes on" else ""))
         if fate == "crashes":
@@ -63,6 +65,12 @@ class Process(greenlet):  # type: ignore[misc]  # greenlet has no types
         if fate == "crashes after it":
             self.is_dead = True
             raise Crashed
+
+    def end(self) -> None:
+        """End it where it stands, so that it lets go of what the tests after it use too, such as the list of what is waited for."""
+        self.is_dead = True
+        if self:
+            self.throw(Crashed)
 
     def _live(self) -> None:
         try:

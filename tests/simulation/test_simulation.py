@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import structlog
 
+from devicesync.jobs.shared.patience import waited_for
 from tests.simulation import backup_plan, plan
 from tests.simulation.history import run
 from tests.simulation.plan import Plan
@@ -25,6 +26,7 @@ def _quiet() -> Iterator[None]:
     structlog.configure(wrapper_class=quiet)
     yield
     structlog.reset_defaults()
+    assert waited_for() == ""  # no process of a history is left behind
 
 
 @pytest.mark.parametrize("part", range(_PARTS))
