@@ -1,7 +1,12 @@
 """What a group does with a member's partitions while the member waits for a store."""
 
+import time
+
+from confluent_kafka.admin import AdminClient
+
 from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.member import Member
 from devicesync.log.port import Record
 from tests import servers
 from tests.end_to_end.command import until
@@ -28,6 +33,30 @@ def test_a_partition_that_left_while_it_was_paused_is_read_when_it_is_back() -> 
     assert {record.partition for record in _read(waiting, 100)} == {0, 1}
     waiting.close()
     log.close()
+
+
+def test_a_member_that_leaves_looks_at_no_new_partitions() -> None:
+    """What it would ask of Kafka then gets no answer: a backup that was stopped in that moment ended with an error 10 s later."""
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/left")
+    create_topics(url, partitions=2)
+    assigned: list[int] = []
+    member = Member(
+        url,
+        "left",
+        on_assigned=lambda positions: assigned.extend(position.partition for position in positions),
+        on_revoked=lambda gone: None,
+    )
+    member.poll(1, 0)
+    until(lambda: _members_of("left", url) == 1)
+    time.sleep(1)  # so that its partitions are known to the client, which tells of them at the next call
+    member.close()
+    assert assigned == []
+
+
+def _members_of(group: str, url: KafkaUrl) -> int:
+    admin = AdminClient(url.client)
+    found = admin.describe_consumer_groups([group])[group].result()
+    return sum(bool(member.assignment.topic_partitions) for member in found.members)
 
 
 def _shared(waiting: KafkaReader, other: KafkaReader) -> bool:

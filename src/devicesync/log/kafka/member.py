@@ -45,7 +45,7 @@ class Member:
         self._on_revoked = on_revoked
         self.ends: dict[int, int] = {}
         self._kept: list[Message] = []
-        self._paused = self._is_member = False
+        self._paused = self._is_member = self._leaves = False
         self.consumer = Consumer(
             {
                 **url.client,
@@ -168,6 +168,7 @@ class Member:
 
     def close(self) -> None:
         """Leave the group, so that the others take over at once."""
+        self._leaves = True
         self.consumer.close()
 
     def _committed(self, position: TopicPartition, low: int) -> int:
@@ -175,6 +176,8 @@ class Member:
         return found.offset if found.offset >= 0 else low
 
     def _assign(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
+        if self._leaves:  # what comes then is not its business any more, and what it would ask gets no answer
+            return
         self._on_assigned(positions)
         consumer.incremental_assign(positions)
 
