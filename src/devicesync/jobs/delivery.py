@@ -15,7 +15,8 @@ from devicesync.jobs.batch import join_events
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.jobs.update import READER, Updater
 from devicesync.law.event import Event
-from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
+from devicesync.law.refusal import Refused
+from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS, guard
 from devicesync.log.port import Log, NumberedLog, NumberedReader
 from devicesync.stores import Stores
 
@@ -99,12 +100,14 @@ class Direct:
         taken_ms = self._log.taken_ms()
         if taken_ms is None:
             return
-        ahead_ms = max(event.version for event in events) // 1000 - taken_ms
-        if ahead_ms > self._max_clock_ahead_ms:
+        newest = max(event.version for event in events)
+        try:
+            guard(newest, taken_ms=taken_ms, max_clock_ahead_ms=self._max_clock_ahead_ms)
+        except Refused as refused:
             raise Unavailable(
-                f"a version lies {ahead_ms // 1000} s past the log's clock: the updaters refuse it",
+                f"past the log's clock, so the updaters refuse it: {refused.detail}",
                 "set this machine's clock, by NTP for example, and try again",
-            )
+            ) from refused
 
 
 class BesideUpdater:
