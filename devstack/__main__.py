@@ -8,9 +8,9 @@ import json
 import signal
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
+from devicesync.assembly.demo import installed_city_file
 from devstack.server import Missing
 from devstack.servers import Cassandra, Kafka, Redis
 
@@ -78,11 +78,8 @@ def main() -> int:
 
 
 def _city_file() -> str:
-    found = find_spec("_maxminddb_geolite2")
-    if found is None or not found.origin:
-        return ""
-    file = Path(found.origin).with_name("GeoLite2-City.mmdb")
-    return f"city_file = {json.dumps(str(file))}\n"
+    file = installed_city_file()
+    return f"city_file = {json.dumps(file)}\n" if file else ""
 
 
 def _leave(number: int, frame: object) -> None:

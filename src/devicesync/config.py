@@ -109,13 +109,20 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
         raise WrongUse(
             f"setting {sources.get(name, name)}: {str(error).partition(' - at')[0]}", "see `devicesync config --help`"
         ) from None
-    directory = settings.directory
-    settings = msgspec.structs.replace(
-        settings,
-        log=settings.log or f"journal:{directory / data_directory.JOURNAL}",
-        database=settings.database or f"sqlite:{directory / data_directory.DATABASE}",
-    )
+    default = on_this_machine(settings)
+    settings = msgspec.structs.replace(settings, log=settings.log or default.log, database=settings.database or default.database)
     return Loaded(settings, sources)
+
+
+def on_this_machine(settings: Settings) -> Settings:
+    """With the log and both stores of the embedded default: in the data directory, and in memory."""
+    directory = settings.directory
+    return msgspec.structs.replace(
+        settings,
+        log=f"journal:{directory / data_directory.JOURNAL}",
+        database=f"sqlite:{directory / data_directory.DATABASE}",
+        cache="memory:",
+    )
 
 
 SECRETS = ("register_keys", "admin_keys", "jwt_key")

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from devicesync import data_directory
 from devicesync.assembly.serving import api_beside
 from devicesync.assembly.updater import Embedded, updating
 from devicesync.config import Settings
@@ -78,25 +77,17 @@ def demonstrating(settings: Settings, stop: threading.Event) -> Iterator[Demo]:
             updater.join()
 
 
-def on_this_machine(settings: Settings) -> Settings:
-    """With the log and both stores in the data directory: a tour leaves nothing in anybody's servers."""
-    directory = settings.directory
-    return msgspec.structs.replace(
-        settings,
-        log=f"journal:{directory / data_directory.JOURNAL}",
-        database=f"sqlite:{directory / data_directory.DATABASE}",
-        cache="memory:",
-    )
-
-
 def with_admin_key(settings: Settings) -> Settings:
     """With an admin's key for this run, where none is set: the page shows and replays dead letters with it."""
     return settings if settings.admin_keys else msgspec.structs.replace(settings, admin_keys=secrets.token_urlsafe(9))
 
 
 def with_city_file(settings: Settings) -> Settings:
-    """With the City file that `make run` could get, where none is set: years old, but real, and enough to try."""
-    found = None if settings.city_file else find_spec("_maxminddb_geolite2")
-    if found is None or not found.origin:
-        return settings
-    return msgspec.structs.replace(settings, city_file=str(Path(found.origin).with_name("GeoLite2-City.mmdb")))
+    """With the City file that `make run` could get, where none is set."""
+    return settings if settings.city_file else msgspec.structs.replace(settings, city_file=installed_city_file())
+
+
+def installed_city_file() -> str:
+    """The path of that file, "" where there is none: years old, but real, and enough to try."""
+    found = find_spec("_maxminddb_geolite2")
+    return str(Path(found.origin).with_name("GeoLite2-City.mmdb")) if found and found.origin else ""

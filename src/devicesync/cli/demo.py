@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from devicesync.cli.options import number
 from devicesync.cli.outcome import Outcome
-from devicesync.config import Settings
+from devicesync.config import Settings, on_this_machine
 
 if TYPE_CHECKING:
     import threading
@@ -36,7 +36,7 @@ def demo(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
     It keeps to the data directory, whatever servers the settings name.
     """
-    from devicesync.assembly.demo import demonstrating, on_this_machine, with_admin_key, with_city_file
+    from devicesync.assembly.demo import demonstrating, with_admin_key, with_city_file
     from devicesync.cli.demo_telemetry import telemetry
     from devicesync.cli.process import stop_on_signals
 
