@@ -30,7 +30,7 @@ def sight_of(settings: Settings, log: Log, open_stores: Callable[[], Stores]) ->
         stores = functools.cache(lambda: opened.enter_context(closing(open_stores())))
 
         def follow(device_id: str) -> Trace:
-            return trace(device_id, log, stores())
+            return trace(device_id, log, stores(), max_clock_ahead_ms=settings.max_clock_ahead_ms)
 
         def replay(letter_id: str | None) -> Replayed:
             return Replayed(*dead_letters.replay(settings, letter_id, None, stop))

@@ -73,9 +73,12 @@ class Trace(msgspec.Struct):
         return bool(self.logged) and self.logged[0].version > held
 
 
-def trace(device_id: str, log: Log, stores: Stores) -> Trace:
-    """Look the device up everywhere, as readers see it; nothing is filled or changed. Raises Unavailable."""
-    records = [found for record in log.newest(NEWEST_RECORDS) if (found := _logged(device_id, record))]
+def trace(device_id: str, log: Log, stores: Stores, *, max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS) -> Trace:
+    """Look the device up everywhere, as readers see it; nothing is filled or changed. Raises Unavailable.
+
+    max_clock_ahead_ms: the updaters' setting. What they refuse is not among the records.
+    """
+    records = [found for record in log.newest(NEWEST_RECORDS) if (found := _logged(device_id, record, max_clock_ahead_ms))]
     records.sort(key=lambda found: found.version, reverse=True)
     database = stores.database.seen([device_id]).get(device_id)  # it is written first, so it is looked at first
     cache = stores.cache.seen([device_id]).get(device_id)
@@ -86,12 +89,11 @@ def _side(seen: Seen | None) -> Side | None:
     return seen and Side(seen.version, digest(seen.profile), seen.texts is None, seen.is_ours)
 
 
-def _logged(device_id: str, record: Record) -> Logged | None:
+def _logged(device_id: str, record: Record, max_clock_ahead_ms: int) -> Logged | None:
     if record.value is None or (device_id.encode() not in record.value and b"\\" not in record.value):
         return None  # most records are another's: decoding them all takes long. With escapes an id may look otherwise
     try:
-        ahead_ms = DEFAULT_MAX_CLOCK_AHEAD_MS
-        event = decode(record.value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=ahead_ms)
+        event = decode(record.value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
     except Refused:
         return None
     if event.device_id != device_id:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -82,26 +82,26 @@ class StatusPage:
         return await self._shown(lambda: self._replayed(request))
 
     async def _followed(self, request: Request, device_id: str) -> bytes:
-        self._access.check("register", _headers(request))
-        sight = self._sight
-        assert sight  # noqa: S101 - else there is no such route
+        sight = self._sight_for("register", request)
         check_id(device_id)
         return render("device.html", trace=await sight.run(lambda: sight.trace(device_id)))
 
     async def _listed(self, request: Request, told: str) -> bytes:
-        self._access.check("admin", _headers(request))
-        sight = self._sight
-        assert sight  # noqa: S101 - else there is no such route
+        sight = self._sight_for("admin", request)
         total, letters = await sight.run(lambda: sight.dead_letters(_MOST_LETTERS))
         return render("letters.html", total=total, letters=letters, told=told)
 
     async def _replayed(self, request: Request) -> bytes:
-        self._access.check("admin", _headers(request))
-        sight = self._sight
-        assert sight  # noqa: S101 - else there is no such route
+        sight = self._sight_for("admin", request)
         done = await sight.run(lambda: sight.replay(request.query_params.get("id")))
         told = f"{done.tried} tried again, {done.applied} applied, {done.tried - done.applied} still refused"
         return await self._listed(request, told)
+
+    def _sight_for(self, role: Literal["register", "admin"], request: Request) -> Sight:
+        """What the page may look at. Raises RequestError for who lacks this role."""
+        self._access.check(role, dict(request.scope["headers"]))
+        assert self._sight  # noqa: S101 - else there is no such route
+        return self._sight
 
     async def _shown(self, make: Callable[[], Awaitable[bytes]]) -> Sent:
         """A part of the page, or in its place what is wrong."""
@@ -130,10 +130,6 @@ class StatusPage:
 
 def _html(body: bytes, status: int = 200) -> Sent:
     return Sent(Answer(status, body, _HTML, _HEADERS))
-
-
-def _headers(request: Request) -> dict[bytes, bytes]:
-    return dict(request.scope["headers"])
 
 
 def _always(path: str, kind: bytes) -> Callable[[Request], Awaitable[Sent]]:
