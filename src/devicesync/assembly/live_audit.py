@@ -1,6 +1,7 @@
 """`audit --live`: the log followed, and what it says looked for in both stores."""
 
 import threading
+from collections import deque
 from contextlib import closing, suppress
 from typing import Any
 
@@ -32,7 +33,7 @@ class Followed:
     def __init__(self, *, names_devices: bool) -> None:
         self._names_devices = names_devices
         self.job: LiveAudit | None = None
-        self.differences: list[dict[str, Any]] = []
+        self.differences: deque[dict[str, Any]] = deque(maxlen=_MOST_KEPT)
 
     @property
     def findings(self) -> Findings:
@@ -42,7 +43,7 @@ class Followed:
     def found(self, difference: Difference, is_mended: bool) -> None:  # noqa: FBT001 - as LiveAudit tells it
         """A difference that lasted."""
         document = difference.document()
-        self.differences = [*self.differences[1 - _MOST_KEPT :], document]
+        self.differences.append(document)
         versions = {side: document[side] and document[side]["version"] for side in ("cache", "database")}
         name = {"device_id": difference.device_id} if self._names_devices else {}
         _log.warning("difference", **name, kind=difference.kind, **versions, repaired=is_mended)

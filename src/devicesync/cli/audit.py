@@ -88,7 +88,7 @@ def _follow(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         admin_listen=arguments.admin_listen,
     )
     seconds = round(time.monotonic() - began, 3)
-    found = followed.differences if arguments.list else followed.differences[-_SHOWN_WITHOUT_LIST:]
+    found = [*followed.differences][0 if arguments.list else -_SHOWN_WITHOUT_LIST :]
     document = {**followed.findings.document(), "seconds": seconds, "devices": found}
     listed = chain.from_iterable(map(shown, followed.differences if arguments.list else ()))
     return Outcome(
