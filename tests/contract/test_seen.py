@@ -21,7 +21,7 @@ from devicesync.law.maps import map_text
 from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import NOTHING, State, join_all, state_of
 from devicesync.stores import Stores
-from tests.contract.stores import CACHES, DATABASES
+from tests.contract.stores import DATABASES
 from tests.law.strategies import BASE_US, events, values_of
 
 EXAMPLES = 25
@@ -29,20 +29,6 @@ shared_fixture = settings(
     max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 _names = (f"seen-{number}" for number in range(10**9))
-
-
-@pytest.fixture(params=CACHES)
-def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cache]:
-    opened = CACHES[request.param](tmp_path)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(params=DATABASES)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    opened = DATABASES[request.param](tmp_path)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

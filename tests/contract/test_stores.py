@@ -3,7 +3,6 @@
 import os
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from devicesync.law.maps import map_text
 from devicesync.law.profile import view
 from devicesync.law.state import State, join, join_all, state_of
 from devicesync.stores import Stores
-from tests.contract.stores import CACHES, DATABASES, forget
+from tests.contract.stores import DATABASES, forget
 from tests.law.specification import specified
 from tests.law.strategies import BASE_US, events, values_of
 
@@ -29,20 +28,6 @@ shared_fixture = settings(
     max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 _names = (f"device-{number}" for number in range(10**9))
-
-
-@pytest.fixture(params=CACHES)
-def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cache]:
-    opened = CACHES[request.param](tmp_path)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(params=DATABASES)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    opened = DATABASES[request.param](tmp_path)
-    yield opened
-    opened.close()
 
 
 def batches_of(drawn: list[Event], shuffle: random.Random) -> list[list[Event]]:

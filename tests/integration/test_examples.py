@@ -81,10 +81,19 @@ def test_the_web_handler() -> None:
     asyncio.run(run())
 
 
+def two_cities(devicesync: Devicesync, later_ms: int) -> "subprocess.CompletedProcess[str]":
+    command: list[str | Path] = [
+        sys.executable,
+        EXAMPLES / "two_cities.py",
+        devicesync.directory / "devicesync.toml",
+        str(later_ms),
+    ]
+    return subprocess.run(command, cwd=devicesync.directory, check=False, capture_output=True, text=True, timeout=WAIT_SECONDS)
+
+
 def test_two_cities(devicesync: Devicesync) -> None:
     """What `make stack` shows in 100 ms; a busy machine gets longer."""
-    command: list[str | Path] = [sys.executable, EXAMPLES / "two_cities.py", devicesync.directory / "devicesync.toml", "3000"]
-    done = subprocess.run(command, cwd=devicesync.directory, check=False, capture_output=True, text=True, timeout=WAIT_SECONDS)
+    done = two_cities(devicesync, later_ms=3000)
     assert done.returncode == 0, done.stderr
     assert "registered in Bengaluru; telemetry says Bengaluru:" in done.stdout
     assert "registered in Mysuru; telemetry says Mysuru:" in done.stdout
@@ -92,7 +101,6 @@ def test_two_cities(devicesync: Devicesync) -> None:
 
 def test_two_cities_says_so_where_the_second_does_not_show(devicesync: Devicesync) -> None:
     """Here no time is given at all; on a machine that is quicker than that it ends well."""
-    command: list[str | Path] = [sys.executable, EXAMPLES / "two_cities.py", devicesync.directory / "devicesync.toml", "0"]
-    done = subprocess.run(command, cwd=devicesync.directory, check=False, capture_output=True, text=True, timeout=WAIT_SECONDS)
+    done = two_cities(devicesync, later_ms=0)
     shows = "registered in Mysuru; telemetry says Mysuru:" in done.stdout
     assert (done.returncode, "give more" in done.stderr) == ((0, False) if shows else (1, True))
