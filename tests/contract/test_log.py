@@ -111,6 +111,26 @@ def test_what_is_not_committed_comes_again(log: Log) -> None:
     third.close()
 
 
+def test_what_is_still_being_worked_off_is_left_out_of_a_commit(log: Log) -> None:
+    """But for the last polls that returned any record: what comes of a poll that returned none does not count."""
+    log.append([b"a", b"b", b"c", b"d"])
+    first = log.reader("one")
+    assert [take(first, 1)[0].value for _ in range(4)] == [b"a", b"b", b"c", b"d"]
+    assert first.poll(1, POLL_SECONDS) == []
+    first.commit(3)
+    first.commit(2)
+    first.close()
+    second = log.reader("one")
+    assert values(second, 2) == [b"c", b"d"]
+    second.commit(1)
+    second.commit(1)
+    second.commit()
+    second.close()
+    third = log.reader("one")
+    assert values(third, 0) == []
+    third.close()
+
+
 def test_readers_do_not_share_positions(log: Log) -> None:
     """Another name reads everything."""
     log.append([b"a"])

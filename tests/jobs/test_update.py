@@ -1,8 +1,11 @@
 """The updater over ports: commits after both stores, dead letters, the limit, back-pressure, stopping."""
 
 import threading
-from collections.abc import Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,11 +36,43 @@ class Flaky(SqliteDatabase):
         return super().merge(changes)
 
 
+class Slow(SqliteDatabase):
+    """Stands for a server: of its calls each waits until it is let go. begun: their devices. down: how often it fails for a device."""
+
+    threads = 16
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.begun: list[list[str]] = []
+        self.gates = [threading.Event() for _ in range(8)]
+        self.down: Counter[str] = Counter()
+        self._one_at_a_time = threading.Lock()
+
+    def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
+        number = len(self.begun)
+        self.begun.append([*changes])
+        assert self.gates[number].wait(60)
+        (device_id,) = changes
+        self.down[device_id] -= 1
+        if self.down[device_id] >= 0:
+            raise Unavailable("it is down", "wait")
+        with self._one_at_a_time:
+            return super().merge(changes)
+
+
 class Setup:
-    def __init__(self, directory: Path, *, batch_records: int = 100, limit: float = 0.95, window: int = 1000) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        batch_records: int = 100,
+        limit: float = 0.95,
+        window: int = 1000,
+        database: type[SqliteDatabase] = Flaky,
+    ) -> None:
         self.log = MemoryLog()
         self.cache = MemoryCache()
-        self.database = Flaky(directory / "database")
+        self.database: Any = database(directory / "database")
         self.dead_letters = SqliteDeadLetters(directory / "dead-letters.db")
         self.stop = threading.Event()
         self.updater = Updater(
@@ -127,3 +162,99 @@ def test_a_record_refused_again_is_not_doubled(tmp_path: Path) -> None:
         setup.log.append([b"{"])
         setup.updater.run(until_caught_up=True)
     assert setup.dead_letters.find()[0] == 1
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for it, a minute at most."""
+    for _ in range(60_000):
+        if condition():
+            return
+        time.sleep(0.001)
+    raise AssertionError
+
+
+def test_two_batches_are_written_while_the_next_is_read_and_committed_in_their_order(tmp_path: Path) -> None:
+    """The second is done first: nothing is committed before the first is."""
+    setup = Setup(tmp_path, batch_records=1, database=Slow)
+    setup.log.append([GOOD % (1, 1), GOOD % (2, 1), GOOD % (3, 1)])
+    assert (setup.updater.step(0), setup.updater.step(0)) == (1, 1)
+    until(lambda: len(setup.database.begun) == 2)
+    setup.database.gates[1].set()
+    until(lambda: bool(setup.cache.read(["d2"]) or setup.cache.read(["d1"])))
+    assert setup.log.committed.get("updater", 0) == 0
+    setup.database.gates[0].set()
+    assert setup.updater.step(0) == 1
+    assert setup.log.committed["updater"] == 1
+    setup.database.gates[2].set()
+    assert setup.updater.step(0) == 0
+    assert setup.log.committed["updater"] == setup.updater.counts.applied == 3
+    setup.updater.close()
+
+
+def test_a_batch_that_fails_is_written_again_before_what_came_after_it_is_committed(tmp_path: Path) -> None:
+    """The first batch fails while the second is written."""
+    setup = Setup(tmp_path, batch_records=1, database=Slow)
+    setup.database.down["d1"] = 1
+    for gate in setup.database.gates:
+        gate.set()
+    setup.log.append([GOOD % (1, 1), GOOD % (2, 1)])
+    setup.updater.run(until_caught_up=True)
+    assert sorted(setup.database.begun) == [["d1"], ["d1"], ["d2"]]  # and d2 once: nothing that went well is written again
+    assert setup.log.committed["updater"] == 2
+    assert setup.cache.read(["d1", "d2"]).keys() == {"d1", "d2"}
+    setup.updater.close()
+
+
+def test_what_was_begun_is_dropped_when_a_store_is_down_and_it_is_to_stop(tmp_path: Path) -> None:
+    """Neither batch is committed; both come again."""
+    setup = Setup(tmp_path, batch_records=1, database=Slow)
+    setup.database.down.update(d1=8, d2=8)
+    setup.log.append([GOOD % (1, 1), GOOD % (2, 1)])
+    runner = threading.Thread(target=setup.updater.run)
+    runner.start()
+    until(lambda: len(setup.database.begun) == 2)
+    setup.stop.set()
+    for gate in setup.database.gates:
+        gate.set()
+    runner.join()
+    setup.updater.close()
+    assert setup.log.committed.get("updater", 0) == 0
+
+
+def test_what_was_begun_is_finished_when_it_is_to_stop(tmp_path: Path) -> None:
+    """A stop loses no work that is done already."""
+    setup = Setup(tmp_path, batch_records=1, database=Slow)
+    setup.log.append([GOOD % (1, 1), GOOD % (2, 1)])
+    runner = threading.Thread(target=setup.updater.run)
+    runner.start()
+    until(lambda: len(setup.database.begun) == 2)
+    setup.stop.set()
+    for gate in setup.database.gates:
+        gate.set()
+    runner.join()
+    assert setup.log.committed["updater"] == 2
+    setup.updater.close()
+
+
+def test_a_bad_deploy_finishes_what_was_begun_before_it(tmp_path: Path) -> None:
+    """The batch that is over the limit is not committed; those before it are."""
+    setup = Setup(tmp_path, batch_records=2, window=2, limit=0.5, database=Slow)
+    setup.log.append([GOOD % (1, 1), GOOD % (1, 2), b"{", b"{"])
+    setup.updater.step(0)
+    for gate in setup.database.gates:
+        gate.set()
+    with pytest.raises(TooManyBad):
+        setup.updater.step(0)
+    assert setup.log.committed["updater"] == 2
+    setup.updater.close()
+
+
+def test_many_bytes_are_not_held_under_way(tmp_path: Path) -> None:
+    """A batch of more than 8 MiB is finished before the next is read."""
+    setup = Setup(tmp_path, batch_records=140, database=Slow)
+    for gate in setup.database.gates:
+        gate.set()
+    setup.log.append([GOOD[:-1] % (1, 1) + b',"fcm_token":"' + b"x" * 65_000 + b'"}'] * 140)
+    setup.updater.step(0)
+    assert setup.log.committed["updater"] == 140
+    setup.updater.close()

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+from unittest import mock
 
 from tests.simulation.invariants import Invariants
 from tests.simulation.jobs import work
 from tests.simulation.kafka_client import clients_of
 from tests.simulation.plan import Plan, Turn, line_of, turns
 from tests.simulation.scheduler import current
+from tests.simulation.threads import Pool
 from tests.simulation.world import Living, World
 
+_WRITERS = ("devicesync.jobs.update.ThreadPoolExecutor", Pool)
 _MOST_STEPS = 5_000
 _TURN_US = 1_000
 
@@ -48,7 +51,7 @@ class _History:
             world.write_old(world.names[device], event)
 
     def run(self, seed: int, given: list[Turn] | None) -> Outcome:
-        with clients_of(self._world.broker, self._now_ms), self._world.backup.processes():
+        with clients_of(self._world.broker, self._now_ms), self._world.backup.processes(), mock.patch(*_WRITERS):
             for device, event in self._plan.lines:
                 name = self._world.names[int(event.device_id) if not isinstance(event, bytes) else device]
                 key = name.encode() if device >= 0 else None

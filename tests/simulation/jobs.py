@@ -193,6 +193,7 @@ class Jobs:
                 left -= 1
             elif not read and reader.caught_up():
                 left = 0
+        updater.finish()
         reader.close()
 
     def _until_it_works(self, call: Callable[[], Any]) -> Any:

@@ -51,6 +51,12 @@ MISTAKES = (
         f"{_COMMIT}; folded = self._batch.fold(records)",
     ),
     Mistake(
+        "a batch that is still being written is committed with the one before it",
+        "jobs/update.py",
+        "self._reader.commit, len(self._under_way) + but_last)",
+        "self._reader.commit)",
+    ),
+    Mistake(
         "what cannot be written is passed by", "database/cassandra/database.py", "        raise outcome\n", "        return []\n"
     ),
     Mistake("arrival order wins", _LUA, "local take = version > held_version and", "local take = version > 0 and"),

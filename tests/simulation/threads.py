@@ -10,10 +10,11 @@ from tests.simulation.scheduler import Process, Thread
 
 
 class Work:
-    """As concurrent.futures.Future, of work that begins when it is waited for."""
+    """As concurrent.futures.Future, of work that begins when it is waited for, and all other work of its pool with it."""
 
-    def __init__(self, number: int, process: Process, call: Callable[[], Any]) -> None:
+    def __init__(self, number: int, process: Process, call: Callable[[], Any], beside: "list[Work]") -> None:
         self.number = number
+        self._beside = beside
         self._process = process
         self._call = call
         self._thread = Thread(self._run, process)
@@ -31,7 +32,9 @@ class Work:
             self._thread.go_on()
 
     def result(self) -> Any:
-        """What came of it."""
+        """What came of it, once it is done."""
+        while not self.is_done:
+            wait([work for work in self._beside if not work.is_done])
         if self._error:
             raise self._error
         return self._result
@@ -53,7 +56,7 @@ class Pool:
     def submit(self, call: Callable[..., Any], *args: Any) -> Work:
         """Have it done."""
         assert isinstance(self._process, Process)
-        self._works.append(Work(len(self._works), self._process, lambda: call(*args)))
+        self._works.append(Work(len(self._works), self._process, lambda: call(*args), self._works))
         return self._works[-1]
 
     def shutdown(self) -> None:

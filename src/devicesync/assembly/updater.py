@@ -114,6 +114,7 @@ def _over(
         stop=stop,
         max_clock_ahead_ms=settings.max_clock_ahead_ms,
     )
+    opened.callback(updater.close)
     return stores, updater, calls
 
 

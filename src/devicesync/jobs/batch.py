@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from devicesync.dead_letters.port import DeadLetter
-from devicesync.jobs.shared.patience import Patience
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
@@ -27,7 +26,6 @@ class Batch:
 
     source: names the log in the refused records.
     refusal_limit: what stops it when nearly every record is refused; without one nothing does.
-    patience: waits for a store that is down; without it `apply` raises Unavailable.
     """
 
     def __init__(
@@ -37,21 +35,18 @@ class Batch:
         source: str,
         max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS,
         refusal_limit: RefusalLimit | None = None,
-        patience: Patience | None = None,
     ) -> None:
         self._stores = stores
         self._source = source
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._refusal_limit = refusal_limit or RefusalLimit(1, 1, 0)
-        self._patience = patience
 
     def apply(self, records: Sequence[Record]) -> Folded:
         """Decode the records, guard their versions, join them per device, and write both stores, which have all when it returns.
 
         The refused records are returned. Keep them before the records are committed.
 
-        Raises Unavailable: repeating the call is harmless. Raises TooManyBad before anything is written. With patience it raises
-        Stopped in place of Unavailable.
+        Raises Unavailable: repeating the call is harmless. Raises TooManyBad before anything is written.
         """
         folded = self.fold(records)
         self.write(folded.changes)
@@ -63,11 +58,7 @@ class Batch:
 
     def write(self, changes: Mapping[str, State]) -> int:
         """Join changes into both stores; how many were not newer than what the cache held. Raises as `apply` does."""
-        if not changes:
-            return 0
-        if self._patience:
-            return self._patience.until_it_works(self._stores.write, changes)
-        return self._stores.write(changes)
+        return self._stores.write(changes) if changes else 0
 
 
 def fold(

@@ -70,6 +70,7 @@ class OwnUpdater:
             if self._stop.is_set():
                 raise Stopped
             self._updater.step(0)
+        self._updater.finish()
 
 
 class Direct:

@@ -1,23 +1,29 @@
 """The updater: reads the log, writes every change to the database and the cache, then commits.
 
-One plain synchronous loop: poll a batch, apply it (batch.py), keep what was refused, commit. Nothing is committed before both
-stores have it, and writing twice is harmless, so a crash anywhere loses nothing and changes nothing.
+One loop: poll a batch, decode and join it (batch.py), write it, keep what was refused, commit. Where the stores are servers,
+two batches are being written while the next one is read. They are to the stores what two updaters are. They are finished in their
+order: nothing is committed before both stores have it, and all before it. Writing twice is harmless. So a crash anywhere loses
+nothing and changes nothing.
 """
 
 import threading
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import structlog
 
 from devicesync.dead_letters.port import DeadLetters
-from devicesync.jobs.batch import Batch
+from devicesync.errors import TooManyBad
+from devicesync.jobs.batch import Batch, Folded
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
+from devicesync.jobs.under_way import UnderWay
 from devicesync.law.state import State
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
-from devicesync.log.port import Reader
+from devicesync.log.port import Reader, Record
 from devicesync.status import declared
 from devicesync.status.declared import Readings
 from devicesync.status.freshness import Freshness
@@ -28,6 +34,9 @@ READER = "updater"
 """The updater's name as a reader of the journal."""
 
 _IDLE_POLL_SECONDS = 0.25
+_BRIEF_POLL_SECONDS = 0.005
+_UNDER_WAY = 2
+_UNDER_WAY_BYTES = 8 << 20
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -78,9 +87,10 @@ class Updater:
         self._batch_records = batch_records
         self._stop = stop
         self._patience = Patience(stop, reader.keep_alive)
-        self._batch = Batch(
-            stores, source=source, max_clock_ahead_ms=max_clock_ahead_ms, refusal_limit=refusal_limit, patience=self._patience
-        )
+        self._batch = Batch(stores, source=source, max_clock_ahead_ms=max_clock_ahead_ms, refusal_limit=refusal_limit)
+        self._most_under_way = min(stores.database.threads - 1, _UNDER_WAY)
+        self._threads = ThreadPoolExecutor(self._most_under_way, "write") if self._most_under_way else None
+        self._under_way: deque[UnderWay] = deque()
 
     def run(self, *, until_caught_up: bool = False) -> None:
         """Work until `stop` is set, or with `until_caught_up` until the log has nothing more.
@@ -92,35 +102,72 @@ class Updater:
                 read = self.step(_IDLE_POLL_SECONDS)
                 if until_caught_up and not read and self._patience.until_it_works(self._reader.caught_up):
                     return
+            self.finish()
         except Stopped:
             _log.info("stopped while waiting; the batch comes again on the next start")
 
     def step(self, timeout_seconds: float) -> int:
-        """One batch; how many records it had. Raises Stopped when asked to stop while a store is down."""
-        laps, counts = Laps(self.counts.steps), self.counts
-        records = self._patience.until_it_works(self._reader.poll, self._batch_records, timeout_seconds)
+        """Read a batch and begin to write it; how many records it had. A step that reads nothing finishes what was begun.
+
+        Raises TooManyBad, and Stopped when asked to stop while a store is down.
+        """
+        laps = Laps(self.counts.steps)
+        wait_seconds = min(timeout_seconds, _BRIEF_POLL_SECONDS) if self._under_way else timeout_seconds
+        records = self._patience.until_it_works(self._reader.poll, self._batch_records, wait_seconds)
         if not records:
+            self.finish()
             return 0
         laps.end("poll")
-        folded = self._batch.fold(records)
+        try:
+            folded = self._batch.fold(records)
+        except TooManyBad:
+            self.finish(but_last=1)
+            raise
         laps.end("decode")
+        self._under_way.append(UnderWay(records, folded, partial(self._write, records, folded), self._threads))
+        while len(self._under_way) > self._most_under_way or self._holds_much():
+            self._finish_first(0)
+        return len(records)
+
+    def finish(self, but_last: int = 0) -> None:
+        """Finish and commit what is under way; of what was polled, the last `but_last` are not. Raises Stopped."""
+        while self._under_way:
+            self._finish_first(but_last)
+
+    def write(self, changes: Mapping[str, State]) -> None:
+        """Write changes to both stores, and commit what the reader has passed. Waits for stores; raises Stopped."""
+        self.finish()
+        self._patience.until_it_works(self._batch.write, changes)
+        self._patience.until_it_works(self._reader.commit)
+
+    def close(self) -> None:
+        """Return when nothing writes any more. What was not finished comes again on the next start."""
+        if self._threads:
+            self._threads.shutdown()
+
+    def _write(self, records: Sequence[Record], folded: Folded) -> int:
         stale = self._batch.write(folded.changes)
-        counts.freshness.observe(records)
-        laps.end("write")
+        self.counts.freshness.observe(records)
+        return stale
+
+    def _holds_much(self) -> bool:
+        return sum(batch.size for batch in self._under_way) > _UNDER_WAY_BYTES
+
+    def _finish_first(self, but_last: int) -> None:
+        batch, counts = self._under_way[0], self.counts
+        records, folded = batch.records, batch.folded
+        stale = self._patience.until_it_works(batch.finish)
+        counts.steps["write"].observe(batch.seconds)
+        laps = Laps(counts.steps)
         self._patience.until_it_works(self._dead_letters.add, folded.dead)
         laps.end("dead_letters")
-        self._patience.until_it_works(self._reader.commit)
+        self._under_way.popleft()
+        self._patience.until_it_works(self._reader.commit, len(self._under_way) + but_last)
         laps.end("commit")
         counts.read += len(records)
         counts.applied += folded.applied
         counts.stale += stale
         counts.dead.update(letter.reason for letter in folded.dead)
         counts.batches.observe(len(records))
-        devices, dead, seconds = len(folded.changes), len(folded.dead), round(laps.seconds, 6)
+        devices, dead, seconds = len(folded.changes), len(folded.dead), round(batch.seconds + laps.seconds, 6)
         _log.debug("batch", records=len(records), devices=devices, dead=dead, seconds=seconds)
-        return len(records)
-
-    def write(self, changes: Mapping[str, State]) -> None:
-        """Write changes to both stores, and commit what the reader has passed. Waits for stores; raises Stopped."""
-        self._batch.write(changes)
-        self._patience.until_it_works(self._reader.commit)

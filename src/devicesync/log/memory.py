@@ -47,18 +47,21 @@ class MemoryReader:
         self._log = log
         self._name = name
         self._next = log.committed.get(name, 0)
+        self._polls: list[int] = []
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader."""
         records = self._log.records[self._next : self._next + max_records]
         if not records:
             time.sleep(timeout_seconds)
+        else:
+            self._polls.append(self._next)
         self._next += len(records)
         return records
 
-    def commit(self) -> None:
+    def commit(self, but_last: int = 0) -> None:
         """See port.Reader."""
-        self._log.committed[self._name] = self._next
+        self._log.committed[self._name] = self._polls[-but_last] if but_last else self._next
 
     def keep_alive(self) -> None:
         """See port.Reader."""

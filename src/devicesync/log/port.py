@@ -53,8 +53,11 @@ class Reader(Protocol):
         """
         ...
 
-    def commit(self) -> None:
-        """Never deliver again what `poll` has returned so far. Safe to repeat. Raises Unavailable."""
+    def commit(self, but_last: int = 0) -> None:
+        """Never deliver again what `poll` has returned so far. Safe to repeat. Raises Unavailable.
+
+        but_last: so many polls, the last ones that returned any record, are left out: they are still being worked off.
+        """
         ...
 
     def keep_alive(self) -> None:

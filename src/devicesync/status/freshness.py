@@ -1,6 +1,7 @@
 """Freshness: how long a registration takes from the log to being readable in the cache."""
 
 import math
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -63,7 +64,7 @@ class Ages:
 
 
 class Freshness:
-    """Collects the freshness of batches as they become readable. Used by one thread, read by others.
+    """Collects the freshness of batches as they become readable.
 
     tally: of all records, in seconds.
     """
@@ -72,22 +73,26 @@ class Freshness:
         self.tally = Tally(FRESH_SECONDS)
         self._untold = Ages()
         self._seconds: deque[Ages] = deque(maxlen=KEPT_SECONDS)
+        self._lock = threading.Lock()  # two batches can become readable at once
 
     def observe(self, records: Sequence[Record]) -> None:
         """These records are readable now."""
         now_ms = time.time_ns() / 1e6
-        second, untold = self._of_second(int(now_ms / 1000)), self._untold
         taken = [record[3] for record in records]
         grain_ms = max(int(now_ms - min(taken)) // _MOST_AGES, 1)
-        for grain, times in Counter([taken_ms // grain_ms for taken_ms in taken]).items():
-            age_ms = max(now_ms - grain * grain_ms, 0.0)
-            self.tally.observe(age_ms / 1000, times)
-            second.add(age_ms, times)
-            untold.add(age_ms, times)
+        grains = Counter([taken_ms // grain_ms for taken_ms in taken])
+        with self._lock:
+            second, untold = self._of_second(int(now_ms / 1000)), self._untold
+            for grain, times in grains.items():
+                age_ms = max(now_ms - grain * grain_ms, 0.0)
+                self.tally.observe(age_ms / 1000, times)
+                second.add(age_ms, times)
+                untold.add(age_ms, times)
 
     def take(self) -> Spread:
         """The spread since the last call."""
-        untold, self._untold = self._untold, Ages()
+        with self._lock:
+            untold, self._untold = self._untold, Ages()
         return untold.spread()
 
     def seconds(self, count: int) -> list[tuple[int, Spread]]:

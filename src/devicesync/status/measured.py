@@ -1,5 +1,6 @@
 """Cache and database as their callers have them, with the time of each call and the failures counted."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,7 +22,7 @@ class StoreCalls:
         self._errors: Counter[str] = Counter({"cache": 0, "database": 0})
 
     def measured(self, stores: Stores) -> Stores:
-        """These stores, measured. Use them from one thread at a time."""
+        """These stores, measured."""
         cache = _Measured(stores.cache, self._seconds["cache"], lambda: self._errors.update(("cache",)))
         database = _Measured(stores.database, self._seconds["database"], lambda: self._errors.update(("database",)))
         return Stores(cast("Any", cache), cast("Any", database))
@@ -38,6 +39,7 @@ class _Measured:
         self._store = store
         self._tally = tally
         self._failed = failed
+        self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
@@ -53,9 +55,11 @@ class _Measured:
             try:
                 return call(*arguments, **named)
             except Unavailable:
-                self._failed()
+                with self._lock:
+                    self._failed()
                 raise
             finally:
-                self._tally.observe(time.perf_counter() - began)
+                with self._lock:
+                    self._tally.observe(time.perf_counter() - began)
 
         return timed

@@ -30,7 +30,7 @@ class JournalFullReader:
     def claim(self, claims: Mapping[int, Claim]) -> bool:
         """See full.FullReader."""
         for claim in claims.values():
-            self._reader.commit(claim.start)
+            self._reader.commit_before(claim.start)
         return True
 
     def rewind(self, partition: int, offset: int) -> None:

@@ -27,6 +27,7 @@ class JournalReader(Cursor):
         self.name = name
         self._store = files.read_store(name)
         self._busy_until = 0.0
+        self._polls: list[int] = []  # where those that are not committed began
         with self._keeping_position():
             self._position_file = os.open(files.position(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -54,9 +55,11 @@ class JournalReader(Cursor):
         """See port.Reader. Blank lines are skipped."""
         deadline = time.monotonic() + timeout_seconds
         while True:
+            position = self.position
             records = self.read(max_records)
             now = time.monotonic()
             if records:
+                self._polls.append(position)
                 self._busy_until = now + _BUSY_SECONDS
             if records or now >= deadline:
                 return records
@@ -69,14 +72,18 @@ class JournalReader(Cursor):
         while self.position < target and self.read(target - self.position):
             pass
 
-    def commit(self, position: int | None = None) -> None:
-        """See port.Reader; `position`: only what lies before that record.
+    def commit(self, but_last: int = 0) -> None:
+        """See port.Reader."""
+        self.commit_before(self._polls[-but_last] if but_last else self.position)
+
+    def commit_before(self, position: int) -> None:
+        """Never deliver again what lies before that record. Raises Unavailable.
 
         Not synced: a position lost with the power leaves an older one, and reading again is harmless.
         """
         with self._keeping_position():
-            place = f"{self.position if position is None else position:020d} {self._store}".rstrip()
-            os.pwrite(self._position_file, f"{place}\n".encode(), 0)
+            os.pwrite(self._position_file, f"{position:020d} {self._store}".rstrip().encode() + b"\n", 0)
+        self._polls = [began for began in self._polls if began >= position]
 
     def keep_alive(self) -> None:
         """See port.Reader."""

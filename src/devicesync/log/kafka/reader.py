@@ -30,7 +30,7 @@ class KafkaReader:
     def __init__(self, url: KafkaUrl, group: str, clock: Clock = SYSTEM) -> None:
         self.lost = 0
         self._clock = clock
-        self._polled: dict[int, int] = {}
+        self._polls: list[dict[int, int]] = []
         self._due: dict[int, int] = {}
         self._next: dict[int, int] = {}
         self._committed_at = 0.0
@@ -50,13 +50,16 @@ class KafkaReader:
             while True:
                 wait_seconds = min(_POLL_SECONDS, max(deadline - self._clock.monotonic(), 0))
                 messages = self._member.poll(max_records, wait_seconds)
+                polled: dict[int, int] = {}
                 for message in messages:
                     partition, offset = int(message.partition() or 0), int(message.offset() or 0)
                     if offset != self._next.get(partition):
                         with suppress(KafkaException):  # what was taken must not be lost for want of an answer
                             self._look_for_lost(partition, offset)
-                    self._polled[partition] = self._next[partition] = offset + 1
-                if not messages:
+                    polled[partition] = self._next[partition] = offset + 1
+                if messages:
+                    self._polls.append(polled)
+                else:
                     self._pass_markers()
                     self._commit_due()
                 if messages or self._clock.monotonic() >= deadline:
@@ -66,10 +69,12 @@ class KafkaReader:
         """See port.Reader."""
         self._member.keep_alive()
 
-    def commit(self) -> None:
+    def commit(self, but_last: int = 0) -> None:
         """See port.Reader. It is done every 100 ms, and when there is nothing to poll: a crash repeats the rest."""
-        self._due |= self._polled
-        self._polled = {}
+        done = len(self._polls) - but_last
+        for polled in self._polls[:done]:
+            self._due |= polled
+        self._polls = self._polls[done:]
         if self._clock.monotonic() - self._committed_at >= _COMMIT_SECONDS:
             self._commit_due()
 
@@ -90,7 +95,7 @@ class KafkaReader:
     def _pass_markers(self) -> None:
         """Between the last record and a partition's end lie only markers of transactions: they are done with too."""
         for partition, end in [*self._member.ends.items()]:
-            if partition not in self._polled:
+            if not any(partition in polled for polled in self._polls):
                 del self._member.ends[partition]
                 if end > self._next.get(partition, 0):
                     self._due[partition] = self._next[partition] = end
@@ -120,9 +125,9 @@ class KafkaReader:
             self._committed_at = self._clock.monotonic()
 
     def _forget(self, gone: set[int]) -> None:
-        self._polled, self._due, self._next = (
+        self._due, self._next, *self._polls = (
             {partition: offset for partition, offset in offsets.items() if partition not in gone}
-            for offsets in (self._polled, self._due, self._next)
+            for offsets in (self._due, self._next, *self._polls)
         )
 
 

@@ -1,0 +1,40 @@
+"""A batch that is being written, beside the updater's own thread or in it."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+from devicesync.jobs.batch import Folded
+from devicesync.log.port import Record
+
+
+class UnderWay:
+    """A batch that was read and decoded. `write` writes it, and returns how many of its devices were not newer.
+
+    threads: what writes it beside the caller; None has the caller write it, when it calls `finish`.
+    seconds: from the first write's beginning to the last one's end; several where a store was down.
+    """
+
+    def __init__(self, records: Sequence[Record], folded: Folded, write: Callable[[], int], threads: Executor | None) -> None:
+        self.records = records
+        self.folded = folded
+        self.seconds = 0.0
+        self._began = 0.0
+        self._write = write
+        self._written = threads.submit(self._timed) if threads else None
+
+    @property
+    def size(self) -> int:
+        """The bytes of its records."""
+        return sum(len(record.value or b"") for record in self.records)
+
+    def finish(self) -> int:
+        """Return when both stores have it. Raises Unavailable; the next call writes it again, in the caller's thread."""
+        written, self._written = self._written, None
+        return written.result() if written else self._timed()
+
+    def _timed(self) -> int:
+        self._began = self._began or time.perf_counter()
+        stale = self._write()
+        self.seconds = time.perf_counter() - self._began
+        return stale
