@@ -154,26 +154,13 @@ def open_cache(settings: Settings) -> "Cache":
 
 def open_stores(settings: Settings, *, read_only: bool = False) -> "Stores":
     """Both stores. read_only: for commands that must not make or change anything in the database. Raises WrongUse."""
-    from devicesync.stores import Stores
-
     check_cache(settings)
-    with ExitStack() as opened:
-        cache = opened.enter_context(closing(open_cache(settings)))
-        stores = Stores(cache, open_database(settings, read_only=read_only))
-        opened.pop_all()
-        return stores
+    return _open_stores(settings, read_only=read_only)
 
 
 def open_stores_to_read(settings: Settings) -> "Stores":
     """Stores for a process that is not the updater. A private cache is the updater's own, so it gets one that keeps nothing."""
-    from devicesync.cache.memory import MemoryCache
-    from devicesync.stores import Stores
-
-    cache = open_cache(settings)
-    if not cache.is_private:
-        cache.close()
-        return open_stores(settings, read_only=True)
-    return Stores(MemoryCache(0), open_database(settings, read_only=True))
+    return _open_stores(settings, read_only=True, own_cache=0)
 
 
 def open_stores_to_compare(settings: Settings, *, repairs: bool = False) -> "Stores":
@@ -181,15 +168,26 @@ def open_stores_to_compare(settings: Settings, *, repairs: bool = False) -> "Sto
 
     repairs: whether it writes into the database.
     """
+    from devicesync.cache.memory import DEFAULT_MAX_DEVICES
+
+    check_cache(settings)
+    return _open_stores(settings, read_only=not repairs, own_cache=DEFAULT_MAX_DEVICES)
+
+
+def _open_stores(settings: Settings, *, read_only: bool, own_cache: int | None = None) -> "Stores":
+    """own_cache: instead of a private cache, one of so many devices, over a database that is only read."""
     from devicesync.cache.memory import MemoryCache
     from devicesync.stores import Stores
 
     cache = open_cache(settings)
-    if not cache.is_private:
+    if own_cache is not None and cache.is_private:
         cache.close()
-        return open_stores(settings, read_only=not repairs)
-    check_cache(settings)
-    return Stores(MemoryCache(), open_database(settings, read_only=True))
+        cache, read_only = MemoryCache(own_cache), True
+    with ExitStack() as opened:
+        opened.callback(cache.close)
+        stores = Stores(cache, open_database(settings, read_only=read_only))
+        opened.pop_all()
+        return stores
 
 
 def check_cache(settings: Settings) -> None:
