@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from devicesync import data_directory
-from devicesync.assembly import opening
+from devicesync.assembly import named_log, opening
 from devicesync.assembly.opening import DATABASES, split
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
 from devicesync.extras import require
-from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.cache.port import Cache
@@ -25,60 +24,17 @@ if TYPE_CHECKING:
     from devicesync.log.kafka.url import KafkaUrl
     from devicesync.stores import Stores
 
-_LOGS = ("journal:PATH", "follow:PATH", "kafka://HOST:PORT/TOPIC")
-
-
-def is_shared(settings: Settings) -> bool:
-    """Whether the log is one that any number of updaters on any machines read, rather than this machine's journal."""
-    return split("log", settings.log, _LOGS)[0] == "kafka"
-
 
 def open_log(settings: Settings) -> "FullLog":
     """The log that `log` names; for a followed log the journal that takes its lines."""
-    if not is_shared(settings):
+    if not named_log.is_shared(settings):
         return open_journal(settings)
     return opening.open_log(settings.log, group=settings.group)
-
-
-def topic_of(settings: Settings) -> str:
-    """The log's name in a backup."""
-    if not is_shared(settings):
-        return journal_path(settings).name
-    from devicesync.log.kafka import KafkaUrl
-
-    return KafkaUrl.parse(settings.log).topic
-
-
-def is_plain_journal(settings: Settings) -> bool:
-    """Whether `log` names a journal, rather than a log to follow or a shared one."""
-    return split("log", settings.log, _LOGS)[0] == "journal"
-
-
-def is_topic(url: str) -> bool:
-    """Whether the URL is one of a Kafka topic, by its form."""
-    return url.startswith("kafka://")
 
 
 def open_ship_target(settings: Settings) -> "FullLog":
     """The log that `ship_to` names. Raises WrongUse."""
     return opening.open_log(settings.ship_to, group=settings.group)
-
-
-def log_exists(settings: Settings) -> bool:
-    """Whether the log has been made yet, as far as that can be seen without a connection."""
-    return is_shared(settings) or journal_exists(settings)
-
-
-def journal_exists(settings: Settings) -> bool:
-    """Whether the log is a journal that has been made yet."""
-    return not is_shared(settings) and journal_path(settings).exists()
-
-
-def without_following(settings: Settings) -> Settings:
-    """For commands that bring events in: they use the journal that takes a followed log's lines, but do not follow it."""
-    if not followed_path(settings):
-        return settings
-    return msgspec.structs.replace(settings, log=f"journal:{journal_path(settings)}")
 
 
 def open_sink(settings: Settings, topic: str, partitions: int, *, rekey: bool) -> "Sink":
@@ -100,36 +56,11 @@ def open_journal(settings: Settings) -> "Journal":
     from devicesync.log.journal import Journal
 
     return Journal(
-        journal_path(settings),
+        named_log.journal_path(settings),
         segment_bytes=settings.journal_segment_bytes,
         segment_seconds=settings.journal_segment_seconds,
         retention_seconds=settings.journal_retention_seconds,
     )
-
-
-def journal_path(settings: Settings) -> Path:
-    """Where that journal is. Raises WrongUse where the log is no file."""
-    if followed_path(settings):
-        return settings.directory / data_directory.JOURNAL
-    scheme, rest = split("log", settings.log, _LOGS)
-    if scheme != "journal":
-        raise WrongUse(f"this needs a journal, and the log is {masked(settings.log)}", "set log to journal:PATH")
-    return Path(rest)
-
-
-def followed_path(settings: Settings) -> Path | None:
-    """The foreign log to follow: that of `follow:PATH`, or of `journal:PATH` where another service wrote the file."""
-    scheme, rest = split("log", settings.log, _LOGS)
-    path = Path(rest)
-    if scheme != "journal":
-        return path if scheme == "follow" else None
-    foreign = (
-        path.is_file()
-        and path.stat().st_size > 0
-        and not path.with_name(path.name + ".times").exists()
-        and path.parent.absolute() != settings.directory.absolute()
-    )
-    return path if foreign else None
 
 
 def open_database(settings: Settings, *, read_only: bool = False) -> "Database":
@@ -202,7 +133,7 @@ def check_cache(settings: Settings) -> None:
 
 def open_dead_letters(settings: Settings, *, read_only: bool = False) -> "DeadLetters":
     """Where refused records are kept: beside the log. read_only: as for the database."""
-    if is_shared(settings):
+    if named_log.is_shared(settings):
         require("kafka")
         from devicesync.dead_letters.kafka import KafkaDeadLetters
         from devicesync.log.kafka import KafkaUrl
@@ -220,12 +151,12 @@ def dead_letters_path(settings: Settings) -> Path:
 
 def uses_data_directory(settings: Settings) -> bool:
     """Whether the log or the database is on this machine, in the data directory or beside it."""
-    return not is_shared(settings) or split("database", settings.database, DATABASES)[0] == "sqlite"
+    return not named_log.is_shared(settings) or split("database", settings.database, DATABASES)[0] == "sqlite"
 
 
 def create(settings: Settings) -> list[str]:
     """Make what the settings name and what is not there yet; the columns added to tables that were there. Raises Unavailable."""
-    if is_shared(settings):
+    if named_log.is_shared(settings):
         from devicesync.log.kafka import KafkaUrl
         from devicesync.log.kafka.admin import create_topics
 
@@ -241,8 +172,8 @@ def create(settings: Settings) -> list[str]:
 def _url_of_topic(settings: Settings, topic: str) -> "KafkaUrl":
     from devicesync.log.kafka import KafkaUrl
 
-    if is_topic(topic):
+    if named_log.is_topic(topic):
         return KafkaUrl.parse(topic)
-    if is_shared(settings):
+    if named_log.is_shared(settings):
         return msgspec.structs.replace(KafkaUrl.parse(settings.log), topic=topic)
     raise WrongUse("the log is not in Kafka, so it is not known where the topic is", "--to-topic kafka://HOST:PORT/TOPIC")

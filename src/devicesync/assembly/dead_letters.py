@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from devicesync import data_directory
-from devicesync.assembly import adapters
+from devicesync.assembly import adapters, named_log
 from devicesync.config import Settings
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _chosen(letters: "DeadLetters", letter_id: str | None, reason: str | None) -
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator["DeadLetters"]:
-    if not adapters.is_shared(settings):
+    if not named_log.is_shared(settings):
         data_directory.prepare(settings.directory)
     with closing(adapters.open_dead_letters(settings)) as letters:
         yield letters
@@ -83,7 +83,7 @@ def _opened(settings: Settings) -> Iterator["DeadLetters"]:
 @contextmanager
 def _opened_to_read(settings: Settings) -> Iterator["DeadLetters | None"]:
     """None where none were made yet."""
-    if not adapters.is_shared(settings):
+    if not named_log.is_shared(settings):
         data_directory.check_format(settings.directory)
         if not adapters.dead_letters_path(settings).exists():
             yield None

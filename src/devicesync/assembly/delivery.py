@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
 from devicesync import data_directory
-from devicesync.assembly import adapters
+from devicesync.assembly import adapters, named_log
 from devicesync.assembly.updater import embedded
 from devicesync.config import Settings
 from devicesync.errors import Held
@@ -16,13 +16,13 @@ from devicesync.jobs.delivery import BesideUpdater, Delivery, Direct, OwnUpdater
 def delivering(settings: Settings, command: str, stop: threading.Event) -> Iterator[Delivery]:
     """With an updater of our own, beside the one that holds the data directory, or directly. Raises Unavailable, WrongUse."""
     with ExitStack() as opened:
-        if adapters.is_shared(settings):
+        if named_log.is_shared(settings):
             log = opened.enter_context(closing(adapters.open_log(settings)))
             stores = opened.enter_context(closing(adapters.open_stores(settings)))
             yield Direct(log, stores, stop, settings.max_clock_ahead_ms)
             return
         data_directory.prepare(settings.directory)
-        settings = adapters.without_following(settings)
+        settings = named_log.without_following(settings)
 
         def become_updater(held: data_directory.Hold) -> OwnUpdater:
             opened.callback(held.release)

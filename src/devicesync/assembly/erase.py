@@ -3,7 +3,7 @@
 import threading
 from contextlib import closing
 
-from devicesync.assembly import adapters
+from devicesync.assembly import adapters, named_log
 from devicesync.assembly.delivery import delivering
 from devicesync.config import Settings
 from devicesync.errors import Stopped, WrongUse
@@ -19,7 +19,7 @@ def erase(device_id: str, settings: Settings, stop: threading.Event) -> int | No
     """
     try:
         check_id(device_id)
-        if not (adapters.database_exists(settings) or adapters.journal_exists(settings)):
+        if not (adapters.database_exists(settings) or named_log.journal_exists(settings)):
             return None
         with delivering(settings, "erase", stop) as delivery, closing(adapters.open_stores(settings)) as stores:
             return erase_device(device_id, stores, delivery)

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from devicesync import data_directory
-from devicesync.assembly import adapters
+from devicesync.assembly import adapters, named_log
 from devicesync.assembly.admin import admin_port, checks_of_stores
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
@@ -71,8 +71,8 @@ def follow(
     admin_listen: str | None,
 ) -> Followed:
     """Follow the log until `stop` is set, or until nothing is left to look at. Raises WrongUse, Held, Unavailable."""
-    settings = adapters.without_following(settings)
-    if not adapters.is_shared(settings):
+    settings = named_log.without_following(settings)
+    if not named_log.is_shared(settings):
         data_directory.prepare(settings.directory)
     adapters.check_cache(settings)
     followed = Followed(names_devices=names_devices)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from devicesync.assembly import adapters
+from devicesync.assembly import named_log
 from devicesync.assembly.updater import Embedded, GroupMember, group_member, readings_of, updating
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
@@ -28,8 +28,8 @@ def run(
 
     Raises WrongUse, Held, Unavailable, TooManyBad.
     """
-    _check_followed(adapters.followed_path(settings), watcher)
-    together = group_member(settings, stop) if adapters.is_shared(settings) else updating(settings, command, stop)
+    _check_followed(named_log.followed_path(settings), watcher)
+    together = group_member(settings, stop) if named_log.is_shared(settings) else updating(settings, command, stop)
     with together as assembled, ExitStack() as opened:
         where = opened.enter_context(_serving(command, settings, assembled, admin_listen))
         flow = f"{masked(settings.log)} -> {masked(settings.cache)}, {masked(settings.database)}"

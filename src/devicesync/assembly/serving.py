@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 
 from devicesync import data_directory
 from devicesync.api.service import api
-from devicesync.assembly import adapters
+from devicesync.assembly import adapters, named_log
 from devicesync.assembly.lag import lag_of
 from devicesync.assembly.sight import sight_of, stores_beside
 from devicesync.assembly.updater import Embedded, GroupMember, readings_of
@@ -20,7 +20,7 @@ from devicesync.stores import Stores
 def api_alone(settings: Settings) -> Iterator[tuple[str, str]]:
     """Serve while the body runs; the addresses of the API and of the admin port. Raises WrongUse, Unavailable."""
     adapters.check_cache(settings)
-    if not adapters.is_shared(settings):
+    if not named_log.is_shared(settings):
         data_directory.prepare(settings.directory)
 
     def open_stores() -> Stores:

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from devicesync import data_directory
-from devicesync.assembly import adapters
+from devicesync.assembly import adapters, named_log
 from devicesync.assembly.admin import admin_port
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
@@ -28,9 +28,9 @@ def ship(
     settings: Settings, stop: threading.Event, watcher: Watcher, *, until_caught_up: bool, admin_listen: str | None = None
 ) -> int:
     """Ship until `stop` is set, or until nothing is left; how many records. Raises WrongUse, Held, Unavailable."""
-    if not adapters.is_plain_journal(settings):
+    if not named_log.is_plain_journal(settings):
         raise WrongUse("ship reads the journal that `up` or `api` writes", "set --log journal:PATH, or leave it out")
-    if not adapters.is_topic(settings.ship_to):
+    if not named_log.is_topic(settings.ship_to):
         raise WrongUse("ship needs a Kafka topic to write to", "--ship-to kafka://HOST:PORT/TOPIC, or the setting ship_to")
     data_directory.prepare(settings.directory)
     directory = settings.directory / data_directory.SHIP

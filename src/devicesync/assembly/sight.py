@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 
 from devicesync.api.status_page.sight import Replayed, Sight
-from devicesync.assembly import adapters, dead_letters
+from devicesync.assembly import adapters, dead_letters, named_log
 from devicesync.assembly.updater import Embedded, GroupMember
 from devicesync.config import Settings
 from devicesync.log.port import Log
@@ -18,7 +18,7 @@ from devicesync.stores import Stores
 def stores_beside(settings: Settings, assembled: Embedded | GroupMember) -> Stores:
     """Stores to read in the process of an updater: its own private cache, where no other updater writes."""
     stores = adapters.open_stores_to_read(settings)
-    is_the_only_one = assembled.stores.cache.is_private and not adapters.is_shared(settings)
+    is_the_only_one = assembled.stores.cache.is_private and not named_log.is_shared(settings)
     return stores._replace(cache=assembled.stores.cache) if is_the_only_one else stores
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from devicesync import data_directory
-from devicesync.assembly import adapters
+from devicesync.assembly import adapters, named_log
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
@@ -57,7 +57,7 @@ def simulate(simulation: Simulation, pace: Pace, write: Write, stop: threading.E
 @contextmanager
 def into_log(settings: Settings) -> Iterator[Write]:
     """A function that appends to the log. Raises Unavailable, WrongUse."""
-    if not adapters.is_shared(settings):
+    if not named_log.is_shared(settings):
         data_directory.prepare(settings.directory)
     with closing(adapters.open_log(settings)) as log:
         yield lambda values: log.append(values, [key_of(value) for value in values]) if values else None

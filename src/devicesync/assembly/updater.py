@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from devicesync import data_directory
-from devicesync.assembly import adapters
+from devicesync.assembly import adapters, named_log
 from devicesync.config import Settings
 from devicesync.jobs.follow import follow
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
@@ -81,7 +81,7 @@ def embedded(settings: Settings, stop: threading.Event) -> Iterator[Embedded]:
         reader = opened.enter_context(closing(journal.reader(READER)))
         stores, updater, calls = _over(reader, str(journal.path), settings, opened, stop)
         reader.bind(stores.database.identity)
-        followed = adapters.followed_path(settings)
+        followed = named_log.followed_path(settings)
         if followed:
             foreign = ForeignLog(followed, settings.directory / data_directory.FOLLOWED)
             follower = threading.Thread(target=follow, args=(foreign, journal, stop), name="follow")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from devicesync.assembly import adapters
+from devicesync.assembly import adapters, named_log
 from devicesync.assembly.parent import ending_with_this_process
 from devicesync.config import Settings, host_and_port
 from devicesync.errors import WrongUse
@@ -32,7 +32,7 @@ def run_workers(settings: Settings, count: int, words: Sequence[str], admin_list
 
     Raises WrongUse where the log has one reader.
     """
-    if not adapters.is_shared(settings):
+    if not named_log.is_shared(settings):
         raise WrongUse("--workers needs a Kafka log: a journal has one reader", "leave --workers out, or set --log kafka://…")
     adapters.check_cache(settings)
     workers: dict[int, subprocess.Popen[bytes]] = {}

@@ -10,7 +10,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import by_range
 from devicesync.archive.spool import Spool
-from devicesync.assembly import adapters
+from devicesync.assembly import adapters, named_log
 from devicesync.assembly.backup.archives import archives_at, spool_of
 from devicesync.assembly.watcher import Advance, Watcher
 from devicesync.config import Settings
@@ -78,7 +78,7 @@ def _same_log(
 ) -> Iterator[tuple[FullLog | None, Survey | None, int | None]]:
     """The log that the archive is of, what it has, and its generation; None where it is another, or can't be reached."""
     nothing = (None, None, None)
-    if adapters.topic_of(settings) != archive.topic or not adapters.log_exists(settings):
+    if named_log.topic_of(settings) != archive.topic or not named_log.log_exists(settings):
         yield nothing
         return
     with closing(adapters.open_log(settings)) as log:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 from devicesync import data_directory
-from devicesync.assembly import adapters
+from devicesync.assembly import adapters, named_log
 from devicesync.assembly.doctor.finding import INIT, Finding
 from devicesync.assembly.doctor.log_checkup import check_journal, check_topic
 from devicesync.assembly.doctor.soundness import unsound
@@ -61,7 +61,7 @@ def _data_directory(settings: Settings) -> Iterator[Finding]:
 
 
 def _log(settings: Settings) -> Iterator[Finding]:
-    if adapters.is_shared(settings):
+    if named_log.is_shared(settings):
         yield from check_topic(settings)
     else:
         yield from check_journal(settings)

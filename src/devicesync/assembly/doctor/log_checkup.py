@@ -8,7 +8,7 @@ from contextlib import closing
 
 import msgspec
 
-from devicesync.assembly import adapters
+from devicesync.assembly import adapters, named_log
 from devicesync.assembly.doctor.finding import INIT, Finding
 from devicesync.assembly.lag import lag_of
 from devicesync.config import Settings
@@ -25,12 +25,12 @@ def check_journal(settings: Settings) -> Iterator[Finding]:
     from devicesync.log.journal.files import JournalFiles
     from devicesync.log.journal.lag import reader_lag
 
-    followed = adapters.followed_path(settings)
+    followed = named_log.followed_path(settings)
     if followed:
         if not os.access(followed, os.R_OK):
             raise Unavailable(f"{followed} can't be read", "check the path, and that this user may read it")
         yield Finding("log", "ok", f"follows {followed}")
-    path = adapters.journal_path(settings)
+    path = named_log.journal_path(settings)
     if not path.exists():
         raise Unavailable(f"there is no journal {path}", INIT)
     files = JournalFiles(path)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from devicesync.assembly import adapters
+from devicesync.assembly import adapters, named_log
 from devicesync.assembly.opening import check_database
 from devicesync.config import Settings, host_and_port
 from devicesync.errors import WrongUse
@@ -15,7 +15,7 @@ from devicesync.url import masked
 def unsound(settings: Settings) -> Iterator[tuple[str, WrongUse]]:
     """The settings that can't work, each with why. Reads the files that they name; connects to nothing."""
     checks: dict[str, Callable[[Settings], object]] = {
-        "log": adapters.topic_of,
+        "log": named_log.topic_of,
         "ship_to": _ship_to,
         "database": _database,
         "cache": _cache,
@@ -37,9 +37,9 @@ def unsound(settings: Settings) -> Iterator[tuple[str, WrongUse]]:
 def _ship_to(settings: Settings) -> None:
     if not settings.ship_to:
         return
-    if not adapters.is_topic(settings.ship_to):
+    if not named_log.is_topic(settings.ship_to):
         raise WrongUse(f"ship_to = {masked(settings.ship_to)!r} is no Kafka topic", "write kafka://HOST:PORT/TOPIC")
-    adapters.topic_of(msgspec.structs.replace(settings, log=settings.ship_to))
+    named_log.topic_of(msgspec.structs.replace(settings, log=settings.ship_to))
 
 
 def _database(settings: Settings) -> None:

@@ -6,7 +6,7 @@ from devicesync import data_directory
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.storage import Storage
-from devicesync.assembly import adapters
+from devicesync.assembly import named_log
 from devicesync.assembly.backup.archives import archives_at
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
@@ -52,7 +52,7 @@ def begin(request: Request, settings: Settings, watcher: Watcher) -> Run:
 def _archive(place: str, settings: Settings) -> Archive:
     """The backup of the topic that `log` names, else the only one there."""
     archives = {archive.topic: archive for archive in archives_at(place)}
-    topic = adapters.topic_of(settings)
+    topic = named_log.topic_of(settings)
     if topic in archives:
         return archives[topic]
     if len(archives) > 1:
