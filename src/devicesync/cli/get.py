@@ -23,6 +23,7 @@ def get(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Print the profile of DEVICE_ID. Exit status 1 when the device is not known, or erased."""
     from devicesync.assembly.profile import state_in
     from devicesync.law.profile import view
+    from devicesync.status.words import value_text
 
     device_id: str = arguments.device_id
     document = view(device_id, state_in(device_id, settings, arguments.store))
@@ -31,9 +32,5 @@ def get(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     if document["profile"] is None:
         return Outcome(document, remark=f"{device_id} is not known", status=1)
     lines = [f"{device_id}  version {document['version']}  digest {document['digest'][:16]}…"]
-    lines += [f"  {name:<24}{_text(value)}" for name, value in sorted(document["profile"].items())]
+    lines += [f"  {name:<24}{value_text(value)}" for name, value in sorted(document["profile"].items())]
     return Outcome(document, lines)
-
-
-def _text(value: str | int | dict[str, str]) -> str:
-    return ", ".join(f"{key}={entry}" for key, entry in value.items()) if isinstance(value, dict) else str(value)

@@ -10,6 +10,7 @@ from devicesync.law.refusal import Refused
 from devicesync.law.seen import Seen
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.port import Log, Record
+from devicesync.status.words import value_text
 from devicesync.stores import Stores
 
 NEWEST_RECORDS = 5_000
@@ -29,7 +30,7 @@ class Logged(msgspec.Struct):
     erase: bool
 
 
-class Difference(msgspec.Struct):
+class ComparedField(msgspec.Struct):
     """A field as cache and database have it, as text; None where it has no value. differs: they are not the same."""
 
     field: str
@@ -54,7 +55,7 @@ class Trace(msgspec.Struct):
     logged: list[Logged]
     cache: Side | None
     database: Side | None
-    fields: list[Difference]
+    fields: list[ComparedField]
 
     @property
     def is_known(self) -> bool:
@@ -101,12 +102,12 @@ def _logged(device_id: str, record: Record, max_clock_ahead_ms: int) -> Logged |
     return Logged(record.partition, record.offset, record.taken_ms, event.version, event.erase)
 
 
-def _compared(cache: Seen | None, database: Seen | None) -> list[Difference]:
+def _compared(cache: Seen | None, database: Seen | None) -> list[ComparedField]:
     one, other = (cache and cache.profile) or {}, (database and database.profile) or {}
     compared = []
     for name in sorted({*one, *other}):
         differs = cache is not None and one.get(name) != other.get(name)
-        compared.append(Difference(name, _text(name, one.get(name)), _text(name, other.get(name)), differs))
+        compared.append(ComparedField(name, _text(name, one.get(name)), _text(name, other.get(name)), differs))
     return compared
 
 
@@ -115,4 +116,4 @@ def _text(name: str, value: Any) -> str | None:
         return None
     if name in HIDDEN:
         return "(hidden)"
-    return ", ".join(f"{key}={entry}" for key, entry in value.items()) if isinstance(value, dict) else str(value)
+    return value_text(value)

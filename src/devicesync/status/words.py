@@ -1,4 +1,4 @@
-"""Figures as a person reads them."""
+"""Figures and values as a person reads them."""
 
 import math
 from decimal import ROUND_FLOOR, Decimal
@@ -7,6 +7,11 @@ _TENTHS_BELOW = 10
 _Z_95 = 1.6449
 _NONE_FOUND = 3.0
 _MOST_NINES = 12
+
+
+def value_text(value: str | int | dict[str, str]) -> str:
+    """A value of a profile: a map's entries as key=value."""
+    return ", ".join(f"{key}={entry}" for key, entry in value.items()) if isinstance(value, dict) else str(value)
 
 
 def milliseconds(value: float) -> str:
