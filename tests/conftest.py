@@ -88,7 +88,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 @pytest.fixture
 def seed(tmp_path: Path) -> Path:
     """The seed's event in a file."""
-    from devicesync.cli.demo import SEED  # noqa: PLC0415 - the tests of the law load nothing else
+    from devicesync.simulation import SEED  # noqa: PLC0415 - the tests of the law load nothing else
 
     file = tmp_path / "seed.jsonl"
     file.write_bytes(SEED + b"\n")

@@ -7,6 +7,15 @@ from typing import Any
 
 import msgspec
 
+SEED = (
+    b'{"device_id":"232455","uaspec":{"agent":"Chrome","system":"Linux","ver":"68.0.3440.75","raw":"Mozilla/5.0 (X11; '
+    b'Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/68.0.3440.75 Safari/537.36"},"city":"Bengaluru",'
+    b'"country_code":"IN","country":"India","api_last_updated_on":1566383863167,"device_spec":{"os":"Android 6.0",'
+    b'"make":"Motorola XT1706"},"district_custom":"","fcm_token":"asda","first_access":1565328282703,'
+    b'"state_code_custom":"29","state":"Karnataka","state_code":"KA","state_custom":"Karnataka",'
+    b'"producer_id":"dev.sunbird.portal"}'
+)
+"""The event of the original request, as one line of device-profile.log."""
 _PLACES = (
     ("KA", "Karnataka", "29", (("Bengaluru", "Bengaluru Urban"), ("Mysuru", "Mysuru"), ("Hubballi", ""))),
     ("MH", "Maharashtra", "27", (("Mumbai", "Mumbai City"), ("Pune", "Pune"), ("Nagpur", "Nagpur"))),
@@ -23,8 +32,6 @@ _LEGACY_SHARE = 0.15
 _DECLARED_SHARE = 0.3
 _MOVE_SHARE = 0.2
 _BUSY_SHARE = 0.1
-
-
 _DEVICE = re.compile(rb'"device_id":"([^"]*)"').search
 
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicesync.cli.demo import SEED
 from devicesync.database.sqlite_table import row_of
 from devicesync.law.event import decode
 from devicesync.law.profile import view
 from devicesync.law.refusal import REASONS, Refused
 from devicesync.law.state import join, state_of
+from devicesync.simulation import SEED
 from tests.fuzz.mutation import corpus, mutated, tries
 
 NOW_MS = 1_700_000_000_000

@@ -11,7 +11,7 @@ import redis
 from cassandra.cluster import Cluster
 from devstack.jars import jars, java
 
-from devicesync.cli.demo import SEED
+from devicesync.simulation import SEED
 from tests.end_to_end.command import Devicesync, until
 from tests.integration.real import Real
 
