@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from devicesync.assembly.apply import apply
 from devicesync.assembly.backup.run import backup
 from devicesync.assembly.backup.verify import verify
+from devicesync.assembly.long_run import LongRun
 from devicesync.assembly.profile import state_in
 from devicesync.assembly.restore.run import Request
 from devicesync.assembly.restore.stores import restore_to_stores
@@ -34,7 +35,8 @@ def test_a_program_applies_backs_up_and_restores(tmp_path: Path, capfd: pytest.C
     file.write_bytes(LINE)
     with capture_logs():
         assert apply(file, first, stop, watcher).summary.applied == 1
-        kept = backup(place, first, stop, watcher, Limits(1 << 20, 60.0), "parquet", until_caught_up=True)
+        run = LongRun(stop, watcher, until_caught_up=True)
+        kept = backup(place, first, run, Limits(1 << 20, 60.0), "parquet")
     assert (kept.files, kept.records) == (1, 1)
     assert verify(place, first, watcher, deep=True)["problems"] == []
     request = Request(place, Selection(), allow_gaps=False, dry_run=False, workers=1, restart=False)

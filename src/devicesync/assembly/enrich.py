@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,8 +14,8 @@ from devicesync.assembly import adapters
 from devicesync.assembly.admin import admin_port
 from devicesync.assembly.enrich_readings import readings_of
 from devicesync.assembly.event_file import opened
+from devicesync.assembly.long_run import LongRun
 from devicesync.assembly.updater import refusal_limit
-from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.enrich.from_database import DatabaseEnricher
 from devicesync.errors import Stopped, WrongUse
@@ -50,8 +49,7 @@ def enrich_file(
     paths: tuple[Path, Path],
     settings: Settings,
     enricher: "Enricher | DatabaseEnricher",
-    stop: threading.Event,
-    watcher: Watcher,
+    run: LongRun,
 ) -> job.Progress:
     """Every line of the first file into the second; - is standard input or output.
 
@@ -61,12 +59,12 @@ def enrich_file(
     progress = job.Progress()
     try:
         with (
-            opened(source, stop) as file,
+            opened(source, run.stop) as file,
             closing(adapters.open_dead_letters(settings)) as dead_letters,
             _output(source, target) as write,
-            watcher.bar(f"enrich {source.name}", file.size) as advance,
+            run.watcher.bar(f"enrich {source.name}", file.size) as advance,
         ):
-            work = job.Job(enricher, dead_letters, refusal_limit(settings, at_once=True), stop, str(source), progress)
+            work = job.Job(enricher, dead_letters, refusal_limit(settings, at_once=True), run.stop, str(source), progress)
             job.enrich_lines(work, lines_of(file.lines, settings.batch_records), write, advance)
     except Stopped:
         raise Stopped(f"stopped; {target} is not complete: enrich the file again") from None
@@ -77,13 +75,9 @@ def enrich_topic(
     urls: tuple[str, str],
     settings: Settings,
     enricher: "Enricher | DatabaseEnricher",
-    stop: threading.Event,
-    watcher: Watcher,
-    *,
-    until_caught_up: bool,
-    admin_listen: str | None,
+    run: LongRun,
 ) -> job.Progress:
-    """From the first topic into the second, until `stop` is set or nothing is left. Raises WrongUse, TooManyBad, Unavailable."""
+    """From the first topic into the second, until the run ends. Raises WrongUse, TooManyBad, Unavailable."""
     from devicesync.dead_letters.kafka import KafkaDeadLetters  # noqa: PLC0415 - a file needs none of it
     from devicesync.log.kafka import KafkaReader, KafkaUrl, group_of  # noqa: PLC0415 - a file needs none of it
     from devicesync.log.kafka.forward import KafkaForward  # noqa: PLC0415 - a file needs none of it
@@ -101,7 +95,7 @@ def enrich_topic(
         closing(KafkaReader(source, group_of(settings.group, job.READER))) as reader,
         closing(KafkaDeadLetters(source)) as dead_letters,
         admin_port(
-            admin_listen,
+            run.admin_listen,
             of_telemetry,
             "enrich",
             job.READER,
@@ -109,14 +103,14 @@ def enrich_topic(
             target=forward.check,
             cache=enricher.check,
         ) as where,
-        watcher.running(f"{masked(source_url)} -> {masked(target_url)}.{where}"),
+        run.watcher.running(f"{masked(source_url)} -> {masked(target_url)}.{where}"),
     ):
-        work = job.Job(enricher, dead_letters, refusal_limit(settings), stop, source.topic, progress)
+        work = job.Job(enricher, dead_letters, refusal_limit(settings), run.stop, source.topic, progress)
         try:
-            Patience(stop).until_it_works(forward.open)
+            Patience(run.stop).until_it_works(forward.open)
         except Stopped:
             return progress
-        job.enrich_topic(work, reader, forward, until_caught_up=until_caught_up)
+        job.enrich_topic(work, reader, forward, until_caught_up=run.until_caught_up)
     return progress
 
 

@@ -1,6 +1,5 @@
 """`audit --live`: the log followed, and what it says looked for in both stores."""
 
-import threading
 from collections import deque
 from contextlib import closing, suppress
 from typing import Any
@@ -10,7 +9,7 @@ import structlog
 from devicesync import data_directory
 from devicesync.assembly import adapters, named_log
 from devicesync.assembly.admin import admin_port, checks_of_stores
-from devicesync.assembly.watcher import Watcher
+from devicesync.assembly.long_run import LongRun
 from devicesync.config import Settings
 from devicesync.errors import Stopped, Unavailable
 from devicesync.jobs.audit.difference import Difference
@@ -59,18 +58,8 @@ class Followed:
         }
 
 
-def follow(
-    settings: Settings,
-    stop: threading.Event,
-    watcher: Watcher,
-    *,
-    one_in: int,
-    repairs: bool,
-    names_devices: bool,
-    until_caught_up: bool,
-    admin_listen: str | None,
-) -> Followed:
-    """Follow the log until `stop` is set, or until nothing is left to look at. Raises WrongUse, Held, Unavailable."""
+def follow(settings: Settings, run: LongRun, *, one_in: int, repairs: bool, names_devices: bool) -> Followed:
+    """Follow the log until the run ends. Raises WrongUse, Held, Unavailable."""
     settings = named_log.without_following(settings)
     if not named_log.is_shared(settings):
         data_directory.prepare(settings.directory)
@@ -81,24 +70,24 @@ def follow(
         closing(adapters.open_log(settings)) as log,
         closing(log.reader(READER)) as reader,
         checks_of_stores(settings) as checks,
-        admin_port(admin_listen, settings, "audit --live", READER, followed.readings, log=log.check, **checks) as where,
-        watcher.running(f"{flow}.{where}"),
+        admin_port(run.admin_listen, settings, "audit --live", READER, followed.readings, log=log.check, **checks) as where,
+        run.watcher.running(f"{flow}.{where}"),
         suppress(Stopped),
     ):
-        if not until_caught_up:
-            Patience(stop).until_it_works(_check_database, settings)
+        if not run.until_caught_up:
+            Patience(run.stop).until_it_works(_check_database, settings)
         _check_database(settings)
         with closing(adapters.open_stores_to_compare(settings, repairs=repairs)) as stores:
             followed.job = LiveAudit(
                 reader,
                 stores,
-                stop=stop,
+                stop=run.stop,
                 one_in=one_in,
                 repairs=repairs,
                 max_clock_ahead_ms=settings.max_clock_ahead_ms,
                 found=followed.found,
             )
-            followed.job.run(until_caught_up=until_caught_up)
+            followed.job.run(until_caught_up=run.until_caught_up)
     return followed
 
 

@@ -1,11 +1,11 @@
 """`up` and `update`: an updater that follows its log, and what is served beside it."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from devicesync.assembly import named_log
+from devicesync.assembly.long_run import LongRun
 from devicesync.assembly.updater import Embedded, GroupMember, group_member, readings_of, updating
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
@@ -15,26 +15,18 @@ from devicesync.status.declared import Readings
 from devicesync.url import masked
 
 
-def run(
-    command: str,
-    settings: Settings,
-    stop: threading.Event,
-    watcher: Watcher,
-    *,
-    until_caught_up: bool = False,
-    admin_listen: str | None = None,
-) -> Counts:
-    """Follow the log until `stop` is set; what was done. `up` serves the API beside, `update` an admin port where asked to.
+def keep_updating(command: str, settings: Settings, run: LongRun) -> Counts:
+    """Follow the log until the run ends; what was done. `up` serves the API beside, `update` an admin port where asked to.
 
     Raises WrongUse, Held, Unavailable, TooManyBad.
     """
-    _check_followed(named_log.followed_path(settings), watcher)
-    together = group_member(settings, stop) if named_log.is_shared(settings) else updating(settings, command, stop)
+    _check_followed(named_log.followed_path(settings), run.watcher)
+    together = group_member(settings, run.stop) if named_log.is_shared(settings) else updating(settings, command, run.stop)
     with together as assembled, ExitStack() as opened:
-        where = opened.enter_context(_serving(command, settings, assembled, admin_listen))
+        where = opened.enter_context(_serving(command, settings, assembled, run.admin_listen))
         flow = f"{masked(settings.log)} -> {masked(settings.cache)}, {masked(settings.database)}"
-        opened.enter_context(watcher.running(f"{flow}.{where}"))
-        assembled.updater.run(until_caught_up=until_caught_up)
+        opened.enter_context(run.watcher.running(f"{flow}.{where}"))
+        assembled.updater.run(until_caught_up=run.until_caught_up)
     return assembled.updater.counts
 
 

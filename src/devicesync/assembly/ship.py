@@ -1,6 +1,5 @@
 """`ship`: the journal into Kafka."""
 
-import threading
 import time
 from contextlib import closing, suppress
 from typing import Any
@@ -10,7 +9,7 @@ import structlog
 from devicesync import data_directory
 from devicesync.assembly import adapters, named_log
 from devicesync.assembly.admin import admin_port
-from devicesync.assembly.watcher import Watcher
+from devicesync.assembly.long_run import LongRun
 from devicesync.config import Settings
 from devicesync.errors import Stopped, WrongUse
 from devicesync.jobs.shared.patience import Patience
@@ -24,10 +23,8 @@ _SAY_SECONDS = 10.0
 _log: Any = structlog.get_logger("devicesync")
 
 
-def ship(
-    settings: Settings, stop: threading.Event, watcher: Watcher, *, until_caught_up: bool, admin_listen: str | None = None
-) -> int:
-    """Ship until `stop` is set, or until nothing is left; how many records. Raises WrongUse, Held, Unavailable."""
+def ship(settings: Settings, run: LongRun) -> int:
+    """Ship until the run ends; how many records. Raises WrongUse, Held, Unavailable."""
     if not named_log.is_plain_journal(settings):
         raise WrongUse("ship reads the journal that `up` or `api` writes", "set --log journal:PATH, or leave it out")
     if not named_log.is_topic(settings.ship_to):
@@ -37,12 +34,12 @@ def ship(
     directory.mkdir(exist_ok=True)
     held = data_directory.Hold(directory, "ship")
     try:
-        return _ship(settings, stop, watcher, until_caught_up=until_caught_up, admin_listen=admin_listen)
+        return _ship(settings, run)
     finally:
         held.release()
 
 
-def _ship(settings: Settings, stop: threading.Event, watcher: Watcher, *, until_caught_up: bool, admin_listen: str | None) -> int:
+def _ship(settings: Settings, run: LongRun) -> int:
     total, said_at = 0, time.monotonic()
 
     def shipped(records: int) -> None:
@@ -59,11 +56,18 @@ def _ship(settings: Settings, stop: threading.Event, watcher: Watcher, *, until_
         closing(adapters.open_ship_target(settings)) as target,
         closing(adapters.open_journal(settings)) as journal,
         closing(journal.reader(READER)) as source,
-        admin_port(admin_listen, settings, "ship", READER, readings, log=journal.check, topic=target.check) as where,
-        watcher.running(f"{masked(settings.log)} -> {masked(settings.ship_to)}.{where}"),
+        admin_port(run.admin_listen, settings, "ship", READER, readings, log=journal.check, topic=target.check) as where,
+        run.watcher.running(f"{masked(settings.log)} -> {masked(settings.ship_to)}.{where}"),
         tidying([journal.tidy], settings.tidy_seconds),
     ):
         with suppress(Stopped):
-            Patience(stop).until_it_works(target.check)  # also where nothing is to be shipped yet
-        ship_all(source, target, stop, batch_records=settings.batch_records, until_caught_up=until_caught_up, shipped=shipped)
+            Patience(run.stop).until_it_works(target.check)  # also where nothing is to be shipped yet
+        ship_all(
+            source,
+            target,
+            run.stop,
+            batch_records=settings.batch_records,
+            until_caught_up=run.until_caught_up,
+            shipped=shipped,
+        )
     return total

@@ -73,20 +73,11 @@ def _sweep(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 def _follow(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from devicesync.assembly.live_audit import follow
     from devicesync.cli.audit_text import shown, summary
-    from devicesync.cli.process import Terminal, stop_on_signals
+    from devicesync.cli.process import long_run
 
     began = time.monotonic()
-    stop = stop_on_signals()
-    followed = follow(
-        settings,
-        stop,
-        Terminal("audit", stop),
-        one_in=arguments.sample,
-        repairs=arguments.repair,
-        names_devices=arguments.list,
-        until_caught_up=arguments.until_caught_up,
-        admin_listen=arguments.admin_listen,
-    )
+    run = long_run("audit", arguments)
+    followed = follow(settings, run, one_in=arguments.sample, repairs=arguments.repair, names_devices=arguments.list)
     seconds = round(time.monotonic() - began, 3)
     found = [*followed.differences][0 if arguments.list else -_SHOWN_WITHOUT_LIST :]
     document = {**followed.findings.document(), "seconds": seconds, "devices": found}

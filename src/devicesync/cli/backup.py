@@ -61,20 +61,12 @@ def backup_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         devicesync backup run --to s3://my-bucket/devices --max-file-seconds 600
     """
     from devicesync.assembly.backup.run import backup
-    from devicesync.cli.process import Terminal, stop_on_signals
+    from devicesync.cli.process import long_run
     from devicesync.jobs.backup.run import Limits
 
-    stop = stop_on_signals()
-    kept = backup(
-        arguments.to,
-        settings,
-        stop,
-        Terminal("backup", stop),
-        Limits(arguments.max_file_bytes, arguments.max_file_seconds),
-        arguments.format,
-        until_caught_up=arguments.until_caught_up,
-        admin_listen=arguments.admin_listen,
-    )
+    run = long_run("backup", arguments)
+    limits = Limits(arguments.max_file_bytes, arguments.max_file_seconds)
+    kept = backup(arguments.to, settings, run, limits, arguments.format)
     return Outcome({"files": kept.files, "records": kept.records, "bytes": kept.bytes})
 
 

@@ -43,25 +43,16 @@ def enrich(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     if all(topics) == all(files) or any(topics) == any(files):
         raise WrongUse("enrich needs to know where telemetry comes from, and where it goes", _USE)
     from devicesync.assembly.enrich import enrich_file, enrich_topic, enricher_of
-    from devicesync.cli.process import Terminal, stop_on_signals
+    from devicesync.cli.process import long_run
 
-    stop = stop_on_signals()
-    terminal = Terminal("enrich", stop)
+    run = long_run("enrich", arguments)
     stamped, mark = not arguments.no_stamps, arguments.mark_unavailable
     with enricher_of(settings, stamped=stamped, mark_unavailable=mark) as enricher:
         if not all(topics):
-            progress = enrich_file((Path(arguments.source), Path(arguments.target)), settings, enricher, stop, terminal)
+            progress = enrich_file((Path(arguments.source), Path(arguments.target)), settings, enricher, run)
             has_stdout = arguments.target == "-"
             return Outcome(None if has_stdout else progress.document(), remark="\n".join(_lines(progress)))
-        progress = enrich_topic(
-            topics,
-            settings,
-            enricher,
-            stop,
-            terminal,
-            until_caught_up=arguments.until_caught_up,
-            admin_listen=arguments.admin_listen,
-        )
+        progress = enrich_topic(topics, settings, enricher, run)
     return Outcome(progress.document(), remark="\n".join(_lines(progress)))
 
 

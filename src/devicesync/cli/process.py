@@ -1,5 +1,6 @@
 """A command's terminal: stopping on signals, and what is shown while a job goes on."""
 
+import argparse
 import gc
 import signal
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from devicesync.assembly.long_run import LongRun
 from devicesync.assembly.watcher import Advance
 from devicesync.cli.outcome import say
 from devicesync.errors import DevicesyncError
@@ -42,6 +44,13 @@ def stop_on_signals() -> Stop:
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
     return stop
+
+
+def long_run(command: str, arguments: argparse.Namespace) -> LongRun:
+    """The run of a command that keeps running, until a signal stops it. Call it first, as stop_on_signals."""
+    stop = stop_on_signals()
+    until_caught_up = getattr(arguments, "until_caught_up", False)
+    return LongRun(stop, Terminal(command, stop), until_caught_up, arguments.admin_listen)
 
 
 class Terminal:

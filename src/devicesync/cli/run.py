@@ -23,8 +23,7 @@ def up(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
         devicesync up --log follow:/var/log/register/device-profile.log
     """
-    del arguments
-    return _run("up", settings)
+    return _keep_updating("up", arguments, settings)
 
 
 def update_options(parser: argparse.ArgumentParser) -> None:
@@ -40,24 +39,14 @@ def update(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
     With a Kafka log any number of updaters may run, on any number of machines: Kafka shares the partitions out.
     """
-    if arguments.workers > 1:
-        return _workers(arguments, settings)
-    return _run("update", settings, until_caught_up=arguments.until_caught_up, admin_listen=arguments.admin_listen)
+    return _workers(arguments, settings) if arguments.workers > 1 else _keep_updating("update", arguments, settings)
 
 
-def _run(
-    command: str,
-    settings: Settings,
-    *,
-    until_caught_up: bool = False,
-    admin_listen: str | None = None,
-) -> Outcome:
-    from devicesync.assembly.running import run
-    from devicesync.cli.process import Terminal, stop_on_signals
+def _keep_updating(command: str, arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    from devicesync.assembly.running import keep_updating
+    from devicesync.cli.process import long_run
 
-    stop = stop_on_signals()
-    terminal = Terminal(command, stop)
-    counts = run(command, settings, stop, terminal, until_caught_up=until_caught_up, admin_listen=admin_listen)
+    counts = keep_updating(command, settings, long_run(command, arguments))
     dead = {"dead": counts.dead.total(), "dead_reasons": dict(counts.dead)}
     return Outcome({"read": counts.read, "applied": counts.applied, **dead})
 

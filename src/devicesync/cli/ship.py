@@ -24,10 +24,6 @@ def ship(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         devicesync ship --ship-to kafka://localhost:9092/dev.events.deviceprofile
     """
     from devicesync.assembly.ship import ship as ship_journal
-    from devicesync.cli.process import Terminal, stop_on_signals
+    from devicesync.cli.process import long_run
 
-    stop = stop_on_signals()
-    until_caught_up, admin_listen = arguments.until_caught_up, arguments.admin_listen
-    terminal = Terminal("ship", stop)
-    shipped = ship_journal(settings, stop, terminal, until_caught_up=until_caught_up, admin_listen=admin_listen)
-    return Outcome({"shipped": shipped})
+    return Outcome({"shipped": ship_journal(settings, long_run("ship", arguments))})

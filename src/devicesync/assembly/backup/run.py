@@ -1,6 +1,5 @@
 """`backup run`: the log into files."""
 
-import threading
 from contextlib import closing
 from typing import Literal
 
@@ -11,33 +10,23 @@ from devicesync.archive.spool import Spool
 from devicesync.archive.storage import Storage
 from devicesync.assembly import adapters
 from devicesync.assembly.admin import admin_port
-from devicesync.assembly.watcher import Watcher
+from devicesync.assembly.long_run import LongRun
 from devicesync.config import Settings
 from devicesync.jobs.backup.closing import Kept
 from devicesync.jobs.backup.run import READER, Backup, Limits
 from devicesync.url import masked
 
 
-def backup(  # noqa: PLR0917 - all of them are needed
-    to: str,
-    settings: Settings,
-    stop: threading.Event,
-    watcher: Watcher,
-    limits: Limits,
-    file_format: Literal["parquet", "jsonl"],
-    *,
-    until_caught_up: bool = False,
-    admin_listen: str | None = None,
-) -> Kept:
-    """Keep the log's records at `to` until `stop` is set, or until all are kept; what was kept. Raises Unavailable, WrongUse."""
+def backup(to: str, settings: Settings, run: LongRun, limits: Limits, file_format: Literal["parquet", "jsonl"]) -> Kept:
+    """Keep the log's records at `to` until the run ends; what was kept. Raises Unavailable, WrongUse."""
     spare_memory()
     data_directory.prepare(settings.directory)
     with closing(adapters.open_log(settings)) as log, closing(Spool(settings.directory / data_directory.BACKUP_SPOOL)) as spool:
         place = Storage(to)
-        job = Backup(log, Archive(place, log.topic), spool.path, limits=limits, file_format=file_format, stop=stop)
+        job = Backup(log, Archive(place, log.topic), spool.path, limits=limits, file_format=file_format, stop=run.stop)
         with (
-            admin_port(admin_listen, settings, "backup run", READER, job.kept.readings, log=log.check) as where,
-            watcher.running(f"{masked(settings.log)} -> {place.url}.{where}"),
+            admin_port(run.admin_listen, settings, "backup run", READER, job.kept.readings, log=log.check) as where,
+            run.watcher.running(f"{masked(settings.log)} -> {place.url}.{where}"),
         ):
-            job.run(until_caught_up=until_caught_up)
+            job.run(until_caught_up=run.until_caught_up)
     return job.kept
