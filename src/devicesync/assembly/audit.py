@@ -96,8 +96,8 @@ class _Work(NamedTuple):
     def done(self, turn: int, title: str, work: Callable[[Any], Any], parts: dict[str, Any]) -> list[Any]:
         """The results of the turn's parts, those of an earlier run too."""
         left = self.progress.left(parts)
-        if self.progress.goes_on and 0 < len(left) < len(parts):
-            self.watcher.say(f"going on: {len(parts) - len(left)} of {len(parts)} parts are done (--restart begins anew)")
+        if 0 < len(left) < len(parts):
+            self.progress.tell(self.watcher, len(parts) - len(left), len(parts), "parts are done")
         with self.watcher.bar(f"{title} (round {turn})", len(parts), unit="parts") as advance:
             advance(len(parts) - len(left))
             for name, result in self.pool.each(work, {name: parts[name] for name in left}):

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from devicesync.assembly.watcher import Watcher
 from devicesync.durable import replace
 
 _WRITE_SECONDS = 0.5
@@ -29,6 +30,11 @@ class Progress:
             if found["what"] == msgspec.to_builtins(what):
                 self.results = found["results"]
                 self.goes_on = True
+
+    def tell(self, watcher: Watcher, done: int, count: int, what: str) -> None:
+        """Where an earlier run began it, say how much is done. what: such as "parts are done"."""
+        if self.goes_on:
+            watcher.say(f"going on: {done} of {count} {what} (--restart begins anew)")
 
     def left(self, names: Iterable[str]) -> list[str]:
         """Those that are not done."""

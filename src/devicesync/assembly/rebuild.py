@@ -35,8 +35,7 @@ def rebuild(settings: Settings, watcher: Watcher, *, workers: int, restart: bool
     what = {"database": masked(settings.database), "cache": masked(settings.cache), "parts": parts}
     progress = Progress(settings.directory / data_directory.REBUILD_PROGRESS, what, restart=restart)
     left = progress.left(map(str, range(parts)))
-    if progress.goes_on:
-        watcher.say(f"going on: {parts - len(left)} of {parts} parts are done (--restart begins anew)")
+    progress.tell(watcher, parts - len(left), parts, "parts are done")
     with (
         watcher.bar(f"rebuild {masked(settings.cache)}", parts, unit="parts") as advance,
         Pool(workers, settings, watcher.say) as pool,

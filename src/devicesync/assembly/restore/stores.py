@@ -85,9 +85,7 @@ def _keep_erasures(run: Run, buckets: Buckets) -> None:
 
 def _gather(run: Run, pool: Pool, task: Task, progress: Progress, by_name: dict[str, Entry]) -> None:
     left = progress.left(by_name)
-    if progress.goes_on:
-        read = len(by_name) - len(left)
-        run.watcher.say(f"going on: {read} of {len(by_name)} files are read (--restart begins anew)")
+    progress.tell(run.watcher, len(by_name) - len(left), len(by_name), "files are read")
     with run.watcher.bar("read the backup", run.record_bytes) as advance:
         advance(run.record_bytes - sum(by_name[name].record_bytes for name in left))
         for name, gathered in pool.each(gather_file, {name: (task, by_name[name]) for name in left}):

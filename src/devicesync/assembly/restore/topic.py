@@ -77,9 +77,7 @@ def _put_all(run: Run, pool: Pool, task: _Task, progress: Progress) -> None:
     by_name = {files[0].path: files for files in by_range(run.entries)}
     sizes = {name: sum(entry.record_bytes for entry in files) for name, files in by_name.items()}
     left = set(progress.left(by_name))
-    if progress.goes_on:
-        there = len(by_name) - len(left)
-        run.watcher.say(f"going on: {there} of {len(by_name)} ranges are there (--restart begins anew)")
+    progress.tell(run.watcher, len(by_name) - len(left), len(by_name), "ranges are there")
     with run.watcher.bar("check the backup", run.record_bytes) as advance:
         for checked in pool.each(_check, {entry.path: (task, entry) for entry in run.entries}):
             advance(checked)
