@@ -207,7 +207,7 @@ def clients_of(broker: Broker, now_ms: Callable[[], int]) -> Iterator[None]:
         "AdminClient": lambda settings: SimulatedAdmin(broker),
     }
     with ExitStack() as stack:
-        for where in ("member.Consumer", "survey.Consumer", "log.Producer", "full.AdminClient", "survey.AdminClient"):
+        for where in ("member.Consumer", "onlooker.Consumer", "log.Producer", "full.AdminClient", "survey.AdminClient"):
             stack.enter_context(mock.patch(f"devicesync.log.kafka.{where}", makers[where.partition(".")[2]]))
         yield
 

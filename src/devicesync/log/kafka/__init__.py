@@ -1,8 +1,8 @@
 """Kafka as the log.
 
 url.py (the URL) · log.py (the writer's side) · reader.py (the updater's side) and full.py (the backup's), each a member.py of
-its group · contact.py and reach.py (what is away) · lag.py (how far behind a group is) · survey.py (reading without one) ·
-sink.py (restoring) · admin.py (topics).
+its group · contact.py and reach.py (what is away) · onlooker.py (in no group) · lag.py (how far behind a group is) and
+overtaken.py (what a group lost) · survey.py (the topic itself) · sink.py (restoring) · admin.py (topics).
 """
 
 # ruff: noqa: E402 - the extra is asked for first

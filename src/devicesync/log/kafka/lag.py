@@ -5,7 +5,7 @@ import time
 from confluent_kafka import Consumer, ConsumerGroupState, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from devicesync.log.kafka.member import bounds
+from devicesync.log.kafka.onlooker import all_bounds, committed_of, onlooker
 from devicesync.log.kafka.reach import reach
 from devicesync.log.kafka.url import KafkaUrl, failures
 from devicesync.log.port import Lag
@@ -16,21 +16,14 @@ _TIMEOUT_SECONDS = 10.0
 def group_lag(url: KafkaUrl, group: str) -> Lag:
     """How far the group is behind in the topic. Raises Unavailable."""
     reach(url)
-    consumer = Consumer({**url.client, "group.id": group, "enable.auto.commit": False, "fetch.wait.max.ms": 5})
-    try:
-        with failures("read"):
-            partitions = consumer.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic].partitions
-            positions = [TopicPartition(url.topic, partition) for partition in partitions]
-            records, unread = 0, []
-            for committed in consumer.committed(positions, timeout=_TIMEOUT_SECONDS):
-                low, high = bounds(consumer, url.topic, committed.partition)
-                begin = max(committed.offset, low)
-                if high > begin:
-                    records += high - begin
-                    unread.append(TopicPartition(url.topic, committed.partition, begin))
-            return Lag(records, _age_seconds(consumer, unread), is_read(url, group))
-    finally:
-        consumer.close()
+    with onlooker(url, group) as consumer:
+        records, unread = 0, []
+        for committed, (low, high) in committed_of(consumer, url.topic):
+            begin = max(committed.offset, low)
+            if high > begin:
+                records += high - begin
+                unread.append(TopicPartition(url.topic, committed.partition, begin))
+        return Lag(records, _age_seconds(consumer, unread), is_read(url, group))
 
 
 def is_read(url: KafkaUrl, group: str) -> bool:
@@ -44,14 +37,8 @@ def is_read(url: KafkaUrl, group: str) -> bool:
 
 def record_count(url: KafkaUrl) -> int:
     """How many records the topic has, by its offsets. Raises Unavailable."""
-    consumer = Consumer({**url.client, "group.id": "devicesync.survey", "enable.auto.commit": False})  # never joined
-    try:
-        with failures("read"):
-            partitions = consumer.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic].partitions
-            spans = [bounds(consumer, url.topic, partition) for partition in partitions]
-            return sum(high - low for low, high in spans)
-    finally:
-        consumer.close()
+    with onlooker(url) as consumer:
+        return sum(high - low for low, high in all_bounds(consumer, url.topic).values())
 
 
 def _age_seconds(consumer: Consumer, unread: list[TopicPartition]) -> float:

@@ -9,8 +9,9 @@ from devicesync.errors import Unavailable
 from devicesync.log.full import FullRecord, Survey
 from devicesync.log.kafka.full import full_records_of, identity_of
 from devicesync.log.kafka.member import bounds
+from devicesync.log.kafka.onlooker import all_bounds, onlooker
 from devicesync.log.kafka.reader import record_of
-from devicesync.log.kafka.url import HINT, KafkaUrl, failures
+from devicesync.log.kafka.url import HINT, KafkaUrl
 from devicesync.log.port import Record
 
 _TIMEOUT_SECONDS = 10.0
@@ -19,55 +20,38 @@ _ROWS = 2000
 
 def survey(url: KafkaUrl) -> Survey:
     """See full.FullLog."""
-    consumer = _consumer(url)
-    try:
-        with failures("read"):
-            found = consumer.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic]
-            if found.error is not None:
-                raise KafkaException(found.error)
-            return Survey(
-                identity_of(AdminClient(url.client), url.topic),
-                {partition: bounds(consumer, url.topic, partition) for partition in found.partitions},
-            )
-    finally:
-        consumer.close()
+    with onlooker(url) as consumer:
+        found = consumer.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return Survey(identity_of(AdminClient(url.client), url.topic), all_bounds(consumer, url.topic))
 
 
 def records(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[list[FullRecord]]:
     """See full.FullLog."""
-    consumer = _consumer(url)
-    try:
-        with failures("read"):
-            consumer.assign([TopicPartition(url.topic, partition, start)])
-            last = min(end, bounds(consumer, url.topic, partition)[1])
-            while _position(consumer, start) < last:
-                found = consumer.consume(1, _TIMEOUT_SECONDS)
-                if not found:
-                    raise Unavailable("can't read from Kafka: time-out", HINT)
-                found += consumer.consume(_ROWS, 0)
-                messages = [message for message in found if message.error() is None]
-                yield [record for record in full_records_of(messages).get(partition, []) if start <= record[0] < end]
-                for error in filter(None, map(Message.error, found)):
-                    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
-                        return  # what is left are markers of transactions
-                    raise KafkaException(error)
-    finally:
-        consumer.close()
+    with onlooker(url) as consumer:
+        consumer.assign([TopicPartition(url.topic, partition, start)])
+        last = min(end, bounds(consumer, url.topic, partition)[1])
+        while _position(consumer, start) < last:
+            found = consumer.consume(1, _TIMEOUT_SECONDS)
+            if not found:
+                raise Unavailable("can't read from Kafka: time-out", HINT)
+            found += consumer.consume(_ROWS, 0)
+            messages = [message for message in found if message.error() is None]
+            yield [record for record in full_records_of(messages).get(partition, []) if start <= record[0] < end]
+            for error in filter(None, map(Message.error, found)):
+                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
+                    return  # what is left are markers of transactions
+                raise KafkaException(error)
 
 
 def newest(url: KafkaUrl, count: int) -> list[Record]:
     """See port.Log; [] of a topic that is not there."""
-    consumer = _consumer(url)
-    try:
-        with failures("read"):
-            partitions = consumer.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic].partitions
-            every = {partition: bounds(consumer, url.topic, partition) for partition in partitions}
-            ends = {partition: (low, high) for partition, (low, high) in every.items() if high > low}
-            share = max(count // max(len(ends), 1), 1)
-            consumer.assign([TopicPartition(url.topic, *each) for each in _starts(ends, share)])
-            return _read_to(consumer, {partition: high for partition, (_, high) in ends.items()})
-    finally:
-        consumer.close()
+    with onlooker(url) as consumer:
+        ends = {partition: (low, high) for partition, (low, high) in all_bounds(consumer, url.topic).items() if high > low}
+        share = max(count // max(len(ends), 1), 1)
+        consumer.assign([TopicPartition(url.topic, *each) for each in _starts(ends, share)])
+        return _read_to(consumer, {partition: high for partition, (_, high) in ends.items()})
 
 
 def _starts(ends: dict[int, tuple[int, int]], share: int) -> list[tuple[int, int]]:
@@ -91,19 +75,6 @@ def _read_to(consumer: Consumer, ends: dict[int, int]) -> list[Record]:
             if error is not None or offset + 1 >= ends.get(partition, 0):
                 ends.pop(partition, None)
     return records
-
-
-def _consumer(url: KafkaUrl) -> Consumer:
-    return Consumer(
-        {
-            **url.client,
-            "group.id": "devicesync.survey",  # never joined
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 5,
-            "enable.partition.eof": True,
-        }
-    )
 
 
 def _position(consumer: Consumer, start: int) -> int:

@@ -1,0 +1,50 @@
+"""A consumer that looks at a topic, or at what a group has committed, and joins no group."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, TopicPartition
+
+from devicesync.log.kafka.member import bounds
+from devicesync.log.kafka.url import KafkaUrl, failures
+
+_TIMEOUT_SECONDS = 10.0
+
+
+@contextmanager
+def onlooker(url: KafkaUrl, group: str = "devicesync.survey") -> Iterator[Consumer]:
+    """The consumer, closed after the body. group: whose commits it can ask for. Raises Unavailable, for the body too."""
+    consumer = Consumer(
+        {
+            **url.client,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 5,
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        with failures("read"):
+            yield consumer
+    finally:
+        consumer.close()
+
+
+def all_bounds(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
+    """Of each partition the first offset, and the one its next record will have; {} where there is no topic.
+
+    Raises KafkaException.
+    """
+    partitions = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic].partitions
+    return {partition: bounds(consumer, topic, partition) for partition in partitions}
+
+
+def committed_of(consumer: Consumer, topic: str) -> list[tuple[TopicPartition, tuple[int, int]]]:
+    """What the consumer's group has committed of each partition, a negative offset for nothing, and the partition's bounds.
+
+    Raises KafkaException.
+    """
+    every = all_bounds(consumer, topic)
+    committed = consumer.committed([TopicPartition(topic, partition) for partition in every], timeout=_TIMEOUT_SECONDS)
+    return [(each, every[each.partition]) for each in committed]
