@@ -20,6 +20,7 @@ from devicesync.errors import NewerData, Replaced, Unavailable, WrongUse
 from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import State, join
 from devicesync.sqlite_reading import open_to_read
+from devicesync.sqlite_transaction import transaction
 
 FORMAT = 1
 _CREATE_IDENTITY = "CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)"
@@ -64,7 +65,7 @@ class SqliteDatabase:
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         """See port.Database."""
         self._check_that_it_is_there()
-        with self._failures("write to"), self._transaction():
+        with self._failures("write to"), transaction(self._connection):
             held = self._rows(list(changes))
             updates, inserts = [], []
             for device_id, change in changes.items():
@@ -165,7 +166,7 @@ class SqliteDatabase:
             execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             execute("PRAGMA journal_mode = WAL")
         if found < FORMAT or not execute(_HAS_IDENTITY).fetchone():
-            with self._transaction():
+            with transaction(self._connection):
                 execute(table.CREATE)
                 execute(_CREATE_IDENTITY)
                 execute(_GIVE_IDENTITY, (uuid.uuid4().hex,))
@@ -195,17 +196,6 @@ class SqliteDatabase:
                 f"the database {self._path} was deleted, or replaced by another, while it was worked with",
                 "start again: then the journal is applied to the one that is there",
             )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
 
     @contextmanager
     def _failures(self, what: str) -> Iterator[None]:

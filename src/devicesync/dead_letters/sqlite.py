@@ -10,6 +10,7 @@ from devicesync.dead_letters.port import DeadLetter
 from devicesync.durable import one_at_a_time
 from devicesync.errors import Unavailable
 from devicesync.sqlite_reading import open_to_read
+from devicesync.sqlite_transaction import transaction
 
 _NAMES = DeadLetter._fields[:-1]  # a journal has no keys
 _FIELDS = ", ".join(_NAMES)
@@ -43,19 +44,12 @@ class SqliteDeadLetters:
         """See port.DeadLetters."""
         if not letters:
             return
-        with self._failures("write to"):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._connection.executemany(
-                    f"INSERT OR REPLACE INTO dead_letter (id, {_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    # A journal has no null records; one of a restored topic is known by its detail.
-                    [(letter.id, letter.value or b"", *letter[1 : len(_NAMES)]) for letter in letters],
-                )
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._failures("write to"), transaction(self._connection):
+            self._connection.executemany(
+                f"INSERT OR REPLACE INTO dead_letter (id, {_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                # A journal has no null records; one of a restored topic is known by its detail.
+                [(letter.id, letter.value or b"", *letter[1 : len(_NAMES)]) for letter in letters],
+            )
 
     def find(self, *, reason: str | None = None, limit: int | None = None) -> tuple[int, list[DeadLetter]]:
         """See port.DeadLetters."""
