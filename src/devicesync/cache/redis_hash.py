@@ -3,11 +3,11 @@
 import re
 from typing import Any
 
-import msgspec
 from redis import exceptions
 
 from devicesync.cache.redis_scripts import HASH_NAMES
 from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS
+from devicesync.law.maps import entries_of
 from devicesync.law.seen import Seen
 from devicesync.law.state import State
 
@@ -16,7 +16,6 @@ _MAPS = tuple(HASH_NAMES.get(field, field) for field in sorted(MAP_FIELDS))
 _TIMES = {"firstaccess": "first_access", "user_declared_on": "user_declared_on", "api_last_updated_on": "api_last_updated_on"}
 _EVENT_NAMES = {HASH_NAMES.get(field, field): field for field in FIELDS} | _TIMES
 _LEDGER = re.compile(rf"\d+,\d+,(?:\d*,){{{len(FACETS)}}}\d+,\d+,\d+,\d,[0-9a-f]+")
-_read_map = msgspec.json.Decoder(dict[str, str]).decode
 
 
 def is_hash(found: Any) -> bool:
@@ -40,7 +39,7 @@ def state_of(found: dict[str, str]) -> State:
         return State(erased=erased)
     for name in _MAPS:
         if name in found:
-            _read_map(found[name])
+            entries_of(found[name])
     filled = [
         (at, tuple([found.get(field) or None for field in fields])) for (at, _), fields in zip(registers, _FIELDS, strict=True)
     ]

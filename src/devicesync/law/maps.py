@@ -3,6 +3,8 @@
 import msgspec
 
 _sorted_json = msgspec.json.Encoder(order="deterministic")
+entries_of = msgspec.json.Decoder(dict[str, str]).decode
+"""The entries of a map's JSON text. Raises msgspec.MsgspecError where the text is no map of strings."""
 
 
 def map_text(entries: dict[str, str]) -> str | None:
@@ -12,7 +14,7 @@ def map_text(entries: dict[str, str]) -> str | None:
 
 def union(one: str, other: str) -> str | None:
     """Of two maps as text: all their entries, the greater value per key."""
-    entries: dict[str, str] = msgspec.json.decode(one)
-    for key, theirs in msgspec.json.decode(other).items():
+    entries = entries_of(one)
+    for key, theirs in entries_of(other).items():
         entries[key] = max(entries.get(key, theirs), theirs)
     return map_text(entries)

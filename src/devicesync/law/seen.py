@@ -5,11 +5,11 @@ from typing import NamedTuple
 import msgspec
 
 from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS
+from devicesync.law.maps import entries_of
 from devicesync.law.profile import Profile
 from devicesync.law.state import State
 
 _TIMES = ("first_access", "user_declared_on", "api_last_updated_on")
-_read_map = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Seen(NamedTuple):
@@ -62,6 +62,6 @@ def _value(name: str, text: str) -> str | int | dict[str, str]:
 
 def _map(text: str) -> dict[str, str] | None:
     try:
-        return _read_map(text)
+        return entries_of(text)
     except msgspec.MsgspecError:
         return None
