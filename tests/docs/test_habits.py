@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from devicesync.cli.main import COMMANDS
 from tests.docs.test_docs import ROOT
 
 
@@ -40,6 +41,13 @@ def test_the_changelog_has_the_form_of_keep_a_changelog() -> None:
     kinds = "Added|Changed|Deprecated|Removed|Fixed|Security"
     form = rf"### ({kinds})|## \[\d+\.\d+\.\d+\] - \d{{4}}-\d\d-\d\d"
     assert [heading for heading in headings[1:] if not re.fullmatch(form, heading)] == []
+
+
+def test_files_and_the_command_line_stay_small() -> None:
+    """docs/decisions/size-of-the-command-line.md says why 62."""
+    lines = {path: len(path.read_text().splitlines()) for path in (ROOT / "src").rglob("*.py")}
+    assert [path for path, count in lines.items() if count > 250] == []
+    assert sum(count for path, count in lines.items() if path.parent.name == "cli") <= 62 * len(COMMANDS)
 
 
 def test_the_six_questions_have_answers() -> None:
