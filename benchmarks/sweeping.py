@@ -81,7 +81,7 @@ def hashes(client: Any) -> None:
 def sweep(stores: Stores) -> int:
     """Both directions; how many devices were checked."""
     with tempfile.TemporaryDirectory() as directory:
-        gather(stores, Path(directory), set(range(stores.database.ranges)), lambda ids: None)
+        gather(stores.cache, stores.database.range_of, Path(directory), set(range(stores.database.ranges)), lambda ids: None)
         rounds = (first_round(at, stores, Path(directory), Sample(1), Pace(0)) for at in range(stores.database.ranges))
         found = [*rounds]
     assert not sum(each.suspects for each in found)

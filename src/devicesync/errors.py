@@ -6,7 +6,7 @@ DevicesyncError
 ├── Held              another process works on this data directory             exit status 3
 ├── Replaced          a file was taken away under a running process            exit status 3; starting again mends it
 ├── NewerData         the data was written by a newer devicesync               exit status 3
-├── Damaged           a file of the backup is missing or not what was written  exit status 1
+├── Damaged           a file of a backup is missing or not what was written    exit status 1
 └── TooManyBad        nearly every record is refused, so the job stopped       exit status 3
 
 Stopped is apart: it was asked for. A command ends with 130 then, unless it is one that runs until it is stopped.
@@ -47,7 +47,7 @@ class NewerData(DevicesyncError):
 
 
 class Damaged(DevicesyncError):
-    """A file of the backup is missing, or not what was written. `path`: which one, below the backup's prefix."""
+    """A file of a backup, or of digests, is missing or not what was written. `path`: which one; below the backup's prefix."""
 
     exit_status = 1
 

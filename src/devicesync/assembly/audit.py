@@ -67,7 +67,7 @@ def sweep(asked: Sweep, settings: Settings, watcher: Watcher, *, restart: bool) 
         numbers = _ranges(progress, ranges, asked.one_in)
         if progress.left(["held"]) and not is_private:
             with watcher.bar("ids in the cache", None, unit="devices") as advance:
-                gather(both, directory, {*numbers}, advance)
+                gather(both.cache, both.database.range_of, directory, {*numbers}, advance)
         progress.done("held", True)  # noqa: FBT003 - a part's result
     task = _Task(str(directory), max(asked.one_in * len(numbers) // ranges, 1), asked.rate / asked.workers, asked.repairs)
     with Pool(min(asked.workers, len(numbers)), settings, watcher.say) as pool:

@@ -29,6 +29,8 @@ COMMANDS = {
     "enrich": ("enrich", "telemetry with devicedata from the cache, from topic to topic or file to file"),
     "rebuild": ("rebuild", "fill the cache from the database"),
     "audit": ("audit", "compare cache and database, and the log with both; repair what differs"),
+    "digests make": ("digests", "what a store or a backup holds, as a small file of digests"),
+    "digests compare": ("digests", "two stores by their files of digests, to the differing devices"),
     "backup run": ("backup", "keep every record of the log in files"),
     "backup list": ("backup", "list the files of a backup"),
     "backup verify": ("backup", "find damaged files, gaps and overlaps in a backup"),

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
-from devicesync.stores import Stores
+from devicesync.cache.port import Cache
 
 _IDS_PER_LOOK = 1000
 
@@ -25,13 +25,17 @@ class Sample:
         return self._one_in == 1 or zlib.crc32(device_id.encode()) % self._one_in == 0
 
 
-def gather(stores: Stores, directory: Path, ranges: set[int], advance: Callable[[int], None]) -> None:
-    """Write the ids of these ranges into the directory. Raises Unavailable; repeating is harmless."""
+def gather(
+    cache: Cache, range_of: Callable[[str], int], directory: Path, ranges: set[int], advance: Callable[[int], None]
+) -> None:
+    """Write the ids of these ranges into the directory. Raises Unavailable; repeating is harmless.
+
+    range_of: the number of an id's range.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
         files = {number: opened.enter_context(_file(directory, number).open("wb")) for number in ranges}
-        range_of = stores.database.range_of
-        for ids in stores.cache.scan():
+        for ids in cache.scan():
             for device_id in ids:
                 file = files.get(range_of(device_id))
                 if file and "\n" not in device_id:

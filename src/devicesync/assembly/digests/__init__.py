@@ -1,0 +1,1 @@
+"""`digests`: a file made of a store, by several processes, and two such files compared."""

@@ -1,0 +1,130 @@
+"""`digests make`: a store's digests into a file, by several processes; an interrupted run goes on."""
+
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from devicesync.assembly.digests.source import Asked, Source, source_of
+from devicesync.assembly.digests.work import Task, devices_of, sums_of
+from devicesync.assembly.pool import Pool
+from devicesync.assembly.watcher import Watcher
+from devicesync.config import Settings
+from devicesync.durable import check_room
+from devicesync.errors import Unavailable, WrongUse
+from devicesync.jobs.digests.compare import to_read_again
+from devicesync.jobs.digests.file import DigestFile, load, load_whole, save
+from devicesync.jobs.digests.sums import DeviceDigest, Digests
+
+_SAVE_SECONDS = 2.0
+
+
+class _Run(NamedTuple):
+    """What is asked for, of what, and those who do it and hear of it. directory: for what is not done yet."""
+
+    asked: Asked
+    source: Source
+    directory: Path
+    pool: Pool
+    watcher: Watcher
+
+    def begin_anew(self) -> None:
+        """Make everything ready to be read."""
+        shutil.rmtree(self.directory)
+        self.directory.mkdir()
+        self.source.prepare(self.pool)
+
+    def results(
+        self, title: str, work: Callable[[Any], Any], task: Task, done: Collection[str] = ()
+    ) -> Iterator[tuple[int, Any]]:
+        """What `work` returns of each part that is not done, as it comes."""
+        task = task._replace(rate=self.asked.rate / self.asked.workers)
+        left = {name: (task, number) for number in range(self.source.parts) if (name := str(number)) not in done}
+        with self.watcher.bar(title, self.source.parts, unit="parts") as advance:
+            advance(len(done))
+            for result in self.pool.each(work, left):
+                yield result
+                advance(1)
+
+
+def make(asked: Asked, settings: Settings, watcher: Watcher) -> DigestFile:
+    """Make the file, or go on with it; or read the buckets again in which a whole one differs from `against`.
+
+    Raises WrongUse, Unavailable, Damaged.
+    """
+    other = load_whole(asked.against) if asked.against else None
+    known = load(asked.path) if other and not asked.restart and asked.path.exists() else None
+    with _room_beside(asked.path) as directory, source_of(asked, settings, watcher, directory) as source:
+        if known and (known.of, known.place) != (source.made.of, source.made.place):
+            raise WrongUse(f"{asked.path} has digests of the {known.of} {known.place}", "name another file")
+        with Pool(min(asked.workers, source.parts), settings, watcher.say) as pool:
+            run = _Run(asked, source, directory, pool, watcher)
+            made = known or _whole(run)
+            return _with_devices(run, made, other) if other else made
+
+
+@contextmanager
+def _room_beside(path: Path) -> Iterator[Path]:
+    """A directory of the same name for what is not done yet, which goes when all is. Raises Unavailable."""
+    directory = path.with_name(f"{path.name}.work")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        check_room(directory)
+        yield directory
+        shutil.rmtree(directory)
+    except OSError as error:
+        raise Unavailable(f"can't write {path}: {error.strerror}", "check the path, and the room there") from error
+    finally:
+        with suppress(OSError):
+            directory.rmdir()  # nothing was begun
+
+
+def _whole(run: _Run) -> DigestFile:
+    unfinished = run.directory / "digests"
+    made = None if run.asked.restart else _unfinished(unfinished, run.source.made)
+    if made is None:
+        run.begin_anew()
+        made = run.source.made
+        save(unfinished, made)
+    else:
+        run.watcher.say(f"going on: {len(made.done)} of {run.source.parts} parts are done (--restart begins anew)")
+    digests, done = made.digests, {*made.done}
+    saved_at = time.monotonic()
+    for number, packed in run.results("read", sums_of, run.source.task, made.done):
+        digests += Digests(*packed)
+        done.add(str(number))
+        if time.monotonic() - saved_at > _SAVE_SECONDS:
+            save(unfinished, replace(made, done=[*done]).with_digests(digests))
+            saved_at = time.monotonic()
+    made = replace(made, done=[], is_whole=True).with_digests(digests)
+    save(run.asked.path, made)
+    return made
+
+
+def _with_devices(run: _Run, whole: DigestFile, other: DigestFile) -> DigestFile:
+    """The file, with the devices of the buckets that differ, read now."""
+    wanted = to_read_again(whole, other)
+    devices: list[DeviceDigest] = []
+    if wanted:
+        run.begin_anew()
+        title = f"read {len(wanted):,} buckets again"
+        for _, some in run.results(title, devices_of, run.source.task._replace(wanted=wanted)):
+            devices += some
+    digests = whole.digests
+    digests.drop(wanted)
+    for device in devices:
+        digests.add(device)
+    read_at_ms = run.source.made.as_of_ms
+    made = replace(whole, buckets=sorted(wanted), buckets_as_of_ms=read_at_ms, devices=devices).with_digests(digests)
+    save(run.asked.path, made)
+    return made
+
+
+def _unfinished(path: Path, made: DigestFile) -> DigestFile | None:
+    """What an interrupted run left for the same source."""
+    found = load(path) if path.exists() else None
+    return found if found and (found.of, found.place) == (made.of, made.place) else None

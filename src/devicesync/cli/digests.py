@@ -1,0 +1,134 @@
+"""`digests make`, `digests compare`: two stores compared by a small file of each, wherever they are."""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from devicesync.cli.options import number, processes
+from devicesync.cli.outcome import Outcome
+from devicesync.config import Settings
+
+if TYPE_CHECKING:
+    from devicesync.jobs.digests.compare import Comparison, Differing
+    from devicesync.jobs.digests.file import DigestFile
+    from devicesync.jobs.digests.sums import DeviceDigest
+
+_SHOWN_WITHOUT_LIST = 100
+
+
+def digests_make_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `digests make`."""
+    parser.add_argument("file", metavar="FILE", type=Path, help="the file of digests to make")
+    parser.add_argument(
+        "--of", metavar="WHAT", default="database", help="cache, database, or the DIR or URL of a backup [database]"
+    )
+    parser.add_argument(
+        "--against", metavar="OTHER", type=Path, help="keep the devices of the buckets that differ from this file's"
+    )
+    parser.add_argument("--on", metavar="processes:N", type=processes, default=2, help="so many processes at once [processes:2]")
+    parser.add_argument("--rate", metavar="N", type=number(float, 0), default=0, help="at most N devices a second [no limit]")
+    parser.add_argument("--restart", action="store_true", help="begin anew, where an earlier run was interrupted")
+
+
+def digests_make(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Make a small file that says what a store holds: for each of 65,536 buckets of devices their number and a digest.
+
+    With --against only the buckets that differ from the other file are read again, where FILE is there, and their devices kept:
+    then `digests compare` names those that differ. An interrupted run goes on with the same command. The file holds no
+    profiles; with --against it holds ids.
+
+        devicesync digests make here.digests
+        devicesync digests make backup.digests --of s3://my-bucket/devices
+        devicesync digests make here.digests --against backup.digests
+    """
+    from devicesync.assembly.digests.make import make
+    from devicesync.assembly.digests.source import Asked
+    from devicesync.cli.process import Terminal
+
+    asked = Asked(arguments.file, arguments.of, arguments.against, arguments.rate, arguments.on, arguments.restart)
+    made = make(asked, settings, Terminal("digests"))
+    document = _told(made) | {"buckets": len(made.buckets)}
+    text = "{of} {place}: {profiles:,} profiles, digest {profiles_digest}; {erased:,} erased, digest {erased_digest}"
+    kept = [f"{len(made.buckets):,} buckets with {len(made.devices):,} devices were read again"] if arguments.against else []
+    return Outcome(document, [text.format(**document), *kept])
+
+
+def digests_compare_options(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `digests compare`."""
+    parser.add_argument("one", metavar="ONE", type=Path, help="a file that `digests make` made")
+    parser.add_argument("other", metavar="OTHER", type=Path, help="the same of another store")
+    parser.add_argument("--list", action="store_true", help="show each differing device")
+
+
+def digests_compare(arguments: argparse.Namespace, settings: Settings) -> Outcome:
+    """Compare two stores by their files of digests alone; nothing is read but the files.
+
+    Exit status 1 when they differ. The devices are told of the buckets that both files have devices of (`make --against`).
+
+        devicesync digests compare here.digests there.digests --list
+    """
+    del settings
+    from devicesync.jobs.digests.compare import compare, counts
+    from devicesync.jobs.digests.file import load_whole
+
+    files = load_whole(arguments.one), load_whole(arguments.other)
+    found = compare(*files)
+    differences = counts(found.devices)
+    shown = found.devices if arguments.list else found.devices[:_SHOWN_WITHOUT_LIST]
+    devices = [_shown(device) for device in shown]
+    document = {
+        "one": _told(files[0]),
+        "other": _told(files[1]),
+        "buckets": found.buckets,
+        "unresolved": found.unresolved,
+        "differences": differences,
+        "moving": sum(device.is_moving for device in found.devices),
+        "devices": devices,
+    }
+    lines = [*(_listed(devices) if arguments.list else ()), *_summary(found, differences, files)]
+    return Outcome(document, lines, status=1 if found.unresolved or any(differences.values()) else 0)
+
+
+def _shown(device: "Differing") -> dict[str, Any]:
+    sides = {"one": _side(device.one), "other": _side(device.other)}
+    return {"device_id": device.device_id, "kind": device.kind, **sides, "moving": device.is_moving}
+
+
+def _told(file: "DigestFile") -> dict[str, Any]:
+    told: dict[str, Any] = {"of": file.of, "place": file.place, "as_of_ms": file.as_of_ms}
+    digests = file.digests
+    for name, sums in (("profiles", digests.profiles), ("erased", digests.erased)):
+        count, total = sums.all
+        told |= {name: count, f"{name}_digest": f"{total:032x}"}
+    return told
+
+
+def _side(device: "DeviceDigest | None") -> dict[str, Any] | None:
+    return device and {"version": device.version, "erased": device.digest is None, "digest": device.digest}
+
+
+def _listed(devices: list[dict[str, Any]]) -> Iterator[str]:
+    for device in devices:
+        yield f"{device['device_id']}  {device['kind']}{'  moving' if device['moving'] else ''}"
+        for name in ("one", "other"):
+            side = device[name]
+            shown = f"version {side['version']}  {'erased' if side['erased'] else side['digest']}" if side else "nothing"
+            yield f"    {name:<6} {shown}"
+
+
+def _summary(found: "Comparison", differences: dict[str, int], files: "tuple[DigestFile, DigestFile]") -> Iterator[str]:
+    one, other = files
+    if not found.buckets:
+        count, total = one.digests.profiles.all
+        yield f"equal: {count:,} profiles, digest {total:032x}"
+        return
+    yield f"{found.buckets:,} of 65,536 buckets differ"
+    yield from (f"  {kind:<18} {count:,}" for kind, count in differences.items() if count)
+    moving = sum(device.is_moving for device in found.devices)
+    if moving:
+        yield f"  {moving:,} changed while the stores were read, and are not counted"
+    if found.unresolved:
+        sides = [f"`devicesync digests make {name} --against {rest}`" for name, rest in (("ONE", "OTHER"), ("OTHER", "ONE"))]
+        yield f"  {found.unresolved:,} have no devices in these files: {' and '.join(sides)} add them"
+    yield f"one: {one.of} {one.place}; other: {other.of} {other.place}"

@@ -1,0 +1,88 @@
+"""The file of a store's digests: what it says, and how it is written and read."""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from devicesync.durable import replace
+from devicesync.errors import Damaged, NewerData, WrongUse
+from devicesync.jobs.digests.sums import DeviceDigest, Digests
+
+CACHE, DATABASE, BACKUP = "cache", "database", "backup"
+_MAGIC = b"devicesync digests "
+_FORMAT = b"1\n"
+_SHA_BYTES = 32
+_HEAD_BYTES = len(_MAGIC + _FORMAT) + _SHA_BYTES
+
+
+class DigestFile(msgspec.Struct, frozen=True):
+    """The digests of one store.
+
+    of: CACHE, DATABASE or BACKUP. place: its URL, without a password.
+    as_of_ms: what was registered later than this may not have been seen: when the reading began, or where a backup ends.
+    done: the parts of the store that are in it. is_whole: whether that is all of them.
+    profiles, erased: as Digests.packed gives them.
+    buckets: those that were read again, at buckets_as_of_ms, and devices: everything in them.
+    """
+
+    of: str
+    place: str
+    as_of_ms: int
+    done: list[str] = []
+    is_whole: bool = False
+    profiles: bytes = b""
+    erased: bytes = b""
+    buckets: list[int] = []
+    buckets_as_of_ms: int = 0
+    devices: list[DeviceDigest] = []
+
+    @property
+    def digests(self) -> Digests:
+        """The sums."""
+        return Digests(self.profiles, self.erased)
+
+    def with_digests(self, digests: Digests) -> "DigestFile":
+        """The same with other sums."""
+        profiles, erased = digests.packed
+        return msgspec.structs.replace(self, profiles=profiles, erased=erased)
+
+
+def save(path: Path, file: DigestFile) -> None:
+    """Write it. Raises OSError; then an older file is still there."""
+    replace(path, packed(file), durable=True)
+
+
+def load(path: Path) -> DigestFile:
+    """Read it. Raises WrongUse where it is none, NewerData, Damaged."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WrongUse(f"can't read {path}: {error.strerror}", "`devicesync digests make` makes it") from error
+    return unpacked(content, str(path))
+
+
+def packed(file: DigestFile) -> bytes:
+    """The bytes of a file: what it is and its format, the SHA-256 of what follows, MessagePack."""
+    body = msgspec.msgpack.encode(file)
+    return _MAGIC + _FORMAT + hashlib.sha256(body).digest() + body
+
+
+def unpacked(content: bytes, name: str) -> DigestFile:
+    """What the bytes of a file of that name say. Raises as `load` does."""
+    head, body = content[:_HEAD_BYTES], content[_HEAD_BYTES:]
+    if not content.startswith(_MAGIC):
+        raise WrongUse(f"{name} is no file of digests", "`devicesync digests make` makes one")
+    if not content.startswith(_MAGIC + _FORMAT):
+        raise NewerData(f"{name} has digests of a format that this devicesync does not know", "upgrade devicesync")
+    if head[-_SHA_BYTES:] != hashlib.sha256(body).digest():
+        raise Damaged(name, "does not have the bytes that were written", "copy it again, or make it anew")
+    return msgspec.msgpack.decode(body, type=DigestFile)
+
+
+def load_whole(path: Path) -> DigestFile:
+    """Read it. Raises WrongUse where it is none, or not of all of its store; NewerData."""
+    file = load(path)
+    if not file.is_whole:
+        raise WrongUse(f"{path} is not whole", "the command that makes it goes on with it")
+    return file

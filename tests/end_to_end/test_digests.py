@@ -1,0 +1,99 @@
+"""`digests` on the embedded default: two machines, and a backup of one of them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.command import Devicesync
+from tests.integration.real import erase, registration
+
+V = 1_600_000_000_000_000
+EQUAL = {"missing_in_one": 0, "missing_in_other": 0, "stale_in_one": 0, "stale_in_other": 0, "content_differs": 0}
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Devicesync:
+    """Another machine, which has the same devices."""
+    (tmp_path / "other").mkdir()
+    return Devicesync(tmp_path / "other")
+
+
+def lines(*records: bytes) -> bytes:
+    """A file of them."""
+    return b"\n".join(records) + b"\n"
+
+
+ALL = lines(*(registration(f"d{at}", V + at, city="Pune") for at in range(3000)), erase("d7", V + 9_000))
+
+
+def compared(where: Devicesync, *arguments: str | Path, status: int = 0) -> Any:
+    """What `digests compare` says."""
+    return where.json("digests", "compare", *arguments, status=status)
+
+
+def test_two_stores_are_compared_by_two_small_files(devicesync: Devicesync, other: Devicesync, tmp_path: Path) -> None:
+    """To the device; only the buckets that differ are read again."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    newer = [registration("d5", V + 9_000, city="Agra"), registration("new", V), erase("d9", V + 9_000)]
+    tie = [registration("d6", V + 6, city="Quito")]  # the greater value wins
+    for machine, path, more, erased in ((devicesync, here, tie, 1), (other, there, newer, 2)):
+        machine.json("apply", "-", stdin=ALL + lines(*more))
+        made = machine.json("digests", "make", path)
+        assert (made["of"], made["profiles"], made["erased"], made["buckets"]) == ("database", 2999, erased, 0)
+    assert here.stat().st_size < 100_000
+    assert b"d100" not in here.read_bytes()
+    told = compared(devicesync, here, there, status=1)
+    assert (told["buckets"], told["unresolved"], told["devices"]) == (4, 4, [])
+    assert other.json("digests", "make", there, "--against", here)["buckets"] == 4
+    assert devicesync.json("digests", "make", here, "--against", there)["buckets"] == 4
+    told = compared(devicesync, here, there, status=1)
+    assert {each["device_id"]: each["kind"] for each in told["devices"]} == {
+        "d5": "stale_in_one",
+        "d6": "content_differs",
+        "d9": "stale_in_one",
+        "new": "missing_in_one",
+    }
+    assert (told["unresolved"], told["moving"]) == (0, 0)
+    shown = devicesync.run("digests", "compare", here, there, "--list")
+    assert shown.returncode == 1
+    assert b"new  missing_in_one\n    one    nothing\n    other  version 1600000000000000  " in shown.stdout
+    assert not [*tmp_path.glob("*.work")]
+
+
+def test_a_store_and_its_backup(devicesync: Devicesync, tmp_path: Path) -> None:
+    """A backup holds what the law makes of its records, erases too."""
+    devicesync.json("apply", "-", stdin=ALL)
+    assert devicesync.run("backup", "run", "--to", "backup", "--until-caught-up").returncode == 0
+    devicesync.json("digests", "make", "store")
+    devicesync.json("digests", "make", "kept", "--of", "backup")
+    equal = compared(devicesync, "store", "kept")
+    assert (equal["buckets"], equal["differences"], equal["devices"]) == (0, EQUAL, [])
+    assert equal["one"]["profiles_digest"] == equal["other"]["profiles_digest"]
+    shown = devicesync.run("digests", "compare", "store", "kept").stdout.decode()
+    assert shown == f"equal: 2,999 profiles, digest {equal['one']['profiles_digest']}\n"
+    devicesync.json("apply", "-", stdin=lines(registration("d1", V + 9_000, city="Agra"), registration("d2", V - 5, city="Agra")))
+    (tmp_path / "store").unlink()
+    assert devicesync.json("digests", "make", "store", "--against", "kept")["buckets"] == 1
+    made = devicesync.json("digests", "make", "kept", "--of", "backup", "--against", "store")
+    assert made["buckets"] == 1
+    (told,) = compared(devicesync, "store", "kept", status=1)["devices"]
+    assert (told["device_id"], told["kind"]) == ("d1", "stale_in_other")
+
+
+def test_what_can_not_be_compared_is_said(devicesync: Devicesync, tmp_path: Path) -> None:
+    """Each with its own words."""
+    assert b"there is no database" in devicesync.run("digests", "make", "file").stderr
+    devicesync.json("apply", "-", stdin=ALL)
+    in_memory = devicesync.run("digests", "make", "file", "--of", "cache")
+    assert (in_memory.returncode, b"lives in another process" in in_memory.stderr) == (2, True)
+    assert b"there is no backup" in devicesync.run("digests", "make", "file", "--of", "nowhere").stderr
+    assert not [*tmp_path.glob("file*")]
+    devicesync.json("digests", "make", "file")
+    (tmp_path / "text").write_text("text")
+    for arguments in (("compare", "file", "text"), ("make", "file", "--against", "text")):
+        refused = devicesync.run("digests", *arguments)
+        assert (refused.returncode, b"text is no file of digests" in refused.stderr) == (2, True)
+    devicesync.run("backup", "run", "--to", "backup", "--until-caught-up")
+    refused = devicesync.run("digests", "make", "file", "--of", "backup", "--against", "file")
+    assert (refused.returncode, b"has digests of the database" in refused.stderr) == (2, True)

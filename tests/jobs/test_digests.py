@@ -1,0 +1,173 @@
+"""Digests of two stores are equal just when the stores are, and name exactly the devices that differ."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devicesync.errors import Damaged, NewerData, WrongUse
+from devicesync.jobs.batch import join_events
+from devicesync.jobs.digests.compare import KINDS, compare, counts, differing_buckets, to_read_again
+from devicesync.jobs.digests.file import CACHE, DATABASE, DigestFile, load_whole, packed, save, unpacked
+from devicesync.jobs.digests.reading import in_states
+from devicesync.jobs.digests.sums import DeviceDigest, Digests, Sums, bucket_of, digests_of
+from devicesync.law.event import Event
+from devicesync.law.profile import digest
+from devicesync.law.seen import Seen
+from devicesync.law.state import State
+from tests.law.strategies import BASE_US, events, values_of
+
+NOW_MS = BASE_US // 1000 + 3_600_000
+IDS = [f"device-{number}" for number in range(12)]
+
+stores = st.lists(st.sampled_from(IDS).flatmap(events), max_size=30).map(join_events)
+
+
+def made(states: Mapping[str, State], of: str = DATABASE, wanted: Iterable[int] | None = None) -> DigestFile:
+    """The file of a store that holds these states; wanted: the buckets whose devices it has."""
+    file = DigestFile(of, "here", NOW_MS, is_whole=True, buckets_as_of_ms=NOW_MS)
+    digests = Digests()
+    devices = [device for page in in_states(states, None) for device in digests_of(page)]
+    for device in devices:
+        digests.add(device)
+    file = file.with_digests(digests)
+    if wanted is None:
+        return file
+    buckets = {*wanted}
+    kept = [device for device in devices if bucket_of(device.device_id) in buckets]
+    return msgspec.structs.replace(file, buckets=sorted(buckets), devices=kept)
+
+
+def shown(states: Mapping[str, State]) -> dict[str, DeviceDigest]:
+    """What readers see: the version and the profile's digest."""
+    return {device.device_id: device for page in in_states(states, None) for device in digests_of(page)}
+
+
+@settings(max_examples=50)
+@given(stores, stores, st.randoms())
+def test_equal_stores_have_equal_digests_and_no_others(one: dict[str, State], other: dict[str, State], chance: Random) -> None:
+    """In whatever order the devices come."""
+    shuffled = [*one.items()]
+    chance.shuffle(shuffled)
+    assert differing_buckets(made(one), made(dict(shuffled))) == []
+    assert (differing_buckets(made(one), made(other)) == []) == (shown(one) == shown(other))
+
+
+@settings(max_examples=50)
+@given(stores, stores)
+def test_exactly_the_devices_that_differ_are_named(one: dict[str, State], other: dict[str, State]) -> None:
+    """Of the buckets that differ, whichever side reads first."""
+    wanted = to_read_again(made(one), made(other))
+    mine = made(one, wanted=wanted)
+    theirs = made(other, wanted=to_read_again(made(other), mine))
+    found = compare(mine, theirs)
+    here, there = shown(one), shown(other)
+    assert {device.device_id for device in found.devices} == {
+        device_id for device_id in here.keys() | there.keys() if here.get(device_id) != there.get(device_id)
+    }
+    assert all(
+        (device.one, device.other) == (here.get(device.device_id), there.get(device.device_id)) for device in found.devices
+    )
+    assert (found.unresolved, sum(counts(found.devices).values())) == (0, len(found.devices))
+
+
+@settings(max_examples=50)
+@given(stores, stores)
+def test_parts_add_up_to_the_whole(one: dict[str, State], other: dict[str, State]) -> None:
+    """As the worker processes' results do; packed and read back."""
+    both = {f"other {device_id}": state for device_id, state in other.items()} | one
+    parts = [made(one), made({device_id: state for device_id, state in both.items() if device_id not in one})]
+    digests = Digests()
+    for part in parts:
+        digests += Digests(part.profiles, part.erased)
+    whole = made(both)
+    assert digests.packed == (whole.profiles, whole.erased)
+    assert Sums(whole.profiles).all == digests.profiles.all
+
+
+def state(version: int, city: str = "Pune") -> State:
+    """A device that registered once, with a city."""
+    return join_events([Event("d", version, values=values_of(city=city))])["d"]
+
+
+ERASED = State(erased=BASE_US + 5)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "kind"),
+    [
+        (None, state(BASE_US), "missing_in_one"),
+        (state(BASE_US), None, "missing_in_other"),
+        (state(BASE_US), state(BASE_US + 1), "stale_in_one"),
+        (state(BASE_US + 9), ERASED, "stale_in_other"),
+        (state(BASE_US), ERASED, "stale_in_one"),
+        (ERASED, None, "missing_in_other"),
+        (state(BASE_US), state(BASE_US, "Agra"), "content_differs"),
+    ],
+)
+def test_each_kind(one: State | None, other: State | None, kind: str) -> None:
+    """Each differing device counts once."""
+    files = [made({"d": side} if side else {}, wanted=[bucket_of("d")]) for side in (one, other)]
+    found = compare(*files)
+    assert counts(found.devices) == dict.fromkeys(KINDS, 0) | {kind: 1}
+
+
+def test_a_cache_may_have_forgotten_who_is_erased() -> None:
+    """That is no difference; that it shows the device still is one."""
+    buckets = [bucket_of("d")]
+    database = made({"d": ERASED}, wanted=buckets)
+    assert compare(made({}, CACHE, buckets), database).buckets == 0
+    assert compare(made({"d": State(erased=BASE_US)}, CACHE, buckets), database).buckets == 0
+    assert counts(compare(made({"d": state(BASE_US)}, CACHE, buckets), database).devices)["stale_in_one"] == 1
+    assert list(digests_of({"d": Seen(0, {"uaspec": "{'agent'"})})) == []  # what is not held there is missing
+
+
+def test_what_was_registered_after_the_other_side_was_read_is_moving() -> None:
+    """Or less than a minute before: it may have been on its way."""
+    late = (NOW_MS - 59_000) * 1000
+    buckets = [bucket_of("d")]
+    (found,) = compare(made({"d": state(late)}, wanted=buckets), made({}, wanted=buckets)).devices
+    assert found.is_moving
+    (found,) = compare(made({"d": state(late - 2_000_000)}, wanted=buckets), made({}, wanted=buckets)).devices
+    assert not found.is_moving
+
+
+def test_without_devices_the_buckets_are_told() -> None:
+    """Where one of the files has none."""
+    one, other = made({"d": state(BASE_US)}), made({"e": state(BASE_US)})
+    assert compare(one, other)[:2] == (2, 2)
+    assert compare(made({"d": state(BASE_US)}, wanted=[bucket_of("d"), bucket_of("e")]), other)[:2] == (2, 2)
+
+
+def test_two_profiles_of_one_digest_are_two() -> None:
+    """The sums are of the whole device, its id and version too; and nothing cancels out."""
+    devices = [DeviceDigest("d", version, digest({"city": "Pune"})) for version in (1, 2, 2)]
+    sums = Sums()
+    for device in devices:
+        sums.add(device)
+    count, total = sums[bucket_of("d")]
+    assert count == 3
+    assert total not in {0, Sums().all[1]}
+
+
+@given(st.binary(max_size=60), st.integers(0, 400), st.integers(0, 255))
+def test_a_damaged_file_is_refused(tail: bytes, at: int, byte: int) -> None:
+    """Whatever was cut off, added or changed."""
+    whole = packed(made({"d": state(BASE_US)}, wanted=[bucket_of("d")]))
+    for content in (tail, whole[:at], whole + tail, whole[:at] + bytes([byte]) + whole[at + 1 :]):
+        if content != whole:
+            with pytest.raises((WrongUse, NewerData, Damaged)):
+                unpacked(content, "file")
+    with pytest.raises(NewerData):
+        unpacked(b"devicesync digests 2\n", "file")
+
+
+def test_a_file_that_is_not_whole_is_not_compared(tmp_path: Path) -> None:
+    """It says so."""
+    save(tmp_path / "file", DigestFile(DATABASE, "here", NOW_MS))
+    with pytest.raises(WrongUse, match="is not whole"):
+        load_whole(tmp_path / "file")
