@@ -27,9 +27,11 @@ def is_hash(found: Any) -> bool:
 
 def versions(packed: str) -> State:
     """What the numbers of `_state` say (state.lua): a state whose facets have versions and no values."""
-    erased, live, *facets, updated, first_access, user_declared_on = packed.split(",")
-    registers = tuple([(int(facet or live), ()) for facet in facets])
-    return State(int(live), int(erased), int(updated), int(first_access), int(user_declared_on), registers)
+    erased, text, *facets, updated, first_access, user_declared_on = packed.split(",")
+    live = int(text)
+    at_live = live, ()
+    registers = tuple([at_live if not facet else (int(facet), ()) for facet in facets])
+    return State(live, int(erased), int(updated), int(first_access), int(user_declared_on), registers)
 
 
 def state_of(found: dict[str, str]) -> State:

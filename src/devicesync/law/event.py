@@ -40,21 +40,21 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 _NULL = msgspec.Raw(b"null")
 
-# The ordinary shapes only: whatever msgspec refuses here is read again by _read_exactly, which alone refuses events.
+# The ordinary shapes only: whatever is not read here is read again by _read_exactly, which alone refuses events.
 _Wire = msgspec.defstruct(
     "_Wire",
     [
         ("device_id", str),
         ("erase", bool | None, None),
         ("version", int | None, None),
-        ("api_last_updated_on", int | str | None, None),
-        ("first_access", int | str | None, None),
-        *((field, msgspec.Raw, _NULL) if field in MAP_FIELDS else (field, str | int | None, None) for field in FIELDS),
+        ("api_last_updated_on", Any, None),
+        ("first_access", Any, None),
+        *((field, msgspec.Raw, _NULL) if field in MAP_FIELDS else (field, Any, None) for field in FIELDS),
     ],
     gc=False,
 )
 _wire_tuple = msgspec.structs.astuple
-_read_ordinary = msgspec.json.Decoder(_Wire).decode
+_read_ordinary = msgspec.json.Decoder(_Wire, float_hook=exact_json.Real).decode
 _read_map = msgspec.json.Decoder(dict[str, str] | str).decode
 # Few phones and browsers make up most maps. Long ones are not kept, so that the cache stays below some MB.
 _KEPT_MAPS = 4096
@@ -141,12 +141,19 @@ def _read(raw: bytes) -> Sequence[Any]:
         if erase:
             return device_id, True, explicit, 0, 0
         _read_maps(fields)
+        texts = [(value or None) if type(value) is str else value if value is None else _number_text(value) for value in fields]
     except (msgspec.MsgspecError, exact_json.MalformedJson, RecursionError):
         return _read_exactly(raw)
-    updated_on = values.time_ms("api_last_updated_on", updated_on) if updated_on else 0
-    first_access = values.time_ms("first_access", first_access) if first_access else 0
-    texts = [(value or None) if type(value) is not int else str(value) for value in fields]
+    updated_on = 0 if updated_on is None else values.time_ms("api_last_updated_on", updated_on)
+    first_access = 0 if first_access is None else values.time_ms("first_access", first_access)
     return device_id, False, explicit, updated_on, first_access, *texts
+
+
+def _number_text(value: Any) -> str:
+    number = value.whole() if type(value) is exact_json.Real else value
+    if type(number) is not int:
+        raise exact_json.MalformedJson("it is no text")
+    return str(number)
 
 
 def _read_maps(fields: list[Any]) -> None:

@@ -41,10 +41,8 @@ def news(change: State, known: State) -> State | None:
             for mine, theirs, unwritten in zip(change.registers, known.registers, UNWRITTEN, strict=True)
         ]
     )
-    first_access, user_declared_on = (
-        _if_earlier(change.first_access, known.first_access),
-        _if_earlier(change.user_declared_on, known.user_declared_on),
-    )
+    first_access = _if_earlier(change.first_access, known.first_access)
+    user_declared_on = _if_earlier(change.user_declared_on, known.user_declared_on)
     adds_a_minimum = bool(first_access or user_declared_on) and not erased
     if change.version < known.version and not erases and registers == UNWRITTEN and not adds_a_minimum:
         return None

@@ -20,7 +20,7 @@ from devicesync.database.cassandra.driver import (
     Rows,
     longest_seconds,
 )
-from devicesync.database.cassandra.rows import Call, Request
+from devicesync.database.cassandra.rows import Request
 from devicesync.database.cassandra.url import CassandraUrl
 
 # Requests are gathered for so long before they are sent: fewer, larger writes to the socket.
@@ -55,29 +55,29 @@ class AcsyllaDriver:
         return _rows(await self._session.execute(acsylla.create_statement(cql)))
 
     async def _run(self, requests: Sequence[Request], outcomes: list[Rows | Failed]) -> None:
+        try:
+            for statement in {call.statement for request in requests for call in request} - self._prepared.keys():
+                self._prepared[statement] = await self._session.create_prepared(statement.format(keyspace=self._keyspace))
+        except _FAILURES as error:
+            outcomes[:] = [Failed(str(error))] * len(requests)
+            return
         rest = iter(enumerate(requests))
         await asyncio.gather(*[self._work(rest, outcomes) for _ in range(min(IN_FLIGHT, len(requests)))])
 
     async def _work(self, rest: Iterator[tuple[int, Request]], outcomes: list[Rows | Failed]) -> None:
         for spot, request in rest:
             try:
-                if len(request) == 1:
-                    result = await self._session.execute(await self._bound(request[0]))
+                bound = [self._prepared[call.statement].bind(call.values) for call in request]
+                if len(bound) == 1:
+                    result = await self._session.execute(bound[0])
                 else:
                     batch = acsylla.create_batch_unlogged()
-                    for call in request:
-                        batch.add_statement(await self._bound(call))
+                    for statement in bound:
+                        batch.add_statement(statement)
                     result = await self._session.execute_batch(batch)
                 outcomes[spot] = _rows(result)
             except _FAILURES as error:
                 outcomes[spot] = Failed(str(error))
-
-    async def _bound(self, call: Call) -> Any:
-        prepared = self._prepared.get(call.statement)
-        if prepared is None:
-            prepared = await self._session.create_prepared(call.statement.format(keyspace=self._keyspace))
-            self._prepared[call.statement] = prepared
-        return prepared.bind(call.values)
 
 
 def _rows(result: Any) -> Rows:
