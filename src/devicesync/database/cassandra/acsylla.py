@@ -96,6 +96,8 @@ async def _connected(url: CassandraUrl) -> Any:
         request_timeout=REQUEST_SECONDS,
         connect_timeout=CONNECT_SECONDS,
         constant_reconnect_delay_ms=int(RECONNECT_SECONDS * 1000),
+        exponential_reconnect_base_delay_ms=None,  # acsylla's default is set after the constant delay, and wins
+        exponential_reconnect_max_delay_ms=None,
         coalesce_delay_us=_COALESCE_US,
         log_level="critical",
         ssl_enabled=url.tls,
