@@ -24,6 +24,9 @@ def test_the_figures_once_and_as_a_document(devicesync: Devicesync) -> None:
         assert (found["command"], found["ready"], found["lag"]["records"]) == ("up", True, 0)
         shown = devicesync.run("status", "--admin-listen", port).stdout.decode()
         assert shown.startswith("devicesync up ")
+        assert list(found["uses"]) == ["log", "cache", "database", "data_dir"]
+        assert f"data_dir    {devicesync.directory}/devicesync-data\n" in shown
+        assert found["uses"]["log"] in admin.get("/").text
         assert all(word in shown for word in ("ready", "freshness   p50 ", "events/s", "lag         0 records", "applied     5"))
 
 
@@ -43,6 +46,7 @@ def test_what_lacks_something_is_not_well(devicesync: Devicesync) -> None:
     with admin_of(devicesync.start("ship", *flags, ready=False)) as admin:
         done = devicesync.run("status", "--admin-listen", f"127.0.0.1:{admin.base_url.port}")
         assert (done.returncode, b"not ready" in done.stdout, b"topic" in done.stdout) == (3, True, True)
+        assert f"ship_to     kafka://127.0.0.1:{kafka}/t\n" in done.stdout.decode()
 
 
 def test_watched_on_a_terminal_until_interrupted(devicesync: Devicesync, tmp_path: Path) -> None:

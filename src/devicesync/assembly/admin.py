@@ -3,7 +3,7 @@
 # ruff: noqa: PLC0415 - whoever does not ask for it loads none of it
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from devicesync.assembly import adapters
 from devicesync.config import Settings
 from devicesync.jobs.shared import patience
 from devicesync.status.declared import Readings
+from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.assembly.updater import Embedded, GroupMember
@@ -28,12 +29,14 @@ def admin_port(  # noqa: PLR0917 - all of them are needed
     readings: Callable[[], Readings],
     assembled: "Embedded | GroupMember | None" = None,
     /,
+    *,
+    uses: Mapping[str, str],
     **checks: Check,
 ) -> Iterator[str]:
     """Serve while the body runs; words that say where. With None as address nothing is served.
 
     command: as users type it. reader: its name as a reader of the log. readings: its own figures. assembled: its
-    updater, where it has one, whose freshness and devices the page shows. checks: for /readyz.
+    updater, where it has one, whose freshness and devices the page shows. uses: see Metrics. checks: for /readyz.
     """
     if address is None:
         yield ""
@@ -43,7 +46,7 @@ def admin_port(  # noqa: PLR0917 - all of them are needed
     from devicesync.assembly.lag import lag_of
     from devicesync.status.metrics import Metrics
 
-    metrics = Metrics(command)
+    metrics = Metrics(command, uses)
     metrics.add(readings)
     metrics.add(patience.readings)
     metrics.add_lag(lambda: lag_of(settings, reader))
@@ -65,3 +68,8 @@ def checks_of_stores(settings: Settings) -> Iterator[dict[str, Check]]:
         database = functools.cache(lambda: opened.enter_context(closing(adapters.open_database(settings, read_only=True))))
         cache = functools.cache(lambda: opened.enter_context(closing(adapters.open_cache(settings))))
         yield {"database": lambda: database().check(), "cache": lambda: cache().check()}
+
+
+def used(settings: Settings, *names: str) -> dict[str, str]:
+    """What the settings of these names name, and the data directory, as Metrics wants it."""
+    return {name: masked(getattr(settings, name)) for name in names} | {"data_dir": str(settings.directory.absolute())}

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from devicesync.assembly import adapters
-from devicesync.assembly.admin import admin_port
+from devicesync.assembly.admin import admin_port, used
 from devicesync.assembly.enrich_readings import readings_of
 from devicesync.assembly.event_file import opened
 from devicesync.assembly.long_run import LongRun
@@ -100,6 +100,7 @@ def enrich_topic(
             "enrich",
             job.READER,
             readings,
+            uses={"source": masked(source_url), "target": masked(target_url), **used(settings, "cache")},
             target=forward.check,
             cache=enricher.check,
         ) as where,

@@ -8,7 +8,7 @@ import structlog
 
 from devicesync import data_directory
 from devicesync.assembly import adapters, named_log
-from devicesync.assembly.admin import admin_port, checks_of_stores
+from devicesync.assembly.admin import admin_port, checks_of_stores, used
 from devicesync.assembly.long_run import LongRun
 from devicesync.config import Settings
 from devicesync.errors import Stopped, Unavailable
@@ -66,11 +66,14 @@ def follow(settings: Settings, run: LongRun, *, one_in: int, repairs: bool, name
     adapters.check_cache(settings)
     followed = Followed(names_devices=names_devices)
     flow = f"{masked(settings.log)} <-> {masked(settings.cache)}, {masked(settings.database)}"
+    uses = used(settings, "log", "cache", "database")
     with (
         closing(adapters.open_log(settings)) as log,
         closing(log.reader(READER)) as reader,
         checks_of_stores(settings) as checks,
-        admin_port(run.admin_listen, settings, "audit --live", READER, followed.readings, log=log.check, **checks) as where,
+        admin_port(
+            run.admin_listen, settings, "audit --live", READER, followed.readings, uses=uses, log=log.check, **checks
+        ) as where,
         run.watcher.running(f"{flow}.{where}"),
         suppress(Stopped),
     ):

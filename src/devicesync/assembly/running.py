@@ -39,14 +39,17 @@ def _serving(command: str, settings: Settings, assembled: Embedded | GroupMember
         with api_beside(settings, assembled) as (public, admin):
             yield f" API on {public}, admin on {admin}."
         return
-    from devicesync.assembly.admin import admin_port, checks_of_stores  # noqa: PLC0415 - `up` needs none of it
+    from devicesync.assembly.admin import admin_port, checks_of_stores, used  # noqa: PLC0415 - `up` needs none of it
 
     def readings() -> Readings:
         return readings_of(assembled)
 
+    uses = used(settings, "log", "cache", "database")
     with (
         checks_of_stores(settings) as checks,
-        admin_port(admin_listen, settings, "update", READER, readings, assembled, log=assembled.log.check, **checks) as where,
+        admin_port(
+            admin_listen, settings, "update", READER, readings, assembled, uses=uses, log=assembled.log.check, **checks
+        ) as where,
     ):
         yield where
 

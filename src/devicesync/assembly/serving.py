@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 from devicesync import data_directory
 from devicesync.api.service import api
 from devicesync.assembly import adapters, named_log
+from devicesync.assembly.admin import used
 from devicesync.assembly.lag import lag_of
 from devicesync.assembly.sight import sight_of, stores_beside
 from devicesync.assembly.updater import Embedded, GroupMember, readings_of
@@ -14,6 +15,8 @@ from devicesync.jobs.shared import patience
 from devicesync.jobs.update import READER
 from devicesync.status.metrics import Metrics
 from devicesync.stores import Stores
+
+_USED = ("log", "cache", "database")
 
 
 @contextmanager
@@ -29,7 +32,7 @@ def api_alone(settings: Settings) -> Iterator[tuple[str, str]]:
     with (
         closing(adapters.open_log(settings)) as log,
         sight_of(settings, log, open_stores) as sight,
-        api(settings, log, open_stores, Metrics("api"), sight) as addresses,
+        api(settings, log, open_stores, Metrics("api", used(settings, *_USED)), sight) as addresses,
     ):
         yield addresses
 
@@ -41,7 +44,7 @@ def api_beside(settings: Settings, assembled: Embedded | GroupMember) -> Iterato
     def open_stores() -> Stores:
         return stores_beside(settings, assembled)
 
-    metrics = Metrics("up")
+    metrics = Metrics("up", used(settings, *_USED))
     metrics.add(lambda: readings_of(assembled))
     metrics.add(patience.readings)
     metrics.add_lag(lambda: lag_of(settings, READER))

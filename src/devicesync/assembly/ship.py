@@ -8,7 +8,7 @@ import structlog
 
 from devicesync import data_directory
 from devicesync.assembly import adapters, named_log
-from devicesync.assembly.admin import admin_port
+from devicesync.assembly.admin import admin_port, used
 from devicesync.assembly.long_run import LongRun
 from devicesync.config import Settings
 from devicesync.errors import Stopped, WrongUse
@@ -56,7 +56,16 @@ def _ship(settings: Settings, run: LongRun) -> int:
         closing(adapters.open_ship_target(settings)) as target,
         closing(adapters.open_journal(settings)) as journal,
         closing(journal.reader(READER)) as source,
-        admin_port(run.admin_listen, settings, "ship", READER, readings, log=journal.check, topic=target.check) as where,
+        admin_port(
+            run.admin_listen,
+            settings,
+            "ship",
+            READER,
+            readings,
+            uses=used(settings, "log", "ship_to"),
+            log=journal.check,
+            topic=target.check,
+        ) as where,
         run.watcher.running(f"{masked(settings.log)} -> {masked(settings.ship_to)}.{where}"),
         tidying([journal.tidy], settings.tidy_seconds),
     ):

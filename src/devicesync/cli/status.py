@@ -69,6 +69,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     from devicesync.status.words import milliseconds, nines
 
     yield f"devicesync {found['command']} {found['version']}: {'ready' if found['ready'] else 'not ready'}"
+    yield from (f"  {name:<12}{what}" for name, what in found["uses"].items())
     for name, reason in found["lacking"].items():
         yield f"  {name:<12}{reason}"
     if spread := found["freshness"]:

@@ -21,13 +21,16 @@ from devicesync.status.tally import Tally
 class Metrics(Collector):
     """command: as users type it. began: when, in seconds of time.monotonic.
 
+    uses: what it works on, such as "log" and "database": each's URL without passwords.
+
     freshness: of an updater, for what needs more than its histogram.
     """
 
     freshness: Freshness | None = None
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, uses: Mapping[str, str] | None = None) -> None:
         self.command = command
+        self.uses = dict(uses or {})
         self.began = time.monotonic()
         self._reads: list[Callable[[], Readings]] = []
         self._registry = CollectorRegistry()

@@ -37,6 +37,7 @@ def summary(metrics: Metrics, lacking: Mapping[str, str]) -> dict[str, Any]:
     return {
         "command": metrics.command,
         "version": version("devicesync"),
+        "uses": metrics.uses,
         "time_ms": time.time_ns() // 1_000_000,
         "ready": not lacking,
         "lacking": dict(lacking),

@@ -9,7 +9,7 @@ from devicesync.archive.parquet import spare_memory
 from devicesync.archive.spool import Spool
 from devicesync.archive.storage import Storage
 from devicesync.assembly import adapters
-from devicesync.assembly.admin import admin_port
+from devicesync.assembly.admin import admin_port, used
 from devicesync.assembly.long_run import LongRun
 from devicesync.config import Settings
 from devicesync.jobs.backup.closing import Kept
@@ -24,8 +24,9 @@ def backup(to: str, settings: Settings, run: LongRun, limits: Limits, file_forma
     with closing(adapters.open_log(settings)) as log, closing(Spool(settings.directory / data_directory.BACKUP_SPOOL)) as spool:
         place = Storage(to)
         job = Backup(log, Archive(place, log.topic), spool.path, limits=limits, file_format=file_format, stop=run.stop)
+        uses = used(settings, "log") | {"backup": place.url}
         with (
-            admin_port(run.admin_listen, settings, "backup run", READER, job.kept.readings, log=log.check) as where,
+            admin_port(run.admin_listen, settings, "backup run", READER, job.kept.readings, uses=uses, log=log.check) as where,
             run.watcher.running(f"{masked(settings.log)} -> {place.url}.{where}"),
         ):
             job.run(until_caught_up=run.until_caught_up)
