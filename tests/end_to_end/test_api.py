@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 from devicesync.database.sqlite import SqliteDatabase
 from tests.api.conftest import AGENT
 from tests.api.test_http import BODY, PROFILE, REGISTER
+from tests.docs.test_docs import ROOT
 from tests.end_to_end.command import WAIT_SECONDS, Devicesync, until
 
 KILLS = 20
@@ -44,6 +46,15 @@ def serve(devicesync: Devicesync) -> Iterator[Serve]:
             )
 
         yield begin
+
+
+def test_the_readmes_requests(serve: Serve) -> None:
+    """Typed as they stand there, a device reads itself back, however late the stores have it."""
+    _, client = serve("up")
+    (lines,) = re.findall(r"```sh\n(version=.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    typed = lines.replace("127.0.0.1:8080", f"127.0.0.1:{client.base_url.port}")
+    shown = subprocess.run(["bash", "-ec", typed], capture_output=True, check=True).stdout
+    assert json.loads(shown)["result"]["userDeclaredLocation"] == {"state": "Karnataka", "district": "Bengaluru Urban"}
 
 
 def test_a_device_reads_its_own_write(devicesync: Devicesync, serve: Serve) -> None:
