@@ -10,7 +10,7 @@ from devicesync.assembly.apply import apply
 from devicesync.assembly.backup.run import backup
 from devicesync.assembly.backup.verify import verify
 from devicesync.assembly.long_run import LongRun
-from devicesync.assembly.profile import state_in
+from devicesync.assembly.profile import find
 from devicesync.assembly.restore.run import Request
 from devicesync.assembly.restore.stores import restore_to_stores
 from devicesync.assembly.watcher import Unwatched
@@ -42,7 +42,7 @@ def test_a_program_applies_backs_up_and_restores(tmp_path: Path, capfd: pytest.C
     request = Request(place, Selection(), allow_gaps=False, dry_run=False, workers=1, restart=False)
     proof = restore_to_stores(request, second, watcher)["proof"]
     assert (proof["devices"], proof["cache_differs"], proof["database_differs"]) == (1, 0, 0)
-    profile = profile_of(state_in("d", second, "database"))
+    profile = profile_of(find("d", second, "database").state)
     assert profile is not None
     assert profile["city"] == "Bengaluru"
     assert capfd.readouterr().out == ""

@@ -179,7 +179,9 @@ def test_a_foreign_expiry_is_seen_and_taken_off(cache: Cache, embedded: Database
     name, unknown = next(_names), next(_names)
     stores.write(join_events([Event(name, BASE_US, values=values_of("IN"))]))
     assert cache.expiring([name]) == []
+    assert cache.time_left_ms(name) is cache.time_left_ms(unknown) is None
     client.pexpire(name, 10_000_000)
+    assert 9_000_000 < (cache.time_left_ms(name) or 0) <= 10_000_000
     client.hset(unknown, mapping={"city": "Pune", "api_last_updated_on": "5"})
     assert cache.expiring([name, unknown]) == [name]
     assert kind_of(Sides(cache.seen([unknown])[unknown], None)) == "missing_in_database"

@@ -157,6 +157,10 @@ class GatedCache:
         """See port.Cache."""
         return self._cache.expiring(device_ids)
 
+    def time_left_ms(self, device_id: str) -> int | None:
+        """See port.Cache."""
+        return self._cache.time_left_ms(device_id)
+
     def check(self) -> None:
         """See port.Cache."""
 

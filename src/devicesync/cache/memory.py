@@ -96,6 +96,11 @@ class MemoryCache:
         del device_ids
         return []
 
+    def time_left_ms(self, device_id: str) -> int | None:
+        """See port.Cache. Nothing expires here."""
+        del device_id
+        return None
+
     def check(self) -> None:
         """See port.Cache."""
 

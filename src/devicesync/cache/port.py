@@ -126,6 +126,10 @@ class Cache(Protocol):
         """Return those whose entry will be lost at a time that this cache did not set. Raises Unavailable."""
         ...
 
+    def time_left_ms(self, device_id: str) -> int | None:
+        """Return in how many ms the device's entry will be lost. None: it stays, or there is none. Raises Unavailable."""
+        ...
+
     def check(self) -> None:
         """Raise Unavailable unless the cache can be used. The error says what is wrong."""
         ...

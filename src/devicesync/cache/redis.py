@@ -127,6 +127,13 @@ class RedisCache:
             replies = self._run(EXPIRING, self._times_to_live_ms, dict.fromkeys(device_ids))
             return [device_id for device_id, reply in replies if reply]
 
+    def time_left_ms(self, device_id: str) -> int | None:
+        """See port.Cache."""
+        with self._failures("read"):
+            ((client, _),) = self._connections.shards([device_id], 1)
+            left_ms = client.pttl(device_id)
+            return left_ms if left_ms >= 0 else None
+
     def check(self) -> None:
         """See port.Cache."""
         with self._failures("reach"):

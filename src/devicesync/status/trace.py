@@ -40,12 +40,16 @@ class ComparedField(msgspec.Struct):
 
 
 class Side(msgspec.Struct):
-    """What readers of one store see of the device. is_ours: False where another program wrote the whole entry."""
+    """What readers of one store see of the device. is_ours: False where another program wrote the whole entry.
+
+    time_left_ms: in how many ms the cache will lose the entry; None where it stays.
+    """
 
     version: int
     digest: str | None
     is_erased: bool
     is_ours: bool
+    time_left_ms: int | None = None
 
 
 class Trace(msgspec.Struct):
@@ -65,7 +69,7 @@ class Trace(msgspec.Struct):
     @property
     def differs(self) -> bool:
         """Whether readers see something else in the cache than in the database; not where the cache has lost the device."""
-        return self.cache is not None and self.cache != self.database
+        return self.cache is not None and msgspec.structs.replace(self.cache, time_left_ms=None) != self.database
 
     @property
     def is_on_its_way(self) -> bool:
@@ -83,11 +87,12 @@ def trace(device_id: str, log: Log, stores: Stores, *, max_clock_ahead_ms: int =
     records.sort(key=lambda found: found.version, reverse=True)
     database = stores.database.seen([device_id]).get(device_id)  # it is written first, so it is looked at first
     cache = stores.cache.seen([device_id]).get(device_id)
-    return Trace(device_id, records, _side(cache), _side(database), _compared(cache, database))
+    left_ms = stores.cache.time_left_ms(device_id) if cache else None
+    return Trace(device_id, records, _side(cache, left_ms), _side(database), _compared(cache, database))
 
 
-def _side(seen: Seen | None) -> Side | None:
-    return seen and Side(seen.version, digest(seen.profile), seen.texts is None, seen.is_ours)
+def _side(seen: Seen | None, time_left_ms: int | None = None) -> Side | None:
+    return seen and Side(seen.version, digest(seen.profile), seen.texts is None, seen.is_ours, time_left_ms)
 
 
 def _logged(device_id: str, record: Record, max_clock_ahead_ms: int) -> Logged | None:
