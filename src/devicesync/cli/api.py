@@ -14,10 +14,10 @@ def api_options(parser: argparse.ArgumentParser) -> None:
 
 
 def api(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """The Device Register API alone: registrations into the log, profiles out of the stores. Ctrl-C or SIGTERM stops it.
+    """Serve the Device Register API alone: registrations go into the log, profiles come out of the stores.
 
-    With a journal, an `up` or `update` on the same data directory takes what it writes into the stores; with a Kafka log
-    any number of `api` and `update` may run, on any machines. The page at / explains the calls.
+    Ctrl-C or SIGTERM stops it. With a journal, an `up` or `update` on the same data directory takes the registrations into
+    the stores. With a Kafka log any number of `api` and `update` may run, on any machines. The page at / explains the calls.
     """
     from devicesync.assembly.serving import api_alone
     from devicesync.cli.process import Terminal, stop_on_signals

@@ -21,9 +21,9 @@ def apply_options(parser: argparse.ArgumentParser) -> None:
 def apply(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Register events from FILE (JSON lines; - is stdin), and return when both stores have them.
 
-    Lines that are not valid events go to the dead letters, with a reason. Applying a file twice changes nothing.
-    Beside a running `up` the events go through its log. A gzipped file is unpacked. Exit status 1 when FILE is something else
-    than JSON lines, and says what it looks like.
+    A line that is not a valid event goes to the dead letters, with a reason. Applying a file twice changes nothing. While
+    `up` runs, the events go through its log. A gzipped file is unpacked. Exit status 1 when FILE holds something else than
+    JSON lines; the message says what it looks like.
     """
     from devicesync.assembly.apply import apply as apply_file
     from devicesync.cli.process import Terminal, stop_on_signals

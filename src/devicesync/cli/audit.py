@@ -20,13 +20,13 @@ def audit_options(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--sweep", action="store_true", help="compare every device of both stores, then end [this one]")
     how.add_argument("--live", action="store_true", help="follow the log, and look for its events in both stores")
-    parser.add_argument("--sample", metavar="N", type=number(int, 1), default=1, help="one in N devices, or events [1]")
-    parser.add_argument("--repair", action="store_true", help="mend what differs")
+    parser.add_argument("--sample", metavar="N", type=number(int, 1), default=1, help="look at one in N devices, or events [1]")
+    parser.add_argument("--repair", action="store_true", help="repair what differs")
     parser.add_argument("--list", action="store_true", help="show each difference, with both sides and their versions")
     sweep = parser.add_argument_group("with --sweep")
-    sweep.add_argument("--on", metavar="processes:N", type=processes, default=2, help="so many processes at once [processes:2]")
+    sweep.add_argument("--on", metavar="processes:N", type=processes, default=2, help="N processes at once [processes:2]")
     sweep.add_argument("--rate", metavar="N", type=number(float, 0), default=0, help="at most N devices a second [no limit]")
-    sweep.add_argument("--restart", action="store_true", help="begin anew, where an earlier sweep was interrupted")
+    sweep.add_argument("--restart", action="store_true", help="begin again, instead of going on with an interrupted sweep")
     live = parser.add_argument_group("with --live")
     until_caught_up_option(live)
     admin_option(live)
@@ -36,9 +36,9 @@ def audit_options(parser: argparse.ArgumentParser) -> None:
 def audit(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Compare what readers see in the cache with what readers see in the database: hashes and rows, both ways.
 
-    --sweep: a difference counts only if it is still there when it is looked at 1 s and 10 s later. An interrupted sweep goes on
-    where it stopped. --live: 1, 10 and 60 s after the log took an event, both stores must be at its version or a newer one, and
-    agree. Exit status 1 when a difference is left. docs/audit.md says what each figure means, and what it does not prove.
+    --sweep: a difference counts only if it is still there 1 s and 10 s later. An interrupted sweep goes on where it stopped.
+    --live: 1, 10 and 60 s after the log took an event, both stores must be at its version or a newer one, and agree. Exit
+    status 1 when a difference is left. docs/audit.md says what each figure means, and what it does not prove.
 
         devicesync audit --sweep --list
         devicesync audit --sweep --repair --on processes:4 --rate 20000

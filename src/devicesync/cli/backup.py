@@ -34,14 +34,14 @@ def backup_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=number(int, 1),
         default=_FILE_BYTES,
-        help="close a file at so many bytes of records [128 MiB]",
+        help="close a file that holds N bytes of records [128 MiB]",
     )
     parser.add_argument(
         "--max-file-seconds",
         metavar="S",
         type=number(float, 0.1),
         default=_FILE_SECONDS,
-        help="or at this age, also when the log is idle [3600]",
+        help="close a file that is S seconds old, also when the log is idle [3600]",
     )
     parser.add_argument(
         "--format", choices=("parquet", "jsonl"), default="parquet", help="jsonl: gzipped values, as Secor writes them [parquet]"
@@ -52,10 +52,10 @@ def backup_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def backup_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Keep every record of the log in files: key, value, headers, timestamp, partition and offset, bad records too.
+    """Keep every record of the log in files: key, value, headers, timestamp, partition and offset. Bad records too.
 
-    Each record is in exactly one file, whatever crashes. Goes on where the backup ends, until Ctrl-C or SIGTERM, which
-    close the open files first. Over Kafka any number may run, on any number of machines.
+    Each record is in exactly one file, whatever crashes. The command goes on where the backup ends. Ctrl-C or SIGTERM closes
+    the open files and ends it. Over Kafka any number of these processes may run, on any number of machines.
 
         devicesync backup run --to backup
         devicesync backup run --to s3://my-bucket/devices --max-file-seconds 600
@@ -92,13 +92,14 @@ def backup_list(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 def backup_verify_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `backup verify`."""
     in_option(parser)
-    parser.add_argument("--deep", action="store_true", help="read every record too, and compare it with the log's")
+    parser.add_argument("--deep", action="store_true", help="also read every record, and compare it with the log's")
 
 
 def backup_verify(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Find what is wrong with a backup: missing and damaged files, gaps, overlaps, records that the log has and no file.
+    """Find what is wrong with a backup: missing or damaged files, gaps, overlaps, and records of the log that are in no file.
 
-    Exit status 1 when anything is, with the files' names. A log that can't be reached, or is another one, is not compared with.
+    Exit status 1 when something is wrong; the files are named. A log that can't be reached, or is another one, is not
+    compared with the backup.
     """
     from devicesync.assembly.backup.verify import verify
     from devicesync.cli.process import Terminal
@@ -114,15 +115,16 @@ def backup_verify(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 def backup_prune_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `backup prune`."""
     in_option(parser)
-    parser.add_argument("--keep-days", metavar="N", type=number(float, 0), required=True, help="keep files with younger records")
+    parser.add_argument("--keep-days", metavar="N", type=number(float, 0), required=True, help="keep files with a younger record")
     parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
 
 
 def backup_prune(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Remove files all of whose records are older than so many days, and keep the erasures in them.
+    """Remove the files in which all records are older than so many days, and keep their erasures.
 
-    A partition loses its first files only, so what is kept has no gap, and never its last one. What is kept restores as
-    before: devices that were erased in a removed file stay erased. Devices that have not registered since are not in it.
+    A partition loses only its first files, and never its last one, so what is left has no gap. It restores as before: a
+    device that was erased in a removed file stays erased. A device that has not registered since is not in the backup any
+    more.
     """
     from devicesync.assembly.backup.prune import prune
     from devicesync.cli.process import Terminal
@@ -137,16 +139,17 @@ def backup_prune(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 def backup_redact_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `backup redact`."""
     in_option(parser)
-    parser.add_argument("--device", metavar="ID", type=id_argument, required=True, help="whose erase has to be in the backup")
-    parser.add_argument("--dry-run", action="store_true", help="say which files would be written anew, and change nothing")
+    parser.add_argument("--device", metavar="ID", type=id_argument, required=True, help="the backup must have its erase")
+    parser.add_argument("--dry-run", action="store_true", help="say which files would be rewritten, and change nothing")
 
 
 def backup_redact(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Write the files that have an erased device's records anew, without them.
+    """Rewrite the files that hold records of an erased device, without these records.
 
-    What is removed: its registrations that the erase removed, and bad records and tombstones with its key. The erase stays, so
-    a restore keeps the device erased; so do registrations after it. Erase first, and let `backup run` keep that; exit status 1
-    when no erase of the device is in the backup. A restore beside may have to be repeated. One redact at a time.
+    It removes the registrations that the erase removed, and bad records and tombstones with the device's key. The erase
+    stays, so a restore keeps the device erased. Later registrations stay too. Erase the device first, and let `backup run`
+    keep the erase. Exit status 1 when no erase of the device is in the backup. A restore that runs meanwhile may have to be
+    repeated. Run one redact at a time.
 
         devicesync backup redact --in backup --device 232455
     """

@@ -9,13 +9,13 @@ from devicesync.config import Settings, shown
 
 def config_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `config`."""
-    parser.add_argument("--check", action="store_true", help="only say whether the settings can work, for CI; asks no server")
+    parser.add_argument("--check", action="store_true", help="only say whether the settings can work (for CI); asks no server")
 
 
 def config(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Print every setting, its value and where it comes from: a flag, DEVICESYNC_NAME, devicesync.toml or the default.
 
-    Passwords and keys are masked. docs/reference/settings.md says what each setting means. Exit status 2 when one of them can't
+    Passwords and keys are masked. docs/reference/settings.md says what each setting means. Exit status 2 when a setting can't
     work, whatever runs where.
     """
     from devicesync.assembly.doctor.soundness import unsound

@@ -17,7 +17,7 @@ _MOST_DAYS = 100_000
 def dead_letters_list_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `dead-letters list`."""
     parser.add_argument("--reason", help="only those refused for this reason, e.g. malformed_json")
-    parser.add_argument("--limit", type=number(int, 0), default=100, help="show at most so many [100]")
+    parser.add_argument("--limit", type=number(int, 0), default=100, help="show at most this many [100]")
 
 
 def dead_letters_list(arguments: argparse.Namespace, settings: Settings) -> Outcome:
@@ -35,7 +35,7 @@ def dead_letters_show_options(parser: argparse.ArgumentParser) -> None:
 
 
 def dead_letters_show(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Show one refused record whole. Exit status 1 when there is none of this ID."""
+    """Show one refused record whole. Exit status 1 when there is none with this ID."""
     from devicesync.assembly import dead_letters
 
     letter = dead_letters.get(settings, arguments.id)
@@ -53,7 +53,7 @@ def dead_letters_replay_options(parser: argparse.ArgumentParser) -> None:
 
 
 def dead_letters_replay(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Try refused records again, as `apply` would: those that are valid now are applied and leave the dead letters."""
+    """Try refused records again, as `apply` would. Those that are valid now are applied and leave the dead letters."""
     from devicesync.assembly import dead_letters
     from devicesync.cli.process import stop_on_signals
 
@@ -67,14 +67,14 @@ def dead_letters_delete_options(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("id", metavar="ID", nargs="?", help="this one, as `dead-letters list` shows it")
     which.add_argument("--reason", help="all that were refused for this reason")
-    which.add_argument("--older-than", metavar="DAYS", type=number(float, 0, _MOST_DAYS), help="all that the log took longer ago")
+    which.add_argument("--older-than", metavar="DAYS", type=number(float, 0, _MOST_DAYS), help="all that are older than this")
 
 
 def dead_letters_delete(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Delete refused records: one, those of a reason, or old ones. Exit status 1 when there are none.
 
-    Of a journal they are gone from the disk. In Kafka --older-than cuts them off the topic; what is deleted otherwise is not
-    shown any more, and its bytes go with the topic's retention. By themselves they go after `dead_letter_retention_seconds`.
+    With a journal they are gone from the disk. With Kafka, --older-than cuts them off the topic. The other ways hide them,
+    and their bytes go with the topic's retention. Every refused record goes by itself after `dead_letter_retention_seconds`.
     """
     from devicesync.assembly import dead_letters
 

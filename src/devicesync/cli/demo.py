@@ -9,14 +9,14 @@ from devicesync.config import Settings
 
 def demo_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `demo`."""
-    parser.add_argument("--seconds", type=number(float, 0), help="end by itself after so long [until Ctrl-C]")
+    parser.add_argument("--seconds", type=number(float, 0), help="end after this time [until Ctrl-C]")
     parser.add_argument("--rate", type=number(float, 1), default=200.0, help="simulated registrations a second [200]")
 
 
 def demo(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """A short tour: one event goes in, its profile comes out, telemetry shows it, then live traffic its freshness.
+    """Take a short tour: one event goes in, its profile comes out, telemetry shows it, and live traffic shows its freshness.
 
-    It keeps to the data directory, whatever servers the settings name.
+    It uses the data directory, whatever servers the settings name.
     """
     from devicesync.assembly.tour import tour
     from devicesync.cli.process import stop_on_signals

@@ -28,7 +28,7 @@ def digests_make_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--on", metavar="processes:N", type=processes, default=2, help="so many processes at once [processes:2]")
     parser.add_argument("--rate", metavar="N", type=number(float, 0), default=0, help="at most N devices a second [no limit]")
-    parser.add_argument("--restart", action="store_true", help="begin anew, where an earlier run was interrupted")
+    parser.add_argument("--restart", action="store_true", help="begin again, instead of going on with an interrupted run")
 
 
 def digests_make(arguments: argparse.Namespace, settings: Settings) -> Outcome:

@@ -9,7 +9,7 @@ from devicesync.config import Settings
 def doctor(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Check the data directory, log, database and cache, and say what to fix.
 
-    Exit status 0 when all work, with or without warnings; 3 when one fails or something is missing. Changes nothing.
+    It changes nothing. Exit status 0 when everything works, with or without warnings; 3 when something fails or is missing.
     """
     from devicesync.assembly.doctor.checkup import checkup
 

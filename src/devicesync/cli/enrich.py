@@ -23,18 +23,19 @@ def enrich_options(parser: argparse.ArgumentParser) -> None:
     add("--telemetry-to", metavar="URL", help="kafka://HOST:PORT/TOPIC for enriched telemetry")
     add("--from", dest="source", metavar="FILE", help="a file of JSON lines instead; - is stdin")
     add("--to", dest="target", metavar="FILE", help="the file to write; - is stdout")
-    add("--no-stamps", action="store_true", help="without devicedata_version and devicedata_age_ms")
-    add("--mark-unavailable", action="store_true", help="while Redis is away events go on, marked [they wait]")
+    add("--no-stamps", action="store_true", help="leave out devicedata_version and devicedata_age_ms")
+    add("--mark-unavailable", action="store_true", help="while Redis is away, pass events on with a mark [they wait]")
     until_caught_up_option(parser)
     log_options(parser)
     admin_option(parser)
 
 
 def enrich(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    r"""Add devicedata to telemetry events, from the cache, and keep every other byte. At least once, in order.
+    r"""Add devicedata from the cache to telemetry events, and keep every other byte. At least once, in order.
 
-    From a Kafka topic into another, with keys, headers and times; any number of these may share a topic's partitions. Or from a
-    file of JSON lines into another. What is no JSON object goes to the dead letters.
+    It reads a Kafka topic and writes another one, with keys, headers and times. Any number of these processes may share the
+    topic's partitions. Or it reads a file of JSON lines and writes another one. What is no JSON object goes to the dead
+    letters.
 
         devicesync enrich --cache redis://localhost:6379/2 --telemetry-from kafka://localhost:9092/dev.telemetry.unique \
             --telemetry-to kafka://localhost:9092/dev.telemetry.denorm

@@ -13,10 +13,10 @@ def erase_options(parser: argparse.ArgumentParser) -> None:
 
 
 def erase(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Erase DEVICE_ID: writes a versioned erase into the log, and returns when both stores have it.
+    """Erase DEVICE_ID: write a versioned erase into the log, and return when both stores have it.
 
-    Replaying an older registration never brings the device back; a newer registration starts its profile anew. Exit status 1
-    when neither store knows the device; then nothing is written.
+    An older registration never brings the device back, however often it is replayed. A newer registration starts a new
+    profile. Exit status 1 when neither store knows the device; then nothing is written.
     """
     from devicesync.assembly.erase import erase as erase_device
     from devicesync.cli.process import stop_on_signals

@@ -8,7 +8,7 @@ from devicesync.url import masked
 
 
 def init(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Create the data directory, the journal or topics, and the tables; what exists is left as it is."""
+    """Create the data directory, the journal or the topics, and the tables. What exists is left as it is."""
     from devicesync.assembly import adapters
 
     del arguments

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     import argparse
 
 COMMANDS = {
-    "up": ("run", "everything in one process, on the embedded default"),
-    "api": ("api", "the Device Register API alone"),
-    "ship": ("ship", "the journal into Kafka"),
-    "update": ("run", "the updater alone: from the log into cache and database"),
+    "up": ("run", "run everything in one process, on the embedded default"),
+    "api": ("api", "serve the Device Register API alone"),
+    "ship": ("ship", "copy the journal into Kafka"),
+    "update": ("run", "run the updater alone: from the log into cache and database"),
     "apply": ("apply", "register events from a file of JSON lines"),
     "get": ("get", "print a device's profile"),
     "erase": ("erase", "erase a device, for good"),
-    "enrich": ("enrich", "telemetry with devicedata from the cache, from topic to topic or file to file"),
+    "enrich": ("enrich", "add devicedata from the cache to telemetry, from topic to topic or file to file"),
     "rebuild": ("rebuild", "fill the cache from the database"),
     "audit": ("audit", "compare cache and database, and the log with both; repair what differs"),
     "digests make": ("digests", "what a store or a backup holds, as a small file of digests"),
@@ -36,17 +36,17 @@ COMMANDS = {
     "backup verify": ("backup", "find damaged files, gaps and overlaps in a backup"),
     "backup prune": ("backup", "remove old files of a backup, and keep the erasures in them"),
     "backup redact": ("backup", "remove an erased device's records from the files of a backup"),
-    "restore": ("restore", "a backup into live stores, with proof, or into a topic"),
+    "restore": ("restore", "bring a backup back into live stores, with proof, or into a topic"),
     "dead-letters list": ("dead_letters", "list refused records"),
     "dead-letters show": ("dead_letters", "show one refused record whole"),
     "dead-letters replay": ("dead_letters", "try refused records again"),
-    "dead-letters delete": ("dead_letters", "forget refused records, for good"),
+    "dead-letters delete": ("dead_letters", "delete refused records"),
     "simulate": ("simulate", "write realistic registrations, into the log or a file"),
-    "status": ("status", "the figures of a running command: freshness, rate, lag, what was refused"),
+    "status": ("status", "show the figures of a running command: freshness, rate, lag, what was refused"),
     "init": ("init", "create what the settings name: directories, files, tables"),
     "doctor": ("doctor", "check every connection and say what to fix"),
     "config": ("config", "print the effective settings and where each comes from"),
-    "demo": ("demo", "a short tour with live traffic; what `make run` shows"),
+    "demo": ("demo", "take a short tour with live traffic; `make run` shows it"),
 }
 
 RUN_UNTIL_STOPPED = {"up", "api", "ship", "update", "backup run", "enrich", "audit --live", "demo"}

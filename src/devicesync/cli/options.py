@@ -10,7 +10,7 @@ from typing import Any
 from devicesync import config
 
 _SETTINGS = {
-    "--data-dir": ("DIR", "where embedded data lives [devicesync-data here]"),
+    "--data-dir": ("DIR", "the directory of the embedded data [devicesync-data here]"),
     "--log": ("URL", "journal:PATH, follow:PATH or kafka://HOST:PORT/TOPIC [the journal in the data directory]"),
     "--database": ("URL", "sqlite:PATH or cassandra://HOST:PORT/KEYSPACE [the file in the data directory]"),
     "--cache": ("URL", "memory: or redis://HOST:PORT/DB [memory:]"),
@@ -20,8 +20,8 @@ PLACE = "a directory, or a URL of fsspec such as s3://BUCKET/PREFIX"
 """What --to, --in and --from of a backup take."""
 
 _LISTEN = {
-    "--listen": "where the Device Register API listens [127.0.0.1:8080]",
-    "--admin-listen": "where the page, /livez, /readyz and /metrics are [127.0.0.1:9464]",
+    "--listen": "the address of the Device Register API [127.0.0.1:8080]",
+    "--admin-listen": "the address of the page, /livez, /readyz and /metrics [127.0.0.1:9464]",
 }
 
 
@@ -60,14 +60,21 @@ def in_option(parser: argparse.ArgumentParser) -> None:
 def log_options(parser: argparse._ActionsContainer) -> None:
     """Add --log-level and its short form -v, and --log-format, of commands that keep running."""
     add = parser.add_argument
-    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="log lines from this level on [info]")
-    add("-v", "--verbose", dest="log_level", action="store_const", const="debug", help="--log-level debug: a line per batch too")
-    add("--log-format", choices=("json", "text"), help="of the log lines, on stderr [text on a terminal, else json]")
+    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="the lowest level of log lines [info]")
+    add(
+        "-v",
+        "--verbose",
+        dest="log_level",
+        action="store_const",
+        const="debug",
+        help="--log-level debug: a line for each batch too",
+    )
+    add("--log-format", choices=("json", "text"), help="the form of the log lines on stderr [text on a terminal, else json]")
 
 
 def until_caught_up_option(parser: argparse._ActionsContainer) -> None:
     """Add --until-caught-up."""
-    parser.add_argument("--until-caught-up", action="store_true", help="leave with status 0 when nothing is left to do")
+    parser.add_argument("--until-caught-up", action="store_true", help="end with status 0 when nothing is left to do")
 
 
 def id_argument(text: str) -> str:

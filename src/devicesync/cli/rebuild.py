@@ -12,16 +12,16 @@ _DEFAULT_WORKERS = 2
 
 def rebuild_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `rebuild`."""
-    parser.add_argument("--workers", type=number(int, 1), default=_DEFAULT_WORKERS, help="so many processes at once [2]")
-    parser.add_argument("--restart", action="store_true", help="begin anew, where an earlier run was interrupted")
+    parser.add_argument("--workers", type=number(int, 1), default=_DEFAULT_WORKERS, help="how many processes at once [2]")
+    parser.add_argument("--restart", action="store_true", help="begin again, instead of going on with an interrupted run")
 
 
 def rebuild(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Fill the cache from the database: after it was lost, flushed, or moved.
+    """Fill the cache from the database: after the cache was lost, flushed, or moved.
 
-    Goes through the same merge as the updater, so it may run beside it: nothing newer is overwritten, and erased devices stay
-    erased. The database is read by token ranges, several at once. When it is interrupted, the next run goes on where it
-    stopped.
+    It uses the same merge as the updater, so both may run at once: it overwrites nothing newer, and erased devices stay
+    erased. Several processes read the token ranges of the database. An interrupted run goes on when the command is called
+    again.
     """
     from devicesync.assembly.rebuild import rebuild as rebuild_cache
     from devicesync.cli.process import Terminal

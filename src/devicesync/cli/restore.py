@@ -17,30 +17,30 @@ def restore_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `restore`."""
     parser.add_argument("--from", metavar="DIR|URL", dest="place", required=True, help=PLACE)
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--to-stores", action="store_true", help="through the law into cache and database, then prove it")
+    target.add_argument("--to-stores", action="store_true", help="restore into cache and database, and prove it")
     target.add_argument(
         "--to-topic", metavar="TOPIC", help="a topic of the log's Kafka, or kafka://HOST:PORT/TOPIC; made if missing"
     )
     parser.add_argument(
-        "--until", metavar="TIME", type=_time, help="only what was logged until then: 2026-11-24T12:00:00Z, or ms"
+        "--until", metavar="TIME", type=_time, help="only records logged until this time: 2026-11-24T12:00:00Z, or ms"
     )
     parser.add_argument("--device", metavar="ID", type=id_argument, help="only this device's valid events")
     parser.add_argument("--partitions", metavar="N[,N…]", type=_partitions, help="only these partitions")
-    parser.add_argument("--allow-gaps", action="store_true", help="restore what is there, where files are missing")
-    parser.add_argument("--rekey", action="store_true", help="--to-topic: partition by key, rather than as it was")
-    parser.add_argument("--append", action="store_true", help="--to-topic: also into a topic that has records already")
+    parser.add_argument("--allow-gaps", action="store_true", help="restore what is there, although files are missing")
+    parser.add_argument("--rekey", action="store_true", help="with --to-topic: partition by key, instead of as it was")
+    parser.add_argument("--append", action="store_true", help="with --to-topic: also into a topic that has records already")
     parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
-    parser.add_argument("--workers", type=number(int, 1), default=_WORKERS, help="so many processes at once [2]")
-    parser.add_argument("--restart", action="store_true", help="begin anew, where an earlier run was interrupted")
+    parser.add_argument("--workers", type=number(int, 1), default=_WORKERS, help="how many processes at once [2]")
+    parser.add_argument("--restart", action="store_true", help="begin again, instead of going on with an interrupted run")
 
 
 def restore(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Bring a backup back, into live stores or into a topic.
 
-    Into stores it goes through the same merge as the updater: nothing newer is overwritten, erased devices stay erased, and an
-    updater may run beside. It ends with a proof: both stores are read back and compared with what the backup says; exit status
-    1 when they differ, and when no device was restored. A damaged or missing file is refused, by name, before anything is
-    written. When it is interrupted, the same command goes on where it stopped.
+    Into stores it uses the same merge as the updater: it overwrites nothing newer, erased devices stay erased, and an updater
+    may run meanwhile. It ends with a proof: it reads both stores and compares them with the backup. Exit status 1 when they
+    differ, and when no device was restored. A damaged or missing file is named before anything is written, and ends the
+    command. An interrupted run goes on when the same command is called again.
 
         devicesync restore --from backup --to-stores
         devicesync restore --from s3://my-bucket/devices --to-topic restored --until 2026-11-24T12:00:00Z

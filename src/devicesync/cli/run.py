@@ -15,11 +15,12 @@ def up_options(parser: argparse.ArgumentParser) -> None:
 
 
 def up(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Everything in one process, on the embedded default: takes what is appended to the log into cache and database.
+    """Run everything in one process: the log, the updater and the Device Register API.
 
-    Registrations come through the Device Register API (--listen; its page at / explains it), or are appended to the log.
-    Stops on Ctrl-C or SIGTERM, and goes on where it stopped. Beside it, `apply`, `erase`, `get` and `simulate` work on
-    the same data directory. To follow a device-profile.log that another service writes, rotated or not:
+    Registrations come through the API (--listen; its page at / explains it), or are appended to the log. The updater takes
+    them into cache and database. Ctrl-C or SIGTERM stops it, and the next start goes on where it stopped. Meanwhile `apply`,
+    `erase`, `get` and `simulate` can use the same data directory. To follow a device-profile.log that another service writes,
+    rotated or not:
 
         devicesync up --log follow:/var/log/register/device-profile.log
     """
@@ -29,15 +30,15 @@ def up(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 def update_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `update`."""
     log_options(parser)
-    parser.add_argument("--workers", type=number(int, 1), default=1, help="so many processes in one consumer group (Kafka) [1]")
+    parser.add_argument("--workers", type=number(int, 1), default=1, help="how many processes, in one consumer group (Kafka) [1]")
     until_caught_up_option(parser)
     admin_option(parser)
 
 
 def update(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """The updater alone: from the log into cache and database, until Ctrl-C or SIGTERM.
+    """Run the updater alone. It takes events from the log into cache and database, until Ctrl-C or SIGTERM.
 
-    With a Kafka log any number of updaters may run, on any number of machines: Kafka shares the partitions out.
+    With a Kafka log any number of updaters may run, on any number of machines. Kafka divides the partitions among them.
     """
     return _workers(arguments, settings) if arguments.workers > 1 else _keep_updating("update", arguments, settings)
 

@@ -16,10 +16,10 @@ def ship_options(parser: argparse.ArgumentParser) -> None:
 
 
 def ship(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Copy the journal into a Kafka topic as it grows: byte for byte, in order, with the device's id as key. At least once.
+    """Copy the journal into a Kafka topic as it grows: byte for byte, in order, at least once. The key is the device's id.
 
-    Goes on where it stopped, also after kill -9; the journal keeps what is not shipped yet. Instead of it, rsyslog or
-    Logstash may ship device-profile.log (deploy/rsyslog, deploy/logstash).
+    It goes on where it stopped, also after kill -9. The journal keeps what is not shipped yet. rsyslog or Logstash can ship
+    device-profile.log instead (deploy/rsyslog, deploy/logstash).
 
         devicesync ship --ship-to kafka://localhost:9092/dev.events.deviceprofile
     """

@@ -10,19 +10,19 @@ from devicesync.config import Settings
 def simulate_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `simulate`."""
     add = parser.add_argument
-    add("--count", type=number(int, 0), help="stop after so many registrations [never]")
+    add("--count", type=number(int, 0), help="stop after this many registrations [never]")
     add("--devices", type=number(int, 1), default=1000, help="how many devices take part [1000]")
     add("--rate", type=number(float, 0.001), help="registrations a second [100; with --count as fast as possible]")
     add("--bad", type=number(float, 0, 1), default=0.01, help="the share of records that are invalid [0.01]")
     add("--seed", type=int, default=1, help="the same seed gives the same devices [1]")
-    add("--start-ms", type=int, help="the time of the first registration, in ms; one a ms from there [the last one is now]")
+    add("--start-ms", type=int, help="the time of the first registration, in ms; each ms has one [the last one is now]")
     add("--to", metavar="FILE|-", help="write lines to a file or stdout [into the log]")
 
 
 def simulate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Write realistic registrations: moving devices, legacy forms, a share of bad records.
 
-    They go into the log, from where a running `up` or `update` takes them; or with --to into a file for `apply`.
+    They go into the log, and a running `up` or `update` takes them from there. With --to they go into a file for `apply`.
     """
     from devicesync.assembly.simulate import Pace, into_file, into_log
     from devicesync.assembly.simulate import simulate as simulate_registrations

@@ -16,13 +16,14 @@ _EVERY_SECONDS = 1.0
 def status_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `status`."""
     parser.add_argument("--admin-listen", metavar="HOST:PORT", help="the admin port to ask [127.0.0.1:9464]")
-    parser.add_argument("--watch", action="store_true", help="every second anew, until Ctrl-C")
+    parser.add_argument("--watch", action="store_true", help="again every second, until Ctrl-C")
 
 
 def status(arguments: argparse.Namespace, settings: Settings) -> Outcome:
-    """Show the figures of a running `up`, or of another command by its admin port: freshness, rate, lag, what was refused.
+    """Show the figures of a running command: freshness, rate, lag, and what was refused.
 
-    Exit status 3 when nothing answers there, or when what answers lacks something that it needs.
+    It asks the admin port of `up` or `api`, or that of another command. Exit status 3 when nothing answers there, or when the
+    command that answers lacks something that it needs.
     """
     from devicesync.assembly.status import address_of, status_at
 
