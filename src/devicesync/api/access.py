@@ -17,9 +17,9 @@ _NETWORK_BYTES = 8
 
 
 class Access:
-    """Checks keys and tokens. Registering is open where neither register_keys nor jwt_key is set; administration never is.
+    """Checks keys and tokens. Without register_keys and jwt_key anybody may register. Administration always needs a key or token.
 
-    Tokens must expire (`exp`) and name the role in `scope`, as OAuth does. Raises WrongUse for a jwt_key that is none.
+    A token must expire (`exp`) and name the role in `scope`, as in OAuth. Raises WrongUse for a jwt_key of the wrong form.
     """
 
     def __init__(self, register_keys: str, admin_keys: str, jwt_key: str) -> None:
@@ -48,9 +48,9 @@ class Access:
 
 
 class RateLimit:
-    """At most so many requests a minute of one client, 0 for no limit: a bucket per client that fills steadily.
+    """Limits how many requests a client makes in a minute; 0 for no limit. Each client has a bucket that fills steadily.
 
-    A client is an IPv4 address, or an IPv6 network of 64 bits: whoever has one address of it has them all.
+    A client is an IPv4 address, or an IPv6 network of 64 bits, since the owner of one address in it has them all.
     """
 
     def __init__(self, per_minute: int) -> None:

@@ -18,9 +18,9 @@ from devicesync.status.metrics import Metrics
 def admin(
     address: str, metrics: Metrics, checks: Mapping[str, Callable[[], None]], access: Access, sight: Sight | None
 ) -> Iterator[str]:
-    """Serve while the body runs; the URL. `checks` raise where something can't be used; each runs in a thread.
+    """Serve while the body runs, and yield the URL. A check raises where something can't be used; each runs in a thread.
 
-    Raises WrongUse for what is no address, Unavailable where the port is taken.
+    Raises WrongUse for a wrong address, and Unavailable where the port is taken.
     """
     with closing(listen("admin_listen", address)) as opened:
         probes = {name: _in_thread(check) for name, check in checks.items()} | {"job": probe_of_jobs}

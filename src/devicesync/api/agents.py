@@ -11,7 +11,7 @@ _KEPT = 4096
 
 @lru_cache(_KEPT)
 def uaspec(user_agent: str) -> dict[str, str]:
-    """What the header says; parts that are not known are left out."""
+    """Return what the header says. Unknown parts are left out."""
     if not user_agent:
         return {}
     from ua_parser import parse  # noqa: PLC0415 - the API alone needs it

@@ -1,4 +1,4 @@
-"""Answers in the envelope that the existing service speaks (docs/reference/api.md), and errors in it."""
+"""Answers and errors, in the envelope of the existing service (docs/reference/api.md)."""
 
 import random
 import time
@@ -23,7 +23,7 @@ _CLIENT_ERROR_BELOW = 500
 
 
 class RequestError(Exception):
-    """A request that is not served: the HTTP status, a word for programs, and a sentence that says what to change."""
+    """A request is refused: the HTTP status, a word for programs, and a sentence that says what to change."""
 
     def __init__(self, status: int, err: str, errmsg: str, retry_after_seconds: int | None = None) -> None:
         super().__init__(errmsg)
@@ -41,7 +41,7 @@ class Answer(msgspec.Struct, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
     async def send(self, send: Any) -> None:
-        """Send it, as ASGI wants it."""
+        """Send it, as ASGI specifies."""
         headers = [
             (b"content-type", self.content_type),
             (b"content-length", b"%d" % len(self.body)),
@@ -93,7 +93,7 @@ _random = random.Random()  # noqa: S311 - an id to find a message by, not a secr
 
 
 def _message_id() -> str:
-    """A version 4 UUID; the uuid module's asks the system each time, which takes ten times as long."""
+    """A version 4 UUID. The uuid module asks the system each time, which takes ten times as long."""
     digits = f"{_random.getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 

@@ -29,8 +29,8 @@ _ERRORS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 class Front:
     """The API: its calls, their OpenAPI and AsyncAPI documents, and a page for people.
 
-    Paths count as they were sent: what is percent-encoded is part of a device's id, never of a path. No router and no
-    middleware, which cost 15 µs a request.
+    A path is matched as it was sent: a percent-encoded character belongs to a device's id, never to the path. There is no
+    router and no middleware, which cost 15 µs a request.
     """
 
     def __init__(self, calls: Calls) -> None:
@@ -65,14 +65,14 @@ def _nothing_here(path: bytes, status: int) -> Answer:
 
 
 def _page(raw: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Answer:
-    """The page, with the address that it was asked on in its examples."""
+    """The page. Its examples have the address that the client used."""
     host = dict(headers).get(b"host", b"")
     shown = raw.replace(_HOST_IN_PAGE, host) if _HOST(host) else raw
     return Answer(200, shown, b"text/html; charset=utf-8", PAGE_HEADERS)
 
 
 def admin_app(metrics: Metrics, ready: Ready, access: Access, sight: Sight | None) -> Starlette:
-    """/livez: the process answers. /readyz: it can do its work, else 503 and why. /metrics: for Prometheus. And the page."""
+    """/livez: the process answers. /readyz: it can do its work, else 503 and why not. /metrics: for Prometheus. /: the page."""
 
     async def readyz(request: Request) -> Response:
         del request

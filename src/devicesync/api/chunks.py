@@ -1,4 +1,4 @@
-"""A chunked body, taken apart. What is no body in it (sizes, extensions, trailers) is counted, and never kept."""
+"""Reads a chunked body. The framing (sizes, extensions, trailers) is counted, and never kept."""
 
 import re
 from typing import TYPE_CHECKING
@@ -19,9 +19,9 @@ _PIECES_A_TURN = 20
 
 
 class Chunks:
-    """One body. max_framing_bytes: how many bytes that are no body may come with it.
+    """One body. max_framing_bytes: how many bytes of framing may come with it.
 
-    whole: all of it was taken. more: it may be that more can be taken at once, when others have had their turn.
+    whole: the body is complete. more: more bytes may be there to take, after others have had their turn.
     """
 
     def __init__(self, max_framing_bytes: int) -> None:
@@ -31,7 +31,7 @@ class Chunks:
         self._expect: Callable[[bytes], None] = self._size
 
     def take(self, unread: bytearray, body: bytearray) -> None:
-        """Move what has come from `unread` to `body`. Raises RequestError."""
+        """Move the body's bytes from `unread` to `body`. Raises RequestError."""
         at, pieces = 0, _PIECES_A_TURN
         while pieces and not self.whole:
             if self._left:
@@ -51,7 +51,7 @@ class Chunks:
             raise _too_much()
 
     def _line(self, unread: bytearray, at: int) -> int:
-        """Take one line; where it ends, or `at` when it is not whole yet."""
+        """Take one line. Return where it ends, or `at` when it is not complete yet."""
         end = unread.find(b"\r\n", at)
         if end < 0:
             return at

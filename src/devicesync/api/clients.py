@@ -1,4 +1,4 @@
-"""Who is asking: the client's IP address, from the connection, or from proxies that are trusted to say it."""
+"""The client's IP address: from the connection, or from the header of a trusted proxy."""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -22,9 +22,9 @@ _log: Any = structlog.get_logger("devicesync")
 
 
 class Clients:
-    """trusted_proxies: networks (CIDR), comma-separated. With none, nobody is believed about others: the peer counts.
+    """trusted_proxies: networks (CIDR), separated by commas. Without any, no header is believed, and the peer's address counts.
 
-    With some, such a header from anybody else is refused: it is spoofed, or a proxy is missing in the setting.
+    With some, such a header from anybody else is refused: it is forged, or a proxy is missing in the setting.
     """
 
     def __init__(self, trusted_proxies: str) -> None:
@@ -35,7 +35,7 @@ class Clients:
         self._warned = False
 
     def address(self, peer: str, headers: Headers) -> Address | None:
-        """The client's address: the last that no trusted proxy has; None where the connection has none. Raises RequestError."""
+        """Return the last address that is no trusted proxy's. None where the connection has none. Raises RequestError."""
         nearest = parsed(peer)
         said = next((headers[name] for name in FORWARDED if name in headers), None)
         if said is None:
@@ -71,9 +71,9 @@ class Clients:
 
 
 def parsed(entry: str) -> Address | None:
-    """An address, with a port or without: 61.12.65.222:33740, [2001:db8::1]:443, ::ffff:1.2.3.4; None for anything else.
+    """The address in a text, with a port or without: 61.12.65.222:33740, [2001:db8::1]:443, ::ffff:1.2.3.4; None for anything else.
 
-    An IPv6 scope (fe80::1%eth0) means something on its own host only, so such a text is no address here.
+    An IPv6 scope (fe80::1%eth0) is valid on its own host only, so such a text is no address here.
     """
     return _parsed(entry.strip()) if len(entry) <= _LONGEST else None
 

@@ -1,4 +1,4 @@
-"""The connections of one listening socket: how many there may be, and who makes room when there are more."""
+"""The connections of one listening socket: how many there may be, and which one makes room for a new one."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _log: Any = structlog.get_logger("devicesync")
 
 
 class Limits(NamedTuple):
-    """connections: in all. per_address: of one IPv4 address or IPv6 /64 network, 0 for no limit. is_proxy: has no such limit."""
+    """connections: of all clients. per_address: of one IPv4 address or IPv6 /64, 0 for no limit. is_proxy: has no such limit."""
 
     connections: int = 1000
     per_address: int = 0
@@ -27,20 +27,20 @@ _DEFAULT = Limits()
 
 
 class Connected(Protocol):
-    """What a door knows of a connection."""
+    """A connection, as its door sees it."""
 
     def look(self, now: float) -> None:
-        """End what lasts too long. now: the event loop's time, s."""
+        """End what takes too long. now: the event loop's time, in seconds."""
 
     def cut_off(self) -> None:
         """End it now."""
 
     def stop(self) -> None:
-        """End it now, or with the answer to a request that is whole."""
+        """End it now, or after the answer to a whole request."""
 
 
 class Door:
-    """An application and its connections. buffer: what each read goes into first. stopping: no request is the first of more."""
+    """An application and its connections. buffer: where each read goes first. stopping: no further request is accepted."""
 
     def __init__(self, app: Any, limits: Limits = _DEFAULT) -> None:
         self.app = app
@@ -53,7 +53,7 @@ class Door:
         self._said_at = float("-inf")
 
     def admit(self, connection: Connected, address: str, now: float) -> bool:
-        """Whether there is room. At a limit, the connection that has waited longest for its client's request makes some."""
+        """Return whether there is room. At a limit, the connection that has waited longest for its client's request is closed."""
         network = _network(address)
         if not (self._has_room_for(network, address, now) and self._has_room(now)):
             return False
@@ -63,7 +63,7 @@ class Door:
         return True
 
     def leave(self, connection: Connected) -> None:
-        """It is closed."""
+        """The connection is closed."""
         self._waiting.pop(connection, None)
         network = self._networks.pop(connection, None)
         if network is not None:
@@ -72,22 +72,22 @@ class Door:
                 del self._counts[network]
 
     def busy(self, connection: Connected) -> None:
-        """A whole request has come: it is ours to go on."""
+        """A whole request has come: from now on we have to act."""
         self._waiting.pop(connection, None)
 
     def waits(self, connection: Connected) -> None:
-        """It is the client's to go on, from now."""
+        """From now on the client has to act."""
         if connection in self._networks:
             self._waiting.pop(connection, None)
             self._waiting[connection] = None
 
     def look(self, now: float) -> None:
-        """End what lasts too long."""
+        """End what takes too long."""
         for connection in [*self._networks]:
             connection.look(now)
 
     def stop(self) -> None:
-        """No more requests."""
+        """Accept no more requests."""
         self.stopping = True
         for connection in [*self._networks]:
             connection.stop()

@@ -8,7 +8,7 @@ from devicesync.status.tally import Tallies
 
 
 class ApiCounts:
-    """Counted in the loop's thread, read by any."""
+    """Counted in the event loop's thread. Any thread may read it."""
 
     def __init__(self) -> None:
         self._requests: Counter[tuple[str, ...]] = Counter()
@@ -16,7 +16,7 @@ class ApiCounts:
         self._left_out: Counter[str] = Counter()
 
     def observer(self, call: str) -> Callable[[int, float], None]:
-        """A function to call with the status and the seconds of each request of this call."""
+        """Return a function to call with the status and the seconds of each request of this call."""
         seconds, requests = self._seconds[call], self._requests
 
         def observe(status: int, took_seconds: float) -> None:
@@ -26,7 +26,7 @@ class ApiCounts:
         return observe
 
     def left_out(self, field: str) -> None:
-        """Count a field of a registration that was left out, by one of the names that we know."""
+        """Count a field of a registration that was left out, under a name from a fixed list."""
         self._left_out[field] += 1
 
     def readings(self) -> Readings:

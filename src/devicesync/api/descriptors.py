@@ -1,4 +1,4 @@
-"""File descriptors: the limit raised, some kept for what is no connection, and seen when they run out."""
+"""File descriptors: raise the limit, keep some that are not for connections, and notice when none is left."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ KEPT = 256
 
 
 def raise_limit(connections: int) -> int:
-    """Raise the process's soft limit for so many connections, as far as the hard one lets; how many there is room for."""
+    """Raise the soft limit for so many connections, up to the hard limit. Return for how many there is room."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + KEPT
     if hard != resource.RLIM_INFINITY:
@@ -23,7 +23,7 @@ def raise_limit(connections: int) -> int:
 
 
 def are_used_up() -> bool:
-    """Whether not even one more can be opened: connections then fail without a word."""
+    """Whether no more can be opened. Then connections fail without a message."""
     try:
         os.close(os.dup(2))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 of the API, and AsyncAPI 3.0 of the log. The tests hold the running handlers to the first."""
+"""OpenAPI 3.1 of the API, and AsyncAPI 3.0 of the log. Tests compare the running handlers with the first one."""
 
 from typing import Any
 

@@ -44,7 +44,7 @@ class Dependencies(NamedTuple):
 
 
 class Endpoint:
-    """An ASGI application around one call: answers what it returns, and refusals in the envelope."""
+    """An ASGI application for one call. It sends what the call returns, or its refusal in the envelope."""
 
     def __init__(self, api: Api, counts: ApiCounts, call: Callable[[Any, Headers, Any], Awaitable[Answer]]) -> None:
         self._api = api
@@ -91,7 +91,7 @@ class Calls:
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
 
     def _line(self, device_id: str, body: bytes, client: Address | None, headers: Headers) -> tuple[int, bytes]:
-        """A version, and the line that has it."""
+        """A version, and the line with it."""
         needs, left_out = self._needs, self._needs.counts.left_out
         asked = registration.read(body, left_out)
         location = needs.locations.locate(_whereabouts(client, asked.ip_addr, left_out))
@@ -128,7 +128,7 @@ class Calls:
 
 
 def _whereabouts(client: Address | None, said: registration.Scalar, left_out: registration.LeftOut) -> Address | None:
-    """The caller's address; what the body says (`ip_addr`) only where the caller's is missing or private."""
+    """The caller's address. The body's `ip_addr` counts only where the caller's address is missing or private."""
     if not said or (client and client.is_global):
         return client
     address = parsed(str(said))
@@ -138,7 +138,7 @@ def _whereabouts(client: Address | None, said: registration.Scalar, left_out: re
 
 
 def _user_agent(headers: Headers, left_out: registration.LeftOut) -> str:
-    """The header's text, "" where there is none: UTF-8 where it is that, else Latin-1."""
+    """The header's text, "" without one. It is decoded as UTF-8, or else as Latin-1."""
     raw = headers.get(b"user-agent", b"").strip()
     if len(raw) > agents.MAX_BYTES:
         left_out("User-Agent")
@@ -161,7 +161,7 @@ def _min_version(scope: Any, headers: Headers) -> int:
 
 
 def _shown(state: State, location: Location) -> dict[str, Any]:
-    """The result: what the existing service answers, and beside it the version and the profile without its push token."""
+    """The result: the answer of the existing service, plus the version and the profile without its push token."""
     declared = dict(zip(FACETS[DECLARED].fields, state.registers[DECLARED][1], strict=True))
     state_name, district = declared["user_declared_state"], declared["user_declared_district"]
     profile = profile_of(state) or {}

@@ -31,14 +31,14 @@ class Line(Protocol):
         """Send this."""
 
     def pace(self) -> None:
-        """Read on, or not, as there is room."""
+        """Read on, or pause, depending on the room that is left."""
 
     def answered(self, *, last: bool) -> None:
-        """The answer is written. last: nothing more is read here."""
+        """The answer is written. last: nothing more is read on this connection."""
 
 
 class Exchange:
-    """body: what has come and the application has not taken. whole: all of it came. gone: nobody waits any more."""
+    """body: bytes that the application has not taken yet. whole: the body is complete. gone: the client has left."""
 
     def __init__(self, line: Line, head: Head) -> None:
         self.body = bytearray()
@@ -56,7 +56,7 @@ class Exchange:
         self._content: list[bytes] = []
 
     def start(self, app: Callable[..., Any], client: Any, server: Any) -> None:
-        """Have the application answer."""
+        """Start the application on this request."""
         scope = _scope(self._head, client, server)
         self._task = asyncio.get_running_loop().create_task(self._run(app, scope))
 
@@ -69,12 +69,12 @@ class Exchange:
             await refused(REGISTER, RequestError(500, "INTERNAL", "a fault of this service; it is in its log")).send(self.send)
 
     def news(self) -> None:
-        """Something has come, or the client has gone."""
+        """Bytes have come, or the client has left."""
         if self._news is not None and not self._news.done() and self._is_due():
             self._news.set_result(None)
 
     async def receive(self) -> dict[str, Any]:
-        """As ASGI wants it: the body, then that the client has gone."""
+        """As ASGI specifies: the body, then that the client has left."""
         if self._expects_continue and not self._is_due() and not self.body:
             self._line.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._expects_continue = False
@@ -89,7 +89,7 @@ class Exchange:
         return {"type": "http.request", "body": piece, "more_body": not self.whole}
 
     async def send(self, message: dict[str, Any]) -> None:
-        """As ASGI wants it. The answer goes out in one piece."""
+        """As ASGI specifies. The answer goes out in one piece."""
         if message["type"] == "http.response.start":
             self._status, self._headers, self._content = message["status"], message.get("headers", ()), []
             return
@@ -115,7 +115,7 @@ class Exchange:
 
 
 def bare(answer: Answer) -> bytes:
-    """An answer to what is no request, the last on its connection."""
+    """The answer to bytes that are no request. It is the last one on its connection."""
     head = _status_line(answer.status) + _date(int(time())) + b"".join(b"%b: %b\r\n" % pair for pair in answer.headers)
     described = b"content-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (answer.content_type, len(answer.body))
     return head + described + answer.body

@@ -1,4 +1,4 @@
-"""A request's head, read strictly: what two servers on one way read differently is a request smuggled in (RFC 9112)."""
+"""Reads a request's head strictly. A head that two servers read differently can smuggle a request in (RFC 9112)."""
 
 import re
 from typing import NamedTuple
@@ -19,7 +19,7 @@ Pairs = list[tuple[bytes, bytes]]
 
 
 class Head(NamedTuple):
-    """What a head says. headers: lower-case names and values; length: of the body in bytes, or CHUNKED."""
+    """What a head says. headers: names in lower case, and values. length: of the body in bytes, or CHUNKED."""
 
     method: str
     target: bytes
@@ -31,7 +31,7 @@ class Head(NamedTuple):
 
 
 def read(raw: bytes) -> Head:
-    """The head of these lines, each with its CRLF, without the empty one. `Upgrade` is not read: we speak HTTP/1.1 only.
+    """Read these lines, each with its CRLF, without the empty one. `Upgrade` is ignored: we speak HTTP/1.1 only.
 
     Raises RequestError.
     """
@@ -58,7 +58,7 @@ def read(raw: bytes) -> Head:
 
 
 def malformed(what: str) -> RequestError:
-    """The error for what is no HTTP/1.1."""
+    """The error for bytes that are not HTTP/1.1."""
     return RequestError(400, "MALFORMED_HTTP", what)
 
 

@@ -1,4 +1,4 @@
-"""From a registration to the line of device-profile.log. Valid by construction: the law takes every line that is made here."""
+"""From a registration to a line of device-profile.log. The law accepts every line that is made here."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ _NOTHING_DECLARED = DeclaredLocation()
 
 
 class _Line(msgspec.Struct):
-    """A line as the existing service writes it (seed), and after it what is new."""
+    """A line: first the fields of the existing service, then the new ones."""
 
     device_id: str
     uaspec: dict[str, str]
@@ -54,7 +54,7 @@ def line_of(
     version: int,
     left_out: LeftOut,
 ) -> bytes:
-    """The line. Raises RequestError where it is too large.
+    """Return the line. Raises RequestError where it is too large.
 
     version: in µs; api_last_updated_on is its ms. device_id: checked by the law. location, agent: texts that are UTF-8.
     """
@@ -88,7 +88,7 @@ def line_of(
 
 
 def _first_access(said: Any, now_ms: int, left_out: LeftOut) -> int:
-    """The client's where that can be, else now: the law keeps the least of all, so now never replaces an older one."""
+    """The client's time where it is plausible, else now. The law keeps the smaller one, so now never replaces an older one."""
     if type(said) is int and OLDEST_FIRST_ACCESS_MS <= said <= now_ms:
         return said
     if said:
@@ -115,7 +115,7 @@ def _name(field: str, said: Any, left_out: LeftOut) -> str:
 
 
 def _text(field: str, said: Any, left_out: LeftOut) -> str:
-    """Any value as UTF-8 text, "" for none."""
+    """Any value as UTF-8 text; "" for none."""
     if said is None:
         return ""
     try:
@@ -129,7 +129,7 @@ def _text(field: str, said: Any, left_out: LeftOut) -> str:
 
 
 def _as_text(value: Any, levels: int = _MAX_LEVELS) -> str:
-    """Any JSON value as the existing service, which is written in Scala, logs it. Raises RecursionError where nested deeper."""
+    """Any JSON value as text, as the existing service (in Scala) logs it. Raises RecursionError for very deep nesting."""
     if not levels:
         raise RecursionError
     kind = type(value)

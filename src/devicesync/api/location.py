@@ -34,10 +34,10 @@ class Location(NamedTuple):
 
 
 class Locations:
-    """Looks addresses up. A City file that is replaced is read anew within a second; without one nothing is known.
+    """Finds the location of an address. A new City file is read within a second. Without a file no location is known.
 
-    table: CSV with the columns state, city, state_custom, state_code_custom, district_custom. A row without a city says what
-    a state is called, one with a city its district. The one that is shipped knows India's states and their census codes.
+    table: CSV with the columns state, city, state_custom, state_code_custom, district_custom. A row without a city has
+    a state's custom name, a row with a city its district. The default table has India's states and their census codes.
     """
 
     def __init__(self, city_file: str, table: str) -> None:
@@ -58,7 +58,7 @@ class Locations:
         return self._place(address.packed)
 
     def _renew(self, *, required: bool) -> None:
-        """Open the City file if it is another one than before. Keeps the one in use when the new one can't be read."""
+        """Open the City file if it has changed. Keep the old one when the new one can't be read."""
         self._look_at = time.monotonic() + _LOOK_AGAIN_SECONDS
         if self._path is None:
             return

@@ -1,4 +1,4 @@
-"""Reading profiles: from the cache, filled from the database; and one that is at least as new as a version."""
+"""Reads profiles from the cache, filled from the database. A caller may ask for a version, or a newer one."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Profiles:
-    """The stores, behind threads: their clients block. They are opened at the first use.
+    """The stores, behind threads, because their clients block. They are opened at the first use.
 
     wait_ms: how long a read waits for a version that the cache does not have yet.
     """
@@ -38,7 +38,7 @@ class Profiles:
         self._waiting = 0
 
     async def read(self, device_id: str, min_version: int = 0) -> State:
-        """What is known of the device; at least as new as `min_version` (µs). Raises RequestError."""
+        """Return the device's state, at least as new as `min_version` (µs). Raises RequestError."""
         state = await self._look_up(device_id)
         if state.profile_version < min_version and self._waiting < MOST_WAITING:
             state = await self._wait_for(device_id, min_version)
@@ -47,7 +47,7 @@ class Profiles:
         return state
 
     async def _wait_for(self, device_id: str, min_version: int) -> State:
-        """The device's state once it is that new; after the time for waiting what the database has."""
+        """Return the device's state when it is that new. When the time is over, return what the database has."""
         deadline = self._clock.monotonic() + self._wait_seconds
         wait_seconds = _FIRST_WAIT_SECONDS
         self._waiting += 1
@@ -96,7 +96,7 @@ class Profiles:
         return await loop.run_in_executor(self._threads, call, stores)
 
     def _open(self) -> Stores:
-        """In the opener's thread, so once. From then on as many threads as the database bears read."""
+        """Open the stores, once, in the opener's thread. Then as many threads read as the database allows."""
         if self._opened is None:
             stores = self._open_stores()
             if stores.database.threads > 1:

@@ -1,6 +1,6 @@
-"""HTTP/1.1 on one connection: a request is read when the one before it is answered and its answer taken. All has a bound.
+"""HTTP/1.1 on one connection. A request is read when the client has taken the answer before it. Everything is bounded.
 
-A connection holds one head and one read, or one piece of a body and one read, and one answer.
+A connection holds at most one head and one read, or one piece of a body and one read, and one answer.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class Connection(asyncio.BufferedProtocol):
     # what the event loop calls
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for a first head, if there is room."""
+        """Wait for the first head, if there is room."""
         self._transport = transport
         transport.set_write_buffer_limits(high=0)
         self._client = transport.get_extra_info("peername", _GONE)[:2]
@@ -59,7 +59,7 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse(RequestError(503, "TOO_MANY_CONNECTIONS", "too many connections are open", 2))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody waits any more."""
+        """The client is gone."""
         del exc
         self._door.leave(self)
         self._unread.clear()
@@ -68,12 +68,12 @@ class Connection(asyncio.BufferedProtocol):
             self._exchange.news()
 
     def get_buffer(self, sizehint: int) -> bytearray:
-        """One buffer for all: what came is taken out of it at once."""
+        """All connections share one buffer, because the bytes are taken out at once."""
         del sizehint
         return self._door.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Some bytes have come."""
+        """Bytes have come."""
         if self._linger_bytes >= 0:
             self._throw_away(nbytes)
             return
@@ -93,7 +93,7 @@ class Connection(asyncio.BufferedProtocol):
         self._unsent_since = self._loop.time()
 
     def resume_writing(self) -> None:
-        """It has taken all."""
+        """The client has taken all of it."""
         self._unsent_since = None
         self._since = self._loop.time()
         self._advance()
@@ -105,7 +105,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.write(data)
 
     def answered(self, *, last: bool) -> None:
-        """The answer is written: go on with the next request, or end."""
+        """The answer is written. Go on with the next request, or end."""
         whole = self._exchange is not None and self._exchange.whole
         self._exchange = None
         if last:
@@ -115,7 +115,7 @@ class Connection(asyncio.BufferedProtocol):
         self._advance()
 
     def pace(self) -> None:
-        """Read no further than one request, and one piece of its body."""
+        """Read at most one request ahead, and one piece of its body."""
         exchange = self._exchange
         if exchange is not None and not exchange.whole:
             pause = len(exchange.body) > PIECE_BYTES or (self._chunks is not None and self._chunks.more)
@@ -128,7 +128,7 @@ class Connection(asyncio.BufferedProtocol):
     # what the door calls
 
     def look(self, now: float) -> None:
-        """End what lasts too long."""
+        """End what takes too long."""
         if self._unsent_since is not None:
             if now - self._unsent_since > WRITE_SECONDS:
                 self._transport.abort()
@@ -140,7 +140,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.abort()
 
     def stop(self) -> None:
-        """End it now, or with the answer to a request that is whole."""
+        """End it now, or after the answer to a whole request."""
         if self._exchange is not None and self._exchange.whole:
             self._exchange.keep_alive = False
         else:
@@ -204,7 +204,7 @@ class Connection(asyncio.BufferedProtocol):
         self._door.waits(self)
 
     def _refuse(self, error: RequestError) -> None:
-        """Answer what is no request, and close."""
+        """Answer bytes that are no request, and close."""
         if self._exchange is not None:
             self._exchange.gone = True
             self._exchange.news()

@@ -1,4 +1,4 @@
-"""The probes of a process that serves the API, or beside a job."""
+"""The probes of a process that serves the API, or of a job's admin port."""
 
 import asyncio
 import time
@@ -43,7 +43,7 @@ def probe_of_clock(versions: Versions) -> Probe:
 
 
 def probe_of_log(log: Log, writer: Writer) -> Probe:
-    """A probe of the log as registrations find it. A group that could not be written is held against it for a while."""
+    """A probe of the log. A group of registrations that could not be written counts as a failure for a while."""
     failed, failed_at = 0, 0.0
 
     async def probe() -> None:

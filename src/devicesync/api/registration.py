@@ -1,4 +1,4 @@
-"""Reading a registration's body, as the existing service does: what can't be used of it is left out, never a reason to refuse."""
+"""Reads a registration's body as the existing service does. A field that can't be used is left out, and refuses nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,14 +14,14 @@ LeftOut = Callable[[str], None]
 
 
 class DeclaredLocation(msgspec.Struct):
-    """What the owner says about where the device is."""
+    """Where the owner says that the device is."""
 
     state: Scalar = None
     district: Scalar = None
 
 
 class Registration(msgspec.Struct):
-    """The part `request` of the body; `channel` and `ext` are taken and not used, as by the existing service."""
+    """The body's `request`. `channel` and `ext` are accepted and not used, as in the existing service."""
 
     producer: Scalar = None
     fcmToken: Scalar = None  # noqa: N815 - the wire's name
@@ -32,7 +32,7 @@ class Registration(msgspec.Struct):
 
 
 class Body(msgspec.Struct):
-    """The body; `id`, `ver`, `ts` and `params` are taken and not used."""
+    """The body. `id`, `ver`, `ts` and `params` are accepted and not used."""
 
     request: Registration | None = None
 
@@ -42,7 +42,7 @@ _SCALARS = ("producer", "fcmToken", "first_access", "ip_addr")
 
 
 def read(body: bytes, left_out: LeftOut) -> Registration:
-    """The body's registration. Raises RequestError for a body that is no JSON object."""
+    """Return the body's registration. Raises RequestError for a body that is no JSON object."""
     try:
         return _read_ordinary(body).request or Registration()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -50,7 +50,7 @@ def read(body: bytes, left_out: LeftOut) -> Registration:
 
 
 def _read_exactly(body: bytes, left_out: LeftOut) -> Registration:
-    """By the slow and certain way: field by field."""
+    """The slow and exact way: field by field."""
     try:
         document = exact_json.read(body.decode())
     except (exact_json.MalformedJson, UnicodeDecodeError) as error:

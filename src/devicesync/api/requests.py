@@ -1,4 +1,4 @@
-"""Reading a request: the device's id from the path, headers, and a body within limits of size and time."""
+"""Reads a request: the device's id from the path, the headers, and a body within limits of size and time."""
 
 import asyncio
 from typing import Any
@@ -35,7 +35,7 @@ def device_id_of(scope: Any, prefix: bytes) -> str:
 
 
 async def json_body(headers: Headers, receive: Any) -> bytes:
-    """The body's bytes, of a request that says it is JSON, or nothing about that."""
+    """Return the body's bytes. The request must say that they are JSON, or say nothing about it."""
     media, _, parameters = (headers.get(b"content-type") or b"application/json").decode("latin-1").lower().partition(";")
     if media.strip() != "application/json" or parameters.replace('"', "").strip() not in ("", "charset=utf-8"):
         raise RequestError(415, "UNSUPPORTED_MEDIA_TYPE", "send the body as Content-Type: application/json, in UTF-8")

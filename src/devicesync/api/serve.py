@@ -1,4 +1,4 @@
-"""Serving the applications from a thread with an event loop of its own, so that an updater may run beside."""
+"""Serves the applications in a thread with an event loop of its own, so that an updater can run beside it."""
 
 import asyncio
 import socket
@@ -101,7 +101,7 @@ class _Served:
 
 
 async def _watch(doors: Sequence[Door], stop: asyncio.Event) -> None:
-    """Until told to stop, end what lasts too long, and say once when descriptors have run out."""
+    """Until told to stop, end what takes too long, and say once when no descriptor is left."""
     loop = asyncio.get_running_loop()
     said = False
     while not stop.is_set():
@@ -115,7 +115,7 @@ async def _watch(doors: Sequence[Door], stop: asyncio.Event) -> None:
 
 
 async def _finish(doors: Sequence[Door]) -> None:
-    """Answer what is whole, within STOP_SECONDS."""
+    """Answer the whole requests, within STOP_SECONDS."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + STOP_SECONDS
     for door in doors:

@@ -1,4 +1,4 @@
-"""The API put together: its calls over a log and stores, its two ports, for as long as a body runs."""
+"""The API put together: its calls over a log and stores, and its two ports, while a body runs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -34,9 +34,9 @@ _log: Any = structlog.get_logger("devicesync")
 def api(
     settings: Settings, log: Log, open_stores: Callable[[], Stores], metrics: Metrics, sight: Sight | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Serve while the body runs; the addresses of the API and of the admin port.
+    """Serve while the body runs, and yield the addresses of the API and of the admin port.
 
-    open_stores: stores that the API alone uses, opened in its thread. sight: what the page may look at.
+    open_stores: opens stores for the API alone, in its thread. sight: what the page may look at.
 
     Raises WrongUse for settings that can't be right, and Unavailable where a port is taken.
     """

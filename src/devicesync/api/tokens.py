@@ -1,4 +1,4 @@
-"""Tokens: JWT signed by a secret or by an RSA key, whose `scope` names what their bearer may do."""
+"""Tokens: JWT, signed with a secret or an RSA key. Its `scope` names what the bearer may do."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ _FORMS = "hs256:SECRET, or file:PATH of an RSA public key (PEM)"
 class Tokens:
     """jwt_key: `hs256:SECRET` of at least 32 bytes, or `file:PATH` of a PEM public key of RS256 tokens. Raises WrongUse.
 
-    Which of the two it is, is never guessed: a path that is not there must not become a secret that everybody knows.
+    The form is never guessed: the path of a missing file must not become a secret that everybody knows.
     """
 
     def __init__(self, jwt_key: str) -> None:

@@ -1,4 +1,4 @@
-"""Large bodies are worked on one at a turn of the event loop, so that a crowd of them keeps nobody else waiting."""
+"""Large bodies are read one by one, each in a turn of the event loop, so that many of them do not keep others waiting."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ class Turns:
 
     @asynccontextmanager
     async def next(self) -> AsyncIterator[None]:
-        """Begin when it is one's turn, and others have been served. Raises RequestError where too many wait."""
+        """Return when it is this body's turn and others have been served. Raises RequestError where too many wait."""
         if self._waiting >= MOST_WAITING:
             raise RequestError(503, "BUSY", "too many large registrations are waiting", _RETRY_AFTER_SECONDS)
         self._waiting += 1
@@ -43,6 +43,6 @@ class Turns:
 
 
 async def _rest(spent_seconds: float) -> None:
-    """After long work as long for others: a turn of the loop accepts one connection, and hundreds may be before it."""
+    """After long work, give others as much time. A turn of the loop accepts one connection, and hundreds may wait before it."""
     if spent_seconds > _LONG_SECONDS:
         await asyncio.sleep(spent_seconds)

@@ -1,4 +1,4 @@
-"""The versions that this process gives: they only grow, and the law takes each of them."""
+"""The versions that this process gives. They only grow, and the law accepts each of them."""
 
 import asyncio
 from collections.abc import Iterable
@@ -26,8 +26,8 @@ _log: Any = structlog.get_logger("devicesync")
 class Versions:
     """Versions in µs, for one event loop. `ready` must have returned once before any is given.
 
-    A former process may have given versions that lie past now: its clock was ahead, or ours stepped back. So the log's newest
-    records are asked for the last one.
+    A former process may have given versions later than now: its clock was ahead, or ours was set back. So the last version is
+    read from the log's newest records.
     """
 
     def __init__(self, log: Log, max_clock_ahead_ms: int, clock: Clock = SYSTEM) -> None:
@@ -57,7 +57,7 @@ class Versions:
         return version
 
     def check_logged(self, version: int) -> None:
-        """Return if the law takes this version, which the log has now. Else it counts as not given. Raises RequestError."""
+        """Return if the law accepts this version, which is in the log now. Else it counts as not given. Raises RequestError."""
         taken_ms = self._log.taken_ms()
         if taken_ms is not None:
             self._behind_ms, self._measured_at = max(self._clock.now_us() // 1000 - taken_ms, 0), self._clock.monotonic()
@@ -70,7 +70,7 @@ class Versions:
         self._taken = max(self._taken, min(version, self._last))  # an erase may lie ahead of all that was given
 
     def check(self, version: int) -> None:
-        """Return if the law takes this version now. Raises RequestError."""
+        """Return if the law accepts this version now. Raises RequestError."""
         if self._is_taken(version):
             return
         if not self._said_clock:
@@ -84,7 +84,7 @@ class Versions:
         raise RequestError(503, "CLOCK_STEPPED_BACK", "the clock of this service is wrong; try again", _RETRY_AFTER_SECONDS)
 
     def for_erase(self, known: int) -> int:
-        """A version past `known`, what the stores have of a device. Raises RequestError while the law would refuse it.
+        """Return a version later than `known`, which the stores have. Raises RequestError while the law would refuse it.
 
         The device's version may come from another clock, so it does not move the versions of this process.
         """
@@ -113,7 +113,7 @@ class Versions:
         return True
 
     def _log_now_ms(self) -> int:
-        """The time by the log's clock. What was measured counts for a while: then a registration measures it anew."""
+        """The time by the log's clock. A measurement counts for a while; then a registration measures again."""
         fresh = self._behind_ms and self._clock.monotonic() - self._measured_at < _MEASURED_SECONDS
         return self._clock.now_us() // 1000 - (self._behind_ms if fresh else 0)
 
@@ -133,7 +133,7 @@ class Versions:
 
 
 def last_version(records: Iterable[Record], max_clock_ahead_ms: int) -> int:
-    """The highest version that a registration among these carries and the law takes; 0 without any."""
+    """The highest valid version of a registration among these records; 0 without any."""
     last = 0
     for record in records:
         value = record.value or b""

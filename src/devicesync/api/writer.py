@@ -1,4 +1,4 @@
-"""From many requests at once into the log: what waits while one group is being made durable is the next group."""
+"""Writes lines of many requests into the log. The lines that come while one group is made durable are the next group."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ _log: Any = structlog.get_logger("devicesync")
 class Writer:
     """Appends lines to the log, for one event loop.
 
-    works: whether the last group was written. groups: how many were tried; of a journal each is one sync to disk.
+    works: whether the last group was written. groups: how many were tried; in a journal each is one sync to disk.
     """
 
     def __init__(self, log: Log) -> None:
@@ -34,7 +34,7 @@ class Writer:
         self.groups = 0
 
     async def append(self, line: bytes, key: bytes) -> None:
-        """Return when the line is durable. Raises RequestError: then it may or may not be in the log, which harms nothing."""
+        """Return when the line is durable. Raises RequestError; then the line may be in the log or not, which does no harm."""
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
             raise RequestError(503, "LOG_BUSY", "too many registrations are waiting for the log", _RETRY_AFTER_SECONDS)
         done = asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""The requests of the page. What changes or shows a device's data needs the same keys as the API's calls."""
+"""The requests of the page. A request that shows or changes a device's data needs the same keys as the API's calls."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -36,7 +36,7 @@ _log: Any = structlog.get_logger("devicesync")
 
 
 class StatusPage:
-    """sight: what it may look at beside the figures; None in processes that do not work on devices."""
+    """sight: what it may look at beside the figures; None in a process that does not work on devices."""
 
     def __init__(self, metrics: Metrics, ready: Ready, access: Access, sight: Sight | None) -> None:
         self._metrics = metrics
@@ -98,13 +98,13 @@ class StatusPage:
         return await self._listed(request, told)
 
     def _sight_for(self, role: Literal["register", "admin"], request: Request) -> Sight:
-        """What the page may look at. Raises RequestError for who lacks this role."""
+        """What the page may look at. Raises RequestError for a caller without this role."""
         self._access.check(role, dict(request.scope["headers"]))
         assert self._sight  # noqa: S101 - else there is no such route
         return self._sight
 
     async def _shown(self, make: Callable[[], Awaitable[bytes]]) -> Sent:
-        """A part of the page, or in its place what is wrong."""
+        """A part of the page, or a sentence that says what is wrong."""
         status = 200
         try:
             return _html(await make())
@@ -117,7 +117,7 @@ class StatusPage:
         return _html(render("problem.html", status=status, words=words), status)
 
     async def _summary(self) -> dict[str, Any]:
-        """At most a second old: however many pages are open, and whatever finding out the lag costs."""
+        """The summary, at most a second old, however many pages are open, and however long it takes to find the lag."""
         now = asyncio.get_running_loop().time()
         if self._found is None or now - self._found_at > _KEPT_SECONDS:
             self._found, self._found_at = asyncio.create_task(self._look()), now

@@ -1,4 +1,4 @@
-"""What the page may look at beside the figures of its process, in one thread: clients of stores block."""
+"""What the page may look at beside the figures of its process. It is done in one thread, because clients of stores block."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,5 +30,5 @@ class Sight(NamedTuple):
     replay: Callable[[str | None], Replayed]
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Call it in the thread."""
+        """Run the call in the thread."""
         return await asyncio.get_running_loop().run_in_executor(self.thread, call)
