@@ -15,13 +15,21 @@ EXTRAS = {
     "api": ("starlette", "uvloop", "maxminddb", "ua_parser", "jwt", "prometheus_client", "jinja2"),
     "backup": ("pyarrow", "fsspec"),
     "s3": ("s3fs",),
+    "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
 }
 """By extra the modules that it brings; pyproject.toml names the packages."""
 
 
 def missing(extra: str) -> list[str]:
     """Those of the extra's modules that are not installed."""
-    return [module for module in EXTRAS[extra] if not find_spec(module)]
+    return [module for module in EXTRAS[extra] if not _is_there(module)]
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is the package that it would be in
+        return False
 
 
 def hint(extra: str) -> str:

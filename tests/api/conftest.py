@@ -17,6 +17,7 @@ from devicesync.law.event import decode
 from devicesync.law.state import state_of
 from devicesync.log.memory import MemoryLog
 from devicesync.status.metrics import Metrics
+from devicesync.status.spans import NO_SPANS, Spans
 from devicesync.stores import Stores
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/68.0.3440.75 Safari/537.36"
@@ -51,7 +52,7 @@ def start(tmp_path: Any) -> Iterator[Start]:
     """Start an API with these settings, over this log or one in memory."""
     with ExitStack() as opened:
 
-        def begin(log: Any = None, **settings: Any) -> Started:
+        def begin(log: Any = None, spans: Spans = NO_SPANS, **settings: Any) -> Started:
             everywhere = {
                 "data_dir": str(tmp_path),
                 "listen": "127.0.0.1:0",
@@ -61,7 +62,7 @@ def start(tmp_path: Any) -> Iterator[Start]:
             loaded = load(everywhere | settings, {}).settings
             log = log or MemoryLog()
             stores = Stores(MemoryCache(), SqliteDatabase(tmp_path / "profile.db"))
-            public, admin = opened.enter_context(api(loaded, log, lambda: stores, Metrics("api")))
+            public, admin = opened.enter_context(api(loaded, log, lambda: stores, Metrics("api"), spans=spans))
             client, of_admin = (
                 opened.enter_context(httpx.Client(base_url=url, headers={"User-Agent": AGENT}, timeout=30))
                 for url in (public, admin)

@@ -5,7 +5,6 @@ import json
 import re
 import socket
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -147,17 +146,17 @@ def test_slow_clients_are_cut_off(start: Start, monkeypatch: pytest.MonkeyPatch)
 class Broken(MemoryLog):
     """A log that takes nothing."""
 
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
-        del values, keys
+    def append(self, *given: Any, **named: Any) -> None:
+        del given, named
         raise Unavailable("the disk is full", "")
 
 
 class Slow(MemoryLog):
     """A log that takes a while."""
 
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
+    def append(self, *given: Any, **named: Any) -> None:
         time.sleep(0.3)
-        super().append(values, keys)
+        super().append(*given, **named)
 
 
 def test_a_log_that_takes_nothing(start: Start) -> None:
@@ -179,9 +178,9 @@ class Sick(MemoryLog):
         if self.is_broken:
             raise Unavailable("the log is broken", "")
 
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
+    def append(self, *given: Any, **named: Any) -> None:
         self.check()
-        super().append(values, keys)
+        super().append(*given, **named)
 
 
 def test_readiness_needs_no_traffic_to_heal(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,9 +82,9 @@ def test_a_clock_that_steps_back_while_a_registration_is_written(start: Start, c
     """It is not acknowledged: the log took it at a time at which the law refuses it."""
 
     class Stepping(MemoryLog):
-        def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
+        def append(self, *given: Any, **named: Any) -> None:
             clock.step(-600)
-            super().append(values, keys)
+            super().append(*given, **named)
 
     assert_refused(start(Stepping(clock.ms)).client.post(REGISTER + "d", json=BODY), 503, "CLOCK_STEPPED_BACK")
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from devicesync.log.journal import Journal
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.memory import MemoryLog
-from devicesync.log.port import Log, Reader, Record
+from devicesync.log.port import Headers, Log, Reader, Record
 from tests.contract.logs import journal, kafka
 from tests.simulation.kafka_broker import Broker
 from tests.simulation.kafka_client import clients_of
@@ -90,6 +91,18 @@ def test_bytes_come_back_unchanged(log: Log) -> None:
     log.append(strange)
     reader = log.reader("one")
     assert values(reader, len(strange)) == strange
+    reader.close()
+
+
+def test_headers_come_back_or_are_dropped(log: Log) -> None:
+    """A journal is lines alone. Whoever gives none gets none."""
+    given: list[Headers | None] = [[("traceparent", b"00-1-2-01"), ("other", None)], None]
+    log.append([b"a", b"b"], None, given)
+    log.append([b"c"])
+    reader = log.reader("one")
+    found = [record.headers for record in take(reader, 3)]
+    assert found in ([*given, None], [None] * 3)
+    assert (found[0] is None) == isinstance(log, Journal)
     reader.close()
 
 

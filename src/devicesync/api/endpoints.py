@@ -22,6 +22,7 @@ from devicesync.jobs.erase import erase_line
 from devicesync.law.facets import DECLARED, FACETS
 from devicesync.law.profile import profile_of
 from devicesync.law.state import State
+from devicesync.status.spans import NO_SPANS, Spans
 
 REGISTER_PATH, PROFILE_PATH = "/v1/device/register/", "/v1/device/profile/"
 MIN_VERSION_HEADER = b"x-min-version"
@@ -41,27 +42,33 @@ class Dependencies(NamedTuple):
     rate_limit: RateLimit
     counts: ApiCounts
     versions: Versions
+    spans: Spans = NO_SPANS
 
 
 class Endpoint:
     """An ASGI application for one call. It sends what the call returns, or its refusal in the envelope."""
 
-    def __init__(self, api: Api, counts: ApiCounts, call: Callable[[Any, Headers, Any], Awaitable[Answer]]) -> None:
+    def __init__(self, api: Api, path: str, needs: Dependencies, call: Callable[[Any, Headers, Any], Awaitable[Answer]]) -> None:
         self._api = api
+        self._route = path + "{device_id}"
         self._call = call
-        self._observe = counts.observer(api)
+        self._observe = needs.counts.observer(api)
+        self._spans = needs.spans
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
         began = time.perf_counter()
-        try:
-            answer = await self._call(scope, dict(scope["headers"]), receive)
-        except RequestError as error:
-            answer = refused(self._api, error)
-        except Exception:  # noqa: BLE001 - whatever it is, the caller gets an envelope and the next request is served
-            _log.exception("a fault")
-            answer = refused(self._api, RequestError(500, "INTERNAL", "a fault of this service; it is in its log"))
-        await answer.send(send)
+        headers = dict(scope["headers"])
+        with self._spans.request(scope["method"], self._route, headers.get(b"traceparent", b"")) as span:
+            try:
+                answer = await self._call(scope, headers, receive)
+            except RequestError as error:
+                answer = refused(self._api, error)
+            except Exception:  # noqa: BLE001 - whatever it is, the caller gets an envelope and the next request is served
+                _log.exception("a fault")
+                answer = refused(self._api, RequestError(500, "INTERNAL", "a fault of this service; it is in its log"))
+            span.answered(answer.status)
+            await answer.send(send)
         self._observe(answer.status, time.perf_counter() - began)
 
 
@@ -71,8 +78,8 @@ class Calls:
     def __init__(self, needs: Dependencies) -> None:
         self._needs = needs
         self._turns = Turns()
-        self.register = Endpoint(REGISTER, needs.counts, self._register)
-        self.profile = Endpoint(PROFILE, needs.counts, self._profile)
+        self.register = Endpoint(REGISTER, REGISTER_PATH, needs, self._register)
+        self.profile = Endpoint(PROFILE, PROFILE_PATH, needs, self._profile)
 
     async def _register(self, scope: Any, headers: Headers, receive: Any) -> Answer:
         needs = self._needs
@@ -86,7 +93,7 @@ class Calls:
         else:
             async with self._turns.next():
                 version, line = self._line(device_id, body, client, headers)
-        await needs.writer.append(line, device_id.encode())
+        await needs.writer.append(line, device_id.encode(), needs.spans.headers())
         needs.versions.check_logged(version)
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
 
@@ -117,7 +124,7 @@ class Calls:
         await needs.versions.ready()
         known = await needs.profiles.read(device_id)
         version = needs.versions.for_erase(known.profile_version)
-        await needs.writer.append(erase_line(device_id, version), device_id.encode())
+        await needs.writer.append(erase_line(device_id, version), device_id.encode(), needs.spans.headers())
         needs.versions.check_logged(version)
         return success(PROFILE, {"message": "Device erased", "version": version})
 

@@ -25,6 +25,7 @@ from devicesync.log.port import Log
 from devicesync.status.declared import API_CONNECTIONS, API_GROUPS, API_WAITING
 from devicesync.status.health import Readiness
 from devicesync.status.metrics import Metrics
+from devicesync.status.spans import NO_SPANS, Spans
 from devicesync.stores import Stores
 
 _log: Any = structlog.get_logger("devicesync")
@@ -32,7 +33,13 @@ _log: Any = structlog.get_logger("devicesync")
 
 @contextmanager
 def api(
-    settings: Settings, log: Log, open_stores: Callable[[], Stores], metrics: Metrics, sight: Sight | None = None
+    settings: Settings,
+    log: Log,
+    open_stores: Callable[[], Stores],
+    metrics: Metrics,
+    sight: Sight | None = None,
+    *,
+    spans: Spans = NO_SPANS,
 ) -> Iterator[tuple[str, str]]:
     """Serve while the body runs, and yield the addresses of the API and of the admin port.
 
@@ -58,7 +65,7 @@ def api(
         def make_doors() -> list[Opened]:
             probes = {"log": probe_of_log(log, writer), "clock": probe_of_clock(versions)}
             readiness = Readiness(probes | probes_of_stores(profiles))
-            needs = Dependencies(writer, profiles, locations, clients, access, rate_limit, counts, versions)
+            needs = Dependencies(writer, profiles, locations, clients, access, rate_limit, counts, versions, spans)
             door = Door(Front(Calls(needs)), limits)
             metrics.add(lambda: {API_WAITING: writer.waiting, API_GROUPS: writer.groups, API_CONNECTIONS: len(door)})
             of_admin = Door(admin_app(metrics, readiness.lacking, access, sight), Limits(ADMIN_CONNECTIONS))

@@ -8,7 +8,7 @@ import structlog
 
 from devicesync.api.answers import RequestError
 from devicesync.errors import Unavailable
-from devicesync.log.port import Log
+from devicesync.log.port import Headers, Log
 
 MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 64 << 20
@@ -26,19 +26,19 @@ class Writer:
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._waiting: list[tuple[bytes, bytes, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[bytes, bytes, Headers | None, asyncio.Future[None]]] = []
         self._waiting_bytes = 0
         self._thread = ThreadPoolExecutor(1, "log")
         self._draining: asyncio.Task[None] | None = None
         self.works = True
         self.groups = 0
 
-    async def append(self, line: bytes, key: bytes) -> None:
+    async def append(self, line: bytes, key: bytes, headers: Headers | None = None) -> None:
         """Return when the line is durable. Raises RequestError; then the line may be in the log or not, which does no harm."""
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
             raise RequestError(503, "LOG_BUSY", "too many registrations are waiting for the log", _RETRY_AFTER_SECONDS)
         done = asyncio.get_running_loop().create_future()
-        self._waiting.append((line, key, done))
+        self._waiting.append((line, key, headers, done))
         self._waiting_bytes += len(line)
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain())
@@ -57,10 +57,10 @@ class Writer:
         loop = asyncio.get_running_loop()
         while self._waiting:
             group, self._waiting, self._waiting_bytes = self._waiting, [], 0
-            lines, keys, futures = zip(*group, strict=True)
+            lines, keys, headers, futures = zip(*group, strict=True)
             failure = None
             try:
-                await loop.run_in_executor(self._thread, self._log.append, lines, keys)
+                await loop.run_in_executor(self._thread, self._log.append, lines, keys, headers if any(headers) else None)
             except Exception as error:  # noqa: BLE001 - nobody may wait for ever, whatever the log's fault is
                 if self.works:
                     _log.error("the log can't take registrations", reason=str(error), exc_info=not isinstance(error, Unavailable))

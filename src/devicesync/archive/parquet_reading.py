@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from devicesync.archive.parquet import SCHEMA
-from devicesync.log.full import FullRecord, Headers
+from devicesync.log.full import FullRecord
+from devicesync.log.port import Headers
 
 _BATCH_ROWS = 10_000
 BATCH_BYTES = 8 << 20

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from devicesync.assembly import named_log
 from devicesync.assembly.long_run import LongRun
+from devicesync.assembly.spans import spans_of
 from devicesync.assembly.updater import Embedded, GroupMember, group_member, readings_of, updating
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
 from devicesync.jobs.update import READER, Counts
 from devicesync.status.declared import Readings
+from devicesync.status.spans import Spans
 from devicesync.url import masked
 
 
@@ -21,9 +23,14 @@ def keep_updating(command: str, settings: Settings, run: LongRun) -> Counts:
     Raises WrongUse, Held, Unavailable, TooManyBad.
     """
     _check_followed(named_log.followed_path(settings), run.watcher)
-    together = group_member(settings, run.stop) if named_log.is_shared(settings) else updating(settings, command, run.stop)
-    with together as assembled, ExitStack() as opened:
-        where = opened.enter_context(_serving(command, settings, assembled, run.admin_listen))
+    with ExitStack() as opened:
+        spans = opened.enter_context(spans_of(command, settings))
+        assembled: Embedded | GroupMember
+        if named_log.is_shared(settings):
+            assembled = opened.enter_context(group_member(settings, run.stop, spans))
+        else:
+            assembled = opened.enter_context(updating(settings, command, run.stop, spans))
+        where = opened.enter_context(_serving(command, settings, assembled, spans, run.admin_listen))
         flow = f"{masked(settings.log)} -> {masked(settings.cache)}, {masked(settings.database)}"
         opened.enter_context(run.watcher.running(f"{flow}.{where}"))
         assembled.updater.run(until_caught_up=run.until_caught_up)
@@ -31,12 +38,14 @@ def keep_updating(command: str, settings: Settings, run: LongRun) -> Counts:
 
 
 @contextmanager
-def _serving(command: str, settings: Settings, assembled: Embedded | GroupMember, admin_listen: str | None) -> Iterator[str]:
+def _serving(
+    command: str, settings: Settings, assembled: Embedded | GroupMember, spans: Spans, admin_listen: str | None
+) -> Iterator[str]:
     """Serve what the command serves beside its updater; words that say where."""
     if command == "up":
         from devicesync.assembly.serving import api_beside  # noqa: PLC0415 - `update` needs none of it
 
-        with api_beside(settings, assembled) as (public, admin):
+        with api_beside(settings, assembled, spans) as (public, admin):
             yield f" API on {public}, admin on {admin}."
         return
     from devicesync.assembly.admin import admin_port, checks_of_stores, used  # noqa: PLC0415 - `up` needs none of it

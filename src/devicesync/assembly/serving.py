@@ -9,11 +9,13 @@ from devicesync.assembly import adapters, named_log
 from devicesync.assembly.admin import used
 from devicesync.assembly.lag import lag_of
 from devicesync.assembly.sight import sight_of, stores_beside
+from devicesync.assembly.spans import spans_of
 from devicesync.assembly.updater import Embedded, GroupMember, readings_of
 from devicesync.config import Settings
 from devicesync.jobs.shared import patience
 from devicesync.jobs.update import READER
 from devicesync.status.metrics import Metrics
+from devicesync.status.spans import NO_SPANS, Spans
 from devicesync.stores import Stores
 
 _USED = ("log", "cache", "database")
@@ -32,13 +34,14 @@ def api_alone(settings: Settings) -> Iterator[tuple[str, str]]:
     with (
         closing(adapters.open_log(settings)) as log,
         sight_of(settings, log, open_stores) as sight,
-        api(settings, log, open_stores, Metrics("api", used(settings, *_USED)), sight) as addresses,
+        spans_of("api", settings) as spans,
+        api(settings, log, open_stores, Metrics("api", used(settings, *_USED)), sight, spans=spans) as addresses,
     ):
         yield addresses
 
 
 @contextmanager
-def api_beside(settings: Settings, assembled: Embedded | GroupMember) -> Iterator[tuple[str, str]]:
+def api_beside(settings: Settings, assembled: Embedded | GroupMember, spans: Spans = NO_SPANS) -> Iterator[tuple[str, str]]:
     """Serve the API over the updater's log. It reads the updater's private cache, where no other updater writes."""
 
     def open_stores() -> Stores:
@@ -51,6 +54,6 @@ def api_beside(settings: Settings, assembled: Embedded | GroupMember) -> Iterato
     metrics.freshness = assembled.updater.counts.freshness
     with (
         sight_of(settings, assembled.log, open_stores) as sight,
-        api(settings, assembled.log, open_stores, metrics, sight) as addresses,
+        api(settings, assembled.log, open_stores, metrics, sight, spans=spans) as addresses,
     ):
         yield addresses

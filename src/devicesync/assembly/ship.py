@@ -10,6 +10,7 @@ from devicesync import data_directory
 from devicesync.assembly import adapters, named_log
 from devicesync.assembly.admin import admin_port, used
 from devicesync.assembly.long_run import LongRun
+from devicesync.assembly.spans import spans_of
 from devicesync.config import Settings
 from devicesync.errors import Stopped, WrongUse
 from devicesync.jobs.shared.patience import Patience
@@ -68,6 +69,7 @@ def _ship(settings: Settings, run: LongRun) -> int:
         ) as where,
         run.watcher.running(f"{masked(settings.log)} -> {masked(settings.ship_to)}.{where}"),
         tidying([journal.tidy], settings.tidy_seconds),
+        spans_of("ship", settings) as spans,
     ):
         with suppress(Stopped):
             Patience(run.stop).until_it_works(target.check)  # also where nothing is to be shipped yet
@@ -78,5 +80,7 @@ def _ship(settings: Settings, run: LongRun) -> int:
             batch_records=settings.batch_records,
             until_caught_up=run.until_caught_up,
             shipped=shipped,
+            topic=target.topic,
+            spans=spans,
         )
     return total

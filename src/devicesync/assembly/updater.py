@@ -17,6 +17,7 @@ from devicesync.log.foreign import ForeignLog
 from devicesync.log.port import Log, Reader
 from devicesync.status.declared import LOST, Readings
 from devicesync.status.measured import StoreCalls
+from devicesync.status.spans import NO_SPANS, Spans
 from devicesync.stores import Stores
 
 if TYPE_CHECKING:
@@ -59,12 +60,12 @@ def refusal_limit(settings: Settings, *, at_once: bool = False) -> RefusalLimit:
 
 
 @contextmanager
-def updating(settings: Settings, command: str, stop: threading.Event) -> Iterator[Embedded]:
+def updating(settings: Settings, command: str, stop: threading.Event, spans: Spans = NO_SPANS) -> Iterator[Embedded]:
     """Hold the data directory and assemble its updater. Raises Held when another process has it."""
     data_directory.prepare(settings.directory)
     held = data_directory.Hold(settings.directory, command)
     try:
-        with embedded(settings, stop) as assembled:
+        with embedded(settings, stop, spans) as assembled:
             try:
                 yield assembled
             finally:
@@ -74,12 +75,12 @@ def updating(settings: Settings, command: str, stop: threading.Event) -> Iterato
 
 
 @contextmanager
-def embedded(settings: Settings, stop: threading.Event) -> Iterator[Embedded]:
+def embedded(settings: Settings, stop: threading.Event, spans: Spans = NO_SPANS) -> Iterator[Embedded]:
     """The updater of a data directory, which the caller holds; closed after the body."""
     with ExitStack() as opened:
         journal = opened.enter_context(closing(adapters.open_journal(settings)))
         reader = opened.enter_context(closing(journal.reader(READER)))
-        stores, updater, calls = _over(reader, str(journal.path), settings, opened, stop)
+        stores, updater, calls = _over(reader, str(journal.path), settings, opened, stop, spans)
         reader.bind(stores.database.identity)
         followed = named_log.followed_path(settings)
         if followed:
@@ -92,16 +93,16 @@ def embedded(settings: Settings, stop: threading.Event) -> Iterator[Embedded]:
 
 
 @contextmanager
-def group_member(settings: Settings, stop: threading.Event) -> Iterator[GroupMember]:
+def group_member(settings: Settings, stop: threading.Event, spans: Spans = NO_SPANS) -> Iterator[GroupMember]:
     """A member of the log's group of updaters; closed after the body."""
     with ExitStack() as opened:
         log = opened.enter_context(closing(adapters.open_log(settings)))
         reader = opened.enter_context(closing(log.reader(READER)))
-        yield GroupMember(log, reader, *_over(reader, log.source, settings, opened, stop))
+        yield GroupMember(log, reader, *_over(reader, log.source, settings, opened, stop, spans))
 
 
-def _over(
-    reader: Reader, source: str, settings: Settings, opened: ExitStack, stop: threading.Event
+def _over(  # noqa: PLR0917 - all of them are needed
+    reader: Reader, source: str, settings: Settings, opened: ExitStack, stop: threading.Event, spans: Spans
 ) -> tuple[Stores, Updater, StoreCalls]:
     stores, calls = opened.enter_context(closing(adapters.open_stores(settings))), StoreCalls()
     updater = Updater(
@@ -113,6 +114,7 @@ def _over(
         refusal_limit=refusal_limit(settings),
         stop=stop,
         max_clock_ahead_ms=settings.max_clock_ahead_ms,
+        spans=spans,
     )
     opened.callback(updater.close)
     return stores, updater, calls

@@ -71,7 +71,7 @@ def fold(
     """Decode records and join them per device. Raises TooManyBad when nearly everything is refused."""
     events: list[Event] = []
     dead: list[DeadLetter] = []
-    for value, partition, offset, taken_ms, logged_ms, key in records:
+    for value, partition, offset, taken_ms, logged_ms, key, _ in records:
         try:
             if value is None:
                 raise Refused("malformed_json", "the record is null: it has no value")  # noqa: TRY301 - a call costs every event

@@ -9,6 +9,7 @@ import structlog
 
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.log.port import Log, Reader
+from devicesync.status.spans import NO_SPANS, Spans
 
 READER = "ship"
 """Its name as a reader of the journal."""
@@ -32,11 +33,14 @@ def ship(
     batch_records: int,
     until_caught_up: bool = False,
     shipped: Callable[[int], None] = lambda records: None,
+    topic: str = "",
+    spans: Spans = NO_SPANS,
 ) -> None:
     """Work until `stop` is set, or until nothing is left. At least once: a crash ships the last records again.
 
     Bad records go along, without a key: who reads the target refuses them whole. A target that is down is waited for, and
-    nothing is skipped. `shipped` hears of each batch that is acknowledged.
+    nothing is skipped. `shipped` hears of each batch that is acknowledged. `topic` names the target in the spans. A record tells
+    of the span in which it was shipped: a journal keeps no headers that could tell of an earlier one.
     """
     patience = Patience(stop, source.keep_alive)
     try:
@@ -44,7 +48,9 @@ def ship(
             records = patience.until_it_works(source.poll, batch_records, _POLL_SECONDS)
             if records:
                 values = [record.value or b"" for record in records]  # a journal has no null ones
-                patience.until_it_works(target.append, values, keys_of(values))
+                with spans.send(topic, len(values)):
+                    headers = [spans.headers()] * len(values)
+                    patience.until_it_works(target.append, values, keys_of(values), headers)
                 shipped(len(values))
                 _log.debug("batch", records=len(values))
             patience.until_it_works(source.commit)

@@ -27,6 +27,7 @@ from devicesync.log.port import Reader, Record
 from devicesync.status import declared
 from devicesync.status.declared import Readings
 from devicesync.status.freshness import Freshness
+from devicesync.status.spans import NO_SPANS, Spans
 from devicesync.status.tally import Laps, Tallies, Tally
 from devicesync.stores import Stores
 
@@ -80,8 +81,11 @@ class Updater:
         refusal_limit: RefusalLimit,
         stop: threading.Event,
         max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS,
+        spans: Spans = NO_SPANS,
     ) -> None:
         self.counts = Counts()
+        self._source = source
+        self._spans = spans
         self._reader = reader
         self._dead_letters = dead_letters
         self._batch_records = batch_records
@@ -146,7 +150,8 @@ class Updater:
             self._threads.shutdown()
 
     def _write(self, records: Sequence[Record], folded: Folded) -> int:
-        stale = self._batch.write(folded.changes)
+        with self._spans.batch(self._source, records):
+            stale = self._batch.write(folded.changes)
         self.counts.freshness.observe(records)
         return stale
 

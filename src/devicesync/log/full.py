@@ -7,9 +7,8 @@ agree, through the log, where each file begins and ends, before any of them uplo
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from devicesync.log.port import Log
+from devicesync.log.port import Headers, Log
 
-Headers = list[tuple[str, bytes | None]]
 FullRecord = tuple[int, int | None, bytes | None, bytes | None, Headers | None]
 """A record with everything that its log keeps of it: offset, timestamp in ms, key, value (None: a tombstone), headers."""
 

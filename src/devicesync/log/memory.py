@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from devicesync.log.port import Record
+from devicesync.log.port import Headers, Record
 
 
 class MemoryLog:
@@ -14,11 +14,17 @@ class MemoryLog:
         self.committed: dict[str, int] = {}
         self._clock = clock
 
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
+    def append(
+        self,
+        values: Sequence[bytes],
+        keys: Sequence[bytes | None] | None = None,
+        headers: Sequence[Headers | None] | None = None,
+    ) -> None:
         """See port.Log."""
         for spot, value in enumerate(values):
             now = self._clock()
-            self.records.append(Record(value, 0, len(self.records), now, now, keys[spot] if keys else None))
+            key, of_value = keys[spot] if keys else None, headers[spot] if headers else None
+            self.records.append(Record(value, 0, len(self.records), now, now, key, of_value))
 
     def taken_ms(self) -> None:
         """See port.Log."""

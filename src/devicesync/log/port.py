@@ -7,6 +7,8 @@ asks of a log stands in full.py.
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+Headers = list[tuple[str, bytes | None]]
+
 
 class Record(NamedTuple):
     """One record as a reader gets it.
@@ -14,6 +16,7 @@ class Record(NamedTuple):
     value: its bytes. None where the log has a record without a value.
     taken_ms: the time at which the log took it. Versions are guarded against this time.
     logged_ms: the timestamp that the log keeps with the record. None where it keeps none.
+    headers: what the log keeps beside the key and the value. None where it keeps none, or where they can't be read.
     """
 
     value: bytes | None
@@ -22,6 +25,7 @@ class Record(NamedTuple):
     taken_ms: int
     logged_ms: int | None
     key: bytes | None = None
+    headers: Headers | None = None
 
 
 class Lag(NamedTuple):
@@ -83,8 +87,15 @@ class Reader(Protocol):
 class Log(Protocol):
     """Takes records, and opens readers. Safe for several threads and processes."""
 
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> object:
+    def append(
+        self,
+        values: Sequence[bytes],
+        keys: Sequence[bytes | None] | None = None,
+        headers: Sequence[Headers | None] | None = None,
+    ) -> object:
         """Return when every value is durable. Values hold no line feed.
+
+        A log that keeps no keys, or no headers, takes them and drops them: nothing may depend on them.
 
         Raises Unavailable. Then none, some or all of the values may be in the log. The same call may be repeated: the law
         ignores duplicates.
@@ -137,7 +148,12 @@ class NumberedLog(Log, Protocol):
     A number is missing only where another program removed records from the log.
     """
 
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> int:
+    def append(
+        self,
+        values: Sequence[bytes],
+        keys: Sequence[bytes | None] | None = None,
+        headers: Sequence[Headers | None] | None = None,
+    ) -> int:
         """Append as Log does. Return the number of the first value; the others follow it."""
         ...
 

@@ -100,7 +100,7 @@ class LiveAudit:
 
     def _expect(self, records: Sequence[Record]) -> None:
         now_ms = self._now_ms()
-        for value, _, _, taken_ms, logged_ms, _ in records:
+        for value, _, _, taken_ms, logged_ms, *_ in records:
             if value is None or (self._one_in > 1 and random.randrange(self._one_in)):  # noqa: S311 - a sample, no secret
                 continue
             try:

@@ -12,7 +12,7 @@ from devicesync.log.journal.files import JournalFiles
 from devicesync.log.journal.full import JournalFullReader, full_records_of
 from devicesync.log.journal.reader import JournalReader
 from devicesync.log.journal.tail import Limits
-from devicesync.log.port import Record
+from devicesync.log.port import Headers, Record
 
 _ROWS = 2000
 
@@ -32,9 +32,14 @@ class Journal:
         self.topic = path.name
         self._appender = Appender(self._files, Limits(segment_bytes, segment_seconds, retention_seconds))
 
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> int:
-        """See port.Log; the number of the first record. Keys are not kept: a journal has one partition."""
-        del keys
+    def append(
+        self,
+        values: Sequence[bytes],
+        keys: Sequence[bytes | None] | None = None,
+        headers: Sequence[Headers | None] | None = None,
+    ) -> int:
+        """See port.Log; the number of the first record. A journal is lines alone: keys and headers are not kept."""
+        del keys, headers
         return self._appender.append(values) if values else self.end()
 
     def end(self) -> int:

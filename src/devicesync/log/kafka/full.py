@@ -14,9 +14,10 @@ from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
-from devicesync.log.full import Claim, FullRecord, Headers, RebalanceListener
+from devicesync.log.full import Claim, FullRecord, RebalanceListener
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
+from devicesync.log.port import Headers
 
 _TIMEOUT_SECONDS = 10.0
 _FETCH_BYTES = 4 << 20

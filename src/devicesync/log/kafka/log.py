@@ -14,7 +14,7 @@ from devicesync.log.kafka.full import KafkaFullReader
 from devicesync.log.kafka.reader import KafkaReader
 from devicesync.log.kafka.survey import newest, records, survey
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
-from devicesync.log.port import Record
+from devicesync.log.port import Headers, Record
 
 _POLL_SECONDS = 0.1
 DELIVERY_SECONDS = 10.0
@@ -51,9 +51,15 @@ class KafkaLog:
         self._taken_ms: int | None = None
         self._lock = threading.Lock()
 
-    def append(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
+    def append(
+        self,
+        values: Sequence[bytes],
+        keys: Sequence[bytes | None] | None = None,
+        headers: Sequence[Headers | None] | None = None,
+    ) -> None:
         """See port.Log. Records of one key keep their order: they go to one partition."""
-        outgoing = [Outgoing(value, keys[spot] if keys else None) for spot, value in enumerate(values)]
+        none = (None,) * len(values)
+        outgoing = [Outgoing(*record) for record in zip(values, keys or none, headers or none, strict=True)]
         with failures("append to"):
             self._taken_ms = deliver(self._open_producer(), self._url.topic, outgoing)
 

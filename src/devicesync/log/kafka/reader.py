@@ -12,12 +12,15 @@ from devicesync.log.full import FullRecord
 from devicesync.log.kafka.full import full_records_of
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import KafkaUrl, failures
-from devicesync.log.port import Record
+from devicesync.log.port import Headers, Record
 
 _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.1
 _SETTINGS: dict[str, Any] = {"enable.partition.eof": True}
 _log: Any = structlog.get_logger("devicesync")
+
+
+_headers_of: Any = Message.headers
 
 
 class KafkaReader:
@@ -140,7 +143,15 @@ def record_of(message: Message, clock: Clock = SYSTEM) -> Record:
     taken_ms = stamp_ms if kind == TIMESTAMP_LOG_APPEND_TIME else min(stamp_ms, now_ms) if has_time else now_ms
     logged_ms = stamp_ms if has_time else None
     partition, offset = int(message.partition() or 0), int(message.offset() or 0)
-    return Record(message.value(), partition, offset, taken_ms, logged_ms, _bytes(message.key()))
+    return Record(message.value(), partition, offset, taken_ms, logged_ms, _bytes(message.key()), _headers(message))
+
+
+def _headers(message: Message) -> Headers | None:
+    try:  # costs an event less than `suppress` does
+        found: Headers | None = _headers_of(message)
+    except (UnicodeDecodeError, SystemError):  # the name of one is not UTF-8
+        return None
+    return found
 
 
 def _bytes(key: str | bytes | None) -> bytes | None:

@@ -1,0 +1,52 @@
+"""Which spans a command makes, by OpenTelemetry's environment variables."""
+
+from typing import Any
+
+import pytest
+
+from devicesync import extras
+from devicesync.assembly.spans import spans_of
+from devicesync.config import load
+from devicesync.errors import WrongUse
+from devicesync.status.open_telemetry import OpenTelemetrySpans
+from devicesync.status.spans import NO_SPANS
+
+SETTINGS = load({}, {}).settings
+ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "are_made"),
+    [
+        ({}, False),
+        ({"OTEL_SERVICE_NAME": "x"}, False),
+        (ENDPOINT, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9"}, True),
+        ({"OTEL_TRACES_EXPORTER": "console"}, True),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
+        (ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"}, False),
+        (ENDPOINT | {"OTEL_SDK_DISABLED": "true"}, False),
+    ],
+)
+def test_what_asks_for_them(variables: dict[str, str], *, are_made: bool) -> None:
+    """The standard variables, and no setting of ours."""
+    with spans_of("update", SETTINGS, variables) as spans:
+        assert isinstance(spans, OpenTelemetrySpans) == are_made
+        assert (spans is NO_SPANS) != are_made
+
+
+def test_an_exporter_that_is_not_there_is_wrong_use() -> None:
+    """It says which there are."""
+    with (
+        pytest.raises(WrongUse, match="'jaeger' is not understood"),
+        spans_of("up", SETTINGS, {"OTEL_TRACES_EXPORTER": "jaeger"}),
+    ):
+        pass
+
+
+def test_without_the_extra_there_are_none(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """A warning: a platform may set the variables for whatever runs on it."""
+    monkeypatch.setattr(extras, "missing", lambda extra: [f"{extra} is not there"])
+    with spans_of("up", SETTINGS, ENDPOINT) as spans:
+        assert spans is NO_SPANS
+    assert "devicesync[otel]" in capsys.readouterr().out
