@@ -1,5 +1,6 @@
 """`digests` on the embedded default: two machines, and a backup of one of them."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,17 @@ def test_a_store_and_its_backup(devicesync: Devicesync, tmp_path: Path) -> None:
     assert equal["one"]["profiles_digest"] == equal["other"]["profiles_digest"]
     shown = devicesync.run("digests", "compare", "store", "kept").stdout.decode()
     assert shown == f"equal: 2,999 profiles, digest {equal['one']['profiles_digest']}\n"
-    devicesync.json("apply", "-", stdin=lines(registration("d1", V + 9_000, city="Agra"), registration("d2", V - 5, city="Agra")))
+    devicesync.json(
+        "apply", "-", stdin=lines(registration("d1", V + 9_000, city="Agra"), registration("d2", time.time_ns() // 1000))
+    )
     (tmp_path / "store").unlink()
-    assert devicesync.json("digests", "make", "store", "--against", "kept")["buckets"] == 1
+    assert devicesync.json("digests", "make", "store", "--against", "kept")["buckets"] == 2
     made = devicesync.json("digests", "make", "kept", "--of", "backup", "--against", "store")
-    assert made["buckets"] == 1
-    (told,) = compared(devicesync, "store", "kept", status=1)["devices"]
-    assert (told["device_id"], told["kind"]) == ("d1", "stale_in_other")
+    assert made["buckets"] == 2
+    told = compared(devicesync, "store", "kept", status=1)
+    found = {each["device_id"]: (each["kind"], each["moving"]) for each in told["devices"]}
+    assert found == {"d1": ("stale_in_other", False), "d2": ("stale_in_other", True)}  # d2 came after the backup's end
+    assert (told["differences"]["stale_in_other"], told["moving"]) == (1, 1)
 
 
 def test_what_can_not_be_compared_is_said(devicesync: Devicesync, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from devicesync.errors import Damaged, NewerData, WrongUse
 from devicesync.jobs.batch import join_events
+from devicesync.jobs.digests import compare as comparing
 from devicesync.jobs.digests.compare import KINDS, compare, counts, differing_buckets, to_read_again
 from devicesync.jobs.digests.file import CACHE, DATABASE, DigestFile, load_whole, packed, save, unpacked
 from devicesync.jobs.digests.reading import in_states
@@ -141,6 +142,17 @@ def test_without_devices_the_buckets_are_told() -> None:
     one, other = made({"d": state(BASE_US)}), made({"e": state(BASE_US)})
     assert compare(one, other)[:2] == (2, 2)
     assert compare(made({"d": state(BASE_US)}, wanted=[bucket_of("d"), bucket_of("e")]), other)[:2] == (2, 2)
+
+
+def test_so_many_devices_are_read_again_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest is told, and comes after these: both sides choose the same buckets."""
+    monkeypatch.setattr(comparing, "_MOST_DEVICES", 3)
+    one, other = made({name: state(BASE_US) for name in IDS}), made({})
+    wanted = to_read_again(one, other)
+    mine = made({name: state(BASE_US) for name in IDS}, wanted=wanted)
+    assert (len(wanted), wanted) == (3, to_read_again(other, mine))
+    found = compare(mine, made({}, wanted=to_read_again(other, mine)))
+    assert (found.buckets, found.unresolved, len(found.devices)) == (len(IDS), len(IDS) - 3, 3)
 
 
 def test_two_profiles_of_one_digest_are_two() -> None:

@@ -52,7 +52,15 @@ COMMANDS = {
 RUN_UNTIL_STOPPED = {"up", "api", "ship", "update", "backup run", "enrich", "audit --live", "demo"}
 """Commands that end well by a signal, whenever it comes."""
 
-WRITE_NO_LOG_LINES = {"get", "status", "backup list", "dead-letters list", "dead-letters show", "dead-letters delete"}
+WRITE_NO_LOG_LINES = {
+    "get",
+    "status",
+    "backup list",
+    "dead-letters list",
+    "dead-letters show",
+    "dead-letters delete",
+    "digests compare",
+}
 """Commands that only look, and are to be quick: the library for log lines is not loaded for them."""
 
 _HELP = """\
