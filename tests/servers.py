@@ -22,6 +22,8 @@ import pytest
 from devstack.server import Missing
 from devstack.servers import Cassandra, Kafka, Redis, RedisCluster
 
+from tests.loaded import Loader
+
 
 class _Startable(Protocol):
     def start(self) -> None: ...
@@ -56,6 +58,9 @@ def started(make: Callable[[Path], S]) -> S:
 
 def start_shared() -> None:
     """Start what all processes share, and wait for none of it. What is missing, each process misses by itself."""
+    loader = Loader(_directory())
+    loader.start(wait=False)
+    atexit.register(loader.stop, signal.SIGKILL)
     with suppress(Missing):
         for make in (_shared_cassandra, Kafka):
             server = make(_directory())

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from tests import loaded
 
 COMMAND = [sys.executable, "-m", "devicesync"]
 WAIT_SECONDS = 120.0
@@ -34,15 +36,7 @@ class Devicesync:
         self, *arguments: str | Path, stdin: bytes | None = None, variables: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         """One command to its end; its status, stdout and stderr."""
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=self.directory,
-            input=stdin,
-            capture_output=True,
-            check=False,
-            env=_environment(variables or {}),
-            timeout=WAIT_SECONDS,
-        )
+        return self._run(["devicesync", *arguments], stdin, variables or {})
 
     def json(self, *arguments: str | Path, status: int = 0, stdin: bytes | None = None) -> Any:
         """The document that a command prints with --json, after checking its exit status."""
@@ -52,11 +46,20 @@ class Devicesync:
         return json.loads(done.stdout)
 
     def start(
-        self, *arguments: str | Path, ready: bool = True, stderr: int = subprocess.PIPE, variables: dict[str, str] | None = None
+        self,
+        *arguments: str | Path,
+        ready: bool = True,
+        stderr: int = subprocess.PIPE,
+        variables: dict[str, str] | None = None,
+        whole: bool = False,
     ) -> subprocess.Popen[str]:
-        """A command that goes on running; stopped at the end of the test. ready: wait until it says what it does."""
-        process = subprocess.Popen(
-            [*COMMAND, *arguments],
+        """A command that goes on running; stopped at the end of the test.
+
+        ready: wait until it says what it does. whole: it loads its code itself, as a user's command does (tests/loaded.py).
+        """
+        begin, command = (subprocess.Popen, COMMAND) if whole else (loaded.Popen, ["devicesync"])
+        process = begin(
+            [*command, *arguments],
             cwd=self.directory,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -70,17 +73,33 @@ class Devicesync:
             assert "devicesync " in line, line
         return process
 
+    def run_by(self, script: Path, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+        """One command to its end, as run() has it, by a script that watches or hurts it."""
+        return self._run([script, *arguments], None, {})
+
     def killed_at(self, step: str, times: int, *arguments: str) -> None:
         """A `backup run` that kills itself with SIGKILL when it reaches a step for the n-th time."""
-        killed = subprocess.run(
-            [sys.executable, KILLED_AT, step, str(times), "backup", "run", *arguments],
-            cwd=self.directory,
-            capture_output=True,
-            check=False,
-            env=_environment({}),
-            timeout=WAIT_SECONDS,
-        )
+        killed = self.run_by(KILLED_AT, step, str(times), "backup", "run", *arguments)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+    def _run(
+        self, words: Sequence[str | Path], stdin: bytes | None, variables: dict[str, str]
+    ) -> subprocess.CompletedProcess[bytes]:
+        pipe = subprocess.PIPE
+        with loaded.Popen(
+            words,
+            stdin=None if stdin is None else pipe,
+            stdout=pipe,
+            stderr=pipe,
+            cwd=self.directory,
+            env=_environment(variables),
+        ) as process:
+            try:
+                told = process.communicate(stdin, WAIT_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(words, process.returncode, *told)
 
     def stop_all(self) -> None:
         """Kill what is still running."""

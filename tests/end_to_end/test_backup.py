@@ -292,7 +292,7 @@ def test_an_interrupted_restore_goes_on(devicesync: Devicesync) -> None:
     chance = random.Random(3)
     for _ in range(8):
         victim = devicesync.start("restore", "--from", "backup", "--to-stores", ready=False)
-        time.sleep(0.3 + chance.random() * 0.5)
+        time.sleep(0.05 + chance.random() * 0.5)
         victim.send_signal(signal.SIGKILL)
         victim.wait()
     done = devicesync.json("restore", "--from", "backup", "--to-stores")

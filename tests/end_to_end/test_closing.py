@@ -2,8 +2,6 @@
 
 import gc
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -45,11 +43,9 @@ def test_commands_close_what_they_open(devicesync: Devicesync, tmp_path: Path) -
     (tmp_path / "events").write_text("".join([*lines, "bad\n"]))
     (tmp_path / "bad").write_text("bad\n" * 2000)
     for status, words in COMMANDS:
-        done = subprocess.run(
-            [sys.executable, LEFT_OPEN, *words], cwd=devicesync.directory, capture_output=True, check=False, text=True
-        )
+        done = devicesync.run_by(LEFT_OPEN, *words)
         assert (words, done.returncode) == (words, status), done.stderr
-        assert (words, done.stderr.splitlines()[-1]) == (words, "left open:")
+        assert (words, done.stderr.splitlines()[-1]) == (words, b"left open:")
 
 
 def test_a_database_that_can_t_be_opened_is_closed(tmp_path: Path) -> None:

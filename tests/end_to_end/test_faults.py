@@ -58,7 +58,7 @@ def test_kill_nine_twenty_times(devicesync: Devicesync) -> None:
     for turn in range(20):
         victims = [devicesync.start("up", ready=True)] if turn % 2 else []
         victims.append(devicesync.start("apply", file, ready=False))
-        time.sleep(chance.uniform(0.3, 1.5))
+        time.sleep(chance.uniform(0.05, 1.2))
         for victim in victims:
             victim.send_signal(signal.SIGKILL)
         for victim in victims:

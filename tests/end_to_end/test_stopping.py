@@ -20,7 +20,7 @@ def test_a_stop_signal_in_the_first_second(
 ) -> None:
     """Exit status 0 at every moment, without a traceback."""
     for moment in moments:
-        process = devicesync.start(command, ready=False)
+        process = devicesync.start(command, ready=False, whole=True)
         until(lambda: catches(process.pid, signal.SIGTERM))  # noqa: B023 - used at once
         time.sleep(moment)
         process.send_signal(number)
@@ -32,7 +32,7 @@ def test_a_stop_signal_in_the_first_second(
 def test_a_stop_signal_for_workers_that_start(devicesync: Devicesync) -> None:
     """Exit status 0 too, whether the workers stand already or not, and none of them stays."""
     for moment in MOMENTS[::4]:
-        process = devicesync.start("update", "--workers", "2", "--log", "kafka://127.0.0.1:1/t", ready=False)
+        process = devicesync.start("update", "--workers", "2", "--log", "kafka://127.0.0.1:1/t", ready=False, whole=True)
         until(lambda: catches(process.pid, signal.SIGTERM))  # noqa: B023 - used at once
         time.sleep(moment)
         process.terminate()
@@ -45,7 +45,7 @@ def test_a_command_that_waits_for_an_updater_is_stopped(devicesync: Devicesync) 
     updater = devicesync.start("up")
     updater.send_signal(signal.SIGSTOP)
     devicesync.run("simulate", "--count", "10")
-    process = devicesync.start("dead-letters", "replay", ready=False)
+    process = devicesync.start("dead-letters", "replay", ready=False, whole=True)
     until(lambda: catches(process.pid, signal.SIGTERM))
     process.terminate()
     _, told = process.communicate()

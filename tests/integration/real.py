@@ -3,7 +3,6 @@
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -27,7 +26,7 @@ from devicesync.law.refusal import Refused
 from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from devicesync.simulation import Simulation, key_of
-from tests import servers
+from tests import loaded, servers
 from tests.contract.stores import redis_at
 from tests.end_to_end.command import Devicesync, catches, until
 from tests.law.specification import specified
@@ -108,8 +107,8 @@ class Real:
 
         wait: until it is a member, on a slow machine too. Before, it has not opened its stores, and ends if one of them is away.
         """
-        process = subprocess.Popen(
-            [sys.executable, "-m", "devicesync", "update", *self.flags],
+        process = loaded.Popen(
+            ["devicesync", "update", *self.flags],
             stderr=subprocess.PIPE,
             env={
                 "PATH": "",

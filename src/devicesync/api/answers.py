@@ -89,12 +89,9 @@ def refused(api: Api, error: RequestError) -> Answer:
     return Answer(error.status, _encode(_Envelope(api, "1.0", _now(), params, code, {})), headers=tuple(headers))
 
 
-_random = random.Random()  # noqa: S311 - an id to find a message by, not a secret
-
-
 def _message_id() -> str:
     """A version 4 UUID. The uuid module asks the system each time, which takes ten times as long."""
-    digits = f"{_random.getrandbits(128):032x}"
+    digits = f"{random.getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
