@@ -12,6 +12,9 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.manifest import Manifest
 from devicesync.archive.storage import Storage
+from devicesync.assembly.backup.redact import redact as command
+from devicesync.assembly.watcher import Unwatched
+from devicesync.config import Settings
 from devicesync.jobs.backup.redact import Redaction
 from devicesync.log.full import FullRecord
 from tests.archive.test_days import DAY_MS, MIDNIGHT_MS, kept, ranges_of, rows_of
@@ -52,7 +55,7 @@ def redact(archive: Archive, directory: Path) -> int:
     """As the command does it."""
     redaction = Redaction(archive, "gone", directory, 300_000)
     removed = sum(redaction.rewrite(files, V + 10) for files in by_range(archive))
-    archive.remove_earlier_revisions(archive.manifest.entries())
+    archive.remove_leftovers()
     return removed
 
 
@@ -124,3 +127,64 @@ def test_a_crash_at_each_step_leaves_the_old_or_the_new(
     redact(archive, tmp_path)
     assert offsets(archive, tmp_path) == REDACTED
     assert planted(tmp_path) == []
+
+
+@FORMATS
+def test_what_comes_late_from_the_backup_changes_nothing(tmp_path: Path, file_format: str) -> None:
+    """A backup process that was stopped while it listed a range goes on after the redact: the redacted files count, all the same."""
+    archive = backup(tmp_path, file_format)
+    first = archive.manifest.entries()
+    late = {path: path.read_bytes() for path in (tmp_path / "backup").rglob("*") if path.is_file()}
+    redact(archive, tmp_path)
+    for path, content in late.items():
+        path.write_bytes(content)
+    assert offsets(archive, tmp_path) == REDACTED
+    redact(archive, tmp_path)
+    assert planted(tmp_path) == []
+    archive.manifest.prune(by_range(archive)[0], {"gone": V + 10})
+    for path, content in late.items():
+        path.write_bytes(content)
+    archive.remove_leftovers()
+    assert offsets(archive, tmp_path) == []
+    assert {entry.range for entry in archive.manifest.pruned_entries()} == {first[0].range}
+    assert planted(tmp_path) == []
+
+
+def test_a_redact_that_was_killed_and_lists_late_loses(tmp_path: Path) -> None:
+    """The next one, which knows that it was there, has taken a higher number; so no file is missing that is listed."""
+    archive = backup(tmp_path, "parquet")
+    held = {path.name: path.read_bytes() for path in (tmp_path / "backup" / "_manifest").rglob("*.json")}
+    redaction = Redaction(archive, "gone", tmp_path, 300_000)
+    redaction.rewrite(by_range(archive)[0], V + 10)
+    (listed,) = [path for path in (tmp_path / "backup" / "_manifest").rglob("*.json") if path.name not in held]
+    content = listed.read_bytes()
+    listed.unlink()
+    for range_ in ranges_of(tmp_path, ROWS, step=10):
+        for file in range_:
+            archive.upload(file)
+    redact(archive, tmp_path)
+    listed.write_bytes(content)
+    assert offsets(archive, tmp_path) == REDACTED
+    assert planted(tmp_path) == []
+
+
+def test_a_range_is_not_listed_again_without_records_that_the_log_has_lost(tmp_path: Path) -> None:
+    """Who had read them has listed it; the next owner, who finds the range claimed and has the rest alone, leaves it."""
+    archive = kept(tmp_path, ranges_of(tmp_path, ROWS, step=10))
+    listed = archive.manifest.entries()
+    (whole,) = ranges_of(tmp_path, ROWS, step=10)
+    entries = [file.entry for file in whole]
+    assert not archive.has_more(entries)
+    shorter = [msgspec.structs.replace(entries[0], path=entries[0].path.replace("_0.", "_2."), first_offset=2), *entries[1:]]
+    assert archive.has_more(shorter)
+    assert archive.manifest.entries() == listed
+    assert len(rows_of(archive, tmp_path)) == 2
+
+
+def test_a_registration_of_the_erases_very_version_goes(tmp_path: Path) -> None:
+    """For the erase removes what is at or before its version."""
+    rows = [record(0, "gone", version=V + 10, city="PLANTED"), record(2, "gone", version=V + 10, erase=True)]
+    kept(tmp_path, ranges_of(tmp_path, rows[:1], step=1) + ranges_of(tmp_path, rows[1:], step=1))
+    settings = Settings(data_dir=str(tmp_path / "data"))
+    done = command(str(tmp_path / "backup"), "gone", settings, Unwatched(), dry_run=False)
+    assert (done["records"], planted(tmp_path)) == (1, [])

@@ -1,5 +1,6 @@
 """`backup redact` as its user meets it."""
 
+import shutil
 import time
 
 from tests.end_to_end.command import Devicesync, delete_database
@@ -29,3 +30,7 @@ def test_an_erased_device_is_taken_out_of_the_backup(devicesync: Devicesync) -> 
     assert devicesync.json("get", "gone", status=1)["erased"]
     simulate(devicesync, 10)
     assert back_up(devicesync)["records"] == 10
+    file = next((devicesync.directory / "backup").rglob("1_0_0*.parquet"))
+    shutil.copy(file, file.with_name("1_0_99.parquet"))
+    unlisted = devicesync.run(*words)
+    assert (unlisted.returncode, b"1_0_99.parquet" in unlisted.stderr) == (1, True)

@@ -1,6 +1,7 @@
 """The law of the backup: each record of the log is in one file, whatever happens, and a restore of them gives what the log says."""
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from devicesync.archive.entry import Entry, day_of
 from devicesync.archive.ranges import by_range, entries_in
 from devicesync.jobs.backup.verify import behind, check_log, check_order, check_range, check_unlisted
 from devicesync.jobs.restore.buckets import Buckets
+from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import gather
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
@@ -19,25 +21,31 @@ from devicesync.law.state import State, join
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.full import OFFSET, TIMESTAMP_MS, FullRecord
 from tests.simulation.clocks import ProcessClock
+from tests.simulation.gone import Gone, Place
 
 if TYPE_CHECKING:
     from tests.simulation.kafka_broker import Kept
     from tests.simulation.world import World
 
+Range = tuple[int, int, int]
 _GROUP = "devicesync.backup"
-_ENTRY = "/backup/_manifest/"
+_ENTRY = re.compile(r"/backup/_manifest/[^/]+/(\d+)/(\d+)/(\d+)(?:\.\d+-\w+)?(?:\.erasures)?\.json")
 _ALL = RefusalLimit(1, 1000, 60)
 
-Said = dict[tuple[int, int], tuple[str, State]]
+Said = dict[Place, tuple[str, State]]
 """By partition and offset: what the law makes of a record, and of which device."""
 
 
 class BackedUp:
-    """What is true of a backup. `wrong` is told what is not."""
+    """What is true of a backup."""
 
-    def __init__(self, world: "World", wrong: list[str]) -> None:
-        self._world, self._wrong = world, wrong
-        self._listed: dict[str, Entry] = {}
+    def __init__(self, world: "World", logged: "dict[Place, Kept]", said: Said, wrong: list[str]) -> None:
+        """logged: every record that the log ever had. said: what the law makes of them. `wrong` is told what is not true."""
+        self._world, self._logged, self._said, self._wrong = world, logged, said, wrong
+        self.gone = Gone(world, logged, said, wrong)
+        self._listed: dict[Range, list[Entry]] = {}
+        self._paths: dict[str, Range] = {}
+        self._files: defaultdict[int, dict[str, Entry]] = defaultdict(dict)
         self._ranges: defaultdict[int, dict[int, int]] = defaultdict(dict)
         self._commits = 0
 
@@ -45,11 +53,11 @@ class BackedUp:
         """Look at what was put, and claimed, since the last look."""
         store = self._world.backup.store
         for path in store.changed:
-            content = store.objects[path]
-            if path.startswith(_ENTRY) and path.rpartition("/")[2].removesuffix(".json").isdigit():
-                self._lists(entries_in(path.removeprefix("/backup/"), content))
-            elif entry := self._listed.get(path):
-                self._is_whole(entry)
+            if match := _ENTRY.fullmatch(path):
+                generation, partition, start = map(int, match.groups())
+                self._lists((generation, partition, start))
+            elif path in self._paths:
+                self._is_whole(self._paths[path])
         store.changed.clear()
         group = self._world.broker.groups.get(_GROUP)
         if group and group.commits != self._commits:
@@ -65,13 +73,28 @@ class BackedUp:
                 self._wrong.append(f"partition {partition}: {end} was {what}, and no file has record {offset}")
                 return
 
-    def finish(self, logged: dict[tuple[int, int], "Kept"], said: Said) -> None:
-        """All is backed up. logged: every record that the log ever had; said: what the law makes of them."""
+    def places(self) -> set[Place]:
+        """Of the records that are, or were, in files."""
+        return {
+            (number, offset)
+            for number, files in self._files.items()
+            for entry in files.values()
+            for offset in range(entry.first_offset, entry.next_offset)
+            if (number, offset) in self._logged
+        }
+
+    def finish(self) -> None:
+        """All is backed up."""
         self.look()
         archive, log, spool = _Reading(self._world), self._world.log(ProcessClock(self._world.time)), self._world.backup.spool()
         entries = archive.manifest.entries()
         survey = log.survey()
-        found = [*check_order([], entries), *check_unlisted(archive, entries), *check_log([], entries, 1, survey)]
+        pruned = archive.manifest.pruned_entries()
+        found = [
+            *check_order(pruned, entries),
+            *check_unlisted(archive, [*pruned, *entries]),
+            *check_log(pruned, entries, 1, survey),
+        ]
         for files in by_range(entries):
             found += check_range(archive, files, spool, log, deep=True)
         has_lost = any(partition.low for partition in self._world.broker.partitions)
@@ -81,22 +104,42 @@ class BackedUp:
             self._wrong.append(f"verify: {left} records are in no file")
         kept: dict[tuple[int, int], FullRecord] = {}
         for entry in entries:
-            for row in archive.rows[entry.path]:
-                self._judge(entry, row, kept, logged)
+            for row in archive.rows.get(entry.path, ()):  # of one that is damaged, as verify says
+                self._judge(entry, row, kept)
         self._has_each(kept)
         if self._wrong:
             return
-        stamps = sorted(record.stamp[1] for record in logged.values())
+        erased = self._erased_in(pruned)
+        stamps = sorted(record.stamp[1] for record in self._logged.values())
         for until_ms in (None, *stamps[len(stamps) // 2 :][:1]):
-            known = {place: said[place] for place in kept if place in said}
+            known = {place: self._said[place] for place in kept if place in self._said}
             wanted = [
                 device
                 for place, device in known.items()
-                if until_ms is None or device[1].erased or logged[place].stamp[1] <= until_ms
+                if until_ms is None or device[1].erased or self._logged[place].stamp[1] <= until_ms
             ]
-            self._restores(archive, entries, until_ms, _joined(wanted))
+            self._restores(archive, entries, until_ms, _joined([*wanted, *erased]))
 
-    def _lists(self, entries: list[Entry]) -> None:
+    def _erased_in(self, pruned: list[Entry]) -> list[tuple[str, State]]:
+        """What the law makes of the erases in these files."""
+        places = {(entry.partition, offset) for entry in pruned for offset in range(entry.from_offset, entry.next_offset)}
+        return [known for place, known in self._said.items() if place in places and known[1].erased]
+
+    def _lists(self, range_: Range) -> None:
+        """The files that count of a range: none where it is pruned, else those of its last revision."""
+        generation, partition, start = range_
+        directory = f"/backup/_manifest/{self._world.broker.topic}/{generation}/{partition}"
+        objects = self._world.backup.store.objects
+        if f"{directory}/{start}.erasures.json" in objects:
+            self._listed.pop(range_, None)
+            return
+        revisions = [
+            (int(match[1] or 0), path)
+            for path in objects
+            if (match := re.fullmatch(rf"{directory}/{start}(?:\.(\d+)-\w+)?\.json", path))
+        ]
+        path = max(revisions)[1]
+        entries = entries_in(path.removeprefix("/backup/"), objects[path])
         first = entries[0]
         ranges = self._ranges[first.partition]
         ranges[first.from_offset] = first.next_offset
@@ -106,20 +149,20 @@ class BackedUp:
                     f"partition {first.partition}: records {first.from_offset} to {first.next_offset} were listed, "
                     f"and {start} to {after} are in other files"
                 )
-        for entry in entries:
-            self._listed[f"/backup/{entry.path}"] = entry
-            self._is_whole(entry)
+        self._listed[range_] = entries
+        self._files[partition] |= {entry.path: entry for entry in entries}
+        self._paths |= {f"/backup/{entry.path}": range_ for entry in entries}
+        self._is_whole(range_)
 
-    def _is_whole(self, entry: Entry) -> None:
-        held = self._world.backup.store.objects.get(f"/backup/{entry.path}")
-        if held is None or hashlib.sha256(held).hexdigest() != entry.sha256:
-            self._wrong.append(f"file of partition {entry.partition} from {entry.first_offset} is listed and not there whole")
+    def _is_whole(self, range_: Range) -> None:
+        for entry in self._listed.get(range_, ()):
+            held = self._world.backup.store.objects.get(f"/backup/{entry.path}")
+            if held is None or hashlib.sha256(held).hexdigest() != entry.sha256:
+                self._wrong.append(f"file of partition {entry.partition} from {entry.first_offset} is listed and not there whole")
 
-    def _judge(
-        self, entry: Entry, row: FullRecord, kept: dict[tuple[int, int], FullRecord], logged: dict[tuple[int, int], "Kept"]
-    ) -> None:
+    def _judge(self, entry: Entry, row: FullRecord, kept: dict[Place, FullRecord]) -> None:
         place = entry.partition, row[OFFSET]
-        record = logged.get(place)
+        record = self._logged.get(place)
         if place in kept:
             self._wrong.append(f"partition {place[0]}: record {place[1]} is in two files")
         if record is None or row != (record.offset, record.stamp[1], record.key, record.value, record.headers):
@@ -128,14 +171,18 @@ class BackedUp:
             self._wrong.append(f"partition {place[0]}: records of several days are in one file")
         kept[place] = row
 
-    def _has_each(self, kept: dict[tuple[int, int], FullRecord]) -> None:
-        for number, partition in enumerate(self._world.broker.partitions):
-            for offset in range(partition.low, partition.high):
-                if (number, offset) not in kept:
-                    self._wrong.append(f"partition {number}: record {offset} is in no file")
+    def _has_each(self, kept: dict[Place, FullRecord]) -> None:
+        """What the log still has, and what was ever in a file, is in one, unless it was pruned or redacted."""
+        partitions = enumerate(self._world.broker.partitions)
+        logged = {(number, record.offset) for number, partition in partitions for record in partition.records}
+        for number, offset in sorted({*logged, *self.places()} - {*kept}):
+            of_it = [entry for entry in self._files[number].values() if entry.from_offset <= offset < entry.next_offset]
+            if not self.gone.may_be((number, offset), of_it):
+                self._wrong.append(f"partition {number}: record {offset} is in no file")
 
     def _restores(self, archive: "_Reading", entries: list[Entry], until_ms: int | None, wanted: dict[str, State]) -> None:
         buckets = _Buckets(self._world.backup.spool() / str(until_ms), 1)
+        buckets.add(pruned_erasures(archive, Selection(until_ms), DEFAULT_MAX_CLOCK_AHEAD_MS))
         for entry in entries:
             rows, selection = archive.rows[entry.path], Selection(until_ms)
             gather(entry, [rows], selection, buckets, None, refusal_limit=_ALL, max_clock_ahead_ms=DEFAULT_MAX_CLOCK_AHEAD_MS)

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from io import FileIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.encoder import Encoder
+from devicesync.config import Settings
 from tests.simulation import threads
 from tests.simulation.object_store import ObjectStore
+from tests.simulation.scheduler import current
 
 
 class BackupPlace:
@@ -21,6 +25,7 @@ class BackupPlace:
     def __init__(self, topic: str) -> None:
         self.store = ObjectStore()
         self.disk_is_full = False
+        self._names = 0
         self._topic = topic
         self._directory: Path | None = None
 
@@ -43,14 +48,33 @@ class BackupPlace:
         while self.store.late:
             self.store.deliver(0)
 
+    def _name(self) -> Any:
+        """As uuid4, but always the same."""
+        self._names += 1
+        return SimpleNamespace(hex=f"{self._names:08x}")
+
+    @contextmanager
+    def _spool_of(self, settings: Settings, name: str) -> Iterator[Any]:
+        """As assembly's: a process's own."""
+        del settings, name
+        process = current()
+        with tempfile.TemporaryDirectory(dir=self.spool(), prefix=process.name if process else "") as spool:
+            yield SimpleNamespace(path=Path(spool))
+
     @contextmanager
     def processes(self) -> Iterator[None]:
-        """In here the backup's threads and its disk are those of the simulation."""
+        """In here the backup's place, its threads and its disk are those of the simulation."""
         with ExitStack() as stack:
             for where, simulated in (
                 ("jobs.backup.closing.ThreadPoolExecutor", threads.Pool),
                 ("jobs.backup.closing.wait", threads.wait),
                 ("jobs.backup.run.Encoder", lambda spool: _Encoder(spool, self)),
+                ("jobs.backup.redact.Encoder", lambda spool: _Encoder(spool, self)),
+                ("jobs.backup.redact.uuid", SimpleNamespace(uuid4=self._name)),
+                ("assembly.backup.prune.archives_at", lambda place: [self.archive()]),
+                ("assembly.backup.prune.spool_of", self._spool_of),
+                ("assembly.backup.redact.archives_at", lambda place: [self.archive()]),
+                ("assembly.backup.redact.spool_of", self._spool_of),
                 ("archive.encoder.ThreadPoolExecutor", threads.AtOnce),
                 ("archive.manifest.ThreadPoolExecutor", threads.AtOnce),
             ):

@@ -109,6 +109,9 @@ class _History:
         self._world.ring.repair()
         if self._backs_up:
             self._to_its_end(self._process("backs up", [("backup_all", (1 << 20, 3600.0, "parquet", 1000))]))
+            for device, name in enumerate(self._world.names):
+                if name in self._law.backup.gone.redacted:
+                    self._to_its_end(self._process("redacts", [("redact", device)]))
             if not self._law.wrong:
                 self._law.finish_backup()
             return

@@ -15,6 +15,7 @@ from devicesync.law.state import NOTHING, State, join, state_of
 from tests.histories import shown
 from tests.law.specification import specified
 from tests.simulation.backed_up import BackedUp
+from tests.simulation.gone import Began
 from tests.simulation.world import World
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ class Invariants:
         self._events: dict[str, list[Event]] = {name: [] for name in world.names}
         self._dead: list[DeadLetter] = []
         self._records: dict[tuple[int, int], Kept] = {}
-        self.backup = BackedUp(world, self.wrong)
         self._log: list[tuple[bytes, int]] = []
         self._at = [0] * len(world.broker.partitions)
         self._of: dict[tuple[int, int], tuple[str, State]] = {}
+        self.backup = BackedUp(world, self._records, self._of, self.wrong)
         self._committed: dict[tuple[str, int], int] = {}
         self._most: dict[str, State] = {}
         self._least: dict[str, State] = {}
@@ -58,12 +59,12 @@ class Invariants:
         self.backup.look()
 
     def logged(self) -> list[tuple[bytes, int]]:
-        """See jobs.Law."""
+        """See promises.Law."""
         self._read_log()
         return self._log
 
     def keeps(self, changes: dict[str, State]) -> None:
-        """See jobs.Law."""
+        """See promises.Law."""
         for name, change in changes.items():
             if name in self._events:
                 self._least[name] = join(self._least.get(name, NOTHING), change)
@@ -71,11 +72,11 @@ class Invariants:
                 self._look_at_rows(name)
 
     def begins(self, name: str) -> tuple[int, State]:
-        """See jobs.Law."""
+        """See promises.Law."""
         return self._seen.get(name, 0), self._least.get(name, NOTHING)
 
     def acknowledges(self, name: str, version: int, after: int | None) -> None:
-        """See jobs.Law."""
+        """See promises.Law."""
         self._read_log()
         if version not in [event.version for event in self._events[name]]:
             self._say(name, f"version {version} was acknowledged, and the law has not taken it")
@@ -85,11 +86,11 @@ class Invariants:
             self._acknowledged = max(self._acknowledged, version)
 
     def acknowledged(self) -> int:
-        """See jobs.Law."""
+        """See promises.Law."""
         return self._acknowledged
 
     def sees(self, name: str, seen: State, began: tuple[int, State]) -> None:
-        """See jobs.Law."""
+        """See promises.Law."""
         version, least = began
         if self._world.failed_over:
             return
@@ -121,10 +122,22 @@ class Invariants:
     def finish_backup(self) -> None:
         """All is backed up."""
         self._read_log()
-        self.backup.finish(self._records, self._of)
+        self.backup.finish()
+
+    def prunes(self, before_ms: int) -> None:
+        """See promises.Law."""
+        self.backup.gone.prunes(before_ms)
+
+    def redacts(self, name: str) -> Began:
+        """See promises.Law."""
+        return self.backup.gone.redacts(name, self.backup.places())
+
+    def has_redacted(self, name: str, erased: int, unlisted: set[str], began: Began) -> None:
+        """See promises.Law."""
+        self.backup.gone.has_redacted(name, erased, unlisted, began)
 
     def has_backed_up(self, ends: list[int]) -> None:
-        """See jobs.Law."""
+        """See promises.Law."""
         self.backup.look()
         for partition, end in enumerate(ends):
             self.backup.has_all(partition, end, "there when a backup that caught up began")

@@ -1,13 +1,12 @@
-"""What processes do, by the verbs of a plan: each runs the real jobs. `Law` is told what a job has promised when it returns."""
+"""What processes do, by the verbs of a plan: each runs the real jobs. Law is told what a job has promised when it returns."""
 
 import io
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from devicesync.jobs.apply import apply, lines_of
-from devicesync.jobs.backup.run import Backup, Limits
 from devicesync.jobs.batch import join_events
 from devicesync.jobs.delivery import Direct
 from devicesync.jobs.erase import erase
@@ -21,42 +20,12 @@ from devicesync.law.refusal import Refused
 from devicesync.law.state import State
 from tests.simulation import loop
 from tests.simulation.api import Api
+from tests.simulation.backup_jobs import BackupJobs
 from tests.simulation.plan import Job, line_of
+from tests.simulation.promises import Law
 from tests.simulation.world import Living, World
 
 _ENOUGH = RefusalLimit(1, 1000, 60)
-
-
-class Law(Protocol):
-    """Judges what readers see and what writers have promised."""
-
-    def keeps(self, changes: dict[str, State]) -> None:
-        """Both stores have these: a job said so."""
-        ...
-
-    def sees(self, name: str, seen: State, began: Any) -> None:
-        """A reader who began then saw this."""
-        ...
-
-    def begins(self, name: str) -> Any:
-        """A reader begins to read."""
-        ...
-
-    def acknowledges(self, name: str, version: int, after: int | None) -> None:
-        """A client was told that this version is in the log; that of a registration must be greater than `after`."""
-        ...
-
-    def acknowledged(self) -> int:
-        """The greatest version of a registration that a client was told so far."""
-        ...
-
-    def has_backed_up(self, ends: list[int]) -> None:
-        """A backup of all that there is has returned, and the log's partitions had these ends when it began."""
-        ...
-
-    def logged(self) -> list[tuple[bytes, int]]:
-        """The log's records, each with when it was taken in ms."""
-        ...
 
 
 def work(world: World, law: Law, job: Job) -> Callable[[Living], None]:
@@ -71,7 +40,7 @@ def work(world: World, law: Law, job: Job) -> Callable[[Living], None]:
     return run
 
 
-class Jobs:
+class Jobs(BackupJobs):
     """The verbs, for one process."""
 
     def __init__(self, world: World, law: Law, process: Living) -> None:
@@ -145,34 +114,6 @@ class Jobs:
         states = join_events(events)
         self._until_it_works(lambda: write_and_prove(states, self._stores, dry_run=False, clock=self._process.clock))
         self._law.keeps(states)
-
-    def backup(self, how: tuple[int, float, str, int]) -> None:
-        """`devicesync backup run`, until it is stopped. how: when a file is closed, its format, and the files open at once."""
-        self._run(self._backup(how))
-
-    def backup_all(self, how: tuple[int, float, str, int]) -> None:
-        """`devicesync backup run --until-caught-up`."""
-        ends = [partition.high for partition in self._world.broker.partitions]
-        self._run(self._backup(how), until_caught_up=True)
-        if not self._process.stop.is_set():
-            self._law.has_backed_up(ends)
-
-    def _backup(self, how: tuple[int, float, str, int]) -> Backup:
-        file_bytes, file_seconds, file_format, files_at_once = how
-        place, log, clock = self._world.backup, self._world.log(self._process.clock), self._process.clock
-        limits, stop = Limits(file_bytes, file_seconds), self._process.stop
-        made = Backup(log, place.archive(), place.spool(), limits=limits, file_format=file_format, stop=stop, clock=clock)
-        made._files_at_once = files_at_once
-        return made
-
-    @staticmethod
-    def _run(backup: Backup, *, until_caught_up: bool = False) -> None:
-        try:
-            backup.run(until_caught_up=until_caught_up)
-        finally:  # a process that is gone has no file open
-            for part in backup._parts.values():
-                part.discard()
-            backup._encoder.close()
 
     def _follow(self, name: str, rounds: int) -> None:
         reader = self._world.log(self._process.clock).reader(name)

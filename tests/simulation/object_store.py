@@ -5,22 +5,35 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from devicesync.archive.storage import Storage
-from tests.simulation.scheduler import done, gate
+from tests.simulation.scheduler import current, done, gate
 
 T = TypeVar("T")
 
 
 class ObjectStore:
-    """What is there. `changed`: what was put since somebody looked. late: puts whose client has given up, and which are still on their way."""
+    """What is there. `changed`: what was put or removed since somebody looked. late: puts whose client has given up, still on their way.
+
+    puts: how many there were. put_by: of each object the number of its put, and which process made it.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
-        self.late: list[tuple[str, bytes]] = []
+        self.late: list[tuple[str, bytes, str]] = []
         self.changed: list[str] = []
+        self.puts = 0
+        self.put_by: dict[str, tuple[int, str]] = {}
 
-    def put(self, path: str, content: bytes) -> None:
+    def put(self, path: str, content: bytes, name: str) -> None:
         """Over what is there."""
         self.objects[path] = content
+        self.changed.append(path)
+        self.puts += 1
+        self.put_by[path] = self.puts, name
+
+    def remove(self, path: str) -> None:
+        """Raises FileNotFoundError."""
+        if self.objects.pop(path, None) is None:
+            raise FileNotFoundError(path)
         self.changed.append(path)
 
     def deliver(self, number: int) -> None:
@@ -63,14 +76,15 @@ class GatedFiles:
         return self._asked("list", path, lambda: self._below(f"{path}/"))
 
     def rm_file(self, path: str) -> None:
-        self._asked("remove", path, lambda: self._store.objects.pop(path))
+        self._asked("remove", path, lambda: self._store.remove(path))
 
     def _put(self, what: str, path: str, content: bytes) -> None:
-        fate = gate(f"{what} {path}")
+        fate, process = gate(f"{what} {path}"), current()
+        name = process.name if process else ""
         if fate == "comes late":
-            self._store.late.append((path, content))
+            self._store.late.append((path, content, name))
         elif fate not in ("is refused", "is done by half"):  # half an object is none
-            self._store.put(path, content)
+            self._store.put(path, content, name)
         done(fate)
         if fate != "goes on":
             raise OSError(fate)

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
+
+from tests.simulation.planted_backup import OF_BACKUPS, Mistake
 
 _LOADED = (
     *("hypothesis", "redis", "confluent_kafka", "cassandra.metadata", "lupa.lua51", "structlog", "sqlite3", "greenlet"),
@@ -23,24 +25,8 @@ _LOADED = (
 SOURCE = Path(__file__).parents[2] / "src" / "devicesync"
 
 
-class Mistake(NamedTuple):
-    """`right`, once in the file, becomes `wrong`. seeds: from which one on, and how many it may take. plans: what draws them."""
-
-    name: str
-    file: str
-    right: str
-    wrong: str
-    seeds: range = range(200)
-    plans: str = "plan"
-
-
-_BACKUP = "jobs/backup"
 _STORES, _ROWS, _LUA = "stores.py", "database/cassandra/rows.py", "cache/merge.lua"
 _COMMIT = "self._patience.until_it_works(self._reader.commit)"
-
-
-def _of_backups(name: str, file: str, right: str, wrong: str, seeds: range = range(60)) -> Mistake:
-    return Mistake(name, file, right, wrong, seeds, "backup_plan")
 
 
 MISTAKES = (
@@ -124,48 +110,7 @@ MISTAKES = (
         "{device_id: erase_of(device_id, change) for device_id, change in changes.items()},\n            {device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},",
         "{device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},\n            {device_id: erase_of(device_id, change) for device_id, change in changes.items()},",
     ),
-    _of_backups(
-        "a file that nobody has agreed on",
-        f"{_BACKUP}/closing.py",
-        "lambda part: (part.start, part.expected))",
-        "lambda part: (part.start, None))",
-        range(70, 100),
-    ),
-    _of_backups(
-        "what was agreed on is forgotten",
-        f"{_BACKUP}/partition_backup.py",
-        "claim.end if same and claim else None",
-        "None",
-        range(70, 100),
-    ),
-    _of_backups(
-        "a partition that was lost is claimed", f"{_BACKUP}/closing.py", "if self._is_ours(part)]:", "if part.start >= 0]:"
-    ),
-    _of_backups(
-        "the entry before its file",
-        f"{_BACKUP}/closing.py",
-        "        for file in files:\n",
-        "        patience.until_it_works(self._archive.manifest.add, [file.entry for file in files])\n        for file in files:\n",
-    ),
-    _of_backups(
-        "records of all days in one file",
-        f"{_BACKUP}/day_file.py",
-        "    for day, run in groupby(",
-        "    yield day_of(stamps[0]), rows\n    for day, run in () and groupby(",
-    ),
-    _of_backups(
-        "a full disk, and its records count as read",
-        "log/kafka/member.py",
-        "        self.ends.pop(partition, None)",
-        "        pass",
-    ),
-    _of_backups(
-        "a claimed range begins where the log does",
-        f"{_BACKUP}/run.py",
-        "begun(claim, identity, first)",
-        "first",
-        range(120, 160),
-    ),
+    *OF_BACKUPS,
 )
 
 

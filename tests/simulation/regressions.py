@@ -74,6 +74,13 @@ HISTORIES: dict[str, tuple[Plan, list[Turn]]] = {
             *_turns("00000000"),
         ],
     ),
+    "a redact of a registration with the erase's very version": (
+        _backups(
+            [(0, _event(0)), (0, Event("0", BASE_US, True, 0, 0, ()))],  # noqa: FBT003
+            [("backup_all", _AT_ONCE), ("redact", 0)],
+        ),
+        [],
+    ),
     "a log that grows while its new owner asks the archive is no log made anew": (
         _backups([], [("backup", _AT_ONCE)], [("backup", _AT_ONCE)], [("append", [(0, _event(0))])]),
         [*_turns("11111"), Turn(2, "goes on", Happening("kick", 0)), *_turns("2"), *_turns("0" * 16), *_turns("1111")],

@@ -1,7 +1,7 @@
 """One topic's files: put in their place, read back, and found damaged."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from devicesync.archive.trust import proved
 from devicesync.errors import Damaged
 from devicesync.log.full import FullRecord
 
+_ANY = 1 << 62
 _DAY = re.compile(r"dt=.*")
 _FILE = re.compile(r"([0-9]+_([0-9]+)_[0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?\.(?:parquet|jsonl\.gz)")
 
@@ -32,6 +33,22 @@ class Archive:
         if file.entry.rest and file.rest_here:
             self._storage.put(file.rest_here, file.entry.rest.path)
         self._storage.put(file.here, file.entry.path)
+
+    def has_more(self, entries: list[Entry]) -> bool:
+        """Whether the range is listed already with records that these have not, since the log has lost them meanwhile.
+
+        Then these files are removed. Raises Unavailable, Damaged.
+        """
+        first = entries[0]
+        if first.first_offset == first.from_offset:
+            return False
+        listed = self.manifest.first_listed(entries)
+        if not listed or listed[0].first_offset >= first.first_offset:
+            return False
+        for entry in entries:
+            if entry.path not in {each.path for each in listed}:
+                self.manifest.sweep(entry)
+        return True
 
     @contextmanager
     def fetched(self, entry: Entry, spool: Path) -> Iterator[Iterator[list[FullRecord]]]:
@@ -60,18 +77,31 @@ class Archive:
         listed = {_stem(entry.path) for entry in known}
         return {path: int(match[2]) for path, match in self._files() if _stem(path) not in listed}
 
-    def remove_earlier_revisions(self, entries: Iterable[Entry]) -> None:
-        """Of these, which are listed: what a `redact` that was killed left. Raises Unavailable."""
-        listed = {_stem(entry.path): entry for entry in entries}
+    def last_revision(self, entries: list[Entry]) -> int:
+        """The greatest number of a revision that a file of these ever had, listed or not. Raises Unavailable."""
+        stems = {_stem(entry.path) for entry in entries}
+        days = {entry.path.split("/")[1] for entry in entries}
+        return max((int(match[3] or 0) for path, match in self._files(days) if _stem(path) in stems), default=0)
+
+    def remove_leftovers(self) -> None:
+        """Remove files that a prune or a redact has removed, or was killed before it did, or that came back since.
+
+        Raises Unavailable, Damaged.
+        """
+        listed, pruned = self.manifest.entries(), self.manifest.pruned()
+        by_stem = {_stem(entry.path): entry for entry in (*(each for kept in pruned for each in kept.entries), *listed)}
+        last = {_stem(entry.path): int(entry.revision.partition("-")[0] or 0) for entry in listed}
+        for kept in pruned:
+            self.manifest.remove_pruned(kept.entries)
         for path, match in self._files():
-            entry = listed.get(_stem(path))
-            if entry and int(match[3] or 0) < int(entry.revision.partition("-")[0] or 0):
+            entry = by_stem.get(_stem(path))
+            if entry and int(match[3] or 0) < last.get(_stem(path), _ANY):
                 name = path.rpartition("/")[2].partition("_")[2].partition("_")[2].removesuffix(".jsonl.gz")
                 self.manifest.remove_rest(entry, name)
                 self._storage.remove(path)
 
-    def _files(self) -> list[tuple[str, re.Match[str]]]:
-        days = [f"{self.topic}/{name}" for name in self._storage.names(self.topic) if _DAY.fullmatch(name)]
+    def _files(self, only: Collection[str] = ()) -> list[tuple[str, re.Match[str]]]:
+        days = [f"{self.topic}/{name}" for name in only or self._storage.names(self.topic) if _DAY.fullmatch(name)]
         there = [(f"{day}/{name}", _FILE.fullmatch(name)) for day in days for name in self._storage.names(day)]
         return [(path, match) for path, match in there if match]
 

@@ -14,7 +14,17 @@ from typing import TypeVar
 import msgspec
 
 from devicesync.archive.entry import Entry
-from devicesync.archive.ranges import ENTRY, ERASURES, Erasures, entries_in, erasures_in, paths_of
+from devicesync.archive.ranges import (
+    ENTRY,
+    ERASURES,
+    Erasures,
+    counting,
+    entries_in,
+    erasures_in,
+    is_of,
+    paths_of,
+    revised_path,
+)
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import decoded
 from devicesync.errors import Damaged
@@ -43,10 +53,16 @@ class Manifest:
         self._storage.put_bytes(paths_of(entries, ENTRY)[0], msgspec.json.encode(entries))
 
     def replace(self, entries: list[Entry]) -> None:
-        """Give a range that is listed other files, all at once. Raises Unavailable."""
+        """Give a range that is listed other files, of another revision, all at once. Raises Unavailable."""
         for path in paths_of(entries, ENTRY):
             if self._storage.size(path) is not None:
-                self._storage.put_bytes(path, msgspec.json.encode(entries))
+                self._storage.put_bytes(revised_path(path, entries), msgspec.json.encode(entries))
+
+    def first_listed(self, entries: list[Entry]) -> list[Entry]:
+        """With which files the range of these was listed by the backup; none where it is not. Raises Unavailable, Damaged."""
+        path = paths_of(entries, ENTRY)[0]
+        held = self._storage.read_bytes(path)
+        return [] if held is None else sorted(entries_in(path, held), key=lambda entry: entry.order)
 
     def entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
         """All of them, in order. What can't be read goes to `damaged`, or is raised. Raises Unavailable, Damaged."""
@@ -57,7 +73,7 @@ class Manifest:
         """A file of a partition's last range. Raises Unavailable, Damaged."""
         found: list[Entry] = []
         for directory in self._directories:
-            for path in self._paths(f"{directory}/{generation}/{partition}", ENTRY)[-1:]:
+            for path in self._paths(f"{directory}/{generation}/{partition}", ENTRY)[-1:]:  # prune leaves the last range
                 held = self._storage.read_bytes(path)
                 found += entries_in(path, held) if held is not None else []
         return max(found, key=lambda entry: entry.next_offset, default=None)
@@ -83,16 +99,23 @@ class Manifest:
         Raises Unavailable.
         """
         self._storage.put_bytes(paths_of(entries, ERASURES)[0], msgspec.json.encode(Erasures(erased, entries)))
-        for path in paths_of(entries, ENTRY):
-            self._storage.remove(path)
+        self.remove_pruned(entries)
         for entry in entries:
             self.sweep(entry)
 
-    def sweep(self, pruned: Entry) -> None:
-        """Remove what a prune that was killed may have left of a file. Raises Unavailable."""
-        if pruned.rest:
-            self._storage.remove(pruned.rest.path)
-        self._storage.remove(pruned.path)
+    def remove_pruned(self, entries: list[Entry]) -> None:
+        """Remove the entries of a range that is pruned. Raises Unavailable."""
+        now, before = paths_of(entries, ENTRY)
+        directory = now.rpartition("/")[0]
+        named = [name for name in self._storage.names(directory) if is_of(name, entries[0].from_offset)]
+        for path in (*(f"{directory}/{name}" for name in named), before):
+            self._storage.remove(path)
+
+    def sweep(self, entry: Entry) -> None:
+        """Remove a file that counts no more. Raises Unavailable."""
+        if entry.rest:
+            self._storage.remove(entry.rest.path)
+        self._storage.remove(entry.path)
 
     def remove_rest(self, entry: Entry, name: str) -> None:
         """Remove what JSON lines of that name, an earlier revision of the entry's, had beside them. Raises Unavailable."""
@@ -153,10 +176,9 @@ class Manifest:
         return [f"{generation}/{name}" for generation in generations for name in self._storage.names(generation)]
 
     def _paths(self, directory: str, ending: str) -> list[str]:
-        """Of the files whose names are an offset and this ending, by their offsets."""
-        offsets = [name.removesuffix(ending) for name in self._storage.names(directory) if name.endswith(ending)]
-        numbers = sorted((offset for offset in offsets if re.fullmatch("[0-9]+", offset)), key=int)
-        return [f"{directory}/{offset}{ending}" for offset in numbers]
+        """Of the files that count of their ranges, and have this ending, by the ranges' offsets."""
+        names = counting(self._storage.names(directory))
+        return [f"{directory}/{name}" for name in names if name.endswith(ERASURES) == (ending == ERASURES)]
 
 
 def topics_at(storage: Storage) -> list[str]:

@@ -1,8 +1,11 @@
 """A range: consecutive records of a partition, kept and listed at once, in a file for each of their days.
 
-<prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.json             its entries
-<prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.erasures.json    it is pruned; these erasures were in it
+<prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.json               its entries
+<prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.<revision>.json    its entries after a redact
+<prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.erasures.json      it is pruned; these erasures were in it
 
+Where several are there, one counts: the erasures, else the greatest revision. So an entry that comes late, from a process that
+was stopped while it listed the range, changes nothing.
 Before, a range was one file, its entry's file was named after the file's first offset, and lay in <topic>/_manifest.
 """
 
@@ -18,6 +21,7 @@ from devicesync.errors import Damaged
 
 ENTRY = ".json"
 ERASURES = ".erasures.json"
+_NAME = re.compile(r"([0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?(\.erasures)?\.json")
 
 
 class Erasures(msgspec.Struct, frozen=True):
@@ -37,6 +41,27 @@ def by_range(entries: Iterable[Entry]) -> list[list[Entry]]:
     for entry in sorted(entries, key=lambda entry: entry.order):
         ranges[entry.range].append(entry)
     return [ranges[name] for name in sorted(ranges)]
+
+
+def counting(names: list[str]) -> list[str]:
+    """Of the names in a partition's directory the one that counts of each range, by the ranges' offsets."""
+    best: dict[int, tuple[bool, int, str]] = {}
+    for name, match in zip(names, map(_NAME.fullmatch, names), strict=True):
+        if match:
+            rank = bool(match[3]), int(match[2] or 0), name
+            best[int(match[1])] = max(rank, best.get(int(match[1]), rank))
+    return [best[offset][2] for offset in sorted(best)]
+
+
+def is_of(name: str, from_offset: int) -> bool:
+    """Whether a file of that name in a partition's directory has, or had, entries of the range that begins there."""
+    match = _NAME.fullmatch(name)
+    return bool(match and int(match[1]) == from_offset and not match[3])
+
+
+def revised_path(path: str, entries: list[Entry]) -> str:
+    """Where the entries lie that take the place of those at `path`."""
+    return f"{path.removesuffix(ENTRY)}.{entries[0].revision}{ENTRY}"
 
 
 def paths_of(entries: list[Entry], ending: str) -> tuple[str, str]:
@@ -67,7 +92,8 @@ def erasures_in(path: str, held: bytes) -> Erasures:
 
 def _placed(path: str, entries: list[Entry], ending: str) -> None:
     """Raise Damaged unless these are the entries of one range, belong at `path`, and name no files but their own."""
-    if not entries or path not in paths_of(entries, ending):
+    places = paths_of(entries, ending) if entries else ()
+    if path not in (*places, *(revised_path(place, entries) for place in places)):
         raise Damaged(path, "is not of the range that its name says")
     if len({(*entry.range, entry.topic, entry.next_offset) for entry in entries}) > 1 or len(
         {entry.order for entry in entries}

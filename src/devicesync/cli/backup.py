@@ -13,6 +13,7 @@ from devicesync.cli.options import (
     until_caught_up_option,
 )
 from devicesync.cli.outcome import Outcome
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _FILE_BYTES = 128 << 20
 _FILE_SECONDS = 3600.0
+_DAY_MS = 86_400_000
 _LISTED = (
     *("path", "topic", "generation", "partition", "first_offset", "next_offset", "records", "bytes", "sha256"),
     *("record_bytes", "first_ms", "last_ms"),
@@ -129,8 +131,8 @@ def backup_prune(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from devicesync.assembly.backup.prune import prune
     from devicesync.cli.process import Terminal
 
-    days, dry_run = arguments.keep_days, arguments.dry_run
-    removed = prune(arguments.place, settings, Terminal("backup prune"), keep_days=days, dry_run=dry_run)
+    before_ms, dry_run = SYSTEM.now_us() // 1000 - int(arguments.keep_days * _DAY_MS), arguments.dry_run
+    removed = prune(arguments.place, settings, Terminal("backup prune"), before_ms=before_ms, dry_run=dry_run)
     paths = [entry.path for entry in removed]
     told = f"{len(paths):,} files " + ("would be removed" if dry_run else "removed")
     return Outcome({"removed": paths, "dry_run": dry_run}, [*paths, told])
@@ -148,8 +150,8 @@ def backup_redact(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
     It removes the registrations that the erase removed, and bad records and tombstones with the device's key. The erase
     stays, so a restore keeps the device erased. Later registrations stay too. Erase the device first, and let `backup run`
-    keep the erase. Exit status 1 when no erase of the device is in the backup. A restore that runs meanwhile may have to be
-    repeated. Run one redact at a time.
+    keep the erase. Exit status 1 when no erase of the device is in the backup, or files have no entry in
+    its manifest. A restore that runs meanwhile may have to be repeated. Run one redact at a time.
 
         devicesync backup redact --in backup --device 232455
     """
@@ -160,6 +162,12 @@ def backup_redact(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     done = redact(arguments.place, device_id, settings, Terminal("backup redact"), dry_run=dry_run)
     told = "would be written anew" if dry_run else f"written anew, without {done['records']:,} records"
     lines = [*done["rewritten"], f"{len(done['rewritten']):,} files {told}"]
+    if done["erased"] and done["unlisted"]:
+        there = "\n".join(done["unlisted"])
+        note = (
+            f"these files have no entry in the manifest, and were not looked into:\n{there}\n  hint: `devicesync backup verify`"
+        )
+        return Outcome(done, lines, notes=[note], status=1)
     if done["erased"]:
         return Outcome(done, lines)
     note = f"no erase of {device_id} is in the backup\n  hint: `devicesync erase` it, then `devicesync backup run`"

@@ -1,7 +1,5 @@
 """`backup prune`: old files away, their erasures kept."""
 
-import time
-
 from devicesync import data_directory
 from devicesync.archive.entry import Entry
 from devicesync.assembly.backup.archives import archives_at, spool_of
@@ -9,22 +7,17 @@ from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.jobs.backup.prune import old_ranges, prune_range
 
-_DAY_MS = 86_400_000
 
-
-def prune(place: str, settings: Settings, watcher: Watcher, *, keep_days: float, dry_run: bool) -> list[Entry]:
-    """The files that were removed, or would be. Raises Unavailable, Damaged, WrongUse."""
-    before_ms = int(time.time() * 1000 - keep_days * _DAY_MS)
+def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, dry_run: bool) -> list[Entry]:
+    """The files that were removed, or would be: those all of whose records are older. Raises Unavailable, Damaged, WrongUse."""
     removed: list[Entry] = []
     archives = archives_at(place)
     with spool_of(settings, data_directory.VERIFY_SPOOL) as spool:
         for archive in archives:
             entries = archive.manifest.entries()
             old = list(old_ranges(entries, before_ms))
-            left = archive.unlisted(entries)
-            for entry in archive.manifest.pruned_entries():
-                if entry.path in left and not dry_run:
-                    archive.manifest.sweep(entry)
+            if not dry_run:
+                archive.remove_leftovers()
             with watcher.bar(f"prune {archive.topic}", len(old), unit="files") as advance:
                 for files in [] if dry_run else old:
                     prune_range(archive, files, spool.path, settings.max_clock_ahead_ms)

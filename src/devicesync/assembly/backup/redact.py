@@ -14,7 +14,7 @@ from devicesync.jobs.backup.redact import Redaction
 
 def redact(place: str, device_id: str, settings: Settings, watcher: Watcher, *, dry_run: bool) -> dict[str, Any]:
     """The document that `backup redact --json` prints. Raises Unavailable, Damaged, WrongUse."""
-    document: dict[str, Any] = {"rewritten": [], "records": 0, "erased": 0, "dry_run": dry_run}
+    document: dict[str, Any] = {"rewritten": [], "records": 0, "erased": 0, "unlisted": [], "dry_run": dry_run}
     with spool_of(settings, data_directory.REDACT_SPOOL) as spool:
         for archive in archives_at(place):
             _redact(archive, settings, watcher, device_id, spool.path, document)
@@ -37,8 +37,9 @@ def _redact(  # noqa: PLR0917 - as above
             advance(entry.bytes)
     document["erased"] = max(erased, document["erased"])
     for files in by_range(entries):
-        if oldest.get(files[0].range, erased) < erased:
+        if erased and oldest.get(files[0].range, erased + 1) <= erased:
             document["records"] += 0 if document["dry_run"] else redaction.rewrite(files, erased)
             document["rewritten"] += [entry.path for entry in files]
     if not document["dry_run"]:
-        archive.remove_earlier_revisions(archive.manifest.entries())
+        archive.remove_leftovers()
+    document["unlisted"] += archive.unlisted([*archive.manifest.pruned_entries(), *archive.manifest.entries()])

@@ -118,5 +118,7 @@ class Closing:
         for file in files:
             patience.until_it_works(self._archive.upload, file)
         self._on_step("uploaded")
+        if patience.until_it_works(self._archive.has_more, [file.entry for file in files]):
+            return
         patience.until_it_works(self._archive.manifest.add, [file.entry for file in files])
         self._on_step("listed")

@@ -51,7 +51,8 @@ class Redaction:
     def rewrite(self, files: list[Entry], erased: int) -> int:
         """Rewrite a range without the device's records up to the version `erased`; how many were removed."""
         with closing(Encoder(self._spool)) as encoder:
-            closed = [self._without(entry, erased, encoder) for entry in files]
+            number = 1 + self._archive.last_revision(files)
+            closed = [self._without(entry, erased, number, encoder) for entry in files]
         removed = sum(entry.records - file.entry.records for entry, file in zip(files, closed, strict=True))
         if removed:
             for file in closed:
@@ -63,7 +64,7 @@ class Redaction:
             file.discard()
         return removed
 
-    def _without(self, entry: Entry, erased: int, encoder: Encoder) -> ClosedFile:
+    def _without(self, entry: Entry, erased: int, number: int, encoder: Encoder) -> ClosedFile:
         origin = Origin(entry.topic, entry.source, entry.generation, entry.partition)
         file = OpenFile(self._spool, origin, entry.format, encoder)
         record_bytes = 0
@@ -75,7 +76,7 @@ class Redaction:
                     file.end_group()
                     record_bytes += sum(sizes_of(kept))
         closed = file.close(entry.from_offset, entry.next_offset, record_bytes)
-        return ClosedFile(_revised(entry, closed.entry), closed.here, closed.rest_here)
+        return ClosedFile(_revised(entry, number, closed.entry), closed.here, closed.rest_here)
 
     def _concerned(self, rows: list[FullRecord], entry: Entry) -> Iterator[tuple[FullRecord, Event | None]]:
         """The records that are the device's by what they say, or by their key; refused ones also if they have its id anywhere."""
@@ -90,9 +91,8 @@ def _stays(event: Event | None, erased: int) -> bool:
     return event is not None and (event.erase or event.version > erased)
 
 
-def _revised(old: Entry, new: Entry) -> Entry:
+def _revised(old: Entry, number: int, new: Entry) -> Entry:
     """The new file's entry: its content is its own, its place is the old one's."""
-    number = int(old.revision.partition("-")[0] or 0) + 1
     entry = revised(old, f"{number}-{uuid.uuid4().hex[:8]}")
     names = ("records", "bytes", "sha256", "record_bytes", "first_ms", "last_ms", "rest")
     entry = msgspec.structs.replace(entry, **{name: getattr(new, name) for name in names})

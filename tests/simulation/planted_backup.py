@@ -1,0 +1,90 @@
+"""Mistakes of one line in the backup, and in what is done with it. See planted.py."""
+
+from typing import NamedTuple
+
+_BACKUP = "jobs/backup"
+
+
+class Mistake(NamedTuple):
+    """`right`, once in the file, becomes `wrong`. seeds: from which one on, and how many it may take. plans: what draws them."""
+
+    name: str
+    file: str
+    right: str
+    wrong: str
+    seeds: range = range(200)
+    plans: str = "plan"
+
+
+def _of_backups(name: str, file: str, right: str, wrong: str, seeds: range = range(60)) -> Mistake:
+    return Mistake(name, file, right, wrong, seeds, "backup_plan")
+
+
+OF_BACKUPS = (
+    _of_backups(
+        "a file that nobody has agreed on",
+        f"{_BACKUP}/closing.py",
+        "lambda part: (part.start, part.expected))",
+        "lambda part: (part.start, None))",
+        range(70, 100),
+    ),
+    _of_backups(
+        "what was agreed on is forgotten",
+        f"{_BACKUP}/partition_backup.py",
+        "claim.end if same and claim else None",
+        "None",
+        range(70, 100),
+    ),
+    _of_backups(
+        "a partition that was lost is claimed", f"{_BACKUP}/closing.py", "if self._is_ours(part)]:", "if part.start >= 0]:"
+    ),
+    _of_backups(
+        "the entry before its file",
+        f"{_BACKUP}/closing.py",
+        "        for file in files:\n",
+        "        patience.until_it_works(self._archive.manifest.add, [file.entry for file in files])\n        for file in files:\n",
+    ),
+    _of_backups(
+        "records of all days in one file",
+        f"{_BACKUP}/day_file.py",
+        "    for day, run in groupby(",
+        "    yield day_of(stamps[0]), rows\n    for day, run in () and groupby(",
+    ),
+    _of_backups(
+        "a full disk, and its records count as read",
+        "log/kafka/member.py",
+        "        self.ends.pop(partition, None)",
+        "        pass",
+    ),
+    _of_backups(
+        "a claimed range begins where the log does",
+        f"{_BACKUP}/run.py",
+        "begun(claim, identity, first)",
+        "first",
+        range(120, 160),
+    ),
+    _of_backups(
+        "what was pruned loses its erases",
+        "archive/manifest.py",
+        "json.encode(Erasures(erased, entries))",
+        "json.encode(Erasures({}, entries))",
+        range(20, 60),
+    ),
+    _of_backups("prune takes the last range too", f"{_BACKUP}/prune.py", "list(ranges)[:-1]", "list(ranges)", range(20, 60)),
+    _of_backups("prune takes what is younger", f"{_BACKUP}/prune.py", "if max(min(", "if 0 * max(min(", range(300, 330)),
+    _of_backups(
+        "a registration of the erase's very version stays",
+        "assembly/backup/redact.py",
+        "erased + 1) <= erased",
+        "erased + 1) < erased",
+        range(30, 60),
+    ),
+    _of_backups("the file before a redact counts", "archive/ranges.py", "int(match[2] or 0), name", "-int(match[2] or 0), name"),
+    _of_backups(
+        "a range is listed again without what the log has lost",
+        "archive/archive.py",
+        "if first.first_offset == first.from_offset:",
+        "if first:",
+        range(230, 260),
+    ),
+)
