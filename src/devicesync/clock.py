@@ -1,6 +1,6 @@
-"""Time, as one process sees it: what decides (versions, guards, ages, pauses) asks here, so that a test can say what time it is.
+"""Time, as one process sees it: whoever asks for the time, or waits, does so here, so that a test can say what time it is.
 
-What only measures how long something took, for a log line or a figure, may ask `time` itself.
+Ruff (TID251) sees to it. What only measures how long something took, for a figure, asks `time.perf_counter`.
 """
 
 import time
@@ -12,6 +12,10 @@ class Clock(Protocol):
 
     def now_us(self) -> int:
         """The time in µs since 1970. It may step, both ways."""
+        ...
+
+    def now_ms(self) -> int:
+        """The same in ms."""
         ...
 
     def monotonic(self) -> float:
@@ -29,6 +33,10 @@ class SystemClock:
     def now_us(self) -> int:
         """See Clock."""
         return time.time_ns() // 1000
+
+    def now_ms(self) -> int:
+        """See Clock."""
+        return time.time_ns() // 1_000_000
 
     def monotonic(self) -> float:
         """See Clock."""

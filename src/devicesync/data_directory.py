@@ -20,12 +20,12 @@ by the system when the process ends, however it ends.
 
 import fcntl
 import os
-import time
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from devicesync.clock import SYSTEM
 from devicesync.durable import one_at_a_time, replace
 from devicesync.errors import Held, NewerData, Unavailable, WrongUse
 
@@ -139,7 +139,7 @@ class Hold:
                 who = holder(data_dir)
                 if who and who.is_long_running:
                     return None
-                time.sleep(_POLL_SECONDS)
+                SYSTEM.sleep(_POLL_SECONDS)
 
     def release(self) -> None:
         """Let go."""

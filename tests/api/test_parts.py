@@ -145,7 +145,7 @@ def test_files_that_can_not_be_read(tmp_path: Path) -> None:
 def test_a_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many at once, then steadily; each client for itself; 0 is no limit."""
     clock = [0.0]
-    monkeypatch.setattr("devicesync.api.access.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("devicesync.api.access.SYSTEM.monotonic", lambda: clock[0])
     monkeypatch.setattr(access_module, "_REMEMBERED_CLIENTS", 2)
     limit = RateLimit(60)
     for _ in range(60):

@@ -21,16 +21,19 @@ BEGAN_MS = 1_700_000_000_000
 class Clock:
     """Time that passes when it is told to."""
 
-    now_ms = BEGAN_MS
+    at_ms = BEGAN_MS
 
     def now_us(self) -> int:
-        return self.now_ms * 1000
+        return self.at_ms * 1000
 
     def monotonic(self) -> float:
-        return self.now_ms / 1000
+        return self.at_ms / 1000
+
+    def now_ms(self) -> int:
+        return self.at_ms
 
     def sleep(self, seconds: float) -> None:
-        self.now_ms += int(seconds * 1000)
+        self.at_ms += int(seconds * 1000)
 
 
 class SharedCache(MemoryCache):
@@ -44,7 +47,7 @@ class Audited:
 
     def __init__(self, directory: Path, *, repairs: bool = False, one_in: int = 1) -> None:
         self.clock = Clock()
-        self.log = MemoryLog(lambda: self.clock.now_ms)
+        self.log = MemoryLog(self.clock.now_ms)
         self.stores = Stores(SharedCache(), SqliteDatabase(directory / "database"))
         self.found: list[tuple[str, str, bool]] = []
         self.job = LiveAudit(
@@ -66,7 +69,7 @@ class Audited:
         return value
 
     def write(self, value: bytes) -> None:
-        self.stores.write(join_events([decode(value, taken_ms=self.clock.now_ms)]))
+        self.stores.write(join_events([decode(value, taken_ms=self.clock.now_ms())]))
 
     def after(self, seconds: float) -> None:
         """Time passes, then the audit does what there is to do."""
@@ -134,7 +137,7 @@ def test_a_device_that_goes_on_changing_is_no_difference(audited: Audited) -> No
         audited.write(audited.register("busy", f"city {seconds}"))
         audited.clock.sleep(0.5)
         newest = audited.register("busy", f"city {seconds}+", writes=False)
-        audited.stores.database.merge(join_events([decode(newest, taken_ms=audited.clock.now_ms)]))
+        audited.stores.database.merge(join_events([decode(newest, taken_ms=audited.clock.now_ms())]))
         audited.job.step(0)
         audited.write(newest)
     assert (audited.job.findings.differing, audited.job.findings.moving) == (0, 1)

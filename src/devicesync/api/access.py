@@ -1,7 +1,6 @@
 """Who may call: API keys or JWT for registering and for administration, and how often."""
 
 import hmac
-import time
 from collections import OrderedDict
 from typing import Literal
 
@@ -9,6 +8,7 @@ from devicesync.api.answers import RequestError
 from devicesync.api.clients import Address
 from devicesync.api.requests import Headers
 from devicesync.api.tokens import Tokens
+from devicesync.clock import SYSTEM
 
 Role = Literal["register", "admin"]
 
@@ -62,7 +62,7 @@ class RateLimit:
         if not self._per_minute:
             return
         client = address.packed[:_NETWORK_BYTES] if address else b""
-        now = time.monotonic()
+        now = SYSTEM.monotonic()
         left, at = self._buckets.pop(client, (float(self._per_minute), now))
         left = min(left + (now - at) * self._per_minute / 60, float(self._per_minute)) - 1
         if left < 0:

@@ -1,12 +1,13 @@
 """Answers and errors, in the envelope of the existing service (docs/reference/api.md)."""
 
 import random
-import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
+
+from devicesync.clock import SYSTEM
 
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 PAGE_HEADERS = (
@@ -96,8 +97,8 @@ def _message_id() -> str:
 
 
 def _now() -> str:
-    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    return f"{_second(seconds)}.{nanoseconds // 1_000_000:03d}+00:00"
+    seconds, microseconds = divmod(SYSTEM.now_us(), 1_000_000)
+    return f"{_second(seconds)}.{microseconds // 1000:03d}+00:00"
 
 
 @lru_cache(1)

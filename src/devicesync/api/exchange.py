@@ -5,7 +5,6 @@ from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from time import time
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -13,6 +12,7 @@ import structlog
 
 from devicesync.api.answers import REGISTER, Answer, RequestError, refused
 from devicesync.api.head import Head
+from devicesync.clock import SYSTEM
 
 PIECE_BYTES = 65_536
 """A body is handed over whole, or in pieces larger than this: many small packets cost no memory."""
@@ -104,7 +104,7 @@ class Exchange:
 
     def _answer(self, *, last: bool) -> bytes:
         content = b"".join(self._content)
-        parts = [_status_line(self._status), _date(int(time()))]
+        parts = [_status_line(self._status), _date(SYSTEM.now_ms() // 1000)]
         parts += [b"%b: %b\r\n" % pair for pair in self._headers]
         if not any(name == b"content-length" for name, _ in self._headers):
             parts.append(b"content-length: %d\r\n" % len(content))
@@ -116,7 +116,9 @@ class Exchange:
 
 def bare(answer: Answer) -> bytes:
     """The answer to bytes that are no request. It is the last one on its connection."""
-    head = _status_line(answer.status) + _date(int(time())) + b"".join(b"%b: %b\r\n" % pair for pair in answer.headers)
+    head = (
+        _status_line(answer.status) + _date(SYSTEM.now_ms() // 1000) + b"".join(b"%b: %b\r\n" % pair for pair in answer.headers)
+    )
     described = b"content-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (answer.content_type, len(answer.body))
     return head + described + answer.body
 

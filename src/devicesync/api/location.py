@@ -1,7 +1,6 @@
 """From an IP address to a location: MaxMind's City data, and a table of our own for state and district names."""
 
 import csv
-import time
 from functools import lru_cache
 from importlib import resources
 from ipaddress import ip_address
@@ -12,6 +11,7 @@ import maxminddb
 import structlog
 
 from devicesync.api.clients import Address
+from devicesync.clock import SYSTEM
 from devicesync.errors import WrongUse
 
 _LOOK_AGAIN_SECONDS = 1.0
@@ -53,13 +53,13 @@ class Locations:
         """Where an address is."""
         if address is None:
             return Location()
-        if self._path and time.monotonic() >= self._look_at:
+        if self._path and SYSTEM.monotonic() >= self._look_at:
             self._renew(required=False)
         return self._place(address.packed)
 
     def _renew(self, *, required: bool) -> None:
         """Open the City file if it has changed. Keep the old one when the new one can't be read."""
-        self._look_at = time.monotonic() + _LOOK_AGAIN_SECONDS
+        self._look_at = SYSTEM.monotonic() + _LOOK_AGAIN_SECONDS
         if self._path is None:
             return
         try:

@@ -1,11 +1,11 @@
 """The probes of a process that serves the API, or of a job's admin port."""
 
 import asyncio
-import time
 
 from devicesync.api.profiles import Profiles
 from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
+from devicesync.clock import SYSTEM
 from devicesync.errors import Unavailable
 from devicesync.jobs.shared.patience import waited_for
 from devicesync.log.port import Log
@@ -49,8 +49,8 @@ def probe_of_log(log: Log, writer: Writer) -> Probe:
     async def probe() -> None:
         nonlocal failed, failed_at
         if not writer.works and writer.groups != failed:
-            failed, failed_at = writer.groups, time.monotonic()
-        if not writer.works and time.monotonic() - failed_at < _DISTRUST_SECONDS:
+            failed, failed_at = writer.groups, SYSTEM.monotonic()
+        if not writer.works and SYSTEM.monotonic() - failed_at < _DISTRUST_SECONDS:
             raise Unavailable("the last registrations could not be written")
         await asyncio.to_thread(log.check)
 

@@ -1,8 +1,8 @@
 """One file of the backup while it is written here, and when it is finished."""
 
 import hashlib
-import time
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,9 @@ from devicesync.archive.jsonl import JsonLinesWriter
 from devicesync.archive.parquet import ParquetWriter, stamps_of
 from devicesync.clock import SYSTEM, Clock
 from devicesync.log.full import OFFSET, FullRecord
+
+_numbers = count()
+"""Of the local files of this process, whose spool is its own."""
 
 
 class _Writer(Protocol):
@@ -40,7 +43,7 @@ class OpenFile:
         has_log_time: bool = False,
     ) -> None:
         """has_log_time: whether the records' times are of the log's own clock."""
-        self._here = spool / f"{origin.partition}-{time.monotonic_ns()}"
+        self._here = spool / f"{origin.partition}-{next(_numbers)}"
         self._rest_here = self._here.with_suffix(".rest") if file_format == "jsonl" else None
         self._origin = origin
         self._clock = clock

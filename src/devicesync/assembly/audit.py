@@ -2,7 +2,6 @@
 
 import random
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +12,7 @@ from devicesync.assembly import adapters
 from devicesync.assembly.pool import Pool, kept, patiently, worker_settings
 from devicesync.assembly.progress import Progress
 from devicesync.assembly.watcher import Watcher
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 from devicesync.jobs.audit.findings import Findings
 from devicesync.jobs.audit.held_ids import Sample, gather
@@ -118,13 +118,13 @@ def _ranges(progress: Progress, count: int, one_in: int) -> list[int]:
 def _rounds(task: _Task, numbers: list[int], work: _Work) -> Findings:
     parts = {f"1/{number}": (task, number) for number in numbers}
     results = work.done(1, "compare", _first, parts)
-    ended_at = time.monotonic()
+    ended_at = SYSTEM.monotonic()
     findings = Findings(sum(checked for checked, _ in results))
     for turn, (seconds, do) in enumerate(zip(_AGES_SECONDS, (_next, _last), strict=True), 2):
         suspicious = [number for number, (_, suspects) in zip(numbers, results, strict=True) if suspects]
         if not suspicious:
             break
-        time.sleep(max(ended_at + seconds - time.monotonic(), 0))
+        SYSTEM.sleep(max(ended_at + seconds - SYSTEM.monotonic(), 0))
         results = work.done(turn, "look again", do, {f"{turn}/{number}": (task, number) for number in suspicious})
         numbers = suspicious
     else:

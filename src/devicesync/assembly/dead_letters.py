@@ -2,13 +2,13 @@
 
 import base64
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from devicesync import data_directory
 from devicesync.assembly import adapters, named_log
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def delete(settings: Settings, letter_id: str | None, reason: str | None, older_
     """Forget one, those of a reason, or those that the log took so many days ago; how many. Raises Unavailable."""
     with _opened(settings) as letters:
         if older_than_days is not None:
-            return letters.remove_older(time.time_ns() // 1_000_000 - int(older_than_days * _DAY_MS))
+            return letters.remove_older(SYSTEM.now_ms() - int(older_than_days * _DAY_MS))
         chosen = _chosen(letters, letter_id, reason)
         letters.remove([letter.id for letter in chosen])
         return len(chosen)

@@ -2,7 +2,6 @@
 
 import secrets
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ import msgspec
 
 from devicesync.assembly.serving import api_beside
 from devicesync.assembly.updater import Embedded, updating
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 from devicesync.jobs.update import READER, Counts
 from devicesync.law.state import State
@@ -43,23 +43,23 @@ class Demo(NamedTuple):
         journal = self.embedded.journal
         record = journal.append([event])
         while journal.committed(READER) <= record:
-            time.sleep(0.001)
+            SYSTEM.sleep(0.001)
         return self.embedded.stores.database.read([device_id])[device_id]
 
     def traffic(self, stop: threading.Event, seconds: float | None, rate: float) -> Iterator[Second]:
         """So many simulated registrations a second, for so long or until `stop` is set; what each second was like."""
         simulation = Simulation(seed=1, devices=DEVICES, bad_share=BAD_SHARE)
-        began = told = time.monotonic()
+        began = told = SYSTEM.monotonic()
         written = 0
         freshness = self.embedded.updater.counts.freshness
         freshness.take()
-        while not stop.wait(_TICK_SECONDS) and (seconds is None or time.monotonic() - began < seconds):
-            due = int((time.monotonic() - began) * rate) - written
-            now_ms = time.time_ns() // 1_000_000
+        while not stop.wait(_TICK_SECONDS) and (seconds is None or SYSTEM.monotonic() - began < seconds):
+            due = int((SYSTEM.monotonic() - began) * rate) - written
+            now_ms = SYSTEM.now_ms()
             if due:
                 self.embedded.journal.append([simulation.record(now_ms) for _ in range(due)])
                 written += due
-            if time.monotonic() - told >= 1:
+            if SYSTEM.monotonic() - told >= 1:
                 told += 1
                 yield Second(freshness.take(), self.embedded.updater.counts)
 

@@ -1,6 +1,5 @@
 """What is done of a long job, in a file that tells an interrupted job's next run."""
 
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import msgspec
 
 from devicesync.assembly.watcher import Watcher
+from devicesync.clock import SYSTEM
 from devicesync.durable import replace
 
 _WRITE_SECONDS = 0.5
@@ -43,13 +43,13 @@ class Progress:
     def done(self, name: str, result: Any) -> None:
         """Note that a part is done; saved at most twice a second; after a crash the parts since then are repeated."""
         self.results[name] = result
-        if time.monotonic() - self._written_at < _WRITE_SECONDS:
+        if SYSTEM.monotonic() - self._written_at < _WRITE_SECONDS:
             return
         self.begin()
 
     def begin(self) -> None:
         """Write down what is done, even if that is nothing yet: the next run goes on."""
-        self._written_at = time.monotonic()
+        self._written_at = SYSTEM.monotonic()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         replace(self._path, msgspec.json.encode({"what": self._what, "results": self.results}), durable=True)
 

@@ -1,6 +1,5 @@
 """`ship`: the journal into Kafka."""
 
-import time
 from contextlib import closing, suppress
 from typing import Any
 
@@ -11,6 +10,7 @@ from devicesync.assembly import adapters, named_log
 from devicesync.assembly.admin import admin_port, used
 from devicesync.assembly.long_run import LongRun
 from devicesync.assembly.spans import spans_of
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 from devicesync.errors import Stopped, WrongUse
 from devicesync.jobs.shared.patience import Patience
@@ -41,13 +41,13 @@ def ship(settings: Settings, run: LongRun) -> int:
 
 
 def _ship(settings: Settings, run: LongRun) -> int:
-    total, said_at = 0, time.monotonic()
+    total, said_at = 0, SYSTEM.monotonic()
 
     def shipped(records: int) -> None:
         nonlocal total, said_at
         total += records
-        if time.monotonic() - said_at >= _SAY_SECONDS:
-            said_at = time.monotonic()
+        if SYSTEM.monotonic() - said_at >= _SAY_SECONDS:
+            said_at = SYSTEM.monotonic()
             _log.info("shipped", records=total, to_go=source.lag())
 
     def readings() -> Readings:

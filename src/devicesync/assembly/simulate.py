@@ -2,7 +2,6 @@
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import NamedTuple
 from devicesync import data_directory
 from devicesync.assembly import adapters, named_log
 from devicesync.assembly.watcher import Watcher
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
 from devicesync.simulation import Simulation, key_of
@@ -37,15 +37,15 @@ def simulate(simulation: Simulation, pace: Pace, write: Write, stop: threading.E
     """Write registrations until `stop` is set, or until there are enough; how many were written."""
     count = pace.records
     rate = _RATE if pace.rate is None and count is None else pace.rate
-    began_ms, began = time.time_ns() // 1_000_000, time.monotonic()
+    began_ms, began = SYSTEM.now_ms(), SYSTEM.monotonic()
     if not rate:
         began_ms = pace.start_ms or began_ms - (count or 0)
     written = 0
     with watcher.bar("simulate", count, "records") as advance:
         while not stop.is_set() and written != count:
-            due = int((time.monotonic() - began) * rate) if rate else written + _BATCH
+            due = int((SYSTEM.monotonic() - began) * rate) if rate else written + _BATCH
             size = min(due - written, _BATCH, (count or sys.maxsize) - written)
-            steps = [int((time.monotonic() - began) * 1000)] * size if rate else range(written, written + size)
+            steps = [int((SYSTEM.monotonic() - began) * 1000)] * size if rate else range(written, written + size)
             write([simulation.record(began_ms + step) for step in steps])
             written += size
             advance(size)

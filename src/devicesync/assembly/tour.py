@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from devicesync.assembly.demo import DEVICES, Demo, demonstrating, with_admin_key, with_city_file
 from devicesync.assembly.tour_telemetry import telemetry
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings, on_this_machine
 from devicesync.law.profile import profile_of
 from devicesync.simulation import SEED
@@ -36,7 +37,7 @@ def _one_event(running: Demo, say: Say) -> None:
     state = running.register(_DEVICE, SEED)
     if profile_of(state) is None:
         say(f"   {_DEVICE} was erased here at {state.erased}, so this older registration stays away; a newer one:\n")
-        state = running.register(_DEVICE, SEED.replace(b"{", b'{"version":%d,' % (time.time_ns() // 1000), 1))
+        state = running.register(_DEVICE, SEED.replace(b"{", b'{"version":%d,' % (SYSTEM.now_us()), 1))
     say(f"2. Its profile, version {state.version}:\n")
     for name, value in (profile_of(state) or {}).items():
         say(f"   {name:<22}{value}")

@@ -1,13 +1,13 @@
 """The updater, put together with its log and its stores."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from devicesync import data_directory
 from devicesync.assembly import adapters, named_log
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 from devicesync.jobs.follow import follow
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
@@ -126,4 +126,4 @@ def _chores(settings: Settings, journal: "Journal", opened: ExitStack) -> list[C
     if not age_ms:
         return [journal.tidy]
     dead_letters = opened.enter_context(closing(adapters.open_dead_letters(settings)))
-    return [journal.tidy, lambda: dead_letters.remove_older(time.time_ns() // 1_000_000 - age_ms)]
+    return [journal.tidy, lambda: dead_letters.remove_older(SYSTEM.now_ms() - age_ms)]

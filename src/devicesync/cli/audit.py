@@ -1,7 +1,6 @@
 """`audit`: whether cache and database agree, as a figure."""
 
 import argparse
-import time
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 
@@ -9,6 +8,7 @@ import msgspec
 
 from devicesync.cli.options import admin_option, log_options, number, processes, until_caught_up_option
 from devicesync.cli.outcome import Outcome
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 
 _SHOWN_WITHOUT_LIST = 100
@@ -52,10 +52,10 @@ def _sweep(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from devicesync.cli.audit_text import shown, summary
     from devicesync.cli.process import Terminal
 
-    began = time.monotonic()
+    began = SYSTEM.monotonic()
     asked = Sweep(arguments.sample, arguments.rate, arguments.repair, arguments.on)
     swept = sweep(asked, settings, Terminal("audit"), restart=arguments.restart)
-    seconds = round(time.monotonic() - began, 3)
+    seconds = round(SYSTEM.monotonic() - began, 3)
     status = 1 if swept.findings.left else 0
     if arguments.json:
         document = {**swept.findings.document(), "resumed": swept.resumed, "seconds": seconds}
@@ -75,10 +75,10 @@ def _follow(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from devicesync.cli.audit_text import shown, summary
     from devicesync.cli.process import long_run
 
-    began = time.monotonic()
+    began = SYSTEM.monotonic()
     run = long_run("audit", arguments)
     followed = follow(settings, run, one_in=arguments.sample, repairs=arguments.repair, names_devices=arguments.list)
-    seconds = round(time.monotonic() - began, 3)
+    seconds = round(SYSTEM.monotonic() - began, 3)
     found = [*followed.differences][0 if arguments.list else -_SHOWN_WITHOUT_LIST :]
     document = {**followed.findings.document(), "seconds": seconds, "devices": found}
     listed = chain.from_iterable(map(shown, followed.differences if arguments.list else ()))

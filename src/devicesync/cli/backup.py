@@ -131,7 +131,7 @@ def backup_prune(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from devicesync.assembly.backup.prune import prune
     from devicesync.cli.process import Terminal
 
-    before_ms, dry_run = SYSTEM.now_us() // 1000 - int(arguments.keep_days * _DAY_MS), arguments.dry_run
+    before_ms, dry_run = SYSTEM.now_ms() - int(arguments.keep_days * _DAY_MS), arguments.dry_run
     removed = prune(arguments.place, settings, Terminal("backup prune"), before_ms=before_ms, dry_run=dry_run)
     paths = [entry.path for entry in removed]
     told = f"{len(paths):,} files " + ("would be removed" if dry_run else "removed")

@@ -1,10 +1,10 @@
 """`rebuild`: the cache from the database, by several processes, resumable."""
 
 import argparse
-import time
 
 from devicesync.cli.options import number
 from devicesync.cli.outcome import Outcome
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 
 _DEFAULT_WORKERS = 2
@@ -26,7 +26,7 @@ def rebuild(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from devicesync.assembly.rebuild import rebuild as rebuild_cache
     from devicesync.cli.process import Terminal
 
-    began = time.monotonic()
+    began = SYSTEM.monotonic()
     rebuilt = rebuild_cache(settings, Terminal("rebuild"), workers=arguments.workers, restart=arguments.restart)
-    seconds = round(time.monotonic() - began, 3)
+    seconds = round(SYSTEM.monotonic() - began, 3)
     return Outcome({**rebuilt._asdict(), "seconds": seconds}, [f"{rebuilt.devices:,} devices, in {seconds:,.1f} s"])

@@ -1,13 +1,13 @@
 """`restore`: a backup into live stores, with proof, or into a topic."""
 
 import argparse
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from devicesync.cli.options import PLACE, id_argument, number
 from devicesync.cli.outcome import Outcome
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 
 _WORKERS = 2
@@ -49,7 +49,7 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from devicesync.cli.process import Terminal
     from devicesync.jobs.restore.selection import Selection
 
-    began = time.monotonic()
+    began = SYSTEM.monotonic()
     terminal = Terminal("restore")
     request = Request(
         arguments.place,
@@ -70,7 +70,7 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
         document = restore_to_stores(request, settings, terminal)
         text = "{records:,} records, {applied:,} applied, {dead:,} refused, {devices:,} devices, in {seconds:,.1f} s"
-    document["seconds"] = round(time.monotonic() - began, 3)
+    document["seconds"] = round(SYSTEM.monotonic() - began, 3)
     proof = document.get("proof", {})
     differs = proof.get("cache_differs") or proof.get("database_differs")
     hint = "`devicesync get ID`, and --from database, show both"

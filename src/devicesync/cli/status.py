@@ -2,11 +2,11 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from devicesync.cli.outcome import Outcome
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
 
@@ -57,10 +57,10 @@ def _watch(address: str) -> None:
         if not sys.stdout.isatty():
             while True:
                 console.print(now())
-                time.sleep(_EVERY_SECONDS)
+                SYSTEM.sleep(_EVERY_SECONDS)
         with Live(now(), console=console, auto_refresh=False) as live:
             while True:
-                time.sleep(_EVERY_SECONDS)
+                SYSTEM.sleep(_EVERY_SECONDS)
                 live.update(now(), refresh=True)
     except KeyboardInterrupt:
         return

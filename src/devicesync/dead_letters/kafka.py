@@ -5,13 +5,13 @@ whose header `replayed` is the dead letter's id.
 """
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from devicesync.clock import SYSTEM
 from devicesync.dead_letters.port import DeadLetter
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl, Outgoing, TooLarge, deliver
@@ -139,7 +139,7 @@ class KafkaDeadLetters:
 
 def _until(consumer: Consumer, place: TopicPartition, begin: int, end: int) -> Iterator[Message]:
     """What lies from `begin` to `end`, however long that takes; raises Unavailable when nothing comes for a while."""
-    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    deadline = SYSTEM.monotonic() + _TIMEOUT_SECONDS
     position = begin
     while position < end:
         before = position
@@ -150,8 +150,8 @@ def _until(consumer: Consumer, place: TopicPartition, begin: int, end: int) -> I
         (at,) = consumer.position([place])
         position = max(position, at.offset)
         if position > before:
-            deadline = time.monotonic() + _TIMEOUT_SECONDS
-        elif time.monotonic() > deadline:
+            deadline = SYSTEM.monotonic() + _TIMEOUT_SECONDS
+        elif SYSTEM.monotonic() > deadline:
             raise Unavailable(f"{place.topic} could be read up to record {position} of {end} only: time-out", HINT)
 
 

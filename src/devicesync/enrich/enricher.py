@@ -6,13 +6,13 @@ from devicesync.extras import require
 
 require("redis")
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import msgspec
 
 from devicesync.cache.redis_connect import connect
+from devicesync.clock import SYSTEM
 from devicesync.enrich.counts import Counts
 from devicesync.enrich.enrichment import Enrichment, age_ms
 from devicesync.enrich.lookup import FAILURES, Lookup
@@ -144,7 +144,7 @@ class Enricher:
 
 
 def _told(device_ids: Sequence[str], known: Mapping[str, Entry], proven_at: float) -> dict[str, Device | None]:
-    now = time.monotonic()
+    now = SYSTEM.monotonic()
     return {device_id: _device(known[device_id], now, proven_at) for device_id in device_ids}
 
 

@@ -2,11 +2,11 @@
 
 import re
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FlightTimeout
 from typing import NamedTuple, Protocol
 
+from devicesync.clock import SYSTEM
 from devicesync.enrich.counts import Counts
 from devicesync.enrich.near_cache import Boarded, Entry, NearCache
 from devicesync.enrich.splice import Telemetry, read, spliced
@@ -25,7 +25,7 @@ class Knowledge(Protocol):
 
     @property
     def proven_at(self) -> float:
-        """What the near cache remembers was true at this time of time.monotonic, or later."""
+        """What the near cache remembers was true at this time of Clock.monotonic, or later."""
         ...
 
     def read(self, boarded: Boarded) -> Mapping[str, Entry]:
@@ -87,7 +87,7 @@ class Enrichment:
         """What is remembered, and what has to be read. Does no input or output."""
         recall = Recall({}, [], self._knowledge.proven_at)  # before anything is taken that may be forgotten meanwhile
         known, get = recall.known, self._near.get
-        is_proven = time.monotonic() - recall.proven_at <= self._max_age_seconds
+        is_proven = SYSTEM.monotonic() - recall.proven_at <= self._max_age_seconds
         for device_id in set(device_ids):
             entry = get(device_id) if is_proven else None
             if entry is None and can_be_asked(device_id):
@@ -121,7 +121,7 @@ class Enrichment:
         """The last step. Does no input or output."""
         known, missing, proven_at = batch.recall
         missed = frozenset(missing)
-        now = time.monotonic()
+        now = SYSTEM.monotonic()
         counts = Counts()
         counts.events = len(batch.events)
         done: list[bytes | Refused] = []

@@ -1,8 +1,8 @@
 """Enrichment without a cache that others fill: the embedded default, whose database is read for each batch."""
 
-import time
 from collections.abc import Mapping, Sequence
 
+from devicesync.clock import SYSTEM
 from devicesync.database.port import Database
 from devicesync.enrich.counts import Counts
 from devicesync.enrich.devicedata import members, values_of
@@ -34,7 +34,7 @@ class DatabaseEnricher:
 
     def read(self, boarded: Boarded) -> Mapping[str, Entry]:
         """See enrichment.Knowledge."""
-        read_at = time.monotonic()
+        read_at = SYSTEM.monotonic()
         try:
             states = self._database.read(boarded.mine) if self._database else {}
         except BaseException as error:

@@ -1,6 +1,5 @@
 """Asking Redis for many devices in one round trip to each of its servers."""
 
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 from redis import exceptions
 
 from devicesync.cache.redis_connect import Client, Connections
+from devicesync.clock import SYSTEM
 from devicesync.enrich.devicedata import FIELDS, members
 from devicesync.enrich.near_cache import Entry
 from devicesync.errors import Unavailable
@@ -41,7 +41,7 @@ class Lookup:
 
     def read(self, device_ids: Sequence[str], heard: Collection[str]) -> Found:
         """What Redis knows of each. heard: the servers whose changes are heard of. Raises Unavailable."""
-        read_at = time.monotonic()
+        read_at = SYSTEM.monotonic()
         found: dict[str, Entry] = {}
         may_keep = True
         left = list(device_ids)

@@ -19,7 +19,7 @@ class Entry(NamedTuple):
 
     members: what an event gets (devicedata.py); b"" where the device is unknown.
     version: the profile's, in µs; 0 where none is told.
-    read_at: when the read began that found it, in seconds of time.monotonic.
+    read_at: when the read began that found it, in seconds of Clock.monotonic.
     """
 
     members: bytes

@@ -12,10 +12,10 @@ that keeps such messages back is found out.
 
 import logging
 import threading
-import time
 from typing import Any
 
 from devicesync.cache.redis_connect import Connections, Server
+from devicesync.clock import SYSTEM
 from devicesync.enrich.lookup import FAILURES
 from devicesync.enrich.near_cache import NearCache
 from devicesync.errors import Unavailable
@@ -44,7 +44,7 @@ class Tracking:
 
     @property
     def proven_at(self) -> float:
-        """All that changed before this time, of time.monotonic, has been heard of, while the near cache is open."""
+        """All that changed before this time, of Clock.monotonic, has been heard of, while the near cache is open."""
         return min((ear.proven_at for ear in self._ears), default=0.0)
 
     @property
@@ -148,11 +148,11 @@ class _Ear:
         heartbeat_due = 0.0
         try:
             while not self._over.is_set():
-                if time.monotonic() >= heartbeat_due:
+                if SYSTEM.monotonic() >= heartbeat_due:
                     self._heartbeat()
-                    heartbeat_due = time.monotonic() + _LOOK_SECONDS
+                    heartbeat_due = SYSTEM.monotonic() + _LOOK_SECONDS
                 self._beat()
-                self._hear(time.monotonic() + BEAT_SECONDS)
+                self._hear(SYSTEM.monotonic() + BEAT_SECONDS)
         except (*FAILURES, Unavailable) as error:
             self.error = error
         finally:
@@ -160,7 +160,7 @@ class _Ear:
             self._over.set()
 
     def _beat(self) -> None:
-        asked_at = time.monotonic()
+        asked_at = SYSTEM.monotonic()
         role = self._ask("ROLE")
         if role[0] != b"master":
             raise Unavailable(f"{self.server.name} is no primary any more")
@@ -185,9 +185,9 @@ class _Ear:
     def _ask(self, *command: Any) -> Any:
         """The reply; what changed meanwhile is forgotten."""
         self._connection.send_command(*command)
-        deadline = time.monotonic() + self._max_age_seconds
+        deadline = SYSTEM.monotonic() + self._max_age_seconds
         while True:
-            if not self._connection.can_read(max(0.0, deadline - time.monotonic())):
+            if not self._connection.can_read(max(0.0, deadline - SYSTEM.monotonic())):
                 raise Unavailable(f"{self.server.name} was silent for {self._max_age_seconds:g} s")
             reply = self._read()
             if reply is not None:
@@ -195,7 +195,7 @@ class _Ear:
 
     def _hear(self, until: float) -> None:
         """Forget what changes until then."""
-        while (seconds := until - time.monotonic()) > 0:
+        while (seconds := until - SYSTEM.monotonic()) > 0:
             if self._connection.can_read(seconds):
                 self._read()
 

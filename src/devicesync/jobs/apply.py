@@ -1,7 +1,6 @@
 """Apply: registers events from a file or pipe of JSON lines, and returns when both stores have them."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
@@ -129,7 +128,7 @@ def apply(
 
     Raises TooManyBad when nearly every line is refused, Stopped when asked to stop.
     """
-    started = time.monotonic()
+    started = SYSTEM.monotonic()
     patience = Patience(stop)
     read = applied = 0
     devices = DistinctCount()
@@ -157,7 +156,7 @@ def apply(
         applied += len(valid)
         progress(len(batch), sum(len(line.value) + 1 for line in batch))
     delivery.wait_until_stored()
-    return Summary(read, applied, devices.count(), dict(reasons), time.monotonic() - started)
+    return Summary(read, applied, devices.count(), dict(reasons), SYSTEM.monotonic() - started)
 
 
 def _content(raw: bytes) -> bytes:

@@ -6,10 +6,10 @@ it writes both stores itself as well.
 """
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from devicesync.clock import SYSTEM
 from devicesync.errors import Unavailable
 from devicesync.jobs.batch import join_events
 from devicesync.jobs.shared.patience import Patience, Stopped
@@ -132,11 +132,11 @@ class BesideUpdater:
 
     def wait_until_stored(self) -> None:
         """See Delivery."""
-        look_again = time.monotonic() + _HOLDER_CHECK_SECONDS
+        look_again = SYSTEM.monotonic() + _HOLDER_CHECK_SECONDS
         while self._journal.committed(READER) < self._end:
             if self._stop.wait(_POLL_SECONDS):
                 raise Stopped
-            if time.monotonic() >= look_again:
+            if SYSTEM.monotonic() >= look_again:
                 if self._take_over():
                     return
-                look_again = time.monotonic() + _HOLDER_CHECK_SECONDS
+                look_again = SYSTEM.monotonic() + _HOLDER_CHECK_SECONDS

@@ -4,13 +4,13 @@ What is polled is committed when the target has acknowledged it. What is refused
 """
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import structlog
 
+from devicesync.clock import SYSTEM
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
 from devicesync.jobs.apply import Line
 from devicesync.jobs.shared.patience import Patience, Stopped
@@ -164,5 +164,5 @@ _TOO_LARGE = Refused("too_large", "with devicedata the event has more bytes than
 
 def _letter(job: Job, partition: int, record: FullRecord, refused: Refused) -> DeadLetter:
     offset, stamp_ms, key, value, _ = record
-    time_ms = time.time_ns() // 1_000_000 if stamp_ms is None else stamp_ms
+    time_ms = SYSTEM.now_ms() if stamp_ms is None else stamp_ms
     return DeadLetter(value, refused.reason, refused.detail, job.source, partition, offset, time_ms, key)

@@ -1,9 +1,9 @@
 """Replay: tries dead letters again; those that are valid now go into the log and leave the dead letters."""
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from devicesync.clock import SYSTEM
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
 from devicesync.jobs.delivery import Delivery
 from devicesync.law.event import Event, decode
@@ -12,7 +12,7 @@ from devicesync.law.refusal import Refused
 
 def replay(letters: Sequence[DeadLetter], store: DeadLetters, delivery: Delivery, *, max_clock_ahead_ms: int) -> int:
     """How many were applied. They are removed only when both stores have them. Raises Unavailable, Stopped."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = SYSTEM.now_ms()
     valid: list[tuple[str, bytes, Event]] = []
     for letter in letters:
         if letter.value is None:

@@ -10,12 +10,12 @@ import hashlib
 import os
 import re
 import stat
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from devicesync.clock import SYSTEM
 from devicesync.durable import replace
 from devicesync.log.journal.files import naming_failures, same_file
 
@@ -42,7 +42,7 @@ class ForeignLog:
         self._spot_path = spot_path
         self._file = -1
         self._spot = Spot(0, 0, "", 0)
-        self._last_data = time.monotonic()
+        self._last_data = SYSTEM.monotonic()
         self._searched = 0
         self._resume()
 
@@ -60,8 +60,8 @@ class ForeignLog:
             lines, size = self._whole_lines()
             if size:
                 self._spot.offset += size
-                self._last_data = time.monotonic()
-            elif not same_file(self._file, self._path) and time.monotonic() - self._last_data > _QUIET_SECONDS:
+                self._last_data = SYSTEM.monotonic()
+            elif not same_file(self._file, self._path) and SYSTEM.monotonic() - self._last_data > _QUIET_SECONDS:
                 lines = self._leave_for_next()
             return [line for raw in lines if (line := raw.removesuffix(b"\r")) and not line.isspace()]
 
@@ -98,7 +98,7 @@ class ForeignLog:
         self._file = opened
         self._spot = Spot(os.fstat(self._file).st_ino, 0, _hash(b""), offset)
         self._searched = 0
-        self._last_data = time.monotonic()
+        self._last_data = SYSTEM.monotonic()
         return True
 
     def _was_truncated(self) -> bool:
@@ -126,7 +126,7 @@ class ForeignLog:
         """Open the next file, and return what this one's last line is without an end; []: there is none yet, so we stay."""
         following = self._next()
         if not following.exists():
-            self._last_data = time.monotonic()  # look again after a while
+            self._last_data = SYSTEM.monotonic()  # look again after a while
             return []
         unfinished = self._unfinished_line()
         self._open(following, 0)

@@ -1,15 +1,15 @@
 """A log in memory, for tests of jobs: one partition, no durability."""
 
-import time
 from collections.abc import Callable, Sequence
 
+from devicesync.clock import SYSTEM
 from devicesync.log.port import Headers, Record
 
 
 class MemoryLog:
     """See port.Log. `clock` gives the ms at which records are taken."""
 
-    def __init__(self, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+    def __init__(self, clock: Callable[[], int] = SYSTEM.now_ms) -> None:
         self.records: list[Record] = []
         self.committed: dict[str, int] = {}
         self._clock = clock
@@ -59,7 +59,7 @@ class MemoryReader:
         """See port.Reader."""
         records = self._log.records[self._next : self._next + max_records]
         if not records:
-            time.sleep(timeout_seconds)
+            SYSTEM.sleep(timeout_seconds)
         else:
             self._polls.append(self._next)
         self._next += len(records)

@@ -2,11 +2,11 @@
 
 import math
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from devicesync.clock import SYSTEM
 from devicesync.log.port import Record
 from devicesync.status.declared import FRESH_SECONDS
 from devicesync.status.tally import Tally
@@ -77,7 +77,7 @@ class Freshness:
 
     def observe(self, records: Sequence[Record]) -> None:
         """These records are readable now."""
-        now_ms = time.time_ns() / 1e6
+        now_ms = SYSTEM.now_us() / 1e3
         taken = [record[3] for record in records]
         grain_ms = max(int(now_ms - min(taken)) // _MOST_AGES, 1)
         grains = Counter([taken_ms // grain_ms for taken_ms in taken])
@@ -97,12 +97,12 @@ class Freshness:
 
     def seconds(self, count: int) -> list[tuple[int, Spread]]:
         """Of each of the last `count` whole seconds (since 1970) what it was like; those in which nothing came are absent."""
-        now = int(time.time())
+        now = SYSTEM.now_ms() // 1000
         return [(ages.second, ages.spread()) for ages in tuple(self._seconds) if now - count <= ages.second < now]
 
     def last(self, count: int) -> Spread:
         """The spread of the last `count` seconds."""
-        since, joined = int(time.time()) - count, Ages()
+        since, joined = SYSTEM.now_ms() // 1000 - count, Ages()
         for ages in tuple(self._seconds):
             if ages.second >= since:
                 joined.join(ages)

@@ -1,7 +1,6 @@
 """The metrics of one process, in Prometheus' form: what its parts count, read when somebody looks."""
 
 import platform
-import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -11,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
+from devicesync.clock import SYSTEM
 from devicesync.errors import DevicesyncError
 from devicesync.log.port import Lag
 from devicesync.status.declared import BUILD, LAG_RECORDS, LAG_SECONDS, Metric, Reading, Readings
@@ -19,7 +19,7 @@ from devicesync.status.tally import Tally
 
 
 class Metrics(Collector):
-    """command: as users type it. began: when, in seconds of time.monotonic.
+    """command: as users type it. began: when, in seconds of Clock.monotonic.
 
     uses: what it works on, such as "log" and "database": each's URL without passwords.
 
@@ -31,7 +31,7 @@ class Metrics(Collector):
     def __init__(self, command: str, uses: Mapping[str, str] | None = None) -> None:
         self.command = command
         self.uses = dict(uses or {})
-        self.began = time.monotonic()
+        self.began = SYSTEM.monotonic()
         self._reads: list[Callable[[], Readings]] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)

@@ -1,10 +1,10 @@
 """What a process says of itself at a glance: the figures of its page, of /status.json and of `devicesync status`."""
 
-import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
+from devicesync.clock import SYSTEM
 from devicesync.status import declared
 from devicesync.status.declared import Metric, Reading
 from devicesync.status.freshness import KEPT_SECONDS, Spread
@@ -38,7 +38,7 @@ def summary(metrics: Metrics, lacking: Mapping[str, str]) -> dict[str, Any]:
         "command": metrics.command,
         "version": version("devicesync"),
         "uses": metrics.uses,
-        "time_ms": time.time_ns() // 1_000_000,
+        "time_ms": SYSTEM.now_ms(),
         "ready": not lacking,
         "lacking": dict(lacking),
         "freshness": recent and _spread(recent),
@@ -53,7 +53,7 @@ def summary(metrics: Metrics, lacking: Mapping[str, str]) -> dict[str, Any]:
 
 def _seconds_counted(metrics: Metrics) -> float:
     """RECENT_SECONDS, or in a process that is younger its age."""
-    return min(max(time.monotonic() - metrics.began, 1.0), RECENT_SECONDS)
+    return min(max(SYSTEM.monotonic() - metrics.began, 1.0), RECENT_SECONDS)
 
 
 def _spread(spread: Spread) -> dict[str, float]:

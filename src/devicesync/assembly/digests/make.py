@@ -1,7 +1,6 @@
 """`digests make`: a store's digests into a file, by several processes; an interrupted run goes on."""
 
 import shutil
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from devicesync.assembly.digests.source import Asked, Source, source_of
 from devicesync.assembly.digests.work import Task, devices_of, sums_of
 from devicesync.assembly.pool import Pool
 from devicesync.assembly.watcher import Watcher
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 from devicesync.durable import check_room
 from devicesync.errors import Unavailable, WrongUse
@@ -93,13 +93,13 @@ def _whole(run: _Run) -> DigestFile:
     else:
         run.watcher.say(f"going on: {len(made.done)} of {run.source.parts} parts are done (--restart begins anew)")
     digests, done = made.digests, {*made.done}
-    saved_at = time.monotonic()
+    saved_at = SYSTEM.monotonic()
     for number, packed in run.results("read", sums_of, run.source.task, made.done):
         digests += Digests(*packed)
         done.add(str(number))
-        if time.monotonic() - saved_at > _SAVE_SECONDS:
+        if SYSTEM.monotonic() - saved_at > _SAVE_SECONDS:
             save(unfinished, replace(made, done=[*done]).with_digests(digests))
-            saved_at = time.monotonic()
+            saved_at = SYSTEM.monotonic()
     made = replace(made, done=[], is_whole=True).with_digests(digests)
     save(run.asked.path, made)
     return made

@@ -1,6 +1,5 @@
 """What digests are made of, made ready to be read in parts."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from devicesync.assembly.pool import Pool
 from devicesync.assembly.restore import work as restore_work
 from devicesync.assembly.restore.run import Request, begin
 from devicesync.assembly.watcher import Watcher
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.jobs.audit.held_ids import gather
@@ -57,7 +57,7 @@ class Source(NamedTuple):
 @contextmanager
 def source_of(asked: Asked, settings: Settings, watcher: Watcher, directory: Path) -> Iterator[Source]:
     """The source that is asked for. Raises WrongUse, Unavailable, Damaged."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = SYSTEM.now_ms()
     if asked.of == DATABASE:
         yield _database(settings, directory, now_ms)
     elif asked.of == CACHE:

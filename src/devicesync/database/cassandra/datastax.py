@@ -2,7 +2,6 @@
 
 import ssl
 import threading
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPoli
 from cassandra.pool import NoConnectionsAvailable
 from cassandra.query import BatchStatement, BatchType, PreparedStatement, tuple_factory
 
+from devicesync.clock import SYSTEM
 from devicesync.database.cassandra.driver import (
     CONNECT_SECONDS,
     IN_FLIGHT,
@@ -116,7 +116,7 @@ class _Flight:
         self._outcomes: list[Rows | Failed] = [Failed("no answer")] * len(statements)
         self._places = min(IN_FLIGHT, len(statements))
         self._room = threading.Semaphore(self._places)
-        self._ends_at = time.monotonic() + longest_seconds(len(statements))
+        self._ends_at = SYSTEM.monotonic() + longest_seconds(len(statements))
 
     def outcomes(self) -> list[Rows | Failed]:
         """Send them all, and say of each how it went."""
@@ -134,7 +134,7 @@ class _Flight:
         return self._outcomes
 
     def _has_room(self) -> bool:
-        return self._room.acquire(timeout=max(self._ends_at - time.monotonic(), 0))
+        return self._room.acquire(timeout=max(self._ends_at - SYSTEM.monotonic(), 0))
 
     def _end(self, result: Any, index: int) -> None:
         """The driver calls this with rows or with an error, in a thread of its own."""

@@ -1,9 +1,8 @@
 """Whether a backup is whole: a restore says "equal" of all records, or it says which are missing."""
 
-import time
-
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
+from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.verify import check_order
 from devicesync.jobs.restore.selection import Selection
@@ -29,7 +28,7 @@ def _unlisted(archive: Archive, selection: Selection) -> list[str]:
     """Those that still have no entry after a while: a backup may be running, and brings the entry after the file."""
     left: list[str] = []
     for seconds in _LOOK_AGAIN_SECONDS:
-        time.sleep(seconds)
+        SYSTEM.sleep(seconds)
         known = archive.manifest.pruned_entries() + archive.manifest.entries()
         found = archive.unlisted(known)
         left = [path for path, partition in found.items() if selection.wants(partition)]

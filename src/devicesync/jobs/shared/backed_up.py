@@ -1,8 +1,7 @@
 """A record of a backup, as the updater got its record."""
 
-import time
-
 from devicesync.archive.entry import Entry
+from devicesync.clock import SYSTEM
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
 from devicesync.log.full import VALUE, FullRecord
@@ -18,7 +17,7 @@ def erases_in(rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> 
 
 def kept_at_ms(entry: Entry) -> int:
     """When the file was closed, which was not in the future, whatever its entry says."""
-    return min(entry.closed_ms, time.time_ns() // 1_000_000)
+    return min(entry.closed_ms, SYSTEM.now_ms())
 
 
 def record_of(row: FullRecord, entry: Entry) -> Record:

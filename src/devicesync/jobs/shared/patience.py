@@ -2,7 +2,6 @@
 
 import random
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 import structlog
 
+from devicesync.clock import SYSTEM
 from devicesync.errors import Stopped, Unavailable
 from devicesync.status.declared import RETRIES, WAITING, Readings
 
@@ -84,8 +84,8 @@ class _Waiting:
 
     def __init__(self) -> None:
         self.reason = ""
-        self._since = datetime.now(UTC)
-        self._due = self._began = time.monotonic()
+        self._since = datetime.fromtimestamp(SYSTEM.now_ms() // 1000, UTC)
+        self._due = self._began = SYSTEM.monotonic()
         self._silence_seconds = _FIRST_SILENCE_SECONDS
 
     def __enter__(self) -> Self:
@@ -98,7 +98,7 @@ class _Waiting:
     def say(self, error: Unavailable) -> None:
         """Log it, unless it was logged just before."""
         self.reason = str(error)
-        now = time.monotonic()
+        now = SYSTEM.monotonic()
         if now < self._due:
             return
         _log.warning("waiting", reason=str(error), since=self._since.isoformat(timespec="seconds"), hint=error.hint)
@@ -107,4 +107,4 @@ class _Waiting:
 
     def end(self) -> None:
         """Log the way back."""
-        _log.warning("going on", waited_seconds=round(time.monotonic() - self._began, 1))
+        _log.warning("going on", waited_seconds=round(SYSTEM.monotonic() - self._began, 1))

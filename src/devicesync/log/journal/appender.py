@@ -4,10 +4,10 @@ import fcntl
 import math
 import os
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from devicesync.clock import SYSTEM
 from devicesync.errors import Unavailable
 from devicesync.log.journal.files import JournalFiles, naming_failures
 from devicesync.log.journal.tail import Limits, Tail
@@ -81,7 +81,7 @@ class Appender:
     def check(self) -> None:
         """Raise Unavailable where it can't be written to, or just lost records through another program."""
         self.end()
-        if time.monotonic() - self._lost_at < _TOLD_SECONDS:
+        if SYSTEM.monotonic() - self._lost_at < _TOLD_SECONDS:
             raise Unavailable(
                 f"{self._files.active} was cut, moved or deleted by another program: records may be lost",
                 "leave its rotation to devicesync; it goes on by itself",
@@ -94,7 +94,7 @@ class Appender:
             os.close(self._lock)
 
     def _lost(self) -> None:
-        self._lost_at = time.monotonic()
+        self._lost_at = SYSTEM.monotonic()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -1,9 +1,9 @@
 """How far a reader of the journal is behind, seen from outside; nothing is opened for writing."""
 
 import fcntl
-import time
 from contextlib import closing
 
+from devicesync.clock import SYSTEM
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import JournalFiles
 from devicesync.log.port import Lag
@@ -15,7 +15,7 @@ def reader_lag(files: JournalFiles, name: str) -> Lag:
         first, end = cursor.bounds()
         records = max(end - max(cursor.position, first), 0)
         oldest = cursor.read(1) if records else []
-    age_seconds = max(time.time() - oldest[0].taken_ms / 1000, 0.0) if oldest else 0.0
+    age_seconds = max(SYSTEM.now_us() / 1e6 - oldest[0].taken_ms / 1000, 0.0) if oldest else 0.0
     return Lag(records, age_seconds, _is_read(files, name))
 
 

@@ -2,12 +2,12 @@
 
 import fcntl
 import os
-import time
 from contextlib import AbstractContextManager, closing
 from typing import Any
 
 import structlog
 
+from devicesync.clock import SYSTEM
 from devicesync.errors import Held
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import JournalFiles, naming_failures
@@ -53,18 +53,18 @@ class JournalReader(Cursor):
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader. Blank lines are skipped."""
-        deadline = time.monotonic() + timeout_seconds
+        deadline = SYSTEM.monotonic() + timeout_seconds
         while True:
             position = self.position
             records = self.read(max_records)
-            now = time.monotonic()
+            now = SYSTEM.monotonic()
             if records:
                 self._polls.append(position)
                 self._busy_until = now + _BUSY_SECONDS
             if records or now >= deadline:
                 return records
             nap = _BUSY_NAP_SECONDS if now < self._busy_until else _IDLE_NAP_SECONDS
-            time.sleep(min(nap, deadline - now))
+            SYSTEM.sleep(min(nap, deadline - now))
 
     def skip(self, count: int) -> None:
         """Skip the next `count` records, as if they had been polled."""

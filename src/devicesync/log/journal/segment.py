@@ -1,9 +1,9 @@
 """One segment of the journal, open for reading from a line on."""
 
 import os
-import time
 from pathlib import Path
 
+from devicesync.clock import SYSTEM
 from devicesync.log.journal.files import same_file, times_of
 from devicesync.log.journal.times import Times
 from devicesync.log.port import Record
@@ -50,7 +50,7 @@ class Segment:
             if byte >= covered_to:
                 entry = self.times.at(byte)
                 covered_to = entry.end if entry else 0
-                taken_ms = entry.at_us // 1000 if entry else time.time_ns() // 1_000_000
+                taken_ms = entry.at_us // 1000 if entry else SYSTEM.now_ms()
                 logged_ms = taken_ms if entry else None
             byte += len(line) + 1
             if not (value := line.removesuffix(b"\r")).isspace() and value:

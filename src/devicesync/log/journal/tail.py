@@ -1,12 +1,12 @@
 """The journal's end: its active segment, open for writing. All of it is called under the journal's lock (appender.py)."""
 
 import os
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import structlog
 
+from devicesync.clock import SYSTEM
 from devicesync.durable import replace, sync_directory
 from devicesync.log.journal.files import JournalFiles, count_lines, same_file, times_of
 from devicesync.log.journal.times import ENTRY_BYTES, Span, TimeEntry, span_of
@@ -49,7 +49,7 @@ class Tail:
     def write(self, payload: bytes, count: int) -> int:
         """Make `count` records durable; the number of the first. Raises OSError."""
         first = self.next
-        now_us = time.time_ns() // 1000
+        now_us = SYSTEM.now_us()
         self._began_us = self._began_us if self._end else now_us
         try:
             write_all(self._times, TimeEntry(first, self._end, self._end + len(payload), now_us).pack())
@@ -81,7 +81,7 @@ class Tail:
         span = span_of(self._files.times)
         for first, end in zip(firsts, [*firsts[1:], span.beginning.first if span else firsts[-1]], strict=True):
             segment = self._files.closed(first)
-            age_seconds = time.time() - segment.stat().st_mtime
+            age_seconds = SYSTEM.now_us() / 1e6 - segment.stat().st_mtime
             if end > least or age_seconds < self._limits.retention_seconds:
                 return
             segment.unlink()
@@ -178,10 +178,10 @@ class Tail:
 
     def _is_old(self) -> bool:
         seconds = self._limits.segment_seconds
-        return seconds > 0 and time.time() - self._began_us / 1e6 >= seconds
+        return seconds > 0 and SYSTEM.now_us() / 1e6 - self._began_us / 1e6 >= seconds
 
     def _create_times(self, first: int) -> None:
-        replace(self._files.times, TimeEntry(first, 0, 0, time.time_ns() // 1000).pack(), durable=True)
+        replace(self._files.times, TimeEntry(first, 0, 0, SYSTEM.now_us()).pack(), durable=True)
 
     def _cut_torn_tails(self) -> None:
         """Cut what follows the last line end: it was never acknowledged, and no reader takes it."""

@@ -1,10 +1,9 @@
 """How far a consumer group is behind, seen from outside, without being a member of it."""
 
-import time
-
 from confluent_kafka import Consumer, ConsumerGroupState, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from devicesync.clock import SYSTEM
 from devicesync.log.kafka.onlooker import all_bounds, committed_of, onlooker
 from devicesync.log.kafka.reach import reach
 from devicesync.log.kafka.url import KafkaUrl, failures
@@ -43,11 +42,11 @@ def record_count(url: KafkaUrl) -> int:
 
 def _age_seconds(consumer: Consumer, unread: list[TopicPartition]) -> float:
     """The age of the oldest record among the first ones unread."""
-    oldest_ms = now_ms = time.time() * 1000
+    oldest_ms = now_ms = SYSTEM.now_us() / 1000
     consumer.assign(unread)
     left = {position.partition for position in unread}
-    deadline = time.monotonic() + _TIMEOUT_SECONDS
-    while left and time.monotonic() < deadline:
+    deadline = SYSTEM.monotonic() + _TIMEOUT_SECONDS
+    while left and SYSTEM.monotonic() < deadline:
         for message in consumer.consume(1, 0.1):
             if message.partition() in left and message.error() is None:
                 oldest_ms = min(oldest_ms, _stamp_ms(message))
@@ -58,4 +57,4 @@ def _age_seconds(consumer: Consumer, unread: list[TopicPartition]) -> float:
 
 def _stamp_ms(message: Message) -> float:
     stamp_ms = message.timestamp()[1]
-    return stamp_ms if stamp_ms > 0 else time.time() * 1000
+    return stamp_ms if stamp_ms > 0 else SYSTEM.now_us() / 1000
