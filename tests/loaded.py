@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import pkgutil
+import resource
 import runpy
 import selectors
 import socket
@@ -65,7 +66,8 @@ class Popen(subprocess.Popen[Any]):
         theirs = [given if given >= 0 else number for number, given in enumerate(pipes[number] for number in (0, 3, 5))]
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._connection.connect(str(_socket()))
-        asked = {"words": [os.fspath(word) for word in args], "cwd": os.fspath(cwd or Path.cwd()), "env": env}
+        words, descriptors = [os.fspath(word) for word in args], resource.getrlimit(resource.RLIMIT_NOFILE)
+        asked = {"words": words, "cwd": os.fspath(cwd or Path.cwd()), "env": env, "descriptors": descriptors}
         socket.send_fds(self._connection, [json.dumps(asked).encode()], theirs)
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
         self.pid = int(self._connection.recv(_BYTES))
@@ -160,6 +162,7 @@ def _become(asked: dict[str, Any], theirs: list[int]) -> list[str]:
     os.environ.update(asked["env"])
     time.tzset()
     os.chdir(asked["cwd"])
+    resource.setrlimit(resource.RLIMIT_NOFILE, asked["descriptors"])
     words: list[str] = asked["words"]
     return words
 
