@@ -91,6 +91,15 @@ class Ring:
                 rows.append(query.show(device_id, row))
         return rows
 
+    def agrees(self, device_id: str) -> bool:
+        """Whether all replicas have the same of a device."""
+        first, *others = ([replica.get((table, device_id)) for table in self.tables] for replica in self.replicas)
+        return all(
+            mine is theirs or (mine is not None and theirs is not None and mine.equals(theirs))
+            for other in others
+            for mine, theirs in zip(first, other, strict=True)
+        )
+
     def types(self, table: str) -> cql.Types:
         """A table's columns and their types."""
         return self.tables[table]
