@@ -83,19 +83,21 @@ MISTAKES = (
         "jobs/restore/prove.py",
         "            stores.restore(some)\n",
         "            stores.cache.merge(some, stores.cache.look(some).tickets); stores.restore(some)\n",
+        range(100, 300),
     ),
     Mistake(
         "a reader is told what the cache did not take",
         _STORES,
         "dict.fromkeys(stored.unsettled, False)).missing:",
         "{}) is None:",
-        range(600, 700),
+        range(650, 750),
     ),
     Mistake(
         "one version is written once",
         "law/news.py",
         "mine[0] >= theirs[0] and mine[0] > erased",
         "mine[0] > theirs[0] and mine[0] > erased",
+        range(180, 380),
     ),
     Mistake(
         "refused records are passed by",
@@ -103,7 +105,7 @@ MISTAKES = (
         "self._patience.until_it_works(self._dead_letters.add, folded.dead)",
         "None",
     ),
-    Mistake("a revoke ignored", "log/kafka/member.py", "        self._on_revoked(gone)\n", "", range(300, 400)),
+    Mistake("a revoke ignored", "log/kafka/member.py", "        self._on_revoked(gone)\n", "", range(380, 480)),
     Mistake(
         "the ledger is told of an erase after the row",
         "database/cassandra/database.py",
