@@ -77,13 +77,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def tidy_seconds(self) -> float:
-        """How often it is looked for what is too old to be kept."""
+        """How often what is too old is removed, in seconds."""
         ages = (self.journal_segment_seconds, self.dead_letter_retention_seconds)
         return max(min(_TIDY_SECONDS, *(age for age in ages if age), _TIDY_SECONDS), _LEAST_TIDY_SECONDS)
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """The effective settings, and of each where it came from: "default", a file, a variable or a flag."""
+    """The effective settings. sources: where each one comes from: "default", a file, a variable or a flag."""
 
     settings: Settings
     sources: dict[str, str]
@@ -115,7 +115,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
 
 
 def on_this_machine(settings: Settings) -> Settings:
-    """With the log and both stores of the embedded default: in the data directory, and in memory."""
+    """These settings, with the log, the database and the cache of the embedded default."""
     directory = settings.directory
     return msgspec.structs.replace(
         settings,
@@ -138,7 +138,7 @@ def shown(settings: Settings, name: str) -> Any:
 
 
 def host_and_port(name: str, address: str) -> tuple[str, int]:
-    """HOST:PORT, the value of the setting of that name, read. Raises WrongUse."""
+    """Read HOST:PORT, the value of the setting `name`. Raises WrongUse."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > _LAST_PORT:
         raise WrongUse(f"{name} = {address!r} is not HOST:PORT", "for example 127.0.0.1:8080")

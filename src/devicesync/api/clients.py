@@ -71,7 +71,7 @@ class Clients:
 
 
 def parsed(entry: str) -> Address | None:
-    """The address in a text, with or without a port: 61.12.65.222:33740, [2001:db8::1]:443, ::ffff:1.2.3.4. Else None.
+    """An address, with a port or without: 61.12.65.222:33740, [2001:db8::1]:443, ::ffff:1.2.3.4; None for anything else.
 
     An IPv6 scope (fe80::1%eth0) is valid on its own host only, so such a text is no address here.
     """

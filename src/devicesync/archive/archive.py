@@ -1,4 +1,4 @@
-"""One topic's files: put in their place, read back, and found damaged."""
+"""One topic's files: uploads them, reads them back, and finds the damaged ones."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -29,13 +29,13 @@ class Archive:
         self.manifest = Manifest(storage, topic)
 
     def upload(self, file: ClosedFile) -> None:
-        """Put the file in its place; it counts once the manifest has its entry. Repeating it is harmless. Raises Unavailable."""
+        """Upload the file. It counts when the manifest has its entry. Safe to repeat. Raises Unavailable."""
         if file.entry.rest and file.rest_here:
             self._storage.put(file.rest_here, file.entry.rest.path)
         self._storage.put(file.here, file.entry.path)
 
     def has_more(self, entries: list[Entry]) -> bool:
-        """Whether the range is listed already with records that these have not, since the log has lost them meanwhile.
+        """Whether the range is listed already with records that these files lack, since the log lost them meanwhile.
 
         Then these files are removed. Raises Unavailable, Damaged.
         """
@@ -52,9 +52,9 @@ class Archive:
 
     @contextmanager
     def fetched(self, entry: Entry, spool: Path) -> Iterator[Iterator[list[FullRecord]]]:
-        """The file's rows, some thousand at a time, after its checksums were found right.
+        """Check the file's checksums, then yield its rows, some thousand at a time.
 
-        Raises Unavailable, and Damaged, naming the file; also while they are read, when they are not what the entry says.
+        Raises Unavailable, and Damaged, which names the file. Damaged also comes later, if the rows differ from the entry.
         """
         name = "-".join(map(str, entry.order))
         try:
@@ -70,9 +70,9 @@ class Archive:
                 fetched.unlink(missing_ok=True)
 
     def unlisted(self, known: Iterable[Entry]) -> dict[str, int]:
-        """Files of records that none of these entries names, and the partition of each. Raises Unavailable.
+        """Return the files of records that none of these entries names, each with its partition. Raises Unavailable.
 
-        An upload was interrupted, or is on its way; or an entry is gone. Other revisions of what is listed are passed by.
+        Either an upload was interrupted or still runs, or an entry is missing. Other revisions of a listed file are skipped.
         """
         listed = {_stem(entry.path) for entry in known}
         return {path: int(match[2]) for path, match in self._files() if _stem(path) not in listed}
@@ -118,6 +118,6 @@ class Archive:
 
 
 def _stem(path: str) -> str:
-    """The path without a revision and an extension: the same for all that a file ever was."""
+    """The path without revision and extension. All revisions of a file share it."""
     day, _, name = path.rpartition("/")
     return f"{day}/{name.partition('.')[0]}"

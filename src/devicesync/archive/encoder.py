@@ -1,6 +1,6 @@
-"""Where row groups wait, and are compressed: in a thread beside the one that reads the log.
+"""Compresses row groups in a second thread, beside the one that reads the log.
 
-They wait in files that are used again and again: to get pages from the system, and to give them back, takes longer than writing.
+The groups wait in files that are reused: to get pages from the system and give them back takes longer than to write.
 """
 
 import os
@@ -15,7 +15,7 @@ _AHEAD = 2
 
 
 class Encoder:
-    """`directory` has the files. Queues at most two jobs to bound memory; `submit` blocks when the queue is full."""
+    """`directory` holds the files. Queues at most two jobs to bound memory; `submit` blocks when the queue is full."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -24,14 +24,14 @@ class Encoder:
         self._free: list[FileIO] = []
 
     def submit(self, work: Callable[[], None]) -> "Future[None]":
-        """Have it done, after what was brought before."""
+        """Queue a job. The jobs are done in their order."""
         if len(self._ahead) == _AHEAD:
             wait([self._ahead.popleft()])
         self._ahead.append(self._thread.submit(work))
         return self._ahead[-1]
 
     def take_file(self) -> FileIO:
-        """A file to write to from its beginning; old content may follow what is written. Raises OSError."""
+        """Return a file, to be written from its beginning. Old content may follow what is written. Raises OSError."""
         if not self._free:
             descriptor, name = tempfile.mkstemp(dir=self._directory)
             os.close(descriptor)
@@ -41,11 +41,11 @@ class Encoder:
         return file
 
     def give_back(self, file: FileIO) -> None:
-        """It is not needed any more."""
+        """Return the file: it is not needed any more."""
         self._free.append(file)
 
     def close(self) -> None:
-        """End the thread, when all is done."""
+        """Finish all jobs, then end the thread."""
         self._thread.shutdown()
         for file in self._free:
             file.close()

@@ -1,10 +1,10 @@
-"""What the manifest says of one file, and where the file lies by Secor's scheme.
+"""What the manifest says of one file, and the file's path by Secor's scheme.
 
     <prefix>/<topic>/dt=YYYY-MM-DD/<generation>_<partition>_<first offset>.parquet|jsonl.gz      dt: its records' day, UTC
     <prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.json                       a range's entries (ranges.py)
 
-Below <topic> is nothing but records, so that any reader of such files may be given that directory. Archives from before had
-the manifest in <topic>/_manifest, and the records of a range in one file, below the first one's day.
+Below <topic> there are only files of records, so any reader of such files can take that directory. Older archives have the
+manifest in <topic>/_manifest, and one file for each range, under the day of its first record.
 """
 
 from datetime import date, timedelta
@@ -21,7 +21,7 @@ EXTENSIONS = {"parquet": "parquet", "jsonl": "jsonl.gz"}
 
 
 class Origin(NamedTuple):
-    """What a file is of: see Entry."""
+    """Whose records a file has: see Entry."""
 
     topic: str
     source: str
@@ -40,13 +40,13 @@ class Extra(msgspec.Struct, frozen=True):
 class Entry(msgspec.Struct, frozen=True):
     """One file of the backup. It has the records of one day of a range of its partition: from_offset <= offset < next_offset.
 
-    path: below the prefix. source: the log, as dead letters name it. first_offset: of its first record.
+    path: below the prefix. source: the log, as dead letters name it. first_offset: that of the file's first record.
     bytes, sha256: of the file. record_bytes: of keys, values and headers.
     first_ms, last_ms: the least and greatest timestamp, None without any. closed_ms: when the file was closed.
-    follows: whether the backup had a range of this partition before; None where that was not written down yet.
+    follows: whether the backup has an earlier range of this partition; None in older archives, which do not say.
     rest: what JSON lines can't hold (jsonl.py).
-    revision: of a file that was written anew without an erased device's records, how often and a name, such as 1-5f3a9c20. It may
-    have fewer records than the log had in its day, or none.
+    revision: of a file that was rewritten without an erased device's records: how often, and a name, such as 1-5f3a9c20. It may
+    have fewer records than the log had on that day, or none.
     """
 
     path: str
@@ -71,7 +71,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     @property
     def range(self) -> tuple[int, int, int]:
-        """Which range it is of: generation, partition, and where the range begins."""
+        """The file's range: generation, partition, and first offset of the range."""
         return self.generation, self.partition, self.from_offset
 
     @property
@@ -81,24 +81,24 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def day_of(stamp_ms: int | None) -> int:
-    """The number of a time's day (UTC) since 1970; of one that no calendar has, the nearest that it has."""
+    """The day (UTC) of a time, counted from 1970. A time outside the calendar gets the nearest day."""
     return min(max((stamp_ms or 0) // _DAY_MS, 0), _LAST_DAY)
 
 
 def path_of(origin: Origin, first: FullRecord, extension: str) -> str:
-    """Where a file lies: a function of its first record, so that a second try has the same name."""
+    """The file's path. It depends only on its first record, so a second try has the same name."""
     day = _FIRST_DAY + timedelta(days=day_of(first[TIMESTAMP_MS]))
     return f"{origin.topic}/dt={day}/{origin.generation}_{origin.partition}_{first[OFFSET]}.{extension}"
 
 
 def rest_path(entry: Entry) -> str:
-    """Where `rest` lies, if there is one."""
+    """The path of `rest`, if there is one."""
     name = ".".join(filter(None, (str(entry.first_offset), entry.revision)))
     return f"_manifest/{entry.topic}/{entry.generation}/{entry.partition}/{name}.rest.parquet"
 
 
 def revised(entry: Entry, revision: str) -> Entry:
-    """The entry of the file that takes this one's place, with its paths; what the file has is to be filled in."""
+    """The entry of the file that replaces this one, with its paths. The caller fills in the rest."""
     stem = entry.path.removesuffix(f".{EXTENSIONS[entry.format]}")
     stem = stem.removesuffix(f".{entry.revision}") if entry.revision else stem
     return msgspec.structs.replace(entry, revision=revision, path=f"{stem}.{revision}.{EXTENSIONS[entry.format]}")

@@ -1,4 +1,4 @@
-"""One file of the backup while it is written here, and when it is finished."""
+"""One file of the backup: while it is written locally, and when it is finished."""
 
 import hashlib
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class _Writer(Protocol):
 
 
 class OpenFile:
-    """A file of the backup that is being written, locally. Raises OSError when the disk is full, and is then of no more use."""
+    """A file of the backup that is being written, locally. It raises OSError when the disk is full; then drop it."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class OpenFile:
         clock: Clock = SYSTEM,
         has_log_time: bool = False,
     ) -> None:
-        """has_log_time: whether the records' times are of the log's own clock."""
+        """has_log_time: whether the records' times come from the log's own clock."""
         self._here = spool / f"{origin.partition}-{next(_numbers)}"
         self._rest_here = self._here.with_suffix(".rest") if file_format == "jsonl" else None
         self._origin = origin
@@ -64,11 +64,11 @@ class OpenFile:
         self._records += len(rows)
 
     def end_group(self) -> None:
-        """End a row group. The file's bytes depend on where, so let it depend on the records alone."""
+        """End a row group. The file's bytes depend on its place, so let the records alone decide it."""
         self._writer.end_group()
 
     def close(self, from_offset: int, next_offset: int, record_bytes: int, *, follows: bool | None = None) -> "ClosedFile":
-        """Finish the file. It is of the range from the one offset on, to before the other; `follows`: see Entry."""
+        """Finish the file. Its range has from_offset <= offset < next_offset. `follows`: see Entry."""
         self._writer.close()
         topic, source, generation, partition = self._origin
         first_ms, last_ms = stamps_of(self._rest_here or self._here)
@@ -97,12 +97,12 @@ class OpenFile:
         return ClosedFile(entry, self._here, self._rest_here)
 
     def _now_ms(self, last_ms: int | None) -> int:
-        """By our clock. Where the log's has come further, ours is behind, and a restore would refuse what came since."""
+        """The time by our clock, or by the log's if that is later: else a restore would refuse the newest records."""
         now_ms = self._clock.now_us() // 1000
         return max(now_ms, last_ms or 0) if self._has_log_time else now_ms
 
     def discard(self) -> None:
-        """Give up the file and its room on the disk."""
+        """Drop the file, and free its space on the disk."""
         self._writer.discard()
         for here in (self._here, self._rest_here):
             if here:
@@ -110,7 +110,7 @@ class OpenFile:
 
 
 class ClosedFile:
-    """A finished file, still local."""
+    """A finished local file."""
 
     def __init__(self, entry: Entry, here: Path, rest_here: Path | None) -> None:
         self.entry = entry

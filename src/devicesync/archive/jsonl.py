@@ -1,7 +1,7 @@
-"""Files of JSON lines, gzipped, as Secor writes them: a record's value is a line, and existing readers need no change.
+"""Gzipped files of JSON lines, as Secor writes them. A record's value is a line, so existing readers need no change.
 
-Lines have no room for keys, offsets, times and headers, nor for tombstones and values with a line feed. So a second file,
-the rest, holds the same rows as Parquet, but without the values that a line holds as they are.
+A line can't hold keys, offsets, times and headers, nor tombstones and values with a line feed. So a second file, the rest,
+holds the same rows as Parquet. It leaves out the values that a line holds unchanged.
 """
 
 import gzip
@@ -20,7 +20,7 @@ _LONGEST_LINE = 256 << 20
 
 
 class JsonLinesWriter:
-    """Writes both files. Raises OSError when the disk is full, and is then of no more use."""
+    """Writes both files. It raises OSError when the disk is full; then discard it."""
 
     def __init__(self, path: Path, rest: Path, partition: int, encoder: Encoder) -> None:
         self._rest = ParquetWriter(rest, partition, encoder)
@@ -44,14 +44,14 @@ class JsonLinesWriter:
         self._rest.close()
 
     def discard(self) -> None:
-        """Give up; both files are to be removed."""
+        """Stop. The caller removes both files."""
         with suppress(OSError):
             self._file.close()
         self._rest.discard()
 
 
 def read_json_lines(path: Path, rest: Path) -> Iterator[list[FullRecord]]:
-    """The rows of both files, some MiB at a time. Raises as `read_parquet`, and EOFError, zlib.error."""
+    """Yield the rows of both files, some MiB at a time. Raises what `read_parquet` raises, and EOFError, zlib.error."""
     with gzip.open(path) as lines:
         for rows in read_parquet(rest):
             some: list[FullRecord] = []

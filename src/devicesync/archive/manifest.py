@@ -1,9 +1,9 @@
 """The manifest of a topic: one small file for each range of records, so that any number of writers need no lock.
 
-_manifest/<topic>/generation-<number>.json    which log a generation is of
+_manifest/<topic>/generation-<number>.json    the log of a generation
 _manifest/<topic>/<generation>/<partition>    the files of its ranges (ranges.py)
 
-Archives from before have it in <topic>/_manifest. Both are read; what is new goes here.
+Older archives have it in <topic>/_manifest. Both are read. New entries go here.
 """
 
 import re
@@ -49,28 +49,28 @@ class Manifest:
         self._directories = (self._directory, f"{topic}/{_MANIFEST}")
 
     def add(self, entries: list[Entry]) -> None:
-        """Make a range's files known, all at once. Raises Unavailable."""
+        """List the files of a range, all at once. Raises Unavailable."""
         self._storage.put_bytes(paths_of(entries, ENTRY)[0], msgspec.json.encode(entries))
 
     def replace(self, entries: list[Entry]) -> None:
-        """Give a range that is listed other files, of another revision, all at once. Raises Unavailable."""
+        """Replace the files of a listed range by another revision, all at once. Raises Unavailable."""
         for path in paths_of(entries, ENTRY):
             if self._storage.size(path) is not None:
                 self._storage.put_bytes(revised_path(path, entries), msgspec.json.encode(entries))
 
     def first_listed(self, entries: list[Entry]) -> list[Entry]:
-        """With which files the range of these was listed by the backup; none where it is not. Raises Unavailable, Damaged."""
+        """The files with which the backup listed the range of these; none where it is not listed. Raises Unavailable, Damaged."""
         path = paths_of(entries, ENTRY)[0]
         held = self._storage.read_bytes(path)
         return [] if held is None else sorted(entries_in(path, held), key=lambda entry: entry.order)
 
     def entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
-        """All of them, in order. What can't be read goes to `damaged`, or is raised. Raises Unavailable, Damaged."""
+        """Return all entries, in order. An unreadable one goes to `damaged`, or is raised. Raises Unavailable, Damaged."""
         found = self._read(ENTRY, entries_in, damaged)
         return sorted((entry for entries in found for entry in entries), key=lambda entry: entry.order)
 
     def newest(self, generation: int, partition: int) -> Entry | None:
-        """A file of a partition's last range. Raises Unavailable, Damaged."""
+        """Return a file of a partition's last range. Raises Unavailable, Damaged."""
         found: list[Entry] = []
         for directory in self._directories:
             for path in self._paths(f"{directory}/{generation}/{partition}", ENTRY)[-1:]:  # prune leaves the last range
@@ -79,11 +79,11 @@ class Manifest:
         return max(found, key=lambda entry: entry.next_offset, default=None)
 
     def generation_named(self, identity: str) -> int | None:
-        """The last number that the log with this identity has. Raises Unavailable, Damaged."""
+        """Return the last generation of the log with this identity. Raises Unavailable, Damaged."""
         return self._generation(identity)[0] or None
 
     def generation_of(self, identity: str, *, after: int = 0) -> int:
-        """The last number that the log with this identity has, above `after`; without one it is given the next number.
+        """Return the last generation of the log with this identity, above `after`. Without one, give it the next number.
 
         Raises Unavailable, Damaged.
         """
@@ -94,7 +94,7 @@ class Manifest:
         return newest + 1
 
     def prune(self, entries: list[Entry], erased: dict[str, int]) -> None:
-        """Forget a range whose files are to be removed, but not the erasures in it; repeating it is harmless.
+        """Remove a range whose files are to be removed, but keep its erasures. Safe to repeat.
 
         Raises Unavailable.
         """
@@ -112,22 +112,22 @@ class Manifest:
             self._storage.remove(path)
 
     def sweep(self, entry: Entry) -> None:
-        """Remove a file that counts no more. Raises Unavailable."""
+        """Remove a file that no longer counts. Raises Unavailable."""
         if entry.rest:
             self._storage.remove(entry.rest.path)
         self._storage.remove(entry.path)
 
     def remove_rest(self, entry: Entry, name: str) -> None:
-        """Remove what JSON lines of that name, an earlier revision of the entry's, had beside them. Raises Unavailable."""
+        """Remove the `rest` of an earlier revision of this entry, which has that name. Raises Unavailable."""
         for path in paths_of([entry], ENTRY):
             self._storage.remove(f"{path.rpartition('/')[0]}/{name}.rest.parquet")
 
     def pruned(self, damaged: list[Damaged] | None = None) -> list[Erasures]:
-        """What is kept of pruned ranges, as `entries`. Raises Unavailable, Damaged."""
+        """Return what is kept of pruned ranges; `damaged` as for `entries`. Raises Unavailable, Damaged."""
         return self._read(ERASURES, erasures_in, damaged)
 
     def pruned_entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
-        """Of the files that are pruned. Raises Unavailable, Damaged."""
+        """Return the entries of the pruned files. Raises Unavailable, Damaged."""
         return [entry for kept in self.pruned(damaged) for entry in kept.entries]
 
     def _generation(self, identity: str) -> tuple[int, int]:
@@ -150,7 +150,7 @@ class Manifest:
         raise Damaged(paths[0], "is missing")
 
     def _read(self, ending: str, read: Callable[[str, bytes], T], damaged: list[Damaged] | None) -> list[T]:
-        """What `read` makes of every file whose name ends so."""
+        """Yield what `read` makes of every file whose name ends so."""
         paths = [path for directory in self._partitions() for path in self._paths(directory, ending)]
 
         def noting(path: str) -> T | None:
@@ -182,7 +182,7 @@ class Manifest:
 
 
 def topics_at(storage: Storage) -> list[str]:
-    """The topics that have a backup there. Raises Unavailable."""
+    """Return the topics that have a backup there. Raises Unavailable."""
     here = [name for name in storage.names(_MANIFEST) if any(map(_GENERATION.fullmatch, storage.names(f"{_MANIFEST}/{name}")))]
     before = [name for name in storage.names("") if name != _MANIFEST and _MANIFEST in storage.names(name)]
     return sorted({*here, *before})

@@ -1,10 +1,10 @@
-"""Files of whole records as Parquet. Their bytes are a function of the rows and of where groups end, however the rows come.
+"""Files of whole records, as Parquet. Their bytes depend only on the rows and on where groups end.
 
-So two writers of one file (the owner of a partition and a zombie that was it) write the same bytes.
+So two writers of one file (the owner of a partition, and a zombie that was the owner) write the same bytes.
 
-Row groups of 6 MiB take a quarter less room than groups of 1 MiB: devices come back, with the same long tokens. As so much for
-each of many partitions would fill the memory, the rows of the next group wait in a file beside. They become columns as soon
-as they are polled: later, out of the processor's caches, that would take three times as long.
+Row groups of 6 MiB take a quarter less space than groups of 1 MiB, because devices come back with the same long tokens. 6 MiB for
+each of many partitions would fill the memory. So the rows of the next group wait in a file. They become columns as soon as
+they are polled: later, when they have left the processor's caches, that would take three times as long.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ SCHEMA = pa.schema(
 
 
 class ParquetWriter:
-    """Writes one file. Raises OSError when the disk is full, and is then of no more use."""
+    """Writes one file. It raises OSError when the disk is full; then discard it."""
 
     def __init__(self, path: Path, partition: int, encoder: Encoder) -> None:
         self._partition = partition
@@ -74,7 +74,7 @@ class ParquetWriter:
         self._waiting.write_batch(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))
 
     def end_group(self) -> None:
-        """The rows since the last call are a row group."""
+        """Make the rows since the last call a row group."""
         if self._file is None:
             return
         self._waiting.close()
@@ -89,7 +89,7 @@ class ParquetWriter:
         self._writer.close()
 
     def discard(self) -> None:
-        """Give up; the file is to be removed."""
+        """Stop. The caller removes the file."""
         wait(self._groups)
         with suppress(OSError):
             self._writer.close()
@@ -105,13 +105,13 @@ class ParquetWriter:
 
 
 def spare_memory() -> None:
-    """Have Arrow use the allocator that gives memory back most readily, where it was built with it. For a whole process."""
+    """Make Arrow use the allocator that gives memory back soonest, where it has it. It counts for the whole process."""
     with suppress(NotImplementedError):
         pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
 def stamps_of(path: Path) -> tuple[int | None, int | None]:
-    """The least and the greatest timestamp in a file, None without any."""
+    """Return the least and the greatest timestamp in a file; None without any."""
     metadata = pq.read_metadata(path)
     found = [metadata.row_group(number).column(_STAMP_COLUMN).statistics for number in range(metadata.num_row_groups)]
     known = [statistics for statistics in found if statistics and statistics.has_min_max]

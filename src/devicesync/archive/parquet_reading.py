@@ -1,6 +1,6 @@
-"""Reading what parquet.py writes, in batches that are small in memory, whatever is in the file.
+"""Reads what parquet.py writes, in batches that are small in memory, whatever the file holds.
 
-A few KB of zstd, or one long value in a dictionary that thousands of rows point to, may stand for gigabytes. We write neither.
+A few KB of zstd can unpack to gigabytes. So can one long value in a dictionary that thousands of rows use. We write neither.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _FIRST_OF_RECORDS = 3
 
 
 def read_parquet(path: Path) -> Iterator[list[FullRecord]]:
-    """The file's rows, some MiB at a time. Raises pyarrow.ArrowException, OSError, ValueError for what is no such file."""
+    """Yield the file's rows, some MiB at a time. Raises pyarrow.ArrowException, OSError, ValueError for another kind of file."""
     with pq.ParquetFile(path) as file:
         if not file.schema_arrow.equals(SCHEMA):
             raise ValueError("its columns are not those of a backup")

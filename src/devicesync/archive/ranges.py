@@ -1,12 +1,12 @@
-"""A range: consecutive records of a partition, kept and listed at once, in a file for each of their days.
+"""A range: consecutive records of a partition that are listed at once. It has a file for each of their days.
 
 <prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.json               its entries
 <prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.<revision>.json    its entries after a redact
-<prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.erasures.json      it is pruned; these erasures were in it
+<prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.erasures.json      the range is pruned; its erasures
 
 Where several are there, one counts: the erasures, else the greatest revision. So an entry that comes late, from a process that
 was stopped while it listed the range, changes nothing.
-Before, a range was one file, its entry's file was named after the file's first offset, and lay in <topic>/_manifest.
+In older archives a range is one file. Its entry is named after the file's first offset, and lies in <topic>/_manifest.
 """
 
 import re
@@ -25,9 +25,9 @@ _NAME = re.compile(r"([0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?(\.erasures)?\.json")
 
 
 class Erasures(msgspec.Struct, frozen=True):
-    """What is kept of a pruned range: its entries, and of each device erased in it the highest erase's version in µs.
+    """What is kept of a pruned range: its entries, and for each device erased in it the version of the highest erase, in µs.
 
-    entry: what archives from before have in place of `entries`.
+    entry: what older archives have in place of `entries`.
     """
 
     erased: dict[str, int]
@@ -36,7 +36,7 @@ class Erasures(msgspec.Struct, frozen=True):
 
 
 def by_range(entries: Iterable[Entry]) -> list[list[Entry]]:
-    """The entries of each range, in order."""
+    """Return the entries of each range, in order."""
     ranges: defaultdict[tuple[int, int, int], list[Entry]] = defaultdict(list)
     for entry in sorted(entries, key=lambda entry: entry.order):
         ranges[entry.range].append(entry)
@@ -65,7 +65,7 @@ def revised_path(path: str, entries: list[Entry]) -> str:
 
 
 def paths_of(entries: list[Entry], ending: str) -> tuple[str, str]:
-    """Where the file of a range lies: now, and in archives from before."""
+    """The path of a range's file: now, and in older archives."""
     first = entries[0]
     place = f"{first.generation}/{first.partition}"
     return (
@@ -75,7 +75,7 @@ def paths_of(entries: list[Entry], ending: str) -> tuple[str, str]:
 
 
 def entries_in(path: str, held: bytes) -> list[Entry]:
-    """A range's entries. Raises Damaged, naming the path."""
+    """Return a range's entries. Raises Damaged, which names the path."""
     found = decoded(path, held, Entry | list[Entry])
     entries: list[Entry] = found if isinstance(found, list) else [found]
     _placed(path, entries, ENTRY)
@@ -83,7 +83,7 @@ def entries_in(path: str, held: bytes) -> list[Entry]:
 
 
 def erasures_in(path: str, held: bytes) -> Erasures:
-    """What is kept of a pruned range. Raises Damaged, naming the path."""
+    """Return what is kept of a pruned range. Raises Damaged, which names the path."""
     found: Erasures = decoded(path, held, Erasures)
     kept = Erasures(found.erased, found.entries or ([found.entry] if found.entry else []))
     _placed(path, kept.entries, ERASURES)
@@ -91,7 +91,7 @@ def erasures_in(path: str, held: bytes) -> Erasures:
 
 
 def _placed(path: str, entries: list[Entry], ending: str) -> None:
-    """Raise Damaged unless these are the entries of one range, belong at `path`, and name no files but their own."""
+    """Raise Damaged unless these entries are of one range, belong at `path`, and name only files of their own."""
     places = paths_of(entries, ending) if entries else ()
     if path not in (*places, *(revised_path(place, entries) for place in places)):
         raise Damaged(path, "is not of the range that its name says")

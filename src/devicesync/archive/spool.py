@@ -1,4 +1,4 @@
-"""Local files on their way: a directory of this process's own, which a later process removes if this one was killed."""
+"""The local files of one process, in a directory of its own. A later process removes it if this one was killed."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ from devicesync.errors import Unavailable
 
 
 class Spool:
-    """Makes names of local files below `directory`."""
+    """Gives names for local files below `directory`."""
 
     def __init__(self, directory: Path) -> None:
         """Raises Unavailable."""

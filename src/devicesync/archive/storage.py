@@ -23,13 +23,13 @@ _OPTIONS = {"s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "
 
 
 class Storage:
-    """Files by their path below the place's URL. Safe for threads. A file is there whole or not at all.
+    """Files by their path below the storage's URL. Safe for threads. A file is there as a whole, or not at all.
 
-    url: without the password, if it has one. In a directory, what we make is for this user alone.
+    url: without its password. In a directory, only this user can read and write what we make.
     """
 
     def __init__(self, url: str) -> None:
-        """Raises WrongUse for a URL whose kind is unknown, or whose library is not installed; Unavailable."""
+        """Raises WrongUse for a URL of an unknown kind, or whose library is not installed. Raises Unavailable."""
         from fsspec.core import url_to_fs  # noqa: PLC0415 - its import costs 50 ms
 
         if not url:
@@ -51,7 +51,7 @@ class Storage:
         self._is_local = _LOCAL in (self._files.protocol, *self._files.protocol)
 
     def put(self, here: Path, path: str) -> None:
-        """Put the local file there, over what is there. Durable when it returns. Raises Unavailable."""
+        """Upload the local file, and replace what is there. It is durable when this returns. Raises Unavailable."""
         with self._failures("write", path):
             if self._is_local:
                 with replacing(self._local(path), durable=True) as beside:
@@ -60,7 +60,7 @@ class Storage:
                 self._files.put_file(str(here), self._path(path))
 
     def put_bytes(self, path: str, data: bytes) -> None:
-        """Make a file of these bytes. Durable when it returns. Raises Unavailable."""
+        """Make a file of these bytes. It is durable when this returns. Raises Unavailable."""
         with self._failures("write", path):
             if self._is_local:
                 replace(self._local(path), data, durable=True)
@@ -68,7 +68,7 @@ class Storage:
                 self._files.pipe_file(self._path(path), data)
 
     def read_bytes(self, path: str) -> bytes | None:
-        """The file's bytes, None where there is no such file. Raises Unavailable; Damaged for what can't be one of ours."""
+        """Return the file's bytes; None without the file. Raises Unavailable, and Damaged for what can't be one of ours."""
         with self._failures("read", path):
             try:
                 if self._is_file_of_ours(path):
@@ -78,9 +78,9 @@ class Storage:
         raise Damaged(path, f"is no file, or has more than {_MOST_BYTES:,} bytes")
 
     def fetch(self, path: str, into: Path) -> Path | None:
-        """A local file with the same bytes, `into` or the file itself; None where there is no such file. Raises Unavailable.
+        """Return a local file with the same bytes: `into`, or the file itself. None without the file. Raises Unavailable.
 
-        A pipe, a device or a directory is none: what they give has no end.
+        A pipe, a device or a directory does not count as a file, because its content may have no end.
         """
         with self._failures("read", path):
             if self._is_local:
@@ -93,7 +93,7 @@ class Storage:
             return into
 
     def size(self, path: str) -> int | None:
-        """The file's size in bytes, None where there is no such file. Raises Unavailable."""
+        """Return the file's size in bytes; None without the file. Raises Unavailable."""
         with self._failures("read", path):
             try:
                 return int(self._files.info(self._path(path))["size"])
@@ -101,7 +101,7 @@ class Storage:
                 return None
 
     def names(self, directory: str) -> list[str]:
-        """The names of what lies directly in a directory, in order; none where there is no such directory. Raises Unavailable."""
+        """Return the names directly in a directory, in order; none without the directory. Raises Unavailable."""
         with self._failures("list", directory):
             try:
                 found = self._files.ls(self._path(directory), detail=False)

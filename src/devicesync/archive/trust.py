@@ -1,4 +1,4 @@
-"""What lies in an archive is believed only as far as it agrees with itself: others may have written there, or torn a file."""
+"""An archive is believed only where it agrees with itself: others may have written there, or damaged a file."""
 
 import zlib
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _NO_FILE = (pa.ArrowException, OSError, EOFError, zlib.error, ValueError, TypeEr
 
 
 def decoded(path: str, held: bytes, kind: Any) -> Any:
-    """A file of the manifest, as this type or union. Raises Damaged, naming it."""
+    """Read a file of the manifest as this type or union. Raises Damaged, which names the file."""
     try:
         return msgspec.json.decode(held, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -25,7 +25,7 @@ def decoded(path: str, held: bytes, kind: Any) -> Any:
 
 
 def proved(entry: Entry, batches: Iterator[list[FullRecord]]) -> Iterator[list[FullRecord]]:
-    """The file's rows, found to be as many as the entry says, and in order. Raises Damaged, naming the file."""
+    """Yield the file's rows, if they are in order and as many as the entry says. Raises Damaged, which names the file."""
     records, before = 0, entry.first_offset - 1
     is_first_due = not entry.revision
     try:

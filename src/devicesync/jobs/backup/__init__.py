@@ -1,1 +1,1 @@
-"""The backup and what is done with it. Start with run.py."""
+"""The backup, and the work on a backup. Start with run.py."""

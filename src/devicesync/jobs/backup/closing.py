@@ -1,4 +1,4 @@
-"""From a finished local file to its place in the archive, in steps that may be repeated, by others too."""
+"""Brings a finished local file to its place in the archive. Each step may be repeated, by other processes too."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ _log: Any = structlog.get_logger("devicesync")
 
 
 class Kept:
-    """What a backup has put into the archive so far; bytes: of the files."""
+    """What a backup has put into the archive so far. bytes: those of the files."""
 
     def __init__(self) -> None:
         self.files = self.records = self.bytes = 0
@@ -31,7 +31,7 @@ class Kept:
 
 
 class Closing:
-    """Waits for the archive and the log, and serves the log meanwhile. `is_ours`: whether a part is not taken away yet."""
+    """Waits for the archive and the log, and serves the log meanwhile. is_ours: whether a partition is still assigned to us."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Closing:
             part.begin_next()
 
     def claim_starts(self, parts: Iterable[PartitionBackup]) -> None:
-        """Let the group know that all is kept of these parts, which are empty, where it does not yet. Raises Stopped."""
+        """Tell the group that everything of these empty partitions is in the backup, where it does not know. Raises Stopped."""
 
         def start(part: PartitionBackup) -> int:
             return max(part.start, self._reader.read_up_to(part.partition))
@@ -88,7 +88,7 @@ class Closing:
     def _claim(
         self, parts: list[PartitionBackup], what: Callable[[PartitionBackup], tuple[int, int | None]]
     ) -> list[PartitionBackup]:
-        """Claim for each part; those that are still ours."""
+        """Claim for each partition. Return those that are still ours."""
         while parts := [part for part in parts if self._is_ours(part)]:
             claims = {part.partition: Claim(part.identity, *what(part)) for part in parts}
             if self._patience.until_it_works(self._reader.claim, claims):
@@ -113,7 +113,7 @@ class Closing:
             _log.info("kept", path=entry.path, records=entry.records, bytes=entry.bytes)
 
     def _put(self, files: list[ClosedFile]) -> None:
-        """All files of a range, then its entries at once: so it counts whole, or not at all."""
+        """Upload all files of a range, then list its entries at once. So the range counts as a whole, or not at all."""
         patience = Patience(self._stop)
         for file in files:
             patience.until_it_works(self._archive.upload, file)

@@ -1,4 +1,4 @@
-"""The records of one day (UTC) in the open range of a partition, on their way into a file of their own."""
+"""The records of one day (UTC) in the open range of a partition. They have a file of their own."""
 
 from collections.abc import Callable, Iterator
 from itertools import groupby
@@ -19,9 +19,9 @@ _stamp = itemgetter(1)
 
 
 class DayFile:
-    """Row groups end by the records' bytes from the file's beginning on, however the rows come.
+    """The records' bytes alone decide where a row group ends, however the rows come.
 
-    bytes: of its records: keys, values and headers. file: None until there is enough for one.
+    bytes: those of keys, values and headers. file: None until there is enough for one.
     """
 
     def __init__(self, open_file: Open) -> None:
@@ -33,7 +33,7 @@ class DayFile:
 
     @property
     def room(self) -> int:
-        """How many bytes of records the open row group still takes."""
+        """How many more bytes of records fit into the open row group."""
         return GROUP_BYTES - self._group_bytes
 
     def add(self, rows: list[FullRecord], size: int) -> None:
@@ -50,17 +50,17 @@ class DayFile:
             self._group_bytes = 0
 
     def end(self) -> None:
-        """No more rows come. Raises OSError."""
+        """End the file: no more rows come. Raises OSError."""
         self._write()
         if self.file:
             self.file.end_group()
 
     def finish(self, start: int, end: int, *, follows: bool) -> "list[ClosedFile]":
-        """Finish the file, of the range with these bounds; none without records. `follows`: see Entry. Raises OSError."""
+        """Finish the file of the range with these bounds; None without records. `follows`: see Entry. Raises OSError."""
         return [self.file.close(start, end, self.bytes, follows=follows)] if self.file else []
 
     def discard(self) -> None:
-        """Give it up."""
+        """Drop the file."""
         if self.file:
             self.file.discard()
 
@@ -72,7 +72,7 @@ class DayFile:
 
 
 def by_day(rows: list[FullRecord]) -> Iterator[tuple[int, list[FullRecord]]]:
-    """The rows, cut where the day changes, each run with its day. Nearly always all are of one."""
+    """Cut the rows where the day changes, and yield each run with its day. Nearly always there is one day."""
     stamps = [*map(_stamp, rows)]
     if not stamps:
         return

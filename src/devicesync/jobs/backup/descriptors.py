@@ -1,4 +1,4 @@
-"""How many files a backup may have open at once: each partition has its own, and the system limits them."""
+"""How many files a backup may have open at once. Each partition has its own, and the system has a limit."""
 
 import resource
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _FEWEST = 4
 
 
 def files_at_once() -> int:
-    """So many files of the backup, after this process has been allowed as many descriptors as it may have."""
+    """Raise the process' limit as far as possible. Return how many files the backup may have open."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
@@ -20,7 +20,7 @@ def files_at_once() -> int:
 
 
 def in_turns(parts: list[PartitionBackup], most_files: int) -> Iterator[list[PartitionBackup]]:
-    """The parts, divided so that closing some at once opens about so many files at most."""
+    """Divide the partitions, so that closing one group at a time opens at most about this many files."""
     some: list[PartitionBackup] = []
     for part in parts:
         if some and sum(len(each.days) for each in (*some, part)) > most_files:

@@ -1,4 +1,4 @@
-"""One partition that a backup keeps: its rows on their way into a file."""
+"""The backup of one partition: its rows, until they are in files."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
@@ -29,10 +29,10 @@ class PartitionBackup:
     """What one process backs up of one partition, from when it is assigned to when it is revoked.
 
     start: the first offset of the open range. expected: the offset that comes next.
-    agreed_end: the offset at which the range must end, where that was claimed before.
-    claimed: the start that the group knows. days: the open files by their days. closed: the finished files.
+    agreed_end: the offset at which the range must end, if that was claimed before.
+    claimed: the start that the group knows. days: the open files, by day. closed: the finished files.
     follows: see Entry.
-    waiting: rows after the open range, once it `is_full`.
+    waiting: the rows after the open range, when it `is_full`.
     is_stale: the topic that these records came from was deleted or recreated.
     """
 
@@ -61,7 +61,7 @@ class PartitionBackup:
         self.agreed_end = claim.end if same and claim else None
 
     def begin(self, start: int) -> None:
-        """Begin a new range there."""
+        """Begin a new range at this offset."""
         self.start = self.expected = start
         self.agreed_end = None
         self.is_full = False
@@ -85,14 +85,14 @@ class PartitionBackup:
         return sum(file.file is not None for file in self.days.values())
 
     def begin_next(self) -> None:
-        """The open range is in the archive: begin the next one."""
+        """Begin the next range: the open one is in the archive."""
         self.begin(self.expected)
         self.follows = True
 
     def skip_to(self, first: int) -> None:
-        """The log begins there now: what it had before is lost.
+        """Begin at this offset, where the log begins now. The earlier records are lost.
 
-        A claimed range that reaches further keeps its bounds: who has claimed it may still bring the file with all of it.
+        A claimed range that ends later keeps its bounds: the process that claimed it may still upload the whole file.
         """
         if self.expected >= first:
             return
@@ -108,7 +108,7 @@ class PartitionBackup:
             self.begin(first)
 
     def due_in(self, file_seconds: float) -> float:
-        """In how many seconds the open range is old enough to be closed. Infinite without records."""
+        """Return in how many seconds the open range is old enough to be closed; infinity without records."""
         return float("inf") if self.is_empty else self._opened_at + file_seconds - self._clock.monotonic()
 
     def keep(self, rows: list[FullRecord], file_bytes: int, open_file: Open) -> list[FullRecord]:
@@ -135,7 +135,7 @@ class PartitionBackup:
         self.closed = [closed for of_day in files for closed in of_day]
 
     def start_again(self) -> None:
-        """Drop the open range; the same records come again."""
+        """Drop the open range. The same records come again."""
         self.discard()
         agreed_end = self.agreed_end
         self.waiting = []
@@ -143,7 +143,7 @@ class PartitionBackup:
         self.agreed_end = agreed_end
 
     def discard(self) -> None:
-        """Drop what is not in its place yet; the log has it."""
+        """Drop what is not in the archive yet. The log still has it."""
         for file in self.days.values() if not self.closed else ():
             file.discard()
 
@@ -162,7 +162,7 @@ class PartitionBackup:
         return rows[kept:]
 
     def _keep_day(self, file: DayFile, rows: list[FullRecord], most_bytes: int) -> int:
-        """How many of the rows were kept until the range was full."""
+        """Keep rows until the range is full. Return how many were kept."""
         ends = list(accumulate(sizes_of(rows)))
         begin = before = 0
         left = most_bytes - self.bytes
@@ -178,14 +178,14 @@ class PartitionBackup:
 
 
 def begun(claim: Claim | None, identity: str, first: int) -> int:
-    """Where a partition's first range begins: with the log's `first` record, or where it was claimed when the log had more."""
+    """Where a partition's first range begins: at the log's `first` offset, or at the claim from when the log had more."""
     if claim and claim.identity == identity and claim.end is not None:
         return min(claim.start, first)
     return first
 
 
 def sizes_of(rows: list[FullRecord]) -> list[int]:
-    """The bytes of each row's key, value and headers."""
+    """Return the bytes of each row's key, value and headers."""
     sizes = [len(key or b"") + len(value or b"") for _, _, key, value, _ in rows]
     if any(map(_headers, rows)):
         for spot, row in enumerate(rows):
@@ -194,7 +194,7 @@ def sizes_of(rows: list[FullRecord]) -> list[int]:
 
 
 def runs_of(rows: list[FullRecord], expected: int) -> Iterator[list[FullRecord]]:
-    """The rows, cut where one does not have the number after the one before."""
+    """Cut the rows where the offsets have a gap."""
     if rows and rows[0][OFFSET] == expected and rows[-1][OFFSET] == expected + len(rows) - 1:
         yield rows
         return

@@ -1,4 +1,4 @@
-"""Prune: removes old files, from the beginning on, and keeps their erasures: whoever was erased in them stays erased."""
+"""Prune: removes the oldest files, and keeps their erasures, so that a device erased in them stays erased."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -11,9 +11,9 @@ from devicesync.jobs.shared.backed_up import erases_in, kept_at_ms
 
 
 def old_ranges(entries: list[Entry], before_ms: int) -> Iterator[list[Entry]]:
-    """The files to be removed: of each partition the first ranges, as long as all their records are older than `before_ms`.
+    """Return the files to remove: in each partition the first ranges whose records are all older than `before_ms`.
 
-    The last range of a partition stays: it says where the backup goes on.
+    The last range of a partition stays, because it says where the backup goes on.
     """
     for _, ranges in groupby(by_range(entries), key=lambda files: files[0].order[:2]):
         for files in list(ranges)[:-1]:
@@ -23,7 +23,7 @@ def old_ranges(entries: list[Entry], before_ms: int) -> Iterator[list[Entry]]:
 
 
 def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahead_ms: int) -> None:
-    """Remove the files of a range, and keep the erasures in them. Raises Unavailable, Damaged; repeating is harmless."""
+    """Remove the files of a range, and keep the erasures in them. Safe to repeat. Raises Unavailable, Damaged."""
     erased: dict[str, int] = {}
     for entry in files:
         with archive.fetched(entry, spool) as batches:

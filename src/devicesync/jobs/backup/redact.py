@@ -1,7 +1,7 @@
-"""Redact: writes files anew without what an erase has removed. The erase itself stays, so a restore keeps the device erased.
+"""Redact: rewrites files without the records that an erase removed. The erase stays, so a restore keeps the device erased.
 
-The new file has a name of its own: put there, then listed in place of the old one, which is then removed. So whatever crashes,
-the manifest names a whole file. The next redact removes what is left of the old ones.
+The new file has a name of its own. It is uploaded, then listed in place of the old one. Then the old one is removed. So whatever
+crashes, the manifest names a whole file. The next redact removes old files that are left.
 """
 
 import uuid
@@ -23,14 +23,14 @@ from devicesync.log.full import KEY, OFFSET, VALUE, FullRecord
 
 
 class Traces(NamedTuple):
-    """Of a device in a file: the version in µs of its highest erase (0: none), and of its oldest other record (bad ones: 0)."""
+    """A device in a file: the version (µs) of its highest erase, 0 for none, and of its oldest other record, 0 for a bad one."""
 
     erased: int = 0
     oldest: int | None = None
 
 
 class Redaction:
-    """Of one device in one archive. Raises Unavailable, Damaged; repeating is harmless. One at a time."""
+    """The redaction of one device in one archive. Safe to repeat; run one at a time. Raises Unavailable, Damaged."""
 
     def __init__(self, archive: Archive, device_id: str, spool: Path, max_clock_ahead_ms: int) -> None:
         self._archive = archive
@@ -41,7 +41,7 @@ class Redaction:
         self._max_clock_ahead_ms = max_clock_ahead_ms
 
     def traces(self, entry: Entry) -> Traces:
-        """What the file has of the device."""
+        """Return what the file has of the device."""
         with self._archive.fetched(entry, self._spool) as batches:
             events = [event for rows in batches for _, event in self._concerned(rows, entry)]
         erases = [event.version for event in events if event and event.erase]
@@ -49,7 +49,7 @@ class Redaction:
         return Traces(max(erases, default=0), min(others, default=None))
 
     def rewrite(self, files: list[Entry], erased: int) -> int:
-        """Rewrite a range without the device's records up to the version `erased`; how many were removed."""
+        """Rewrite a range without the device's records up to the version `erased`. Return how many were removed."""
         with closing(Encoder(self._spool)) as encoder:
             number = 1 + self._archive.last_revision(files)
             closed = [self._without(entry, erased, number, encoder) for entry in files]
@@ -92,7 +92,7 @@ def _stays(event: Event | None, erased: int) -> bool:
 
 
 def _revised(old: Entry, number: int, new: Entry) -> Entry:
-    """The new file's entry: its content is its own, its place is the old one's."""
+    """The new file's entry: its own content, in the old one's range."""
     entry = revised(old, f"{number}-{uuid.uuid4().hex[:8]}")
     names = ("records", "bytes", "sha256", "record_bytes", "first_ms", "last_ms", "rest")
     entry = msgspec.structs.replace(entry, **{name: getattr(new, name) for name in names})

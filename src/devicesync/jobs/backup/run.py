@@ -2,8 +2,8 @@
 
     poll → groups of rows → local file → closed → claimed → in its place → in the manifest → claimed to its end
 
-A partition goes on where the archive ends. Before a file gets its name, its end is claimed in the log's own group, where
-nobody can claim who has lost the partition. So all who ever write a file of that name write the same records.
+A partition goes on where the archive ends. Before a file gets its name, its end is claimed in the log's own group. A process
+that has lost the partition can't claim there. So every process that writes a file of that name writes the same records.
 """
 
 import threading
@@ -35,14 +35,14 @@ _log: Any = structlog.get_logger("devicesync")
 
 
 class Limits(NamedTuple):
-    """When a file is closed: at so many bytes of records, or so many seconds after its first record was read."""
+    """When a file is closed: at this many bytes of records, or this many seconds after its first record was read."""
 
     file_bytes: int
     file_seconds: float
 
 
 class Backup:
-    """Runs over a log into the archive of its topic. `on_step` hears of every step, for tests that stop it there."""
+    """Copies a log into the archive of its topic. `on_step` is called at every step; tests stop it there."""
 
     on_step: Callable[[str], None] = staticmethod(lambda step: None)
 
@@ -116,7 +116,7 @@ class Backup:
         return self._parts.get(part.partition) is part
 
     def _part(self, partition: int, claim: Claim | None, after: int = 0) -> PartitionBackup:
-        """The partition, to go on where the archive ends. Raises Unavailable."""
+        """Return the partition's backup, which goes on where the archive ends. Raises Unavailable."""
         identity = self._reader.identity()
         generation = self._archive.manifest.generation_of(identity, after=after)
         newest = self._archive.manifest.newest(generation, partition)
@@ -147,7 +147,7 @@ class Backup:
         return len(polled)
 
     def _take(self, part: PartitionBackup, rows: list[FullRecord]) -> None:
-        """Add rows to the open file, the waiting ones first, until it is full. The others wait."""
+        """Add rows to the open file until it is full: first the waiting rows, then these. The others wait."""
         self._make_room(part)
         if not self._is_ours(part):
             return
@@ -164,7 +164,7 @@ class Backup:
                 return
 
     def _make_room(self, part: PartitionBackup) -> None:
-        """Where as many files are open as there may be, close them, so that this part may have one."""
+        """When as many files are open as allowed, close them, so that this partition can have one."""
         if len(self._parts) * MOST_DAYS <= self._files_at_once:
             return
         opened = [each for each in self._parts.values() if each.open_files and each is not part]
@@ -172,7 +172,7 @@ class Backup:
             self._close(opened)
 
     def _may_follow(self, part: PartitionBackup, offset: int) -> bool:
-        """Whether the record may follow in the open file, although offsets are missing before it."""
+        """Return whether the record may follow in the open file, although offsets before it are missing."""
         if offset < part.expected:
             part.is_stale = True
             return False
@@ -189,7 +189,7 @@ class Backup:
         return OpenFile(self._spool, origin, self._format, self._encoder, clock=self._clock, has_log_time=is_timed)
 
     def _close(self, parts: Iterable[PartitionBackup]) -> None:
-        """Close files, bring them to their places, and begin new ones."""
+        """Close files, upload them, and begin new ones."""
         orphans, self._orphans = self._orphans, []
         wanted = [*(part for part in parts if not part.is_empty or part.is_stale), *orphans]
         wanted.sort(key=lambda part: part.open_files, reverse=True)  # first what has files open already
@@ -204,7 +204,7 @@ class Backup:
                 self._patience.until_it_works(self._renew, part)
 
     def _finish(self, parts: list[PartitionBackup]) -> list[PartitionBackup]:
-        """Finish the files of parts; those that the disk took. All end first, so that they are compressed one after the other."""
+        """Finish the files; the partitions whose files the disk took. All end first, so that they are compressed in a row."""
         for part in parts:
             try:
                 part.end()
@@ -221,7 +221,7 @@ class Backup:
         return finished
 
     def _renew(self, part: PartitionBackup) -> None:
-        """The log was recreated: begin its next generation."""
+        """Begin the next generation: the log was recreated."""
         part.waiting = []
         new = self._part(part.partition, None)
         if new.generation == part.generation:
@@ -230,7 +230,7 @@ class Backup:
         self._parts[part.partition] = new
 
     def _start_again(self, part: PartitionBackup, error: OSError) -> None:
-        """The disk here is full: drop the file, close the others to make room, and read its records again."""
+        """The local disk is full: drop the file, close the others to make room, and read its records again."""
         _log.warning("waiting", reason=f"can't write to {self._spool}: {error.strerror or error}", hint="free some space there")
         part.start_again()
         self._is_crowded = True

@@ -1,4 +1,4 @@
-"""Verify: what is wrong with a backup, file by file, and against the log."""
+"""Verify: finds what is wrong with a backup, file by file, and compared with the log."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ class Problem(NamedTuple):
 
 
 def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
-    """Gaps and overlaps between the files of each partition, the pruned ones included."""
+    """Find gaps and overlaps between the files of each partition, pruned files included."""
     everything = {entry.order: entry for entry in (*pruned, *entries)}  # a prune that was killed leaves both
     before: Entry | None = None
     for after, *_ in by_range(everything.values()):
@@ -37,13 +37,13 @@ def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
 
 
 def check_unlisted(archive: Archive, known: list[Entry]) -> Iterator[Problem]:
-    """Files that no entry names. Raises Unavailable."""
+    """Find files that no entry names. Raises Unavailable."""
     for path in archive.unlisted(known):
         yield Problem(path, "has no entry in the manifest; `devicesync backup run` completes an upload that was interrupted")
 
 
 def check_log(pruned: list[Entry], entries: list[Entry], generation: int, survey: Survey) -> Iterator[Problem]:
-    """What the log still has, and no file. Records that were added after the last file are not looked at here."""
+    """Find records of the log that are in no file. Records after the last file do not count here."""
     for partition, (first, end) in survey.bounds.items():
         files = [entry for entry in entries if (entry.generation, entry.partition) == (generation, partition)]
         if files and files[-1].next_offset > end:
@@ -54,9 +54,9 @@ def check_log(pruned: list[Entry], entries: list[Entry], generation: int, survey
 
 
 def behind(entries: list[Entry], generation: int, survey: Survey, log: FullLog) -> int:
-    """How many records the log has after the last files: counted where they may be few, else by their offsets.
+    """Return how many records the log has after the last files. Few are counted; many are estimated by their offsets.
 
-    Some offsets are no records: those of a transaction's markers. Raises Unavailable.
+    Some offsets have no record: those of transaction markers. Raises Unavailable.
     """
     ends = {entry.partition: entry.next_offset for entry in entries if entry.generation == generation}
     total = 0
@@ -68,7 +68,7 @@ def behind(entries: list[Entry], generation: int, survey: Survey, log: FullLog) 
 
 
 def check_range(archive: Archive, files: list[Entry], spool: Path, log: FullLog | None, *, deep: bool) -> list[Problem]:
-    """Sizes and checksums; with `deep` also every record, and whether the log, where it is given, still has the same.
+    """Check sizes and checksums. With `deep`, also read every record, and compare it with the log, if one is given.
 
     Raises Unavailable.
     """
@@ -85,7 +85,7 @@ def check_range(archive: Archive, files: list[Entry], spool: Path, log: FullLog 
 
 
 def problem_of(damaged: Damaged) -> Problem:
-    """A damage as a finding."""
+    """Return the damage as a problem."""
     return Problem(damaged.path, damaged.problem)
 
 

@@ -1,5 +1,5 @@
 """Restore: a backup through the law into live stores, with proof (gather, prove), or into a topic (republish).
 
-Into stores in two steps, each over many processes. First every file's events are joined per device and spilled into buckets
-by device; nothing is written before every file has proved whole. Then each bucket is written and read back.
+Into stores there are two steps, each with many processes. The first one joins every file's events by device, and writes them into
+buckets. Nothing goes into a store before every file has proved to be whole. The second one writes each bucket and reads it back.
 """

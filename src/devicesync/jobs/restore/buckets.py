@@ -1,6 +1,6 @@
-"""States on disk, divided by device, so that each part fits in memory. Joining is idempotent, so adding twice is harmless.
+"""States on disk, divided by device, so that each bucket fits in memory. Joining is idempotent, so adding twice is harmless.
 
-Each process appends to files of its own, in frames of a length and its content. What a crash tears is the end of a file.
+Each process appends frames (a length and its content) to files of its own. A crash can only damage the end of a file.
 """
 
 import os
@@ -31,7 +31,7 @@ class Buckets:
         self._files: dict[int, BinaryIO] = {}
 
     def add(self, states: Mapping[str, State]) -> None:
-        """Join these in. On disk after `flush`."""
+        """Join these states in. They are on disk after `flush`."""
         divided: defaultdict[int, list[tuple[str, State]]] = defaultdict(list)
         for device_id, state in states.items():
             divided[zlib.crc32(device_id.encode()) % self._count].append((device_id, state))
@@ -40,13 +40,13 @@ class Buckets:
             self._file(bucket).write(_LENGTH.pack(len(content)) + content)
 
     def flush(self) -> None:
-        """Bring what was added to the disk, for good."""
+        """Make what was added durable on disk."""
         for file in self._files.values():
             file.flush()
             os.fdatasync(file.fileno())
 
     def read(self, bucket: int) -> dict[str, State]:
-        """Every device of the bucket."""
+        """Return every device of the bucket."""
         held: dict[str, State] = {}
         for path in sorted((self._directory / str(bucket)).glob("*")):
             for content in _frames(path.read_bytes()):

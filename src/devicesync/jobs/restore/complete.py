@@ -1,4 +1,4 @@
-"""Whether a backup is whole: a restore says "equal" of all records, or it says which are missing."""
+"""Checks that a backup is whole, so that a restore says "equal" of all records, or says which are missing."""
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
@@ -12,7 +12,7 @@ _HINT = "`devicesync backup verify` finds every such place; --allow-gaps restore
 
 
 def files_to_restore(archive: Archive, selection: Selection, *, allow_gaps: bool) -> list[Entry]:
-    """The files that are wanted, in order. Raises Unavailable; Damaged where records are missing, unless `allow_gaps`."""
+    """Return the wanted files, in order. Raises Unavailable, and Damaged where records are missing, unless `allow_gaps`."""
     entries = [entry for entry in archive.manifest.entries() if selection.wants(entry.partition)]
     if allow_gaps:
         return entries
@@ -25,7 +25,7 @@ def files_to_restore(archive: Archive, selection: Selection, *, allow_gaps: bool
 
 
 def _unlisted(archive: Archive, selection: Selection) -> list[str]:
-    """Those that still have no entry after a while: a backup may be running, and brings the entry after the file."""
+    """The files that still have no entry after a while. A running backup writes the entry after the file."""
     left: list[str] = []
     for seconds in _LOOK_AGAIN_SECONDS:
         SYSTEM.sleep(seconds)

@@ -1,4 +1,4 @@
-"""The erasures of pruned files: whoever was erased in one stays erased."""
+"""The erasures of pruned files: a device that was erased in one stays erased."""
 
 from contextlib import suppress
 from typing import Any
@@ -17,7 +17,7 @@ _log: Any = structlog.get_logger("devicesync")
 
 
 def pruned_erasures(archive: Archive, selection: Selection, max_clock_ahead_ms: int) -> dict[str, State]:
-    """Per device the highest erase. Raises Unavailable, Damaged."""
+    """Return the highest erase of each device. Raises Unavailable, Damaged."""
     erased: dict[str, int] = {}
     for kept in archive.manifest.pruned():
         believed = _believed(kept, max_clock_ahead_ms)
@@ -31,7 +31,7 @@ def pruned_erasures(archive: Archive, selection: Selection, max_clock_ahead_ms: 
 
 
 def _believed(kept: Erasures, max_clock_ahead_ms: int) -> dict[str, int]:
-    """As any event's, an erase's version may not lie in the future: it would win for years."""
+    """An erase's version may not lie in the future, as no event's may: it would win for years."""
     believed = {}
     for device_id, version in kept.erased.items():
         with suppress(Refused):

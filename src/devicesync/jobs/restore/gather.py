@@ -1,4 +1,4 @@
-"""The first step: a file's events, joined per device, into the buckets."""
+"""The first step: joins a file's events by device, and adds them to the buckets."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from devicesync.log.full import FullRecord
 
 
 class Gathered(NamedTuple):
-    """Of one file: the records that were wanted, the valid events among them, the refused ones, and erases after `until`."""
+    """The counts of one file: wanted records, valid events among them, refused ones, and erases after `until`."""
 
     records: int = 0
     applied: int = 0
@@ -32,7 +32,7 @@ def gather(
     refusal_limit: RefusalLimit,
     max_clock_ahead_ms: int,
 ) -> Gathered:
-    """Read one file. dead_letters: None for a dry run. Raises TooManyBad, Unavailable, OSError; repeating is harmless."""
+    """Read one file. dead_letters: None for a dry run. Safe to repeat. Raises TooManyBad, Unavailable, OSError."""
     records = applied = dead = later = 0
     for all_rows in rows_of_file:
         rows = selection.rows(all_rows, entry, max_clock_ahead_ms)

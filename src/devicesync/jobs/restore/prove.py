@@ -1,4 +1,4 @@
-"""The second step: a bucket's devices into both stores, and the proof that both have them."""
+"""The second step: writes a bucket's devices into both stores, and proves that both have them."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -18,9 +18,9 @@ _canonical_json = msgspec.json.Encoder(order="sorted").encode
 
 
 class Proof(NamedTuple):
-    """Of one bucket: how many devices it has, in how many each store differs from what is expected, and the digests of all.
+    """The proof of one bucket: its number of devices, how many differ in each store from what is expected, and three digests.
 
-    Expected is what the backup says joined with what the stores know besides, which may be newer. A digest is the SHA-256, in
+    What is expected is the backup joined with what the stores know, which may be newer. A digest is the SHA-256, in
     hex, of the documents of the bucket's devices (`get --json`), in order. Before a restore, what differs is what would change.
     """
 
@@ -42,7 +42,7 @@ class _Compared(NamedTuple):
 def write_and_prove(
     states: Mapping[str, State], stores: Stores, *, dry_run: bool, cache_is_private: bool = False, clock: Clock = SYSTEM
 ) -> Proof:
-    """Join the states into both stores, unless it is a dry run, and compare. Raises Unavailable; repeating is harmless.
+    """Join the states into both stores, unless it is a dry run, and compare. Safe to repeat. Raises Unavailable.
 
     cache_is_private: the cache lives in another process's memory, and is filled from the database; a dry run leaves it out.
     """
@@ -67,7 +67,7 @@ def write_and_prove(
 def _compare_patiently(
     some: dict[str, State], stores: Stores, clock: Clock, *, dry_run: bool, leave_out: bool
 ) -> dict[str, _Compared]:
-    """A difference counts only when it is still there after a while: events may be arriving between the two readings."""
+    """A difference counts only if it is still there after a while, because events may arrive between two readings."""
     compared = _compare(some, stores, fill=not dry_run, leave_out=leave_out)
     for seconds in () if dry_run else _LOOK_AGAIN_SECONDS:
         differing = {device_id: some[device_id] for device_id, found in compared.items() if len({*found}) > 1}

@@ -1,4 +1,4 @@
-"""A backup's records back into a topic: the same bytes, keys, headers and times, in their order."""
+"""Brings a backup's records back into a topic: the same bytes, keys, headers and times, in their order."""
 
 from collections.abc import Iterator
 from heapq import merge
@@ -25,7 +25,7 @@ def put_range(
     rekey: bool,
     max_clock_ahead_ms: int,
 ) -> int:
-    """How many records. With `rekey`, records without a key (a journal's) get their device's id. At least once."""
+    """Write the range, at least once. Return how many records. With `rekey`, a record without a key gets its device's id."""
     records = 0
     for all_rows in _in_order(rows_of_files):
         rows = selection.rows(all_rows, files[0], max_clock_ahead_ms)
@@ -38,7 +38,7 @@ def put_range(
 
 
 def _in_order(files: list[Iterator[list[FullRecord]]]) -> Iterator[list[FullRecord]]:
-    """The rows of all files by their offsets, some thousand or some MiB at a time."""
+    """Yield the rows of all files in order of their offsets, some thousand or some MiB at a time."""
     if len(files) == 1:
         yield from files[0]
         return

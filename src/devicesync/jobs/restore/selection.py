@@ -11,7 +11,7 @@ from devicesync.log.full import TIMESTAMP_MS, VALUE, FullRecord
 class Selection(NamedTuple):
     """Which records a restore uses. None means no restriction, in each field.
 
-    until_ms: those that the log took at or before this time, and every later erase.
+    until_ms: the records that the log took at or before this time, and every later erase.
     device_id: those of this device. partitions: those of these partitions.
     """
 
@@ -20,11 +20,11 @@ class Selection(NamedTuple):
     partitions: tuple[int, ...] | None = None
 
     def wants(self, partition: int) -> bool:
-        """Whether a record of the partition may be wanted."""
+        """Return whether records of this partition can be wanted."""
         return self.partitions is None or partition in self.partitions
 
     def rows(self, rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[FullRecord]:
-        """Those that are wanted. Of one device: its valid events; nobody knows whose a bad record is."""
+        """Return the wanted rows. With `device_id` only valid events, since a bad record can't be assigned to a device."""
         if self.until_ms is not None:
             rows = [row for row in rows if (row[TIMESTAMP_MS] or 0) <= self.until_ms]
         if self.device_id is None:
@@ -35,7 +35,7 @@ class Selection(NamedTuple):
         return [row for row, event in events if event and event.device_id == self.device_id]
 
     def later_erases(self, rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[Event]:
-        """The erases that came after `until_ms`: whoever was erased does not come back with an older state."""
+        """Return the erases after `until_ms`, so that no erased device comes back with an older state."""
         if self.until_ms is None:
             return []
         later = [row for row in rows if (row[TIMESTAMP_MS] or 0) > self.until_ms]
