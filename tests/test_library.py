@@ -53,6 +53,16 @@ def loaded_by(code: str) -> set[str]:
     return set(shown.stdout.split())
 
 
+def test_the_help_is_a_page_whose_example_runs(tmp_path: Path) -> None:
+    """`help(devicesync)` begins with it: every name is in it, and it fits on a page."""
+    page = devicesync.__doc__ or ""
+    assert [name for name in OFFERED if name[0] != "_" and not re.search(rf"\b{name}\b", page)] == []
+    assert len(page.splitlines()) < 40
+    example = "\n".join(re.findall(r"^    ((?:from|stores|event|Batch|print).*)$", page, re.MULTILINE)[:5])
+    done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, check=True, text=True)
+    assert "'city': 'Pune'" in done.stdout
+
+
 def test_the_names_are_these() -> None:
     """A name that goes, or comes unawares, breaks somebody."""
     assert sorted(devicesync.__all__) == OFFERED

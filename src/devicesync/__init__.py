@@ -1,20 +1,30 @@
-"""devicesync: device profiles that are never stale.
+"""Device profiles that are never stale: each registration goes through one log into the cache and the database.
 
-Every registration is pushed, through one log, into the cache that telemetry jobs read and into the database of record.
+The cache is what telemetry jobs read. The database is the record. A program can bring records of any log into both:
 
-    open_log, open_cache, open_database     what a URL names
-    Stores                                  cache and database as one: write, read (fills on a miss), restore, refill
-    Batch, Record, DeadLetter               records of any log into both stores in one call; the refused ones come back
+    from devicesync import Batch, Record, Stores, open_cache, open_database, profile_of
+
+    stores = Stores(open_cache("memory:"), open_database("sqlite:device-profile.db"))
+    event = b'{"device_id": "232455", "version": 1566383863167000, "city": "Pune"}'
+    Batch(stores, source="my-log").apply([Record(event, partition=0, offset=0, taken_ms=1566383863167, logged_ms=None)])
+    print(profile_of(stores.read("232455")))
+
+The names:
+
+    open_log, open_cache, open_database     open what a URL names
+    Stores                                  the cache and the database as one: write, read, restore, refill, close
+    Batch, Record, DeadLetter               apply records to both stores in one call; the refused records come back
     Updater                                 the loop of `devicesync update`: poll, apply a batch, keep the refused, commit
-    Enricher, AsyncEnricher                 telemetry events in, events with devicedata out, over Redis by its URL
-    decode, Event, Refused                  one record of the log, or why it is refused
-    State, state_of, join                   what is known of a device, and how two such knowledges join
-    profile_of, digest                      what readers see, and what two stores compare
+    Enricher, AsyncEnricher, Device         add devicedata to telemetry events, from Redis
+    decode, Event, Refused                  read one record of the log; Refused says why it is not valid
+    State, state_of, join                   what is known of a device; `join` makes one state of two
+    profile_of, digest                      what readers see of a state; a digest to compare profiles
 
-Every error is a DevicesyncError with a `hint`, except Refused: WrongUse, Unavailable (the same call may be repeated), Held,
-NewerData, Damaged, TooManyBad. A name is loaded when it is first used. docs/library.md has an example, docs/law.md the law.
+The errors: WrongUse, Unavailable (the same call may be repeated), Held, NewerData, Damaged, TooManyBad. Each is a DevicesyncError
+and has a `hint`, which says what to do. Refused is a ValueError. A name is loaded when it is first used.
 
-Rooms: law, log, dead_letters, cache, database, archive, enrich, status, jobs, api, assembly, cli.
+docs/library.md says more, and docs/law.md has the rules. The rooms of the code: law, log, dead_letters, cache, database, archive,
+enrich, status, jobs, api, assembly, cli.
 """
 
 from typing import TYPE_CHECKING
