@@ -82,7 +82,7 @@ def decode(
 ) -> Event:
     """Decode one record of the log.
 
-    raw: the record's bytes, without a line end; a BOM at their beginning is passed by.
+    raw: the record's bytes, without a line end; a BOM at their beginning is skipped.
     taken_ms: when the log took the record, or when a line of a file was first read; versions are guarded against it.
     logged_ms: the record's own timestamp where the log keeps one, which gives a version to an event without any time.
 
