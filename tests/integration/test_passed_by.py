@@ -80,6 +80,24 @@ def test_records_that_the_retention_dropped_unread_are_told(devicesync: Devicesy
         assert overtaken(topic, topic.topic) == 0
 
 
+def test_records_that_the_retention_dropped_up_to_the_end_are_told(topic: KafkaUrl) -> None:
+    """Nothing is left to poll, so no record shows the gap: the end does."""
+    with closing(KafkaLog(topic, topic.topic)) as log:
+        log.append([event(number) for number in range(10)])
+        with closing(log.reader("updater")) as reader:
+            assert polled(reader, 10) == [*range(10)]
+            reader.commit()
+        log.append([event(number) for number in range(10, 60)])
+        admin = AdminClient(topic.client)
+        (dropped,) = admin.delete_records([TopicPartition(topic.topic, 0, 60)]).values()
+        dropped.result()
+        with closing(log.reader("updater")) as reader, structlog.testing.capture_logs() as lines:
+            until(lambda: reader.poll(100, 0.2) == [] and reader.lost)
+        assert reader.lost == 50
+        assert [(line["log_level"], line["offset"], line["next_offset"]) for line in lines] == [("error", 10, 60)]
+        assert overtaken(topic, topic.topic) == 0
+
+
 def test_gaps_of_compaction_are_no_loss(topic: KafkaUrl) -> None:
     """The log still begins before the gap: markers of a transaction, as compaction leaves gaps too."""
     producer = Producer({**topic.client, "transactional.id": topic.topic})

@@ -7,6 +7,7 @@ from unittest import mock
 from tests.simulation.invariants import Invariants
 from tests.simulation.jobs import work
 from tests.simulation.kafka_client import clients_of
+from tests.simulation.lost import Told
 from tests.simulation.plan import Plan, Turn, line_of, turns
 from tests.simulation.scheduler import current
 from tests.simulation.threads import Pool
@@ -51,7 +52,8 @@ class _History:
             world.write_old(world.names[device], event)
 
     def run(self, seed: int, given: list[Turn] | None) -> Outcome:
-        with clients_of(self._world.broker, self._now_ms), self._world.backup.processes(), mock.patch(*_WRITERS):
+        told = mock.patch("devicesync.log.kafka.reader._log", Told(self._law.lost.are_told))
+        with clients_of(self._world.broker, self._now_ms), self._world.backup.processes(), mock.patch(*_WRITERS), told:
             for device, event in self._plan.lines:
                 name = self._world.names[int(event.device_id) if not isinstance(event, bytes) else device]
                 key = name.encode() if device >= 0 else None
@@ -90,7 +92,8 @@ class _History:
             self._law.wrong.append(f"{process.name} ended with {process.error!r}")
 
     def _drawn(self, seed: int, processes: list[Living]) -> Iterator[Turn]:
-        draws = turns(seed, real=self._is_real, backs_up=self._backs_up)
+        forgets = self._plan.settings.forgets
+        draws = turns(seed, real=self._is_real, backs_up=self._backs_up, forgets=forgets)
         for _ in range(draws.most):
             alive = [number for number, process in enumerate(processes) if not process.is_over]
             if not alive:

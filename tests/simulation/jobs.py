@@ -18,12 +18,13 @@ from devicesync.jobs.update import Updater
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
 from devicesync.law.state import State
+from devicesync.log.kafka.log import group_of
 from tests.simulation import loop
 from tests.simulation.api import Api
 from tests.simulation.backup_jobs import BackupJobs
 from tests.simulation.plan import Job, line_of
 from tests.simulation.promises import Law
-from tests.simulation.world import Living, World
+from tests.simulation.world import GROUP, Living, World
 
 _ENOUGH = RefusalLimit(1, 1000, 60)
 
@@ -116,6 +117,7 @@ class Jobs(BackupJobs):
         self._law.keeps(states)
 
     def _follow(self, name: str, rounds: int) -> None:
+        self._process.group = group_of(GROUP, name)
         reader = self._world.log(self._process.clock).reader(name)
         updater = Updater(
             reader,

@@ -40,7 +40,10 @@ class Turn(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """The world's. ttl_ms: of profiles and tombstones, 0 for ever. torn: rows of several devices go in one batch."""
+    """The world's. ttl_ms: of profiles and tombstones, 0 for ever. torn: rows of several devices go in one batch.
+
+    forgets: the log's retention drops records now and then, whoever has read them.
+    """
 
     replicas: int = 3
     release: str = "5.0.2"
@@ -50,6 +53,7 @@ class Settings(NamedTuple):
     batch_records: int = 4
     torn: bool = False
     embedded: bool = False
+    forgets: bool = False
 
 
 class Plan(NamedTuple):
@@ -77,7 +81,9 @@ def draw(seed: int, *, real: bool = False) -> Plan:
         batch_records=chance.choice((1, 3, 10)),
         torn=chance.random() < 0.2,
         embedded=not real and chance.random() < 0.06,
+        forgets=not real and seed % 12 == 5,
     )
+    settings = settings._replace(embedded=settings.embedded and not settings.forgets)
     devices = chance.choice((1, 1, 2, 3))
     old = {}
     for device in range(devices):
@@ -93,15 +99,15 @@ def draw(seed: int, *, real: bool = False) -> Plan:
     return Plan(settings, devices, old, lines[:split], jobs)
 
 
-def turns(seed: int, *, real: bool = False, backs_up: bool = False) -> "Turns":
+def turns(seed: int, *, real: bool = False, backs_up: bool = False, forgets: bool = False) -> "Turns":
     """What a seed draws of each turn."""
-    return Turns(seed, real=real, backs_up=backs_up)
+    return Turns(seed, real=real, backs_up=backs_up, forgets=forgets)
 
 
 class Turns:
     """Draws turns one by one, for whoever is alive."""
 
-    def __init__(self, seed: int, *, real: bool, backs_up: bool) -> None:
+    def __init__(self, seed: int, *, real: bool, backs_up: bool, forgets: bool) -> None:
         self.most = _MOST_TURNS // 2 if backs_up else _MOST_TURNS
         self._chance = random.Random(seed * 7 + 1)
         chance = self._chance
@@ -112,6 +118,9 @@ class Turns:
             self._happenings = _OF_BACKUPS
             self._stays = chance.choice((0.0, 0.8, 0.95))
             self._trouble, self._happens = chance.choice((0.0, 0.1, 0.2)), chance.choice((0.1, 0.2, 0.4))
+        if forgets:
+            self._happenings += ("retain", "retain", "retain")
+            self._happens = self._happens or 0.2
         self._fates: tuple[Fate, ...] = tuple(fate for fate in FATES if not real or fate != "comes late")
 
     def next(self, alive: list[int]) -> Turn:

@@ -112,6 +112,20 @@ MISTAKES = (
         "{device_id: erase_of(device_id, change) for device_id, change in changes.items()},\n            {device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},",
         "{device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},\n            {device_id: erase_of(device_id, change) for device_id, change in changes.items()},",
     ),
+    Mistake(
+        "what retention dropped up to the end is passed by in silence",
+        "log/kafka/reader.py",
+        "                    self._look_for_lost(partition, end)\n",
+        "",
+        range(461, 561, 12),
+    ),
+    Mistake(
+        "what retention dropped is passed by in silence",
+        "log/kafka/reader.py",
+        "if offset != self._next.get(partition):",
+        "if False:",
+        range(1337, 1457, 12),
+    ),
     *OF_BACKUPS,
 )
 

@@ -220,3 +220,4 @@ class Living(Process):
         self.clock = ProcessClock(world.time)
         self.stop: Any = Stop(world.time)
         self.told = world.answers.append
+        self.group = ""

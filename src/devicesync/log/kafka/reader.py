@@ -96,12 +96,13 @@ class KafkaReader:
         self._member.close()
 
     def _pass_markers(self) -> None:
-        """Between the last record and a partition's end lie only markers of transactions: they are done with too."""
+        """What lies between the last record and the end is done with: markers of transactions, and what retention dropped."""
         for partition, end in [*self._member.ends.items()]:
             if not any(partition in polled for polled in self._polls):
-                del self._member.ends[partition]
                 if end > self._next.get(partition, 0):
+                    self._look_for_lost(partition, end)
                     self._due[partition] = self._next[partition] = end
+                del self._member.ends[partition]
 
     def _look_for_lost(self, partition: int, offset: int) -> None:
         """A gap before this offset: markers of transactions and compaction make some, and so does the topic's retention."""

@@ -1,0 +1,65 @@
+"""Records that the log's retention dropped before a group had read them: the job that finds it has to say so."""
+
+from collections.abc import Callable
+from itertools import chain, combinations
+from typing import TYPE_CHECKING, Any
+
+from devicesync.law.event import Event
+from tests.law.specification import specified
+from tests.simulation.scheduler import current
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+Place = tuple[int, int]
+_MOST_SUBSETS = 1 << 10
+
+
+class Told:
+    """In place of the log of a module: what is said of lost records."""
+
+    def __init__(self, tell: Callable[[str, int, range], None]) -> None:
+        self._tell = tell
+
+    def error(self, _: str, *, partition: int, offset: int, next_offset: int, hint: str) -> None:
+        """See structlog."""
+        del hint
+        process: Any = current()
+        self._tell(process.group, partition, range(offset, next_offset))
+
+
+class Lost:
+    """Which records no updater has to bring into the stores any more."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._told: dict[str, set[Place]] = {}
+        self.places: set[Place] = set()
+
+    def are_told(self, group: str, partition: int, offsets: range) -> None:
+        """A job of the group has said so."""
+        self._told.setdefault(group, set()).update((partition, offset) for offset in offsets)
+
+    def passes(self, group: str, place: Place, *, is_first: bool) -> bool:
+        """Whether the group may commit beyond a record that it has not read.
+
+        is_first: it had no commit in the partition before, so its records begin where the log begins now.
+        """
+        partition, offset = place
+        may = place in self._told.get(group, ()) or (is_first and offset < self._world.broker.partitions[partition].low)
+        if may:
+            self.places.add(place)
+        return may
+
+    def lawful(self, name: str, events: list[Event], by_place: dict[Place, Event]) -> list[Any]:
+        """What the law makes of a device's events: the last of these, of all; the others, without some of those that are lost.
+
+        Who wrote such a record into the log may have crashed between the stores, so each of them may know of others.
+        """
+        lost = [by_place[place] for place in self.places if place in by_place and by_place[place].device_id == name]
+        rest = [*events]
+        for event in lost:
+            rest.remove(event)
+        some = chain.from_iterable(combinations(lost, count) for count in range(len(lost) + 1))
+        sets = [[*rest, *subset] for subset, _ in zip(some, range(_MOST_SUBSETS), strict=False)]
+        return [specified(set_) for set_ in (*sets, events) if set_]
