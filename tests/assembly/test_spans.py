@@ -1,5 +1,6 @@
 """Which spans a command makes, by OpenTelemetry's environment variables."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -33,6 +34,20 @@ def test_what_asks_for_them(variables: dict[str, str], *, are_made: bool) -> Non
     with spans_of("update", SETTINGS, variables) as spans:
         assert isinstance(spans, OpenTelemetrySpans) == are_made
         assert (spans is NO_SPANS) != are_made
+
+
+def test_what_the_sdk_says_is_a_log_line_once_a_minute(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a collector that is away it speaks at every try."""
+    sdk = logging.getLogger("opentelemetry.exporter")
+    with spans_of("update", SETTINGS, {"OTEL_TRACES_EXPORTER": "console"}):
+        sdk.warning("the collector is %s", "away")
+        sdk.warning("still")
+    told = capsys.readouterr().out
+    assert ("the collector is away" in told, "still" in told, caplog.text) == (True, False, "")
+    sdk.warning("after it")
+    assert "after it" in caplog.text
 
 
 def test_an_exporter_that_is_not_there_is_wrong_use() -> None:

@@ -1,8 +1,10 @@
 """Which spans a command makes: those that OpenTelemetry's own environment variables ask for, else none."""
 
+import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _EXPORTER = "OTEL_TRACES_EXPORTER"
 _END_SECONDS = 3.0
+_SAY_SECONDS = 60.0
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -46,12 +49,32 @@ def spans_of(command: str, settings: Settings, variables: Mapping[str, str] = os
     resource = Resource.create({"service.name": f"devicesync-{command.replace(' ', '-')}", **named})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(_processor(exporter))
+    logger, said = logging.getLogger("opentelemetry"), _Said()
+    logger.addHandler(said)
+    logger.propagate = False
     try:
         yield OpenTelemetrySpans(provider, "kafka" if named_log.is_shared(settings) else "journal")
     finally:
         ending = threading.Thread(target=provider.shutdown, name="spans", daemon=True)  # a collector may be away
         ending.start()
         ending.join(_END_SECONDS)
+        logger.removeHandler(said)
+        logger.propagate = True
+
+
+class _Said(logging.Handler):
+    """What the SDK has to say, as a log line of ours, once a minute: of a collector that is away it speaks at every try."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._at = float("-inf")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
+        now = time.monotonic()
+        if now - self._at >= _SAY_SECONDS:
+            self._at = now
+            _log.warning("OpenTelemetry has trouble", reason=record.getMessage())
 
 
 def _exporter(variables: Mapping[str, str]) -> str:
