@@ -2,6 +2,7 @@
 
 - bare scan (sweeping.py): every row of the table, page by page, and every hash, found by SCAN; all of it thrown away.
 - sweep: the first round of `devicesync audit --sweep`, both directions, over the same devices.
+- digests, again: what `devicesync digests make` reads of Cassandra at first, and with `--against` when 100 buckets differ.
 
 Expect at least 0.6 of the bare scan's rate, and as much memory for ten times the devices.
 
@@ -27,7 +28,7 @@ from devicesync.stores import Stores
 
 SWEEPING = Path(__file__).parent / "sweeping.py"
 BATCH = 2000
-WAYS = ("bare", "sweep")
+WAYS = ("bare", "sweep", "digests", "again")
 
 
 def main() -> None:
@@ -49,6 +50,10 @@ def main() -> None:
     more = "; bare ".join(rates)
     tell("audit --sweep, against a bare scan of both stores", sweep["rate"] / bare["rate"], "×", least=0.6, more=more)
     tell("the same, devices per second of our own CPU time", 1e6 / sweep["cpu_us"], "", least=15_000)
+    read, again = (figures[way]["events"] / figures[way]["rate"] for way in ("digests", "again"))
+    more = f"{figures['digests']['rate']:,.0f} devices/s, {figures['digests']['cpu_us']:.0f} µs of CPU a device"
+    tell("`digests make` of Cassandra, against the sweep's rate", figures["digests"]["rate"] / sweep["rate"], "×", more=more)
+    tell("the devices of 100 of its 65,536 buckets read again, against reading all", again / read, "×", more=f"{again:.1f} s")
     what = f"memory of a sweep of {arguments.devices:,} devices, against one of {arguments.devices // 10:,}"
     tell(what, sweep["memory"] / few["memory"], "×", most=1.1, more=f"{sweep['memory']:.0f} MiB")
 

@@ -1,6 +1,6 @@
 """One way through every device of both stores, as a process of its own: its rate, CPU time a device and memory, as JSON.
 
-python benchmarks/sweeping.py REDIS_PORT CASSANDRA_PORT KEYSPACE bare|sweep
+python benchmarks/sweeping.py REDIS_PORT CASSANDRA_PORT KEYSPACE bare|sweep|digests|again
 """
 
 import json
@@ -19,12 +19,16 @@ from devicesync.database.cassandra.connect import connect
 from devicesync.database.cassandra.driver import Driver, Failed
 from devicesync.database.cassandra.rows import Call
 from devicesync.database.cassandra.url import CassandraUrl
+from devicesync.database.port import Database
 from devicesync.jobs.audit.held_ids import Sample, gather
 from devicesync.jobs.audit.pace import Pace
 from devicesync.jobs.audit.sweep import first_round
+from devicesync.jobs.digests.reading import Wanted, in_database
+from devicesync.jobs.digests.sums import Digests, digests_of
 from devicesync.stores import Stores
 
 ROWS, KEYS, RANGES = 500, 1000, 256
+SOME_BUCKETS = frozenset(range(100))
 COLUMNS = (
     "token(device_id), device_id, WRITETIME(api_last_updated_on), toUnixTimestamp(api_last_updated_on), "
     "toUnixTimestamp(first_access), toUnixTimestamp(user_declared_on), country_code, country, state_code, state, city, "
@@ -47,7 +51,7 @@ def main() -> None:
     else:
         stores = Stores(open_cache(f"redis://127.0.0.1:{redis_port}/2"), open_database(database))
         clock.start()
-        devices = sweep(stores)
+        devices = sweep(stores) if way == "sweep" else digests(stores.database, None if way == "digests" else SOME_BUCKETS)
     figures = clock.stop(devices)
     print(json.dumps(figures | {"memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
@@ -86,6 +90,16 @@ def sweep(stores: Stores) -> int:
         found = [*rounds]
     assert not sum(each.suspects for each in found)
     return sum(each.checked for each in found)
+
+
+def digests(database: Database, wanted: Wanted) -> int:
+    """What `digests make` reads of a database: all of it, or the devices of some buckets; how many it found."""
+    read = Digests()
+    for number in range(database.ranges):
+        for page in in_database(number, database, wanted):
+            for device in digests_of(page):
+                read.add(device)
+    return read.profiles.all[0]
 
 
 if __name__ == "__main__":
