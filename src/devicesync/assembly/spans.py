@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import structlog
 
 from devicesync import extras
 from devicesync.assembly import named_log
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
 from devicesync.status.spans import NO_SPANS, Spans
@@ -71,7 +71,7 @@ class _Said(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """See logging.Handler."""
-        now = time.monotonic()
+        now = SYSTEM.monotonic()
         if now - self._at >= _SAY_SECONDS:
             self._at = now
             _log.warning("OpenTelemetry has trouble", reason=record.getMessage())
