@@ -58,7 +58,7 @@ def test_the_help_is_a_page_whose_example_runs(tmp_path: Path) -> None:
     page = devicesync.__doc__ or ""
     assert [name for name in OFFERED if name[0] != "_" and not re.search(rf"\b{name}\b", page)] == []
     assert len(page.splitlines()) < 40
-    example = "\n".join(re.findall(r"^    ((?:from|stores|event|Batch|print).*)$", page, re.MULTILINE)[:5])
+    example = "\n".join(re.findall(r"^    ((?:from|stores|event|Batch|print).*)$", page, re.MULTILINE)[:6])
     done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, check=True, text=True)
     assert "'city': 'Pune'" in done.stdout
 

@@ -5,14 +5,16 @@ The cache is what telemetry jobs read. The database is the record. A program can
     from devicesync import Batch, Record, Stores, open_cache, open_database, profile_of
 
     stores = Stores(open_cache("memory:"), open_database("sqlite:device-profile.db"))
-    event = b'{"device_id": "232455", "version": 1566383863167000, "city": "Pune"}'
+    event = b'{"device_id": "232455", "version": 1566383863167000, "city": "Pune"}'  # a version is in µs, taken_ms in ms
     Batch(stores, source="my-log").apply([Record(event, partition=0, offset=0, taken_ms=1566383863167, logged_ms=None)])
     print(profile_of(stores.read("232455")))
+    stores.close()
 
 The names:
 
     open_log, open_cache, open_database     open what a URL names
-    Stores                                  the cache and the database as one: write, read, restore, refill, close
+    Stores                                  the cache and the database as one: write changes, read a device, restore states from a
+                                            backup, refill the cache from the database
     Batch, Record, DeadLetter               apply records to both stores in one call; the refused records come back
     Updater                                 the loop of `devicesync update`: poll, apply a batch, keep the refused, commit
     Enricher, AsyncEnricher, Device         add devicedata to telemetry events, from Redis
@@ -20,11 +22,16 @@ The names:
     State, state_of, join                   what is known of a device; `join` makes one state of two
     profile_of, digest                      what readers see of a state; a digest to compare profiles
 
-The errors: WrongUse, Unavailable (the same call may be repeated), Held, NewerData, Damaged, TooManyBad. Each is a DevicesyncError
-and has a `hint`, which says what to do. Refused is a ValueError. A name is loaded when it is first used.
+The errors. Each is a DevicesyncError, and has a `hint`, which says what to do:
 
-docs/library.md says more, and docs/law.md has the rules. The rooms of the code: law, log, dead_letters, cache, database, archive,
-enrich, status, jobs, api, assembly, cli.
+    WrongUse        a URL or an argument is wrong
+    Unavailable     a log or store can't be reached; the same call may be repeated
+    Held            another process works on this data directory
+    NewerData       the data was written by a newer devicesync
+    Damaged         a file of a backup is missing, or not what was written
+    TooManyBad      nearly every record is refused, so the job stopped
+
+Refused is a ValueError. A name is loaded when it is first used. docs/library.md says more, and docs/law.md has the rules.
 """
 
 from typing import TYPE_CHECKING

@@ -4,9 +4,9 @@ So the cache never holds what the database lacks, and losing any part of it at a
 equal, whatever is interleaved, lost or repeated:
 
 1. Look first. What the cache or the database knows already is not written again (law.news).
-2. A fill is kept only if the entry has been missing ever since it was looked for, and a change is joined only into the entry
-   that was looked at, not into one that was filled since (cache.port).
-3. Where events met of which their writers did not know, the joined state is written to the database whole (`settle`).
+2. A fill is kept only if the entry was missing all the time since `look`. A change is joined only into the entry that `look`
+   saw. An entry that was filled since is looked at again (cache.port).
+3. When two writers did not know of each other's events, the joined state is written to the database whole (`settle`).
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -29,22 +29,21 @@ class Stores(NamedTuple):
     database: Database
 
     def write(self, changes: Mapping[str, State]) -> int:
-        """Join changes into both stores. Both have them when it returns: how many were not newer than what the cache held."""
+        """Join changes into both stores. Return when both have them: how many were not newer than the cache's entry."""
         looked = self.cache.look(changes)
         left = self._write(changes, looked)
         _until_none_is_left(self._change_again, {device_id: changes[device_id] for device_id in left})
         return sum(changes[device_id].profile_version <= held.profile_version for device_id, held in looked.held.items())
 
     def restore(self, states: Mapping[str, State]) -> None:
-        """Join states into both stores, where the database may have lost what the cache still holds: it gets that too."""
+        """Join states into both stores. What only the cache still holds is written into the database too."""
         _until_none_is_left(self._restore, states)
 
     def read(self, device_id: str, *, anew: bool = False) -> State:
         """What the cache holds. On a miss, or `anew`, what the database holds, which the cache has then too.
 
-        So what one reader saw, no later one misses: nothing is told that the cache did not take.
+        The state is returned only after the cache has taken the fill. So a later reader never sees an older state.
         """
-        found = NOTHING
         for _ in range(_ROUNDS):
             held = None if anew else self.cache.read([device_id]).get(device_id)
             if held is not None:
@@ -53,10 +52,9 @@ class Stores(NamedTuple):
             if looked.held and not anew:
                 continue
             stored = self.database.look([device_id])
-            found = stored.states.get(device_id, NOTHING)
             if not self.cache.merge(stored.states, looked.tickets, dict.fromkeys(stored.unsettled, False)).missing:
-                break
-        return found
+                return stored.states.get(device_id, NOTHING)
+        raise _lost_too_fast()
 
     def refill(self, device_ids: Collection[str]) -> None:
         """Join what the database holds of these devices into the cache, and see to it that its rows show that."""
@@ -95,7 +93,7 @@ class Stores(NamedTuple):
         return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing, looked.tickets)
 
     def _emptied(self, parts: Mapping[str, State], known: Mapping[str, State]) -> dict[str, State]:
-        """The whole states of devices of which a tie, seen by nobody, has emptied a facet that was just written.
+        """Return the whole state of each device of which a tie in the database emptied a facet that was just written.
 
         Two events of one version can meet in the database alone. What is then left of the facet is a deletion, whose version
         no reader sees. So a facet that is new, and yet not newer than the device, is read back.
@@ -139,7 +137,11 @@ def _until_none_is_left(attempt: Callable[[Mapping[str, State]], set[str]], chan
         missing = attempt(left)
         left = {device_id: change for device_id, change in left.items() if device_id in missing} if missing else {}
     if left:
-        raise Unavailable("the cache loses devices faster than they are filled", "give it more memory; see `devicesync doctor`")
+        raise _lost_too_fast()
+
+
+def _lost_too_fast() -> Unavailable:
+    return Unavailable("the cache loses devices faster than they are filled", "give it more memory; see `devicesync doctor`")
 
 
 def _entries(
@@ -160,7 +162,7 @@ def _told(change: State, known: State) -> State:
 
 
 def _met_in_the_database(changes: Mapping[str, State], stored: Stored, entries: Mapping[str, State]) -> set[str]:
-    """The devices whose row alone would not become what the join of it and the change is."""
+    """Return the devices whose row, written without reading it, would not become the join of the row and the change."""
     return {
         device_id
         for device_id, state in stored.states.items()
@@ -173,7 +175,7 @@ def _may_have_met(part: State, known: State) -> bool:
 
 
 def _left_of(part: State, found: State) -> State:
-    """The part, without the values that the database does not show although they were written and nothing newer was."""
+    """Return the part without what the database lost: values that were written, nothing newer hides, and that are not shown."""
     registers = [
         (mine[0], unwritten[1]) if spot in SEVERAL_FIELDS and mine[0] > max(theirs[0], found.erased) else mine
         for spot, (mine, theirs, unwritten) in enumerate(zip(part.registers, found.registers, UNWRITTEN, strict=True))

@@ -77,9 +77,11 @@ class Cache(Protocol):
 
         tickets: those that `look` gave. The change of a device that was missing must contain everything that the database held
             after `look` returned.
-        shown: whether the database row shows exactly this state. True: the device becomes settled if the joined entry equals the
-            state. If the entry knows more, the device becomes unsettled: the row may hide that. False: it becomes unsettled.
-            Absent: not known. It stays as it was, or becomes unsettled where events met that did not know of each other.
+        shown: whether the database row shows exactly this state.
+            True: the device becomes settled if the joined entry equals the state. Otherwise it becomes unsettled, because the row
+            may hide what else the entry knows.
+            False: the device becomes unsettled.
+            Absent: nobody knows. A settled device stays settled, unless two writers did not know of each other's events.
 
         Raises Unavailable. Then any of the changes may have been written. Safe to repeat.
         """

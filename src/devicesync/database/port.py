@@ -11,8 +11,8 @@ class Stored(NamedTuple):
     """What a database holds of some devices.
 
     states: the state of each device by its id. Unknown devices are absent.
-    unsettled: the devices whose row shows others something else than the state given here. Another job wrote the row, or two
-        writers that did not know of each other did. `settle` repairs such a row.
+    unsettled: the devices whose row shows its readers another state than `states` has. Another program wrote the row, or two
+        writers wrote it without knowing of each other's write. `settle` repairs such a row.
     """
 
     states: dict[str, State]
@@ -26,8 +26,8 @@ class Database(Protocol):
         one that writes without reading, such as Cassandra. Its `merge` must be given only what is new (law.news). What
         such writes can't join, `settle` repairs: an erase, for example, and a later registration whose writer did not know it.
     threads: how many threads of a process may use it at once.
-    identity: a text that names this database. Databases of two kinds have two. It changes when SQLite is lost and made again.
-        Of Cassandra that can't be told, so there it never changes.
+    identity: a text that names this database. Each kind of database has its own. That of SQLite changes when its file is lost
+        and made again. Cassandra's never changes: a recreated keyspace can't be told from the old one.
     """
 
     identity: str

@@ -11,8 +11,8 @@ from devicesync.log.port import Record
 class UnderWay:
     """A batch that was read and decoded. `write` writes it, and returns how many of its devices were not newer.
 
-    threads: what writes it beside the caller; None has the caller write it, when it calls `finish`.
-    seconds: from the first write's beginning to the last one's end; several where a store was down.
+    threads: the executor that writes the batch. None: `finish` writes it, in the caller's thread.
+    seconds: from the start of the first attempt to the end of the last one.
     """
 
     def __init__(self, records: Sequence[Record], folded: Folded, write: Callable[[], int], threads: Executor | None) -> None:

@@ -1,9 +1,9 @@
 """The updater: reads the log, writes every change to the database and the cache, then commits.
 
 One loop: poll a batch, decode and join it (batch.py), write it, keep what was refused, commit. Where the stores are servers,
-two batches are being written while the next one is read. They are to the stores what two updaters are. They are finished in their
-order: nothing is committed before both stores have it, and all before it. Writing twice is harmless. So a crash anywhere loses
-nothing and changes nothing.
+two batches are being written while the next one is read. To the stores this looks like two updaters. Batches are finished in
+their order: a batch is committed after both stores have it and every earlier batch. Writing twice is harmless. So a crash
+anywhere loses nothing and changes nothing.
 """
 
 import threading
@@ -134,7 +134,7 @@ class Updater:
         return len(records)
 
     def finish(self, but_last: int = 0) -> None:
-        """Finish and commit what is under way; of what was polled, the last `but_last` are not. Raises Stopped."""
+        """Finish and commit the batches under way. Do not commit the last `but_last` polls. Raises Stopped."""
         while self._under_way:
             self._finish_first(but_last)
 

@@ -60,7 +60,7 @@ class Reader(Protocol):
     def commit(self, but_last: int = 0) -> None:
         """Never deliver again what `poll` has returned so far. Safe to repeat. Raises Unavailable.
 
-        but_last: so many polls, the last ones that returned any record, are left out: they are still being worked off.
+        but_last: how many of the last polls that returned records not to commit. Their records are still being processed.
         """
         ...
 

@@ -27,7 +27,7 @@ class Spans(Protocol):
         ...
 
     def headers(self) -> Headers | None:
-        """The headers by which a record that is made now tells of the span in which that is; None for none."""
+        """Return the headers that carry the current span's trace context. None when there is no current span."""
         ...
 
     def send(self, topic: str, records: int) -> AbstractContextManager[None]:
@@ -35,7 +35,7 @@ class Spans(Protocol):
         ...
 
     def batch(self, source: str, records: Sequence[Record]) -> AbstractContextManager[None]:
-        """What a log's records say is written into both stores. The span has links to those of which their headers tell."""
+        """A batch of a log's records is written into both stores. The span links to the spans that their headers carry."""
         ...
 
 
@@ -49,6 +49,9 @@ _nothing: AbstractContextManager[None] = nullcontext()
 
 
 class _NoSpans:
+    def __repr__(self) -> str:
+        return "NO_SPANS"
+
     def request(self, method: str, route: str, traceparent: bytes) -> AbstractContextManager[Request]:
         del method, route, traceparent
         return _no_request

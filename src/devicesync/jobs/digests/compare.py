@@ -18,7 +18,7 @@ _MOST_DEVICES = 1_000_000
 class Differing(NamedTuple):
     """A device that differs, in which way, and what each side has of it; None for nothing.
 
-    is_moving: the side that lacks it was read before the change, or less than a minute after it.
+    is_moving: the newest version is later than one minute before the earlier of the two readings. It may have been on its way.
     """
 
     device_id: str
@@ -29,7 +29,7 @@ class Differing(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """How many buckets differ, how many of those have no devices in one of the files, and the devices of the others."""
+    """How many buckets differ, how many of those a file does not list by device, and the devices that differ in the others."""
 
     buckets: int
     unresolved: int
@@ -48,7 +48,7 @@ def differing_buckets(one: DigestFile, other: DigestFile) -> list[int]:
 
 
 def to_read_again(one: DigestFile, other: DigestFile) -> frozenset[int]:
-    """The differing buckets, those with a million devices at most: first the ones whose devices are in `other`."""
+    """Return the differing buckets to read again, with at most a million devices in all. Those that `other` lists come first."""
     mine, theirs = one.digests, other.digests
     known = frozenset(other.buckets)
     chosen: list[int] = []
@@ -94,6 +94,6 @@ def _kind(one: DeviceDigest | None, other: DeviceDigest | None, *, with_erased: 
 
 
 def counts(devices: list[Differing]) -> dict[str, int]:
-    """How many there are of each kind; what is moving is none."""
+    """Return how many devices there are of each kind. Moving devices are not counted."""
     kinds = [device.kind for device in devices if not device.is_moving]
     return {kind: kinds.count(kind) for kind in KINDS}

@@ -20,10 +20,10 @@ class DigestFile(msgspec.Struct, frozen=True):
     """The digests of one store.
 
     of: CACHE, DATABASE or BACKUP. place: its URL, without a password.
-    as_of_ms: what was registered later than this may not have been seen: when the reading began, or where a backup ends.
+    as_of_ms: when the reading began; of a backup, the time where it ends. Later registrations may be missing.
     done: the parts of the store that are in it. is_whole: whether that is all of them.
     profiles, erased: as Digests.packed gives them.
-    buckets: those that were read again, at buckets_as_of_ms, and devices: everything in them.
+    buckets: the buckets that were read again. buckets_as_of_ms: when. devices: every device in them.
     """
 
     of: str

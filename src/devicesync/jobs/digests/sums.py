@@ -27,7 +27,7 @@ class DeviceDigest(NamedTuple):
 
 
 def digests_of(seen: Mapping[str, Seen]) -> Iterator[DeviceDigest]:
-    """Those of these devices. An entry that counts as not held has none."""
+    """Return the digests of these devices. An entry that counts as not held has none."""
     for device_id, side in seen.items():
         if side.is_held:
             yield DeviceDigest(device_id, side.version, digest(side.profile))
@@ -39,7 +39,7 @@ def bucket_of(device_id: str) -> int:
 
 
 class Sums:
-    """By bucket: how many devices, and the sum of their SHA-256 modulo 2^128."""
+    """For each bucket the number of devices, and the sum, modulo 2^128, of the first 16 bytes of each device's SHA-256."""
 
     def __init__(self, packed: bytes = b"") -> None:
         self._rows: dict[int, tuple[int, int]] = {
@@ -108,7 +108,7 @@ class Digests:
         self.erased.drop(buckets)
 
     def of_bucket(self, bucket: int, *, with_erased: bool) -> tuple[tuple[int, int], ...]:
-        """What is compared of one bucket."""
+        """Return the counts and sums by which one bucket is compared."""
         return (self.profiles[bucket], self.erased[bucket]) if with_erased else (self.profiles[bucket],)
 
     @property
