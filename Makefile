@@ -46,7 +46,7 @@ check: .venv/dev-ready  ## lint, types, import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev-ready .venv/servers-ready  ## every benchmark, or one: PART=embedded, size, stack, api, backup, enrich, enrich_kafka, audit or status
+bench: .venv/dev-ready .venv/servers-ready  ## every benchmark, or one: PART=embedded, size, stack, api, backup, enrich, enrich_kafka, audit, planted (DEVICES=n) or status
 	@$(BIN)/python benchmarks/run.py $(PART)
 
 stack: .venv/dev-ready .venv/servers-ready  ## real Redis, Kafka and Cassandra for development, until Ctrl-C

@@ -23,7 +23,8 @@ MINUTES = {
     "backup": 5,
     "enrich": 3,
     "enrich_kafka": 3,
-    "audit": 3,
+    "audit": 4,
+    "planted": 5,
     "status": 1,
 }
 """Of each part, about, on two cores that do nothing else."""
