@@ -28,7 +28,7 @@ from devstack.server import Server
 _ROOT = Path(__file__).parents[1]
 _VARIABLE = "TESTS_COMMANDS_ARE_LOADED_AT"
 _BYTES = 1 << 17
-_ALSO = ("rich.progress", "rich.live")
+_ALSO = ("rich.progress", "rich.live", "s3fs")
 """What commands load while they work, beside modules of our own."""
 
 
