@@ -5,19 +5,20 @@ SECONDS ?=
 PART ?=
 MINUTES ?=
 EXTRAS := kafka redis cassandra api backup build  # the extras of `make run`, those for one's own servers too
+COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 SEEDS ?= 10000
 SEED ?=
 REAL ?=
 
 unexport PYTHONDONTWRITEBYTECODE  # else each command that a test starts compiles what it imports anew
 
-.PHONY: run test simulate fuzz soak audit check bench stack docs screenshot lock clean help
+.PHONY: run test simulate fuzz soak audit check bench stack docs screenshot spark lock clean help
 .PHONY: every-test coverage-of-law
 
 run: .venv/run-ready .venv/city-ready  ## the demonstration, on the embedded default; SECONDS=10 ends it by itself
 	@$(BIN)/devicesync demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: .venv/dev-ready .venv/servers-ready .venv/city-ready  ## every test, with the coverage of law/ at 100 % of branches
+test: .venv/dev-ready .venv/servers-ready .venv/city-ready $(if $(filter true,$(CI)),.venv/spark-ready)  ## every test, with the coverage of law/ at 100 % of branches
 	@$(MAKE) --no-print-directory -j 2 every-test coverage-of-law
 
 every-test:
@@ -58,9 +59,12 @@ docs: .venv/dev-ready  ## write docs/reference/commands.md and metrics.md anew f
 screenshot: .venv/dev-ready .venv/servers-ready  ## take docs/page.png and docs/page-phone.png anew, in two minutes
 	@PYTHONPATH=. $(BIN)/python docs/screenshot.py
 
+spark: .venv/spark-ready  ## Spark, 700 MB, for the one test of the example that runs in it; with CI=true `make test` gets it too
+
 lock:  ## pin the dependencies anew (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(foreach extra,$(EXTRAS),--extra $(extra)) pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(foreach extra,$(EXTRAS) all dev,--extra $(extra)) pyproject.toml -o requirements-dev.lock
+	$(COMPILE) $(foreach extra,$(EXTRAS),--extra $(extra)) pyproject.toml -o requirements.lock
+	$(COMPILE) $(foreach extra,$(EXTRAS) all dev,--extra $(extra)) pyproject.toml -o requirements-dev.lock
+	printf 'pyspark\npandas<3\n' | $(COMPILE) - -o requirements-spark.lock
 
 clean:  ## remove what the other targets made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .stack devicesync-data
@@ -80,6 +84,11 @@ help:  ## what each target does
 
 .venv/city-ready: requirements-city.lock | .venv/run-ready  # MaxMind's City data of 2018, to try with; we go on without
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-city.lock || true
+	@touch $@
+
+.venv/spark-ready: requirements-spark.lock | .venv/run-ready  # in a directory of its own: the test of the example puts it on its path
+	@echo "getting Spark, which one test needs"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes --upgrade --target .venv/spark -r requirements-spark.lock
 	@touch $@
 
 .venv/audit-ready: | .venv/dev-ready  # in an environment of its own: it would bring other versions of what we depend on

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,18 @@ from tests.integration.test_enricher import event, register
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "telemetry"
 DATABASE = 9
+SPARK = Path(sys.prefix) / "spark"
+"""Where `make spark` puts it: beside everything else, for this test alone."""
+JOB = """\
+import sys
+from pyspark.sql import SparkSession
+from spark import enrich
+
+session = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+events = session.sparkContext.parallelize([(line.encode(),) for line in sys.stdin.read().splitlines()], 2)
+for row in events.toDF("value binary").mapInArrow(enrich, "value binary").collect():
+    print(bytes(row.value).decode())
+"""
 
 
 @pytest.fixture
@@ -63,6 +76,28 @@ def test_the_function_for_spark() -> None:
     done = [value for batch in spark.enrich(iter(batches)) for value in batch.column("value").to_pylist()]
     assert [json.loads(value)["flags"]["device_denorm"] for value in done] == [True, False] * 2
     spark.enricher().close()
+
+
+def test_in_spark(url: str, tmp_path: Path) -> None:
+    """The same function in Spark's own Python workers: two partitions, each with what is known and what is not."""
+    if not SPARK.exists():
+        servers.lack("Spark is not installed; `make spark` gets it, 700 MB")
+    job = tmp_path / "job.py"
+    job.write_text(JOB)
+    variables = {
+        "PYTHONPATH": f"{SPARK}{os.pathsep}{EXAMPLES}",
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "REDIS_URL": url,
+    }
+    sent = [event(device_id) for device_id in ("d1", "nobody", "d1")]
+    done = subprocess.run(
+        [sys.executable, job], input=b"\n".join(sent), env=os.environ | variables, capture_output=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["flags"]["device_denorm"] for each in told] == [True, False, True]
+    assert [each.get("devicedata", {}).get("city") for each in told] == ["Mysuru", None, "Mysuru"]
 
 
 @pytest.mark.usefixtures("url")
