@@ -62,4 +62,4 @@ class Lost:
             rest.remove(event)
         some = chain.from_iterable(combinations(lost, count) for count in range(len(lost) + 1))
         sets = [[*rest, *subset] for subset, _ in zip(some, range(_MOST_SUBSETS), strict=False)]
-        return [specified(set_) for set_ in (*sets, events) if set_]
+        return [specified(set_) for set_ in ((*sets, events) if lost else (events,)) if set_]
