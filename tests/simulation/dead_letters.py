@@ -36,8 +36,16 @@ class KeptDeadLetters:
 
     def remove(self, letter_ids: Sequence[str]) -> None:
         """See dead_letters.DeadLetters."""
-        for letter_id in letter_ids:
+        if not letter_ids:
+            return
+        fate = gate("dead letters remove")
+        if fate == "is refused":
+            raise Unavailable(fate)
+        for letter_id in letter_ids[::2] if fate == "is done by half" else letter_ids:
             self.letters.pop(letter_id, None)
+        done(fate)
+        if fate != "goes on":
+            raise Unavailable(fate)
 
     def remove_older(self, before_ms: int) -> int:
         """See dead_letters.DeadLetters."""

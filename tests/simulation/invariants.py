@@ -31,6 +31,7 @@ class Invariants:
         self._world = world
         self._events: dict[str, list[Event]] = {name: [] for name in world.names}
         self._dead: list[DeadLetter] = []
+        self._taken: set[bytes | None] = set()
         self._records: dict[tuple[int, int], Kept] = {}
         self._log: list[tuple[bytes, int]] = []
         self._at = [0] * len(world.broker.partitions)
@@ -122,7 +123,8 @@ class Invariants:
                 filled = shown.hashes(quiet.cache, [name]).get(name)  # type: ignore[arg-type]
                 self._same(name, "hash when filled", filled, map(shown.wanted_hash, wanted))
         for letter in self._dead:
-            if letter.id not in self._world.dead.letters and (letter.partition, letter.offset) not in self.lost.places:
+            is_lost = (letter.partition, letter.offset) in self.lost.places
+            if letter.id not in self._world.dead.letters and not is_lost and letter.value not in self._taken:
                 self.wrong.append(f"a refused record is not among the dead letters: {letter.value!r}")
 
     def finish_backup(self) -> None:
@@ -164,6 +166,7 @@ class Invariants:
                     if event.device_id in self._events:
                         self._said(event.device_id, event)
                         self._of[number, kept.offset] = event.device_id, state_of(event)
+                        self._taken.add(kept.value)
                         self._event_of[number, kept.offset] = event
             self._at[number] = partition.high
 

@@ -11,6 +11,7 @@ from devicesync.jobs.batch import join_events
 from devicesync.jobs.delivery import Direct
 from devicesync.jobs.erase import erase
 from devicesync.jobs.rebuild import rebuild_range
+from devicesync.jobs.replay import replay
 from devicesync.jobs.restore.prove import write_and_prove
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
@@ -18,6 +19,7 @@ from devicesync.jobs.update import Updater
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
 from devicesync.law.state import State
+from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.kafka.log import group_of
 from tests.simulation import loop
 from tests.simulation.api import Api
@@ -27,6 +29,7 @@ from tests.simulation.promises import Law
 from tests.simulation.world import GROUP, Living, World
 
 _ENOUGH = RefusalLimit(1, 1000, 60)
+_NAPS = 40
 
 
 def work(world: World, law: Law, job: Job) -> Callable[[Living], None]:
@@ -75,6 +78,22 @@ class Jobs(BackupJobs):
             for line in batch:
                 with suppress(Refused):
                     events.append(decode(line.value, taken_ms=line.read_ms))
+        self._law.keeps(join_events(events))
+
+    def replay_refused(self, seconds: int) -> None:
+        """`devicesync dead-letters replay`, a while after there are some: what came from a clock that was ahead is valid then."""
+        clock, dead = self._process.clock, self._world.dead
+        for _ in range(_NAPS):
+            if not dead.letters:
+                clock.sleep(0.01)
+        clock.sleep(seconds)
+        letters = dead.find()[1]
+        now_ms, events = clock.now_ms(), []
+        for letter in letters:
+            with suppress(Refused):
+                events.append(decode(letter.value or b"", taken_ms=now_ms))
+        ahead_ms = DEFAULT_MAX_CLOCK_AHEAD_MS
+        self._until_it_works(lambda: replay(letters, dead, self._delivery(), max_clock_ahead_ms=ahead_ms, clock=clock))
         self._law.keeps(join_events(events))
 
     def serve(self, requests: list[tuple[str, int, Any]]) -> None:

@@ -21,7 +21,7 @@ _RARE = ("fail over", "ten days")
 _OF_BACKUPS = ("kick", "kick", "kick", "late", "late", "time", "time", "clock", "hours", "disk", "stop", "retain")
 _MOST_TURNS = 400
 _AWAKE_TURNS, _MOST_ASLEEP_TURNS = 10, 80
-_DAY_US = 86_400_000_000
+_DAY_US, _HOUR_US = 86_400_000_000, 3_600_000_000
 
 
 class Happening(NamedTuple):
@@ -96,7 +96,11 @@ def draw(seed: int, *, real: bool = False) -> Plan:
     jobs += [
         job for job in _others(devices, len(lines), chance) if not real or job[0][0] != "rebuild"
     ]  # others' devices are there
-    return Plan(settings, devices, old, lines[:split], jobs)
+    before = lines[:split]
+    if not real and seed % 12 == 7:
+        before += _from_the_future(devices, chance)
+        jobs.append([("replay_refused", 2 * 3600) for _ in range(chance.randint(1, 2))])
+    return Plan(settings, devices, old, before, jobs)
 
 
 def turns(seed: int, *, real: bool = False, backs_up: bool = False, forgets: bool = False) -> "Turns":
@@ -167,6 +171,12 @@ def draw_lines(devices: int, chance: random.Random) -> list[tuple[int, Event | b
     chance.shuffle(lines)
     lines += [line for line in lines if chance.random() < 0.15]
     return lines
+
+
+def _from_the_future(devices: int, chance: random.Random) -> list[tuple[int, Event | bytes]]:
+    """Lines of somebody whose clock is an hour ahead."""
+    events = [msgspec.structs.replace(draw_event(chance), device_id=str(device)) for device in range(devices)]
+    return [(int(event.device_id), msgspec.structs.replace(event, version=event.version + _HOUR_US)) for event in events]
 
 
 def _line(device: int, chance: random.Random) -> Event | bytes:

@@ -126,6 +126,13 @@ MISTAKES = (
         "if False:",
         range(1337, 1457, 12),
     ),
+    Mistake(
+        "what was tried again leaves the dead letters, refused or not",
+        "jobs/replay.py",
+        "[letter_id for letter_id, _, _ in valid])",
+        "[letter.id for letter in letters])",
+        range(7, 127, 12),
+    ),
     *OF_BACKUPS,
 )
 

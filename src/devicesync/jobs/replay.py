@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from devicesync.clock import SYSTEM
+from devicesync.clock import SYSTEM, Clock
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
 from devicesync.jobs.delivery import Delivery
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
 
 
-def replay(letters: Sequence[DeadLetter], store: DeadLetters, delivery: Delivery, *, max_clock_ahead_ms: int) -> int:
+def replay(
+    letters: Sequence[DeadLetter], store: DeadLetters, delivery: Delivery, *, max_clock_ahead_ms: int, clock: Clock = SYSTEM
+) -> int:
     """How many were applied. They are removed only when both stores have them. Raises Unavailable, Stopped."""
-    now_ms = SYSTEM.now_ms()
+    now_ms = clock.now_ms()
     valid: list[tuple[str, bytes, Event]] = []
     for letter in letters:
         if letter.value is None:
