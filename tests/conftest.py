@@ -1,6 +1,7 @@
 """The event of the seed; and which process runs which test: tests that share servers run in one, so each starts once."""
 
 import gc
+import os
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     """What is loaded by now stays: the garbage collector need not look at it again and again."""
     gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)  # when its fixtures have let go of them
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """A scope's servers end with its last test."""
+    if "PYTEST_XDIST_WORKER" in os.environ and (nextitem is None or scope(nextitem.nodeid) != scope(item.nodeid)):
+        from tests import servers  # noqa: PLC0415 - a process that runs the tests of the law needs none
+
+        servers.end_own()
 
 
 class _ByServers(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
