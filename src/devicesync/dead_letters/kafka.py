@@ -16,10 +16,10 @@ from devicesync.dead_letters.port import DeadLetter
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl, Outgoing, TooLarge, deliver
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX
+from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.url import HINT, failures
 
 _TIMEOUT_SECONDS = 30.0
-_client_headers: Any = Message.headers
 _NUMBERS = ("partition", "offset", "time_ms")
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 
@@ -157,12 +157,10 @@ def _until(consumer: Consumer, place: TopicPartition, begin: int, end: int) -> I
 
 def _headers(message: Message) -> dict[str, str]:
     """The headers of a dead letter or of a marker; {} of what somebody else has put there."""
+    (pairs,) = headers_of([message])
     try:
-        # Of a name that is not UTF-8 the client gives an error and a broken list. `map` sees the error; a call of the method
-        # does not, once the interpreter has specialised it, and crashes.
-        (pairs,) = map(_client_headers, [message])
         headers = {name: value.decode() for name, value in pairs or [] if value is not None}
-    except (UnicodeDecodeError, SystemError):
+    except UnicodeDecodeError:
         return {}
     is_letter = "reason" in headers and all(_NUMBER.fullmatch(headers.get(name, "")) for name in _NUMBERS)
     return headers if is_letter or "replayed" in headers else {}

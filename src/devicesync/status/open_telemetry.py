@@ -82,14 +82,17 @@ class OpenTelemetrySpans:
             yield
 
     def _contexts(self, records: Sequence[Record]) -> list[Context]:
-        """Those of the distinct spans of which the records' headers tell, at most 128: a span has no more links."""
+        """Those of the distinct spans of which the records' headers tell, at most 128: a span has no more links.
+
+        A record tells of one, by its first header of that name: any producer may write thousands.
+        """
         found: dict[bytes, Context] = {}
         for record in records:
-            for name, value in record.headers or ():
-                if name == _TRACEPARENT and value and value not in found:
-                    context = self._context(value)
-                    if get_current_span(context).get_span_context().is_valid:
-                        found[value] = context
+            value = next((value for name, value in record.headers or () if name == _TRACEPARENT), None)
+            if value and value not in found:
+                context = self._context(value)
+                if get_current_span(context).get_span_context().is_valid:
+                    found[value] = context
             if len(found) == _MOST_LINKS:
                 break
         return [*found.values()]

@@ -15,9 +15,9 @@ from confluent_kafka.admin import AdminClient
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import Claim, FullRecord, RebalanceListener
+from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
-from devicesync.log.port import Headers
 
 _TIMEOUT_SECONDS = 10.0
 _FETCH_BYTES = 4 << 20
@@ -32,7 +32,6 @@ _offset: Any = Message.offset
 _timestamp: Any = Message.timestamp
 _key: Any = Message.key
 _value: Any = Message.value
-_headers: Any = Message.headers
 
 
 class _Note(msgspec.Struct):
@@ -148,7 +147,7 @@ def full_records_of(messages: Sequence[Message]) -> dict[int, list[FullRecord]]:
     """Messages as records of each partition. Column by column: a loop over the messages takes twice as long."""
     partitions = [*map(_partition, messages)]
     stamps = [stamp_ms if kind else None for kind, stamp_ms in map(_timestamp, messages)]  # 0: TIMESTAMP_NOT_AVAILABLE
-    headers = _headers_of(messages)
+    headers = headers_of(messages, _say_unreadable)
     records = zip(map(_offset, messages), stamps, map(_key, messages), map(_value, messages), headers, strict=True)
     if partitions and partitions.count(partitions[0]) == len(partitions):
         return {partitions[0]: list(records)}
@@ -158,23 +157,13 @@ def full_records_of(messages: Sequence[Message]) -> dict[int, list[FullRecord]]:
     return of_partition
 
 
-def _headers_of(messages: Sequence[Message]) -> list[Headers | None]:
-    """The client can't give the headers of a record one of whose names is not UTF-8; asked twice, it gives broken ones."""
-    found: list[Headers | None] = []
-    rest = iter(messages)
-    while len(found) < len(messages):
-        try:
-            found.extend(map(_headers, rest))
-        except (UnicodeDecodeError, SystemError):
-            message = messages[len(found)]
-            _log.error(
-                "a record is kept without its headers: the name of one is not UTF-8",
-                topic=message.topic(),
-                partition=message.partition(),
-                offset=message.offset(),
-            )
-            found.append(None)
-    return found
+def _say_unreadable(message: Message) -> None:
+    _log.error(
+        "a record is kept without its headers: the name of one is not UTF-8",
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+    )
 
 
 def identity_of(admin: AdminClient, topic: str) -> str:

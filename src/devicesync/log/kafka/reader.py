@@ -1,5 +1,6 @@
 """The updater's side of a topic. Nothing here coordinates anything: the law bears every duplicate."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +11,7 @@ from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import FullRecord
 from devicesync.log.kafka.full import full_records_of
+from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import KafkaUrl, failures
 from devicesync.log.port import Headers, Record
@@ -18,9 +20,6 @@ _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.1
 _SETTINGS: dict[str, Any] = {"enable.partition.eof": True}
 _log: Any = structlog.get_logger("devicesync")
-
-
-_headers_of: Any = Message.headers
 
 
 class KafkaReader:
@@ -41,7 +40,7 @@ class KafkaReader:
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader."""
-        return [record_of(message, self._clock) for message in self._messages(max_records, timeout_seconds)]
+        return records_of(self._messages(max_records, timeout_seconds), self._clock)
 
     def poll_full(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
         """See full.ForwardedReader."""
@@ -135,8 +134,12 @@ class KafkaReader:
         )
 
 
-def record_of(message: Message, clock: Clock = SYSTEM) -> Record:
-    """A message as readers get it."""
+def records_of(messages: Sequence[Message], clock: Clock = SYSTEM) -> list[Record]:
+    """Messages as readers get them."""
+    return [_record_of(message, headers, clock) for message, headers in zip(messages, headers_of(messages), strict=True)]
+
+
+def _record_of(message: Message, headers: Headers | None, clock: Clock) -> Record:
     now_ms = clock.now_us() // 1000
     kind, stamp_ms = message.timestamp()
     has_time = kind != TIMESTAMP_NOT_AVAILABLE
@@ -144,15 +147,7 @@ def record_of(message: Message, clock: Clock = SYSTEM) -> Record:
     taken_ms = stamp_ms if kind == TIMESTAMP_LOG_APPEND_TIME else min(stamp_ms, now_ms) if has_time else now_ms
     logged_ms = stamp_ms if has_time else None
     partition, offset = int(message.partition() or 0), int(message.offset() or 0)
-    return Record(message.value(), partition, offset, taken_ms, logged_ms, _bytes(message.key()), _headers(message))
-
-
-def _headers(message: Message) -> Headers | None:
-    try:  # costs an event less than `suppress` does
-        found: Headers | None = _headers_of(message)
-    except (UnicodeDecodeError, SystemError):  # the name of one is not UTF-8
-        return None
-    return found
+    return Record(message.value(), partition, offset, taken_ms, logged_ms, _bytes(message.key()), headers)
 
 
 def _bytes(key: str | bytes | None) -> bytes | None:

@@ -10,7 +10,7 @@ from devicesync.log.full import FullRecord, Survey
 from devicesync.log.kafka.full import full_records_of, identity_of
 from devicesync.log.kafka.member import bounds
 from devicesync.log.kafka.onlooker import all_bounds, onlooker
-from devicesync.log.kafka.reader import record_of
+from devicesync.log.kafka.reader import records_of
 from devicesync.log.kafka.url import HINT, KafkaUrl
 from devicesync.log.port import Record
 
@@ -65,11 +65,11 @@ def _read_to(consumer: Consumer, ends: dict[int, int]) -> list[Record]:
         found = consumer.consume(1, _TIMEOUT_SECONDS)
         if not found:
             raise Unavailable("can't read from Kafka: time-out", HINT)
-        for message in found + consumer.consume(_ROWS, 0):
+        found += consumer.consume(_ROWS, 0)
+        records += records_of([message for message in found if message.error() is None])
+        for message in found:
             error = message.error()
-            if error is None:
-                records.append(record_of(message))
-            elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
                 raise KafkaException(error)
             partition, offset = int(message.partition() or 0), int(message.offset() or 0)
             if error is not None or offset + 1 >= ends.get(partition, 0):
