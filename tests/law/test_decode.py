@@ -154,6 +154,14 @@ def test_times(raw: bytes, ms: int) -> None:
     assert min(event.first_access, event.version // 1000) == ms
 
 
+@pytest.mark.parametrize("raw", [b"1.5", b"{}", b'"\\ud800"', b"[" * 100 + b"]" * 100])
+def test_an_erase_has_no_other_fields(raw: bytes) -> None:
+    """Whatever else stands beside its id and its version is not read."""
+    event = decode(b'{"device_id":"d","version":' + V + b',"erase":true,"city":' + raw + b"}", taken_ms=NOW_MS)
+    assert (event.device_id, event.version, event.erase) == ("d", int(V), True)
+    assert not any(event.values)
+
+
 @pytest.mark.parametrize(
     "raw",
     [
