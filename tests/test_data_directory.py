@@ -1,15 +1,18 @@
 """The data directory: several processes may make it at once, and its module names every file in it."""
 
 import multiprocessing
+import os
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from devicesync import data_directory
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
-from devicesync.errors import DevicesyncError
+from devicesync.errors import DevicesyncError, Unavailable
 from devicesync.log.journal import Journal
 
 PROCESSES, TURNS = 6, 40
@@ -31,6 +34,16 @@ def make(together: Barrier, root: Path, wrong: Any) -> None:
                 step(directory)
             except DevicesyncError as error:
                 wrong.put(str(error))
+
+
+def test_a_pipe_as_the_format_hangs_nobody(tmp_path: Path) -> None:
+    """Nor as the hold: whoever opens a pipe to read waits for a writer."""
+    os.mkfifo(tmp_path / "format")
+    os.mkfifo(tmp_path / "hold")
+    data_directory.check_format(tmp_path)
+    assert data_directory.holder(tmp_path) is None
+    with pytest.raises(Unavailable, match="it is no file"):
+        data_directory.prepare(tmp_path)
 
 
 def test_six_processes_make_one_data_directory_at_once(tmp_path: Path) -> None:

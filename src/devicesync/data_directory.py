@@ -26,7 +26,7 @@ from typing import NamedTuple
 import msgspec
 
 from devicesync.clock import SYSTEM
-from devicesync.durable import one_at_a_time, replace
+from devicesync.durable import content_of, one_at_a_time, replace
 from devicesync.errors import Held, NewerData, Unavailable, WrongUse
 
 FORMAT = 1
@@ -40,8 +40,9 @@ BACKUP_SPOOL, REDACT_SPOOL, VERIFY_SPOOL, RESTORE_SPOOL = "backup", "redact-spoo
 BUCKETS = "restore"
 AUDIT, AUDIT_PROGRESS = "audit", "audit.json"
 RESTORE_PROGRESS, RESTORE_TOPIC_PROGRESS, REBUILD_PROGRESS = "restore.json", "restore-topic.json", "rebuild.json"
-_FORMAT, _HOLD = "format", "hold"
+_FORMAT, HOLD = "format", "hold"
 _FORMAT_DIGITS = 9
+_SMALL_BYTES = 4096
 
 _POLL_SECONDS = 0.05
 _OWNER = "run as the user that owns it, or name another one with --data-dir"
@@ -94,7 +95,7 @@ def check_format(data_dir: Path, found: str | None = None) -> None:
 def _format_of(data_dir: Path) -> str:
     """What the directory says of its format, "" where it says nothing: it is new, or was being made when the power went."""
     try:
-        return (data_dir / _FORMAT).read_bytes().strip(b"\0 \r\n\t").decode("utf-8", "backslashreplace")
+        return content_of(data_dir / _FORMAT, _SMALL_BYTES).strip(b"\0 \r\n\t").decode("utf-8", "backslashreplace")
     except FileNotFoundError:
         return ""
 
@@ -114,7 +115,7 @@ class Hold:
     def __init__(self, data_dir: Path, command: str) -> None:
         """Take hold. Raises Held at once when another process has it; `holder` then says who."""
         try:
-            self._file = os.open(data_dir / _HOLD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._file = os.open(data_dir / HOLD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise Unavailable(f"can't hold the data directory {data_dir}: {error.strerror}", _OWNER) from error
         try:
@@ -149,6 +150,6 @@ class Hold:
 def holder(data_dir: Path) -> Holder | None:
     """Who wrote itself down as the holder last; it may be gone since."""
     try:
-        return msgspec.json.decode((data_dir / _HOLD).read_bytes(), type=Holder)
+        return msgspec.json.decode(content_of(data_dir / HOLD, _SMALL_BYTES), type=Holder)
     except (OSError, UnicodeError, msgspec.MsgspecError):
         return None

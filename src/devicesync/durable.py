@@ -1,7 +1,9 @@
 """Files that are there whole or not at all, names that a loss of power does not undo, and the room for them."""
 
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,15 @@ def replace(path: Path, content: bytes, *, durable: bool) -> None:
     """Make the file, or put it over the one that is there. See `replacing`."""
     with replacing(path, durable=durable) as beside:
         beside.write_bytes(content)
+
+
+def content_of(path: Path, most_bytes: int) -> bytes:
+    """The bytes of a file. Raises OSError, also where it is none or has more: what a pipe or a device has may have no end."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+        there = os.fstat(file.fileno())
+        if not stat.S_ISREG(there.st_mode) or there.st_size > most_bytes:
+            raise OSError(errno.EFBIG, f"it is no file, or has more than {most_bytes:,} bytes", str(path))
+        return file.read(most_bytes)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.jobs.ship import ship
 from devicesync.jobs.update import Updater
 from devicesync.log.memory import MemoryLog
-from devicesync.log.port import Record
+from devicesync.log.port import Headers, Record
 from devicesync.status.open_telemetry import OpenTelemetrySpans
 from devicesync.status.spans import NO_SPANS, Spans
 from devicesync.stores import Stores
@@ -121,7 +121,7 @@ def test_a_batch_has_links_to_what_its_records_tell_of(made: Made, work_off: Any
 def test_a_record_tells_of_one_span(made: Made, work_off: Any) -> None:
     """However many headers of that name a producer gives it: they cost nothing, and crowd out no other record's."""
     log = MemoryLog()
-    told: list[Any] = [("traceparent", f"00-{TRACE}-{number + 1:016x}-01".encode()) for number in range(10_000)]
+    told: Headers = [("traceparent", f"00-{TRACE}-{number + 1:016x}-01".encode()) for number in range(10_000)]
     event = b'{"device_id":"d","version":1600000000000000}'
     log.append([event] * 3, None, [told, [*told[-1:], *told], [("traceparent", b"00-" + b" " * 65_000), *told]])
     assert work_off(log, made.spans) == 3

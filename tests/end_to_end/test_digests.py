@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.command import Devicesync
+from tests.end_to_end.command import Devicesync, until
 from tests.integration.real import erase, registration
 
 V = 1_600_000_000_000_000
@@ -102,3 +102,29 @@ def test_what_can_not_be_compared_is_said(devicesync: Devicesync, tmp_path: Path
     devicesync.run("backup", "run", "--to", "backup", "--until-caught-up")
     refused = devicesync.run("digests", "make", "file", "--of", "backup", "--against", "file")
     assert (refused.returncode, b"has digests of the database" in refused.stderr) == (2, True)
+
+
+def test_what_is_not_ours_is_not_removed(devicesync: Devicesync, tmp_path: Path) -> None:
+    """Neither a directory of the name of ours, nor what a link leads to."""
+    devicesync.json("apply", "-", stdin=ALL)
+    theirs = tmp_path / "a.work" / "theirs"
+    theirs.parent.mkdir()
+    theirs.write_text("kept")
+    (tmp_path / "b.work").symlink_to(theirs.parent)
+    for name in ("a", "b"):
+        refused = devicesync.run("digests", "make", name)
+        assert (refused.returncode, b"not of an interrupted `digests make`" in refused.stderr) == (2, True)
+    assert [theirs.read_text(), *tmp_path.glob("a.work/*")] == ["kept", theirs]
+
+
+def test_one_makes_a_file_at_a_time(devicesync: Devicesync, tmp_path: Path) -> None:
+    """Another one would remove what the first is at; killed, the first is in nobody's way."""
+    devicesync.json("apply", "-", stdin=ALL)
+    first = devicesync.start("digests", "make", "file", "--rate", "1", ready=False)
+    until((tmp_path / "file.work" / "parts" / "digests").exists)
+    refused = devicesync.run("digests", "make", "file")
+    assert (refused.returncode, b"is held by `devicesync digests make`, process" in refused.stderr) == (3, True)
+    first.kill()
+    first.wait()
+    assert devicesync.json("digests", "make", "file")["profiles"] == 2999
+    assert not [*tmp_path.glob("*.work")]

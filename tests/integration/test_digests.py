@@ -55,7 +55,7 @@ def test_cache_database_and_backup_are_compared(filled: Devicesync, real: Real) 
 
 def test_an_interrupted_run_goes_on(filled: Devicesync, tmp_path: Path) -> None:
     """Killed in the middle, it reads the parts that are left."""
-    unfinished = tmp_path / "file.work" / "digests"
+    unfinished = tmp_path / "file.work" / "parts" / "digests"
     process = filled.start("digests", "make", "file", "--on", "processes:1", "--rate", "300", ready=False)
     until(lambda: unfinished.exists() and load(unfinished).done)
     process.send_signal(signal.SIGKILL)

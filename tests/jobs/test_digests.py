@@ -1,19 +1,22 @@
 """Digests of two stores are equal just when the stores are, and name exactly the devices that differ."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from devicesync.errors import Damaged, NewerData, WrongUse
 from devicesync.jobs.batch import join_events
 from devicesync.jobs.digests import compare as comparing
 from devicesync.jobs.digests.compare import KINDS, compare, counts, differing_buckets, to_read_again
-from devicesync.jobs.digests.file import CACHE, DATABASE, DigestFile, load_whole, packed, save, unpacked
+from devicesync.jobs.digests.file import CACHE, DATABASE, DigestFile, load, load_whole, packed, save, unpacked
 from devicesync.jobs.digests.reading import in_states
 from devicesync.jobs.digests.sums import DeviceDigest, Digests, Sums, bucket_of, digests_of
 from devicesync.law.event import Event
@@ -183,3 +186,20 @@ def test_a_file_that_is_not_whole_is_not_compared(tmp_path: Path) -> None:
     save(tmp_path / "file", DigestFile(DATABASE, "here", NOW_MS))
     with pytest.raises(WrongUse, match="is not whole"):
         load_whole(tmp_path / "file")
+
+
+@pytest.mark.parametrize("changes", [{"profiles": b"x" * 21}, {"buckets": ["a"]}, {"done": 1}])
+def test_a_forged_file_is_refused_by_name(changes: dict[str, Any]) -> None:
+    """Its checksum is right; what it says is not what such a file says."""
+    with pytest.raises(Damaged, match="file says what no file of digests says"):
+        unpacked(packed(replace(DigestFile(DATABASE, "here", NOW_MS), **changes)), "file")
+
+
+def test_what_may_have_no_end_is_not_read(tmp_path: Path) -> None:
+    """A pipe that nobody writes, and a file of terabytes."""
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "huge").open("wb") as huge:
+        huge.truncate(1 << 40)
+    for name in ("pipe", "huge"):
+        with pytest.raises(WrongUse, match="it is no file, or has more than"):
+            load(tmp_path / name)

@@ -14,13 +14,15 @@ from devicesync.assembly.pool import Pool
 from devicesync.assembly.watcher import Watcher
 from devicesync.clock import SYSTEM
 from devicesync.config import Settings
+from devicesync.data_directory import HOLD, Hold
 from devicesync.durable import check_room
-from devicesync.errors import Unavailable, WrongUse
+from devicesync.errors import Held, Unavailable, WrongUse
 from devicesync.jobs.digests.compare import to_read_again
 from devicesync.jobs.digests.file import DigestFile, load, load_whole, save
 from devicesync.jobs.digests.sums import DeviceDigest, Digests
 
 _SAVE_SECONDS = 2.0
+_UNFINISHED = "digests"
 
 
 class _Run(NamedTuple):
@@ -34,6 +36,7 @@ class _Run(NamedTuple):
 
     def begin_anew(self) -> None:
         """Make everything ready to be read."""
+        (self.directory / _UNFINISHED).unlink(missing_ok=True)  # first: without the rest nobody may go on with it
         shutil.rmtree(self.directory)
         self.directory.mkdir()
         self.source.prepare(self.pool)
@@ -69,22 +72,47 @@ def make(asked: Asked, settings: Settings, watcher: Watcher) -> DigestFile:
 
 @contextmanager
 def _room_beside(path: Path) -> Iterator[Path]:
-    """A directory of the same name for what is not done yet, which goes when all is. Raises Unavailable."""
-    directory = path.with_name(f"{path.name}.work")
+    """A directory for what is not done yet, in one that has the file's name and goes when all is done.
+
+    Raises Unavailable; Held while another process makes the same file; WrongUse where the directory is not one of ours.
+    """
+    room = path.with_name(f"{path.name}.work")
+    directory = room / "parts"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        check_room(directory)
-        yield directory
-        shutil.rmtree(directory)
+        room.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_room(room)
+        held = _held(room)
+        try:
+            directory.mkdir(exist_ok=True)
+            yield directory
+            shutil.rmtree(room)
+        finally:
+            _leave(room, directory)
+            held.release()
     except OSError as error:
         raise Unavailable(f"can't write {path}: {error.strerror}", "check the path, and the room there") from error
-    finally:
-        with suppress(OSError):
-            directory.rmdir()  # nothing was begun
+
+
+def _held(room: Path) -> Hold:
+    """The hold on it, whose file also tells that the directory is ours: what is in it will be removed."""
+    if room.is_symlink() or {path.name for path in room.iterdir()} - {HOLD, "parts"}:
+        raise WrongUse(f"{room} is there, and not of an interrupted `digests make`", "name another file, or remove it")
+    try:
+        return Hold(room, "digests make")
+    except Held as held:
+        raise Held(str(held), "wait until it is done, or name another file") from None
+
+
+def _leave(room: Path, directory: Path) -> None:
+    """Leave nothing where nothing was begun."""
+    with suppress(OSError):
+        directory.rmdir()
+        (room / HOLD).unlink()
+        room.rmdir()
 
 
 def _whole(run: _Run) -> DigestFile:
-    unfinished = run.directory / "digests"
+    unfinished = run.directory / _UNFINISHED
     made = None if run.asked.restart else _unfinished(unfinished, run.source.made)
     if made is None:
         run.begin_anew()

@@ -1,11 +1,12 @@
 """The file of a store's digests: what it says, and how it is written and read."""
 
 import hashlib
+import struct
 from pathlib import Path
 
 import msgspec
 
-from devicesync.durable import replace
+from devicesync.durable import content_of, replace
 from devicesync.errors import Damaged, NewerData, WrongUse
 from devicesync.jobs.digests.sums import DeviceDigest, Digests
 
@@ -13,6 +14,7 @@ CACHE, DATABASE, BACKUP = "cache", "database", "backup"
 _MAGIC = b"devicesync digests "
 _FORMAT = b"1\n"
 _SHA_BYTES = 32
+_MOST_BYTES = 1 << 30
 _HEAD_BYTES = len(_MAGIC + _FORMAT) + _SHA_BYTES
 
 
@@ -56,7 +58,7 @@ def save(path: Path, file: DigestFile) -> None:
 def load(path: Path) -> DigestFile:
     """Read it. Raises WrongUse where it is none, NewerData, Damaged."""
     try:
-        content = path.read_bytes()
+        content = content_of(path, _MOST_BYTES)
     except OSError as error:
         raise WrongUse(f"can't read {path}: {error.strerror}", "`devicesync digests make` makes it") from error
     return unpacked(content, str(path))
@@ -77,7 +79,12 @@ def unpacked(content: bytes, name: str) -> DigestFile:
         raise NewerData(f"{name} has digests of a format that this devicesync does not know", "upgrade devicesync")
     if head[-_SHA_BYTES:] != hashlib.sha256(body).digest():
         raise Damaged(name, "does not have the bytes that were written", "copy it again, or make it anew")
-    return msgspec.msgpack.decode(body, type=DigestFile)
+    try:
+        file = msgspec.msgpack.decode(body, type=DigestFile)
+        _ = file.digests
+    except (msgspec.MsgspecError, struct.error) as error:
+        raise Damaged(name, f"says what no file of digests says: {error}", "make it anew") from error
+    return file
 
 
 def load_whole(path: Path) -> DigestFile:
