@@ -48,7 +48,7 @@ def letters(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DeadLett
     opened.close()
 
 
-def letter(number: int, value: bytes = b"not JSON") -> DeadLetter:
+def letter(number: int, value: bytes | None = b"not JSON") -> DeadLetter:
     return DeadLetter(value, "malformed_json", "why", "topic", 0, number, 1000 + number)
 
 
@@ -99,6 +99,10 @@ def test_of_a_record_too_large_for_the_topic_the_beginning_is_kept(tmp_path: Pat
     assert whole.startswith(found[1].value)
     assert len(found[1].value) > 10_000
     assert f"of {len(whole)} bytes" in found[1].detail
+    opened.add([letter(4, b"{")._replace(key=b"k" * 30_000), letter(5, None)._replace(key=b"k" * 30_000)])
+    found = opened.find()[1]
+    assert [(each.offset, each.value, each.key) for each in found[:2]] == [(5, None, None), (4, b"{", None)]
+    assert "key of 30000 bytes is not kept" in found[0].detail
     told = " ".join(differences(at, 1, DAY_SECONDS))
     assert "max.message.bytes" in told
     assert "kept longer" in told

@@ -20,6 +20,7 @@ from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.url import HINT, failures
 
 _TIMEOUT_SECONDS = 30.0
+_LONGEST_KEY = 1024
 _NUMBERS = ("partition", "offset", "time_ms")
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 
@@ -87,13 +88,16 @@ class KafkaDeadLetters:
             raise Unavailable(f"can't write the dead letters to {self._topic}: {error}", "check that Kafka runs") from error
 
     def _send_beginning(self, letter: DeadLetter) -> None:
-        """Send as much of it as the topic takes, by halves."""
-        value = letter.value or b""
+        """Send as much of it as the topic takes, by halves; first without a key that is longer than any device's."""
+        value, key = letter.value or b"", letter.key or b""
         whole = kept = len(value)
         while True:
             try:
                 self._send([_outgoing(letter)])
             except TooLarge:
+                if letter.key and len(key) > _LONGEST_KEY:
+                    letter = letter._replace(key=None, detail=f"its key of {len(key)} bytes is not kept: the topic takes no more")
+                    continue
                 if not kept:
                     raise
                 kept //= 2
