@@ -128,6 +128,15 @@ def test_a_record_tells_of_one_span(made: Made, work_off: Any) -> None:
     assert [link.context.span_id for link in made.ended()["process topic"].links] == [1, 10_000]
 
 
+def test_a_traceparent_without_end_is_none(start: Start, made: Made, caplog: pytest.LogCaptureFixture) -> None:
+    """And nothing is said of it: a stranger's line a minute would hide those about the collector."""
+    started = start(spans=made.spans)
+    longer = TRACEPARENT + "-" + "x" * 20_000
+    assert started.client.post(REGISTER + "d", json={}, headers={"traceparent": longer}).status_code == 200
+    assert made.ended()["POST /v1/device/register/{device_id}"].parent is None
+    assert caplog.text == ""
+
+
 def test_what_fails_is_an_error(start: Start, made: Made) -> None:
     """Of this service; what is wrong with a call is none."""
 

@@ -59,6 +59,17 @@ def test_an_exporter_that_is_not_there_is_wrong_use() -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    "variables", [{"OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "-5"}, {"OTEL_BSP_SCHEDULE_DELAY": "-1"}]
+)
+def test_a_value_that_the_sdk_refuses_is_wrong_use(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    """The SDK reads the process' environment by itself."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(WrongUse, match=r"an OTEL_\* variable is not understood: "), spans_of("up", SETTINGS, ENDPOINT):
+        pass
+
+
 def test_without_the_extra_there_are_none(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """A warning: a platform may set the variables for whatever runs on it."""
     monkeypatch.setattr(extras, "missing", lambda extra: [f"{extra} is not there"])

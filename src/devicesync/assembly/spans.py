@@ -47,8 +47,11 @@ def spans_of(command: str, settings: Settings, variables: Mapping[str, str] = os
 
     named = OTELResourceDetector().detect().attributes
     resource = Resource.create({"service.name": f"devicesync-{command.replace(' ', '-')}", **named})
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(_processor(exporter))
+    try:
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        provider.add_span_processor(_processor(exporter))
+    except (ValueError, OSError) as error:
+        raise WrongUse(f"an OTEL_* variable is not understood: {error}", "see OpenTelemetry's own list of them") from error
     logger, said = logging.getLogger("opentelemetry"), _Said()
     logger.addHandler(said)
     logger.propagate = False

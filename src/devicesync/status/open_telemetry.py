@@ -12,6 +12,7 @@ from devicesync.log.port import Headers, Record
 from devicesync.status.spans import Request
 
 _TRACEPARENT = "traceparent"
+_LONGEST = 512
 _MOST_LINKS = 128
 _SERVER_ERROR = 500
 
@@ -98,4 +99,6 @@ class OpenTelemetrySpans:
         return [*found.values()]
 
     def _context(self, traceparent: bytes) -> Context:
+        if len(traceparent) > _LONGEST:  # of which the SDK would say a word, instead of one about the collector
+            return Context()
         return self._propagator.extract({_TRACEPARENT: traceparent.decode("latin-1")}, Context())
