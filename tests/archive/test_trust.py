@@ -18,6 +18,7 @@ from devicesync.archive.files import digest_of
 from devicesync.archive.parquet import SCHEMA
 from devicesync.archive.parquet_reading import BATCH_BYTES
 from devicesync.archive.ranges import ENTRY, Erasures, paths_of
+from devicesync.assembly.digests.source import ends_at_ms
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.prune import old_ranges
 from devicesync.jobs.restore.erasures import pruned_erasures
@@ -186,6 +187,7 @@ def test_dates_in_the_future_are_not_believed(tmp_path: Path) -> None:
     entry = msgspec.structs.replace(closed.entry, closed_ms=IN_2200_MS)
     assert record_of((10, IN_2200_MS, None, b"{}", None), entry).taken_ms <= time.time_ns() // 1_000_000
     assert record_of((10, None, None, b"{}", None), entry).taken_ms <= time.time_ns() // 1_000_000
+    assert ends_at_ms([msgspec.structs.replace(entry, last_ms=IN_2200_MS)]) <= time.time_ns() // 1_000_000
     after = msgspec.structs.replace(entry, from_offset=13, first_offset=13, next_offset=14)
     later = msgspec.structs.replace(entry, last_ms=IN_2200_MS)
     assert list(old_ranges([later, after], time.time_ns() // 1_000_000 + 1000)) == [[later]]

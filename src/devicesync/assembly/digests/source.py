@@ -110,14 +110,17 @@ def _backup(asked: Asked, settings: Settings, watcher: Watcher, directory: Path)
                 for path, _ in pool.each(restore_work.gather_file, by_name):
                     advance(by_name[path][1].record_bytes)
 
-        made = DigestFile(BACKUP, Storage(place).url, _ends_at_ms(run.entries))
+        made = DigestFile(BACKUP, Storage(place).url, ends_at_ms(run.entries))
         yield Source(made, Task(BACKUP, str(directory)), GROUPS, prepare)
 
 
-def _ends_at_ms(entries: list[Entry]) -> int:
-    """The time up to which all partitions are in the backup: that of the newest record in the one that is behind."""
+def ends_at_ms(entries: list[Entry]) -> int:
+    """The time up to which all partitions are in the backup: that of the newest record in the one that is behind.
+
+    Not in the future, whatever the records' times and the entries say.
+    """
     newest: dict[int, int] = {}
     for entry in entries:
         last_ms = entry.closed_ms if entry.last_ms is None else entry.last_ms
         newest[entry.partition] = max(last_ms, newest.get(entry.partition, 0))
-    return min(newest.values(), default=0)
+    return min(*newest.values(), SYSTEM.now_ms()) if newest else 0
