@@ -12,7 +12,7 @@ REAL ?=
 
 unexport PYTHONDONTWRITEBYTECODE  # else each command that a test starts compiles what it imports anew
 
-.PHONY: run test simulate fuzz soak audit check bench stack docs screenshot spark lock clean help
+.PHONY: run test simulate fuzz soak audit check bench bench-peers stack docs screenshot spark lock clean help
 .PHONY: every-test coverage-of-law
 
 run: .venv/run-ready .venv/city-ready  ## the demonstration, on the embedded default; SECONDS=10 ends it by itself
@@ -50,6 +50,9 @@ check: .venv/dev-ready  ## lint, types, import direction
 bench: .venv/dev-ready .venv/servers-ready  ## every benchmark, or one: PART=embedded, size, stack, api, backup, enrich, enrich_kafka, audit, planted (DEVICES=n) or status
 	@$(BIN)/python benchmarks/run.py $(PART)
 
+bench-peers: .venv/dev-ready .venv/servers-ready  ## the updater beside Kafka Connect; REDIS_SINK=DIR and CASSANDRA_SINK=DIR are clones of its sinks, docs/decisions/connect-is-not-enough.md says which
+	@PYTHONPATH=. $(BIN)/python benchmarks/peers.py $(if $(REDIS_SINK),--redis $(REDIS_SINK)) $(if $(CASSANDRA_SINK),--cassandra $(CASSANDRA_SINK))
+
 stack: .venv/dev-ready .venv/servers-ready  ## real Redis, Kafka and Cassandra for development, until Ctrl-C
 	@$(BIN)/python -m devstack
 
@@ -70,7 +73,7 @@ clean:  ## remove what the other targets made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .stack devicesync-data
 
 help:  ## what each target does
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/\1 \2/p' Makefile | while read -r target does; do printf '%-11s%s\n' "$$target" "$$does"; done
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1 \2/p' Makefile | while read -r target does; do printf '%-12s%s\n' "$$target" "$$does"; done
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "devicesync needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }

@@ -8,20 +8,20 @@ from pathlib import Path
 from devstack.server import program
 
 _POMS = Path(__file__).parent
-_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "devicesync-devstack"
-_JAVA = "install a JDK 17: on Debian `apt-get install openjdk-17-jdk-headless`"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "devicesync-devstack"
+JAVA = "install a JDK 17: on Debian `apt-get install openjdk-17-jdk-headless`"
 _MAVEN = "install Maven: on Debian `apt-get install maven`"
 
 
 def java() -> str:
     """The java program. Raises Missing."""
-    return program("java", _JAVA)
+    return program("java", JAVA)
 
 
 def jars(name: str) -> Path:
     """The directory with the jars that NAME.pom.xml lists, of the versions that it names now. Raises Missing."""
     pom = _POMS / f"{name}.pom.xml"
-    directory = _CACHE / f"{name}-{zlib.crc32(pom.read_bytes()):08x}"
+    directory = CACHE / f"{name}-{zlib.crc32(pom.read_bytes()):08x}"
     if not (directory / "complete").exists():
         directory.mkdir(parents=True, exist_ok=True)
         command = [
