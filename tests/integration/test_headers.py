@@ -1,7 +1,6 @@
 """What any producer may put into a record's headers ends nobody who reads the topic."""
 
 from contextlib import closing
-from pathlib import Path
 
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
@@ -14,9 +13,10 @@ BEFORE = 200
 """So many good records come first: Python calls the client in another way once it has called it often."""
 
 
-def test_a_header_s_name_that_is_not_utf_8_ends_no_updater(tmp_path: Path) -> None:
+def test_a_header_s_name_that_is_not_utf_8_ends_no_updater() -> None:
     """Nor a look at the newest records: they are had without their headers, and the others with theirs."""
-    topic = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{tmp_path.name}")
+    place = f"127.0.0.1:{servers.kafka().port}/{servers.unused_name('headers')}"
+    topic = KafkaUrl.parse(f"kafka://{place}")
     create_topics(topic, partitions=1)
     with closing(KafkaLog(topic, topic.topic)) as log, closing(log.reader("updater")) as reader:
         log.append([b"good"] * BEFORE)

@@ -19,8 +19,9 @@ from tests.integration.real import commands_over
 
 
 @pytest.fixture
-def topic(tmp_path: Path) -> KafkaUrl:
-    made = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{tmp_path.name}")
+def topic() -> KafkaUrl:
+    name = servers.unused_name("passed")
+    made = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{name}")
     create_topics(made, partitions=1)
     return made
 
