@@ -99,7 +99,11 @@ def test_headers_come_back_or_are_dropped(log: Log) -> None:
     given: list[Headers | None] = [[("traceparent", b"00-1-2-01"), ("other", None)], None]
     log.append([b"a", b"b"], None, given)
     log.append([b"c"])
+    unasked = log.reader("unasked")
+    assert [record.headers for record in take(unasked, 3)] == [None] * 3
+    unasked.close()
     reader = log.reader("one")
+    reader.reads_headers = True
     found = [record.headers for record in take(reader, 3)]
     assert found in ([*given, None], [None] * 3)
     assert (found[0] is None) == isinstance(log, Journal)

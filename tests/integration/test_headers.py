@@ -19,6 +19,7 @@ def test_a_header_s_name_that_is_not_utf_8_ends_no_updater() -> None:
     topic = KafkaUrl.parse(f"kafka://{place}")
     create_topics(topic, partitions=1)
     with closing(KafkaLog(topic, topic.topic)) as log, closing(log.reader("updater")) as reader:
+        reader.reads_headers = True
         log.append([b"good"] * BEFORE)
         for name in (b"first", b"\xff\xfe", b"\xff", "naïve".encode()):
             raw_header.produce(topic.servers, topic.topic, 0, b"any", name)

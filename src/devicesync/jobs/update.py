@@ -87,6 +87,7 @@ class Updater:
         self._source = source
         self._spans = spans
         self._reader = reader
+        reader.reads_headers = spans is not NO_SPANS
         self._dead_letters = dead_letters
         self._batch_records = batch_records
         self._stop = stop

@@ -46,9 +46,11 @@ class Reader(Protocol):
     is delivered again to the next reader of this name, so every record is delivered at least once.
 
     lost: how many records the log dropped before a reader of this name could poll them.
+    reads_headers: whether records come with their headers, False at first. Nothing but a broker's own limits bounds headers.
     """
 
     lost: int
+    reads_headers: bool
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """Return the next records, at most `max_records`, as soon as there are any. Return [] after `timeout_seconds`.

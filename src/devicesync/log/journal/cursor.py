@@ -19,6 +19,7 @@ class Cursor:
         self._segment: Segment | None = None
         self.position = position
         self.lost = 0
+        self.reads_headers = False
 
     def rewind(self, record: int) -> None:
         """Make `record` the next to poll."""

@@ -1,7 +1,8 @@
 """The updater's side of a topic. Nothing here coordinates anything: the law bears every duplicate."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import repeat
 from typing import Any
 
 import structlog
@@ -31,6 +32,7 @@ class KafkaReader:
 
     def __init__(self, url: KafkaUrl, group: str, clock: Clock = SYSTEM) -> None:
         self.lost = 0
+        self.reads_headers = False
         self._clock = clock
         self._polls: list[dict[int, int]] = []
         self._due: dict[int, int] = {}
@@ -40,7 +42,8 @@ class KafkaReader:
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader."""
-        return records_of(self._messages(max_records, timeout_seconds), self._clock)
+        messages = self._messages(max_records, timeout_seconds)
+        return records_of(messages, headers_of(messages) if self.reads_headers else repeat(None), self._clock)
 
     def poll_full(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
         """See full.ForwardedReader."""
@@ -134,9 +137,9 @@ class KafkaReader:
         )
 
 
-def records_of(messages: Sequence[Message], clock: Clock = SYSTEM) -> list[Record]:
-    """Messages as readers get them."""
-    return [_record_of(message, headers, clock) for message, headers in zip(messages, headers_of(messages), strict=True)]
+def records_of(messages: Sequence[Message], headers: Iterable[Headers | None], clock: Clock = SYSTEM) -> list[Record]:
+    """Messages as readers get them, each with its headers."""
+    return [_record_of(message, of_message, clock) for message, of_message in zip(messages, headers, strict=False)]
 
 
 def _record_of(message: Message, headers: Headers | None, clock: Clock) -> Record:

@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient
 from devicesync.errors import Unavailable
 from devicesync.log.full import FullRecord, Survey
 from devicesync.log.kafka.full import full_records_of, identity_of
+from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.member import bounds
 from devicesync.log.kafka.onlooker import all_bounds, onlooker
 from devicesync.log.kafka.reader import records_of
@@ -66,7 +67,8 @@ def _read_to(consumer: Consumer, ends: dict[int, int]) -> list[Record]:
         if not found:
             raise Unavailable("can't read from Kafka: time-out", HINT)
         found += consumer.consume(_ROWS, 0)
-        records += records_of([message for message in found if message.error() is None])
+        good = [message for message in found if message.error() is None]
+        records += records_of(good, headers_of(good))
         for message in found:
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
