@@ -27,7 +27,7 @@ KEYSPACE = "connect"
 NOT_DONE = """\
 What the sinks do not do, and the updater does: no law (what the log took last wins, late and repeated records too; in Redis a
 whole event takes the place of the one before), no facets, no least first_access, no erase that holds against what comes late,
-no legacy forms, no dead letters (the Cassandra sink passes by what it can't map), no agreement between the two stores."""
+no legacy forms (by their source), no agreement between the two stores. Their dead letter queue is not set up here."""
 
 
 def main() -> int:
@@ -69,7 +69,8 @@ def of_the_pair(
     up.empty_stores(KEYSPACE)
     settings = configurations(up.cache.port, up.database.port, KEYSPACE, PARTITIONS)
     log = up.load(TOPIC, warm)
-    worker = Connect(Path(tempfile.mkdtemp()), up.log.port, sinks)
+    directory = tempfile.TemporaryDirectory()
+    worker = Connect(Path(directory.name), up.log.port, sinks)
     worker.start()
     try:
         pair = Pair(worker, up.log.port, {name: settings[name] for name in sinks})
@@ -81,6 +82,7 @@ def of_the_pair(
         figures = pair.timed(len(bench))
     finally:
         worker.stop()
+        directory.cleanup()
     read = {"redis": lambda: in_redis(up.cache.port), "cassandra": lambda: in_cassandra(up.database.port, KEYSPACE)}
     held = {name: read[name]() for name in sinks}
     for name, profiles in held.items():
