@@ -16,7 +16,9 @@ _LOCK = Path("requirements-dev.lock")
 _CLEAN, _FOUND, _NOT_ASKED = 0, 1, 3
 _TIMEOUT_SECONDS = 900
 # They ask for no more than their notice, or for changes of their own files (MPL).
-_PERMITTED = re.compile(r"(MIT|BSD|0BSD|Apache|ISC|PSF|Python Software Foundation|MPL|Mozilla Public License|Unlicense|Zlib)\b.*")
+_PERMITTED = re.compile(
+    r"(MIT|BSD|3-Clause BSD|0BSD|Apache|ISC|PSF|Python Software Foundation|MPL|Mozilla Public License|Unlicense|Zlib)\b.*"
+)
 _SAYS_NOTHING = {"OSI Approved", "DFSG approved", "Dual License", ""}
 
 

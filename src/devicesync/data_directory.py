@@ -26,7 +26,7 @@ from typing import NamedTuple
 import msgspec
 
 from devicesync.clock import SYSTEM
-from devicesync.durable import content_of, one_at_a_time, replace
+from devicesync.durable import beginning_of, content_of, one_at_a_time, replace
 from devicesync.errors import Held, NewerData, Unavailable, WrongUse
 
 FORMAT = 1
@@ -95,7 +95,7 @@ def check_format(data_dir: Path, found: str | None = None) -> None:
 def _format_of(data_dir: Path) -> str:
     """What the directory says of its format, "" where it says nothing: it is new, or was being made when the power went."""
     try:
-        return content_of(data_dir / _FORMAT, _SMALL_BYTES).strip(b"\0 \r\n\t").decode("utf-8", "backslashreplace")
+        return beginning_of(data_dir / _FORMAT, _SMALL_BYTES).strip(b"\0 \r\n\t").decode("utf-8", "backslashreplace")
     except FileNotFoundError:
         return ""
 

@@ -21,12 +21,19 @@ def replace(path: Path, content: bytes, *, durable: bool) -> None:
 
 
 def content_of(path: Path, most_bytes: int) -> bytes:
-    """The bytes of a file. Raises OSError, also where it is none or has more: what a pipe or a device has may have no end."""
+    """The bytes of a file. Raises OSError, also where it is no regular file, or has more."""
+    content = beginning_of(path, most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(errno.EFBIG, f"it has more than {most_bytes:,} bytes", str(path))
+    return content
+
+
+def beginning_of(path: Path, bytes_: int) -> bytes:
+    """The first bytes of a file. Raises OSError, also where it is no regular file: what a pipe has may never come."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-        there = os.fstat(file.fileno())
-        if not stat.S_ISREG(there.st_mode) or there.st_size > most_bytes:
-            raise OSError(errno.EFBIG, f"it is no file, or has more than {most_bytes:,} bytes", str(path))
-        return file.read(most_bytes)
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        return file.read(bytes_)
 
 
 @contextmanager

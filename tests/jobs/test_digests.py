@@ -201,5 +201,5 @@ def test_what_may_have_no_end_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "huge").open("wb") as huge:
         huge.truncate(1 << 40)
     for name in ("pipe", "huge"):
-        with pytest.raises(WrongUse, match="it is no file, or has more than"):
+        with pytest.raises(WrongUse, match=r"it is no regular file|it has more than"):
             load(tmp_path / name)

@@ -1,6 +1,6 @@
 """Topics: made with sane settings where they are missing, and looked at for `doctor`."""
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigEntry,
@@ -40,13 +40,21 @@ def create_topics(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0
                 config=DEAD_LETTERS | {"retention.ms": _retention_ms(dead_letter_seconds)},
             ),
         ]
-        missing = [topic for topic in wanted if topic.topic not in metadata.topics]
-        for made in (admin.create_topics(missing) if missing else {}).values():
-            made.result(_TIMEOUT_SECONDS)
+        _create(admin, [topic for topic in wanted if topic.topic not in metadata.topics])
     except KafkaException as error:
         raise Unavailable(
             f"can't make topics in Kafka: {error.args[0].str()}", "check that Kafka runs and that this user may make topics"
         ) from error
+
+
+def _create(admin: AdminClient, topics: list[NewTopic]) -> None:
+    """Make topics. One that is there by now was made beside us, or at a first try whose answer was lost."""
+    for made in (admin.create_topics(topics) if topics else {}).values():
+        try:
+            made.result(_TIMEOUT_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
 
 
 def prepare_for_restore(url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
@@ -60,7 +68,7 @@ def prepare_for_restore(url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
         if url.topic not in metadata.topics:
             replicas = min(3, len(metadata.brokers))
             settings = _SETTINGS | {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
-            admin.create_topics([NewTopic(url.topic, partitions, replicas, config=settings)])[url.topic].result(_TIMEOUT_SECONDS)
+            _create(admin, [NewTopic(url.topic, partitions, replicas, config=settings)])
             return
         (described,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, url.topic)]).values()
         found = described.result(_TIMEOUT_SECONDS)
