@@ -15,8 +15,9 @@ The names:
     open_log, open_cache, open_database     open what a URL names
     Stores                                  the cache and the database as one: write changes, read a device, restore states from a
                                             backup, refill the cache from the database
-    Batch, Record, DeadLetter               apply records to both stores in one call; the refused records come back
+    Batch, Record, Folded, DeadLetter       apply records to both stores in one call; the refused records come back
     Updater                                 the loop of `devicesync update`: poll, apply a batch, keep the refused, commit
+    Reader, DeadLetters, RefusalLimit       what an Updater needs: a log's reader, where to keep the refused, when to stop
     Enricher, AsyncEnricher, Device         add devicedata to telemetry events, from Redis
     decode, Event, Refused                  read one record of the log; Refused says why it is not valid
     State, state_of, join                   what is known of a device; `join` makes one state of two
@@ -27,6 +28,7 @@ The errors. Each is a DevicesyncError, and has a `hint`, which says what to do:
     WrongUse        a URL or an argument is wrong
     Unavailable     a log or store can't be reached; the same call may be repeated
     Held            another process works on this data directory
+    Replaced        a file was taken away under a running process
     NewerData       the data was written by a newer devicesync
     Damaged         a file of a backup is missing, or not what was written
     TooManyBad      nearly every record is refused, so the job stopped
@@ -38,17 +40,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from devicesync.assembly.opening import open_cache, open_database, open_log
-    from devicesync.dead_letters.port import DeadLetter
+    from devicesync.dead_letters.port import DeadLetter, DeadLetters
     from devicesync.enrich.async_enricher import AsyncEnricher
     from devicesync.enrich.enricher import Device, Enricher
-    from devicesync.errors import Damaged, DevicesyncError, Held, NewerData, TooManyBad, Unavailable, WrongUse
-    from devicesync.jobs.batch import Batch
+    from devicesync.errors import Damaged, DevicesyncError, Held, NewerData, Replaced, TooManyBad, Unavailable, WrongUse
+    from devicesync.jobs.batch import Batch, Folded
+    from devicesync.jobs.shared.refusal_limit import RefusalLimit
     from devicesync.jobs.update import Updater
     from devicesync.law.event import Event, decode
     from devicesync.law.profile import digest, profile_of
     from devicesync.law.refusal import Refused
     from devicesync.law.state import State, join, state_of
-    from devicesync.log.port import Record
+    from devicesync.log.port import Reader, Record
     from devicesync.stores import Stores
 
     __version__: str
@@ -58,14 +61,19 @@ __all__ = [
     "Batch",
     "Damaged",
     "DeadLetter",
+    "DeadLetters",
     "Device",
     "DevicesyncError",
     "Enricher",
     "Event",
+    "Folded",
     "Held",
     "NewerData",
+    "Reader",
     "Record",
+    "RefusalLimit",
     "Refused",
+    "Replaced",
     "State",
     "Stores",
     "TooManyBad",
@@ -84,18 +92,19 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "dead_letters.port": ("DeadLetter",),
+    "dead_letters.port": ("DeadLetter", "DeadLetters"),
     "enrich.async_enricher": ("AsyncEnricher",),
     "enrich.enricher": ("Device", "Enricher"),
-    "errors": ("Damaged", "DevicesyncError", "Held", "NewerData", "TooManyBad", "Unavailable", "WrongUse"),
-    "jobs.batch": ("Batch",),
+    "errors": ("Damaged", "DevicesyncError", "Held", "NewerData", "Replaced", "TooManyBad", "Unavailable", "WrongUse"),
+    "jobs.batch": ("Batch", "Folded"),
+    "jobs.shared.refusal_limit": ("RefusalLimit",),
     "jobs.update": ("Updater",),
     "law.event": ("Event", "decode"),
     "law.profile": ("digest", "profile_of"),
     "law.refusal": ("Refused",),
     "law.state": ("State", "join", "state_of"),
     "assembly.opening": ("open_cache", "open_database", "open_log"),
-    "log.port": ("Record",),
+    "log.port": ("Reader", "Record"),
     "stores": ("Stores",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
