@@ -3,13 +3,16 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 from devstack.server import free_ports
 
-from devicesync.log.kafka import KafkaUrl
+from devicesync.errors import Unavailable
+from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.end_to_end.command import Devicesync, stopped
@@ -80,6 +83,22 @@ def test_a_broker_that_goes_away_and_comes_back(devicesync: Devicesync, command:
         kafka.start()
     line_with(process, "going on")
     assert stopped(process) == 0
+
+
+def test_what_a_backup_asks_of_a_broker_that_went_away_fails_with_its_address() -> None:
+    """Also while partitions are being assigned: then nothing is polled, and nobody else looks whether it is there."""
+    kafka = servers.own_kafka()
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{kafka.port}/away-asked")
+    create_topics(url, partitions=1)
+    with closing(KafkaLog(url, "backup")) as log, closing(log.full_reader("backup", Mock())) as reader:
+        assert reader.bounds(0) == (0, 0)
+        kafka.stop()
+        try:
+            for ask in (reader.identity, partial(reader.bounds, 0)):
+                with pytest.raises(Unavailable, match=f"Kafka is unreachable, 127.0.0.1:{kafka.port}"):
+                    ask()
+        finally:
+            kafka.start()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -96,11 +96,12 @@ class KafkaFullReader:
 
     def identity(self) -> str:
         """See full.FullReader."""
-        return identity_of(self._admin, self._member.topic)
+        with self._member.explaining():
+            return identity_of(self._admin, self._member.topic)
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """See full.FullReader."""
-        with failures("read"):
+        with self._member.explaining(), failures("read"):
             return self._member.bounds(partition)
 
     def keep_alive(self) -> None:

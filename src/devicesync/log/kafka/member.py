@@ -1,6 +1,7 @@
 """A member of a consumer group: what all readers of a topic share. Kafka coordinates; we only follow."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -165,6 +166,17 @@ class Member:
     def bounds(self, partition: int) -> tuple[int, int]:
         """The first offset that the topic has, and the one its next record will have. Raises KafkaException."""
         return bounds(self.consumer, self.topic, partition)
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Where nobody answers, or the topic is missing, an Unavailable raised in here says so, and where that should be."""
+        try:
+            yield
+        except Unavailable as error:
+            if isinstance(error.__cause__, KafkaException):
+                self._contact.doubt(error.__cause__.args[0])
+                self._contact.check(self.consumer)
+            raise
 
     def close(self) -> None:
         """Leave the group, so that the others take over at once."""
