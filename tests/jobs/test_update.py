@@ -205,11 +205,8 @@ def test_a_batch_that_fails_is_written_again_before_what_came_after_it_is_commit
     setup.updater.close()
 
 
-def test_what_was_begun_is_dropped_when_a_store_is_down_and_it_is_to_stop(tmp_path: Path) -> None:
-    """Neither batch is committed; both come again."""
-    setup = Setup(tmp_path, batch_records=1, database=Slow)
-    setup.database.down.update(d1=8, d2=8)
-    setup.log.append([GOOD % (1, 1), GOOD % (2, 1)])
+def stop_with_two_begun(setup: Setup) -> None:
+    """Run until both batches are being written, ask to stop, then let them go on."""
     runner = threading.Thread(target=setup.updater.run)
     runner.start()
     until(lambda: len(setup.database.begun) == 2)
@@ -218,6 +215,14 @@ def test_what_was_begun_is_dropped_when_a_store_is_down_and_it_is_to_stop(tmp_pa
         gate.set()
     runner.join()
     setup.updater.close()
+
+
+def test_what_was_begun_is_dropped_when_a_store_is_down_and_it_is_to_stop(tmp_path: Path) -> None:
+    """Neither batch is committed; both come again."""
+    setup = Setup(tmp_path, batch_records=1, database=Slow)
+    setup.database.down.update(d1=8, d2=8)
+    setup.log.append([GOOD % (1, 1), GOOD % (2, 1)])
+    stop_with_two_begun(setup)
     assert setup.log.committed.get("updater", 0) == 0
 
 
@@ -225,15 +230,8 @@ def test_what_was_begun_is_finished_when_it_is_to_stop(tmp_path: Path) -> None:
     """A stop loses no work that is done already."""
     setup = Setup(tmp_path, batch_records=1, database=Slow)
     setup.log.append([GOOD % (1, 1), GOOD % (2, 1)])
-    runner = threading.Thread(target=setup.updater.run)
-    runner.start()
-    until(lambda: len(setup.database.begun) == 2)
-    setup.stop.set()
-    for gate in setup.database.gates:
-        gate.set()
-    runner.join()
+    stop_with_two_begun(setup)
     assert setup.log.committed["updater"] == 2
-    setup.updater.close()
 
 
 def test_a_bad_deploy_finishes_what_was_begun_before_it(tmp_path: Path) -> None:

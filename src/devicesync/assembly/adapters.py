@@ -12,8 +12,9 @@ from devicesync import data_directory
 from devicesync.assembly import named_log, opening
 from devicesync.assembly.opening import DATABASES, split
 from devicesync.config import Settings
-from devicesync.errors import WrongUse
+from devicesync.errors import Unavailable, WrongUse
 from devicesync.extras import require
+from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.cache.port import Cache
@@ -72,6 +73,14 @@ def database_exists(settings: Settings) -> bool:
     """Whether the database has been made yet, as far as that can be seen without a connection."""
     scheme, rest = split("database", settings.database, DATABASES)
     return scheme != "sqlite" or Path(rest).exists()
+
+
+def check_database_exists(settings: Settings) -> None:
+    """Raise Unavailable while nobody has made the database: for commands that make nothing."""
+    if not database_exists(settings):
+        raise Unavailable(
+            f"there is no database {masked(settings.database)} yet", "`devicesync up` or `devicesync init` makes it"
+        )
 
 
 def open_cache(settings: Settings) -> "Cache":

@@ -11,7 +11,7 @@ from devicesync.assembly import adapters, named_log
 from devicesync.assembly.admin import admin_port, checks_of_stores, used
 from devicesync.assembly.long_run import LongRun
 from devicesync.config import Settings
-from devicesync.errors import Stopped, Unavailable
+from devicesync.errors import Stopped
 from devicesync.jobs.audit.difference import Difference
 from devicesync.jobs.audit.findings import Findings
 from devicesync.jobs.audit.live import READER, LiveAudit
@@ -78,8 +78,8 @@ def follow(settings: Settings, run: LongRun, *, one_in: int, repairs: bool, name
         suppress(Stopped),
     ):
         if not run.until_caught_up:
-            Patience(run.stop).until_it_works(_check_database, settings)
-        _check_database(settings)
+            Patience(run.stop).until_it_works(adapters.check_database_exists, settings)
+        adapters.check_database_exists(settings)
         with closing(adapters.open_stores_to_compare(settings, repairs=repairs)) as stores:
             followed.job = LiveAudit(
                 reader,
@@ -92,11 +92,3 @@ def follow(settings: Settings, run: LongRun, *, one_in: int, repairs: bool, name
             )
             followed.job.run(until_caught_up=run.until_caught_up)
     return followed
-
-
-def _check_database(settings: Settings) -> None:
-    """Raise Unavailable while nobody has made it: an audit makes nothing."""
-    if not adapters.database_exists(settings):
-        raise Unavailable(
-            f"there is no database {masked(settings.database)} yet", "`devicesync up` or `devicesync init` makes it"
-        )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from functools import cached_property
 
 from devicesync.jobs.batch import Folded
 from devicesync.log.port import Record
@@ -23,9 +24,9 @@ class UnderWay:
         self._write = write
         self._written = threads.submit(self._timed) if threads else None
 
-    @property
+    @cached_property
     def size(self) -> int:
-        """The bytes of its records."""
+        """The bytes of its records' values."""
         return sum(len(record.value or b"") for record in self.records)
 
     def finish(self) -> int:

@@ -17,7 +17,7 @@ from devicesync.assembly.restore.run import Request, begin
 from devicesync.assembly.watcher import Watcher
 from devicesync.clock import SYSTEM
 from devicesync.config import Settings
-from devicesync.errors import Unavailable, WrongUse
+from devicesync.errors import WrongUse
 from devicesync.jobs.audit.held_ids import gather
 from devicesync.jobs.digests.file import BACKUP, CACHE, DATABASE, DigestFile
 from devicesync.jobs.restore.buckets import Buckets
@@ -68,10 +68,7 @@ def source_of(asked: Asked, settings: Settings, watcher: Watcher, directory: Pat
 
 
 def _database(settings: Settings, directory: Path, now_ms: int) -> Source:
-    if not adapters.database_exists(settings):
-        raise Unavailable(
-            f"there is no database {masked(settings.database)} yet", "`devicesync up` or `devicesync init` makes it"
-        )
+    adapters.check_database_exists(settings)
     with closing(adapters.open_database(settings, read_only=True)) as database:
         database.check()
         parts = database.ranges

@@ -13,8 +13,7 @@ from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS
 from devicesync.law.state import State
 
 _KEPT_MAPS, _KEPT_MAP_BYTES = 1024, 1024
-_IS_MAP = tuple(facet.fields[0] in MAP_FIELDS for facet in FACETS)
-_BITS = tuple(1 << spot for spot in range(len(FACETS)))
+_MAP_FACETS = frozenset(spot for spot, facet in enumerate(FACETS) if facet.fields[0] in MAP_FIELDS)
 
 
 class Call(NamedTuple):
@@ -57,8 +56,6 @@ def row_of(device_id: str, change: State, dialect: schema.Dialect) -> list[Call]
     calls = [Call(schema.ERASE, (erased, device_id))] if erased else []
     if change.version:
         calls += _facets(device_id, change, dialect)
-    if not (erased or change.first_access or change.user_declared_on):
-        return calls
     is_declared = bool(change.user_declared_on) and bool(not erased or change.registers[DECLARED][0])
     for statement, value_ms in (
         (schema.FIRST_ACCESS, change.first_access if change.version else 0),
@@ -111,18 +108,17 @@ def _facets(device_id: str, state: State, dialect: schema.Dialect) -> list[Call]
 def _facets_at(version: int, device_id: str, state: State, dialect: schema.Dialect) -> Call:
     facets = 0
     values: list[Any] = [device_id]
-    for bit, is_map, (written_at, of_facet) in zip(_BITS, _IS_MAP, state.registers, strict=True):
+    for spot, (written_at, of_facet) in enumerate(state.registers):
         if written_at == version:
-            facets |= bit
-            if not is_map:
+            facets |= 1 << spot
+            if spot not in _MAP_FACETS:
                 values += of_facet
             else:
-                text = of_facet[0]
-                values.append(text and _map(text))
+                values.append(of_facet[0] and _map(of_facet[0]))
                 if dialect.has_columns:
                     values.append(version)
-    updated_on = state.api_last_updated_on if version == state.version else 0
-    if updated_on:
-        values += updated_on, version // 1000
+    is_live = version == state.version and bool(state.api_last_updated_on)
+    if is_live:
+        values += state.api_last_updated_on, version // 1000
     values.append(version)
-    return Call(schema.write(facets, dialect, is_live=updated_on > 0), values)
+    return Call(schema.write(facets, dialect, is_live=is_live), values)

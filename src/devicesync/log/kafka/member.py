@@ -75,8 +75,7 @@ class Member:
         try:
             messages = self._take(max_records, timeout_seconds)
         except KafkaException as error:
-            self._contact.doubt(error.args[0])
-            self._contact.check(self.consumer)  # where nobody answers, that is what is wrong
+            self._explain(error)
             raise
         if not messages:
             self._contact.check(self.consumer)
@@ -174,14 +173,17 @@ class Member:
             yield
         except Unavailable as error:
             if isinstance(error.__cause__, KafkaException):
-                self._contact.doubt(error.__cause__.args[0])
-                self._contact.check(self.consumer)
+                self._explain(error.__cause__)
             raise
 
     def close(self) -> None:
         """Leave the group, so that the others take over at once."""
         self._leaves = True
         self.consumer.close()
+
+    def _explain(self, error: KafkaException) -> None:
+        self._contact.doubt(error.args[0])
+        self._contact.check(self.consumer)  # where nobody answers, that is what is wrong
 
     def _committed(self, position: TopicPartition, low: int) -> int:
         (found,) = self.committed([position.partition])
