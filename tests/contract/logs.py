@@ -1,7 +1,9 @@
 """Empty logs for the contract suites, each of one partition."""
 
+import threading
 from pathlib import Path
 
+from devicesync.jobs.shared.patience import Patience
 from devicesync.log.journal import Journal
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
@@ -18,4 +20,6 @@ def kafka(directory: Path) -> KafkaLog:
     topic = f"contract-{directory.name}"
     url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{topic}")
     create_topics(url, partitions=1)
-    return KafkaLog(url, group=topic)
+    log = KafkaLog(url, group=topic)
+    Patience(threading.Event()).until_it_works(log.check)  # a broker that has just started may take longer than one call waits
+    return log
