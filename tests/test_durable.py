@@ -71,3 +71,13 @@ def test_a_durable_file_is_on_the_disk_with_its_name(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "fsync", spy)
     durable.replace(path, b"content", durable=strong)
     assert synced == ([("file", False), ("directory", True)] if strong else [])
+
+
+def test_what_helps_where_a_file_cant_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite says "disk I/O error" of some files where the disk is full, so it is the disk that is asked."""
+    path = tmp_path / "file"
+    assert "check the path" in durable.hint_for(path, full=False)
+    assert "free some space" in durable.hint_for(path, full=True)
+    monkeypatch.setattr(durable, "_LEAST_BYTES", 1 << 80)
+    assert "free some space" in durable.hint_for(path, full=False)
+    assert "check the path" in durable.hint_for(tmp_path / "missing" / "file", full=False)

@@ -60,6 +60,9 @@ class Holder(NamedTuple):
         return self.command in ("up", "update")
 
 
+_decode_holder = msgspec.json.Decoder(Holder).decode
+
+
 def prepare(data_dir: Path) -> None:
     """Make the data directory if need be, and check its format. Raises NewerData, WrongUse, Unavailable."""
     try:
@@ -150,6 +153,6 @@ class Hold:
 def holder(data_dir: Path) -> Holder | None:
     """Who wrote itself down as the holder last; it may be gone since."""
     try:
-        return msgspec.json.decode(content_of(data_dir / HOLD, _SMALL_BYTES), type=Holder)
+        return _decode_holder(content_of(data_dir / HOLD, _SMALL_BYTES))
     except (OSError, UnicodeError, msgspec.MsgspecError):
         return None

@@ -5,13 +5,15 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from devicesync.errors import Unavailable
 
 _OURS_ALONE = 0o600
 _LEAST_BYTES = 1 << 20
+_FREE = "free some space; work goes on when there is room"
+_CHECK = "check the path and its permissions"
 
 
 def replace(path: Path, content: bytes, *, durable: bool) -> None:
@@ -80,11 +82,23 @@ def one_at_a_time(directory: Path) -> Iterator[None]:
 def check_room(directory: Path) -> None:
     """Raise Unavailable where less than 1 MiB is left on the directory's disk, or where that can't be read."""
     try:
-        room = os.statvfs(directory)
+        full = _is_full(directory)
     except OSError as error:
-        raise Unavailable(f"can't use {directory}: {error.strerror}", "check the path and its permissions") from error
-    if room.f_bavail * room.f_frsize < _LEAST_BYTES:
-        raise Unavailable(f"the disk under {directory} is full", "free some space; work goes on when there is room")
+        raise Unavailable(f"can't use {directory}: {error.strerror}", _CHECK) from error
+    if full:
+        raise Unavailable(f"the disk under {directory} is full", _FREE)
+
+
+def hint_for(path: Path, *, full: bool) -> str:
+    """What to do about a file that can't be written. full: whether the error says that the disk is; some errors don't say."""
+    with suppress(OSError):
+        full = full or _is_full(path.parent)
+    return _FREE if full else _CHECK
+
+
+def _is_full(directory: Path) -> bool:
+    room = os.statvfs(directory)
+    return room.f_bavail * room.f_frsize < _LEAST_BYTES
 
 
 def _remove_left(path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_full_disk(devicesync: Devicesync, small_disk: Path) -> None:
     process = devicesync.start("apply", file, "--json", "--data-dir", small_disk / "data", ready=False)
     assert process.stderr
     said = process.stderr.readline()
-    assert "free some space" in said
+    assert "free some space" in said, said
     time.sleep(1)
     assert process.poll() is None
     ballast.unlink()

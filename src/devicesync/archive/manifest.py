@@ -40,6 +40,9 @@ class _Generation(msgspec.Struct, frozen=True):
     identity: str
 
 
+_OF_GENERATION = msgspec.json.Decoder(_Generation)
+
+
 class Manifest:
     """Safe for threads, and for several processes."""
 
@@ -145,8 +148,7 @@ class Manifest:
         for path in paths:
             held = self._storage.read_bytes(path)
             if held is not None:
-                generation: _Generation = decoded(path, held, _Generation)
-                return generation.identity
+                return decoded(path, held, _OF_GENERATION).identity
         raise Damaged(paths[0], "is missing")
 
     def _read(self, ending: str, read: Callable[[str, bytes], T], damaged: list[Damaged] | None) -> list[T]:

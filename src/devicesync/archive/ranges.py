@@ -35,6 +35,10 @@ class Erasures(msgspec.Struct, frozen=True):
     entry: Entry | None = None
 
 
+_OF_ENTRIES: msgspec.json.Decoder[Entry | list[Entry]] = msgspec.json.Decoder(Entry | list[Entry])
+_OF_ERASURES = msgspec.json.Decoder(Erasures)
+
+
 def by_range(entries: Iterable[Entry]) -> list[list[Entry]]:
     """Return the entries of each range, in order."""
     ranges: defaultdict[tuple[int, int, int], list[Entry]] = defaultdict(list)
@@ -76,15 +80,15 @@ def paths_of(entries: list[Entry], ending: str) -> tuple[str, str]:
 
 def entries_in(path: str, held: bytes) -> list[Entry]:
     """Return a range's entries. Raises Damaged, which names the path."""
-    found = decoded(path, held, Entry | list[Entry])
-    entries: list[Entry] = found if isinstance(found, list) else [found]
+    found = decoded(path, held, _OF_ENTRIES)
+    entries = found if isinstance(found, list) else [found]
     _placed(path, entries, ENTRY)
     return entries
 
 
 def erasures_in(path: str, held: bytes) -> Erasures:
     """Return what is kept of a pruned range. Raises Damaged, which names the path."""
-    found: Erasures = decoded(path, held, Erasures)
+    found = decoded(path, held, _OF_ERASURES)
     kept = Erasures(found.erased, found.entries or ([found.entry] if found.entry else []))
     _placed(path, kept.entries, ERASURES)
     return kept

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -12,14 +12,16 @@ from devicesync.archive.entry import Entry
 from devicesync.errors import Damaged
 from devicesync.log.full import OFFSET, FullRecord
 
+T = TypeVar("T")
+
 _NO_FILE = (pa.ArrowException, OSError, EOFError, zlib.error, ValueError, TypeError)
 """What reading raises for a file that is not one of ours."""
 
 
-def decoded(path: str, held: bytes, kind: Any) -> Any:
-    """Read a file of the manifest as this type or union. Raises Damaged, which names the file."""
+def decoded(path: str, held: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Read a file of the manifest. Raises Damaged, which names the file."""
     try:
-        return msgspec.json.decode(held, type=kind)
+        return decoder.decode(held)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Damaged(path, f"can't be read: {error}" if held else "is empty") from error
 

@@ -15,7 +15,7 @@ import msgspec
 from devicesync.database import sqlite_table as table
 from devicesync.database.port import Stored
 from devicesync.database.sqlite_checkpoint import Checkpointer
-from devicesync.durable import check_room, one_at_a_time
+from devicesync.durable import check_room, hint_for, one_at_a_time
 from devicesync.errors import NewerData, Replaced, Unavailable, WrongUse
 from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import State, join
@@ -202,11 +202,7 @@ class SqliteDatabase:
         try:
             yield
         except sqlite3.OperationalError as error:
-            hint = (
-                "free some space; work goes on when there is room"
-                if "full" in str(error)
-                else "check the path and its permissions"
-            )
+            hint = hint_for(self._path, full="full" in str(error))
             raise Unavailable(f"can't {what} the database {self._path}: {error}", hint) from error
         except sqlite3.DatabaseError as error:
             raise WrongUse(

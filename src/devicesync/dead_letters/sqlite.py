@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from devicesync.dead_letters.port import DeadLetter
-from devicesync.durable import one_at_a_time
+from devicesync.durable import hint_for, one_at_a_time
 from devicesync.errors import Unavailable
 from devicesync.sqlite_reading import open_to_read
 from devicesync.sqlite_transaction import transaction
@@ -96,6 +96,5 @@ class SqliteDeadLetters:
         try:
             yield
         except sqlite3.Error as error:
-            raise Unavailable(
-                f"can't {what} the dead letters in {self._path}: {error}", "check the disk's free space and permissions"
-            ) from error
+            hint = hint_for(self._path, full="full" in str(error))
+            raise Unavailable(f"can't {what} the dead letters in {self._path}: {error}", hint) from error

@@ -34,6 +34,9 @@ class Spot(msgspec.Struct):
     offset: int
 
 
+_decode_spot = msgspec.json.Decoder(Spot).decode
+
+
 class ForeignLog:
     """Follows `path`; keeps its place in `spot_path`. For one thread."""
 
@@ -78,7 +81,7 @@ class ForeignLog:
 
     def _resume(self) -> None:
         with suppress(FileNotFoundError, UnicodeError, msgspec.MsgspecError):
-            spot = msgspec.json.decode(self._spot_path.read_bytes(), type=Spot)
+            spot = _decode_spot(self._spot_path.read_bytes())
             candidates = self._family()
             for path in sorted(candidates, key=lambda path: path.stat().st_ino != spot.inode):
                 if _head(path, spot.head_bytes) == spot.head and path.stat().st_size >= spot.offset:

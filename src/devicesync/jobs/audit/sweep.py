@@ -29,6 +29,9 @@ class Suspect(NamedTuple):
     expires: bool
 
 
+_decode_suspect = msgspec.json.Decoder(Suspect).decode
+
+
 class Found(NamedTuple):
     """What a round found: how many devices it looked at, and how many must be looked at again."""
 
@@ -139,7 +142,7 @@ def _write(directory: Path, turn: int, number: int, suspects: list[Suspect]) -> 
 def _read(directory: Path, turn: int, number: int) -> Iterator[list[Suspect]]:
     with _file(directory, turn, number).open("rb") as lines:
         while some := [*islice(lines, _SUSPECTS_PER_LOOK)]:
-            yield [msgspec.json.decode(line, type=Suspect) for line in some]
+            yield [_decode_suspect(line) for line in some]
 
 
 def _file(directory: Path, turn: int, number: int) -> Path:

@@ -50,6 +50,9 @@ class DigestFile(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, profiles=profiles, erased=erased)
 
 
+_decode_file = msgspec.msgpack.Decoder(DigestFile).decode
+
+
 def save(path: Path, file: DigestFile) -> None:
     """Write it. Raises OSError; then an older file is still there."""
     replace(path, packed(file), durable=True)
@@ -80,7 +83,7 @@ def unpacked(content: bytes, name: str) -> DigestFile:
     if head[-_SHA_BYTES:] != hashlib.sha256(body).digest():
         raise Damaged(name, "does not have the bytes that were written", "copy it again, or make it anew")
     try:
-        file = msgspec.msgpack.decode(body, type=DigestFile)
+        file = _decode_file(body)
         _ = file.digests
     except (msgspec.MsgspecError, struct.error) as error:
         raise Damaged(name, f"says what no file of digests says: {error}", "make it anew") from error

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from devicesync.durable import replace
+from devicesync.durable import hint_for, replace
 from devicesync.errors import Unavailable
 from devicesync.log.journal.times import TimeEntry, span_of
 
@@ -147,6 +147,5 @@ def naming_failures(what: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        hint = "free some space; work goes on when there is room" if full else "check the path and its permissions"
+        hint = hint_for(path, full=error.errno in (errno.ENOSPC, errno.EDQUOT))
         raise Unavailable(f"can't {what} {path}: {error.strerror or error}", hint) from error

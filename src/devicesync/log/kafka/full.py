@@ -41,6 +41,9 @@ class _Note(msgspec.Struct):
     end: int | None = None
 
 
+_decode_note = msgspec.json.Decoder(_Note).decode
+
+
 class KafkaFullReader:
     """See full.FullReader. Memory: fetched and not yet polled are at most some 12 MB, whatever the number of partitions."""
 
@@ -138,7 +141,7 @@ def _claim_of(position: TopicPartition) -> Claim | None:
     if position.offset < 0:
         return None
     try:
-        note = msgspec.json.decode(position.metadata or "", type=_Note)
+        note = _decode_note(position.metadata or "")
     except msgspec.MsgspecError:
         note = _Note("")  # somebody else's commit
     return Claim(note.topic_id, position.offset, note.end)
