@@ -12,6 +12,9 @@ from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 
 _KEPT = 100
+_FETCH_BYTES = 2 << 20
+_QUEUE_KIB = 4096
+"""What is fetched ahead. The client's own defaults hold 50 MB in one answer of a broker with many partitions, and 64 MB in the queue."""
 _TIMEOUT_SECONDS = 10.0
 _REBALANCING = {
     KafkaError.UNKNOWN_MEMBER_ID,
@@ -58,7 +61,8 @@ class Member:
                 "session.timeout.ms": 10_000,
                 "fetch.wait.max.ms": 5,
                 "fetch.queue.backoff.ms": 5,
-                "queued.max.messages.kbytes": 16_384,
+                "fetch.max.bytes": _FETCH_BYTES,
+                "queued.max.messages.kbytes": _QUEUE_KIB,
                 "error_cb": self._contact.doubt,
                 **settings,
             }
