@@ -14,7 +14,7 @@ from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 _KEPT = 100
 _FETCH_BYTES = 2 << 20
 _QUEUE_KIB = 4096
-"""What is fetched ahead. The client's own defaults hold 50 MB in one answer of a broker with many partitions, and 64 MB in the queue."""
+"""What is fetched ahead. At the client's own defaults one answer of a broker with many partitions has 50 MB, and the queue 64."""
 _TIMEOUT_SECONDS = 10.0
 _REBALANCING = {
     KafkaError.UNKNOWN_MEMBER_ID,
