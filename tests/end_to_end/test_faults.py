@@ -19,7 +19,8 @@ from devicesync.simulation import Simulation
 from tests.end_to_end.command import Devicesync
 from tests.law.specification import specified
 
-EVENTS = 100_000
+EVENTS = 30_000
+"""More than a process gets to before it is killed."""
 DEVICES = 20_000
 
 

@@ -64,11 +64,7 @@ def _reply(value: Any) -> Any:
 
 def _table_of(packed: bytes) -> Any:
     """cmsgpack.unpack of a flat array. A nil leaves a hole."""
-    table = _lua.table()
-    for spot, value in enumerate(_unpack(packed), 1):
-        if value is not None:
-            table[spot] = value.encode() if isinstance(value, str) else value
-    return table
+    return _lua.table_from([value.encode() if isinstance(value, str) else value for value in _unpack(packed)])
 
 
 def _decoded(text: bytes) -> Any:
