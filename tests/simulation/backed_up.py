@@ -21,7 +21,8 @@ from devicesync.law.state import State, join
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.full import OFFSET, TIMESTAMP_MS, FullRecord
 from tests.simulation.clocks import ProcessClock
-from tests.simulation.gone import Gone, Place
+from tests.simulation.gone import Gone
+from tests.simulation.lost import Place, life_of
 
 if TYPE_CHECKING:
     from tests.simulation.kafka_broker import Kept
@@ -33,7 +34,7 @@ _ENTRY = re.compile(r"/backup/_manifest/[^/]+/(\d+)/(\d+)/(\d+)(?:\.\d+-\w+)?(?:
 _ALL = RefusalLimit(1, 1000, 60)
 
 Said = dict[Place, tuple[str, State]]
-"""By partition and offset: what the law makes of a record, and of which device."""
+"""By place: what the law makes of a record, and of which device."""
 
 
 class BackedUp:
@@ -45,8 +46,9 @@ class BackedUp:
         self.gone = Gone(world, logged, said, wrong)
         self._listed: dict[Range, list[Entry]] = {}
         self._paths: dict[str, Range] = {}
-        self._files: defaultdict[int, dict[str, Entry]] = defaultdict(dict)
-        self._ranges: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        self._files: defaultdict[tuple[int, int], dict[str, Entry]] = defaultdict(dict)
+        self._ranges: defaultdict[tuple[int, int], dict[int, int]] = defaultdict(dict)
+        self._lives: dict[int, int] = {}
         self._commits = 0
 
     def look(self) -> None:
@@ -62,25 +64,27 @@ class BackedUp:
         group = self._world.broker.groups.get(_GROUP)
         if group and group.commits != self._commits:
             self._commits = group.commits
-            for partition, (start, _) in group.offsets.items():
-                self.has_all(partition, start, "claimed")
+            for partition, (start, note) in group.offsets.items():
+                if life_of(note) == self._world.broker.topic_id:
+                    self.has_all(partition, start, "claimed")
 
     def has_all(self, partition: int, end: int, what: str) -> None:
         """The files that are listed have the log's records before `end`, for that was said."""
         low = self._world.broker.partitions[partition].low
+        ranges = self._ranges[self._world.broker.topic_id, partition].items()
         for offset in range(low, end):
-            if not any(start <= offset < after for start, after in self._ranges[partition].items()):
+            if not any(start <= offset < after for start, after in ranges):
                 self._wrong.append(f"partition {partition}: {end} was {what}, and no file has record {offset}")
                 return
 
     def places(self) -> set[Place]:
         """Of the records that are, or were, in files."""
         return {
-            (number, offset)
-            for number, files in self._files.items()
+            (*part, offset)
+            for part, files in self._files.items()
             for entry in files.values()
             for offset in range(entry.first_offset, entry.next_offset)
-            if (number, offset) in self._logged
+            if (*part, offset) in self._logged
         }
 
     def finish(self) -> None:
@@ -89,20 +93,21 @@ class BackedUp:
         archive, log, spool = _Reading(self._world), self._world.log(ProcessClock(self._world.time)), self._world.backup.spool()
         entries = archive.manifest.entries()
         survey = log.survey()
+        generation = archive.manifest.generation_named(survey.identity) or 0
         pruned = archive.manifest.pruned_entries()
         found = [
             *check_order(pruned, entries),
             *check_unlisted(archive, [*pruned, *entries]),
-            *check_log(pruned, entries, 1, survey),
+            *check_log(pruned, entries, generation, survey),
         ]
         for files in by_range(entries):
-            found += check_range(archive, files, spool, log, deep=True)
-        has_lost = any(partition.low for partition in self._world.broker.partitions)
+            found += check_range(archive, files, spool, log if files[0].generation == generation else None, deep=True)
+        has_lost = any(partition.low for partition in self._world.broker.partitions) or self._world.broker.topic_id > 1
         of_what_is_lost = ("gap: ", "has no entry") if has_lost else ()
         self._wrong += [f"verify: {each.problem}" for each in found if not each.problem.startswith(of_what_is_lost)]
-        if left := behind(entries, 1, survey, log):
+        if left := behind(entries, generation, survey, log):
             self._wrong.append(f"verify: {left} records are in no file")
-        kept: dict[tuple[int, int], FullRecord] = {}
+        kept: dict[Place, FullRecord] = {}
         for entry in entries:
             for row in archive.rows.get(entry.path, ()):  # of one that is damaged, as verify says
                 self._judge(entry, row, kept)
@@ -122,7 +127,11 @@ class BackedUp:
 
     def _erased_in(self, pruned: list[Entry]) -> list[tuple[str, State]]:
         """What the law makes of the erases in these files."""
-        places = {(entry.partition, offset) for entry in pruned for offset in range(entry.from_offset, entry.next_offset)}
+        places = {
+            (self._life_of(entry.generation), entry.partition, offset)
+            for entry in pruned
+            for offset in range(entry.from_offset, entry.next_offset)
+        }
         return [known for place, known in self._said.items() if place in places and known[1].erased]
 
     def _lists(self, range_: Range) -> None:
@@ -141,7 +150,8 @@ class BackedUp:
         path = max(revisions)[1]
         entries = entries_in(path.removeprefix("/backup/"), objects[path])
         first = entries[0]
-        ranges = self._ranges[first.partition]
+        part = self._life_of(generation), partition
+        ranges = self._ranges[part]
         ranges[first.from_offset] = first.next_offset
         for start, after in ranges.items():
             if start != first.from_offset and start < first.next_offset and first.from_offset < after:
@@ -150,7 +160,7 @@ class BackedUp:
                     f"and {start} to {after} are in other files"
                 )
         self._listed[range_] = entries
-        self._files[partition] |= {entry.path: entry for entry in entries}
+        self._files[part] |= {entry.path: entry for entry in entries}
         self._paths |= {f"/backup/{entry.path}": range_ for entry in entries}
         self._is_whole(range_)
 
@@ -161,24 +171,33 @@ class BackedUp:
                 self._wrong.append(f"file of partition {entry.partition} from {entry.first_offset} is listed and not there whole")
 
     def _judge(self, entry: Entry, row: FullRecord, kept: dict[Place, FullRecord]) -> None:
-        place = entry.partition, row[OFFSET]
+        place = self._life_of(entry.generation), entry.partition, row[OFFSET]
         record = self._logged.get(place)
         if place in kept:
-            self._wrong.append(f"partition {place[0]}: record {place[1]} is in two files")
+            self._wrong.append(f"record {place} is in two files")
         if record is None or row != (record.offset, record.stamp[1], record.key, record.value, record.headers):
-            self._wrong.append(f"partition {place[0]}: record {place[1]} is another one in the backup")
+            self._wrong.append(f"record {place} is another one in the backup")
         if day_of(row[TIMESTAMP_MS]) != day_of(entry.first_ms):
-            self._wrong.append(f"partition {place[0]}: records of several days are in one file")
+            self._wrong.append(f"partition {place[1]}: records of several days are in one file")
         kept[place] = row
 
     def _has_each(self, kept: dict[Place, FullRecord]) -> None:
         """What the log still has, and what was ever in a file, is in one, unless it was pruned or redacted."""
-        partitions = enumerate(self._world.broker.partitions)
-        logged = {(number, record.offset) for number, partition in partitions for record in partition.records}
-        for number, offset in sorted({*logged, *self.places()} - {*kept}):
-            of_it = [entry for entry in self._files[number].values() if entry.from_offset <= offset < entry.next_offset]
-            if not self.gone.may_be((number, offset), of_it):
-                self._wrong.append(f"partition {number}: record {offset} is in no file")
+        life, partitions = self._world.broker.topic_id, enumerate(self._world.broker.partitions)
+        logged = {(life, number, record.offset) for number, partition in partitions for record in partition.records}
+        for place in sorted({*logged, *self.places()} - {*kept}):
+            *part, offset = place
+            files = self._files[part[0], part[1]].values()
+            if not self.gone.may_be(place, [entry for entry in files if entry.from_offset <= offset < entry.next_offset]):
+                self._wrong.append(f"record {place} is in no file")
+
+    def _life_of(self, generation: int) -> int:
+        """Which of the topic's lives a generation is: its identity says so. 0 where it says something else."""
+        if generation not in self._lives:
+            held = self._world.backup.store.objects[f"/backup/_manifest/{self._world.broker.topic}/generation-{generation}.json"]
+            told = re.fullmatch(rb'{"identity":"(\d+)"}', held)
+            self._lives[generation] = int(told[1]) if told else 0
+        return self._lives[generation]
 
     def _restores(self, archive: "_Reading", entries: list[Entry], until_ms: int | None, wanted: dict[str, State]) -> None:
         buckets = _Buckets(self._world.backup.spool() / str(until_ms), 1)

@@ -30,10 +30,9 @@ class BackupJobs:
 
     def backup_all(self, how: tuple[int, float, str, int]) -> None:
         """`devicesync backup run --until-caught-up`."""
-        ends = [partition.high for partition in self._world.broker.partitions]
         self._run(self._backup(how), until_caught_up=True)
         if not self._process.stop.is_set():
-            self._law.has_backed_up(ends)
+            self._law.has_backed_up([partition.high for partition in self._world.broker.partitions])
 
     def prune(self, keep_days: float) -> None:
         """`devicesync backup prune`, until it is done."""

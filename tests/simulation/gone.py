@@ -8,14 +8,12 @@ import pyarrow.parquet as pq
 
 from devicesync.archive.entry import Entry
 from devicesync.law.state import State
+from tests.simulation.lost import Place
 from tests.simulation.scheduler import current
 
 if TYPE_CHECKING:
     from tests.simulation.kafka_broker import Kept
     from tests.simulation.world import World
-
-Place = tuple[int, int]
-"""A partition and an offset."""
 
 
 class Began(NamedTuple):

@@ -8,9 +8,10 @@ from tests.simulation.invariants import Invariants
 from tests.simulation.jobs import work
 from tests.simulation.kafka_client import clients_of
 from tests.simulation.lost import Told
-from tests.simulation.plan import Plan, Turn, line_of, turns
+from tests.simulation.plan import Plan, Turn, line_of
 from tests.simulation.scheduler import current
 from tests.simulation.threads import Pool
+from tests.simulation.turns import Turns
 from tests.simulation.world import Living, World
 
 _WRITERS = ("devicesync.jobs.update.ThreadPoolExecutor", Pool)
@@ -92,8 +93,7 @@ class _History:
             self._law.wrong.append(f"{process.name} ended with {process.error!r}")
 
     def _drawn(self, seed: int, processes: list[Living]) -> Iterator[Turn]:
-        forgets = self._plan.settings.forgets
-        draws = turns(seed, real=self._is_real, backs_up=self._backs_up, forgets=forgets)
+        draws = Turns(seed, self._plan.settings, real=self._is_real, backs_up=self._backs_up)
         for _ in range(draws.most):
             alive = [number for number, process in enumerate(processes) if not process.is_over]
             if not alive:
@@ -103,6 +103,7 @@ class _History:
     def _work_off(self, processes: Iterable[Living]) -> None:
         """Whoever is at work gets to the end; what is late comes; then all that is not committed is worked off."""
         self._world.redis.is_full = self._world.ring.is_down = False
+        self._world.broker.make()
         self._world.backup.calm()
         for process in processes:
             if self._backs_up:  # which ends when it is told to

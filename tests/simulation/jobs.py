@@ -67,6 +67,11 @@ class Jobs(BackupJobs):
         values = [self._line(device, event) for device, event in lines]
         self._patience.until_it_works(lambda: log.append(values, keys))
 
+    def nap(self, turns: int) -> None:
+        """Nothing."""
+        for _ in range(turns):
+            self._process.clock.sleep(0.01)
+
     def apply(self, lines: list[tuple[int, Event | bytes]]) -> None:
         """`devicesync apply`."""
         file = io.BytesIO(b"\n".join(self._line(device, event) for device, event in lines))
@@ -85,7 +90,7 @@ class Jobs(BackupJobs):
         clock, dead = self._process.clock, self._world.dead
         for _ in range(_NAPS):
             if not dead.letters:
-                clock.sleep(0.01)
+                self.nap(1)
         clock.sleep(seconds)
         letters = dead.find()[1]
         now_ms, events = clock.now_ms(), []
@@ -153,7 +158,8 @@ class Jobs(BackupJobs):
             self._process.clock.sleep(0.11)
             if rounds:
                 left -= 1
-            elif not read and reader.caught_up():
+            elif not read and self._patience.until_it_works(reader.caught_up):
+                self._law.has_caught_up(self._process.group)
                 left = 0
         updater.finish()
         reader.close()

@@ -1,4 +1,8 @@
-"""A Kafka: a topic's partitions, and a group that shares them out cooperatively and refuses whom it has shut out."""
+"""A Kafka: a topic's partitions, and a group that shares them out cooperatively and refuses whom it has shut out.
+
+What it does where a topic is deleted and made anew was seen on a Kafka 4: nobody's partitions are revoked, a consumer goes on at its
+offset, and begins at the first record only where the new topic ends before that; and a commit names the topic by its name.
+"""
 
 import time
 import zlib
@@ -102,7 +106,8 @@ class Group:
 class Broker:
     """One topic. `now_ms` is its clock; has_append_time: it stamps records itself, else their producers do.
 
-    wait: lets so many seconds pass, for a consumer that finds nothing.
+    wait: lets so many seconds pass, for a consumer that finds nothing. topic_id: which of the topic's lives this is.
+    has_lives: the topic may be deleted, for a while (is_gone) or to be made anew at once; then whoever asks for its id waits for a turn.
     """
 
     def __init__(
@@ -113,9 +118,12 @@ class Broker:
         *,
         wait: Callable[[float], None] = time.sleep,
         has_append_time: bool = True,
+        has_lives: bool = False,
     ) -> None:
         self.topic = topic
         self.topic_id = 1
+        self.has_lives = has_lives
+        self.is_gone = False
         self.partitions = [Partition() for _ in range(partitions)]
         self.groups: dict[str, Group] = {}
         self.appended = 0
@@ -139,9 +147,14 @@ class Broker:
         at.records.append(Kept(at.high, key, value, headers, stamp))
         return stamp[1]
 
-    def make_anew(self) -> None:
-        """The topic is deleted and made again: its groups' commits go with it."""
+    def delete(self, *, keeps_commits: bool) -> None:
+        """The topic is deleted. Its groups' commits go with it, sooner or later: whoever commits once more may bring them back."""
         self.topic_id += 1
+        self.is_gone = True
         self.partitions = [Partition() for _ in self.partitions]
-        for group in self.groups.values():
+        for group in self.groups.values() if not keeps_commits else ():
             group.offsets.clear()
+
+    def make(self) -> None:
+        """It is there again."""
+        self.is_gone = False

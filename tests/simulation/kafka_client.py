@@ -6,12 +6,13 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaException, Message, TopicPartition
 
 from tests.simulation.kafka_broker import Broker, Kept
 from tests.simulation.scheduler import current, done, gate
 
 Places = list[TopicPartition]
+_NO_TOPIC = KafkaError.UNKNOWN_TOPIC_OR_PART
 
 
 class SimulatedConsumer:
@@ -43,7 +44,7 @@ class SimulatedConsumer:
             self._follow_group()
         found: list[Message] = []
         for partition in sorted(self._positions):
-            if partition not in self._paused:
+            if partition not in self._paused and not self._broker.is_gone:
                 found += self._fetched(partition, count - len(found))
         if not found:
             self._broker.wait(timeout)
@@ -51,8 +52,8 @@ class SimulatedConsumer:
 
     def incremental_assign(self, places: Places) -> None:
         for place in places:
-            offset = place.offset if place.offset >= 0 else self._group.offsets.get(place.partition, (0, ""))[0]
-            self._positions[place.partition] = offset
+            committed, _ = self._group.offsets.get(place.partition, (0, ""))
+            self._positions[place.partition] = {OFFSET_INVALID: committed, OFFSET_BEGINNING: 0}.get(place.offset, place.offset)
 
     assign = incremental_assign
 
@@ -66,7 +67,7 @@ class SimulatedConsumer:
         self._paused -= {place.partition for place in places}
 
     def seek(self, place: TopicPartition) -> None:
-        self._positions[place.partition] = place.offset
+        self._positions[place.partition] = max(place.offset, 0)  # OFFSET_BEGINNING: where retention begins
         self._told.pop(place.partition, None)
 
     def position(self, places: Places) -> Places:
@@ -83,7 +84,7 @@ class SimulatedConsumer:
         if fate == "is refused":
             raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         wanted = {place.partition: (place.offset, place.metadata or "") for place in offsets}
-        code = self._group.commit(self._member, self._generation, wanted)
+        code = self._group.commit(self._member, self._generation, wanted) if not self._broker.is_gone else _NO_TOPIC
         done(fate)
         if code is not None:
             raise KafkaException(KafkaError(code))
@@ -97,6 +98,8 @@ class SimulatedConsumer:
 
     def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
         del timeout
+        if self._broker.is_gone:
+            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
         partition = self._broker.partitions[place.partition]
         return partition.low, partition.high
 
@@ -133,6 +136,7 @@ class SimulatedConsumer:
         start = self._positions[partition]
         if not at.low <= start <= at.high:
             start = at.low  # auto.offset.reset
+            self._told.pop(partition, None)
         records = at.records[start - at.low :][: max(count, 0)]
         for record in records:
             yield _message(self._broker.topic, partition, record)
@@ -171,7 +175,7 @@ class SimulatedProducer:
             return 0
         fate = gate("Kafka append")
         lost = KafkaError(KafkaError._MSG_TIMED_OUT)
-        taken = {"is refused": 0, "is done by half": len(waiting) // 2}.get(fate, len(waiting))
+        taken = {"is refused": 0, "is done by half": len(waiting) // 2}.get(fate, len(waiting)) if not self._broker.is_gone else 0
         stamps = [self._broker.append(*record) for record, _ in waiting[:taken]]
         done(fate)
         for spot, ((key, value, *_), delivered) in enumerate(waiting):
@@ -194,8 +198,17 @@ class SimulatedAdmin:
 
     def describe_topics(self, topics: Any, request_timeout: float) -> dict[str, Any]:
         del topics, request_timeout
+        fate = gate("Kafka describe") if self._broker.has_lives else "goes on"
         described = SimpleNamespace(topic_id=self._broker.topic_id)
-        return {self._broker.topic: SimpleNamespace(result=lambda: described)}
+        code = KafkaError._TIMED_OUT if fate != "goes on" else _NO_TOPIC if self._broker.is_gone else None
+        done(fate)
+
+        def result() -> Any:
+            if code is not None:
+                raise KafkaException(KafkaError(code))
+            return described
+
+        return {self._broker.topic: SimpleNamespace(result=result)}
 
 
 @contextmanager
@@ -207,14 +220,22 @@ def clients_of(broker: Broker, now_ms: Callable[[], int]) -> Iterator[None]:
         "AdminClient": lambda settings: SimulatedAdmin(broker),
     }
     with ExitStack() as stack:
-        for where in ("member.Consumer", "onlooker.Consumer", "log.Producer", "full.AdminClient", "survey.AdminClient"):
+        for where in (
+            "member.Consumer",
+            "onlooker.Consumer",
+            "log.Producer",
+            "full.AdminClient",
+            "reader.AdminClient",
+            "survey.AdminClient",
+        ):
             stack.enter_context(mock.patch(f"devicesync.log.kafka.{where}", makers[where.partition(".")[2]]))
         yield
 
 
 def _topics(broker: Broker, topic: str) -> Any:
-    partitions = dict.fromkeys(range(len(broker.partitions)))
-    return SimpleNamespace(topics={topic: SimpleNamespace(partitions=partitions, error=None)})
+    partitions = dict.fromkeys(range(len(broker.partitions) if not broker.is_gone else 0))
+    error = KafkaError(_NO_TOPIC) if broker.is_gone else None
+    return SimpleNamespace(topics={topic: SimpleNamespace(partitions=partitions, error=error)})
 
 
 def _message(topic: str, partition: int, record: Kept) -> Message:

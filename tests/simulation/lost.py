@@ -1,5 +1,9 @@
-"""Records that the log's retention dropped before a group had read them: the job that finds it has to say so."""
+"""Records that a group has not read before the log's retention dropped them, or the topic was deleted.
 
+The job that finds a loss by retention has to say so.
+"""
+
+import re
 from collections.abc import Callable
 from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any
@@ -11,8 +15,15 @@ from tests.simulation.scheduler import current
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-Place = tuple[int, int]
+Place = tuple[int, int, int]
+"""One of the topic's lives, a partition and an offset."""
 _MOST_SUBSETS = 1 << 10
+
+
+def life_of(metadata: str) -> int | None:
+    """Of which of the topic's lives a commit is; None where it does not say so."""
+    told = re.match(r'{"topic_id":"(\d+)"', metadata)
+    return int(told[1]) if told else None
 
 
 class Told:
@@ -20,6 +31,9 @@ class Told:
 
     def __init__(self, tell: Callable[[str, int, range], None]) -> None:
         self._tell = tell
+
+    def warning(self, _: str, **about: object) -> None:
+        """See structlog."""
 
     def error(self, _: str, *, partition: int, offset: int, next_offset: int, hint: str) -> None:
         """See structlog."""
@@ -38,14 +52,15 @@ class Lost:
 
     def are_told(self, group: str, partition: int, offsets: range) -> None:
         """A job of the group has said so."""
-        self._told.setdefault(group, set()).update((partition, offset) for offset in offsets)
+        life = self._world.broker.topic_id
+        self._told.setdefault(group, set()).update((life, partition, offset) for offset in offsets)
 
     def passes(self, group: str, place: Place, *, is_first: bool) -> bool:
         """Whether the group may commit beyond a record that it has not read.
 
         is_first: it had no commit in the partition before, so its records begin where the log begins now.
         """
-        partition, offset = place
+        _, partition, offset = place
         may = place in self._told.get(group, ()) or (is_first and offset < self._world.broker.partitions[partition].low)
         if may:
             self.places.add(place)

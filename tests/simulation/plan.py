@@ -8,19 +8,11 @@ import msgspec
 from devicesync.law.event import Event
 from devicesync.law.facets import FIELDS, MAP_FIELDS
 from tests.histories.history import LOOKS_LIKE_OURS_US, draw_event
-from tests.simulation.scheduler import FATES, Fate
+from tests.simulation.scheduler import Fate
 
 Job = list[tuple[str, Any]]
 """What a process does, one after the other: verbs of jobs.py, and what each is about."""
 
-HAPPENINGS = ("evict", "flush", "late", "scripts", "time", "kick", "full", "down", "clock", "stop", "fail over", "ten days")
-"""What befalls the world between two calls: world.py says what each is."""
-
-_COMMON = ("evict", "evict", "evict", "late", "late", "time", "kick", "scripts", "clock", "flush", "full", "down", "stop")
-_RARE = ("fail over", "ten days")
-_OF_BACKUPS = ("kick", "kick", "kick", "late", "late", "time", "time", "clock", "hours", "disk", "stop", "retain")
-_MOST_TURNS = 400
-_AWAKE_TURNS, _MOST_ASLEEP_TURNS = 10, 80
 _DAY_US, _HOUR_US = 86_400_000_000, 3_600_000_000
 
 
@@ -42,7 +34,7 @@ class Turn(NamedTuple):
 class Settings(NamedTuple):
     """The world's. ttl_ms: of profiles and tombstones, 0 for ever. torn: rows of several devices go in one batch.
 
-    forgets: the log's retention drops records now and then, whoever has read them.
+    forgets: the log's retention drops records now and then, whoever has read them. has_lives: the log's topic is deleted and made anew.
     """
 
     replicas: int = 3
@@ -54,6 +46,7 @@ class Settings(NamedTuple):
     torn: bool = False
     embedded: bool = False
     forgets: bool = False
+    has_lives: bool = False
 
 
 class Plan(NamedTuple):
@@ -83,7 +76,8 @@ def draw(seed: int, *, real: bool = False) -> Plan:
         embedded=not real and chance.random() < 0.06,
         forgets=not real and seed % 12 == 5,
     )
-    settings = settings._replace(embedded=settings.embedded and not settings.forgets)
+    has_lives = not real and seed % 12 == 2
+    settings = settings._replace(embedded=settings.embedded and not settings.forgets and not has_lives, has_lives=has_lives)
     devices = chance.choice((1, 1, 2, 3))
     old = {}
     for device in range(devices):
@@ -100,50 +94,10 @@ def draw(seed: int, *, real: bool = False) -> Plan:
     if not real and seed % 12 == 7:
         before += _from_the_future(devices, chance)
         jobs.append([("replay_refused", 2 * 3600) for _ in range(chance.randint(1, 2))])
+    if has_lives:
+        jobs = [job for job in jobs if job[0][0] != "update"] + _updaters_of_lives(chance)
+        jobs += [draw_late_writer(devices, chance) for _ in range(2)]
     return Plan(settings, devices, old, before, jobs)
-
-
-def turns(seed: int, *, real: bool = False, backs_up: bool = False, forgets: bool = False) -> "Turns":
-    """What a seed draws of each turn."""
-    return Turns(seed, real=real, backs_up=backs_up, forgets=forgets)
-
-
-class Turns:
-    """Draws turns one by one, for whoever is alive."""
-
-    def __init__(self, seed: int, *, real: bool, backs_up: bool, forgets: bool) -> None:
-        self.most = _MOST_TURNS // 2 if backs_up else _MOST_TURNS
-        self._chance = random.Random(seed * 7 + 1)
-        chance = self._chance
-        self._trouble, self._happens = chance.choice((0.0, 0.03, 0.1)), chance.choice((0.0, 0.05, 0.2, 0.4))
-        self._happenings = ("evict", "scripts") if real else _COMMON + (_RARE if chance.random() < 0.1 else ())
-        self._backs_up, self._stays, self._last, self._asleep, self._left = backs_up, 0.0, -1, -1, 0
-        if backs_up:
-            self._happenings = _OF_BACKUPS
-            self._stays = chance.choice((0.0, 0.8, 0.95))
-            self._trouble, self._happens = chance.choice((0.0, 0.1, 0.2)), chance.choice((0.1, 0.2, 0.4))
-        if forgets:
-            self._happenings += ("retain", "retain", "retain")
-            self._happens = self._happens or 0.2
-        self._fates: tuple[Fate, ...] = tuple(fate for fate in FATES if not real or fate != "comes late")
-
-    def next(self, alive: list[int]) -> Turn:
-        """The next turn."""
-        chance = self._chance
-        fate: Fate = chance.choice(self._fates) if chance.random() < self._trouble else "goes on"
-        before = Happening(chance.choice(self._happenings), chance.randrange(60)) if chance.random() < self._happens else None
-        if self._backs_up:
-            alive = self._awake(alive)
-        if not (self._stays and self._last in alive and chance.random() < self._stays):
-            self._last = chance.choice(alive)
-        return Turn(self._last, fate, before)
-
-    def _awake(self, alive: list[int]) -> list[int]:
-        """A process now and then gets no turn for a long time: meanwhile others take over what it has begun."""
-        self._left -= 1
-        if self._left < -_AWAKE_TURNS:
-            self._asleep, self._left = self._last, self._chance.randrange(_MOST_ASLEEP_TURNS)
-        return [number for number in alive if number != self._asleep or self._left < 0] or alive
 
 
 def line_of(event: Event | bytes, device_id: str) -> bytes:
@@ -171,6 +125,12 @@ def draw_lines(devices: int, chance: random.Random) -> list[tuple[int, Event | b
     chance.shuffle(lines)
     lines += [line for line in lines if chance.random() < 0.15]
     return lines
+
+
+def _updaters_of_lives(chance: random.Random) -> list[Job]:
+    """Some are soon gone, so that others go on where they have committed; one ends when it has caught up."""
+    jobs: list[Job] = [[("update", chance.choice((2, 2, 3, 5)))] for _ in range(chance.choice((1, 1, 2)))]
+    return [*jobs, [("update", 0)]] if chance.random() < 0.3 else jobs
 
 
 def _from_the_future(devices: int, chance: random.Random) -> list[tuple[int, Event | bytes]]:
@@ -206,6 +166,12 @@ def draw_writers(lines: list[Any], chance: random.Random) -> list[Job]:
         jobs.append([(chance.choice(("append", "append", "apply")), lines[:size])])
         lines = lines[size:]
     return jobs
+
+
+def draw_late_writer(devices: int, chance: random.Random) -> Job:
+    """One that writes now and then, all along."""
+    writes = draw_writers([*draw_lines(devices, chance), *draw_lines(devices, chance)], chance)
+    return [verb for job in writes for verb in (("nap", chance.randrange(12)), *job)]
 
 
 def _request(devices: int, chance: random.Random) -> tuple[str, int, Any]:

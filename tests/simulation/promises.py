@@ -28,8 +28,12 @@ class Law(Protocol):
         """The greatest version of a registration that a client was told so far."""
         ...
 
+    def has_caught_up(self, group: str) -> None:
+        """A job of the group has returned, which works until the group has committed the whole log."""
+        ...
+
     def has_backed_up(self, ends: list[int]) -> None:
-        """A backup of all that there is has returned, and the log's partitions had these ends when it began."""
+        """A backup of all that there is has returned, and the log's partitions have these ends."""
         ...
 
     def prunes(self, before_ms: int) -> None:

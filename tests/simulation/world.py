@@ -53,7 +53,12 @@ class World:
         self.redis = RedisServer(self.time.now_ms)
         self.ring = Ring(self.time.now_s, replicas=settings.replicas, release=settings.release)
         self.broker = Broker(
-            _TOPIC.topic, settings.partitions, self.time.now_ms, wait=self.time.wait, has_append_time=settings.has_append_time
+            _TOPIC.topic,
+            settings.partitions,
+            self.time.now_ms,
+            wait=self.time.wait,
+            has_append_time=settings.has_append_time,
+            has_lives=settings.has_lives,
         )
         self.dead = KeptDeadLetters()
         self.backup = BackupPlace(_TOPIC.topic)
@@ -101,6 +106,7 @@ class World:
             "hours": lambda: self._pass_by(number * 3_600_000_000),
             "disk": self.backup.fill_disk,
             "retain": lambda: self._retain(number),
+            "anew": lambda: self._make_anew(number),
         }
         happens[what]()
 
@@ -127,6 +133,7 @@ class World:
     def calm(self) -> None:
         """Nothing is wrong any more: the servers work, and whoever is gone has been found out."""
         self.redis.is_full = self.ring.is_down = False
+        self.broker.make()
         self.backup.calm()
         for group in self.broker.groups.values():
             for member in [*group.members]:
@@ -159,6 +166,14 @@ class World:
         """The log loses its oldest records, of one partition."""
         partition = self.broker.partitions[number % len(self.broker.partitions)]
         partition.forget(number // 15)
+
+    def _make_anew(self, number: int) -> None:
+        """The log's topic is deleted and made anew, now and then after a while."""
+        if not self.broker.is_gone:
+            self.broker.delete(keeps_commits=bool(number % 5))
+            if number % 4 == 0:
+                return
+        self.broker.make()
 
     def _kick(self, number: int) -> None:
         """A member of a group was not heard of for too long; it may still be at work."""

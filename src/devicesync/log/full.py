@@ -19,6 +19,9 @@ VALUE: Final = 3
 HEADERS: Final = 4
 """The places in a FullRecord."""
 
+DELETED: Final = "deleted"
+"""The identity of a log that is not there."""
+
 
 class Claim(NamedTuple):
     """What the backup processes of a log have agreed on about one partition.
@@ -80,7 +83,7 @@ class FullReader(Protocol):
         ...
 
     def identity(self) -> str:
-        """Return the identity of the log. A log that was deleted and recreated has another one. Raises Unavailable."""
+        """Return the identity of the log, DELETED where there is none. One that was recreated has another. Raises Unavailable."""
         ...
 
     def bounds(self, partition: int) -> tuple[int, int]:

@@ -7,22 +7,20 @@ commits. So what a zombie believes can't contradict what the partition's owner h
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 import structlog
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import Claim, FullRecord, RebalanceListener
 from devicesync.log.kafka.headers import headers_of
+from devicesync.log.kafka.identity import Note, identity_of, note_of, noted
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 
-_TIMEOUT_SECONDS = 10.0
 _FETCH_BYTES = 4 << 20
 _LONGEST_UPLOAD_MS = 900_000
-_NO_TOPIC = "deleted"
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -32,16 +30,6 @@ _offset: Any = Message.offset
 _timestamp: Any = Message.timestamp
 _key: Any = Message.key
 _value: Any = Message.value
-
-
-class _Note(msgspec.Struct):
-    """What a commit's metadata says."""
-
-    topic_id: str
-    end: int | None = None
-
-
-_decode_note = msgspec.json.Decoder(_Note).decode
 
 
 class KafkaFullReader:
@@ -78,12 +66,7 @@ class KafkaFullReader:
         """See full.FullReader."""
         return self._member.commit(
             [
-                TopicPartition(
-                    self._member.topic,
-                    partition,
-                    claim.start,
-                    msgspec.json.encode(_Note(claim.identity, claim.end)).decode(),
-                )
+                noted(self._member.topic, partition, claim.start, Note(claim.identity, claim.end))
                 for partition, claim in claims.items()
             ]
         )
@@ -113,7 +96,7 @@ class KafkaFullReader:
 
     def caught_up(self) -> bool:
         """See full.FullReader."""
-        return self._member.caught_up()
+        return self._member.caught_up(self.identity())
 
     def close(self) -> None:
         """See full.FullReader."""
@@ -138,13 +121,8 @@ class KafkaFullReader:
 
 
 def _claim_of(position: TopicPartition) -> Claim | None:
-    if position.offset < 0:
-        return None
-    try:
-        note = _decode_note(position.metadata or "")
-    except msgspec.MsgspecError:
-        note = _Note("")  # somebody else's commit
-    return Claim(note.topic_id, position.offset, note.end)
+    note = note_of(position)
+    return Claim(note.topic_id, position.offset, note.end) if position.offset >= 0 else None
 
 
 def full_records_of(messages: Sequence[Message]) -> dict[int, list[FullRecord]]:
@@ -168,15 +146,3 @@ def _say_unreadable(message: Message) -> None:
         partition=message.partition(),
         offset=message.offset(),
     )
-
-
-def identity_of(admin: AdminClient, topic: str) -> str:
-    """The topic's id. Raises Unavailable."""
-    described = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_SECONDS)[topic]
-    with failures("read"):
-        try:
-            return str(described.result().topic_id)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                return _NO_TOPIC
-            raise

@@ -17,7 +17,7 @@ def group_lag(url: KafkaUrl, group: str) -> Lag:
     reach(url)
     with onlooker(url, group) as consumer:
         records, unread = 0, []
-        for committed, (low, high) in committed_of(consumer, url.topic):
+        for committed, (low, high) in committed_of(consumer, url):
             begin = max(committed.offset, low)
             if high > begin:
                 records += high - begin

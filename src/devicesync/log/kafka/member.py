@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
+from devicesync.log.full import DELETED
 from devicesync.log.kafka.contact import Contact
+from devicesync.log.kafka.identity import is_of
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 
 _KEPT = 100
@@ -148,18 +150,19 @@ class Member:
             total = 0
             for position in self.consumer.position(self.consumer.assignment()):
                 low, high = self.bounds(position.partition)
-                total += high - (position.offset if position.offset >= 0 else self._committed(position, low))
+                begin = position.offset if position.offset >= 0 else self._committed(position, low)
+                total += max(high - begin, 0)  # a position in a topic that was made anew may lie beyond its end
             return total
 
-    def caught_up(self) -> bool:
-        """Whether the whole group has committed everything that is in the topic now."""
+    def caught_up(self, identity: str) -> bool:
+        """Whether the whole group has committed everything that is now in the topic, which has this id."""
         with failures("read"):
             partitions = self.consumer.list_topics(self.topic, timeout=_TIMEOUT_SECONDS).topics[self.topic].partitions
             for position in self.committed(partitions):
                 low, high = self.bounds(position.partition)
-                if high > low and (position.offset == OFFSET_INVALID or position.offset < high):
+                if high > low and (position.offset < high or not is_of(position, identity)):  # OFFSET_INVALID is negative
                     return False
-            return True
+            return identity != DELETED
 
     def committed(self, partitions: Iterable[int]) -> list[TopicPartition]:
         """What the group has committed of these. Raises KafkaException."""

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
+from devicesync.log.kafka.identity import identity_of, is_of
 from devicesync.log.kafka.member import bounds
 from devicesync.log.kafka.url import KafkaUrl, failures
 
@@ -40,11 +42,14 @@ def all_bounds(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
     return {partition: bounds(consumer, topic, partition) for partition in partitions}
 
 
-def committed_of(consumer: Consumer, topic: str) -> list[tuple[TopicPartition, tuple[int, int]]]:
+def committed_of(consumer: Consumer, url: KafkaUrl) -> list[tuple[TopicPartition, tuple[int, int]]]:
     """What the consumer's group has committed of each partition, a negative offset for nothing, and the partition's bounds.
 
-    Raises KafkaException.
+    Raises KafkaException, Unavailable.
     """
-    every = all_bounds(consumer, topic)
-    committed = consumer.committed([TopicPartition(topic, partition) for partition in every], timeout=_TIMEOUT_SECONDS)
+    every = all_bounds(consumer, url.topic)
+    identity = identity_of(AdminClient(url.client), url.topic)
+    committed = consumer.committed([TopicPartition(url.topic, partition) for partition in every], timeout=_TIMEOUT_SECONDS)
+    for each in committed:
+        each.offset = each.offset if is_of(each, identity) else OFFSET_INVALID
     return [(each, every[each.partition]) for each in committed]

@@ -10,5 +10,5 @@ def overtaken(url: KafkaUrl, group: str) -> int:
     Raises Unavailable.
     """
     with onlooker(url, group) as consumer:
-        found = committed_of(consumer, url.topic)
+        found = committed_of(consumer, url)
         return sum(max(low - committed.offset, 0) for committed, (low, _) in found if committed.offset >= 0)

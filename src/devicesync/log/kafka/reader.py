@@ -6,19 +6,29 @@ from itertools import repeat
 from typing import Any
 
 import structlog
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_LOG_APPEND_TIME,
+    TIMESTAMP_NOT_AVAILABLE,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
-from devicesync.log.full import FullRecord
+from devicesync.log.full import DELETED, FullRecord
 from devicesync.log.kafka.full import full_records_of
 from devicesync.log.kafka.headers import headers_of
+from devicesync.log.kafka.identity import Note, identity_of, is_of, noted
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import KafkaUrl, failures
 from devicesync.log.port import Headers, Record
 
 _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.1
+_IDENTITY_SECONDS = 10.0
 _SETTINGS: dict[str, Any] = {"enable.partition.eof": True}
 _log: Any = structlog.get_logger("devicesync")
 
@@ -28,6 +38,9 @@ class KafkaReader:
 
     A partition that is taken away drops what was polled of it and not committed: the next owner reads it again. So a
     commit never covers a partition that this reader has lost, and a reader that wakes up after its time does no harm.
+
+    Its positions are of one topic: `_identities` has the id of each partition's. One of a topic of that name that was deleted
+    since counts for nothing, whether it was committed or is this reader's own. The topic is then read from its beginning.
     """
 
     def __init__(self, url: KafkaUrl, group: str, clock: Clock = SYSTEM) -> None:
@@ -37,8 +50,10 @@ class KafkaReader:
         self._polls: list[dict[int, int]] = []
         self._due: dict[int, int] = {}
         self._next: dict[int, int] = {}
-        self._committed_at = 0.0
-        self._member = Member(url, group, on_revoked=self._forget, clock=clock, **_SETTINGS)
+        self._identities: dict[int, str] = {}
+        self._committed_at = self._identified_at = 0.0
+        self._admin = AdminClient(url.client)
+        self._member = Member(url, group, on_assigned=self._assigned, on_revoked=self._forget, clock=clock, **_SETTINGS)
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader."""
@@ -89,7 +104,7 @@ class KafkaReader:
 
     def caught_up(self) -> bool:
         """Whether the whole group has committed everything that is in the topic now."""
-        return self._member.caught_up()
+        return self._member.caught_up(self._identity())
 
     def close(self) -> None:
         """See port.Reader; leaves the group, so that the others take over at once."""
@@ -125,16 +140,52 @@ class KafkaReader:
 
     def _commit_due(self) -> None:
         # What the group does not take now stays due; it then tells us what was taken away.
-        offsets = [TopicPartition(self._member.topic, partition, offset) for partition, offset in self._due.items()]
+        self._look_for_recreated()
+        offsets = [
+            noted(self._member.topic, partition, offset, Note(self._identities[partition]))
+            for partition, offset in self._due.items()
+            if partition in self._identities  # else the topic is deleted, or was when it was asked for
+        ]
         if offsets and self._member.commit(offsets):
-            self._due = {}
+            self._due = {partition: offset for partition, offset in self._due.items() if partition not in self._identities}
             self._committed_at = self._clock.monotonic()
+
+    def _assigned(self, positions: list[TopicPartition]) -> None:
+        """What can't be asked now is done before the first commit."""
+        with suppress(Unavailable, KafkaException):
+            identity = self._identity()  # asked first: what is committed later is of this topic, or of one after it
+            committed = self._member.committed(position.partition for position in positions)
+            for position, before in zip(positions, committed, strict=True):
+                position.offset = before.offset if is_of(before, identity) else OFFSET_BEGINNING
+                self._identities[position.partition] = identity
+
+    def _look_for_recreated(self) -> None:
+        """Now and then: read a topic that was made anew from its beginning. Raises Unavailable."""
+        is_known = all(partition in self._identities for partition in self._due)
+        if is_known and self._clock.monotonic() - self._identified_at < _IDENTITY_SECONDS:
+            return
+        identity = self._identity()
+        assigned = {position.partition for position in self._member.consumer.assignment()}
+        stale = {partition for partition in assigned if self._identities.get(partition) != identity}
+        if stale and identity != DELETED:
+            _log.warning("the topic was deleted and made anew: it is read from its beginning", partitions=sorted(stale))
+            self._forget(stale)
+            for partition in stale:
+                with failures("read"):
+                    self._member.rewind(partition, OFFSET_BEGINNING)
+                self._identities[partition] = identity
+        self._identified_at = self._clock.monotonic()
+
+    def _identity(self) -> str:
+        return identity_of(self._admin, self._member.topic)
 
     def _forget(self, gone: set[int]) -> None:
         self._due, self._next, *self._polls = (
             {partition: offset for partition, offset in offsets.items() if partition not in gone}
             for offsets in (self._due, self._next, *self._polls)
         )
+        for partition in gone:
+            self._identities.pop(partition, None)
 
 
 def records_of(messages: Sequence[Message], headers: Iterable[Headers | None], clock: Clock = SYSTEM) -> list[Record]:

@@ -1,0 +1,54 @@
+"""Which topic an offset is of.
+
+A topic that is deleted and made anew has the same name and another id, and Kafka tells nobody: a consumer goes on at the offset
+that it had, and a group takes a commit of that offset. So each commit says in its metadata of which topic it is.
+"""
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from devicesync.log.full import DELETED
+from devicesync.log.kafka.url import failures
+
+_TIMEOUT_SECONDS = 10.0
+
+
+class Note(msgspec.Struct):
+    """What a commit's metadata says. topic_id: "" in somebody else's commit. end: see full.Claim."""
+
+    topic_id: str
+    end: int | None = None
+
+
+_decode = msgspec.json.Decoder(Note).decode
+
+
+def noted(topic: str, partition: int, offset: int, note: Note) -> TopicPartition:
+    """A position to be committed, with its note."""
+    return TopicPartition(topic, partition, offset, msgspec.json.encode(note).decode())
+
+
+def note_of(position: TopicPartition) -> Note:
+    """What was noted of a position that was committed."""
+    try:
+        return _decode(position.metadata or "")
+    except msgspec.MsgspecError:
+        return Note("")
+
+
+def is_of(position: TopicPartition, identity: str) -> bool:
+    """Whether a position may be of the topic with this id; one that says nothing is believed."""
+    return note_of(position).topic_id in ("", identity)
+
+
+def identity_of(admin: AdminClient, topic: str) -> str:
+    """The topic's id, DELETED where there is none. Raises Unavailable."""
+    described = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_SECONDS)[topic]
+    with failures("read"):
+        try:
+            return str(described.result().topic_id)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return DELETED
+            raise

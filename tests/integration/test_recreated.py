@@ -1,0 +1,99 @@
+"""A topic that is deleted and made anew under its readers: its records are all read, whatever was committed of the former one."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from devicesync.clock import SystemClock
+from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
+from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.lag import group_lag
+from devicesync.log.kafka.survey import survey
+from tests import servers
+from tests.end_to_end.command import until
+
+SECONDS = 30.0
+OLD, NEW = [b"old %d" % number for number in range(20)], [b"new %d" % number for number in range(60)]
+
+
+class Clock(SystemClock):
+    """The machine's, set forth now and then."""
+
+    ahead_seconds = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_seconds
+
+
+class Topic:
+    """A topic of one partition, and a group."""
+
+    def __init__(self) -> None:
+        name = servers.unused_name("recreated")
+        self.clock = Clock()
+        self.url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{name}")
+        self.log = KafkaLog(self.url, group=name, clock=self.clock)
+        create_topics(self.url, partitions=1)
+
+    def make_anew(self) -> None:
+        """With more records than it had."""
+        before = survey(self.url).identity
+        admin = AdminClient(self.url.client)
+        admin.delete_topics([self.url.topic])[self.url.topic].result(10)
+        until(lambda: self.url.topic not in admin.list_topics(timeout=10).topics)
+        create_topics(self.url, partitions=1)
+        until(lambda: survey(self.url).identity != before)
+        KafkaLog(self.url, group="").append(NEW)
+
+    def take(self, reader: KafkaReader, wanted: list[bytes]) -> None:
+        """Read until all of these are read, and commit."""
+        left, deadline = {*wanted}, time.monotonic() + SECONDS
+        while left and time.monotonic() < deadline:
+            left -= {record.value for record in reader.poll(100, 0.2) if record.value}
+            self.clock.ahead_seconds += 1
+            reader.commit()
+        assert left == set()
+
+    @staticmethod
+    def has_caught_up(reader: KafkaReader) -> bool:
+        """When it has nothing to read any more."""
+        is_idle = not reader.poll(100, 0.2)
+        reader.commit()
+        return is_idle and reader.caught_up()
+
+
+@pytest.fixture
+def topic() -> Iterator[Topic]:
+    made = Topic()
+    yield made
+    made.log.close()
+
+
+def test_a_reader_begins_anew_while_it_runs(topic: Topic) -> None:
+    """Although the new topic is longer than the place where it was; and then it has caught up."""
+    topic.log.append(OLD)
+    reader = topic.log.reader("updater")
+    topic.take(reader, OLD)
+    reader.keep_alive()  # it reads no more until the new topic is longer
+    topic.make_anew()
+    assert not reader.caught_up()
+    topic.take(reader, NEW)
+    until(lambda: topic.has_caught_up(reader))
+    reader.close()
+
+
+def test_the_next_reader_believes_no_commit_of_the_former_topic(topic: Topic) -> None:
+    """One that was not told has committed its place in the new one."""
+    topic.log.append(OLD)
+    reader = topic.log.reader("updater")
+    topic.take(reader, OLD)
+    topic.make_anew()
+    reader._due = {0: len(OLD)}
+    reader._commit_due()
+    reader.close()
+    assert group_lag(topic.url, topic.url.topic).records == len(NEW)
+    after = topic.log.reader("updater")
+    topic.take(after, NEW)
+    after.close()
