@@ -2,14 +2,17 @@
 
 import os
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from devicesync.errors import Unavailable
 from devicesync.log import foreign as foreign_module
 from devicesync.log.foreign import ForeignLog
+from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 
 
 @pytest.fixture(autouse=True)
@@ -146,14 +149,47 @@ def test_copytruncate_while_away(log: Path) -> None:
     assert take(follow(log), 12) == [b"two", b"three"]
 
 
-def test_a_long_line(log: Path) -> None:
-    """Longer than one read."""
-    write(log, "x" * 3_000_000 + "\n", "y\n")
-    assert [len(line) for line in take(follow(log))] == [3_000_000, 1]
+@pytest.mark.parametrize("size", [LONGEST_LINE_BYTES - 1, LONGEST_LINE_BYTES, LONGEST_LINE_BYTES + 1, 3_000_000])
+def test_a_long_line(log: Path, size: int) -> None:
+    """Longer than any event may be: its beginning counts as the line, and a warning says how long it is."""
+    write(log, "x" * size + "\n", "y\n")
+    kept = min(size, LONGEST_LINE_BYTES)
+    with capture_logs() as told:
+        assert take(follow(log)) == [b"x" * kept, b"y"]
+    assert [(line["bytes"], line["kept_bytes"]) for line in told] == ([(size, kept)] if size > kept else [])
+
+
+def test_a_long_last_line_of_a_rotated_file(log: Path) -> None:
+    """Without an end, too."""
+    foreign = follow(log)
+    write(log, "one\n")
+    assert take(foreign) == [b"one"]
+    write(log, "x" * 3_000_000)
+    log.rename(f"{log}.1")
+    write(log, "new\n")
+    with capture_logs() as told:
+        assert take(foreign) == [b"x" * LONGEST_LINE_BYTES, b"new"]
+    assert [line["bytes"] for line in told] == [3_000_000]
+
+
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_a_line_without_bound_takes_no_memory_without_bound(log: Path, end: bytes) -> None:
+    """Some MiB, however long it is, whether its end has come or not."""
+    with log.open("wb") as file:
+        file.truncate(100 << 20)
+        file.seek(0, os.SEEK_END)
+        file.write(end)
+    foreign = follow(log)
+    tracemalloc.start()
+    try:
+        assert [len(line) for line in take(foreign)] == ([LONGEST_LINE_BYTES] if end else [])
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_long_line_without_an_end_is_read_once(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While it grows, only what is new of it is read, however often it is looked at; whole, it comes as one line."""
+    """While it grows, only what is new of it is read, however often it is looked at; whole, it counts as one line."""
     reading, sizes = os.pread, []
 
     def counted(file: int, size: int, offset: int) -> bytes:
@@ -171,4 +207,4 @@ def test_a_long_line_without_an_end_is_read_once(log: Path, monkeypatch: pytest.
     assert foreign.read() == []
     assert sum(sizes) < 3_100_000
     write(log, "\nlast\n")
-    assert take(foreign) == [b"x" * 3_000_000 + b"y" * 1000, b"last"]
+    assert take(foreign) == [b"x" * LONGEST_LINE_BYTES, b"last"]

@@ -1,5 +1,6 @@
 """Apply: registers events from a file or pipe of JSON lines, and returns when both stores have them."""
 
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -30,11 +31,15 @@ class Readable(Protocol):
 
 
 class Line(NamedTuple):
-    """One line of a file: its number as an editor counts it, from 0; its bytes; and when it was read, in ms."""
+    """One line of a file: its number as an editor counts it, from 0; its bytes; and when it was read, in ms.
+
+    more: how many bytes follow that are not kept.
+    """
 
     number: int
     value: bytes
     read_ms: int
+    more: int = 0
 
 
 class Summary(NamedTuple):
@@ -63,20 +68,21 @@ class Summary(NamedTuple):
         }
 
 
-def lines_of(file: Readable, batch_records: int, clock: Clock = SYSTEM) -> Iterator[list[Line]]:
+def lines_of(file: Readable, batch_records: int, clock: Clock = SYSTEM, *, longest: int = sys.maxsize) -> Iterator[list[Line]]:
     """The file's lines in batches, as they come: a batch is cut short when a pipe pauses.
 
     CRLF is a line end. A BOM at the very start and blank lines are skipped. A last line without a line end
-    counts. Memory is bounded by the longest line.
+    counts. longest: of a line with more bytes only that many are kept. It bounds the memory.
     """
     begin = 0
     batch: list[Line] = []
     batch_bytes = 0
-    for lines, paused in _lines_as_they_come(file):
+    for lines, more, paused in _lines_as_they_come(file, longest):
         read_ms = clock.now_us() // 1000
         for number, raw in enumerate(lines, begin):
-            if value := _content(raw):
-                batch.append(Line(number, value, read_ms))
+            lacks = more if number == begin else 0
+            if value := raw if lacks else _content(raw):
+                batch.append(Line(number, value, read_ms, lacks))
                 batch_bytes += len(value)
                 if len(batch) == batch_records or batch_bytes > _BATCH_BYTES:
                     yield batch
@@ -87,17 +93,38 @@ def lines_of(file: Readable, batch_records: int, clock: Clock = SYSTEM) -> Itera
             batch, batch_bytes = [], 0
 
 
-def _lines_as_they_come(file: Readable) -> Iterator[tuple[list[bytes], bool]]:
-    """Whole lines, and whether to use them before reading on: the pipe pauses, or this was all."""
-    parts: list[bytes] = []
+class _Parts:
+    """A line that comes in parts, of which the first `longest` bytes are kept."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._kept = bytearray()
+        self._size = 0
+
+    def add(self, part: bytes) -> None:
+        self._kept += part[: self._longest - len(self._kept)]
+        self._size += len(part)
+
+    def take(self) -> tuple[bytes, int]:
+        """What is kept of the line, and how many more bytes it has; the next part begins another one."""
+        line, more = bytes(self._kept), self._size - len(self._kept)
+        self._kept, self._size = bytearray(), 0
+        return line, more
+
+
+def _lines_as_they_come(file: Readable, longest: int) -> Iterator[tuple[list[bytes], int, bool]]:
+    """Whole lines; how many more bytes the first one has; and whether to use them now: the pipe pauses, or this was all."""
+    parts = _Parts(longest)
     for chunk in _chunks(file):
         *whole, rest = chunk.split(b"\n")
+        more = 0
         if whole:
-            whole[0] = b"".join([*parts, whole[0]])
-            parts = []
-        parts.append(rest)
-        yield whole, len(chunk) < _READ_BYTES
-    yield [b"".join(parts)], True
+            parts.add(whole[0])
+            whole[0], more = parts.take()
+        parts.add(rest)
+        yield whole, more, len(chunk) < _READ_BYTES
+    line, more = parts.take()
+    yield [line], more, True
 
 
 def _chunks(file: Readable) -> Iterator[bytes]:
@@ -143,7 +170,7 @@ def apply(
             try:
                 events.append(decode(line.value, taken_ms=line.read_ms, max_clock_ahead_ms=max_clock_ahead_ms))
             except Refused as refused:
-                dead.append(DeadLetter(line.value, refused.reason, refused.detail, source, 0, line.number, line.read_ms))
+                dead.append(_letter(line, refused, source))
                 refusal_limit.bad(refused.reason, line.read_ms)
             else:
                 valid.append(line.value)
@@ -154,9 +181,15 @@ def apply(
         reasons.update(letter.reason for letter in dead)
         read += len(batch)
         applied += len(valid)
-        progress(len(batch), sum(len(line.value) + 1 for line in batch))
+        progress(len(batch), sum(len(line.value) + line.more + 1 for line in batch))
     delivery.wait_until_stored()
     return Summary(read, applied, devices.count(), dict(reasons), SYSTEM.monotonic() - started)
+
+
+def _letter(line: Line, refused: Refused, source: str) -> DeadLetter:
+    size = len(line.value) + line.more
+    detail = f"only the first {len(line.value)} of {size} bytes are kept" if line.more else refused.detail
+    return DeadLetter(line.value, refused.reason, detail, source, 0, line.number, line.read_ms)
 
 
 def _content(raw: bytes) -> bytes:

@@ -2,7 +2,8 @@
 
 Knows a file again by its inode and its first bytes, so it survives restarts, logrotate's rename-and-create and its
 copytruncate. What was left unread in a rotated file is read first. (Lines that copytruncate itself loses, between its
-copy and its truncation, are nowhere to be read. Compressed files are not read: use delaycompress.)
+copy and its truncation, are nowhere to be read. Compressed files are not read: use delaycompress.) Of a line that is far longer
+than an event may be, the beginning is copied, and a warning says how long it is.
 """
 
 import errno
@@ -12,17 +13,20 @@ import re
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import structlog
 
 from devicesync.clock import SYSTEM
 from devicesync.durable import replace
 from devicesync.log.journal.files import naming_failures, same_file
+from devicesync.log.whole_lines import LONGEST_LINE_BYTES, WholeLines
 
-_READ_BYTES = 1 << 20
 _HEAD_BYTES = 256
 _QUIET_SECONDS = 1.0
 _ROTATED = re.compile(r"[.-]\d[\d.T:_-]*")
+_log: Any = structlog.get_logger("devicesync")
 
 
 class Spot(msgspec.Struct):
@@ -45,8 +49,8 @@ class ForeignLog:
         self._spot_path = spot_path
         self._file = -1
         self._spot = Spot(0, 0, "", 0)
+        self._lines = WholeLines(self._file)
         self._last_data = SYSTEM.monotonic()
-        self._searched = 0
         self._resume()
 
     def read(self) -> list[bytes]:
@@ -60,8 +64,9 @@ class ForeignLog:
                 return []
             if self._was_truncated():
                 self._leave_truncated()
-            lines, size = self._whole_lines()
+            lines, size = self._lines.read(self._spot.offset)
             if size:
+                self._warn_of(size - 1)
                 self._spot.offset += size
                 self._last_data = SYSTEM.monotonic()
             elif not same_file(self._file, self._path) and SYSTEM.monotonic() - self._last_data > _QUIET_SECONDS:
@@ -100,7 +105,7 @@ class ForeignLog:
         self.close()
         self._file = opened
         self._spot = Spot(os.fstat(self._file).st_ino, 0, _hash(b""), offset)
-        self._searched = 0
+        self._lines = WholeLines(opened)
         self._last_data = SYSTEM.monotonic()
         return True
 
@@ -151,23 +156,15 @@ class ForeignLog:
         siblings = [path for path in self._path.parent.glob(f"{name}*") if _ROTATED.fullmatch(path.name.removeprefix(name))]
         return [path for path in (self._path, *siblings) if path.is_file()]
 
-    def _whole_lines(self) -> tuple[list[bytes], int]:
-        """The next lines and their bytes. What was found to be no whole line yet is not read again before its end has come."""
-        wanted = _READ_BYTES
-        while True:
-            chunk = os.pread(self._file, wanted, self._spot.offset + self._searched)
-            end = self._searched + chunk.rfind(b"\n")
-            if end >= self._searched:
-                lines = (os.pread(self._file, self._searched, self._spot.offset) + chunk)[:end].split(b"\n")
-                self._searched = 0
-                return lines, end + 1
-            self._searched += len(chunk)
-            if len(chunk) < wanted:
-                return [], 0
-
     def _unfinished_line(self) -> list[bytes]:
         size = os.fstat(self._file).st_size - self._spot.offset
-        return [os.pread(self._file, size, self._spot.offset)] if size > 0 else []
+        self._warn_of(size)
+        return [self._lines.beginning(self._spot.offset, size)] if size > 0 else []
+
+    def _warn_of(self, size: int) -> None:
+        if size > LONGEST_LINE_BYTES:
+            kept = {"bytes": size, "kept_bytes": LONGEST_LINE_BYTES}
+            _log.warning("a line is too long to be an event: only its beginning is kept", path=str(self._path), **kept)
 
 
 def _head(path: Path, size: int) -> str:

@@ -7,9 +7,7 @@ from devicesync.clock import SYSTEM
 from devicesync.log.journal.files import same_file, times_of
 from devicesync.log.journal.times import Times
 from devicesync.log.port import Record
-
-_READ_BYTES = 1 << 20
-_GROWTH = 8
+from devicesync.log.whole_lines import WholeLines
 
 
 class Segment:
@@ -27,18 +25,22 @@ class Segment:
             self.close()
             raise FileNotFoundError(path)
         self.first = self.record = self.times.first
+        self._lines = WholeLines(self._file)
         self._byte = 0
 
     def skip_to(self, record: int) -> None:
         """Make `record` the next to read, or the segment's end when it has fewer."""
         near = self.times.before(record)
         self._byte, self.record = near.start, near.first
-        while self.record < record and (lines := self._whole_lines(record - self.record)):
-            self._pass(lines)
+        while self.record < record:
+            lines, size = self._lines.read(self._byte, record - self.record)
+            if not lines:
+                return
+            self._pass(len(lines), size)
 
     def read(self, max_records: int) -> list[Record]:
         """The next records; blank lines are counted and left out. [] at the end, or where all that was read was blank."""
-        lines = self._whole_lines(max_records)
+        lines, size = self._lines.read(self._byte, max_records)
         if not lines:
             return []
         self.times.refresh()
@@ -55,7 +57,7 @@ class Segment:
             byte += len(line) + 1
             if not (value := line.removesuffix(b"\r")).isspace() and value:
                 records.append(Record(value, 0, number, taken_ms, logged_ms))
-        self._pass(lines)
+        self._pass(len(lines), size)
         self.times.forget_before(self._byte)
         return records
 
@@ -68,17 +70,6 @@ class Segment:
         self.times.close()
         os.close(self._file)
 
-    def _pass(self, lines: list[bytes]) -> None:
-        self._byte += sum(map(len, lines)) + len(lines)
-        self.record += len(lines)
-
-    def _whole_lines(self, limit: int) -> list[bytes]:
-        size = _READ_BYTES
-        while True:
-            chunk = os.pread(self._file, size, self._byte)
-            end = chunk.rfind(b"\n")
-            if end >= 0:
-                return chunk[:end].split(b"\n", limit)[:limit]
-            if len(chunk) < size:
-                return []
-            size *= _GROWTH
+    def _pass(self, count: int, size: int) -> None:
+        self._byte += size
+        self.record += count
