@@ -1,5 +1,6 @@
 """`digests` on the embedded default: two machines, and a backup of one of them."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,32 @@ def test_what_is_not_ours_is_not_removed(devicesync: Devicesync, tmp_path: Path)
         refused = devicesync.run("digests", "make", name)
         assert (refused.returncode, b"not of an interrupted `digests make`" in refused.stderr) == (2, True)
     assert [theirs.read_text(), *tmp_path.glob("a.work/*")] == ["kept", theirs]
+
+
+@pytest.mark.parametrize("more", [(), ("--against", "good"), ("--restart",)])
+def test_what_is_no_file_of_digests_is_not_replaced(devicesync: Devicesync, tmp_path: Path, more: tuple[str, ...]) -> None:
+    """Neither a file, nor what a link leads to, nor a pipe."""
+    devicesync.json("apply", "-", stdin=ALL)
+    devicesync.json("digests", "make", "good")
+    (tmp_path / "theirs").write_text("kept")
+    (tmp_path / "link").symlink_to("theirs")
+    (tmp_path / "empty").touch()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("theirs", "link", "empty", "pipe"):
+        refused = devicesync.run("digests", "make", name, *more)
+        assert (refused.returncode, b"name another file" in refused.stderr) == (2, True)
+    assert (tmp_path / "theirs").read_text() == "kept"
+    assert ((tmp_path / "link").is_symlink(), (tmp_path / "pipe").is_fifo()) == (True, True)
+    assert not [*tmp_path.glob("*.work")]
+
+
+def test_a_damaged_file_of_ours_is_made_anew(devicesync: Devicesync, tmp_path: Path) -> None:
+    """It says itself that it is one."""
+    devicesync.json("apply", "-", stdin=ALL)
+    devicesync.json("digests", "make", "file")
+    whole = (tmp_path / "file").read_bytes()
+    (tmp_path / "file").write_bytes(whole[:-1])
+    assert devicesync.json("digests", "make", "file")["profiles"] == 2999
 
 
 def test_one_makes_a_file_at_a_time(devicesync: Devicesync, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from devicesync.data_directory import HOLD, Hold
 from devicesync.durable import check_room
 from devicesync.errors import Held, Unavailable, WrongUse
 from devicesync.jobs.digests.compare import to_read_again
-from devicesync.jobs.digests.file import DigestFile, load, load_whole, save
+from devicesync.jobs.digests.file import DigestFile, check_replaceable, load, load_whole, save
 from devicesync.jobs.digests.sums import DeviceDigest, Digests
 
 _SAVE_SECONDS = 2.0
@@ -57,8 +57,9 @@ class _Run(NamedTuple):
 def make(asked: Asked, settings: Settings, watcher: Watcher) -> DigestFile:
     """Make the file, or go on with it; or read the buckets again in which a whole one differs from `against`.
 
-    Raises WrongUse, Unavailable, Damaged.
+    Raises WrongUse, also where something else is in the file's place; Unavailable, Damaged.
     """
+    check_replaceable(asked.path)
     other = load_whole(asked.against) if asked.against else None
     known = load(asked.path) if other and not asked.restart and asked.path.exists() else None
     with _room_beside(asked.path) as directory, source_of(asked, settings, watcher, directory) as source:

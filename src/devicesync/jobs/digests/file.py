@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from devicesync.durable import content_of, replace
+from devicesync.durable import beginning_of, content_of, replace
 from devicesync.errors import Damaged, NewerData, WrongUse
 from devicesync.jobs.digests.sums import DeviceDigest, Digests
 
@@ -56,6 +56,18 @@ _decode_file = msgspec.msgpack.Decoder(DigestFile).decode
 def save(path: Path, file: DigestFile) -> None:
     """Write it. Raises OSError; then an older file is still there."""
     replace(path, packed(file), durable=True)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise WrongUse where something is there that is no file of digests, sound or not."""
+    try:
+        is_ours = beginning_of(path, len(_MAGIC)) == _MAGIC
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise WrongUse(f"can't replace {path}: {error.strerror}", "name another file") from error
+    if not is_ours:
+        raise WrongUse(f"{path} is there, and is no file of digests", "name another file, or remove it")
 
 
 def load(path: Path) -> DigestFile:
