@@ -73,6 +73,10 @@ def test_the_commands(devicesync: Devicesync, real: Real) -> None:
     assert dead["total"] > 10
     assert dead["dead_letters"][0]["source"] == real.topic.topic
     assert devicesync.json("dead-letters", "show", dead["dead_letters"][0]["id"]) == dead["dead_letters"][0]
+    assert devicesync.run("dead-letters", "delete", dead["dead_letters"][0]["id"]).returncode == 0
+    told = [finding["detail"] for finding in devicesync.json("doctor")["findings"] if finding["what"] == "dead letters"]
+    in_topic = f"{dead['total'] + 1:,} records in {real.topic.topic}.failed"
+    assert told == [f"{in_topic}: refused ones, and marks of those that were replayed or deleted"]
     applied = devicesync.json("apply", "-", stdin=SEED + b"\n[]\n")
     assert (applied["applied"], applied["dead_reasons"]) == (1, {"not_an_object": 1})
     for store in ("cache", "database"):
