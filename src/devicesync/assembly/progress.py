@@ -8,9 +8,20 @@ import msgspec
 
 from devicesync.assembly.watcher import Watcher
 from devicesync.clock import SYSTEM
-from devicesync.durable import replace
+from devicesync.durable import content_of, replace
 
 _WRITE_SECONDS = 0.5
+_MOST_BYTES = 1 << 30
+
+
+class _Done(msgspec.Struct):
+    """What the file says."""
+
+    what: dict[str, Any]
+    results: dict[str, Any]
+
+
+_decode = msgspec.json.Decoder(_Done).decode
 
 
 class Progress:
@@ -25,11 +36,10 @@ class Progress:
         self.results: dict[str, Any] = {}
         self.goes_on = False
         self._written_at = 0.0
-        if path.exists() and not restart:
-            found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
-            if found["what"] == msgspec.to_builtins(what):
-                self.results = found["results"]
-                self.goes_on = True
+        found = None if restart else _found(path)
+        if found and found.what == msgspec.to_builtins(what):
+            self.results = found.results
+            self.goes_on = True
 
     def tell(self, watcher: Watcher, done: int, count: int, what: str) -> None:
         """Where an earlier run began it, say how much is done. what: such as "parts are done"."""
@@ -51,8 +61,16 @@ class Progress:
         """Write down what is done, even if that is nothing yet: the next run goes on."""
         self._written_at = SYSTEM.monotonic()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        replace(self._path, msgspec.json.encode({"what": self._what, "results": self.results}), durable=True)
+        replace(self._path, msgspec.json.encode(_Done(self._what, self.results)), durable=True)
 
     def finish(self) -> None:
         """All is done."""
         self._path.unlink(missing_ok=True)
+
+
+def _found(path: Path) -> _Done | None:
+    """What an earlier run wrote; None where that is nothing, or nothing that it can have written: the job then begins anew."""
+    try:
+        return _decode(content_of(path, _MOST_BYTES))
+    except (OSError, UnicodeError, msgspec.MsgspecError, RecursionError):
+        return None

@@ -1,0 +1,35 @@
+"""How far a long job came, in a file that anything may have happened to."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from devicesync.assembly.progress import Progress
+
+WHAT = {"database": "sqlite:here", "ranges": 3}
+
+
+def test_a_job_goes_on_where_it_was(tmp_path: Path) -> None:
+    """The same job alone; asked to begin anew, it does."""
+    path = tmp_path / "progress.json"
+    Progress(path, WHAT, restart=False).done("1", 7)
+    assert [*Progress(path, WHAT, restart=False).left("123")] == ["2", "3"]
+    for what, restart in ((WHAT, True), (WHAT | {"ranges": 4}, False)):
+        assert not Progress(path, what, restart=restart).goes_on
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff", b"[]", b'{"what":1,"results":{}}', b'{"results":{}}', b"[" * 100_000, None]
+)
+def test_what_no_job_can_have_written_counts_as_nothing(tmp_path: Path, content: bytes | None) -> None:
+    """The job begins anew, and writes over it; of a pipe (None) nothing is waited for."""
+    path = tmp_path / "progress.json"
+    if content is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+    begun = Progress(path, WHAT, restart=False)
+    assert (begun.goes_on, begun.results) == (False, {})
+    begun.done("1", 7)
+    assert Progress(path, WHAT, restart=False).results == {"1": 7}
