@@ -40,6 +40,16 @@ def test_a_failure_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_link_in_the_place_of_the_new_file_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user of a shared directory can place one between any two of our steps."""
+    (tmp_path / "ours").write_bytes(b"kept")
+    place = tmp_path / f".file.{os.getpid()}"
+    monkeypatch.setattr(durable, "_remove_left", lambda path: place.symlink_to("ours"))
+    with pytest.raises(FileExistsError):
+        durable.replace(tmp_path / "file", b"new", durable=False)
+    assert (tmp_path / "ours").read_bytes() == b"kept"
+
+
 def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:
     """What it had begun is removed by the next one."""
     path = tmp_path / "file"

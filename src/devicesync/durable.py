@@ -50,8 +50,9 @@ def replacing(path: Path, *, durable: bool) -> Iterator[Path]:
     """
     _remove_left(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
+    # A link that another user of the directory has just placed there must not lead us to a file of ours.
+    os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OURS_ALONE))
     try:
-        os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OURS_ALONE))
         yield beside
         if durable:
             _sync(beside)

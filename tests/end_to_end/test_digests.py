@@ -112,10 +112,26 @@ def test_what_is_not_ours_is_not_removed(devicesync: Devicesync, tmp_path: Path)
     theirs.parent.mkdir()
     theirs.write_text("kept")
     (tmp_path / "b.work").symlink_to(theirs.parent)
-    for name in ("a", "b"):
+    (tmp_path / "c.work").mkdir()
+    (tmp_path / "c.work" / "parts").symlink_to(tmp_path / "files")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "digests").write_text("kept")
+    for name in ("a", "b", "c"):
         refused = devicesync.run("digests", "make", name)
         assert (refused.returncode, b"not of an interrupted `digests make`" in refused.stderr) == (2, True)
     assert [theirs.read_text(), *tmp_path.glob("a.work/*")] == ["kept", theirs]
+    assert (tmp_path / "files" / "digests").read_text() == "kept"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's directory")
+@pytest.mark.parametrize("theirs", ["file.work", "file.work/parts"])
+def test_another_user_s_half_made_file_is_not_gone_on_with(devicesync: Devicesync, tmp_path: Path, theirs: str) -> None:
+    """In a shared directory anybody can place one, and say in it what is done already."""
+    devicesync.json("apply", "-", stdin=ALL)
+    (tmp_path / "file.work" / "parts").mkdir(parents=True)
+    os.chown(tmp_path / theirs, 54321, 54321)
+    refused = devicesync.run("digests", "make", "file")
+    assert (refused.returncode, b"not of an interrupted `digests make`" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("more", [(), ("--against", "good"), ("--restart",)])

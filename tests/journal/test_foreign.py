@@ -1,5 +1,6 @@
 """Following a device-profile.log that another service writes, through every rotation that logrotate does."""
 
+import json
 import os
 import shutil
 import tracemalloc
@@ -59,6 +60,18 @@ def test_restart_goes_on_where_it_stopped(log: Path) -> None:
     assert foreign.read() == [b"two"]
     foreign.close()
     assert take(follow(log)) == [b"two"]
+
+
+@pytest.mark.parametrize("wrong", [{"offset": -1}, {"head_bytes": -1}, {"head_bytes": 1 << 40}, {"offset": "1"}])
+def test_a_place_that_can_not_be_counts_as_none(log: Path, wrong: dict[str, object]) -> None:
+    """The file is read from its beginning: lines that come twice are harmless."""
+    write(log, "one\n")
+    foreign = follow(log)
+    assert take(foreign) == [b"one"]
+    foreign.close()
+    spot = log.with_name("spot.json")
+    spot.write_text(json.dumps(json.loads(spot.read_text()) | wrong))
+    assert take(follow(log)) == [b"one"]
 
 
 def test_rename_and_create(log: Path) -> None:

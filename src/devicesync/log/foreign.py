@@ -13,7 +13,7 @@ import re
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import structlog
@@ -33,9 +33,9 @@ class Spot(msgspec.Struct):
     """Where reading goes on: the file's inode and first bytes (as SHA-256), and the byte after the last line taken."""
 
     inode: int
-    head_bytes: int
+    head_bytes: Annotated[int, msgspec.Meta(ge=0, le=_HEAD_BYTES)]
     head: str
-    offset: int
+    offset: Annotated[int, msgspec.Meta(ge=0)]
 
 
 _decode_spot = msgspec.json.Decoder(Spot).decode

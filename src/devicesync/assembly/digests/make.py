@@ -1,5 +1,6 @@
 """`digests make`: a store's digests into a file, by several processes; an interrupted run goes on."""
 
+import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -96,12 +97,19 @@ def _room_beside(path: Path) -> Iterator[Path]:
 
 def _held(room: Path) -> Hold:
     """The hold on it, whose file also tells that the directory is ours: what is in it will be removed."""
-    if room.is_symlink() or {path.name for path in room.iterdir()} - {HOLD, "parts"}:
+    if not _is_ours(room):
         raise WrongUse(f"{room} is there, and not of an interrupted `digests make`", "name another file, or remove it")
     try:
         return Hold(room, "digests make")
     except Held as held:
         raise Held(str(held), "wait until it is done, or name another file") from None
+
+
+def _is_ours(room: Path) -> bool:
+    """Whether nothing else is in it, and nobody else can have made it, nor a link in it: in a shared directory anybody can."""
+    if room.is_symlink() or {path.name for path in room.iterdir()} - {HOLD, "parts"} or (room / "parts").is_symlink():
+        return False
+    return all(path.stat().st_uid == os.geteuid() for path in (room, *room.iterdir()))
 
 
 def _leave(room: Path, directory: Path) -> None:
