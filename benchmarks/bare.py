@@ -3,9 +3,10 @@
 Consume, decode with msgspec, fold by arrival; send the rows to Cassandra, ten to an unlogged batch, all at once; run one Redis
 script while Cassandra writes, then read and decode the next records; await the rows, commit. One thread, acsylla.
 No guard, no versions, no facets, no look before a write, no fill, no dead letters. The consistency level is ours.
-The topic "warm" (DEVICES records) is worked off first, which is a first load; then "bench" (EVENTS records).
+The topic "warm" (DEVICES records) is worked off first, which is a first load; then "bench" (EVENTS records). With a TOPIC it
+follows that one instead, until it is killed.
 
-    python benchmarks/bare.py KAFKA_PORT REDIS_PORT CASSANDRA_PORT KEYSPACE DEVICES EVENTS acsylla|none
+    python benchmarks/bare.py KAFKA_PORT REDIS_PORT CASSANDRA_PORT KEYSPACE DEVICES EVENTS acsylla|none [TOPIC]
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from devicesync.law.facets import FIELDS, MAP_FIELDS
 
 BATCH = 2000
 ROWS_A_REQUEST = 10
+_FOR_EVER = 1 << 60
 SCRIPT = "for spot, key in ipairs(KEYS) do redis.call('HSET', key, unpack(cmsgpack.unpack(ARGV[spot]))) end"
 Figures = dict[str, dict[str, float]]
 Folded = dict[str, dict[str, Any]]
@@ -32,15 +34,13 @@ Begin = Callable[[Folded], Sequence[Awaitable[Any]]]
 
 
 def main() -> None:
-    log_port, cache_port, database_port, keyspace, devices, events, driver = sys.argv[1:]
+    log_port, cache_port, database_port, keyspace, devices, events, driver, *followed = sys.argv[1:]
+    topics = [(topic, _FOR_EVER) for topic in followed] or [("warm", int(devices)), ("bench", int(events))]
     client = redis.Redis(port=int(cache_port), db=2)
 
     async def both() -> Figures:
         begin: Begin = await cassandra(int(database_port), keyspace) if driver == "acsylla" else lambda rows: []
-        return {
-            topic: await loop(consumer(log_port, topic, keyspace), client, begin, int(count))
-            for topic, count in (("warm", devices), ("bench", events))
-        }
+        return {topic: await loop(consumer(log_port, topic, keyspace), client, begin, count) for topic, count in topics}
 
     print(json.dumps(asyncio.run(both())))
 
@@ -58,11 +58,11 @@ async def loop(consumer: Consumer, client: Any, begin: Begin, events: int) -> di
         packed = [pack([part for field in event.items() for part in texts(*field)]) for event in folded[0].values()]
         client.evalsha(script, len(packed), *folded[0], *packed)
         passed = consumer.position(consumer.assignment())
-        folded = fold(consumer.consume(BATCH, 0.1 if done < events else 0))
+        folded = fold(taken(consumer, 0.1 if done < events else 0))
         await settled(under_way)
         consumer.commit(offsets=[place for place in passed if place.offset >= 0], asynchronous=False)
         while not folded[0] and done < events:
-            folded = fold(consumer.consume(BATCH, 0.1))
+            folded = fold(taken(consumer, 0.1))
     figures = clock.stop(done)
     consumer.close()
     return figures
@@ -86,9 +86,15 @@ def texts(field: str, value: Any) -> tuple[str, Any]:
 
 
 def first(consumer: Consumer) -> list[Message]:
-    while not (messages := consumer.consume(BATCH, 1)):
+    while not (messages := taken(consumer, 1)):
         pass
     return messages
+
+
+def taken(consumer: Consumer, seconds: float) -> list[Message]:
+    """What is there, as soon as there is any."""
+    messages = consumer.consume(1, seconds)
+    return messages and messages + consumer.consume(BATCH - 1, 0)
 
 
 def consumer(port: str, topic: str, group: str) -> Consumer:

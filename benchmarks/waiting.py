@@ -2,7 +2,7 @@
 
 - with 2 ms of round trip added to Redis and Cassandra each, against its own rate without; taken in turn, medians.
 - freshness, from the producer's acknowledged send to readable in Redis, with Cassandra in the path: at 1,000 events/s and at
-  70 % of the rate that was just measured.
+  70 % of the rate that was just measured; at 1,000 events/s of the bare loop too. Producer, probe and servers share the cores.
 
     PYTHONPATH=. python benchmarks/waiting.py [--events 40000] [--devices 20000] [--turns 3]
 """
@@ -14,21 +14,22 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+import redis
 from far_away import far_away
 from figures import tell
 from real_servers import Servers, servers
 
-from devicesync.cache.redis import RedisCache
-from devicesync.cache.redis_connect import connect
 from devicesync.log.kafka import KafkaLog
 from devicesync.simulation import key_of
 
 ROUND_TRIP_MS = 2.0
+RATE = 1000
 SECONDS = 10
 SHARE_OF_TOP = 0.7
 TICK_SECONDS = 0.01
@@ -47,12 +48,15 @@ def main() -> None:
         more = f"{median(far):,.0f} against {median(near):,.0f} events/s"
         what = f"the updater with {ROUND_TRIP_MS:g} ms of round trip to both stores, against without"
         tell(what, ratio, "×", least=0.9, more=more)
-        for rate, most_p50, most_p99 in ((1000, 3, 20), (int(SHARE_OF_TOP * median(near)), None, 100)):
-            ages = freshness(up, rate)
-            p50, p99 = ages[len(ages) // 2], ages[int(len(ages) * 0.99)]
-            tell(f"freshness at {rate:,} events/s, p50", p50, "ms", most=most_p50)
-            more = f"{len(ages)} probes, max {ages[-1]:.0f} ms"
-            tell(f"freshness at {rate:,} events/s, p99", p99, "ms", most=most_p99, more=more)
+        bare = ages_of(up, RATE, following)
+        ours = ages_of(up, RATE, updating)
+        tell(f"freshness at {RATE:,} events/s, p50", ours.p50, "ms", most=3, more=f"the bare loop {bare.p50:.1f} ms")
+        more = f"the bare loop {bare.p99:.0f} ms; {ours}; the bare loop's {bare}"
+        tell(f"freshness at {RATE:,} events/s, p99", ours.p99, "ms", most=20, more=more)
+        rate = int(SHARE_OF_TOP * median(near))
+        ours = ages_of(up, rate, updating)
+        tell(f"freshness at {rate:,} events/s, p50", ours.p50, "ms")
+        tell(f"freshness at {rate:,} events/s, p99", ours.p99, "ms", most=100, more=str(ours))
 
 
 def distances(up: Servers, arguments: argparse.Namespace) -> tuple[list[float], list[float]]:
@@ -70,18 +74,42 @@ def distances(up: Servers, arguments: argparse.Namespace) -> tuple[list[float], 
     return near, far
 
 
-def freshness(up: Servers, rate: int) -> list[float]:
-    """Sorted, in ms."""
-    name = f"fresh{rate}"
-    kafka = up.load(name, [])
+class Ages(NamedTuple):
+    """How old probes were when they could be read, in ms."""
+
+    p50: float
+    p99: float
+    most: float
+    probes: int
+
+    def __str__(self) -> str:
+        return f"{self.probes} probes, max {self.most:.0f} ms"
+
+
+def updating(up: Servers, name: str) -> list[str]:
+    """The updater."""
     flags = [
         "--log", f"kafka://127.0.0.1:{up.log.port}/{name}",
         "--cache", f"redis://127.0.0.1:{up.cache.port}/2",
-        "--database", f"cassandra://127.0.0.1:{up.database.port}/{up.empty_stores(name)}",
+        "--database", f"cassandra://127.0.0.1:{up.database.port}/{name}",
     ]  # fmt: skip
-    command = [sys.executable, "-m", "devicesync", "update", *flags]
-    updater = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "DEVICESYNC_GROUP": name})
-    reader = RedisCache(connect(f"redis://127.0.0.1:{up.cache.port}/2"), tombstone_ttl_seconds=0, profile_ttl_seconds=0)
+    return ["-m", "devicesync", "update", *flags]
+
+
+def following(up: Servers, name: str) -> list[str]:
+    """The bare loop."""
+    ports = map(str, (up.log.port, up.cache.port, up.database.port))
+    return [str(Path(__file__).parent / "bare.py"), *ports, name, "0", "0", "acsylla", name]
+
+
+def ages_of(up: Servers, rate: int, loop: Callable[[Servers, str], list[str]]) -> Ages:
+    name = f"{loop.__name__}{rate}"
+    kafka = up.load(name, [])
+    up.empty_stores(name)
+    updater = subprocess.Popen(
+        [sys.executable, *loop(up, name)], stderr=subprocess.DEVNULL, env={**os.environ, "DEVICESYNC_GROUP": name}
+    )
+    reader = redis.Redis(port=up.cache.port, db=2)
     stop = threading.Event()
     background = threading.Thread(target=traffic, args=(up, kafka, rate, stop))
     background.start()
@@ -94,7 +122,8 @@ def freshness(up: Servers, rate: int) -> list[float]:
     background.join()
     updater.terminate()
     updater.wait()
-    return sorted(ages)
+    ages.sort()
+    return Ages(ages[len(ages) // 2], ages[int(len(ages) * 0.99)], ages[-1], len(ages))
 
 
 def traffic(up: Servers, kafka: KafkaLog, rate: int, stop: threading.Event) -> None:
@@ -113,8 +142,7 @@ def probe(kafka: KafkaLog, reader: Any) -> float:
     kafka.append([msgspec.json.encode({"device_id": "probe", "version": version, "city": "Pune"})], [b"probe"])
     sent = time.perf_counter()
     while True:
-        state = reader.read(["probe"]).get("probe")
-        if state and state.version >= version:
+        if int(reader.hget("probe", "version") or 0) >= version:
             return (time.perf_counter() - sent) * 1000
         time.sleep(0.0005)
 
