@@ -11,6 +11,7 @@ from devicesync.errors import Unavailable
 from devicesync.log.full import DELETED
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.identity import is_of
+from devicesync.log.kafka.taken import taken
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 
 _KEPT = 100
@@ -92,7 +93,8 @@ class Member:
         if not self._kept:
             self._keep(1, timeout_seconds)
         if self._kept and max_records > len(self._kept):
-            self._keep(max_records - len(self._kept), 0)
+            for more in taken(self.consumer, max_records - len(self._kept)):
+                self._kept += more
         messages, self._kept = self._kept, []
         return self._good(messages) if any(map(Message.error, messages)) else messages
 

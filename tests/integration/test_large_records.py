@@ -1,0 +1,31 @@
+"""Large records that compress to next to nothing: their number bounds no memory."""
+
+from contextlib import closing
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from devicesync.log.kafka import KafkaLog, KafkaUrl
+from devicesync.log.kafka.admin import create_topics
+from tests import servers
+
+COUNT, BYTES = 100, 900_000
+
+
+@pytest.mark.parametrize("place", ["value", "key"])
+def test_a_poll_is_bounded_in_bytes(place: str) -> None:
+    """Far fewer come at once than were asked for, and all come."""
+    topic = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('large')}")
+    create_topics(topic, partitions=1)
+    producer = Producer({**topic.client, "compression.type": "zstd", "message.max.bytes": 1_000_000, "linger.ms": 50})
+    for _ in range(COUNT):
+        large: Any = {place: b"x" * BYTES}
+        producer.produce(topic.topic, **({"value": b"{"} | large))
+    assert producer.flush(60) == 0
+    polled = []
+    with closing(KafkaLog(topic, topic.topic)) as log, closing(log.reader("updater")) as reader:
+        while sum(polled) < COUNT:
+            polled.append(len(reader.poll(2000, 1)))
+    assert sum(polled) == COUNT
+    assert max(polled) * BYTES < 50 << 20
