@@ -1,6 +1,7 @@
 """What every place of dead letters does (dead_letters/port.py)."""
 
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,34 @@ def test_dead_letters_are_kept_once_and_whole(letters: DeadLetters) -> None:
     assert letters.get(letter(1).id) == letter(1)
 
 
+def test_each_dead_letter_comes_once_and_may_be_removed_meanwhile(letters: DeadLetters) -> None:
+    """All that are there, or those of a reason."""
+    letters.add([*map(letter, range(9)), letter(9)._replace(reason="too_large")])
+    letters.remove([letter(3).id])
+    assert [found.offset for found in letters.each("too_large")] == [9]
+    seen = []
+    for found in letters.each():
+        seen.append(found.offset)
+        letters.remove([found.id])
+    assert sorted(seen) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    assert [*letters.each()] == []
+
+
+def test_looking_at_few_of_many_large_dead_letters_takes_little_memory(letters: DeadLetters) -> None:
+    """Whoever can write the log can make them many: neither the count nor the page, nor a replay, may hold all of them."""
+    count, size = 80, 1_000_000
+    for number in range(0, count, 8):
+        letters.add([letter(each, bytes([each]) * size) for each in range(number, number + 8)])
+    tracemalloc.start()
+    try:
+        total, (newest,) = letters.find(limit=1)
+        assert sum(len(found.value or b"") for found in letters.each()) == count * size
+        assert tracemalloc.get_traced_memory()[1] < count * size // 2
+    finally:
+        tracemalloc.stop()
+    assert (total, newest.offset) == (count, count - 1)
+
+
 def test_old_dead_letters_go_and_young_ones_stay(letters: DeadLetters) -> None:
     """By the time at which the log took the record, whatever the order; and never those that were removed come back."""
     letters.add([letter(number) for number in (1, 2, 3, 9, 4, 8)])
@@ -120,7 +149,17 @@ def test_dead_letters_that_can_not_be_read_to_their_end_are_not_cut_short_silent
         opened.find()
 
 
-@pytest.mark.parametrize("headers", [[("reason", None)], [("reason", b"why")], [("reason", b"\xff")], "not UTF-8"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("reason", None)],
+        [("reason", b"why")],
+        [("reason", b"\xff")],
+        [("replayed", b"0"), ("time_ms", b"x")],
+        [("replayed", b"0"), ("reason", b"why")],
+        "not UTF-8",
+    ],
+)
 def test_what_others_put_among_the_dead_letters_ends_nothing(tmp_path: Path, headers: Any) -> None:
     """Whoever may write the topic can write any headers: such records are passed by, and go with the old ones."""
     at = place(tmp_path)

@@ -1,6 +1,6 @@
 """The dead letters of a world: in memory, durable, and every change waits for its turn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from devicesync.dead_letters.port import DeadLetter
 from devicesync.errors import Unavailable
@@ -29,6 +29,10 @@ class KeptDeadLetters:
         """See dead_letters.DeadLetters."""
         found = [letter for letter in self.letters.values() if reason in (None, letter.reason)]
         return len(found), found[:limit]
+
+    def each(self, reason: str | None = None) -> Iterator[DeadLetter]:
+        """See dead_letters.DeadLetters."""
+        return (letter for letter in [*self.letters.values()] if reason in (None, letter.reason))
 
     def get(self, letter_id: str) -> DeadLetter | None:
         """See dead_letters.DeadLetters."""

@@ -158,7 +158,7 @@ MISTAKES = (
         "what was tried again leaves the dead letters, refused or not",
         "jobs/replay.py",
         "[letter_id for letter_id, _, _ in valid])",
-        "[letter.id for letter in letters])",
+        "[letter.id for letter in batch])",
         range(7, 127, 12),
     ),
     *OF_BACKUPS,

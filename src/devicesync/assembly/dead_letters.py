@@ -41,11 +41,9 @@ def replay(settings: Settings, letter_id: str | None, reason: str | None, stop: 
     from devicesync.assembly.delivery import delivering  # noqa: PLC0415 - who only reads needs none of it
     from devicesync.jobs.replay import replay as replay_all  # noqa: PLC0415 - who only reads needs none of it
 
-    with _opened(settings) as letters:
+    with _opened(settings) as letters, delivering(settings, "apply", stop) as delivery:
         chosen = _chosen(letters, letter_id, reason)
-        with delivering(settings, "apply", stop) as delivery:
-            applied = replay_all(chosen, letters, delivery, max_clock_ahead_ms=settings.max_clock_ahead_ms)
-    return Replayed(len(chosen), applied)
+        return Replayed(*replay_all(chosen, letters, delivery, max_clock_ahead_ms=settings.max_clock_ahead_ms))
 
 
 def delete(settings: Settings, letter_id: str | None, reason: str | None, older_than_days: float | None) -> int:
@@ -53,8 +51,8 @@ def delete(settings: Settings, letter_id: str | None, reason: str | None, older_
     with _opened(settings) as letters:
         if older_than_days is not None:
             return letters.remove_older(SYSTEM.now_ms() - int(older_than_days * _DAY_MS))
-        chosen = _chosen(letters, letter_id, reason)
-        letters.remove([letter.id for letter in chosen])
+        chosen = [letter.id for letter in _chosen(letters, letter_id, reason)]
+        letters.remove(chosen)
         return len(chosen)
 
 
@@ -65,11 +63,11 @@ def document(letter: "DeadLetter") -> dict[str, Any]:
     return {name: getattr(letter, name) for name in names} | {"value_base64": value}
 
 
-def _chosen(letters: "DeadLetters", letter_id: str | None, reason: str | None) -> "list[DeadLetter]":
+def _chosen(letters: "DeadLetters", letter_id: str | None, reason: str | None) -> "Iterator[DeadLetter]":
     if not letter_id:
-        return letters.find(reason=reason)[1]
+        return letters.each(reason)
     one = letters.get(letter_id)
-    return [one] if one else []
+    return iter([one] if one else [])
 
 
 @contextmanager

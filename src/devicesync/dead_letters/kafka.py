@@ -5,10 +5,11 @@ whose header `replayed` is the dead letter's id.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, cast
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM
@@ -17,16 +18,29 @@ from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl, Outgoing, TooLarge, deliver
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX
 from devicesync.log.kafka.headers import headers_of
+from devicesync.log.kafka.taken import taken
 from devicesync.log.kafka.url import HINT, failures
 
 _TIMEOUT_SECONDS = 30.0
 _LONGEST_KEY = 1024
 _NUMBERS = ("partition", "offset", "time_ms")
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
+_POLLED = 1000
+_Place = tuple[int, int]
+"""A partition of the topic, and the offset there."""
+
+
+class _Known(NamedTuple):
+    """A letter without what may be large: its reason, its time, the record's offset, and where the topic has the letter."""
+
+    reason: str
+    time_ms: int
+    offset: int
+    place: _Place
 
 
 class KafkaDeadLetters:
-    """See port.DeadLetters. Reading goes through the whole topic: it is meant for people."""
+    """See port.DeadLetters. Reading goes through the whole topic: it is meant for people. It keeps no more than it returns."""
 
     def __init__(self, url: KafkaUrl) -> None:
         self._url = url
@@ -43,13 +57,21 @@ class KafkaDeadLetters:
 
     def find(self, *, reason: str | None = None, limit: int | None = None) -> tuple[int, list[DeadLetter]]:
         """See port.DeadLetters."""
-        letters = [letter for letter in self._all().values() if reason in (None, letter.reason)]
-        letters.sort(key=lambda letter: (letter.time_ms, letter.offset), reverse=True)
-        return len(letters), letters[:limit]
+        known = [each for each in self._known().values() if reason in (None, each.reason)]
+        known.sort(key=lambda each: (each.time_ms, each.offset), reverse=True)
+        places = [each.place for each in known[:limit]]
+        found = dict(self._at(places))
+        return len(known), [found[place] for place in places if place in found]
+
+    def each(self, reason: str | None = None) -> Iterator[DeadLetter]:
+        """See port.DeadLetters."""
+        places = {known.place for known in self._known().values() if reason in (None, known.reason)}
+        return (letter for _, letter in self._at(places))
 
     def get(self, letter_id: str) -> DeadLetter | None:
         """See port.DeadLetters."""
-        return self._all().get(letter_id)
+        known = self._known().get(letter_id)
+        return next((letter for _, letter in self._at([known.place])), None) if known else None
 
     def remove(self, letter_ids: Sequence[str]) -> None:
         """See port.DeadLetters. The bytes stay in the topic until its retention drops them."""
@@ -59,8 +81,8 @@ class KafkaDeadLetters:
         """See port.DeadLetters. The topic is cut before the first one that stays; what lies after that is marked."""
         ends: dict[int, int] = {}
         blocked: set[int] = set()
-        older: dict[str, tuple[int, int]] = {}
-        known = self._all()
+        older: dict[str, _Place] = {}
+        known = self._known()
         for message, headers in self._messages():
             partition, offset = _place(message)
             if int(headers.get("time_ms") or message.timestamp()[1]) >= before_ms:
@@ -114,27 +136,44 @@ class KafkaDeadLetters:
             for cut in (admin.delete_records(places, request_timeout=_TIMEOUT_SECONDS) if places else {}).values():
                 cut.result()
 
-    def _all(self) -> dict[str, DeadLetter]:
-        letters: dict[str, DeadLetter] = {}
+    def _known(self) -> dict[str, _Known]:
+        """All letters that are not forgotten, by their ids."""
+        known: dict[str, _Known] = {}
         for message, headers in self._messages():
             if "replayed" in headers:
-                letters.pop(headers["replayed"], None)
+                known.pop(headers["replayed"], None)
             elif "reason" in headers:
                 letter = _letter(message, headers)
-                letters[letter.id] = letter
-        return letters
+                known[letter.id] = _Known(letter.reason, letter.time_ms, letter.offset, _place(message))
+        return known
 
-    def _messages(self) -> Iterator[tuple[Message, dict[str, str]]]:
-        """The whole topic, with each record's headers; none of records that are not ours."""
+    def _at(self, places: Collection[_Place]) -> Iterator[tuple[_Place, DeadLetter]]:
+        """The letters in these places, as they come. What was cut off meanwhile is missing."""
+        wanted, spans = {*places}, dict[int, tuple[int, int]]()
+        for partition, offset in wanted:
+            first, last = spans.get(partition, (offset, offset))
+            spans[partition] = min(first, offset), max(last, offset)
+        for message, headers in self._messages(spans) if wanted else ():
+            if (place := _place(message)) in wanted:
+                yield place, _letter(message, headers)
+
+    def _messages(self, spans: Mapping[int, tuple[int, int]] | None = None) -> Iterator[tuple[Message, dict[str, str]]]:
+        """The whole topic, with each record's headers; none of records that are not ours.
+
+        spans: the partitions to read, each from one offset to another; None for all of all.
+        """
         consumer = Consumer({**self._url.client, "group.id": "devicesync.dead-letters", "enable.auto.commit": False})
         try:
             found = consumer.list_topics(self._topic, timeout=_TIMEOUT_SECONDS).topics[self._topic]
-            for partition in found.partitions:
-                place = TopicPartition(self._topic, partition, OFFSET_BEGINNING)
+            for partition in found.partitions if spans is None else spans:
+                place = TopicPartition(self._topic, partition)
                 begin, end = consumer.get_watermark_offsets(place, timeout=_TIMEOUT_SECONDS)
-                consumer.assign([place])
-                for message in _until(consumer, place, begin, end):
-                    yield message, _headers(message)
+                if spans is not None:
+                    begin, end = max(begin, spans[partition][0]), min(end, spans[partition][1] + 1)
+                if begin < end:
+                    consumer.assign([TopicPartition(self._topic, partition, begin)])
+                    for message in _until(consumer, place, begin, end):
+                        yield message, _headers(message)
         except KafkaException as error:
             raise Unavailable(f"can't read the dead letters in {self._topic}: {error}", "check that Kafka runs") from error
         finally:
@@ -147,7 +186,7 @@ def _until(consumer: Consumer, place: TopicPartition, begin: int, end: int) -> I
     position = begin
     while position < end:
         before = position
-        for message in consumer.consume(1000, 0.2):
+        for message in chain(consumer.consume(1, 0.2), *taken(consumer, _POLLED)):
             if message.error() is None:
                 position = int(message.offset() or 0) + 1
                 yield message
@@ -166,11 +205,13 @@ def _headers(message: Message) -> dict[str, str]:
         headers = {name: value.decode() for name, value in pairs or [] if value is not None}
     except UnicodeDecodeError:
         return {}
+    if "replayed" in headers:
+        return {"replayed": headers["replayed"]}
     is_letter = "reason" in headers and all(_NUMBER.fullmatch(headers.get(name, "")) for name in _NUMBERS)
-    return headers if is_letter or "replayed" in headers else {}
+    return headers if is_letter else {}
 
 
-def _place(message: Message) -> tuple[int, int]:
+def _place(message: Message) -> _Place:
     return int(message.partition() or 0), int(message.offset() or 0)
 
 

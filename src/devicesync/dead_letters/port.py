@@ -1,7 +1,7 @@
 """Dead letters: refused records, kept with every byte, the reason, and where they came from."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from devicesync.law.refusal import Reason
@@ -49,6 +49,13 @@ class DeadLetters(Protocol):
         reason: None for all reasons. limit: None for all letters.
 
         Raises Unavailable.
+        """
+        ...
+
+    def each(self, reason: str | None = None) -> Iterator[DeadLetter]:
+        """Return those that are there now, all or those of a reason, one by one: together they may be larger than memory.
+
+        They may be removed meanwhile. Raises Unavailable.
         """
         ...
 

@@ -62,6 +62,13 @@ class SqliteDeadLetters:
             )
             return total, [DeadLetter(*row) for row in rows]
 
+    def each(self, reason: str | None = None) -> Iterator[DeadLetter]:
+        """See port.DeadLetters."""
+        where, values = ("WHERE reason = ?", [reason]) if reason else ("", [])
+        with self._failures("read"):
+            ids = [letter_id for (letter_id,) in self._connection.execute(f"SELECT id FROM dead_letter {where}", values)]
+        return (letter for letter_id in ids if (letter := self.get(letter_id)))
+
     def get(self, letter_id: str) -> DeadLetter | None:
         """See port.DeadLetters."""
         with self._failures("read"):
