@@ -1,7 +1,7 @@
 """Versions, when the clock steps back, a process starts again, or a device's row lies ahead."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ def test_a_log_that_can_not_be_asked_is_asked_again(start: Start) -> None:
     class Away(MemoryLog):
         asked = 0
 
-        def newest(self, count: int) -> list[Record]:
+        def newest(self, count: int) -> Iterator[Record]:
             self.asked += 1
             if self.asked < 3:
                 raise Unavailable("it is away", "")

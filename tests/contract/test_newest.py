@@ -1,5 +1,6 @@
 """A log's newest records, which say where the versions of a former process ended."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -15,23 +16,38 @@ from tests.contract.test_log import LOGS, opened
 def test_the_newest_records(name: str, tmp_path: Path) -> None:
     """At most so many, in order, with their times; all where there are fewer; across a journal's segments."""
     with opened(name, tmp_path) as log:
-        assert log.newest(5) == []
+        assert [*log.newest(5)] == []
         log.append([b"%03d" % number + b"x" * 50 for number in range(20)])
         log.append([b"020"])
-        found = log.newest(10)
+        found = [*log.newest(10)]
         assert [(record.value or b"")[:3] for record in found] == [b"%03d" % number for number in range(11, 21)]
         assert all(record.taken_ms for record in found)
-        assert len(log.newest(1000)) == 21
+        assert len([*log.newest(1000)]) == 21
+
+
+@pytest.mark.parametrize("name", ["journal", "kafka"])
+def test_looking_through_large_records_takes_little_memory(name: str, tmp_path: Path) -> None:
+    """Whoever can write the log can make them large."""
+    count, size = 160, 900_000
+    with opened(name, tmp_path) as log:
+        for number in range(0, count, 8):
+            log.append([b"%d" % each * (size // 2) for each in range(10 + number, 18 + number)])
+        tracemalloc.start()
+        try:
+            assert sum(len(record.value or b"") for record in log.newest(1000)) == count * size
+            assert tracemalloc.get_traced_memory()[1] < count * size // 2
+        finally:
+            tracemalloc.stop()
 
 
 def test_the_newest_records_of_all_partitions_of_a_topic() -> None:
     """Of each alike; a topic that is not there has none."""
     place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/newest")
     log = KafkaLog(place, group="newest")
-    assert log.newest(10) == []
+    assert [*log.newest(10)] == []
     create_topics(place, partitions=3)
     log.append([b"%d" % number for number in range(300)], [b"%d" % number for number in range(300)])
-    found = log.newest(30)
+    found = [*log.newest(30)]
     assert len(found) == 30
     assert {record.partition for record in found} == {0, 1, 2}
     assert max(int(record.value or 0) for record in found) == 299
@@ -42,5 +58,5 @@ def test_a_journal_of_blank_lines_has_none(tmp_path: Path) -> None:
     """It ends all the same."""
     log = Journal(tmp_path / "device-profile.log", segment_bytes=200, retention_seconds=3600)
     log.append([b"", b" "])
-    assert log.newest(10) == []
+    assert [*log.newest(10)] == []
     log.close()

@@ -48,7 +48,7 @@ def check(directory: Path, case: Case) -> None:
         # Lines that somebody edited in place, so that all their groups still begin at a line, can't be told from ours.
         if case.times is None or case.log == text(LOG):
             assert found[-1] == b"after"
-        journal.newest(10)
+        [*journal.newest(10)]
         journal.survey()
 
 

@@ -119,7 +119,7 @@ class Versions:
 
     async def _learn(self) -> bool:
         try:
-            records = await asyncio.to_thread(self._log.newest, _LOOKED_AT)
+            last = await asyncio.to_thread(lambda: last_version(self._log.newest(_LOOKED_AT), self._max_clock_ahead_ms))
         except Unavailable as error:
             if not self._said_log:
                 _log.error("the log can't be asked for its last version", reason=str(error), hint=error.hint)
@@ -127,7 +127,7 @@ class Versions:
             return False
         finally:
             self._learning = None
-        self._last = self._taken = last_version(records, self._max_clock_ahead_ms)
+        self._last = self._taken = last
         self._known = True
         return True
 

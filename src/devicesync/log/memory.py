@@ -1,6 +1,6 @@
 """A log in memory, for tests of jobs: one partition, no durability."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from devicesync.clock import SYSTEM
 from devicesync.log.port import Headers, Record
@@ -29,9 +29,9 @@ class MemoryLog:
     def taken_ms(self) -> None:
         """See port.Log."""
 
-    def newest(self, count: int) -> list[Record]:
+    def newest(self, count: int) -> Iterator[Record]:
         """See port.Log."""
-        return self.records[-count:]
+        return iter(self.records[-count:])
 
     def check(self) -> None:
         """See port.Log."""

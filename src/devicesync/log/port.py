@@ -4,7 +4,7 @@ A log never interprets what it carries. `journal` keeps it in a file, `kafka` in
 asks of a log stands in full.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 Headers = list[tuple[str, bytes | None]]
@@ -111,8 +111,11 @@ class Log(Protocol):
         """
         ...
 
-    def newest(self, count: int) -> list[Record]:
-        """Return the last records of the log, about `count` in all, equally many of each partition. Raises Unavailable."""
+    def newest(self, count: int) -> Iterator[Record]:
+        """Return the last records of the log, about `count` in all, equally many of each partition.
+
+        They come one by one, because together they may be large. Raises Unavailable, also while they come.
+        """
         ...
 
     def check(self) -> None:

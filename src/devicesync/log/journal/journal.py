@@ -58,15 +58,13 @@ class Journal:
     def taken_ms(self) -> None:
         """See port.Log."""
 
-    def newest(self, count: int) -> list[Record]:
+    def newest(self, count: int) -> Iterator[Record]:
         """See port.Log."""
         with closing(Cursor(self._files, 0)) as cursor:
             first, end = cursor.bounds()
             cursor.rewind(max(first, end - count))
-            records: list[Record] = []
-            while cursor.position < end and (more := cursor.read(count)):
-                records += more
-            return records
+            while cursor.position < end and (records := cursor.read(count)):
+                yield from records
 
     def reader(self, name: str) -> JournalReader:
         """See port.Log."""

@@ -67,7 +67,7 @@ class KafkaLog:
         """See port.Log; known where the topic has the broker's time (LogAppendTime), as `init` sets it."""
         return self._taken_ms
 
-    def newest(self, count: int) -> list[Record]:
+    def newest(self, count: int) -> Iterator[Record]:
         """See port.Log."""
         return newest(self._url, count)
 

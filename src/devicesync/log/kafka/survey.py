@@ -13,6 +13,7 @@ from devicesync.log.kafka.identity import identity_of
 from devicesync.log.kafka.member import bounds
 from devicesync.log.kafka.onlooker import all_bounds, onlooker
 from devicesync.log.kafka.reader import records_of
+from devicesync.log.kafka.taken import taken
 from devicesync.log.kafka.url import HINT, KafkaUrl
 from devicesync.log.port import Record
 
@@ -38,7 +39,8 @@ def records(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[lis
             found = consumer.consume(1, _TIMEOUT_SECONDS)
             if not found:
                 raise Unavailable("can't read from Kafka: time-out", HINT)
-            found += consumer.consume(_ROWS, 0)
+            for more in taken(consumer, _ROWS):
+                found += more
             messages = [message for message in found if message.error() is None]
             yield [record for record in full_records_of(messages).get(partition, []) if start <= record[0] < end]
             for error in filter(None, map(Message.error, found)):
@@ -47,29 +49,29 @@ def records(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[lis
                 raise KafkaException(error)
 
 
-def newest(url: KafkaUrl, count: int) -> list[Record]:
-    """See port.Log; [] of a topic that is not there."""
+def newest(url: KafkaUrl, count: int) -> Iterator[Record]:
+    """See port.Log; nothing of a topic that is not there."""
     with onlooker(url) as consumer:
         ends = {partition: (low, high) for partition, (low, high) in all_bounds(consumer, url.topic).items() if high > low}
         share = max(count // max(len(ends), 1), 1)
         consumer.assign([TopicPartition(url.topic, *each) for each in _starts(ends, share)])
-        return _read_to(consumer, {partition: high for partition, (_, high) in ends.items()})
+        yield from _read_to(consumer, {partition: high for partition, (_, high) in ends.items()})
 
 
 def _starts(ends: dict[int, tuple[int, int]], share: int) -> list[tuple[int, int]]:
     return [(partition, max(low, high - share)) for partition, (low, high) in ends.items()]
 
 
-def _read_to(consumer: Consumer, ends: dict[int, int]) -> list[Record]:
+def _read_to(consumer: Consumer, ends: dict[int, int]) -> Iterator[Record]:
     """What the consumer reads until each partition is at its end (the offset that its next record had)."""
-    records: list[Record] = []
     while ends:
         found = consumer.consume(1, _TIMEOUT_SECONDS)
         if not found:
             raise Unavailable("can't read from Kafka: time-out", HINT)
-        found += consumer.consume(_ROWS, 0)
+        for more in taken(consumer, _ROWS):
+            found += more
         good = [message for message in found if message.error() is None]
-        records += records_of(good, headers_of(good))
+        yield from records_of(good, headers_of(good))
         for message in found:
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
@@ -77,7 +79,6 @@ def _read_to(consumer: Consumer, ends: dict[int, int]) -> list[Record]:
             partition, offset = int(message.partition() or 0), int(message.offset() or 0)
             if error is not None or offset + 1 >= ends.get(partition, 0):
                 ends.pop(partition, None)
-    return records
 
 
 def _position(consumer: Consumer, start: int) -> int:
