@@ -5,7 +5,7 @@ from typing import Any
 
 from devicesync.law.event import Event
 from tests.law.strategies import BASE_US
-from tests.simulation.plan import Job, Plan, Settings, draw_lines, draw_writers
+from tests.simulation.plan import Job, Plan, Settings, draw_late_writer, draw_lines, draw_writers
 
 
 def draw(seed: int) -> Plan:
@@ -17,12 +17,15 @@ def _kept(seed: int) -> Plan:
     """Backups, and nothing else."""
     chance = random.Random(seed * 7 + 3)
     settings = Settings(replicas=1, partitions=chance.choice((1, 2, 3)), has_append_time=chance.random() < 0.8)
+    settings = settings._replace(has_lives=seed % 5 == 2)
     devices = chance.choice((1, 2, 3))
     lines = draw_lines(devices, chance)
     split = chance.randrange(len(lines) // 2 + 1)
     how = _how(chance)
     jobs = [_backup(how if chance.random() < 0.3 else _how(chance), chance) for _ in range(chance.choice((1, 2, 3, 3)))]
     jobs += draw_writers(lines[split:], chance)
+    if settings.has_lives:
+        jobs += [draw_late_writer(devices, chance) for _ in range(2)]
     return Plan(settings, devices, {}, lines[:split], jobs)
 
 

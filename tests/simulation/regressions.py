@@ -81,6 +81,16 @@ HISTORIES: dict[str, tuple[Plan, list[Turn]]] = {
         ),
         [],
     ),
+    "what a topic made anew has is in no file of the former one": (
+        Plan(
+            Settings(replicas=1, partitions=1, batch_records=10, has_lives=True),
+            1,
+            {},
+            [],
+            [[("backup", _AT_ONCE)], [("append", [(0, _event(0))])]],
+        ),
+        [*_turns("0" * 9), Turn(1), Turn(1, "goes on", Happening("anew", 1)), *_turns("0" * 30)],
+    ),
     "a log that grows while its new owner asks the archive is no log made anew": (
         _backups([], [("backup", _AT_ONCE)], [("backup", _AT_ONCE)], [("append", [(0, _event(0))])]),
         [*_turns("11111"), Turn(2, "goes on", Happening("kick", 0)), *_turns("2"), *_turns("0" * 16), *_turns("1111")],

@@ -22,6 +22,7 @@ from devicesync.errors import Unavailable
 from devicesync.jobs.backup.closing import Closing
 from devicesync.jobs.backup.descriptors import files_at_once, in_turns
 from devicesync.jobs.backup.partition_backup import MOST_DAYS, PartitionBackup, begun, runs_of
+from devicesync.jobs.backup.recreated import Recreated
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.log.full import OFFSET, Claim, FullLog, FullRecord
 
@@ -71,6 +72,7 @@ class Backup:
         self._encoder = Encoder(spool)
         self._reader = log.full_reader(READER, self)
         self._patience = Patience(stop, self._reader.keep_alive)
+        self._recreated = Recreated(self._reader, self._patience, clock)
         self._closing = Closing(self._reader, archive, self._patience, stop=stop, is_ours=self._is_ours, on_step=self.on_step)
         self.kept = self._closing.kept
 
@@ -117,10 +119,11 @@ class Backup:
 
     def _part(self, partition: int, claim: Claim | None, after: int = 0) -> PartitionBackup:
         """Return the partition's backup, which goes on where the archive ends. Raises Unavailable."""
-        identity = self._reader.identity()
+        identity = self._recreated.identity()
         generation = self._archive.manifest.generation_of(identity, after=after)
         newest = self._archive.manifest.newest(generation, partition)
         first, end = self._reader.bounds(partition)  # asked last: meanwhile the log may have grown, and another have kept that
+        self._recreated.identity(identity)
         start = newest.next_offset if newest else begun(claim, identity, first)
         if start > end:
             _log.warning("the log ends before its backup, and counts as recreated", partition=partition, end=end, backup=start)
@@ -140,7 +143,9 @@ class Backup:
             self._close([part for part in left if part.is_full])
             for part in filter(self._is_ours, left):
                 self._take(part, [])
-        self._close([part for part in self._parts.values() if self._is_crowded or part.due_in(self._limits.file_seconds) <= 0])
+        self._recreated.mark_now_and_then(self._parts.values())
+        parts, seconds = self._parts.values(), self._limits.file_seconds
+        self._close([part for part in parts if self._is_crowded or part.is_stale or part.due_in(seconds) <= 0])
         self._is_crowded = False
         if polled:
             _log.debug("batch", records=sum(map(len, polled.values())), partitions=len(polled))
@@ -149,7 +154,10 @@ class Backup:
     def _take(self, part: PartitionBackup, rows: list[FullRecord]) -> None:
         """Add rows to the open file until it is full: first the waiting rows, then these. The others wait."""
         self._make_room(part)
-        if not self._is_ours(part):
+        if rows and part.is_empty:  # what is added to records of the former log is not told from them any more
+            self._recreated.mark([part])
+        if not self._is_ours(part) or part.is_stale:
+            part.is_full = True
             return
         rows, part.waiting = [*part.waiting, *rows], []
         for run in runs_of(rows, part.expected):
@@ -240,6 +248,7 @@ class Backup:
             raise Stopped
 
     def _is_caught_up(self) -> bool:
+        self._recreated.mark(self._parts.values())
         self._close(self._parts.values())
         self._closing.claim_starts([*self._parts.values()])
         return self._patience.until_it_works(self._reader.caught_up)

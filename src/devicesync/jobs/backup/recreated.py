@@ -1,0 +1,40 @@
+"""Finds out that the log was recreated. Nobody tells: it has the same name, and its records follow at the old offsets."""
+
+from collections.abc import Iterable
+
+from devicesync.clock import Clock
+from devicesync.errors import Unavailable
+from devicesync.jobs.backup.partition_backup import PartitionBackup
+from devicesync.jobs.shared.patience import Patience
+from devicesync.log.full import DELETED, FullReader
+
+_SECONDS = 10.0
+
+
+class Recreated:
+    """Asks for the log's identity."""
+
+    def __init__(self, reader: FullReader, patience: Patience, clock: Clock) -> None:
+        self._reader = reader
+        self._patience = patience
+        self._clock = clock
+        self._asked_at = 0.0
+
+    def identity(self, known: str = "") -> str:
+        """The log's identity. Raises Unavailable where there is no log, or another one than is `known`."""
+        found = self._reader.identity()
+        if found == DELETED or known not in ("", found):
+            raise Unavailable("the log was deleted", "the backup goes on when it is made anew")
+        return found
+
+    def mark(self, parts: Iterable[PartitionBackup]) -> None:
+        """Mark those as stale whose log is another one now. Raises Stopped."""
+        found = self._patience.until_it_works(self._reader.identity)
+        for part in parts:
+            part.is_stale |= found not in (part.identity, DELETED)
+
+    def mark_now_and_then(self, parts: Iterable[PartitionBackup]) -> None:
+        """The same, when nobody has asked for a while."""
+        if self._clock.monotonic() - self._asked_at >= _SECONDS:
+            self.mark(parts)
+            self._asked_at = self._clock.monotonic()
