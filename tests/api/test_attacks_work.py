@@ -9,7 +9,7 @@ from pathlib import Path
 from devicesync.api.answers import RequestError
 from devicesync.api.turns import MOST_WAITING, Turns
 from tests.api.attacked import BODY, Attacked, many, post, rest_of
-from tests.end_to_end.command import until
+from tests.end_to_end.command import is_frozen, until
 
 CLOSE = b"Connection: close"
 SLOW = b'{"request":{"dspec":{"a":[' + b"1," * 4000 + b"1]}}}"
@@ -28,7 +28,7 @@ def test_a_crowd_of_large_bodies_lets_a_small_one_past(tmp_path: Path) -> None:
                 opened.sendall(large[: -len(SLOW)])
                 assert opened.recv(25).startswith(b"HTTP/1.1 100 ")
             attacked.process.send_signal(signal.SIGSTOP)
-            until(lambda: "State:\tT" in Path(f"/proc/{attacked.process.pid}/status").read_text())
+            until(lambda: is_frozen(attacked.process))
             for opened in crowd:
                 opened.sendall(SLOW)
             small.sendall(post(BODY, CLOSE))

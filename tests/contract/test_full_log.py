@@ -2,37 +2,42 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from devicesync.errors import Unavailable
 from devicesync.log.full import Claim, FullLog, FullReader, FullRecord
-from tests.contract.logs import journal, kafka
+from tests.contract.logs import journal, kafka, opened, simulated_kafka
 
 POLL_SECONDS = 0.05
 PATIENCE_SECONDS = 120
 
 
-LOGS: dict[str, Callable[[Path], FullLog]] = {"journal": journal, "kafka": kafka}
+LOGS: dict[str, Callable[[Path], FullLog]] = {"journal": journal, "kafka": kafka, "simulated-kafka": simulated_kafka}
 
 
 @pytest.fixture(params=LOGS)
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FullLog]:
-    opened = LOGS[request.param](tmp_path)
-    yield opened
-    opened.close()
+    with opened(LOGS, request.param, tmp_path) as log:
+        yield log
 
 
 class Listener:
-    """Goes on where the last claim begins, or at `start`; remembers what it was told."""
+    """Goes on where the last claim begins, or at `start`; remembers what it was told. fails: so many times it does not know yet."""
 
-    def __init__(self, start: int = 0) -> None:
+    def __init__(self, start: int = 0, fails: int = 0) -> None:
         self.start = start
+        self.fails = fails
         self.claims: list[Claim | None] = []
         self.revoked: list[int] = []
 
     def on_assigned(self, partition: int, claim: Claim | None) -> int:
         assert partition == 0
+        if self.fails:
+            self.fails -= 1
+            raise Unavailable("the archive is away")
         self.claims.append(claim)
         return max(self.start, claim.start if claim else 0)
 
@@ -77,6 +82,24 @@ def test_records_come_with_all_that_the_log_keeps_from_the_offset_that_the_liste
     assert offsets(records) == [1, 2, 3]
     assert [record[3] for record in records] == [b"\x00\xff", "é".encode(), b"d"]
     assert all(record[1] is not None and before_ms <= record[1] <= time.time_ns() // 1_000_000 for record in records)
+
+
+def test_nothing_is_read_before_the_listener_knows_where_to_begin(log: FullLog) -> None:
+    """What it raises, the poll raises, and the next poll asks again. Meanwhile the group is served."""
+    log.append([b"a", b"b", b"c"])
+    listener = Listener(start=1, fails=3)
+    reader = log.full_reader("backup", listener)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while listener.fails and time.monotonic() < deadline:
+        left = listener.fails
+        with suppress(Unavailable):
+            assert reader.poll(10, POLL_SECONDS) == {}
+            assert listener.fails == left  # or it would have raised
+        reader.keep_alive()
+    assert listener.claims == []
+    assert offsets(take(reader, 2)) == [1, 2]
+    assert len(listener.claims) == 1
+    reader.close()
 
 
 def test_the_next_owner_is_told_what_was_claimed(log: FullLog) -> None:

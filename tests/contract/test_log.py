@@ -2,28 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from devicesync.log.journal import Journal
-from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Headers, Log, Reader, Record
-from tests.contract.logs import journal, kafka
-from tests.simulation.kafka_broker import Broker
-from tests.simulation.kafka_client import clients_of
+from tests.contract.logs import journal, kafka, opened, simulated_kafka
 
 POLL_SECONDS = 0.05
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def simulated_kafka(directory: Path) -> Log:
-    return KafkaLog(KafkaUrl.parse("kafka://simulated/topic"), group=directory.name)
 
 
 LOGS: dict[str, Callable[[Path], Log]] = {
@@ -34,18 +22,9 @@ LOGS: dict[str, Callable[[Path], Log]] = {
 }
 
 
-@contextmanager
-def opened(name: str, directory: Path) -> Iterator[Log]:
-    """The log of that name, with a broker of its own where it is simulated."""
-    with clients_of(Broker("topic", 1, now_ms), now_ms) if name == "simulated-kafka" else nullcontext():
-        log = LOGS[name](directory)
-        yield log
-        log.close()
-
-
 @pytest.fixture(params=LOGS)
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
-    with opened(request.param, tmp_path) as log:
+    with opened(LOGS, request.param, tmp_path) as log:
         yield log
 
 

@@ -9,13 +9,14 @@ from devicesync.log.journal import Journal
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
-from tests.contract.test_log import LOGS, opened
+from tests.contract.logs import opened
+from tests.contract.test_log import LOGS
 
 
 @pytest.mark.parametrize("name", LOGS)
 def test_the_newest_records(name: str, tmp_path: Path) -> None:
     """At most so many, in order, with their times; all where there are fewer; across a journal's segments."""
-    with opened(name, tmp_path) as log:
+    with opened(LOGS, name, tmp_path) as log:
         assert [*log.newest(5)] == []
         log.append([b"%03d" % number + b"x" * 50 for number in range(20)])
         log.append([b"020"])
@@ -29,7 +30,7 @@ def test_the_newest_records(name: str, tmp_path: Path) -> None:
 def test_looking_through_large_records_takes_little_memory(name: str, tmp_path: Path) -> None:
     """Whoever can write the log can make them large."""
     count, size = 160, 900_000
-    with opened(name, tmp_path) as log:
+    with opened(LOGS, name, tmp_path) as log:
         for number in range(0, count, 8):
             log.append([b"%d" % each * (size // 2) for each in range(10 + number, 18 + number)])
         tracemalloc.start()

@@ -17,6 +17,7 @@ COMMAND = [sys.executable, "-m", "devicesync"]
 WAIT_SECONDS = 120.0
 """After which a test that waits is taken for hanging, on however busy a machine."""
 KILLED_AT = Path(__file__).parents[1] / "killed_at.py"
+FROZEN_AT_ASSIGNMENT = Path(__file__).parents[1] / "frozen_at_assignment.py"
 
 
 def delete_database(directory: Path) -> None:
@@ -52,12 +53,14 @@ class Devicesync:
         stderr: int = subprocess.PIPE,
         variables: dict[str, str] | None = None,
         whole: bool = False,
+        by: str | Path = "devicesync",
     ) -> subprocess.Popen[str]:
         """A command that goes on running; stopped at the end of the test.
 
         ready: wait until it says what it does. whole: it loads its code itself, as a user's command does (tests/loaded.py).
+        by: a script that watches or hurts it.
         """
-        begin, command = (subprocess.Popen, COMMAND) if whole else (loaded.Popen, ["devicesync"])
+        begin, command = (subprocess.Popen, COMMAND) if whole else (loaded.Popen, [by])
         process = begin(
             [*command, *arguments],
             cwd=self.directory,
@@ -125,6 +128,11 @@ def stopped(process: "subprocess.Popen[str]") -> int:
     if status and process.stderr:
         print(process.stderr.read())  # noqa: T201 - pytest shows it where the test fails
     return status
+
+
+def is_frozen(process: "subprocess.Popen[str]") -> bool:
+    """Whether it was frozen (SIGSTOP), and is so still."""
+    return "State:\tT" in Path(f"/proc/{process.pid}/status").read_text()
 
 
 def catches(pid: int, number: signal.Signals) -> bool:

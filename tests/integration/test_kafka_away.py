@@ -1,5 +1,7 @@
 """Kafka is not there, goes away, comes back, or lacks the topic: it is said, and so is the way back."""
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +17,7 @@ from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
-from tests.end_to_end.command import Devicesync, stopped
+from tests.end_to_end.command import FROZEN_AT_ASSIGNMENT, Devicesync, is_frozen, stopped, until
 from tests.integration.real import Real, finish
 
 if TYPE_CHECKING:
@@ -99,6 +101,34 @@ def test_what_a_backup_asks_of_a_broker_that_went_away_fails_with_its_address() 
                     ask()
         finally:
             kafka.start()
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_broker_that_falls_silent_while_a_backup_is_given_its_partitions(devicesync: Devicesync, *, comes_back: bool) -> None:
+    """It takes requests and answers none. It is said; what was given is read when it is back; SIGTERM ends the waiting well."""
+    kafka = servers.own_kafka()
+    url = f"kafka://127.0.0.1:{kafka.port}/silent-{comes_back}"
+    create_topics(KafkaUrl.parse(url), partitions=2)
+    with closing(KafkaLog(KafkaUrl.parse(url), "devicesync")) as log:
+        log.append([b"a", b"b", b"c"])
+    words = ("backup", "run", "--to", "backup", "--log", url)
+    process = devicesync.start(*words, by=FROZEN_AT_ASSIGNMENT)
+    until(lambda: is_frozen(process))
+    kafka.pause()
+    try:
+        os.kill(process.pid, signal.SIGCONT)
+        line = line_with(process, "Kafka is unreachable")
+        assert f"127.0.0.1:{kafka.port}" in line
+        assert "since" in line
+        if not comes_back:
+            assert stopped(process) == 0
+    finally:
+        kafka.resume()
+    if comes_back:
+        line_with(process, "going on")
+        assert stopped(process) == 0
+    devicesync.run(*words, "--until-caught-up")
+    assert devicesync.json("backup", "verify", "--in", "backup")["records"] == 3
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,9 +1,12 @@
 """What a group does with a member's partitions while the member waits for a store."""
 
 import time
+from contextlib import closing, suppress
 
+from confluent_kafka import Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.member import Member
@@ -51,6 +54,45 @@ def test_a_member_that_leaves_looks_at_no_new_partitions() -> None:
     time.sleep(1)  # so that its partitions are known to the client, which tells of them at the next call
     member.close()
     assert assigned == []
+
+
+def test_a_partition_that_was_taken_away_before_it_could_be_read() -> None:
+    """Its owner could not learn where to begin. The other one reads it, and gives it back when it leaves; nothing comes twice."""
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/unread")
+    create_topics(url, partitions=2)
+    with closing(KafkaLog(url, "unread")) as log:
+        log.append(VALUES, VALUES)
+    given, gone, read, waits = set[int](), set[int](), list[Message](), [True]
+
+    def begin(positions: list[TopicPartition]) -> None:
+        given.update(position.partition for position in positions)
+        if waits:
+            raise Unavailable("the archive is away")
+
+    waiting = Member(url, "unread", on_assigned=begin, on_revoked=gone.update)
+    other = Member(url, "unread", on_revoked=lambda gone: None)
+
+    def is_given(partitions: int) -> bool:
+        with suppress(Unavailable):
+            read.extend(waiting.poll(1, 0.1))
+        waiting.keep_alive()
+        return len(given) == partitions
+
+    until(lambda: is_given(2))
+    until(lambda: is_given(2) and other.poll(200, 0.1))
+    assert len(gone) == len(other.consumer.assignment()) == 1
+    assert not read
+    assert waiting.consumer.assignment() == []
+    other.close()
+    waits.clear()
+
+    def all_read() -> bool:
+        read.extend(waiting.poll(200, 0.1))
+        return len(read) >= 100
+
+    until(all_read)
+    assert sorted(message.value() or b"" for message in read) == sorted(VALUES)
+    waiting.close()
 
 
 def _members_of(group: str, url: KafkaUrl) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from unittest import mock
 
+from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from tests.simulation.invariants import Invariants
 from tests.simulation.jobs import work
 from tests.simulation.kafka_client import clients_of
@@ -17,6 +18,7 @@ from tests.simulation.world import Living, World
 _WRITERS = ("devicesync.jobs.update.ThreadPoolExecutor", Pool)
 _MOST_STEPS = 5_000
 _TURN_US = 1_000
+_AHEAD_US = DEFAULT_MAX_CLOCK_AHEAD_MS * 1_000
 
 
 class Outcome(NamedTuple):
@@ -108,6 +110,8 @@ class _History:
         for process in processes:
             if self._backs_up:  # which ends when it is told to
                 process.stop.set()
+            if process.clock.ahead_us > _AHEAD_US:  # then an erase waits until somebody sets it
+                process.clock.step(0)
             self._to_its_end(process)
         self._world.calm()
         self._world.ring.repair()

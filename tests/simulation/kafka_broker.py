@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, KafkaError
+from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException
 
 
 class Kept(NamedTuple):
@@ -108,6 +108,7 @@ class Broker:
 
     wait: lets so many seconds pass, for a consumer that finds nothing. topic_id: which of the topic's lives this is.
     has_lives: the topic may be deleted, for a while (is_gone) or to be made anew at once; then whoever asks for its id waits for a turn.
+    is_silent: it answers no question.
     """
 
     def __init__(
@@ -127,10 +128,17 @@ class Broker:
         self.partitions = [Partition() for _ in range(partitions)]
         self.groups: dict[str, Group] = {}
         self.appended = 0
+        self.is_silent = False
         self.now_ms = now_ms
         self.wait = wait
         self.has_append_time = has_append_time
         self._keyless = 0
+
+    def answer(self, timeout: float) -> None:
+        """To be called before each answer to a question. Raises KafkaException where nothing came within the time-out."""
+        if self.is_silent:
+            self.wait(timeout)
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
     def group(self, name: str) -> Group:
         """The group of that name."""

@@ -16,7 +16,7 @@ _NO_TOPIC = KafkaError.UNKNOWN_TOPIC_OR_PART
 
 
 class SimulatedConsumer:
-    """As confluent_kafka.Consumer, as far as the code uses it."""
+    """As confluent_kafka.Consumer, as far as the code uses it. A poll that loses its reply delivers; what is asked next fails."""
 
     def __init__(self, broker: Broker, settings: dict[str, Any]) -> None:
         self._broker = broker
@@ -25,9 +25,11 @@ class SimulatedConsumer:
         self._is_subscribed = False
         self._member: int | None = None
         self._generation = 0
+        self._given: set[int] = set()
         self._positions: dict[int, int] = {}
         self._paused: set[int] = set()
         self._told: dict[int, int] = {}
+        self._is_unheard = False
 
     def subscribe(self, topics: list[str], **callbacks: Callable[[Any, Places], None]) -> None:
         del topics
@@ -38,7 +40,8 @@ class SimulatedConsumer:
         if timeout > 0 or (self._is_subscribed and self._member is None):
             fate = gate("Kafka poll")
             done(fate)
-            if fate != "goes on":
+            self._is_unheard = fate == "loses its reply"
+            if fate not in ("goes on", "loses its reply"):
                 return []
         if self._is_subscribed:
             self._follow_group()
@@ -57,6 +60,12 @@ class SimulatedConsumer:
 
     assign = incremental_assign
 
+    def incremental_unassign(self, places: Places) -> None:
+        for place in places:
+            del self._positions[place.partition]
+            self._told.pop(place.partition, None)
+            self._paused.discard(place.partition)
+
     def assignment(self) -> Places:
         return [self._place(partition, OFFSET_INVALID) for partition in self._positions]
 
@@ -74,7 +83,7 @@ class SimulatedConsumer:
         return [self._place(place.partition, self._positions[place.partition]) for place in places]
 
     def committed(self, places: Places, timeout: float) -> Places:
-        del timeout
+        self._ask(timeout)
         offsets = self._group.offsets
         return [self._place(place.partition, *offsets.get(place.partition, (OFFSET_INVALID, ""))) for place in places]
 
@@ -93,11 +102,11 @@ class SimulatedConsumer:
         return offsets
 
     def list_topics(self, topic: str, timeout: float) -> Any:
-        del timeout
+        self._broker.answer(timeout)
         return _topics(self._broker, topic)
 
     def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
-        del timeout
+        self._ask(timeout)
         if self._broker.is_gone:
             raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
         partition = self._broker.partitions[place.partition]
@@ -108,28 +117,36 @@ class SimulatedConsumer:
         if self._member is not None and not (process and process.is_dead):  # who is killed says no goodbye
             self._group.remove(self._member)
 
+    def _ask(self, timeout: float) -> None:
+        is_unheard, self._is_unheard = self._is_unheard, False
+        if is_unheard:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        self._broker.answer(timeout)
+
     def _follow_group(self) -> None:
-        """Join, or learn what a rebalance has changed: first what is taken away, then what is given."""
+        """Join, or learn what a rebalance has changed: first what is taken away, then what is given. The callbacks say what is read."""
         if self._member not in self._group.members:
-            if self._positions:
-                self._lose({*self._positions}, "on_lost")
+            if self._given:
+                self._lose({*self._given}, "on_lost")
             self._member = self._group.join()
         assert self._member is not None
         if self._generation == self._group.generation:
             return
-        if revoked := {*self._positions} - self._group.members[self._member]:
+        if revoked := self._given - self._group.members[self._member]:
             self._lose(revoked, "on_revoke")
             self._group.release([*revoked])
         given, self._generation = self._group.take(self._member), self._group.generation
-        if given:  # meanwhile others go on, and this member may be shut out
-            self._callbacks["on_assign"](self, [self._place(partition, OFFSET_INVALID) for partition in sorted(given)])
+        if given:
+            self._given |= given
+            self._callbacks["on_assign"](self, self._places(given))
 
     def _lose(self, partitions: set[int], how: str) -> None:
-        self._callbacks[how](self, [self._place(partition, OFFSET_INVALID) for partition in sorted(partitions)])
-        for partition in partitions:
-            del self._positions[partition]
-            self._told.pop(partition, None)
-        self._paused -= partitions
+        self._given -= partitions
+        self._callbacks[how](self, self._places(partitions))
+        assert not partitions & self._positions.keys()
+
+    def _places(self, partitions: set[int]) -> Places:
+        return [self._place(partition, OFFSET_INVALID) for partition in sorted(partitions)]
 
     def _fetched(self, partition: int, count: int) -> Iterator[Message]:
         at = self._broker.partitions[partition]
@@ -186,7 +203,7 @@ class SimulatedProducer:
         return 0
 
     def list_topics(self, topic: str, timeout: float) -> Any:
-        del timeout
+        self._broker.answer(timeout)
         return _topics(self._broker, topic)
 
 
@@ -197,7 +214,8 @@ class SimulatedAdmin:
         self._broker = broker
 
     def describe_topics(self, topics: Any, request_timeout: float) -> dict[str, Any]:
-        del topics, request_timeout
+        del topics
+        self._broker.answer(request_timeout)
         fate = gate("Kafka describe") if self._broker.has_lives else "goes on"
         described = SimpleNamespace(topic_id=self._broker.topic_id)
         code = KafkaError._TIMED_OUT if fate != "goes on" else _NO_TOPIC if self._broker.is_gone else None

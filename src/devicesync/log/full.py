@@ -37,14 +37,14 @@ class Claim(NamedTuple):
 
 
 class RebalanceListener(Protocol):
-    """Is told which partitions its FullReader gains and loses. The reader calls it from `poll`, `claim` and `keep_alive`."""
+    """Is told which partitions its FullReader gains, from `poll`, and which it loses, from `poll` and `keep_alive`."""
 
     def on_assigned(self, partition: int, claim: Claim | None) -> int:
         """The partition belongs to this process now. Return the offset to read from.
 
         claim: the last claim of the former owner. None where nobody has claimed anything yet.
 
-        Raises Stopped.
+        Raises Unavailable. Then `poll` raises it too, reads nothing, and the next `poll` calls this again.
         """
         ...
 

@@ -93,8 +93,7 @@ class Backup:
 
     def on_assigned(self, partition: int, claim: Claim | None) -> int:
         """See full.RebalanceListener."""
-        part = Patience(self._stop).until_it_works(self._part, partition, claim)
-        self._parts[partition] = part
+        part = self._parts[partition] = self._part(partition, claim)
         return part.expected
 
     def on_revoked(self, partitions: Iterable[int]) -> None:

@@ -1,5 +1,7 @@
 """Contact with Kafka: a client that reaches nobody, or whose topic is missing, says nothing of itself."""
 
+from contextlib import suppress
+
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from devicesync.clock import SYSTEM, Clock
@@ -18,6 +20,7 @@ class Contact:
         self._clock = clock
         self._trouble = ""
         self._in_doubt = True
+        self._is_lost = False
         self._asked_at = 0.0
 
     def doubt(self, error: KafkaError) -> None:
@@ -30,14 +33,27 @@ class Contact:
         if not self._in_doubt and self._clock.monotonic() - self._asked_at < _SILENCE_SECONDS:
             return
         self._in_doubt = True
-        topic = self._url.topic
         try:
-            error = client.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic].error
+            error = self._ask(client)
         except KafkaException as failed:
             why = self._trouble or failed.args[0].str()
             raise Unavailable(f"Kafka is unreachable, {self._url.servers}: {why}", HINT) from failed
         if error is not None:
-            raise Unavailable(f"Kafka at {self._url.servers} has no topic {topic}: {error.str()}", HINT)
+            raise Unavailable(f"Kafka at {self._url.servers} has no topic {self._url.topic}: {error.str()}", HINT)
         self._in_doubt = False
         self._trouble = ""
         self._asked_at = self._clock.monotonic()
+
+    def is_lost(self, client: Consumer | Producer) -> bool:
+        """Whether nobody answers; known at once where nobody did last time."""
+        if not self._is_lost:
+            with suppress(KafkaException):
+                self._ask(client)
+        return self._is_lost
+
+    def _ask(self, client: Consumer | Producer) -> KafkaError | None:
+        """What is wrong with the topic. Raises KafkaException."""
+        self._is_lost = True
+        error: KafkaError | None = client.list_topics(self._url.topic, timeout=_TIMEOUT_SECONDS).topics[self._url.topic].error
+        self._is_lost = False
+        return error

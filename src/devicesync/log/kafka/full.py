@@ -12,12 +12,11 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaException, Message, 
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM, Clock
-from devicesync.errors import Unavailable
 from devicesync.log.full import Claim, FullRecord, RebalanceListener
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import Note, identity_of, note_of, noted
 from devicesync.log.kafka.member import Member
-from devicesync.log.kafka.url import HINT, KafkaUrl, failures
+from devicesync.log.kafka.url import KafkaUrl, failures
 
 _FETCH_BYTES = 4 << 20
 _LONGEST_UPLOAD_MS = 900_000
@@ -38,7 +37,6 @@ class KafkaFullReader:
     def __init__(self, url: KafkaUrl, group: str, listener: RebalanceListener, clock: Clock = SYSTEM) -> None:
         self.has_log_time = False
         self._listener = listener
-        self._clock = clock
         self._admin = AdminClient(url.client)
         self._member = Member(
             url,
@@ -103,21 +101,13 @@ class KafkaFullReader:
         self._member.close()
 
     def _assigned(self, positions: list[TopicPartition]) -> None:
-        claims = {
-            position.partition: _claim_of(position)
-            for position in self._committed([position.partition for position in positions])
-        }
+        """Raises Unavailable: nothing may be read before it is known what is claimed."""
+        with self._member.explaining(), failures("read"):
+            committed = self._member.committed([position.partition for position in positions])
+        claims = {position.partition: _claim_of(position) for position in committed}
         for position in positions:
-            position.offset = self._listener.on_assigned(position.partition, claims.get(position.partition))
-
-    def _committed(self, partitions: list[int]) -> list[TopicPartition]:
-        while True:  # nothing may be read before it is known what is claimed
-            try:
-                return self._member.committed(partitions)
-            except KafkaException as error:
-                if not error.args[0].retriable():
-                    raise Unavailable(f"can't read from Kafka: {error.args[0].str()}", HINT) from error
-                self._clock.sleep(0.1)
+            if position.offset < 0:  # else it is known since a call that then failed
+                position.offset = self._listener.on_assigned(position.partition, claims.get(position.partition))
 
 
 def _claim_of(position: TopicPartition) -> Claim | None:

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from devicesync.log.full import DELETED
 from devicesync.log.kafka.url import failures
 
-_TIMEOUT_SECONDS = 10.0
+_TIMEOUT_SECONDS = 5.0  # which a stop signal may have to wait for
 
 
 class Note(msgspec.Struct):

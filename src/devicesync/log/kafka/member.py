@@ -18,7 +18,7 @@ _KEPT = 100
 _FETCH_BYTES = 2 << 20
 _QUEUE_KIB = 4096
 """What is fetched ahead. At the client's own defaults one answer of a broker with many partitions has 50 MB, and the queue 64."""
-_TIMEOUT_SECONDS = 10.0
+_TIMEOUT_SECONDS = 5.0  # which a stop signal may have to wait for
 _REBALANCING = {
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.ILLEGAL_GENERATION,
@@ -31,7 +31,8 @@ _REBALANCING = {
 class Member:
     """Joins its group at the first `poll`: a client that only calls `caught_up` must not be assigned partitions.
 
-    on_assigned: called with new partitions before they are read. It may set their offsets; else the group's commit counts.
+    on_assigned: called by `poll` with new partitions before they are read. It may set their offsets; else the group's commit
+    counts. What it raises `poll` raises, and nothing is read before a later `poll` has called it again.
     on_revoked: called with partitions that another member has now.
     ends: with the setting enable.partition.eof, where partitions ended last.
     """
@@ -52,7 +53,8 @@ class Member:
         self._on_revoked = on_revoked
         self.ends: dict[int, int] = {}
         self._kept: list[Message] = []
-        self._paused = self._is_member = self._leaves = False
+        self._new: list[TopicPartition] = []
+        self._paused = self._is_member = False
         self.consumer = Consumer(
             {
                 **url.client,
@@ -80,6 +82,7 @@ class Member:
             self.consumer.resume(self.consumer.assignment())
             self._paused = False
         try:
+            self._begin_new()
             messages = self._take(max_records, timeout_seconds)
         except KafkaException as error:
             self._explain(error)
@@ -87,6 +90,14 @@ class Member:
         if not messages:
             self._contact.check(self.consumer)
         return messages
+
+    def _begin_new(self) -> None:
+        """Read what was assigned since the last poll. Raises KafkaException, Unavailable: then nothing of it is read yet."""
+        if self._new:
+            self._contact.check(self.consumer)  # who asks nobody waits longer for an answer
+            self._on_assigned(self._new)
+            self.consumer.incremental_assign(self._new)
+            self._new = []
 
     def _take(self, max_records: int, timeout_seconds: float) -> list[Message]:
         # Kept until all went well: what a failing call has taken from the consumer must not be lost.
@@ -131,7 +142,7 @@ class Member:
         with failures("read"):
             self.consumer.pause(self.consumer.assignment())
             self._paused = True
-            self._keep(_KEPT, 0)  # of a partition that was assigned just now
+            self._keep(_KEPT, 0)
 
     def commit(self, positions: list[TopicPartition]) -> bool:
         """Commit these positions. False during a rebalance: nothing was committed. Raises Unavailable."""
@@ -169,7 +180,10 @@ class Member:
     def committed(self, partitions: Iterable[int]) -> list[TopicPartition]:
         """What the group has committed of these. Raises KafkaException."""
         positions = [TopicPartition(self.topic, partition) for partition in partitions]
-        return self.consumer.committed(positions, timeout=_TIMEOUT_SECONDS)
+        found = self.consumer.committed(positions, timeout=_TIMEOUT_SECONDS)
+        for error in (position.error for position in found if position.error is not None):
+            raise KafkaException(error)
+        return found
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """The first offset that the topic has, and the one its next record will have. Raises KafkaException."""
@@ -185,10 +199,14 @@ class Member:
                 self._explain(error.__cause__)
             raise
 
+    def is_lost(self) -> bool:
+        """Whether nobody answers."""
+        return self._contact.is_lost(self.consumer)
+
     def close(self) -> None:
-        """Leave the group, so that the others take over at once."""
-        self._leaves = True
-        self.consumer.close()
+        """Leave the group, so that the others take over at once. Where nobody answers, its client would wait a minute."""
+        if not self.is_lost():
+            self.consumer.close()
 
     def _explain(self, error: KafkaException) -> None:
         self._contact.doubt(error.args[0])
@@ -198,19 +216,23 @@ class Member:
         (found,) = self.committed([position.partition])
         return found.offset if found.offset >= 0 else low
 
+    # Kafka's client calls the next two from within `consume`. Each has to tell it what to read, or to read no more. If one does
+    # not, for example because it raised, the client reads all of `positions`, or takes all of them for read until now.
+
     def _assign(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
-        if self._leaves:  # what comes then is not its business any more, and what it would ask gets no answer
-            return
-        self._on_assigned(positions)
-        consumer.incremental_assign(positions)
+        self._new += positions
+        consumer.incremental_assign([])  # nothing yet: it is the next poll that asks where to begin, and may fail
 
     def _forget(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
         if self._paused:
             consumer.resume(positions)  # a partition keeps its pause beyond the assignment, for ever
         gone = {position.partition for position in positions}
+        unread = {position.partition for position in self._new}
+        self._new = [position for position in self._new if position.partition not in gone]
         self._kept = [message for message in self._kept if message.partition() not in gone]
         self.ends = {partition: end for partition, end in self.ends.items() if partition not in gone}
         self._on_revoked(gone)
+        consumer.incremental_unassign([position for position in positions if position.partition not in unread])
 
 
 def bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:

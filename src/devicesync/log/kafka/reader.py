@@ -108,8 +108,9 @@ class KafkaReader:
 
     def close(self) -> None:
         """See port.Reader; leaves the group, so that the others take over at once."""
-        with suppress(Unavailable):
-            self._commit_due()
+        if not self._member.is_lost():
+            with suppress(Unavailable):
+                self._commit_due()
         self._member.close()
 
     def _pass_markers(self) -> None:

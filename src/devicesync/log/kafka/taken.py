@@ -18,4 +18,4 @@ def taken(consumer: Consumer, most: int) -> Iterator[list[Message]]:
         if len(messages) < step:
             return
         most -= step
-        size += sum(len(message.value() or b"") + len(message.key() or b"") for message in messages)
+        size += sum(len(message) + len(message.key() or b"") for message in messages)  # len: of the value
