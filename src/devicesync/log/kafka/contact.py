@@ -2,7 +2,8 @@
 
 from contextlib import suppress
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
@@ -28,7 +29,7 @@ class Contact:
         self._trouble = error.str()
         self._in_doubt = True
 
-    def check(self, client: Consumer | Producer) -> None:
+    def check(self, client: AdminClient | Producer) -> None:
         """To be called when there is nothing to read. Raises Unavailable."""
         if not self._in_doubt and self._clock.monotonic() - self._asked_at < _SILENCE_SECONDS:
             return
@@ -44,14 +45,14 @@ class Contact:
         self._trouble = ""
         self._asked_at = self._clock.monotonic()
 
-    def is_lost(self, client: Consumer | Producer) -> bool:
+    def is_lost(self, client: AdminClient | Producer) -> bool:
         """Whether nobody answers; known at once where nobody did last time."""
         if not self._is_lost:
             with suppress(KafkaException):
                 self._ask(client)
         return self._is_lost
 
-    def _ask(self, client: Consumer | Producer) -> KafkaError | None:
+    def _ask(self, client: AdminClient | Producer) -> KafkaError | None:
         """What is wrong with the topic. Raises KafkaException."""
         self._is_lost = True
         error: KafkaError | None = client.list_topics(self._url.topic, timeout=_TIMEOUT_SECONDS).topics[self._url.topic].error

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message, TopicPartition
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.log.full import Claim, FullRecord, RebalanceListener
@@ -37,7 +36,6 @@ class KafkaFullReader:
     def __init__(self, url: KafkaUrl, group: str, listener: RebalanceListener, clock: Clock = SYSTEM) -> None:
         self.has_log_time = False
         self._listener = listener
-        self._admin = AdminClient(url.client)
         self._member = Member(
             url,
             group,
@@ -81,7 +79,7 @@ class KafkaFullReader:
     def identity(self) -> str:
         """See full.FullReader."""
         with self._member.explaining():
-            return identity_of(self._admin, self._member.topic)
+            return identity_of(self._member.admin, self._member.topic)
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """See full.FullReader."""

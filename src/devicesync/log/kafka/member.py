@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
@@ -35,6 +36,8 @@ class Member:
     counts. What it raises `poll` raises, and nothing is read before a later `poll` has called it again.
     on_revoked: called with partitions that another member has now.
     ends: with the setting enable.partition.eof, where partitions ended last.
+    admin: to ask about the topic. The consumer must not be asked while it calls back: then confluent_kafka 2 forgets who called it,
+    and its next call back aborts the process.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Member:
         **settings: Any,
     ) -> None:
         self.topic = url.topic
+        self.admin = AdminClient(url.client)
         self._contact = Contact(url, clock)
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
@@ -88,13 +92,13 @@ class Member:
             self._explain(error)
             raise
         if not messages:
-            self._contact.check(self.consumer)
+            self._contact.check(self.admin)
         return messages
 
     def _begin_new(self) -> None:
         """Read what was assigned since the last poll. Raises KafkaException, Unavailable: then nothing of it is read yet."""
         if self._new:
-            self._contact.check(self.consumer)  # who asks nobody waits longer for an answer
+            self._contact.check(self.admin)  # who asks nobody waits longer for an answer
             self._on_assigned(self._new)
             self.consumer.incremental_assign(self._new)
             self._new = []
@@ -201,7 +205,7 @@ class Member:
 
     def is_lost(self) -> bool:
         """Whether nobody answers."""
-        return self._contact.is_lost(self.consumer)
+        return self._contact.is_lost(self.admin)
 
     def close(self) -> None:
         """Leave the group, so that the others take over at once. Where nobody answers, its client would wait a minute."""
@@ -210,7 +214,7 @@ class Member:
 
     def _explain(self, error: KafkaException) -> None:
         self._contact.doubt(error.args[0])
-        self._contact.check(self.consumer)  # where nobody answers, that is what is wrong
+        self._contact.check(self.admin)  # where nobody answers, that is what is wrong
 
     def _committed(self, position: TopicPartition, low: int) -> int:
         (found,) = self.committed([position.partition])

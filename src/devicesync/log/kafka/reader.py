@@ -14,7 +14,6 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
@@ -52,7 +51,6 @@ class KafkaReader:
         self._next: dict[int, int] = {}
         self._identities: dict[int, str] = {}
         self._committed_at = self._identified_at = 0.0
-        self._admin = AdminClient(url.client)
         self._member = Member(url, group, on_assigned=self._assigned, on_revoked=self._forget, clock=clock, **_SETTINGS)
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
@@ -152,13 +150,13 @@ class KafkaReader:
             self._committed_at = self._clock.monotonic()
 
     def _assigned(self, positions: list[TopicPartition]) -> None:
-        """What can't be asked now is done before the first commit."""
-        with suppress(Unavailable, KafkaException):
+        """Raises Unavailable: nothing may be read before it is known of which topic the commits are."""
+        with self._member.explaining(), failures("read"):
             identity = self._identity()  # asked first: what is committed later is of this topic, or of one after it
             committed = self._member.committed(position.partition for position in positions)
-            for position, before in zip(positions, committed, strict=True):
-                position.offset = before.offset if is_of(before, identity) else OFFSET_BEGINNING
-                self._identities[position.partition] = identity
+        for position, before in zip(positions, committed, strict=True):
+            position.offset = before.offset if is_of(before, identity) else OFFSET_BEGINNING
+            self._identities[position.partition] = identity
 
     def _look_for_recreated(self) -> None:
         """Now and then: read a topic that was made anew from its beginning. Raises Unavailable."""
@@ -178,7 +176,7 @@ class KafkaReader:
         self._identified_at = self._clock.monotonic()
 
     def _identity(self) -> str:
-        return identity_of(self._admin, self._member.topic)
+        return identity_of(self._member.admin, self._member.topic)
 
     def _forget(self, gone: set[int]) -> None:
         self._due, self._next, *self._polls = (
