@@ -36,8 +36,8 @@ class Member:
     counts. What it raises `poll` raises, and nothing is read before a later `poll` has called it again.
     on_revoked: called with partitions that another member has now.
     ends: with the setting enable.partition.eof, where partitions ended last.
-    admin: to ask about the topic. The consumer must not be asked while it calls back: then confluent_kafka 2 forgets who called it,
-    and its next call back aborts the process.
+    admin: to ask about the topic. The consumer must not be asked while it calls back: confluent_kafka 2 then forgets who called
+    it, and its next call back aborts the process.
     """
 
     def __init__(
