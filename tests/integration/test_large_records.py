@@ -23,7 +23,7 @@ def test_a_poll_is_bounded_in_bytes(place: str) -> None:
         large: Any = {place: b"x" * BYTES}
         producer.produce(topic.topic, **({"value": b"{"} | large))
     assert producer.flush(60) == 0
-    polled = []
+    polled: list[int] = []
     with closing(KafkaLog(topic, topic.topic)) as log, closing(log.reader("updater")) as reader:
         while sum(polled) < COUNT:
             polled.append(len(reader.poll(2000, 1)))

@@ -88,6 +88,8 @@ class Member:
         try:
             self._begin_new()
             messages = self._take(max_records, timeout_seconds)
+            if not messages:  # else the next poll does it: what was taken must not be lost
+                self._begin_new()
         except KafkaException as error:
             self._explain(error)
             raise
