@@ -28,8 +28,8 @@ coverage-of-law:  # by its exact tests: counting branches would make the long ra
 	$(BIN)/coverage run -m pytest -q -m 'not slow' tests/law
 	$(BIN)/coverage report
 
-simulate: .venv/dev-ready $(if $(REAL),.venv/servers-ready)  ## SEEDS=10000 random histories in a simulated world; SEED=n explains one; REAL=1 compares them with real servers; BACKUP=1 are histories of backups
-	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(if $(REAL),--real) $(if $(BACKUP),--backup)
+simulate: .venv/dev-ready $(if $(REAL),.venv/servers-ready)  ## SEEDS=10000 random histories in a simulated world; SEED=n explains one; REAL=1 compares them with real servers; BACKUP=1 are histories of backups, EMBEDDED=1 of one machine
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(if $(REAL),--real) $(if $(BACKUP),--backup) $(if $(EMBEDDED),--embedded)
 
 fuzz: .venv/dev-ready  ## the fuzzers for MINUTES=10, with other inputs each time; what breaks something goes into tests/corpus
 	@end=$$(($$(date +%s) + $(or $(MINUTES),10) * 60)); while [ $$(date +%s) -lt $$end ]; do \

@@ -1,5 +1,6 @@
 """The journal's own promises: grouped syncs, torn lines, rotation, retention, several processes, kill -9."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -216,3 +217,18 @@ def test_several_processes_and_kill_nine(tmp_path: Path) -> None:
         assert found[first][1] == b"%s-%d" % (name.encode(), number) + b"x" * 50
     assert len(acknowledged) > 30
     assert all(len(value.split(b"-")) == 2 and value.endswith(b"x" * 50) for _, value in found)
+
+
+def test_a_reader_that_the_full_disk_refused_can_be_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gives its lock back."""
+    journal = open_journal(tmp_path)
+    journal.append([b"a"])
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", _refuse)
+        with pytest.raises(Unavailable):
+            journal.reader("updater")
+    assert [record.value for record in journal.reader("updater").poll(10, 0)] == [b"a"]
+
+
+def _refuse(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")

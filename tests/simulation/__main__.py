@@ -6,6 +6,7 @@ import sys
 
 import structlog
 
+from tests.simulation import embedded
 from tests.simulation.history import run
 from tests.simulation.search import DRAWS, quiet, search
 from tests.simulation.shrink import pasted, shrunk
@@ -13,6 +14,10 @@ from tests.simulation.shrink import pasted, shrunk
 
 def explain(seed: int, about: str) -> None:
     """Print what a seed shows: what is wrong, and the shortest history that shows it."""
+    if about == "embedded":
+        told = embedded.run(seed)
+        print(*told.trace, *told.wrong, sep="\n")
+        return
     plan = DRAWS[about](seed)
     outcome = run(plan, seed)
     if not outcome.wrong:
@@ -49,6 +54,9 @@ def main() -> int:
     parser.add_argument("--real", action="store_true", help="on real servers, compared step by step")
     parser.add_argument(
         "--backup", dest="about", action="store_const", const="backup", default="all", help="histories of backups"
+    )
+    parser.add_argument(
+        "--embedded", dest="about", action="store_const", const="embedded", help="histories of one machine: journal and SQLite"
     )
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=quiet)

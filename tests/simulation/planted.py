@@ -17,6 +17,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from tests.simulation.planted_backup import OF_BACKUPS, Mistake
+from tests.simulation.planted_logs import OF_LOGS
 
 _LOADED = (
     *("hypothesis", "redis", "confluent_kafka", "cassandra.metadata", "lupa.lua51", "structlog", "sqlite3", "greenlet"),
@@ -113,48 +114,6 @@ MISTAKES = (
         "{device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},\n            {device_id: erase_of(device_id, change) for device_id, change in changes.items()},",
     ),
     Mistake(
-        "what retention dropped up to the end is passed by in silence",
-        "log/kafka/reader.py",
-        "                    self._look_for_lost(partition, end)\n",
-        "",
-        range(461, 561, 12),
-    ),
-    Mistake(
-        "what retention dropped is passed by in silence",
-        "log/kafka/reader.py",
-        "if offset != self._next.get(partition):",
-        "if False:",
-        range(1337, 1457, 12),
-    ),
-    Mistake(
-        "a commit of a deleted topic is believed in the next one",
-        "log/kafka/identity.py",
-        'note_of(position).topic_id in ("", identity)',
-        "position is not None",
-        range(98, 218, 12),
-    ),
-    Mistake(
-        "a topic made anew is not noticed",
-        "log/kafka/reader.py",
-        "if self._identities.get(partition) != identity}",
-        "if partition < 0}",
-        range(98, 218, 12),
-    ),
-    Mistake(
-        "a commit of a deleted topic counts as caught up",
-        "log/kafka/member.py",
-        "(position.offset < high or not is_of(position, identity))",
-        "position.offset < high",
-        range(98, 218, 12),
-    ),
-    Mistake(
-        "an old offset is committed as one of the topic made anew",
-        "log/kafka/reader.py",
-        "Note(self._identities[partition])",
-        "Note(self._identity())",
-        range(98, 218, 12),
-    ),
-    Mistake(
         "what was tried again leaves the dead letters, refused or not",
         "jobs/replay.py",
         "[letter_id for letter_id, _, _ in valid])",
@@ -162,6 +121,7 @@ MISTAKES = (
         range(7, 127, 12),
     ),
     *OF_BACKUPS,
+    *OF_LOGS,
 )
 
 
@@ -198,7 +158,7 @@ def found_by(mistake: Mistake) -> int | None:
     """The first seed that finds it; None where none does. For a process that has not loaded the code yet."""
     if mistake.file.endswith(".py"):
         sys.meta_path.insert(0, Planter(mistake))
-    history, plan = (importlib.import_module(f"tests.simulation.{name}") for name in ("history", mistake.plans))
+    search, history = (importlib.import_module(f"tests.simulation.{name}") for name in ("search", "history"))
     if mistake.file.endswith(".lua"):
         cache: Any = importlib.import_module("devicesync.cache.redis")
         right, wrong = (SOURCE / mistake.file).read_text(), _planted(mistake)
@@ -208,7 +168,7 @@ def found_by(mistake: Mistake) -> int | None:
     )
     for seed in mistake.seeds:
         try:
-            if history.run(plan.draw(seed), seed).wrong:
+            if search.wrong(seed, mistake.about):
                 return seed
         except history.Stuck:
             return seed

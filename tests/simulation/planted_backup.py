@@ -6,18 +6,18 @@ _BACKUP = "jobs/backup"
 
 
 class Mistake(NamedTuple):
-    """`right`, once in the file, becomes `wrong`. seeds: from which one on, and how many it may take. plans: what draws them."""
+    """`right`, once in the file, becomes `wrong`. seeds: from which one on, and how many it may take. about: see search.py."""
 
     name: str
     file: str
     right: str
     wrong: str
     seeds: range = range(200)
-    plans: str = "plan"
+    about: str = "all"
 
 
 def _of_backups(name: str, file: str, right: str, wrong: str, seeds: range = range(60)) -> Mistake:
-    return Mistake(name, file, right, wrong, seeds, "backup_plan")
+    return Mistake(name, file, right, wrong, seeds, "backup")
 
 
 OF_BACKUPS = (

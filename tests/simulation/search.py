@@ -9,7 +9,7 @@ from multiprocessing import get_context
 
 import structlog
 
-from tests.simulation import backup_plan, plan
+from tests.simulation import backup_plan, embedded, plan
 from tests.simulation.history import run
 
 _SEEDS_A_TASK = 50
@@ -17,13 +17,18 @@ quiet = structlog.make_filtering_bound_logger(50)
 
 
 DRAWS = {"all": plan.draw, "backup": backup_plan.draw}
-"""What a seed's history is about."""
+"""What a seed's history is about, where it has a plan; one of the embedded stores has none."""
+
+
+def wrong(seed: int, about: str) -> list[str]:
+    """What is wrong in the history of a seed."""
+    return embedded.run(seed).wrong if about == "embedded" else run(DRAWS[about](seed), seed).wrong
 
 
 def failing(seeds: range, about: str = "all") -> list[int]:
     """Those of the seeds that fail."""
     structlog.configure(wrapper_class=quiet)
-    return [seed for seed in seeds if run(DRAWS[about](seed), seed).wrong]
+    return [seed for seed in seeds if wrong(seed, about)]
 
 
 def search(first: int, count: int, processes: int, about: str) -> Iterator[int]:

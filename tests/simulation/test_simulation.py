@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from devicesync.jobs.shared.patience import waited_for
-from tests.simulation import backup_plan, plan
+from tests.simulation import backup_plan, embedded, plan
 from tests.simulation.history import run
 from tests.simulation.plan import Plan
 from tests.simulation.planted import MISTAKES
@@ -18,6 +18,7 @@ from tests.simulation.search import failing, quiet
 
 SEEDS = 5_000
 BACKUP_SEEDS = 200
+EMBEDDED_SEEDS = 100
 _PARTS = 8
 
 
@@ -40,6 +41,11 @@ def test_seeds_of_backups() -> None:
     assert failing(range(BACKUP_SEEDS), "backup") == []
 
 
+def test_seeds_of_one_machine() -> None:
+    """The same of histories of `up` with its journal and SQLite: `make simulate EMBEDDED=1 SEED=n` shows one."""
+    assert failing(range(EMBEDDED_SEEDS), "embedded") == []
+
+
 @pytest.mark.parametrize("draw", [plan.draw, backup_plan.draw])
 def test_a_seed_gives_the_same_history_again(draw: Callable[[int], Plan]) -> None:
     """Turn by turn, and when its turns are given."""
@@ -47,6 +53,12 @@ def test_a_seed_gives_the_same_history_again(draw: Callable[[int], Plan]) -> Non
         first = run(draw(seed), seed)
         assert run(draw(seed), seed) == first
         assert run(draw(seed), 0, first.turns).trace == first.trace
+
+
+def test_a_seed_of_one_machine_gives_the_same_history_again() -> None:
+    """Also where its disk is full."""
+    for seed in range(5):
+        assert embedded.run(seed) == embedded.run(seed)
 
 
 @pytest.mark.parametrize("name", HISTORIES)

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from typing import Any
 
 import structlog
@@ -30,12 +30,14 @@ class JournalReader(Cursor):
         self._polls: list[int] = []  # where those that are not committed began
         with self._keeping_position():
             self._position_file = os.open(files.position(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(self._position_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(self._position_file)
-                raise Held(f"{files.active} is being read as {name!r} by another process", "stop that one first") from None
-        self.commit()
+            with ExitStack() as on_error:
+                on_error.callback(os.close, self._position_file)
+                try:
+                    fcntl.flock(self._position_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise Held(f"{files.active} is being read as {name!r} by another process", "stop that one first") from None
+                self.commit()
+                on_error.pop_all()
 
     def bind(self, store: str) -> None:
         """What is polled goes into the store of that identity. If that is another than so far, all is polled again."""

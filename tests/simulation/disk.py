@@ -1,0 +1,94 @@
+"""The disk of one machine: real files in a directory, whose every change waits for its turn and has a fate. It may be full."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+from unittest import mock
+
+from tests.simulation.scheduler import Fate, Process, current, done, gate
+
+_write, _pwrite, _open, _close, _flock = os.write, os.pwrite, os.open, os.close, fcntl.flock
+_WHOLE = ("fdatasync", "fsync", "ftruncate", "rename", "unlink")
+_FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+class Disk:
+    """`is_full`: no byte is written any more, by our code and by SQLite."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self._open_files: dict[Process, set[int]] = {}
+
+    @contextmanager
+    def calls(self) -> Iterator[None]:
+        """In here a process's calls of the system go through this disk."""
+        with ExitStack() as stack:
+            for name, made in (
+                ("os.write", lambda file, data: self._written("write", data, lambda some: _write(file, some))),
+                ("os.pwrite", lambda file, data, at: self._written("pwrite", data, lambda some: _pwrite(file, some, at))),
+                ("os.open", self._opened),
+                ("os.close", self._closed),
+                ("fcntl.flock", self._locked),
+                *((f"os.{name}", self._whole(name, getattr(os, name))) for name in _WHOLE),
+            ):
+                stack.enter_context(mock.patch(name, made))
+            yield
+
+    def drop(self, process: Process) -> None:
+        """The process is gone: the system closes its files, and so gives back its locks."""
+        for file in self._open_files.pop(process, ()):
+            with suppress(OSError):
+                _close(file)
+
+    def _written(self, what: str, data: Any, write: Callable[[Any], int]) -> int:
+        if current() is None:
+            return write(data)
+        fate: Fate = gate(f"disk {what}")
+        some = data[: len(data) // 2]
+        if fate == "loses its reply":  # killed in the middle of it
+            write(some)
+            done("crashes after it")
+        if self.is_full or fate == "is refused":
+            raise _FULL
+        written = write(some if fate == "is done by half" else data)
+        done(fate)
+        return written
+
+    def _whole(self, what: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*given: Any, **named: Any) -> Any:
+            if current() is None:
+                return call(*given, **named)
+            fate = gate(f"disk {what}")
+            if fate == "is refused" and what != "unlink":
+                raise _FULL
+            result = call(*given, **named)
+            done(fate)
+            return result
+
+        return made
+
+    def _opened(self, *given: Any, **named: Any) -> int:
+        file = _open(*given, **named)
+        if process := current():
+            self._open_files.setdefault(process, set()).add(file)
+        return file
+
+    def _closed(self, file: int) -> None:
+        if process := current():
+            self._open_files.get(process, set()).discard(file)
+        _close(file)
+
+    @staticmethod
+    def _locked(file: Any, how: int) -> None:
+        """Who waits for a lock lets the others go on."""
+        if current() is None or how & (fcntl.LOCK_NB | fcntl.LOCK_UN):
+            _flock(file, how)
+            return
+        while True:
+            done(gate("disk flock"))
+            with suppress(BlockingIOError):
+                _flock(file, how | fcntl.LOCK_NB)
+                return

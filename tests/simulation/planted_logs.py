@@ -1,0 +1,66 @@
+"""Mistakes of one line about what is lost of a topic, or with it, and about the journal. See planted.py."""
+
+from tests.simulation.planted_backup import Mistake
+
+
+def _of_one_machine(name: str, file: str, right: str, wrong: str) -> Mistake:
+    return Mistake(name, f"log/journal/{file}", right, wrong, range(30), "embedded")
+
+
+OF_LOGS = (
+    Mistake(
+        "what retention dropped up to the end is passed by in silence",
+        "log/kafka/reader.py",
+        "                    self._look_for_lost(partition, end)\n",
+        "",
+        range(461, 561, 12),
+    ),
+    Mistake(
+        "what retention dropped is passed by in silence",
+        "log/kafka/reader.py",
+        "if offset != self._next.get(partition):",
+        "if False:",
+        range(1337, 1457, 12),
+    ),
+    Mistake(
+        "a commit of a deleted topic is believed in the next one",
+        "log/kafka/identity.py",
+        'note_of(position).topic_id in ("", identity)',
+        "position is not None",
+        range(98, 218, 12),
+    ),
+    Mistake(
+        "a topic made anew is not noticed",
+        "log/kafka/reader.py",
+        "if self._identities.get(partition) != identity}",
+        "if partition < 0}",
+        range(98, 218, 12),
+    ),
+    Mistake(
+        "a commit of a deleted topic counts as caught up",
+        "log/kafka/member.py",
+        "(position.offset < high or not is_of(position, identity))",
+        "position.offset < high",
+        range(98, 218, 12),
+    ),
+    Mistake(
+        "an old offset is committed as one of the topic made anew",
+        "log/kafka/reader.py",
+        "Note(self._identities[partition])",
+        "Note(self._identity())",
+        range(98, 218, 12),
+    ),
+    _of_one_machine(
+        "a closed segment is dropped that a reader still needs", "tail.py", "if end > least or", "if first > least or"
+    ),
+    _of_one_machine(
+        "a torn line stays before the next one",
+        "tail.py",
+        "        self._cut_torn_tails()\n        span = span_of",
+        "        span = span_of",
+    ),
+    _of_one_machine("what the disk did not take is acknowledged", "appender.py", "group.error = error", "group.first = 0"),
+    _of_one_machine(
+        "a reader that can't be opened stays open", "reader.py", "on_error.callback(os.close, self._position_file)", "pass"
+    ),
+)
