@@ -20,7 +20,7 @@ OLD, NEW = [b"old %d" % number for number in range(20)], [b"new %d" % number for
 
 
 def _identity_of(topic: KafkaUrl) -> str:
-    """ "" while the broker does not know it yet."""
+    """Of the topic now; nothing while the broker does not know it yet."""
     try:
         return survey(topic).identity
     except Unavailable:

@@ -26,14 +26,14 @@ OF_BACKUPS = (
         f"{_BACKUP}/closing.py",
         "lambda part: (part.start, part.expected))",
         "lambda part: (part.start, None))",
-        range(70, 100),
+        range(940, 970),
     ),
     _of_backups(
         "what was agreed on is forgotten",
         f"{_BACKUP}/partition_backup.py",
         "claim.end if same and claim else None",
         "None",
-        range(70, 100),
+        range(940, 970),
     ),
     _of_backups(
         "a partition that was lost is claimed", f"{_BACKUP}/closing.py", "if self._is_ours(part)]:", "if part.start >= 0]:"
