@@ -1,13 +1,21 @@
 """What is said while something is waited for."""
 
+import gc
 import threading
+import weakref
 
 import pytest
 from structlog.testing import capture_logs
 
+from devicesync.database.cassandra.database import _succeeded
+from devicesync.database.cassandra.driver import Failed
 from devicesync.errors import Unavailable
 from devicesync.jobs.shared import patience
 from devicesync.jobs.shared.patience import Patience, waited_for
+
+
+class Batch:
+    """Something that can be seen to be gone."""
 
 
 def test_waiting_is_said_again_and_again_and_so_is_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +41,26 @@ def test_waiting_is_said_again_and_again_and_so_is_its_end(monkeypatch: pytest.M
     assert calls > 4  # not every attempt is said
     assert end["event"] == "going on"
     assert end["waited_seconds"] >= 0.6  # 0.1, 0.2 and 0.4 s of silence
+
+
+def test_what_failed_is_forgotten_at_once() -> None:
+    """An error that holds itself keeps all that its call held, until the garbage collector comes, which jobs keep calm."""
+    held: list[weakref.ref[Batch]] = []
+
+    def write() -> int:
+        batch = Batch()
+        held.append(weakref.ref(batch))
+        return len(_succeeded(Failed("no") if len(held) < 4 else [()]))
+
+    def failing() -> int:
+        try:
+            return write()
+        except Failed as error:
+            raise Unavailable("no") from error
+
+    gc.disable()
+    try:
+        assert Patience(threading.Event()).until_it_works(failing) == 1
+        assert [each() for each in held] == [None] * 4
+    finally:
+        gc.enable()

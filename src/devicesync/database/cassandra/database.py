@@ -236,7 +236,10 @@ def _together(writes: Writes) -> Iterator[list[Request]]:
 
 def _succeeded(outcome: Rows | Failed) -> Rows:
     if isinstance(outcome, Failed):
-        raise outcome
+        try:
+            raise outcome
+        finally:
+            del outcome  # else it holds itself, by its traceback, and with it all that was to be written
     return outcome
 
 

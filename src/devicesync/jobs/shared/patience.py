@@ -43,22 +43,22 @@ class Patience:
             return call(*args, **named)
         except Unavailable as error:
             with _Waiting() as waiting:
-                return self._repeat(partial(call, *args, **named), error, waiting)
+                waiting.say(error)
+                return self._repeat(partial(call, *args, **named), waiting)
 
-    def _repeat(self, call: Callable[[], T], error: Unavailable, waiting: "_Waiting") -> T:
+    def _repeat(self, call: Callable[[], T], waiting: "_Waiting") -> T:
         wait_seconds = _FIRST_WAIT_SECONDS
         while True:
-            waiting.say(error)
             if self._stop.wait(wait_seconds * random.uniform(0.5, 1.5)):  # noqa: S311 - jitter, not a secret
-                raise Stopped from error
+                raise Stopped
             with suppress(Unavailable):
                 self._meanwhile()
             wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
             _Waiting.retries += 1
             try:
                 result = call()
-            except Unavailable as again:
-                error = again
+            except Unavailable as error:  # kept in a variable, it would hold itself and all that the call held, for long
+                waiting.say(error)
             else:
                 waiting.end()
                 return result
