@@ -6,11 +6,9 @@ copy and its truncation, are nowhere to be read. Compressed files are not read: 
 than an event may be, the beginning is copied, and a warning says how long it is.
 """
 
-import errno
 import hashlib
 import os
 import re
-import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +18,7 @@ import structlog
 
 from devicesync.clock import SYSTEM
 from devicesync.durable import replace
-from devicesync.log.journal.files import naming_failures, same_file
+from devicesync.log.journal.files import naming_failures, open_regular, same_file
 from devicesync.log.whole_lines import LONGEST_LINE_BYTES, WholeLines
 
 _HEAD_BYTES = 256
@@ -96,12 +94,9 @@ class ForeignLog:
     def _open(self, path: Path, offset: int) -> bool:
         """Whether it is there; where not, the file that is open stays so: its writer may still be at it."""
         try:
-            opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # of a pipe it would wait for a writer
+            opened = open_regular(path, os.O_RDONLY)
         except FileNotFoundError:
             return False
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
-            os.close(opened)
-            raise OSError(errno.EINVAL, "it is not a regular file")
         self.close()
         self._file = opened
         self._spot = Spot(os.fstat(self._file).st_ino, 0, _hash(b""), offset)

@@ -15,6 +15,7 @@ Records are numbered from 0 for the journal's whole life; a record is a line.
 import errno
 import os
 import re
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -125,10 +126,19 @@ def times_of(segment: Path) -> Path:
 
 def count_lines(path: Path, start: int) -> int:
     """The number of line ends at or after the byte `start`."""
-    with suppress(FileNotFoundError), path.open("rb") as file:
+    with suppress(FileNotFoundError), os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
         file.seek(start)
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_READ_BYTES), b""))
     return 0
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """Open the file. Raises OSError, also where it is no regular file: of a pipe one would wait for its writers for ever."""
+    file = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return file
 
 
 def same_file(file: int, path: Path) -> bool:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from devicesync.clock import SYSTEM
-from devicesync.log.journal.files import same_file, times_of
+from devicesync.log.journal.files import open_regular, same_file, times_of
 from devicesync.log.journal.times import Times
 from devicesync.log.port import Record
 from devicesync.log.whole_lines import WholeLines
@@ -15,7 +15,7 @@ class Segment:
 
     def __init__(self, path: Path, first: int | None = None) -> None:
         """`first`: as a closed segment's name tells it. Raises FileNotFoundError when there is none, or it is just moving."""
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._file = open_regular(path, os.O_RDONLY)
         try:
             self.times = Times(times_of(path), self._file, first)
         except FileNotFoundError:

@@ -8,7 +8,7 @@ import structlog
 
 from devicesync.clock import SYSTEM
 from devicesync.durable import replace, sync_directory
-from devicesync.log.journal.files import JournalFiles, count_lines, same_file, times_of
+from devicesync.log.journal.files import JournalFiles, count_lines, open_regular, same_file, times_of
 from devicesync.log.journal.times import ENTRY_BYTES, Span, TimeEntry, span_of
 
 _TAIL_BYTES = 1 << 16
@@ -108,7 +108,7 @@ class Tail:
                 self._tell_of_loss(first)
         elif taken_away or self._is_cut(span):
             self._open_anew(span, keep=not taken_away)
-        self._data = os.open(files.active, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._data = open_regular(files.active, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         self._times = os.open(files.times, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         self._end = -1
         sync_directory(files.active.parent)
