@@ -7,8 +7,7 @@ import weakref
 import pytest
 from structlog.testing import capture_logs
 
-from devicesync.database.cassandra.database import _succeeded
-from devicesync.database.cassandra.driver import Failed
+from devicesync.database.cassandra.driver import Failed, succeeded
 from devicesync.errors import Unavailable
 from devicesync.jobs.shared import patience
 from devicesync.jobs.shared.patience import Patience, waited_for
@@ -50,7 +49,7 @@ def test_what_failed_is_forgotten_at_once() -> None:
     def write() -> int:
         batch = Batch()
         held.append(weakref.ref(batch))
-        return len(_succeeded(Failed("no") if len(held) < 4 else [()]))
+        return len(succeeded(Failed("no") if len(held) < 4 else [()]))
 
     def failing() -> int:
         try:

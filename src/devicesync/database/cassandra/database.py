@@ -13,7 +13,7 @@ from cassandra.metadata import Murmur3Token
 from devicesync.clock import SYSTEM, Clock
 from devicesync.database.cassandra import ring, schema
 from devicesync.database.cassandra.connect import DriverName, connect
-from devicesync.database.cassandra.driver import Driver, Failed, Rows
+from devicesync.database.cassandra.driver import Driver, Failed, Rows, succeeded
 from devicesync.database.cassandra.erasure import NO_ERASURE, Erasure, erasure_of
 from devicesync.database.cassandra.row_reading import state_of_row
 from devicesync.database.cassandra.rows import Call, Request, erase_of, row_of, settled_row_of, ties_of
@@ -213,7 +213,7 @@ class CassandraDatabase:
                 outcomes[index] = []
             for (index, _), outcome in zip(alone, again, strict=True):
                 outcomes[index] = outcome if isinstance(outcome, Failed) else outcomes[index] or outcome
-        return [_succeeded(outcome) for outcome in outcomes]
+        return [succeeded(outcome) for outcome in outcomes]
 
 
 def _ties(states: Mapping[str, State]) -> dict[str, list[Call]]:
@@ -232,15 +232,6 @@ def _together(writes: Writes) -> Iterator[list[Request]]:
     neighbours = iter(sorted(written, key=lambda device_id: _token(device_id.encode())))
     while some := list(islice(neighbours, _ROWS_PER_WRITE)):
         yield [written[device_id] for device_id in some]
-
-
-def _succeeded(outcome: Rows | Failed) -> Rows:
-    if isinstance(outcome, Failed):
-        try:
-            raise outcome
-        finally:
-            del outcome  # else it holds itself, by its traceback, and with it all that was to be written
-    return outcome
 
 
 @contextmanager

@@ -23,6 +23,16 @@ class Failed(Exception):
     """The driver could not do it; its own error is the cause."""
 
 
+def succeeded(outcome: Rows | Failed) -> Rows:
+    """The rows. Raises what has failed."""
+    if isinstance(outcome, Failed):
+        try:
+            raise outcome
+        finally:
+            del outcome  # else it holds itself, by its traceback, and with it all that was to be written
+    return outcome
+
+
 class Driver(Protocol):
     """A connected session. Safe for several threads at once."""
 

@@ -97,10 +97,7 @@ class Backup:
         return part.expected
 
     def on_revoked(self, partitions: Iterable[int]) -> None:
-        """See full.RebalanceListener.
-
-        If the topic was deleted, the open files are finished anyway: their records cannot be read again.
-        """
+        """See full.RebalanceListener. Open files of a topic that was deleted are finished: its records can't be read again."""
         gone = [self._parts.pop(partition) for partition in partitions if partition in self._parts]
         try:
             identity = self._reader.identity() if any(not part.is_empty for part in gone) else ""
