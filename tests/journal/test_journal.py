@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -227,7 +228,8 @@ def test_a_reader_that_the_full_disk_refused_can_be_opened_again(tmp_path: Path,
         full.setattr(os, "pwrite", _refuse)
         with pytest.raises(Unavailable):
             journal.reader("updater")
-    assert [record.value for record in journal.reader("updater").poll(10, 0)] == [b"a"]
+    with closing(journal.reader("updater")) as reader:
+        assert [record.value for record in reader.poll(10, 0)] == [b"a"]
 
 
 def _refuse(*_: object) -> int:

@@ -44,7 +44,10 @@ MISTAKES = (
         "self._reader.commit)",
     ),
     Mistake(
-        "what cannot be written is passed by", "database/cassandra/database.py", "        raise outcome\n", "        return []\n"
+        "what cannot be written is passed by",
+        "database/cassandra/driver.py",
+        "            raise outcome\n",
+        "            return []\n",
     ),
     Mistake("arrival order wins", _LUA, "local take = version > held_version and", "local take = version > 0 and"),
     Mistake("a tie decided by arrival", _LUA, "if version == held_version and version > erased then", "if false then"),
