@@ -36,7 +36,11 @@ OF_BACKUPS = (
         range(940, 970),
     ),
     _of_backups(
-        "a partition that was lost is claimed", f"{_BACKUP}/closing.py", "if self._is_ours(part)]:", "if part.start >= 0]:"
+        "a partition that was lost is claimed",
+        f"{_BACKUP}/closing.py",
+        "if self._is_ours(part)]:",
+        "if part.start >= 0]:",
+        range(60, 90),
     ),
     _of_backups(
         "the entry before its file",
@@ -57,13 +61,6 @@ OF_BACKUPS = (
         "        pass",
     ),
     _of_backups(
-        "a claimed range begins where the log does",
-        f"{_BACKUP}/run.py",
-        "begun(claim, identity, first)",
-        "first",
-        range(120, 160),
-    ),
-    _of_backups(
         "what was pruned loses its erases",
         "archive/manifest.py",
         "json.encode(Erasures(erased, entries))",
@@ -80,11 +77,4 @@ OF_BACKUPS = (
         range(30, 60),
     ),
     _of_backups("the file before a redact counts", "archive/ranges.py", "int(match[2] or 0), name", "-int(match[2] or 0), name"),
-    _of_backups(
-        "a range is listed again without what the log has lost",
-        "archive/archive.py",
-        "if first.first_offset == first.from_offset:",
-        "if first:",
-        range(230, 260),
-    ),
 )

@@ -13,7 +13,7 @@ OF_LOGS = (
         "log/kafka/reader.py",
         "                    self._look_for_lost(partition, end)\n",
         "",
-        range(461, 561, 12),
+        range(653, 701, 12),
     ),
     Mistake(
         "what retention dropped is passed by in silence",
