@@ -18,7 +18,7 @@ import re
 import stat
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from devicesync.durable import hint_for, replace
@@ -126,10 +126,18 @@ def times_of(segment: Path) -> Path:
 
 def count_lines(path: Path, start: int) -> int:
     """The number of line ends at or after the byte `start`."""
-    with suppress(FileNotFoundError), os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
-        file.seek(start)
-        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_READ_BYTES), b""))
-    return 0
+    try:
+        file = open_regular(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return 0
+    count, at = 0, start
+    try:
+        while chunk := os.pread(file, _READ_BYTES, at):
+            count += chunk.count(b"\n")
+            at += len(chunk)
+        return count
+    finally:
+        os.close(file)
 
 
 def open_regular(path: Path, flags: int) -> int:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 _ENTRY = struct.Struct("<QQQQ")
 ENTRY_BYTES = _ENTRY.size
+_READ_BYTES = 1 << 16
 _MOST_RECORDS, _MOST_BYTES = 1 << 60, 1 << 42
 """No record's number lies past the one, no byte of a segment past the other."""
 
@@ -48,7 +49,7 @@ class Times:
 
     def __init__(self, path: Path, segment: int, first: int | None = None) -> None:
         self._segment = segment
-        self._file = path.open("rb", buffering=0)
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._entries: list[TimeEntry] = []
         self._rest = b""
         beginning = self._next(1)
@@ -67,7 +68,8 @@ class Times:
                 self._entries.append(entry)
 
     def _next(self, limit: int) -> list[TimeEntry]:
-        data = self._rest + (self._file.read(limit * ENTRY_BYTES) if limit > 0 else self._file.readall())
+        reads = [os.read(self._file, limit * ENTRY_BYTES)] if limit > 0 else iter(lambda: os.read(self._file, _READ_BYTES), b"")
+        data = b"".join((self._rest, *reads))
         whole = len(data) - len(data) % _ENTRY.size
         self._rest = data[whole:]
         return [TimeEntry(*fields) for fields in _ENTRY.iter_unpack(data[:whole])]
@@ -94,11 +96,11 @@ class Times:
 
     def fileno(self) -> int:
         """The open file's descriptor."""
-        return self._file.fileno()
+        return self._file
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        os.close(self._file)
 
 
 class Span(NamedTuple):
