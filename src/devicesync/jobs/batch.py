@@ -89,7 +89,7 @@ def fold(
 
 
 def in_parts(changes: Mapping[str, State]) -> Iterator[dict[str, State]]:
-    """The changes, few at once where their maps are large: a store that takes a map apart needs twelve times its text."""
+    """Yield the changes in parts. The maps of a part have few MiB: a store that takes a map apart needs twelve times its text."""
     part: dict[str, State] = {}
     size = 0
     for device_id, change in changes.items():

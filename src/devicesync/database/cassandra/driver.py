@@ -24,7 +24,7 @@ class Failed(Exception):
 
 
 def succeeded(outcome: Rows | Failed) -> Rows:
-    """The rows. Raises what has failed."""
+    """Return the rows. Raises Failed where the call failed."""
     if isinstance(outcome, Failed):
         try:
             raise outcome

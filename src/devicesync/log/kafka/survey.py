@@ -1,6 +1,7 @@
 """Looking at a topic without being a reader of it."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -36,11 +37,7 @@ def records(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[lis
         consumer.assign([TopicPartition(url.topic, partition, start)])
         last = min(end, bounds(consumer, url.topic, partition)[1])
         while _position(consumer, start) < last:
-            found = consumer.consume(1, _TIMEOUT_SECONDS)
-            if not found:
-                raise Unavailable("can't read from Kafka: time-out", HINT)
-            for more in taken(consumer, _ROWS):
-                found += more
+            found = _some(consumer)
             messages = [message for message in found if message.error() is None]
             yield [record for record in full_records_of(messages).get(partition, []) if start <= record[0] < end]
             for error in filter(None, map(Message.error, found)):
@@ -65,11 +62,7 @@ def _starts(ends: dict[int, tuple[int, int]], share: int) -> list[tuple[int, int
 def _read_to(consumer: Consumer, ends: dict[int, int]) -> Iterator[Record]:
     """What the consumer reads until each partition is at its end (the offset that its next record had)."""
     while ends:
-        found = consumer.consume(1, _TIMEOUT_SECONDS)
-        if not found:
-            raise Unavailable("can't read from Kafka: time-out", HINT)
-        for more in taken(consumer, _ROWS):
-            found += more
+        found = _some(consumer)
         good = [message for message in found if message.error() is None]
         yield from records_of(good, headers_of(good))
         for message in found:
@@ -79,6 +72,14 @@ def _read_to(consumer: Consumer, ends: dict[int, int]) -> Iterator[Record]:
             partition, offset = int(message.partition() or 0), int(message.offset() or 0)
             if error is not None or offset + 1 >= ends.get(partition, 0):
                 ends.pop(partition, None)
+
+
+def _some(consumer: Consumer) -> list[Message]:
+    """The next messages, and at least one. Raises Unavailable where none comes in time."""
+    found = consumer.consume(1, _TIMEOUT_SECONDS)
+    if not found:
+        raise Unavailable("can't read from Kafka: time-out", HINT)
+    return [*found, *chain.from_iterable(taken(consumer, _ROWS))]
 
 
 def _position(consumer: Consumer, start: int) -> int:

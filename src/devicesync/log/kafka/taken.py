@@ -9,7 +9,7 @@ _STEP = 32
 
 
 def taken(consumer: Consumer, most: int) -> Iterator[list[Message]]:
-    """What has come already, some messages at a time: at most so many, and few more than 16 MiB. Raises KafkaException."""
+    """Yield messages that have come already, some at a time: at most `most`, and few more than 16 MiB. Raises KafkaException."""
     size = 0
     while most and size < _MOST_BYTES:
         step = min(_STEP, most)
