@@ -1,7 +1,6 @@
 """A command's terminal: stopping on signals, and what is shown while a job goes on."""
 
 import argparse
-import gc
 import signal
 import sys
 import threading
@@ -14,6 +13,7 @@ import structlog
 
 from devicesync.assembly.long_run import LongRun
 from devicesync.assembly.watcher import Advance
+from devicesync.cli.memory import keep_memory_small
 from devicesync.cli.outcome import say
 from devicesync.errors import DevicesyncError
 
@@ -31,7 +31,7 @@ def stop_on_signals() -> Stop:
 
     Another thread sets it: a signal may come while this one, in wait(), holds the event's lock, and would then wait for itself.
     """
-    _calm_garbage_collector()
+    keep_memory_small()
     stop = Stop()
 
     def ask_to_stop(number: int, frame: object) -> None:
@@ -99,9 +99,3 @@ def progress_bar(title: str, total: int | None, unit: str = "bytes") -> Iterator
     with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda advance: bar.advance(task, advance)
-
-
-def _calm_garbage_collector() -> None:
-    """Batches are very many small tuples and no cycles: at its default the collector takes a sixth of the time."""
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 20)
