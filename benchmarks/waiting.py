@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -106,9 +107,8 @@ def ages_of(up: Servers, rate: int, loop: Callable[[Servers, str], list[str]]) -
     name = f"{loop.__name__}{rate}"
     kafka = up.load(name, [])
     up.empty_stores(name)
-    updater = subprocess.Popen(
-        [sys.executable, *loop(up, name)], stderr=subprocess.DEVNULL, env={**os.environ, "DEVICESYNC_GROUP": name}
-    )
+    with Path(tempfile.gettempdir(), f"{name}.err").open("wb") as said:
+        updater = subprocess.Popen([sys.executable, *loop(up, name)], stderr=said, env={**os.environ, "DEVICESYNC_GROUP": name})
     reader = redis.Redis(port=up.cache.port, db=2)
     stop = threading.Event()
     background = threading.Thread(target=traffic, args=(up, kafka, rate, stop))
@@ -116,9 +116,11 @@ def ages_of(up: Servers, rate: int, loop: Callable[[Servers, str], list[str]]) -
     time.sleep(6)
     ages = []
     deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        ages.append(probe(kafka, reader))
-    stop.set()
+    try:
+        while time.monotonic() < deadline:
+            ages.append(probe(kafka, reader, updater))
+    finally:
+        stop.set()
     background.join()
     updater.terminate()
     updater.wait()
@@ -136,14 +138,17 @@ def traffic(up: Servers, kafka: KafkaLog, rate: int, stop: threading.Event) -> N
         sent += due
 
 
-def probe(kafka: KafkaLog, reader: Any) -> float:
-    """How long one registration takes, in ms."""
+def probe(kafka: KafkaLog, reader: Any, loop: "subprocess.Popen[bytes]") -> float:
+    """How long one registration takes, in ms. Raises RuntimeError where the loop has ended."""
     version = time.time_ns() // 1000
-    kafka.append([msgspec.json.encode({"device_id": "probe", "version": version, "city": "Pune"})], [b"probe"])
+    event = {"device_id": "probe", "version": version, "api_last_updated_on": version // 1000, "city": "Pune"}
+    kafka.append([msgspec.json.encode(event)], [b"probe"])
     sent = time.perf_counter()
     while True:
         if int(reader.hget("probe", "version") or 0) >= version:
             return (time.perf_counter() - sent) * 1000
+        if loop.poll() is not None:
+            raise RuntimeError(f"the loop ended with {loop.returncode}; {tempfile.gettempdir()} has what it said")
         time.sleep(0.0005)
 
 
