@@ -4,12 +4,14 @@ from confluent_kafka import Consumer, ConsumerGroupState, Message, TopicPartitio
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM
+from devicesync.errors import Unavailable
 from devicesync.log.kafka.onlooker import all_bounds, committed_of, onlooker
 from devicesync.log.kafka.reach import reach
 from devicesync.log.kafka.url import KafkaUrl, failures
 from devicesync.log.port import Lag
 
 _TIMEOUT_SECONDS = 10.0
+_NOBODY = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
 def group_lag(url: KafkaUrl, group: str) -> Lag:
@@ -26,12 +28,18 @@ def group_lag(url: KafkaUrl, group: str) -> Lag:
 
 
 def is_read(url: KafkaUrl, group: str) -> bool:
-    """Whether the group has members now. Raises Unavailable."""
+    """Whether the group has members now. Raises Unavailable.
+
+    Every broker is asked for its groups. Asking the group's own broker would abort this process (SIGABRT) when that broker goes
+    away meanwhile: librdkafka's calls of AdminClient that a coordinator answers do (its pull request 5397).
+    """
     with failures("ask"):
         admin = AdminClient(url.client)  # which has to live until the answer is there
-        (described,) = admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_SECONDS).values()
-        found = described.result()
-        return bool(found.members) and found.state != ConsumerGroupState.DEAD
+        found = admin.list_consumer_groups(request_timeout=_TIMEOUT_SECONDS).result()
+    states = {each.group_id: each.state for each in found.valid}
+    if group not in states and found.errors:
+        raise Unavailable(f"Kafka does not say who reads: {found.errors[0]}", hint="check that all its brokers run")
+    return states.get(group, _NOBODY[0]) not in _NOBODY
 
 
 def record_count(url: KafkaUrl) -> int:
