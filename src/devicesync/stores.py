@@ -57,7 +57,7 @@ class Stores(NamedTuple):
         raise _lost_too_fast()
 
     def refill(self, device_ids: Collection[str]) -> None:
-        """Join what the database holds of these devices into the cache, and see to it that its rows show that."""
+        """Join what the database holds of these devices into the cache, then settle the unsettled rows."""
         _until_none_is_left(self._refill, dict.fromkeys(device_ids, NOTHING))
 
     def close(self) -> None:
@@ -147,7 +147,7 @@ def _lost_too_fast() -> Unavailable:
 def _entries(
     changes: Mapping[str, State], new: Mapping[str, State], known: Mapping[str, State], looked: Looked
 ) -> dict[str, State]:
-    """What the cache is to join: of a device that was read everything, else the change and the erase that its writer knew."""
+    """What the cache must join: all of a device that was read; else the change, and the erase that its writer knew."""
     entries = {}
     for device_id, change in changes.items():
         if device_id not in looked.held:
@@ -175,7 +175,7 @@ def _may_have_met(part: State, known: State) -> bool:
 
 
 def _left_of(part: State, found: State) -> State:
-    """Return the part without what the database lost: values that were written, nothing newer hides, and that are not shown."""
+    """Return the part without the values that the database lost: nothing newer hides them, and yet it does not show them."""
     registers = [
         (mine[0], unwritten[1]) if spot in SEVERAL_FIELDS and mine[0] > max(theirs[0], found.erased) else mine
         for spot, (mine, theirs, unwritten) in enumerate(zip(part.registers, found.registers, UNWRITTEN, strict=True))

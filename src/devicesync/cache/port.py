@@ -17,7 +17,7 @@ UNKNOWN: Mapping[str, bool] = MappingProxyType({})
 class Looked(NamedTuple):
     """What `look` returns.
 
-    held: the versions and times of each device that is in the cache. The values of its facets are empty tuples.
+    held: the versions and times of each device that is in the cache. The values of its facets may be empty tuples.
     tickets: one text for each device. The ticket of a missing device is valid until somebody makes the entry. The ticket of a
         device that is held is valid until the cache loses the entry. A ticket that the cache has lost counts as invalid.
     unsettled: the devices in the cache whose database row may not show the same state yet. The cache only suspects it.
@@ -53,7 +53,7 @@ class Advice(NamedTuple):
 class Cache(Protocol):
     """A change is joined into its device's entry, atomically, after the database has it.
 
-    An entry is made only from what the database holds, and only if it has been missing ever since that was looked up.
+    An entry is made only from what the database holds, and only if it has been missing ever since `look`.
 
     `look` comes first, and gives a ticket. If the entry was lost or made since then, `merge` writes nothing for that device and
     names it in `missing`. Then the caller looks again. Several processes may use one cache at once, unless it is private.
@@ -117,7 +117,7 @@ class Cache(Protocol):
         """Put each state in the place of its device's entry, atomically. Return the devices of which that was done.
 
         states: what the database held after `seen` returned.
-        marks: those that `seen` gave. An entry that has another one by now is left as it is: something was joined into it since.
+        marks: those that `seen` gave. An entry whose mark has changed is left as it is: something was joined into it since.
         shown: as for `merge`.
 
         Raises Unavailable. Then any of it may have been done.

@@ -89,9 +89,9 @@ class Database(Protocol):
         ...
 
     def seen(self, device_ids: Sequence[str]) -> dict[str, Seen]:
-        """Return what readers of the table see of these devices, whoever wrote it. Devices without a profile are absent.
+        """Return what readers of the table see of these devices, whoever wrote it.
 
-        An erased device is one of which the database knows the erase. Raises Unavailable.
+        Devices with neither a profile nor a known erase are absent. Raises Unavailable.
         """
         ...
 

@@ -95,7 +95,7 @@ class FullReader(Protocol):
         ...
 
     def caught_up(self) -> bool:
-        """Return whether the claims of this name's readers together begin at the end of the log. Raises Unavailable."""
+        """Return whether the readers of this name have together backed up the whole log. Raises Unavailable."""
         ...
 
     def close(self) -> None:
@@ -156,13 +156,13 @@ class Forward(Protocol):
     """Takes the records of another log."""
 
     def offer(self, records: Mapping[int, Sequence[FullRecord]]) -> None:
-        """Begin to take these; `put` is then called with all that was offered since the last one."""
+        """Begin to take these. The next `put` gets all that was offered since the last `put`."""
         ...
 
     def put(self, records: Mapping[int, Sequence[FullRecord]]) -> list[tuple[int, int]]:
         """Durable when it returns, with keys, headers and times, those of one partition in their order.
 
-        Returns the partitions and offsets of those that it takes never, for they are too large. Raises Unavailable; repeating it
+        Return the partition and offset of each record that is too large to be taken. Raises Unavailable; repeating it
         doubles records.
         """
         ...

@@ -62,7 +62,7 @@ class Reader(Protocol):
     def commit(self, but_last: int = 0) -> None:
         """Never deliver again what `poll` has returned so far. Safe to repeat. Raises Unavailable.
 
-        but_last: how many of the last polls that returned records not to commit. Their records are still being processed.
+        but_last: leave out this many of the last polls that returned records. Their records are still being processed.
         """
         ...
 
