@@ -1,8 +1,9 @@
 """The memory of a command that runs for long: when the garbage collector comes, and what goes back to the system."""
 
-import ctypes
 import gc
 import threading
+
+from devicesync.clock import SYSTEM
 
 _PAUSE_SECONDS = 60.0
 
@@ -18,14 +19,16 @@ def give_memory_back() -> None:
 
     glibc keeps what a backlog or an outage once took: its heaps shrink at their end only, and every thread has its own.
     """
+    import ctypes  # later than the signals' handlers
+
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
 def _give_back_for_ever() -> None:
-    pause = threading.Event()
-    while not pause.wait(_PAUSE_SECONDS):
+    while True:
+        SYSTEM.sleep(_PAUSE_SECONDS)
         give_memory_back()
 
 

@@ -31,7 +31,6 @@ def stop_on_signals() -> Stop:
 
     Another thread sets it: a signal may come while this one, in wait(), holds the event's lock, and would then wait for itself.
     """
-    keep_memory_small()
     stop = Stop()
 
     def ask_to_stop(number: int, frame: object) -> None:
@@ -43,6 +42,7 @@ def stop_on_signals() -> Stop:
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
+    keep_memory_small()
     return stop
 
 

@@ -1,10 +1,9 @@
 """How far a consumer group is behind, seen from outside, without being a member of it."""
 
-from confluent_kafka import Consumer, ConsumerGroupState, Message, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM
-from devicesync.errors import Unavailable
 from devicesync.log.kafka.onlooker import all_bounds, committed_of, onlooker
 from devicesync.log.kafka.reach import reach
 from devicesync.log.kafka.url import KafkaUrl, failures
@@ -36,10 +35,10 @@ def is_read(url: KafkaUrl, group: str) -> bool:
     with failures("ask"):
         admin = AdminClient(url.client)  # which has to live until the answer is there
         found = admin.list_consumer_groups(request_timeout=_TIMEOUT_SECONDS).result()
-    states = {each.group_id: each.state for each in found.valid}
-    if group not in states and found.errors:
-        raise Unavailable(f"Kafka does not say who reads: {found.errors[0]}", hint="check that all its brokers run")
-    return states.get(group, _NOBODY[0]) not in _NOBODY
+        is_read_of = {each.group_id: each.state not in _NOBODY for each in found.valid}
+        if group not in is_read_of and found.errors:
+            raise KafkaException(found.errors[0])  # of a broker that may know the group
+        return is_read_of.get(group, False)
 
 
 def record_count(url: KafkaUrl) -> int:
