@@ -14,7 +14,7 @@ from soak.faults import MORTAL, Faults
 from soak.load import Client, Pausable, Producer
 from soak.system import GROUP, System
 from soak.verdict import Verdict, verdict
-from soak.vitals import Vitals, Watched, least, usual_memory, vitals_of
+from soak.vitals import Vitals, Watched, least, most, usual_memory, vitals_of
 
 LIVING = ("updater", "api", "backup")
 """The processes that live as long as the soak."""
@@ -46,6 +46,7 @@ class Soak:
         self._chance = random.Random(self.seed)
         self._faults = Faults(self.system, self._chance)
         self._samples: dict[str, list[Vitals]] = {name: [] for name in LIVING}
+        self._warm: dict[str, Vitals] = {}
         self._watched: list[Watched] = []
         self._verdict: Verdict | None = None
         self._began = time.monotonic()
@@ -72,7 +73,8 @@ class Soak:
         for name in self._faults.each_once():
             self._faults.do(name)
             self._wait(_AFTER_SECONDS)
-        before = self._calm()
+        self._calm()
+        before = {**self._warm}
         memory_before = self._memory_under_load()
         while time.monotonic() - self._began < self.seconds:
             self._wait(self._chance.uniform(*_BETWEEN_SECONDS))
@@ -179,7 +181,9 @@ class Soak:
         while not self._over.wait(_SAMPLE_SECONDS):
             for name in LIVING:
                 with suppress(FileNotFoundError, ProcessLookupError):  # `_check` says it
-                    self._samples[name].append(vitals_of(self.system.processes[name].pid, self.system.directory))
+                    vitals = vitals_of(self.system.processes[name].pid, self.system.directory)
+                    self._samples[name].append(vitals)
+                    self._warm[name] = most([vitals, self._warm.get(name, vitals)])
             memory = " ".join(f"{name} {samples[-1].memory_mib:.0f}" for name, samples in self._samples.items() if samples)
             self._say(
                 f"sent {self._producer.sent:,}, behind {self._lag():,}, MiB: {memory}; "

@@ -19,7 +19,11 @@ class Vitals(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """Of one process. memory: MiB under load, just after the warm-up and at the end; the others while nothing happens."""
+    """Of one process. memory: MiB under load, just after the warm-up and at the end.
+
+    before, after: the most that it ever held in the warm-up, and what it holds at the end while nothing happens. A pool of
+    connections grows to its bound by chance; what leaks goes beyond.
+    """
 
     name: str
     memory_before: float
@@ -63,6 +67,11 @@ def vitals_of(process: int, directory: Path) -> Vitals:
 def least(samples: list[Vitals]) -> Vitals:
     """The least of each: what a process holds while nothing happens."""
     return Vitals(*(min(column) for column in zip(*samples, strict=True)))
+
+
+def most(samples: list[Vitals]) -> Vitals:
+    """The most of each: what a process held at any time."""
+    return Vitals(*(max(column) for column in zip(*samples, strict=True)))
 
 
 def usual_memory(samples: list[Vitals]) -> float:

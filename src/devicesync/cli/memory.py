@@ -9,18 +9,21 @@ _PAUSE_SECONDS = 60.0
 
 
 def keep_memory_small() -> None:
-    """Calm the garbage collector, and give free memory back once a minute, in a thread of its own."""
+    """Calm the garbage collector, and give back once a minute what is without use, in a thread of its own."""
     _calm_garbage_collector()
     threading.Thread(target=_give_back_for_ever, name="memory", daemon=True).start()
 
 
 def give_memory_back() -> None:
-    """Return to the system what the allocator holds without use. Nothing where the C library has no such call.
+    """Collect the garbage, and return to the system what the allocator holds without use, where the C library can.
 
-    glibc keeps what a backlog or an outage once took: its heaps shrink at their end only, and every thread has its own.
+    A client's failed call leaves a cycle of its exception and its frames. They hold the batch, and the calmed collector comes
+    too late for it. glibc keeps what a backlog or an outage once took: its heaps shrink at their end only, and every thread
+    has its own.
     """
     import ctypes  # later than the signals' handlers
 
+    gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

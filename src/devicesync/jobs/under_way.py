@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from functools import cached_property
 
 from devicesync.jobs.batch import Folded
@@ -22,7 +22,8 @@ class UnderWay:
         self.seconds = 0.0
         self._began = 0.0
         self._write = write
-        self._written = threads.submit(self._timed) if threads else None
+        self._threads = threads
+        self._written = self._begin()
 
     @cached_property
     def size(self) -> int:
@@ -30,9 +31,12 @@ class UnderWay:
         return sum(len(record.value or b"") for record in self.records)
 
     def finish(self) -> int:
-        """Return when both stores have it. Raises Unavailable; the next call writes it again, in the caller's thread."""
-        written, self._written = self._written, None
+        """Return when both stores have it. Raises Unavailable; the next call writes it again."""
+        written, self._written = self._written or self._begin(), None
         return written.result() if written else self._timed()
+
+    def _begin(self) -> Future[int] | None:
+        return self._threads.submit(self._timed) if self._threads else None
 
     def _timed(self) -> int:
         self._began = self._began or time.perf_counter()

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ class Patience:
         except Unavailable as error:
             with _Waiting() as waiting:
                 waiting.say(error)
+                let_go(error)
                 return self._repeat(partial(call, *args, **named), waiting)
 
     def _repeat(self, call: Callable[[], T], waiting: "_Waiting") -> T:
@@ -57,11 +59,22 @@ class Patience:
             _Waiting.retries += 1
             try:
                 result = call()
-            except Unavailable as error:  # kept in a variable, it would hold itself and all that the call held, for long
+            except Unavailable as error:
                 waiting.say(error)
+                let_go(error)
             else:
                 waiting.end()
                 return result
+
+
+def let_go(error: BaseException | None) -> None:
+    """Empty the frames of a failed call.
+
+    Some clients keep their exception in a variable. Frame and exception then hold each other, and the call's batch, for long.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def waited_for() -> str:
