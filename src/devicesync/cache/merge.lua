@@ -64,7 +64,9 @@ end
 
 -- Text compares by locale in Lua's <; the law compares UTF-8 bytes.
 local function is_less(one, other)
-  for spot = 1, math.min(#one, #other) do
+  local spot = 1
+  while spot + 15 <= #one and string.sub(one, spot, spot + 15) == string.sub(other, spot, spot + 15) do spot = spot + 16 end
+  for spot = spot, math.min(#one, #other) do
     local a, b = string.byte(one, spot), string.byte(other, spot)
     if a ~= b then return a < b end
   end
@@ -92,41 +94,46 @@ local function decoded(json)
   return cjson.decode('[' .. json .. ']')[1]
 end
 
--- The entries of a map given as canonical JSON text, as {key, value, key as JSON, value as JSON} in the order of their keys;
--- nil for any other text, which somebody else has written. cjson neither sorts keys nor writes UTF-8 as we do.
-local function entries(map)
-  local found, position = {}, 2
-  if string.sub(map, 1, 1) ~= '{' then return nil end
-  repeat
-    local key, colon = string_at(map, position)
-    if not key or string.sub(map, colon, colon) ~= ':' then return nil end
-    local value, behind = string_at(map, colon + 1)
-    if not value then return nil end
-    found[#found + 1] = {decoded(key), decoded(value), key, value}
-    position = behind + 1
-  until string.sub(map, behind, behind) ~= ','
-  return string.sub(map, position - 1) == '}' and found or nil
+-- The entry of a map that begins at `start`: its key, its value, and the position behind it; nil where there is none.
+local function entry_at(map, start)
+  local key, value, behind = string.match(map, '^"([^"\\]*)":"([^"\\]*)"()', start)
+  if key then return key, value, behind end
+  local key_json, colon = string_at(map, start)
+  if not key_json or string.sub(map, colon, colon) ~= ':' then return nil end
+  local value_json, after = string_at(map, colon + 1)
+  if not value_json then return nil end
+  return decoded(key_json), decoded(value_json), after
 end
 
--- All entries of both maps, the greater value per key. Both are sorted already; nil where `one` is no map of ours.
+-- All entries of two maps given as canonical JSON text, the greater value per key; nil where `one` is no map of ours. Both are
+-- sorted: what lies in `one` between two entries of `other` is copied as it stands. cjson neither sorts nor writes UTF-8 as we do.
 local function union(one, other)
-  local mine, theirs = entries(one), entries(other)
-  if not mine then return nil end
-  local parts, a, b = {}, 1, 1
-  while mine[a] or theirs[b] do
-    local left, right = mine[a], theirs[b]
-    local chosen
-    if left and right and left[1] == right[1] then
-      chosen = is_less(left[2], right[2]) and right or left
-      a, b = a + 1, b + 1
-    elseif not right or (left and is_less(left[1], right[1])) then
-      chosen, a = left, a + 1
-    else
-      chosen, b = right, b + 1
-    end
-    parts[#parts + 1] = chosen[3] .. ':' .. chosen[4]
+  if string.sub(one, 1, 1) ~= '{' then return nil end
+  local parts, copied, position = {}, 1, 2 -- up to where `one` is in `parts`, and where its next entry begins
+  local start, key, value, behind = 2, entry_at(other, 2)
+  local function add(text, upto, from)
+    parts[#parts + 1], parts[#parts + 2], copied = string.sub(one, copied, upto), text, from
   end
-  return '{' .. table.concat(parts, ',') .. '}'
+  local function next_of_other()
+    start = behind + 1
+    key, value, behind = entry_at(other, start)
+  end
+  repeat
+    local held_key, held_value, held_behind = entry_at(one, position)
+    if not held_key then return nil end
+    while key and key ~= held_key and is_less(key, held_key) do
+      add(string.sub(other, start, behind - 1) .. ',', position - 1, position)
+      next_of_other()
+    end
+    if key == held_key then
+      if is_less(held_value, value) then add(string.sub(other, start, behind - 1), position - 1, held_behind) end
+      next_of_other()
+    end
+    position = held_behind + 1
+  until string.sub(one, held_behind, held_behind) ~= ','
+  if string.sub(one, position - 1) ~= '}' then return nil end
+  if key then add(',' .. string.sub(other, start), position - 2, position) end
+  return table.concat(parts) .. string.sub(one, copied)
 end
 
 -- What two writes of one version leave of a facet, whether that differs from what is held, and whether from what is new. nil where
@@ -239,7 +246,8 @@ local function merge(key, new)
         redis.call('DEL', key)
         return false
       end
-      if adds then unsettled, same = true, false end
+      if adds then same = false end
+      if adds and FROM[facet] < TO[facet] then unsettled = true end -- of one field the database itself keeps what we keep
     end
     if take then
       if facet == DECLARED then

@@ -4,19 +4,22 @@ A store whose writers do not read keeps the newest of each facet and the least o
 writers must look after.
 """
 
-from devicesync.law.state import UNWRITTEN, State
+from devicesync.law.state import UNWRITTEN, Register, State
 
 
 def met(before: State, change: State, after: State) -> bool:
     """Whether `after`, the join of the others, has what a store without this join can't make of writing both.
 
-    An erase met what came after it, and one of the two was not known to the other's writer. Or two of one version met, or did so
-    before and left a facet without any value: its version is known, and keeps older values away.
+    An erase met what came after it, and one of the two was not known to the other's writer. Or two of one version met in a facet
+    of several fields, or did so before and left it without any value: its version is known, and keeps older values away. In a
+    facet of one field the store itself joins both: it keeps the greater text, and of two maps all entries.
     """
     if not after.version:
         return False
-    return after.erased > min(before.erased, change.erased) or any(
-        (mine[0] == theirs[0] and theirs != left) or any(version and not any(values) for version, values in (mine, theirs))
+    if after.erased > min(before.erased, change.erased):
+        return True
+    return any(
+        (mine[0] == theirs[0] and len(left[1]) > 1 and theirs != left) or _is_emptied(mine) or _is_emptied(theirs)
         for mine, theirs, left in zip(before.registers, change.registers, after.registers, strict=True)
     )
 
@@ -52,6 +55,10 @@ def news(change: State, known: State) -> State | None:
     if change.version == known.version:
         updated_on = max(updated_on, known.api_last_updated_on)
     return State(change.version, erased, updated_on, first_access, user_declared_on, registers)
+
+
+def _is_emptied(register: Register) -> bool:
+    return register[0] > 0 and not any(register[1])
 
 
 def _if_earlier(one_ms: int, known_ms: int) -> int:
