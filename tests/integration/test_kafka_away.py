@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from devstack.server import free_ports
 
 from devicesync.errors import Unavailable
-from devicesync.log.kafka import KafkaLog, KafkaUrl
+from devicesync.log.kafka import KafkaLog, KafkaUrl, member
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.end_to_end.command import FROZEN_AT_ASSIGNMENT, Devicesync, is_frozen, stopped, until
@@ -101,6 +102,23 @@ def test_what_a_backup_asks_of_a_broker_that_went_away_fails_with_its_address() 
                     ask()
         finally:
             kafka.start()
+
+
+def test_a_commit_to_a_silent_broker_fails_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the client's own default it would take a minute, without a word, and a stop signal would wait as long."""
+    monkeypatch.setattr(member, "_ANSWER_MS", 500)
+    kafka = servers.own_kafka()
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{kafka.port}/silent-commit")
+    create_topics(url, partitions=1)
+    with closing(KafkaLog(url, "updater")) as log, closing(log.reader("updater")) as reader:
+        log.append([b"a"])
+        until(lambda: bool(reader.poll(1, 0.2)))
+        kafka.pause()
+        try:
+            with ThreadPoolExecutor(1) as threads, pytest.raises(Unavailable, match="can't commit"):
+                threads.submit(reader.commit).result(40)
+        finally:
+            kafka.resume()
 
 
 @pytest.mark.parametrize("comes_back", [True, False])

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import structlog
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.overtaken import overtaken
 from tests import servers
 from tests.end_to_end.command import Devicesync, until
@@ -97,6 +98,31 @@ def test_records_that_the_retention_dropped_up_to_the_end_are_told(topic: KafkaU
         assert reader.lost == 50
         assert [(line["log_level"], line["offset"], line["next_offset"]) for line in lines] == [("error", 10, 60)]
         assert overtaken(topic, topic.topic) == 0
+
+
+def test_what_is_lost_is_told_though_the_first_question_fails(topic: KafkaUrl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was taken from the topic is given at once; the question is asked again."""
+    answers = iter([KafkaException(KafkaError(KafkaError._TIMED_OUT))])
+    bounds = Member.bounds
+
+    def asked(self: Member, partition: int) -> tuple[int, int]:
+        for failed in answers:
+            raise failed
+        return bounds(self, partition)
+
+    with closing(KafkaLog(topic, topic.topic)) as log:
+        log.append([event(number) for number in range(10)])
+        with closing(log.reader("updater")) as reader:
+            assert polled(reader, 5) == [*range(10)]
+            reader.commit()
+        log.append([event(number) for number in range(10, 20)])
+        (dropped,) = AdminClient(topic.client).delete_records([TopicPartition(topic.topic, 0, 15)]).values()
+        dropped.result()
+        with closing(log.reader("updater")) as reader:
+            monkeypatch.setattr(Member, "bounds", asked)
+            assert polled(reader, 5) == [*range(15, 20)]
+            until(lambda: reader.poll(1, 0.1) == [] and reader.lost)
+            assert reader.lost == 5
 
 
 def test_gaps_of_compaction_are_no_loss(topic: KafkaUrl) -> None:

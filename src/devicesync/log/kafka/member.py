@@ -19,6 +19,8 @@ _KEPT = 100
 _FETCH_BYTES = 2 << 20
 _QUEUE_KIB = 4096
 """What is fetched ahead. At the client's own defaults one answer of a broker with many partitions has 50 MB, and the queue 64."""
+_ANSWER_MS = 10_000
+"""What a broker may take to answer. By default a commit waits for a minute, which a stop signal would have to wait for."""
 _TIMEOUT_SECONDS = 5.0  # which a stop signal may have to wait for
 _REBALANCING = {
     KafkaError.UNKNOWN_MEMBER_ID,
@@ -68,6 +70,7 @@ class Member:
                 "enable.auto.offset.store": False,
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": 10_000,
+                "socket.timeout.ms": _ANSWER_MS,
                 "fetch.wait.max.ms": 5,
                 "fetch.queue.backoff.ms": 5,
                 "fetch.max.bytes": _FETCH_BYTES,

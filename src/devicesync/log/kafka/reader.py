@@ -49,6 +49,7 @@ class KafkaReader:
         self._polls: list[dict[int, int]] = []
         self._due: dict[int, int] = {}
         self._next: dict[int, int] = {}
+        self._gaps: list[tuple[int, int | None, int]] = []
         self._identities: dict[int, str] = {}
         self._committed_at = self._identified_at = 0.0
         self._member = Member(url, group, on_assigned=self._assigned, on_revoked=self._forget, clock=clock, **_SETTINGS)
@@ -72,9 +73,9 @@ class KafkaReader:
                 for message in messages:
                     partition, offset = int(message.partition() or 0), int(message.offset() or 0)
                     if offset != self._next.get(partition):
-                        with suppress(KafkaException):  # what was taken must not be lost for want of an answer
-                            self._look_for_lost(partition, offset)
+                        self._gaps.append((partition, self._next.get(partition), offset))
                     polled[partition] = self._next[partition] = offset + 1
+                self._look_into_gaps()
                 if messages:
                     self._polls.append(polled)
                 else:
@@ -116,13 +117,19 @@ class KafkaReader:
         for partition, end in [*self._member.ends.items()]:
             if not any(partition in polled for polled in self._polls):
                 if end > self._next.get(partition, 0):
-                    self._look_for_lost(partition, end)
+                    self._look_for_lost(partition, self._next.get(partition), end)
                     self._due[partition] = self._next[partition] = end
                 del self._member.ends[partition]
 
-    def _look_for_lost(self, partition: int, offset: int) -> None:
+    def _look_into_gaps(self) -> None:
+        """Tell what is gone from before the records just taken. Where nobody answers, the next poll asks again."""
+        with suppress(KafkaException):
+            while self._gaps:
+                self._look_for_lost(*self._gaps[0])
+                del self._gaps[0]
+
+    def _look_for_lost(self, partition: int, expected: int | None, offset: int) -> None:
         """A gap before this offset: markers of transactions and compaction make some, and so does the topic's retention."""
-        expected = self._next.get(partition)
         if expected is None:
             (committed,) = self._member.committed([partition])
             expected = committed.offset if committed.offset >= 0 else offset
@@ -183,6 +190,7 @@ class KafkaReader:
             {partition: offset for partition, offset in offsets.items() if partition not in gone}
             for offsets in (self._due, self._next, *self._polls)
         )
+        self._gaps = [gap for gap in self._gaps if gap[0] not in gone]
         for partition in gone:
             self._identities.pop(partition, None)
 
