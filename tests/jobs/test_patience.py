@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from devicesync.database.cassandra.driver import Failed, succeeded
 from devicesync.errors import Unavailable
 from devicesync.jobs.shared import patience
-from devicesync.jobs.shared.patience import Patience, waited_for
+from devicesync.jobs.shared.patience import Patience, let_go, waited_for
 
 
 class Batch:
@@ -70,3 +70,10 @@ def test_what_failed_is_forgotten_at_once() -> None:
         assert [each() for each in held] == [None] * 4
     finally:
         gc.enable()
+
+
+def test_errors_that_are_each_other_s_cause_are_let_go() -> None:
+    """As when one that was kept is raised again."""
+    one, other = Unavailable("one"), Unavailable("other")
+    one.__cause__, other.__cause__ = other, one
+    let_go(one)

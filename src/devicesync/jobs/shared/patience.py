@@ -72,8 +72,10 @@ def let_go(error: BaseException | None) -> None:
 
     Some clients keep their exception in a variable. Frame and exception then hold each other, and the call's batch, for long.
     """
-    while error is not None:
+    emptied = set()
+    while error is not None and error not in emptied:  # an error that is kept and raised again can be its own context's cause
         traceback.clear_frames(error.__traceback__)
+        emptied.add(error)
         error = error.__cause__ or error.__context__
 
 
