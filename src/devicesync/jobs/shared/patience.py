@@ -72,10 +72,10 @@ def let_go(error: BaseException | None) -> None:
 
     Some clients keep their exception in a variable. Frame and exception then hold each other, and the call's batch, for long.
     """
-    emptied = set()
-    while error is not None and error not in emptied:  # an error that is kept and raised again can be its own context's cause
+    emptied: set[int] = set()
+    while error is not None and id(error) not in emptied:  # one that is kept and raised again can be its own context's cause
         traceback.clear_frames(error.__traceback__)
-        emptied.add(error)
+        emptied.add(id(error))
         error = error.__cause__ or error.__context__
 
 
