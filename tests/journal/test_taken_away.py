@@ -150,3 +150,22 @@ def test_damaged_times_cost_no_record(tmp_path: Path, damage: bytes) -> None:
     again.append([b"last"])
     assert [value for _, value in everything(again)] == [*(b"record-%d" % number for number in range(12)), b"last"]
     assert len(damaged) > 2
+
+
+def test_times_that_a_killed_process_wrote_by_half_cost_no_number(tmp_path: Path) -> None:
+    """Who has the journal open cuts them before it appends. Of what came before only the times know how much it was."""
+    journal = open_journal(tmp_path, segment_bytes=10, retention_seconds=0)
+    reader = reader_of(journal, "updater")
+    journal.append([b"before", b"dropped"])
+    rest(reader)
+    reader.commit()
+    assert journal.append([b"three"]) == 2
+    rest(reader)
+    reader.commit()
+    with (tmp_path / f"{NAME}.times").open("ab") as times:
+        times.write(b"by half")
+    assert journal.append([b"four"]) == 3
+    journal.close()
+    again = open_journal(tmp_path)
+    assert everything(again) == [(2, b"three"), (3, b"four")]
+    assert again.end() == 4

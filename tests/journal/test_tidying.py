@@ -31,6 +31,19 @@ def test_an_old_segment_stays_while_a_reader_needs_it(tmp_path: Path) -> None:
     assert rest(reader) == [(0, b"unread")]
 
 
+def test_a_segment_stays_where_no_times_tell_its_end(tmp_path: Path) -> None:
+    """The reader has passed its first record, and the times of what follows it are damaged: nobody knows whether it has passed all."""
+    journal = open_journal(tmp_path, segment_bytes=10, retention_seconds=0)
+    journal.append([b"first", b"unread"])
+    journal.append([b"next"])
+    reader = reader_of(journal, "updater")
+    assert [record.value for record in reader.poll(1, 0)] == [b"first"]
+    reader.commit()
+    (tmp_path / "device-profile.log.times").write_bytes(b"\xff" * 32)
+    journal.tidy()
+    assert [path.name for path in _grep(tmp_path, b"unread")] == [f"device-profile.log.{0:020d}"]
+
+
 def test_no_segment_stays_for_an_audit(tmp_path: Path) -> None:
     """It may be that nobody runs one any more. Reading goes on at the first record that is there."""
     journal = open_journal(tmp_path, segment_seconds=0.01, retention_seconds=0)

@@ -18,7 +18,7 @@ from tests.simulation.search import failing, quiet
 
 SEEDS = 5_000
 BACKUP_SEEDS = 200
-EMBEDDED_SEEDS = 100
+EMBEDDED_SEEDS = 300
 _PARTS = 8
 
 

@@ -43,7 +43,7 @@ class Tail:
         size = os.fstat(self._data).st_size
         if size < self._end:
             self._begin_anew()
-        elif size != self._end:
+        elif size != self._end or os.fstat(self._times).st_size % ENTRY_BYTES:  # another process died while it wrote
             self._count()
 
     def write(self, payload: bytes, count: int) -> int:
@@ -73,13 +73,17 @@ class Tail:
             self.drop_old_segments()
 
     def drop_old_segments(self) -> None:
-        """Drop closed segments that every reader has passed and that are older than the retention. Raises OSError."""
+        """Drop closed segments that every reader has passed and that are older than the retention. Raises OSError.
+
+        A segment ends where the next one begins. Where no times tell where that is, the last one is kept.
+        """
         firsts = self._files.closed_firsts()
         least = self._files.least_position() if firsts else None
         if least is None:
             return
         span = span_of(self._files.times)
-        for first, end in zip(firsts, [*firsts[1:], span.beginning.first if span else firsts[-1]], strict=True):
+        ends = [*firsts[1:], *([span.beginning.first] if span else [])]
+        for first, end in zip(firsts, ends, strict=False):
             segment = self._files.closed(first)
             age_seconds = SYSTEM.now_us() / 1e6 - segment.stat().st_mtime
             if end > least or age_seconds < self._limits.retention_seconds:
