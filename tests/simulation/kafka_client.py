@@ -22,6 +22,7 @@ class SimulatedConsumer:
         self._broker = broker
         self._group = broker.group(settings["group.id"])
         self._tells_ends = bool(settings.get("enable.partition.eof"))
+        self._tell_answer = settings.get("on_commit", lambda error, places: None)
         self._is_subscribed = False
         self._member: int | None = None
         self._generation = 0
@@ -88,19 +89,16 @@ class SimulatedConsumer:
         offsets = self._group.offsets
         return [self._place(place.partition, *offsets.get(place.partition, (OFFSET_INVALID, ""))) for place in places]
 
-    def commit(self, offsets: Places, *, asynchronous: bool) -> Places:
-        assert not asynchronous
+    def commit(self, offsets: Places, *, asynchronous: bool) -> None:
+        assert asynchronous, "the real one may never answer another"
         fate = gate("Kafka commit")
         if fate == "is refused":
             raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         wanted = {place.partition: (place.offset, place.metadata or "") for place in offsets}
         code = self._group.commit(self._member, self._generation, wanted) if not self._broker.is_gone else _NO_TOPIC
         done(fate)
-        if code is not None:
-            raise KafkaException(KafkaError(code))
-        if fate != "goes on":
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-        return offsets
+        code = code if code is not None or fate == "goes on" else KafkaError._TIMED_OUT
+        self._tell_answer(None if code is None else KafkaError(code), offsets)
 
     def list_topics(self, topic: str, timeout: float) -> Any:
         assert not self._calls_back, "the real one would end the process at its next call back"

@@ -10,25 +10,18 @@ from confluent_kafka.admin import AdminClient
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import DELETED
+from devicesync.log.kafka.commits import Commits
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.identity import is_of
 from devicesync.log.kafka.taken import taken
-from devicesync.log.kafka.url import HINT, KafkaUrl, failures
+from devicesync.log.kafka.url import KafkaUrl, failures
 
 _KEPT = 100
 _FETCH_BYTES = 2 << 20
 _QUEUE_KIB = 4096
 """What is fetched ahead. At the client's own defaults one answer of a broker with many partitions has 50 MB, and the queue 64."""
-_ANSWER_MS = 10_000
-"""What a broker may take to answer. By default a commit waits for a minute, which a stop signal would have to wait for."""
+_BRIEF_SECONDS = 0.001
 _TIMEOUT_SECONDS = 5.0  # which a stop signal may have to wait for
-_REBALANCING = {
-    KafkaError.UNKNOWN_MEMBER_ID,
-    KafkaError.ILLEGAL_GENERATION,
-    KafkaError.REBALANCE_IN_PROGRESS,
-    KafkaError.FENCED_INSTANCE_ID,
-    KafkaError._NO_OFFSET,  # noqa: SLF001 - librdkafka's own codes have this name
-}
 
 
 class Member:
@@ -54,6 +47,8 @@ class Member:
     ) -> None:
         self.topic = url.topic
         self.admin = AdminClient(url.client)
+        self._clock = clock
+        self._commits = Commits(clock)
         self._contact = Contact(url, clock)
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
@@ -70,7 +65,7 @@ class Member:
                 "enable.auto.offset.store": False,
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": 10_000,
-                "socket.timeout.ms": _ANSWER_MS,
+                "on_commit": self._commits.answered,
                 "fetch.wait.max.ms": 5,
                 "fetch.queue.backoff.ms": 5,
                 "fetch.max.bytes": _FETCH_BYTES,
@@ -115,7 +110,7 @@ class Member:
         if self._kept and max_records > len(self._kept):
             for more in taken(self.consumer, max_records - len(self._kept)):
                 self._kept += more
-        messages, self._kept = self._kept, []
+        messages, self._kept = self._kept[:max_records], self._kept[max_records:]
         return self._good(messages) if any(map(Message.error, messages)) else messages
 
     def _keep(self, count: int, timeout_seconds: float) -> None:
@@ -154,17 +149,19 @@ class Member:
             self._keep(_KEPT, 0)
 
     def commit(self, positions: list[TopicPartition]) -> bool:
-        """Commit these positions. False during a rebalance: nothing was committed. Raises Unavailable."""
-        try:
-            answers = self.consumer.commit(offsets=positions, asynchronous=False)
-        except KafkaException as error:
-            if error.args[0].code() in _REBALANCING:
-                return False
-            raise Unavailable(f"can't commit to Kafka: {error}", HINT) from error
-        wrong = [position.error for position in answers or () if position.error is not None]
-        if any(error.code() not in _REBALANCING for error in wrong):
-            raise Unavailable(f"can't commit to Kafka: {wrong[0].str()}", HINT)
-        return not wrong
+        """Commit these positions. False during a rebalance: nothing was committed. Raises Unavailable, after 10 s at most.
+
+        Partitions may be taken away meanwhile, as in `poll`.
+        """
+        return self._commits.commit(self.consumer, positions, self._serve)
+
+    def _serve(self) -> None:
+        if len(self._kept) < _KEPT:
+            self._keep(1, _BRIEF_SECONDS)
+        else:
+            self.keep_alive()
+        if self._kept:
+            self._clock.sleep(_BRIEF_SECONDS)
 
     def lag(self) -> int:
         """How many records lie after the position, of the partitions assigned to this member."""
