@@ -172,6 +172,18 @@ def test_what_another_program_wrote_into_a_hash_is_seen_and_replaced(cache: Cach
 
 
 @OPEN_TO_OTHERS
+@pytest.mark.parametrize("text", [r'{"\q":"x"}', r'{"os":"C:\Users"}', r'{"os":"\ud800"}', r'{"a\":"b"}'])
+def test_a_foreign_map_with_escapes_of_its_own_stops_nobody(cache: Cache, embedded: Database, text: str) -> None:
+    """Its registration comes once more, as after a restart of the updater: what the database knows takes its place."""
+    stores, name = Stores(cache, embedded), next(_names)
+    registration = Event(name, BASE_US, values=values_of("IN", uaspec=map_text({"os": "9"})))
+    stores.write(join_events([registration]))
+    client_of(cache).hset(name, mapping={"uaspec": text})
+    stores.write(join_events([registration]))
+    assert cache.read([name]) == {name: state_of(registration)}
+
+
+@OPEN_TO_OTHERS
 def test_a_foreign_expiry_is_seen_and_taken_off(cache: Cache, embedded: Database) -> None:
     """And an entry of a device that nobody knows is dropped."""
     client = client_of(cache)

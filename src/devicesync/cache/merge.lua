@@ -89,9 +89,11 @@ local function string_at(map, start)
   end
 end
 
+-- The text of a JSON string; nil where its escapes are none of JSON.
 local function decoded(json)
   if not string.find(json, '\\', 1, true) then return string.sub(json, 2, -2) end
-  return cjson.decode('[' .. json .. ']')[1]
+  local is_json, texts = pcall(cjson.decode, '[' .. json .. ']')
+  return is_json and texts[1] or nil
 end
 
 -- The entry of a map that begins at `start`: its key, its value, and the position behind it; nil where there is none.
@@ -102,7 +104,9 @@ local function entry_at(map, start)
   if not key_json or string.sub(map, colon, colon) ~= ':' then return nil end
   local value_json, after = string_at(map, colon + 1)
   if not value_json then return nil end
-  return decoded(key_json), decoded(value_json), after
+  key, value = decoded(key_json), decoded(value_json)
+  if not key or not value then return nil end
+  return key, value, after
 end
 
 -- All entries of two maps given as canonical JSON text, the greater value per key; nil where `one` is no map of ours. Both are
