@@ -188,3 +188,24 @@ def test_a_registration_of_the_erases_very_version_goes(tmp_path: Path) -> None:
     settings = Settings(data_dir=str(tmp_path / "data"))
     done = command(str(tmp_path / "backup"), "gone", settings, Unwatched(), dry_run=False)
     assert (done["records"], planted(tmp_path)) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"device_id":"ger\\u00e4t/1","city":{"a":"PLANTED"}}',
+        b'{"device_id":"ger\xc3\xa4t\\/1","city":{"a":"PLANTED"}}',
+        b'"{\\"device_id\\":\\"ger\\\\u00e4t/1\\",\\"city\\":\\"PLANTED\\"}"',
+        b"{'device_id': 'ger\xc3\xa4t/1', 'city': 'PLANTED'}",
+    ],
+)
+def test_a_bad_record_goes_however_it_writes_the_device_s_id(tmp_path: Path, value: bytes) -> None:
+    """With escapes, as JSON within JSON, or in single quotes. What names another device stays."""
+    name = "gerät/1"
+    others = (2, MIDNIGHT_MS, None, value.replace(b"ger", b"Ger"), None)
+    rows = [record(0, name, version=V, erase=True), (1, MIDNIGHT_MS, None, value, None), others]
+    archive = kept(tmp_path, ranges_of(tmp_path, rows, step=10, file_format="parquet"))
+    redaction = Redaction(archive, name, tmp_path, 300_000)
+    assert [redaction.traces(entry).oldest for entry in archive.manifest.entries()] == [0]
+    assert [redaction.rewrite(files, V) for files in by_range(archive)] == [1]
+    assert offsets(archive, tmp_path) == [0, 2]

@@ -4,6 +4,7 @@ The new file has a name of its own. It is uploaded, then listed in place of the 
 crashes, the manifest names a whole file. The next redact removes old files that are left.
 """
 
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,6 +22,10 @@ from devicesync.jobs.shared.backed_up import event_of
 from devicesync.law.event import Event
 from devicesync.log.full import KEY, OFFSET, VALUE, FullRecord
 
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
+_LEVELS = 2
+"""How often the escapes of a bad record are read: it may be JSON within a text of JSON."""
+
 
 class Traces(NamedTuple):
     """A device in a file: the version (µs) of its highest erase, 0 for none, and of its oldest other record, 0 for a bad one."""
@@ -36,7 +41,7 @@ class Redaction:
         self._archive = archive
         self._device_id = device_id
         self._key = device_id.encode()
-        self._quoted = msgspec.json.encode(device_id)
+        self._quoted = tuple(f"{quote}{device_id}{quote}" for quote in "\"'")
         self._spool = spool
         self._max_clock_ahead_ms = max_clock_ahead_ms
 
@@ -79,12 +84,28 @@ class Redaction:
         return ClosedFile(_revised(entry, number, closed.entry), closed.here, closed.rest_here)
 
     def _concerned(self, rows: list[FullRecord], entry: Entry) -> Iterator[tuple[FullRecord, Event | None]]:
-        """The records that are the device's by what they say, or by their key; refused ones also if they have its id anywhere."""
+        """The records that are the device's by what they say, or by their key; refused ones also with its id in quotes."""
         for row in rows:
             value = row[VALUE] or b""
-            event = event_of(row, entry, self._max_clock_ahead_ms) if self._key in value or b"\\" in value else None
-            if row[KEY] == self._key or (event.device_id == self._device_id if event else self._quoted in value):
+            maybe = self._key in value or b"\\" in value
+            event = event_of(row, entry, self._max_clock_ahead_ms) if maybe else None
+            if row[KEY] == self._key or (event.device_id == self._device_id if event else maybe and self._names_it(value)):
                 yield row, event
+
+    def _names_it(self, value: bytes) -> bool:
+        """Whether a bad record has the device's id in quotes, escaped or not."""
+        text = value.decode(errors="replace")
+        for _ in range(_LEVELS):
+            if any(quoted in text for quoted in self._quoted):
+                return True
+            text = _without_escapes(text)
+        return any(quoted in text for quoted in self._quoted)
+
+
+def _without_escapes(text: str) -> str:
+    """The text with JSON's escapes read, wherever they stand: a bad record need not be JSON."""
+    read = _ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else "\n" if found[2] in "bfnrt" else found[2], text)
+    return read.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _stays(event: Event | None, erased: int) -> bool:
