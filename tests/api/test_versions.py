@@ -12,6 +12,7 @@ import structlog
 
 from devicesync.clock import SYSTEM
 from devicesync.errors import Unavailable
+from devicesync.jobs.erase import erase_line
 from devicesync.law.event import decode
 from devicesync.log.journal import Journal
 from devicesync.log.memory import MemoryLog
@@ -131,6 +132,21 @@ def test_after_a_clock_that_was_far_ahead_a_setting_lets_registrations_go_on(sta
     assert "max_clock_ahead_seconds" in line["hint"]
     started = start(log, max_clock_ahead_seconds=line["version_ahead_seconds"] + 60)
     assert [register(started), register(started)] == [ahead + 1, ahead + 2]
+
+
+@pytest.mark.parametrize("make_log", [memory, journal])
+def test_many_erases_do_not_hide_the_last_version(
+    start: Start, clock: Clock, tmp_path: Path, make_log: Callable[[Path], Any]
+) -> None:
+    """A thousand erases came after the last registration; then the clock was set back, and the API started again."""
+    with closing(make_log(tmp_path)) as log:
+        before = register(start(log))
+        log.append([erase_line(f"e{number}", clock.us()) for number in range(1000)])
+        clock.step(-200)
+        assert register(start(log)) > before
+        log.append([erase_line(f"e{number}", clock.us()) for number in range(1000)])
+        clock.step(-600)
+        assert_refused(start(log).client.post(REGISTER + "d", json=BODY), 503, "CLOCK_STEPPED_BACK")
 
 
 def test_what_the_law_refuses_erases_and_other_services_do_not_move_the_versions(start: Start, clock: Clock) -> None:

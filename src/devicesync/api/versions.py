@@ -133,15 +133,18 @@ class Versions:
 
 
 def last_version(records: Iterable[Record], max_clock_ahead_ms: int) -> int:
-    """The highest valid version of a registration among these records; 0 without any."""
+    """The highest version that a former process may have given, as these records tell; 0 where they tell none.
+
+    A registration with a version of its own tells it. What else is valid, such as an erase, may follow another clock: it tells
+    its version, or the time at which the log took it, whichever is less.
+    """
     last = 0
     for record in records:
         value = record.value or b""
-        if b'"version"' not in value:  # then its version comes from another service's clock
-            continue
         try:
             event = decode(value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
         except Refused:
             continue
-        last = last if event.erase else max(last, event.version)
+        is_given = not event.erase and b'"version"' in value
+        last = max(last, event.version if is_given else min(event.version, record.taken_ms * 1000 + 999))
     return last
