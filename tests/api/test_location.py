@@ -1,6 +1,8 @@
 """Whose place a registration gets, and whose a profile shows."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +49,34 @@ def test_the_callers_address_counts(placed: Any, headers: dict[str, str], ip_add
 def test_a_profile_shows_the_place_of_who_asks(placed: Any) -> None:
     found = placed.client.get(PROFILE + "d", headers={"X-Real-IP": "9.9.9.9"}).json()["result"]["ipLocation"]
     assert found == {"state": "", "district": "", "city": "9.9.9.9"}
+
+
+def city_file(city: bytes) -> bytes:
+    """A City file in MaxMind's format in which every IPv4 address is in that city."""
+    data = b"\xe1\x44city\xe1\x45names\xe1\x42en" + bytes([0x40 + len(city)]) + city
+    numbers = b"\x4anode_count\xc1\x01" + b"\x4brecord_size\xa1\x18" + b"\x4aip_version\xa1\x04"
+    versions = b"\x5bbinary_format_major_version\xa1\x02\x5bbinary_format_minor_version\xa0"
+    texts = b"\x4ddatabase_type\x44City" + b"\x49languages\x00\x04" + b"\x4bbuild_epoch\x01\x02\x01" + b"\x4bdescription\xe0"
+    return b"\0\0\x11" * 2 + bytes(16) + data + b"\xab\xcd\xefMaxMind.com\xe9" + numbers + versions + texts
+
+
+CUT = """
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+from devicesync.api.location import Locations
+path = Path(sys.argv[1])
+locations = Locations(str(path), "")
+print(locations.locate(ip_address("8.8.8.8")).city)
+with path.open("r+b") as file:
+    file.truncate(0)
+print(locations.locate(ip_address("9.9.9.9")).city)
+"""
+
+
+def test_a_city_file_that_is_cut_ends_nothing(tmp_path: Path) -> None:
+    """As `cp` does it, which writes over the file that is there: the old places count until the new file is whole."""
+    path = tmp_path / "city.mmdb"
+    path.write_bytes(city_file(b"Pune"))
+    done = subprocess.run([sys.executable, "-c", CUT, str(path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "Pune\nPune\n"), done.stderr

@@ -1,10 +1,12 @@
 """From an IP address to a location: MaxMind's City data, and a table of our own for state and district names."""
 
 import csv
+import shutil
 from functools import lru_cache
 from importlib import resources
 from ipaddress import ip_address
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 import maxminddb
@@ -67,7 +69,7 @@ class Locations:
             stamp = stat.st_mtime_ns, stat.st_ino
             if stamp == self._stamp:
                 return
-            opened = maxminddb.open_database(self._path)
+            opened = _opened(self._path)
         except (OSError, maxminddb.InvalidDatabaseError) as error:
             if required:
                 raise WrongUse(f"can't read city_file {self._path}: {error}", "a City file in MaxMind's format (.mmdb)") from None
@@ -79,7 +81,7 @@ class Locations:
     def _looked_up(self, packed: bytes) -> Location:
         try:
             found: Any = self._opened.get(ip_address(packed)) if self._opened else None
-        except ValueError:
+        except (ValueError, maxminddb.InvalidDatabaseError):
             found = None
         if not isinstance(found, dict):
             return Location()
@@ -89,6 +91,13 @@ class Locations:
         district = self._districts.get((state_name.casefold(), city.casefold()), "")
         codes = str(country.get("iso_code", "")), str(state.get("iso_code", ""))
         return Location(codes[0], _name(country), codes[1], state_name, city, *custom, district)
+
+
+def _opened(path: Path) -> maxminddb.Reader:
+    """A copy without a name, of which nobody can take a part away: that would end the process (SIGBUS), since it is mapped."""
+    with NamedTemporaryFile() as copy:
+        shutil.copyfile(path, copy.name)
+        return maxminddb.open_database(copy.name)
 
 
 def _name(part: Any) -> str:
