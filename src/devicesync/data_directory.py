@@ -26,7 +26,7 @@ from typing import NamedTuple
 import msgspec
 
 from devicesync.clock import SYSTEM
-from devicesync.durable import beginning_of, content_of, one_at_a_time, replace
+from devicesync.durable import beginning_of, content_of, one_at_a_time, open_regular, replace
 from devicesync.errors import Held, NewerData, Unavailable, WrongUse
 
 FORMAT = 1
@@ -118,7 +118,7 @@ class Hold:
     def __init__(self, data_dir: Path, command: str) -> None:
         """Take hold. Raises Held at once when another process has it; `holder` then says who."""
         try:
-            self._file = os.open(data_dir / HOLD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._file = open_regular(data_dir / HOLD, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         except OSError as error:
             raise Unavailable(f"can't hold the data directory {data_dir}: {error.strerror}", _OWNER) from error
         try:

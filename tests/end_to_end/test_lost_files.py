@@ -5,7 +5,9 @@ import os
 import signal
 import time
 
-from tests.end_to_end.command import Devicesync, delete_database, until
+import pytest
+
+from tests.end_to_end.command import WAIT_SECONDS, Devicesync, delete_database, until
 
 
 def event(device: str) -> bytes:
@@ -58,3 +60,18 @@ def test_a_journal_deleted_under_up_goes_on(devicesync: Devicesync) -> None:
     assert devicesync.json("get", "b")["profile"]["city"] == "Pune"
     os.kill(running.pid, signal.SIGTERM)
     assert running.wait(30) == 0
+
+
+@pytest.mark.parametrize("name", ["hold", "device-profile.log.times", "device-profile.log.reader.updater"])
+def test_a_pipe_in_a_file_s_place_is_refused(devicesync: Devicesync, name: str) -> None:
+    """It is not waited for: nobody may ever write into it."""
+    devicesync.run("apply", "-", stdin=event("a"))
+    file = devicesync.directory / "devicesync-data" / name
+    file.unlink()
+    os.mkfifo(file)
+    applying = devicesync.start("apply", os.devnull, ready=False, whole=True)
+    try:
+        _, told = applying.communicate(timeout=WAIT_SECONDS / 4)
+    finally:
+        applying.kill()
+    assert (applying.returncode, told.count("it is no regular file") or told) == (3, 1)

@@ -107,7 +107,7 @@ def test_no_regular_file_in_its_place_is_told_and_waited_for(log: Path, make: Ca
     assert take(foreign) == [b"one"]
     log.rename(f"{log}.1")
     make(log)
-    with pytest.raises(Unavailable, match="not a regular file"):
+    with pytest.raises(Unavailable, match="no regular file"):
         take(foreign)
     log.rename(f"{log}.away")
     write(log, "new\n")

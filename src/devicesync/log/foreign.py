@@ -17,11 +17,11 @@ import msgspec
 import structlog
 
 from devicesync.clock import SYSTEM
-from devicesync.durable import replace
-from devicesync.log.journal.files import naming_failures, open_regular, same_file
+from devicesync.durable import beginning_of, open_regular, replace
+from devicesync.log.journal.files import naming_failures, same_file
 from devicesync.log.whole_lines import LONGEST_LINE_BYTES, WholeLines
 
-_HEAD_BYTES = 256
+_HEAD_BYTES, _SPOT_BYTES = 256, 4096
 _QUIET_SECONDS = 1.0
 _ROTATED = re.compile(r"[.-]\d[\d.T:_-]*")
 _log: Any = structlog.get_logger("devicesync")
@@ -84,7 +84,7 @@ class ForeignLog:
 
     def _resume(self) -> None:
         with suppress(FileNotFoundError, UnicodeError, msgspec.MsgspecError):
-            spot = _decode_spot(self._spot_path.read_bytes())
+            spot = _decode_spot(beginning_of(self._spot_path, _SPOT_BYTES))
             candidates = self._family()
             for path in sorted(candidates, key=lambda path: path.stat().st_ino != spot.inode):
                 if _head(path, spot.head_bytes) == spot.head and path.stat().st_size >= spot.offset:

@@ -15,17 +15,17 @@ Records are numbered from 0 for the journal's whole life; a record is a line.
 import errno
 import os
 import re
-import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devicesync.durable import hint_for, replace
+from devicesync.durable import beginning_of, hint_for, open_regular, replace
 from devicesync.errors import Unavailable
 from devicesync.log.journal.times import TimeEntry, span_of
 
 _DIGITS = 20
+_POSITION_BYTES = 256
 _LAST_RECORD = 1 << 60
 _NUMBER = re.compile(rf"[0-9]{{{_DIGITS}}}")
 _READ_BYTES = 1 << 20
@@ -69,7 +69,7 @@ class JournalFiles:
     def read_position(self, reader: str) -> int | None:
         """The reader's position, or None when it has none; one that can't be counts as none: reading again is harmless."""
         try:
-            position = int(self.position(reader).read_bytes()[: _DIGITS + 1])
+            position = int(beginning_of(self.position(reader), _DIGITS + 1))
         except (FileNotFoundError, ValueError):
             return None
         return position if 0 <= position <= _LAST_RECORD else None
@@ -77,7 +77,7 @@ class JournalFiles:
     def read_store(self, reader: str) -> str:
         """The identity of the store that the reader's position is about, "" when it names none."""
         try:
-            return self.position(reader).read_bytes()[_DIGITS + 1 :].decode("ascii", "replace").strip()
+            return beginning_of(self.position(reader), _POSITION_BYTES)[_DIGITS + 1 :].decode("ascii", "replace").strip()
         except FileNotFoundError:
             return ""
 
@@ -110,7 +110,7 @@ class JournalFiles:
     def read_identity(self) -> str:
         """The journal's identity. Raises Unavailable."""
         with naming_failures("read", self.identity):
-            return self.identity.read_text().strip()
+            return beginning_of(self.identity, _POSITION_BYTES).decode("ascii", "replace").strip()
 
     def _names(self) -> list[str]:
         try:
@@ -138,15 +138,6 @@ def count_lines(path: Path, start: int) -> int:
         return count
     finally:
         os.close(file)
-
-
-def open_regular(path: Path, flags: int) -> int:
-    """Open the file. Raises OSError, also where it is no regular file: of a pipe one would wait for its writers for ever."""
-    file = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    return file
 
 
 def same_file(file: int, path: Path) -> bool:

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from devicesync.clock import SYSTEM
-from devicesync.log.journal.files import open_regular, same_file, times_of
+from devicesync.durable import open_regular
+from devicesync.log.journal.files import same_file, times_of
 from devicesync.log.journal.times import Times
 from devicesync.log.port import Record
 from devicesync.log.whole_lines import WholeLines

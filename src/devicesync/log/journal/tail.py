@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import structlog
 
 from devicesync.clock import SYSTEM
-from devicesync.durable import replace, sync_directory
-from devicesync.log.journal.files import JournalFiles, count_lines, open_regular, same_file, times_of
+from devicesync.durable import open_regular, replace, sync_directory
+from devicesync.log.journal.files import JournalFiles, count_lines, same_file, times_of
 from devicesync.log.journal.times import ENTRY_BYTES, Span, TimeEntry, span_of
 
 _TAIL_BYTES = 1 << 16

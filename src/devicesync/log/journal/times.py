@@ -11,6 +11,8 @@ from bisect import bisect_right
 from pathlib import Path
 from typing import NamedTuple
 
+from devicesync.durable import open_regular
+
 _ENTRY = struct.Struct("<QQQQ")
 ENTRY_BYTES = _ENTRY.size
 _READ_BYTES = 1 << 16
@@ -49,7 +51,7 @@ class Times:
 
     def __init__(self, path: Path, segment: int, first: int | None = None) -> None:
         self._segment = segment
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._file = open_regular(path, os.O_RDONLY)
         self._entries: list[TimeEntry] = []
         self._rest = b""
         beginning = self._next(1)
@@ -119,13 +121,15 @@ class Span(NamedTuple):
 def span_of(path: Path) -> Span | None:
     """What those times span; None where there are none, or damaged ones. Raises OSError."""
     try:
-        with path.open("rb") as file:
-            count = os.fstat(file.fileno()).st_size // ENTRY_BYTES
-            begin = file.read(2 * ENTRY_BYTES)
-            file.seek(max(count - 1, 0) * ENTRY_BYTES)
-            last = file.read(ENTRY_BYTES)
+        file = open_regular(path, os.O_RDONLY)
     except FileNotFoundError:
         return None
+    try:
+        count = os.fstat(file).st_size // ENTRY_BYTES
+        begin = os.pread(file, 2 * ENTRY_BYTES, 0)
+        last = os.pread(file, ENTRY_BYTES, max(count - 1, 0) * ENTRY_BYTES)
+    finally:
+        os.close(file)
     whole = len(begin) - len(begin) % ENTRY_BYTES
     entries = [TimeEntry(*fields) for fields in _ENTRY.iter_unpack(begin[:whole] + last[:ENTRY_BYTES] * (count > 0))]
     if not entries or not entries[0].is_beginning or max(entries[0].first, entries[-1].first) > _MOST_RECORDS:
