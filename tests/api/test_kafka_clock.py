@@ -1,11 +1,16 @@
 """A broker whose clock is not the API's: its time is what the law guards records by."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
 from devicesync.api import versions
 from devicesync.clock import SYSTEM
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.log import Outgoing, deliver
 from tests import servers
 from tests.api.conftest import Start
 from tests.api.test_http import BODY, REGISTER, assert_refused
@@ -32,3 +37,27 @@ def test_a_clock_ahead_of_the_brokers_acknowledges_nothing(start: Start, monkeyp
     clock.step(-190)
     assert started.client.post(REGISTER + "d", json=BODY).status_code == 200
     log.close()
+
+
+class Brokers:
+    """Stands for a producer whose records go to brokers with these clocks."""
+
+    def __init__(self, *clocks_ms: int) -> None:
+        self._clocks_ms = clocks_ms
+        self._told: list[Any] = []
+
+    def produce(self, *given: Any) -> None:
+        self._told.append(given[4])
+
+    def flush(self, timeout_seconds: float) -> int:
+        del timeout_seconds
+        for tell, stamp_ms in zip(self._told, self._clocks_ms, strict=True):
+            tell(None, SimpleNamespace(timestamp=lambda at=stamp_ms: (TIMESTAMP_LOG_APPEND_TIME, at)))
+        return 0
+
+
+@pytest.mark.parametrize("clocks_ms", [(100, 700), (700, 100)])
+def test_of_several_brokers_the_slowest_clock_counts(clocks_ms: tuple[int, int]) -> None:
+    """One group of records lies on several brokers. Each record is guarded by its own broker's time."""
+    producer: Any = Brokers(*clocks_ms)
+    assert deliver(producer, "topic", [Outgoing(b"{}", b"a"), Outgoing(b"{}", b"b")]) == 100

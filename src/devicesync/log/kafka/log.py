@@ -121,7 +121,7 @@ def open_producer(url: KafkaUrl, **settings: Any) -> Producer:
 
 
 def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> int | None:
-    """Produce records; return when the brokers have all of them: their time of that in ms, where the topic has it.
+    """Produce records; return when the brokers have all of them: the least of their times of that in ms, where the topic has it.
 
     Raises Unavailable, TooLarge if a record, or a batch that the client made of several, has too many bytes; KafkaException.
     """
@@ -133,7 +133,8 @@ def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> int 
         if error is not None:
             failures.append(error)
         elif message.timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME:
-            taken_ms = message.timestamp()[1]
+            stamp_ms = message.timestamp()[1]
+            taken_ms = stamp_ms if taken_ms is None else min(taken_ms, stamp_ms)  # partitions lie on several brokers
 
     for value, key, headers, partition, timestamp_ms in records:
         while True:
