@@ -182,3 +182,18 @@ class _Silent(Consumer):
 
     def consume(self, *_: object, **__: object) -> list[Message]:
         return []
+
+
+def test_what_is_removed_stays_so_in_a_topic_of_several_partitions(tmp_path: Path) -> None:
+    """Somebody else made the topic: a letter and its marker may lie in two partitions. What is refused again is shown again."""
+    made = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/dead-{tmp_path.name}")
+    create_topics(KafkaUrl.parse(f"kafka://{made.servers}/{made.topic}{DEAD_LETTER_SUFFIX}"), partitions=8)
+    opened = KafkaDeadLetters(made)
+    for number in range(12):
+        opened.add([letter(number)])
+    for number in range(1, 12):
+        opened.remove([letter(number).id])
+    assert offsets(opened) == [0]
+    time.sleep(0.01)
+    opened.add([letter(5)])
+    assert offsets(opened) == [5, 0]

@@ -22,21 +22,21 @@ from devicesync.log.kafka.taken import taken
 from devicesync.log.kafka.url import HINT, failures
 
 _TIMEOUT_SECONDS = 30.0
-_LONGEST_KEY = 1024
+_LONGEST_KEY, _POLLED = 1024, 1000
 _NUMBERS = ("partition", "offset", "time_ms")
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
-_POLLED = 1000
 _Place = tuple[int, int]
 """A partition of the topic, and the offset there."""
 
 
 class _Known(NamedTuple):
-    """A letter without what may be large: its reason, its time, the record's offset, and where the topic has the letter."""
+    """A letter without what may be large: its reason, time and offset; where the topic has it, and since when."""
 
     reason: str
     time_ms: int
     offset: int
     place: _Place
+    written_ms: int
 
 
 class KafkaDeadLetters:
@@ -137,14 +137,22 @@ class KafkaDeadLetters:
                 cut.result()
 
     def _known(self) -> dict[str, _Known]:
-        """All letters that are not forgotten, by their ids."""
+        """All letters that are not forgotten, by their ids. A marker may lie in another partition, read before or after."""
         known: dict[str, _Known] = {}
+        forgotten: dict[str, tuple[int, int]] = {}
         for message, headers in self._messages():
-            if "replayed" in headers:
-                known.pop(headers["replayed"], None)
+            (partition, _), written_ms = _place(message), message.timestamp()[1]
+            if letter_id := headers.get("replayed"):
+                if letter_id in known and known[letter_id].place[0] == partition:
+                    del known[letter_id]
+                forgotten[letter_id] = max((written_ms, partition), forgotten.get(letter_id, (0, 0)))
             elif "reason" in headers:
                 letter = _letter(message, headers)
-                known[letter.id] = _Known(letter.reason, letter.time_ms, letter.offset, _place(message))
+                one = _Known(letter.reason, letter.time_ms, letter.offset, _place(message), written_ms)
+                known[letter.id] = max(known.get(letter.id, one), one, key=lambda each: each.written_ms)
+        for letter_id, (written_ms, partition) in forgotten.items():
+            if (each := known.get(letter_id)) and each.place[0] != partition and each.written_ms <= written_ms:
+                del known[letter_id]
         return known
 
     def _at(self, places: Collection[_Place]) -> Iterator[tuple[_Place, DeadLetter]]:
