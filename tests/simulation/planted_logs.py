@@ -11,14 +11,14 @@ OF_LOGS = (
     Mistake(
         "what retention dropped up to the end is passed by in silence",
         "log/kafka/reader.py",
-        "                    self._look_for_lost(partition, self._next.get(partition), end)\n",
+        "                    self._look_for_lost(partition, self._next.get(partition, end), end)\n",
         "",
         range(653, 701, 12),
     ),
     Mistake(
         "what retention dropped is passed by in silence",
         "log/kafka/reader.py",
-        "if offset != self._next.get(partition):",
+        "if offset != self._next.get(partition, offset):",
         "if False:",
         range(1337, 1457, 12),
     ),

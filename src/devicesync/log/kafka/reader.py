@@ -49,7 +49,7 @@ class KafkaReader:
         self._polls: list[dict[int, int]] = []
         self._due: dict[int, int] = {}
         self._next: dict[int, int] = {}
-        self._gaps: list[tuple[int, int | None, int]] = []
+        self._gaps: list[tuple[int, int, int]] = []
         self._identities: dict[int, str] = {}
         self._committed_at = self._identified_at = 0.0
         self._member = Member(url, group, on_assigned=self._assigned, on_revoked=self._forget, clock=clock, **_SETTINGS)
@@ -72,8 +72,8 @@ class KafkaReader:
                 polled: dict[int, int] = {}
                 for message in messages:
                     partition, offset = int(message.partition() or 0), int(message.offset() or 0)
-                    if offset != self._next.get(partition):
-                        self._gaps.append((partition, self._next.get(partition), offset))
+                    if offset != self._next.get(partition, offset):
+                        self._gaps.append((partition, self._next[partition], offset))
                     polled[partition] = self._next[partition] = offset + 1
                 self._look_into_gaps()
                 if messages:
@@ -117,7 +117,7 @@ class KafkaReader:
         for partition, end in [*self._member.ends.items()]:
             if not any(partition in polled for polled in self._polls):
                 if end > self._next.get(partition, 0):
-                    self._look_for_lost(partition, self._next.get(partition), end)
+                    self._look_for_lost(partition, self._next.get(partition, end), end)
                     self._due[partition] = self._next[partition] = end
                 del self._member.ends[partition]
 
@@ -128,11 +128,8 @@ class KafkaReader:
                 self._look_for_lost(*self._gaps[0])
                 del self._gaps[0]
 
-    def _look_for_lost(self, partition: int, expected: int | None, offset: int) -> None:
+    def _look_for_lost(self, partition: int, expected: int, offset: int) -> None:
         """A gap before this offset: markers of transactions and compaction make some, and so does the topic's retention."""
-        if expected is None:
-            (committed,) = self._member.committed([partition])
-            expected = committed.offset if committed.offset >= 0 else offset
         first = min(self._member.bounds(partition)[0], offset) if offset > expected else expected
         if first > expected:
             self.lost += first - expected
@@ -163,6 +160,8 @@ class KafkaReader:
             committed = self._member.committed(position.partition for position in positions)
         for position, before in zip(positions, committed, strict=True):
             position.offset = before.offset if is_of(before, identity) else OFFSET_BEGINNING
+            if position.offset >= 0:
+                self._next[position.partition] = position.offset  # what is gone from there is looked for, whatever is committed
             self._identities[position.partition] = identity
 
     def _look_for_recreated(self) -> None:
