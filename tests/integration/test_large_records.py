@@ -8,6 +8,7 @@ from confluent_kafka import Producer
 
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.sink import KafkaSink
 from tests import servers
 
 COUNT, BYTES = 100, 900_000
@@ -29,3 +30,12 @@ def test_a_poll_is_bounded_in_bytes(place: str) -> None:
             polled.append(len(reader.poll(2000, 1)))
     assert sum(polled) == COUNT
     assert max(polled) * BYTES < 50 << 20
+
+
+def test_the_largest_record_of_a_topic_goes_back_into_one() -> None:
+    """The client's own limit is lower than Kafka's: a restore would wait for ever, whatever the topic takes."""
+    topic = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('large')}")
+    with closing(KafkaSink(topic, 1, rekey=False)) as sink:
+        sink.put(0, [(0, 1_700_000_000_000, b"k", b"x" * 1_020_000, None)])
+    with closing(KafkaLog(topic, topic.topic)) as log:
+        assert [len(record.value or b"") for record in log.newest(1)] == [1_020_000]
