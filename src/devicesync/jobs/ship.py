@@ -8,13 +8,15 @@ import msgspec
 import structlog
 
 from devicesync.jobs.shared.patience import Patience, Stopped
-from devicesync.log.port import Log, Reader
+from devicesync.log.port import Log, Reader, Record
 from devicesync.status.spans import NO_SPANS, Spans
 
 READER = "ship"
 """Its name as a reader of the journal."""
 
 _POLL_SECONDS = 0.25
+_MOST_BYTES = 1 << 19
+"""Of a longer line this much is sent, its beginning: a topic takes 1 MiB by default, and the law reads 64 KiB at most."""
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -38,16 +40,17 @@ def ship(
 ) -> None:
     """Work until `stop` is set, or until nothing is left. At least once: a crash ships the last records again.
 
-    Bad records go along, without a key: who reads the target refuses them whole. A target that is down is waited for, and
-    nothing is skipped. `shipped` hears of each batch that is acknowledged. `topic` names the target in the spans. A record tells
-    of the span in which it was shipped: a journal keeps no headers that could tell of an earlier one.
+    Bad records go along, without a key: who reads the target refuses them whole. Of a very long one the beginning goes. A target
+    that is down is waited for, and nothing is skipped. `shipped` hears of each batch that is acknowledged. `topic` names the
+    target in the spans. A record tells of the span in which it was shipped: a journal keeps no headers that could tell of an
+    earlier one.
     """
     patience = Patience(stop, source.keep_alive)
     try:
         while not stop.is_set():
             records = patience.until_it_works(source.poll, batch_records, _POLL_SECONDS)
             if records:
-                values = [record.value or b"" for record in records]  # a journal has no null ones
+                values = [_sent(record) for record in records]
                 with spans.send(topic, len(values)):
                     headers = [spans.headers()] * len(values)
                     patience.until_it_works(target.append, values, keys_of(values), headers)
@@ -58,6 +61,13 @@ def ship(
                 return
     except Stopped:
         pass
+
+
+def _sent(record: Record) -> bytes:
+    value = record.value or b""  # a journal has no null ones
+    if len(value) > _MOST_BYTES:
+        _log.warning("a line is too long to be an event: only its beginning is shipped", record=record.offset, bytes=len(value))
+    return value[:_MOST_BYTES]
 
 
 def keys_of(values: Sequence[bytes]) -> list[bytes | None]:
