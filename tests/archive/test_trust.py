@@ -191,5 +191,7 @@ def test_dates_in_the_future_are_not_believed(tmp_path: Path) -> None:
     after = msgspec.structs.replace(entry, from_offset=13, first_offset=13, next_offset=14)
     later = msgspec.structs.replace(entry, last_ms=IN_2200_MS)
     assert list(old_ranges([later, after], time.time_ns() // 1_000_000 + 1000)) == [[later]]
-    archive.manifest.prune([entry], {"sleeper": IN_2200_MS * 1000, "erased": 1_700_000_000_000_000})
+    archive.manifest.prune(
+        [entry], {"sleeper": IN_2200_MS * 1000, **dict.fromkeys(["erased", "", "a\0b", "x" * 257], 1_700_000_000_000_000)}
+    )
     assert pruned_erasures(archive, Selection(), 300_000) == {"erased": State(erased=1_700_000_000_000_000)}
