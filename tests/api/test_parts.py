@@ -110,9 +110,9 @@ def test_a_place_and_its_custom_names(monkeypatch: pytest.MonkeyPatch, tmp_path:
     file.write_bytes(b"1")
     contents: dict[bytes, Any] = {b"1": City(record), b"2": City(record | {"city": {}}), b"3": City("not a record")}
 
-    def opened(path: Path) -> Any:
+    def opened(path: str) -> Any:
         try:
-            return contents[path.read_bytes()]
+            return contents[Path(path).read_bytes()]
         except KeyError:
             raise OSError("broken") from None
 

@@ -45,6 +45,7 @@ class Door:
     def close(self) -> None:
         """Nobody listens any more."""
         self.shut()
+        self._listener.shutdown(socket.SHUT_RDWR)  # closing alone would not wake who waits in `accept`
         self._listener.close()
 
     def _serve(self) -> None:
@@ -64,12 +65,10 @@ class Door:
 
 
 def _carry(source: socket.socket, target: socket.socket) -> None:
-    try:
+    with source, suppress(OSError):
         while data := source.recv(65_536):
             target.sendall(data)
         target.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
 
 
 @pytest.fixture
