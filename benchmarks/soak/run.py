@@ -46,7 +46,7 @@ class Soak:
         self._chance = random.Random(self.seed)
         self._faults = Faults(self.system, self._chance)
         self._samples: dict[str, list[Vitals]] = {name: [] for name in LIVING}
-        self._warm: dict[str, Vitals] = {}
+        self._most: dict[str, Vitals] = {}
         self._watched: list[Watched] = []
         self._verdict: Verdict | None = None
         self._began = time.monotonic()
@@ -74,7 +74,7 @@ class Soak:
             self._faults.do(name)
             self._wait(_AFTER_SECONDS)
         self._calm()
-        before = {**self._warm}
+        before = {**self._most}
         memory_before = self._memory_under_load()
         while time.monotonic() - self._began < self.seconds:
             self._wait(self._chance.uniform(*_BETWEEN_SECONDS))
@@ -183,7 +183,7 @@ class Soak:
                 with suppress(FileNotFoundError, ProcessLookupError):  # `_check` says it
                     vitals = vitals_of(self.system.processes[name].pid, self.system.directory)
                     self._samples[name].append(vitals)
-                    self._warm[name] = most([vitals, self._warm.get(name, vitals)])
+                    self._most[name] = most([vitals, self._most.get(name, vitals)])
             memory = " ".join(f"{name} {samples[-1].memory_mib:.0f}" for name, samples in self._samples.items() if samples)
             self._say(
                 f"sent {self._producer.sent:,}, behind {self._lag():,}, MiB: {memory}; "

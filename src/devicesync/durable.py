@@ -11,7 +11,7 @@ from pathlib import Path
 from devicesync.errors import Unavailable
 
 _OURS_ALONE = 0o600
-_LEAST_BYTES = _READ_BYTES = 1 << 20
+_LEAST_BYTES = 1 << 20
 _FREE = "free some space; work goes on when there is room"
 _CHECK = "check the path and its permissions"
 
@@ -31,7 +31,7 @@ def content_of(path: Path, most_bytes: int) -> bytes:
 
 
 def open_regular(path: Path, flags: int) -> int:
-    """Open the file. Raises OSError, also where it is no regular file: of a pipe one would wait for its writers for ever."""
+    """Open the file. Raises OSError, also where it is no regular file: one would wait for a pipe's writers for ever."""
     file = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, _OURS_ALONE)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
@@ -41,15 +41,8 @@ def open_regular(path: Path, flags: int) -> int:
 
 def beginning_of(path: Path, bytes_: int) -> bytes:
     """The first bytes of a file. Raises OSError, also where it is no regular file: what a pipe has may never come."""
-    file = open_regular(path, os.O_RDONLY)
-    try:
-        parts: list[bytes] = []
-        while part := os.read(file, min(bytes_, _READ_BYTES)):
-            parts.append(part)
-            bytes_ -= len(part)
-        return b"".join(parts)
-    finally:
-        os.close(file)
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+        return file.read(bytes_)
 
 
 @contextmanager

@@ -36,6 +36,22 @@ def event(number: int) -> bytes:
     return b'{"device_id":"d%d","api_last_updated_on":%d}' % (number, time.time_ns() // 1_000_000)
 
 
+def drop_before(topic: KafkaUrl, offset: int) -> None:
+    """As the topic's retention does it."""
+    admin = AdminClient(topic.client)  # which has to live until the answer is there
+    (dropped,) = admin.delete_records([TopicPartition(topic.topic, 0, offset)]).values()
+    dropped.result()
+
+
+def read_ten(log: KafkaLog) -> None:
+    """Append ten records, and commit them as the updater does."""
+    log.append([event(number) for number in range(10)])
+    with closing(log.reader("updater")) as reader:
+        assert polled(reader, 10) == [*range(10)]
+        reader.commit()
+        assert reader.lost == 0
+
+
 def polled(reader: KafkaReader, count: int) -> list[int]:
     """The offsets of the next records."""
     found: list[int] = []
@@ -63,15 +79,9 @@ def test_an_updater_catches_up_behind_the_marker_of_a_transaction(devicesync: De
 def test_records_that_the_retention_dropped_unread_are_told(devicesync: Devicesync, topic: KafkaUrl) -> None:
     """40 of 50 were gone when the updater came back: an error line, a count, and a warning of doctor before that."""
     with closing(KafkaLog(topic, topic.topic)) as log:
-        log.append([event(number) for number in range(10)])
-        with closing(log.reader("updater")) as reader:
-            assert polled(reader, 10) == [*range(10)]
-            reader.commit()
-            assert reader.lost == 0
+        read_ten(log)
         log.append([event(number) for number in range(10, 60)])
-        admin = AdminClient(topic.client)
-        (dropped,) = admin.delete_records([TopicPartition(topic.topic, 0, 50)]).values()
-        dropped.result()
+        drop_before(topic, 50)
         assert overtaken(topic, topic.topic) == 40
         assert "40 records were gone" in str(devicesync.json("doctor", status=3))
         with closing(log.reader("updater")) as reader, structlog.testing.capture_logs() as lines:
@@ -85,14 +95,9 @@ def test_records_that_the_retention_dropped_unread_are_told(devicesync: Devicesy
 def test_records_that_the_retention_dropped_up_to_the_end_are_told(topic: KafkaUrl) -> None:
     """Nothing is left to poll, so no record shows the gap: the end does."""
     with closing(KafkaLog(topic, topic.topic)) as log:
-        log.append([event(number) for number in range(10)])
-        with closing(log.reader("updater")) as reader:
-            assert polled(reader, 10) == [*range(10)]
-            reader.commit()
+        read_ten(log)
         log.append([event(number) for number in range(10, 60)])
-        admin = AdminClient(topic.client)
-        (dropped,) = admin.delete_records([TopicPartition(topic.topic, 0, 60)]).values()
-        dropped.result()
+        drop_before(topic, 60)
         with closing(log.reader("updater")) as reader, structlog.testing.capture_logs() as lines:
             until(lambda: reader.poll(100, 0.2) == [] and reader.lost)
         assert reader.lost == 50
@@ -111,14 +116,9 @@ def test_what_is_lost_is_told_though_the_first_question_fails(topic: KafkaUrl, m
         return bounds(self, partition)
 
     with closing(KafkaLog(topic, topic.topic)) as log:
-        log.append([event(number) for number in range(10)])
-        with closing(log.reader("updater")) as reader:
-            assert polled(reader, 5) == [*range(10)]
-            reader.commit()
+        read_ten(log)
         log.append([event(number) for number in range(10, 20)])
-        admin = AdminClient(topic.client)  # which has to live until the answer is there
-        (dropped,) = admin.delete_records([TopicPartition(topic.topic, 0, 15)]).values()
-        dropped.result()
+        drop_before(topic, 15)
         with closing(log.reader("updater")) as reader:
             monkeypatch.setattr(Member, "bounds", asked)
             assert polled(reader, 5) == [*range(15, 20)]

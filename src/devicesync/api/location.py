@@ -94,7 +94,7 @@ class Locations:
 
 
 def _opened(path: Path) -> maxminddb.Reader:
-    """A copy without a name, of which nobody can take a part away: that would end the process (SIGBUS), since it is mapped."""
+    """Map a copy that has no name. A file that is mapped, and then cut by somebody, ends the process (SIGBUS)."""
     with NamedTemporaryFile() as copy:
         shutil.copyfile(path, copy.name)
         return maxminddb.open_database(copy.name)

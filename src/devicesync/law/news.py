@@ -4,6 +4,7 @@ A store whose writers do not read keeps the newest of each facet and the least o
 writers must look after.
 """
 
+from devicesync.law.facets import SEVERAL_FIELDS
 from devicesync.law.state import UNWRITTEN, Register, State
 
 
@@ -19,8 +20,8 @@ def met(before: State, change: State, after: State) -> bool:
     if after.erased > min(before.erased, change.erased):
         return True
     return any(
-        (mine[0] == theirs[0] and len(left[1]) > 1 and theirs != left) or _is_emptied(mine) or _is_emptied(theirs)
-        for mine, theirs, left in zip(before.registers, change.registers, after.registers, strict=True)
+        (spot in SEVERAL_FIELDS and mine[0] == theirs[0] and theirs != left) or _is_emptied(mine) or _is_emptied(theirs)
+        for spot, (mine, theirs, left) in enumerate(zip(before.registers, change.registers, after.registers, strict=True))
     )
 
 

@@ -95,11 +95,11 @@ class Redaction:
     def _names_it(self, value: bytes) -> bool:
         """Whether a bad record has the device's id in quotes, escaped or not."""
         text = value.decode(errors="replace")
-        for _ in range(_LEVELS):
+        for _ in range(_LEVELS + 1):
             if any(quoted in text for quoted in self._quoted):
                 return True
             text = _without_escapes(text)
-        return any(quoted in text for quoted in self._quoted)
+        return False
 
 
 def _without_escapes(text: str) -> str:

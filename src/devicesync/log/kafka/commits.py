@@ -29,7 +29,7 @@ class Commits:
         self._answers: list[tuple[KafkaError | None, list[TopicPartition]]] = []
 
     def answered(self, error: KafkaError | None, positions: list[TopicPartition]) -> None:
-        """Take an answer: the consumer's setting `on_commit`."""
+        """Take an answer. The consumer's setting `on_commit` is this method."""
         self._answers.append((error, positions))
 
     def commit(self, consumer: Consumer, positions: list[TopicPartition], serve: Callable[[], None]) -> bool:

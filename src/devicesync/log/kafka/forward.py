@@ -14,7 +14,6 @@ from devicesync.log.kafka.log import DELIVERY_SECONDS, TooLarge, open_producer
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 
 _TIMEOUT_SECONDS = 10.0
-_RECORD_BYTES = 104_857_600
 _POLL_SECONDS = 0.1
 Placed = tuple[int, FullRecord]
 
@@ -118,7 +117,7 @@ class KafkaForward:
     def _open(self) -> Producer:
         if self._producer is None:
             only_failures = {"delivery.report.only.error": True, "on_delivery": lambda error, _: self._failed.append(error)}
-            self._producer = open_producer(self._target, **{"message.max.bytes": _RECORD_BYTES, **only_failures})
+            self._producer = open_producer(self._target, **only_failures)
         return self._producer
 
 

@@ -18,7 +18,8 @@ from devicesync.log.port import Headers, Record
 
 _POLL_SECONDS = 0.1
 DELIVERY_SECONDS = 10.0
-_RECORD_BYTES = 104_857_600
+RECORD_BYTES = 104_857_600
+"""What a producer sends at most: the topic says what it takes."""
 
 
 class TooLarge(Unavailable):
@@ -112,7 +113,7 @@ def open_producer(url: KafkaUrl, **settings: Any) -> Producer:
             "acks": "all",
             "enable.idempotence": True,
             "linger.ms": 2,
-            "message.max.bytes": _RECORD_BYTES,  # the topic says what it takes
+            "message.max.bytes": RECORD_BYTES,
             "compression.type": "lz4",
             "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
             # Java clients' way, so that a key goes to the same partition whoever writes it.
@@ -123,7 +124,9 @@ def open_producer(url: KafkaUrl, **settings: Any) -> Producer:
 
 
 def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> int | None:
-    """Produce records; return when the brokers have all of them: the least of their times of that in ms, where the topic has it.
+    """Produce records. Return when the brokers have all of them: the earliest time at which one took them, in ms.
+
+    None where the topic does not have the brokers' times.
 
     Raises Unavailable, TooLarge if a record, or a batch that the client made of several, has too many bytes; KafkaException.
     """
