@@ -10,7 +10,7 @@ from unittest import mock
 
 from tests.simulation.scheduler import Fate, Process, current, done, gate
 
-_write, _pwrite, _open, _close, _flock = os.write, os.pwrite, os.open, os.close, fcntl.flock
+_write, _pwrite, _open, _close, _fdopen, _flock = os.write, os.pwrite, os.open, os.close, os.fdopen, fcntl.flock
 _WHOLE = ("fdatasync", "fsync", "ftruncate", "rename", "unlink")
 _FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -31,6 +31,7 @@ class Disk:
                 ("os.pwrite", lambda file, data, at: self._written("pwrite", data, lambda some: _pwrite(file, some, at))),
                 ("os.open", self._opened),
                 ("os.close", self._closed),
+                ("os.fdopen", self._given_away),
                 ("fcntl.flock", self._locked),
                 *((f"os.{name}", self._whole(name, getattr(os, name))) for name in _WHOLE),
             ):
@@ -77,9 +78,17 @@ class Disk:
         return file
 
     def _closed(self, file: int) -> None:
+        self._forget(file)
+        _close(file)
+
+    def _given_away(self, file: int, *given: Any, **named: Any) -> Any:
+        """Its object closes it, by no call that is seen here: its number may be another process's file soon."""
+        self._forget(file)
+        return _fdopen(file, *given, **named)
+
+    def _forget(self, file: int) -> None:
         if process := current():
             self._open_files.get(process, set()).discard(file)
-        _close(file)
 
     @staticmethod
     def _locked(file: Any, how: int) -> None:
