@@ -5,7 +5,12 @@ from pathlib import Path
 
 
 def open_to_read(path: Path, busy_seconds: float) -> sqlite3.Connection:
-    """A connection that makes and changes nothing; usable from any thread. Raises sqlite3.Error."""
+    """A connection that makes and changes nothing; usable from any thread.
+
+    Raises sqlite3.Error, also where it is no regular file: SQLite would wait for a pipe's writers for ever.
+    """
+    if path.exists() and not path.is_file():
+        raise sqlite3.OperationalError("it is no regular file")
     connection = _connect(path, "mode=ro", busy_seconds)
     try:
         connection.execute("PRAGMA user_version").fetchone()

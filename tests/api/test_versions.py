@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import structlog
 
+from devicesync.api import versions
 from devicesync.clock import SYSTEM
 from devicesync.errors import Unavailable
 from devicesync.jobs.erase import erase_line
@@ -90,6 +91,43 @@ def test_a_clock_that_steps_back_while_a_registration_is_written(start: Start, c
     assert_refused(start(Stepping(clock.ms)).client.post(REGISTER + "d", json=BODY), 503, "CLOCK_STEPPED_BACK")
 
 
+def test_a_clock_that_steps_back_and_on_while_a_journal_is_written(
+    start: Start, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is right before and after, so only the journal's own time shows that the law refuses what was written."""
+    with closing(journal(tmp_path)) as log:
+        started = start(log)
+
+        def append(*given: Any) -> int:
+            clock.step(-600)
+            try:
+                return Journal.append(log, *given)
+            finally:
+                clock.step(600)
+
+        with monkeypatch.context() as stepping:
+            stepping.setattr(log, "append", append)
+            assert_refused(started.client.post(REGISTER + "d", json=BODY), 503, "CLOCK_STEPPED_BACK")
+        monkeypatch.setattr(versions, "_MEASURED_SECONDS", 0.0)
+        assert register(started)
+
+
+def test_a_machine_that_sleeps_while_a_journal_is_written(
+    start: Start, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour passes between the write and the answer, as on a laptop that is closed: nobody is refused for it."""
+    with closing(journal(tmp_path)) as log:
+        started = start(log)
+
+        def append(*given: Any) -> int:
+            first = Journal.append(log, *given)
+            clock.step(3600)
+            return first
+
+        monkeypatch.setattr(log, "append", append)
+        assert [register(started) for _ in range(3)]
+
+
 def test_a_clock_before_2010_gives_no_versions(start: Start, clock: Clock) -> None:
     """A board without a battery for its clock starts in 1970."""
     clock.offset_us = -clock.us()
@@ -147,6 +185,20 @@ def test_many_erases_do_not_hide_the_last_version(
         log.append([erase_line(f"e{number}", clock.us()) for number in range(1000)])
         clock.step(-600)
         assert_refused(start(log).client.post(REGISTER + "d", json=BODY), 503, "CLOCK_STEPPED_BACK")
+
+
+@pytest.mark.parametrize("make_log", [memory, journal])
+def test_many_old_lines_do_not_hide_the_last_version(
+    start: Start, clock: Clock, tmp_path: Path, make_log: Callable[[Path], Any]
+) -> None:
+    """Lines of last year were appended after the last registration; then the clock was set back, and the API started again."""
+    old = [b'{"device_id":"o%d","api_last_updated_on":1750000000000}' % number for number in range(12_000)]
+    with closing(make_log(tmp_path)) as log:
+        before = register(start(log))
+        log.append(old[:100])
+        log.append(old[100:])
+        clock.step(-200)
+        assert register(start(log)) == before + 1
 
 
 def test_what_the_law_refuses_erases_and_other_services_do_not_move_the_versions(start: Start, clock: Clock) -> None:

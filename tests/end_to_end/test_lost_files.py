@@ -75,3 +75,20 @@ def test_a_pipe_in_a_file_s_place_is_refused(devicesync: Devicesync, name: str) 
     finally:
         applying.kill()
     assert (applying.returncode, told.count("it is no regular file") or told) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("device-profile.db", ["get", "a"]), ("dead-letters.db", ["dead-letters", "list"])]
+)
+def test_a_pipe_in_a_database_s_place_is_refused(devicesync: Devicesync, name: str, command: list[str]) -> None:
+    """By who only reads: SQLite waited for who writes."""
+    devicesync.run("apply", "-", stdin=event("a"))
+    file = devicesync.directory / "devicesync-data" / name
+    file.unlink()
+    os.mkfifo(file)
+    reading = devicesync.start(*command, ready=False, whole=True)
+    try:
+        _, told = reading.communicate(timeout=WAIT_SECONDS / 4)
+    finally:
+        reading.kill()
+    assert (reading.returncode, told.count("it is no regular file") or told) == (3, 1)

@@ -5,6 +5,7 @@ import os
 import shutil
 import tracemalloc
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,18 @@ def test_no_regular_file_in_its_place_is_told_and_waited_for(log: Path, make: Ca
     log.rename(f"{log}.away")
     write(log, "new\n")
     assert take(foreign) == [b"new"]
+
+
+def test_a_name_with_signs_of_a_pattern(tmp_path: Path) -> None:
+    """Its rotated files are found all the same."""
+    log = tmp_path / "devices[1]*.log"
+    write(log, "one\n")
+    with closing(follow(log)) as foreign:
+        assert take(foreign) == [b"one"]
+    write(log, "two\n")
+    log.rename(f"{log}.1")
+    write(log, "three\n")
+    assert take(follow(log)) == [b"two", b"three"]
 
 
 def test_several_rotations_while_away(log: Path) -> None:

@@ -1,7 +1,6 @@
 """The versions that this process gives. They only grow, and the law accepts each of them."""
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -14,8 +13,8 @@ from devicesync.law.refusal import Refused
 from devicesync.law.version import guard, next_version
 from devicesync.log.port import Log, Record
 
-_LOOKED_AT = 1000
-"""How many of the log's newest records say where the versions of a former process ended."""
+_LOOKED_AT, _MOST_LOOKED_AT = 1000, 100_000
+"""How many of the log's newest records say where the versions of a former process ended: at least, and at most."""
 
 _MEASURED_SECONDS = 10.0
 _RETRY_AFTER_SECONDS = 30
@@ -60,7 +59,8 @@ class Versions:
         """Return if the law accepts this version, which is in the log now. Else it counts as not given. Raises RequestError."""
         taken_ms = self._log.taken_ms()
         if taken_ms is not None:
-            self._behind_ms, self._measured_at = max(self._clock.now_us() // 1000 - taken_ms, 0), self._clock.monotonic()
+            given_ms = min(version, self._clock.now_us()) // 1000  # not now: a machine may sleep while the log is written
+            self._behind_ms, self._measured_at = max(given_ms - taken_ms, 0), self._clock.monotonic()
         try:
             self.check(version)
         except RequestError:
@@ -119,7 +119,7 @@ class Versions:
 
     async def _learn(self) -> bool:
         try:
-            last = await asyncio.to_thread(lambda: last_version(self._log.newest(_LOOKED_AT), self._max_clock_ahead_ms))
+            last = await asyncio.to_thread(last_version, self._log, self._clock, self._max_clock_ahead_ms)
         except Unavailable as error:
             if not self._said_log:
                 _log.error("the log can't be asked for its last version", reason=str(error), hint=error.hint)
@@ -132,19 +132,34 @@ class Versions:
         return True
 
 
-def last_version(records: Iterable[Record], max_clock_ahead_ms: int) -> int:
-    """The highest version that a former process may have given, as these records tell; 0 where they tell none.
+def last_version(log: Log, clock: Clock, max_clock_ahead_ms: int) -> int:
+    """The highest version that a former process may have given, as the log's newest records tell; 0 where they tell none.
+
+    A record that was taken later than now shows that the clock was set back. Then more are looked at, up to the records from
+    before: what came by another way may have followed the last version. Raises Unavailable.
+    """
+    count, last, before = _LOOKED_AT, 0, -1
+    while True:
+        looked_at, first_ms = 0, dict[int, int]()
+        for record in log.newest(count):
+            looked_at += 1
+            first_ms.setdefault(record.partition, record.taken_ms)
+            last = max(last, _told_by(record, max_clock_ahead_ms))
+        if max(first_ms.values(), default=0) <= clock.now_us() // 1000 or looked_at == before or count >= _MOST_LOOKED_AT:
+            return last
+        count, before = count * 10, looked_at
+
+
+def _told_by(record: Record, max_clock_ahead_ms: int) -> int:
+    """The version that had been given when this record was taken, as far as it tells; 0 where it tells none.
 
     A registration with a version of its own tells it. What else is valid, such as an erase, may follow another clock: it tells
     its version, or the time at which the log took it, whichever is less.
     """
-    last = 0
-    for record in records:
-        value = record.value or b""
-        try:
-            event = decode(value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
-        except Refused:
-            continue
-        is_given = not event.erase and b'"version"' in value
-        last = max(last, event.version if is_given else min(event.version, record.taken_ms * 1000 + 999))
-    return last
+    value = record.value or b""
+    try:
+        event = decode(value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
+    except Refused:
+        return 0
+    is_given = not event.erase and b'"version"' in value
+    return event.version if is_given else min(event.version, record.taken_ms * 1000 + 999)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -148,7 +149,7 @@ class ForeignLog:
     def _family(self) -> list[Path]:
         """The log and the files that its rotation made of it."""
         name = self._path.name
-        siblings = [path for path in self._path.parent.glob(f"{name}*") if _ROTATED.fullmatch(path.name.removeprefix(name))]
+        siblings = [path for path in self._path.parent.glob(f"{escape(name)}*") if _ROTATED.fullmatch(path.name[len(name) :])]
         return [path for path in (self._path, *siblings) if path.is_file()]
 
     def _unfinished_line(self) -> list[bytes]:

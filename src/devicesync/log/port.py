@@ -105,10 +105,7 @@ class Log(Protocol):
         ...
 
     def taken_ms(self) -> int | None:
-        """Return when the log took the last append of this process, by the log's own clock.
-
-        None where the log has no clock but this machine's.
-        """
+        """Return when the log took the last append of this process, as its readers will be told. None where it can't say."""
         ...
 
     def newest(self, count: int) -> Iterator[Record]:

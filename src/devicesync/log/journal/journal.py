@@ -55,8 +55,9 @@ class Journal:
         check_room(self.path.parent)
         self._appender.check()
 
-    def taken_ms(self) -> None:
+    def taken_ms(self) -> int | None:
         """See port.Log."""
+        return self._appender.taken_ms
 
     def newest(self, count: int) -> Iterator[Record]:
         """See port.Log."""

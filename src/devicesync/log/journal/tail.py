@@ -24,10 +24,13 @@ class Limits(NamedTuple):
 
 
 class Tail:
-    """`next`: the number of the next record. `lost`: is called when another program took the end of the journal away."""
+    """`next`: the number of the next record. `taken_ms`: when the last ones were taken.
+
+    `lost`: is called when another program took the end of the journal away.
+    """
 
     def __init__(self, files: JournalFiles, limits: Limits, lost: Callable[[], None]) -> None:
-        self.next = 0
+        self.next = self.taken_ms = 0
         self._files = files
         self._limits = limits
         self._lost = lost
@@ -62,6 +65,7 @@ class Tail:
             raise
         self.next += count
         self._end += len(payload)
+        self.taken_ms = now_us // 1000
         return first
 
     def rotate_if_due(self) -> None:
