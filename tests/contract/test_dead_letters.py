@@ -1,5 +1,6 @@
 """What every place of dead letters does (dead_letters/port.py)."""
 
+import random
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -120,7 +121,7 @@ def test_of_a_record_too_large_for_the_topic_the_beginning_is_kept(tmp_path: Pat
     (altered,) = admin.incremental_alter_configs([resource]).values()
     altered.result()
     opened = KafkaDeadLetters(at)
-    whole = bytes(range(256)) * 4000
+    whole, key = random.Random(1).randbytes(1_024_000), random.Random(2).randbytes(30_000)  # what compresses well fits
     opened.add([letter(1), letter(2, whole), letter(3)])
     total, found = opened.find()
     assert (total, [each.offset for each in found]) == (3, [3, 2, 1])
@@ -128,7 +129,7 @@ def test_of_a_record_too_large_for_the_topic_the_beginning_is_kept(tmp_path: Pat
     assert whole.startswith(found[1].value)
     assert len(found[1].value) > 10_000
     assert f"of {len(whole)} bytes" in found[1].detail
-    opened.add([letter(4, b"{")._replace(key=b"k" * 30_000), letter(5, None)._replace(key=b"k" * 30_000)])
+    opened.add([letter(4, b"{")._replace(key=key), letter(5, None)._replace(key=key)])
     found = opened.find()[1]
     assert [(each.offset, each.value, each.key) for each in found[:2]] == [(5, None, None), (4, b"{", None)]
     assert "key of 30000 bytes is not kept" in found[0].detail

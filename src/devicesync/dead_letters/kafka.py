@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from devicesync.clock import SYSTEM
 from devicesync.dead_letters.port import DeadLetter
 from devicesync.errors import Unavailable
-from devicesync.log.kafka import RECORD_BYTES, KafkaUrl, Outgoing, TooLarge, deliver
+from devicesync.log.kafka import KafkaUrl, Outgoing, TooLarge, deliver, open_producer
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.taken import taken
@@ -102,8 +102,7 @@ class KafkaDeadLetters:
         if not records:
             return
         if self._producer is None:
-            size = {"message.max.bytes": RECORD_BYTES}
-            self._producer = Producer({**self._url.client, "acks": "all", "enable.idempotence": True, "linger.ms": 2, **size})
+            self._producer = open_producer(self._url)
         try:
             deliver(self._producer, self._topic, records)
         except KafkaException as error:

@@ -11,8 +11,8 @@ from devicesync.extras import require
 
 require("kafka")
 
-from devicesync.log.kafka.log import RECORD_BYTES, KafkaLog, Outgoing, TooLarge, deliver, group_of
+from devicesync.log.kafka.log import KafkaLog, Outgoing, TooLarge, deliver, group_of, open_producer
 from devicesync.log.kafka.reader import KafkaReader
 from devicesync.log.kafka.url import KafkaUrl
 
-__all__ = ["RECORD_BYTES", "KafkaLog", "KafkaReader", "KafkaUrl", "Outgoing", "TooLarge", "deliver", "group_of"]
+__all__ = ["KafkaLog", "KafkaReader", "KafkaUrl", "Outgoing", "TooLarge", "deliver", "group_of", "open_producer"]

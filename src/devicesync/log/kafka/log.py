@@ -18,7 +18,7 @@ from devicesync.log.port import Headers, Record
 
 _POLL_SECONDS = 0.1
 DELIVERY_SECONDS = 10.0
-RECORD_BYTES = 104_857_600
+_RECORD_BYTES = 104_857_600
 """What a producer sends at most: the topic says what it takes."""
 
 
@@ -113,7 +113,7 @@ def open_producer(url: KafkaUrl, **settings: Any) -> Producer:
             "acks": "all",
             "enable.idempotence": True,
             "linger.ms": 2,
-            "message.max.bytes": RECORD_BYTES,
+            "message.max.bytes": _RECORD_BYTES,
             "compression.type": "lz4",
             "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
             # Java clients' way, so that a key goes to the same partition whoever writes it.
