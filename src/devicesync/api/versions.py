@@ -13,8 +13,8 @@ from devicesync.law.refusal import Refused
 from devicesync.law.version import guard, next_version
 from devicesync.log.port import Log, Record
 
-_LOOKED_AT, _MOST_LOOKED_AT = 1000, 100_000
-"""How many of the log's newest records say where the versions of a former process ended: at least, and at most."""
+_LOOKED_AT = (1_000, 10_000, 100_000)
+"""How many of the log's newest records say where the versions of a former process ended; so many more only if they must."""
 
 _MEASURED_SECONDS = 10.0
 _RETRY_AFTER_SECONDS = 30
@@ -135,23 +135,22 @@ class Versions:
 def last_version(log: Log, clock: Clock, max_clock_ahead_ms: int) -> int:
     """The highest version that a former process may have given, as the log's newest records tell; 0 where they tell none.
 
-    A record that was taken later than now shows that the clock was set back. Then more are looked at, up to the records from
-    before: what came by another way may have followed the last version. Raises Unavailable.
+    Where the oldest record that was looked at was taken later than now, the clock was set back, or the log's lies ahead. Then
+    more are looked at: records that tell nothing, such as old lines, may follow the one that tells. Raises Unavailable.
     """
-    count, last, before = _LOOKED_AT, 0, -1
-    while True:
-        looked_at, first_ms = 0, dict[int, int]()
+    last = 0
+    for count in _LOOKED_AT:
+        oldest_ms: dict[int, int] = {}
         for record in log.newest(count):
-            looked_at += 1
-            first_ms.setdefault(record.partition, record.taken_ms)
+            oldest_ms.setdefault(record.partition, record.taken_ms)
             last = max(last, _told_by(record, max_clock_ahead_ms))
-        if max(first_ms.values(), default=0) <= clock.now_us() // 1000 or looked_at == before or count >= _MOST_LOOKED_AT:
-            return last
-        count, before = count * 10, looked_at
+        if max(oldest_ms.values(), default=0) <= clock.now_us() // 1000:
+            break
+    return last
 
 
 def _told_by(record: Record, max_clock_ahead_ms: int) -> int:
-    """The version that had been given when this record was taken, as far as it tells; 0 where it tells none.
+    """The highest version that this record shows to have been given; 0 where it shows none.
 
     A registration with a version of its own tells it. What else is valid, such as an erase, may follow another clock: it tells
     its version, or the time at which the log took it, whichever is less.

@@ -105,7 +105,10 @@ class Log(Protocol):
         ...
 
     def taken_ms(self) -> int | None:
-        """Return when the log took the last append of this process, as its readers will be told. None where it can't say."""
+        """Return the time in ms at which the log took the last append of this process. Its readers get the same time.
+
+        None where the log can't say.
+        """
         ...
 
     def newest(self, count: int) -> Iterator[Record]:

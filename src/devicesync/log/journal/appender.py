@@ -39,7 +39,6 @@ class Appender:
         self._change = threading.Condition()
         self._tail = Tail(files, limits, self._lost)
         self._lost_at = -math.inf
-        self.taken_ms: int | None = None
         self.syncs = 0
         files.active.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = os.open(files.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -65,6 +64,11 @@ class Appender:
         if group.error is not None:
             raise group.error
         return group.first
+
+    @property
+    def taken_ms(self) -> int | None:
+        """When this process's last records were taken, in ms; None before the first."""
+        return self._tail.taken_ms
 
     def end(self) -> int:
         """The number that the next record will have."""
@@ -119,7 +123,6 @@ class Appender:
                 self._tail.catch_up()
                 self._tail.rotate_if_due()
                 first = self._tail.write(b"".join([group.payload for group in groups]), sum(group.count for group in groups))
-                self.taken_ms = self._tail.taken_ms
                 self.syncs += 1
         except BaseException as error:
             for group in groups:

@@ -24,13 +24,14 @@ class Limits(NamedTuple):
 
 
 class Tail:
-    """`next`: the number of the next record. `taken_ms`: when the last ones were taken.
+    """`next`: the number of the next record. `taken_ms`: when the last write's records were taken, None before the first.
 
     `lost`: is called when another program took the end of the journal away.
     """
 
     def __init__(self, files: JournalFiles, limits: Limits, lost: Callable[[], None]) -> None:
-        self.next = self.taken_ms = 0
+        self.next = 0
+        self.taken_ms: int | None = None
         self._files = files
         self._limits = limits
         self._lost = lost
