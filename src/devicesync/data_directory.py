@@ -25,7 +25,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from devicesync.clock import SYSTEM
 from devicesync.durable import beginning_of, content_of, one_at_a_time, open_regular, replace
 from devicesync.errors import Held, NewerData, Unavailable, WrongUse
 
@@ -44,7 +43,6 @@ _FORMAT, HOLD = "format", "hold"
 _FORMAT_DIGITS = 9
 _SMALL_BYTES = 4096
 
-_POLL_SECONDS = 0.05
 _OWNER = "run as the user that owns it, or name another one with --data-dir"
 
 
@@ -132,18 +130,6 @@ class Hold:
             ) from None
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, msgspec.json.encode(Holder(os.getpid(), command)), 0)
-
-    @classmethod
-    def wait(cls, data_dir: Path, command: str) -> "Hold | None":
-        """Take hold once no short-lived holder has it; None when a long-running updater holds it."""
-        while True:
-            try:
-                return cls(data_dir, command)
-            except Held:
-                who = holder(data_dir)
-                if who and who.is_long_running:
-                    return None
-                SYSTEM.sleep(_POLL_SECONDS)
 
     def release(self) -> None:
         """Let go."""
