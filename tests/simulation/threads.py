@@ -1,4 +1,4 @@
-"""The threads of a simulated process, as ThreadPoolExecutor has them: each goes on to its next call when the process waits for them."""
+"""The threads of a simulated process, as ThreadPoolExecutor has them: each goes on to its next call when the process looks at them."""
 
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor, Future
@@ -30,6 +30,12 @@ class Work:
         """It makes its next call. Raises Crashed where that ends the whole process."""
         if not self.is_done:
             self._thread.go_on()
+
+    def done(self) -> bool:
+        """Whether it came to its end, after each of its pool made one more call: whoever asks again and again waits."""
+        if not self.is_done:
+            wait([work for work in self._beside if not work.is_done])
+        return self.is_done
 
     def result(self) -> Any:
         """What came of it, once it is done."""

@@ -30,6 +30,11 @@ class UnderWay:
         """The bytes of its records' values."""
         return sum(len(record.value or b"") for record in self.records)
 
+    @property
+    def is_written(self) -> bool:
+        """Whether `finish` need not wait for a thread."""
+        return self._written is None or self._written.done()
+
     def finish(self) -> int:
         """Return when both stores have it. Raises Unavailable; the next call writes it again."""
         written, self._written = self._written or self._begin(), None

@@ -105,14 +105,14 @@ class Updater:
         try:
             while not self._stop.is_set():
                 read = self.step(_IDLE_POLL_SECONDS)
-                if until_caught_up and not read and self._patience.until_it_works(self._reader.caught_up):
+                if until_caught_up and not read and self._is_caught_up():
                     return
             self.finish()
         except Stopped:
             _log.info("stopped while waiting; the batch comes again on the next start")
 
     def step(self, timeout_seconds: float) -> int:
-        """Read a batch and begin to write it; how many records it had. A step that reads nothing finishes what was begun.
+        """Read a batch and begin to write it; how many records it had. A step that reads nothing commits what is written.
 
         Raises TooManyBad, and Stopped when asked to stop while a store is down.
         """
@@ -120,7 +120,7 @@ class Updater:
         wait_seconds = min(timeout_seconds, _BRIEF_POLL_SECONDS) if self._under_way else timeout_seconds
         records = self._patience.until_it_works(self._reader.poll, self._batch_records, wait_seconds)
         if not records:
-            self.finish()
+            self._finish_written()
             return 0
         laps.end("poll")
         try:
@@ -155,6 +155,14 @@ class Updater:
             stale = self._batch.write(folded.changes)
         self.counts.freshness.observe(records)
         return stale
+
+    def _is_caught_up(self) -> bool:
+        return not self._under_way and self._patience.until_it_works(self._reader.caught_up)
+
+    def _finish_written(self) -> None:
+        """Wait for no batch: a record that comes meanwhile would wait with it."""
+        while self._under_way and self._under_way[0].is_written:
+            self._finish_first(0)
 
     def _holds_much(self) -> bool:
         return sum(batch.size for batch in self._under_way) > _UNDER_WAY_BYTES
