@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Servers start while the tests are collected."""
+    """Servers start while the tests are collected; without Java's second compiler, which pays only for those that live for long."""
+    os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would all that it starts
     if config.getoption("numprocesses", None) and not config.getoption(
         "collectonly"
     ):  # here, not in the processes that run tests
