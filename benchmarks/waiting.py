@@ -2,7 +2,8 @@
 
 - with 2 ms of round trip added to Redis and Cassandra each, against its own rate without; taken in turn, medians.
 - freshness, from the producer's acknowledged send to readable in Redis, with Cassandra in the path: at 1,000 events/s and at
-  70 % of the rate that was just measured; at 1,000 events/s of the bare loop too. Producer, probe and servers share the cores.
+  70 % of the rate that was just measured; at 1,000 events/s of the bare loop too. The devices are known. Producer, probe and
+  servers share the cores.
 
     PYTHONPATH=. python benchmarks/waiting.py [--events 40000] [--devices 20000] [--turns 3]
 """
@@ -49,13 +50,13 @@ def main() -> None:
         more = f"{median(far):,.0f} against {median(near):,.0f} events/s"
         what = f"the updater with {ROUND_TRIP_MS:g} ms of round trip to both stores, against without"
         tell(what, ratio, "×", least=0.9, more=more)
-        bare = ages_of(up, RATE, following)
-        ours = ages_of(up, RATE, updating)
+        bare = ages_of(up, arguments.devices, RATE, following)
+        ours = ages_of(up, arguments.devices, RATE, updating)
         tell(f"freshness at {RATE:,} events/s, p50", ours.p50, "ms", most=3, more=f"the bare loop {bare.p50:.1f} ms")
         more = f"the bare loop {bare.p99:.0f} ms; {ours}; the bare loop's {bare}"
         tell(f"freshness at {RATE:,} events/s, p99", ours.p99, "ms", most=20, more=more)
         rate = int(SHARE_OF_TOP * median(near))
-        ours = ages_of(up, rate, updating)
+        ours = ages_of(up, arguments.devices, rate, updating)
         tell(f"freshness at {rate:,} events/s, p50", ours.p50, "ms")
         tell(f"freshness at {rate:,} events/s, p99", ours.p99, "ms", most=100, more=str(ours))
 
@@ -103,13 +104,17 @@ def following(up: Servers, name: str) -> list[str]:
     return [str(Path(__file__).parent / "bare.py"), *ports, name, "0", "0", "acsylla", name]
 
 
-def ages_of(up: Servers, rate: int, loop: Callable[[Servers, str], list[str]]) -> Ages:
+def ages_of(up: Servers, devices: int, rate: int, loop: Callable[[Servers, str], list[str]]) -> Ages:
     name = f"{loop.__name__}{rate}"
-    kafka = up.load(name, [])
+    now_ms = time.time_ns() // 1_000_000
+    kafka = up.load(name, [up.simulation.record(now_ms, device) for device in range(devices)])
     up.empty_stores(name)
     with Path(tempfile.gettempdir(), f"{name}.err").open("wb") as said:
         updater = subprocess.Popen([sys.executable, *loop(up, name)], stderr=said, env={**os.environ, "DEVICESYNC_GROUP": name})
     reader = redis.Redis(port=up.cache.port, db=2)
+    while int(reader.dbsize()) < devices:
+        check(updater)
+        time.sleep(0.1)
     stop = threading.Event()
     background = threading.Thread(target=traffic, args=(up, kafka, rate, stop))
     background.start()
@@ -147,9 +152,14 @@ def probe(kafka: KafkaLog, reader: Any, loop: "subprocess.Popen[bytes]") -> floa
     while True:
         if int(reader.hget("probe", "version") or 0) >= version:
             return (time.perf_counter() - sent) * 1000
-        if loop.poll() is not None:
-            raise RuntimeError(f"the loop ended with {loop.returncode}; {tempfile.gettempdir()} has what it said")
+        check(loop)
         time.sleep(0.0005)
+
+
+def check(loop: "subprocess.Popen[bytes]") -> None:
+    """Raise RuntimeError where the loop has ended."""
+    if loop.poll() is not None:
+        raise RuntimeError(f"the loop ended with {loop.returncode}; {tempfile.gettempdir()} has what it said")
 
 
 if __name__ == "__main__":
