@@ -1,8 +1,9 @@
-"""What a burst took goes back to the system: though something that came last still lies at the heap's end, or in cycles."""
+"""What a burst took goes back to the system: though something that came last still lies at the heap's end, or in cycles. It lies in few heaps."""
 
 import ctypes
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,28 @@ print(held - len(gc.get_objects()))
 """
 
 
+_HEAPS = """
+import ctypes, sys, threading
+from devicesync.cli.memory import keep_memory_small
+keep_memory_small()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+together = threading.Barrier(8)
+def take():
+    together.wait(60)
+    libc.malloc(1000)
+    together.wait(60)
+threads = [threading.Thread(target=take) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library has no malloc_trim")
 def test_what_a_burst_took_is_given_back() -> None:
     done = subprocess.run([sys.executable, "-c", _BURST], capture_output=True, text=True, check=True)
@@ -51,3 +74,9 @@ def test_what_a_burst_took_is_given_back() -> None:
 def test_the_cycles_that_failed_calls_leave_are_collected() -> None:
     done = subprocess.run([sys.executable, "-c", _CYCLES], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 100
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="this C library has no malloc_info")
+def test_many_threads_share_two_heaps(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", _HEAPS, tmp_path / "info"], check=True)
+    assert (tmp_path / "info").read_text().count("<heap ") == 2
