@@ -62,9 +62,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Servers start while the tests are collected; without Java's second compiler, which pays only for those that live for long."""
+    """Servers start while the tests are collected; without Java's second compiler, which pays only for those that live for long.
+
+    A shell's background job ignores Ctrl-C, and so would all that the tests start.
+    """
     os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would all that it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("numprocesses", None) and not config.getoption(
         "collectonly"
     ):  # here, not in the processes that run tests
