@@ -263,3 +263,17 @@ def assert_the_law_takes(records: Sequence[Record], count: int) -> None:
     assert len(records) == count
     for record in records:
         decode(record.value or b"", taken_ms=record.taken_ms)
+
+
+@pytest.mark.parametrize("make_log", [memory, journal])
+def test_old_lines_of_a_clock_set_right_do_not_hide_the_last_version(
+    start: Start, clock: Clock, tmp_path: Path, make_log: Callable[[Path], Any]
+) -> None:
+    """The clock lay ahead, and was set right; lines of last year were appended after that; the API started again."""
+    old = [b'{"device_id":"o%d","api_last_updated_on":1750000000000}' % number for number in range(1_100)]
+    with closing(make_log(tmp_path)) as log:
+        clock.step(240)
+        before = register(start(log))
+        clock.step(-240)
+        log.append(old)
+        assert register(start(log)) == before + 1

@@ -135,16 +135,17 @@ class Versions:
 def last_version(log: Log, clock: Clock, max_clock_ahead_ms: int) -> int:
     """The highest version that a former process may have given, as the log's newest records tell; 0 where they tell none.
 
-    Where the oldest record that was looked at was taken later than now, the clock was set back, or the log's lies ahead. Then
-    more are looked at: records that tell nothing, such as old lines, may follow the one that tells. Raises Unavailable.
+    More are looked at until one is older than the clock may lie ahead: the clock may have been set back meanwhile, and records
+    that tell less, such as old lines, may follow the one that tells. Raises Unavailable.
     """
     last = 0
+    old_ms = clock.now_us() // 1000 - max_clock_ahead_ms
     for count in _LOOKED_AT:
         oldest_ms: dict[int, int] = {}
         for record in log.newest(count):
             oldest_ms.setdefault(record.partition, record.taken_ms)
             last = max(last, _told_by(record, max_clock_ahead_ms))
-        if max(oldest_ms.values(), default=0) <= clock.now_us() // 1000:
+        if max(oldest_ms.values(), default=0) <= old_ms:
             break
     return last
 
