@@ -376,6 +376,14 @@ def test_a_hash_that_another_program_wrote_into_counts_as_not_held(device: Devic
         client.hset(device.name, field, value)
         assert device.stores.read(device.name).version == V
         assert device.differences() == []
+    numbers = client.hget(device.name, "_state").split(",")
+    known = device.stores.read(device.name)
+    uses = (device.stores.read, lambda name: device.stores.refill([name]), lambda name: device.stores.restore({name: known}))
+    for spot, number in ((0, "9" * 4000), (1, "9" * 20), (8, "9" * 20)):  # no store's numbers bear these
+        for use in uses:
+            client.hset(device.name, "_state", ",".join([*numbers[:spot], number, *numbers[spot + 1 :]]))
+            use(device.name)
+            assert device.differences() == []
     client.hset(device.name, "_state", "rubbish")
     client.expire(device.name, 3600)
     device.write(event(V + 1, fcm_token="t"))

@@ -13,9 +13,9 @@ import msgspec
 from redis import exceptions
 
 from devicesync.cache.port import NO_TICKETS, UNKNOWN, Advice, Looked, Merged
-from devicesync.cache.redis_connect import Client, Connections
+from devicesync.cache.redis_connect import Client, Connections, hint_for
 from devicesync.cache.redis_hash import is_hash, seen_in, state_of, versions
-from devicesync.cache.redis_scripts import EXPIRING, LOOK, MERGE
+from devicesync.cache.redis_scripts import EXPIRING, LOOK, MERGE, packed
 from devicesync.errors import Unavailable
 from devicesync.law.seen import Seen
 from devicesync.law.state import State
@@ -28,7 +28,6 @@ _TICKET_MS, _MOST_TICKETS = 60_000, 65_536
 _TICKET_DIGITS = 12  # two of one device must differ; it is kept in every entry
 _FAILURES = (exceptions.RedisError, exceptions.RedisClusterException)
 _SHOWN = {None: "", True: "yes", False: "no"}
-_pack = msgspec.msgpack.Encoder().encode
 
 
 class RedisCache:
@@ -49,16 +48,30 @@ class RedisCache:
         """See port.Cache."""
         head = (uuid.uuid4().hex[:_TICKET_DIGITS], _TICKET_MS, _MOST_TICKETS)
         looked = Looked({}, {}, [])
+        foreign = []
         with self._failures("write to"):
             for device_id, reply in self._run(LOOK, head, dict.fromkeys(device_ids)):
                 if reply[0] == "?":
                     looked.tickets[device_id] = reply[1:]
-                else:
-                    state, is_unsettled, ticket = reply.rsplit(",", 2)
-                    looked.held[device_id], looked.tickets[device_id] = versions(state), ticket
-                    if is_unsettled == "1":
-                        looked.unsettled.append(device_id)
-        return looked
+                    continue
+                state, is_unsettled, ticket = reply.rsplit(",", 2)
+                try:
+                    looked.held[device_id] = versions(state)
+                except ValueError:
+                    foreign.append(device_id)
+                    continue
+                looked.tickets[device_id] = ticket
+                if is_unsettled == "1":
+                    looked.unsettled.append(device_id)
+        return self._without(foreign, looked)
+
+    def _without(self, foreign: Sequence[str], looked: Looked) -> Looked:
+        """Forget the entries whose `_state` another program wrote, and look again."""
+        if not foreign:
+            return looked
+        self.forget(foreign)
+        again = self.look(foreign)
+        return Looked(looked.held | again.held, looked.tickets | again.tickets, [*looked.unsettled, *again.unsettled])
 
     def merge(
         self, changes: Mapping[str, State], tickets: Mapping[str, str] = NO_TICKETS, shown: Mapping[str, bool] = UNKNOWN
@@ -66,11 +79,11 @@ class RedisCache:
         """See port.Cache."""
         merged = Merged([], [])
         with self._failures("write to"):
-            packed = {
-                device_id: _packed(change, tickets.get(device_id, ""), _SHOWN[shown.get(device_id)])
+            of_all = {
+                device_id: packed(change, tickets.get(device_id, ""), _SHOWN[shown.get(device_id)])
                 for device_id, change in changes.items()
             }
-            for device_id, reply in self._run(MERGE, self._times_to_live_ms, packed):
+            for device_id, reply in self._run(MERGE, self._times_to_live_ms, of_all):
                 if reply is None:
                     merged.missing.append(device_id)
                 elif reply:
@@ -114,11 +127,11 @@ class RedisCache:
     def replace(self, states: Mapping[str, State], marks: Mapping[str, str], shown: Mapping[str, bool] = UNKNOWN) -> list[str]:
         """See port.Cache."""
         with self._failures("write to"):
-            packed = {
-                device_id: _packed(state, "", _SHOWN[shown.get(device_id)], marks[device_id])
+            of_all = {
+                device_id: packed(state, "", _SHOWN[shown.get(device_id)], marks[device_id])
                 for device_id, state in states.items()
             }
-            replies = self._run(MERGE, self._times_to_live_ms, packed)
+            replies = self._run(MERGE, self._times_to_live_ms, of_all)
             return [device_id for device_id, reply in replies if reply is not None]
 
     def expiring(self, device_ids: Sequence[str]) -> list[str]:
@@ -201,7 +214,7 @@ class RedisCache:
         except _FAILURES as error:
             with suppress(*_FAILURES):  # every node of a Cluster may be away
                 self._connections.refresh()
-            raise Unavailable(f"can't {what} the cache: {error}", _hint(error)) from error
+            raise Unavailable(f"can't {what} the cache: {error}", hint_for(error)) from error
 
 
 def _by_bytes(ids: list[str], arguments: Mapping[str, bytes | None]) -> Iterator[list[str]]:
@@ -217,15 +230,6 @@ def _by_bytes(ids: list[str], arguments: Mapping[str, bytes | None]) -> Iterator
     yield group
 
 
-def _packed(state: State, ticket: str, shown: str, *mark: str) -> bytes:
-    flat: list[int | str | None] = [*state[:5]]
-    for version, values in state.registers:
-        flat.append(version)
-        flat += values
-    flat += ticket, shown, *mark
-    return _pack(flat)
-
-
 def _advice(found: dict[str, str]) -> Iterator[Advice]:
     value_bytes = int(found.get("hash-max-listpack-value", _LISTPACK_BYTES))
     if value_bytes < _LISTPACK_BYTES:
@@ -238,11 +242,3 @@ def _advice(found: dict[str, str]) -> Iterator[Advice]:
             "maxmemory with noeviction: when it is full, nothing is written",
             "maxmemory-policy allkeys-lru; what is evicted is filled again",
         )
-
-
-def _hint(error: Exception) -> str:
-    if isinstance(error, exceptions.OutOfMemoryError):
-        return "Redis is out of memory: raise maxmemory, or set an eviction policy such as allkeys-lru"
-    if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):
-        return "check the user and password in the cache's URL, and the commands that this user may run (docs/real-stack.md)"
-    return "check that Redis runs and that the cache's URL names it"

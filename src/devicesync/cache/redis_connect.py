@@ -7,6 +7,7 @@ from itertools import count, islice
 from typing import Any, NamedTuple, Protocol
 
 import redis
+from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.retry import Retry
@@ -231,3 +232,12 @@ def _groups(keys: Sequence[str], limit: int) -> Iterator[list[str]]:
     rest = iter(keys)
     while group := list(islice(rest, limit)):
         yield group
+
+
+def hint_for(error: Exception) -> str:
+    """What to do about an error of the client."""
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return "Redis is out of memory: raise maxmemory, or set an eviction policy such as allkeys-lru"
+    if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):
+        return "check the user and password in the cache's URL, and the commands that this user may run (docs/real-stack.md)"
+    return "check that Redis runs and that the cache's URL names it"

@@ -15,7 +15,11 @@ _FIELDS = tuple(tuple(HASH_NAMES.get(field, field) for field in facet.fields) fo
 _MAPS = tuple(HASH_NAMES.get(field, field) for field in sorted(MAP_FIELDS))
 _TIMES = {"firstaccess": "first_access", "user_declared_on": "user_declared_on", "api_last_updated_on": "api_last_updated_on"}
 _EVENT_NAMES = {HASH_NAMES.get(field, field): field for field in FIELDS} | _TIMES
-_LEDGER = re.compile(rf"\d+,\d+,(?:\d*,){{{len(FACETS)}}}\d+,\d+,\d+,\d,[0-9a-f]+")
+_MOST_DIGITS = 16
+"""Of a number in `_state`. No version of ours has more, and SQLite's and Lua's numbers bear it."""
+
+_NUMBER = rf"\d{{1,{_MOST_DIGITS}}}"
+_LEDGER = re.compile(rf"{_NUMBER},{_NUMBER},(?:(?:{_NUMBER})?,){{{len(FACETS)}}}{_NUMBER},{_NUMBER},{_NUMBER},\d,[0-9a-f]+")
 
 
 def is_hash(found: Any) -> bool:
@@ -26,8 +30,14 @@ def is_hash(found: Any) -> bool:
 
 
 def versions(packed: str) -> State:
-    """What the numbers of `_state` say (state.lua): a state whose facets have versions and no values."""
-    erased, text, *facets, updated, first_access, user_declared_on = packed.split(",")
+    """What the numbers of `_state` say (state.lua): a state whose facets have versions and no values.
+
+    Raises ValueError where another program wrote other numbers.
+    """
+    numbers = packed.split(",")
+    if max(map(len, numbers)) > _MOST_DIGITS:
+        raise ValueError("a number of too many digits")
+    erased, text, *facets, updated, first_access, user_declared_on = numbers
     live = int(text)
     at_live = live, ()
     registers = tuple([at_live if not facet else (int(facet), ()) for facet in facets])

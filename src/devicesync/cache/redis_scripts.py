@@ -2,7 +2,10 @@
 
 from importlib import resources
 
+import msgspec
+
 from devicesync.law.facets import DECLARED, FACETS, FIELDS, MAP_FIELDS, SLICES
+from devicesync.law.state import State
 
 HASH_NAMES = {"device_spec": "devicespec", "producer_id": "producer"}
 """Event fields whose hash field has another name; times are `firstaccess`, `user_declared_on`, `api_last_updated_on`."""
@@ -26,3 +29,15 @@ LOOK, MERGE, EXPIRING = (
     for script in ("look.lua", "merge.lua", "expiring.lua")
 )
 """What Redis is told."""
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def packed(state: State, ticket: str, shown: str, *mark: str) -> bytes:
+    """What merge.lua takes of a device."""
+    flat: list[int | str | None] = [*state[:5]]
+    for version, values in state.registers:
+        flat.append(version)
+        flat += values
+    flat += ticket, shown, *mark
+    return _pack(flat)
