@@ -1,9 +1,10 @@
-"""A cache in this process, bounded: the devices used longest ago are forgotten first."""
+"""A cache in this process, bounded in devices and in bytes: the devices used longest ago are forgotten first."""
 
 import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from sys import getsizeof
 
 from devicesync.cache.port import NO_TICKETS, UNKNOWN, Advice, Looked, Merged
 from devicesync.law.news import met
@@ -12,6 +13,8 @@ from devicesync.law.state import State, join
 
 DEFAULT_MAX_DEVICES = 2_000
 _MOST_TICKETS = 65_536
+_MOST_BYTES = 64 << 20
+"""Of all texts, as Python holds them. One character beyond U+FFFF makes it four bytes for each of a text's characters."""
 
 
 class MemoryCache:
@@ -22,6 +25,8 @@ class MemoryCache:
     def __init__(self, max_devices: int = DEFAULT_MAX_DEVICES) -> None:
         self._max_devices = max_devices
         self._held: OrderedDict[str, State] = OrderedDict()
+        self._bytes_of: dict[str, int] = {}
+        self._bytes = 0
         self._made_with: dict[str, str] = {}
         self._unsettled: set[str] = set()
         self._tickets: dict[str, str] = {}
@@ -53,11 +58,12 @@ class MemoryCache:
                 if not self._may_merge(device_id, tickets.get(device_id)):
                     missing.append(device_id)
                     continue
-                after = held[device_id] = change if before is None else join(before, change)
+                after = change if before is None else join(before, change)
+                self._keep(device_id, after)
                 held.move_to_end(device_id)
                 self._note(device_id, before, change, after, shown=shown.get(device_id))
             unsettled = [device_id for device_id in changes if device_id in self._unsettled]
-            while len(held) > self._max_devices:
+            while len(held) > self._max_devices or self._bytes > _MOST_BYTES:
                 self._drop(next(iter(held)))
         return Merged(missing, unsettled)
 
@@ -85,7 +91,7 @@ class MemoryCache:
         with self._lock:
             replaced = [device_id for device_id in states if str(self._held.get(device_id)) == marks[device_id]]
             for device_id in replaced:
-                self._held[device_id] = states[device_id]
+                self._keep(device_id, states[device_id])
                 self._unsettled.discard(device_id)
                 if shown.get(device_id) is False:
                     self._unsettled.add(device_id)
@@ -111,8 +117,15 @@ class MemoryCache:
     def close(self) -> None:
         """See port.Cache."""
 
+    def _keep(self, device_id: str, state: State) -> None:
+        size = sum([getsizeof(text) for _, values in state.registers for text in values if text])
+        self._bytes += size - self._bytes_of.get(device_id, 0)
+        self._bytes_of[device_id] = size
+        self._held[device_id] = state
+
     def _drop(self, device_id: str) -> None:
         self._held.pop(device_id, None)
+        self._bytes -= self._bytes_of.pop(device_id, 0)
         self._made_with.pop(device_id, None)
         self._unsettled.discard(device_id)
 
