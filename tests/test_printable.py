@@ -1,16 +1,21 @@
 """Text from outside does not steer a terminal."""
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicesync.printable import printable
+from devicesync.printable import printable, printable_json
+
+DIRECTIONS = {*map(chr, (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))}
+"""Unicode's Bidi_Control: they change the order of what is shown."""
 
 
 @given(st.text(alphabet=st.characters()))
 def test_no_control_character_is_left(text: str) -> None:
     """Whatever comes in: printable characters stay, a terminal obeys none, and any terminal can be given it."""
     shown = printable(text)
-    assert not [each for each in shown if ord(each) < 32 or 127 <= ord(each) < 160 or 0x202A <= ord(each) <= 0x202E]
+    assert not [each for each in shown if ord(each) < 32 or 127 <= ord(each) < 160 or each in DIRECTIONS]
     shown.encode()
     if text.isprintable() and text.isascii():
         assert shown == text
@@ -19,3 +24,11 @@ def test_no_control_character_is_left(text: str) -> None:
 def test_escape_codes_are_shown() -> None:
     r"""As \x1b; other scripts stay as they are."""
     assert printable("\x1b[31mবাংলা\x9b\n\udc80") == "\\x1b[31mবাংলা\\x9b\\x0a\\udc80"
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])) | st.sampled_from(sorted(DIRECTIONS)))
+def test_json_says_the_same(text: str) -> None:
+    """And no terminal obeys it."""
+    shown = printable_json(json.dumps(text, ensure_ascii=False))
+    assert json.loads(shown) == text
+    assert printable(shown) == shown

@@ -1,10 +1,16 @@
 """Text from outside, made fit for a terminal."""
 
 # C0, DEL and C1 controls begin what a terminal obeys; the others change the order in which text is shown.
-_OBEYED = (*range(0x20), *range(0x7F, 0xA0), 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_OBEYED = (*range(0x20), *range(0x7F, 0xA0), 0x61C, *range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 _SHOWN = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _OBEYED}  # noqa: PLR2004 - one byte
+_IN_JSON = {code: f"\\u{code:04x}" for code in _OBEYED}
 
 
 def printable(text: str) -> str:
     r"""The text with control characters shown as \x1b, also line ends, and what is no UTF-8 shown as \udcff."""
     return text.translate(_SHOWN).encode(errors="backslashreplace").decode()
+
+
+def printable_json(text: str) -> str:
+    r"""The JSON text of one line with such characters as JSON's own escapes, \u001b: it says the same."""
+    return text.translate(_IN_JSON)

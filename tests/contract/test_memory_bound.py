@@ -16,7 +16,9 @@ def wide(name: str, version: int = BASE_US) -> State:
 
 
 def bytes_of(cache: MemoryCache, names: list[str]) -> int:
-    return sum(getsizeof(text) for state in cache.read(names).values() for _, values in state.registers for text in values if text)
+    return sum(
+        getsizeof(text) for state in cache.read(names).values() for _, values in state.registers for text in values if text
+    )
 
 
 def write(cache: MemoryCache, changes: dict[str, State]) -> None:

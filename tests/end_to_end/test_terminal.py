@@ -36,6 +36,7 @@ def test_escape_codes_of_a_registration_do_not_reach_a_terminal(devicesync: Devi
     shown = b""
     for command in (
         ["get", "d"],
+        ["get", "d", "--json"],
         ["dead-letters", "list"],
         ["dead-letters", "show", letter["id"]],
         ["backup", "list", "--in", "b"],

@@ -234,3 +234,23 @@ def test_a_long_line_without_an_end_is_read_once(log: Path, monkeypatch: pytest.
     assert sum(sizes) < 3_100_000
     write(log, "\nlast\n")
     assert take(foreign) == [b"x" * LONGEST_LINE_BYTES, b"last"]
+
+
+def test_a_link_beside_the_log_is_no_rotation_of_it(log: Path) -> None:
+    """Whoever may write in the log's directory could name a file that only we may read."""
+    secret = log.with_name("secret")
+    write(log, "one\n")
+    foreign = follow(log)
+    assert take(foreign) == [b"one"]
+    secret.write_text("secret\n")
+    log.rename(log.with_name("device-profile.log.2"))
+    log.with_name("device-profile.log.1").symlink_to(secret)
+    write(log, "two\n")
+    assert take(foreign) == [b"two"]
+
+
+def test_the_log_itself_may_be_a_link(log: Path) -> None:
+    """As Kubernetes has them."""
+    write(log.with_name("elsewhere"), "one\n")
+    log.symlink_to("elsewhere")
+    assert take(follow(log)) == [b"one"]

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from devicesync.printable import printable
+from devicesync.printable import printable, printable_json
 
 
 class Outcome(NamedTuple):
@@ -29,7 +29,8 @@ def present(outcome: Outcome, *, as_json: bool) -> int:
     if as_json and outcome.document is not None:
         import msgspec
 
-        print(msgspec.json.encode(outcome.document).decode())
+        text = msgspec.json.encode(outcome.document).decode()
+        print(printable_json(text) if sys.stdout.isatty() else text)
     else:
         for line in outcome.lines:
             show(line)

@@ -95,7 +95,7 @@ class ForeignLog:
     def _open(self, path: Path, offset: int) -> bool:
         """Whether it is there; where not, the file that is open stays so: its writer may still be at it."""
         try:
-            opened = open_regular(path, os.O_RDONLY)
+            opened = open_regular(path, os.O_RDONLY | (0 if path == self._path else os.O_NOFOLLOW))
         except FileNotFoundError:
             return False
         self.close()
@@ -147,10 +147,10 @@ class ForeignLog:
         return min(younger)[1] if younger else self._path
 
     def _family(self) -> list[Path]:
-        """The log and the files that its rotation made of it."""
+        """The log and the files that its rotation made of it. A rotation makes no links: one may name what only we may read."""
         name = self._path.name
         siblings = [path for path in self._path.parent.glob(f"{escape(name)}*") if _ROTATED.fullmatch(path.name[len(name) :])]
-        return [path for path in (self._path, *siblings) if path.is_file()]
+        return [path for path in (self._path, *siblings) if path.is_file() and (path == self._path or not path.is_symlink())]
 
     def _unfinished_line(self) -> list[bytes]:
         size = os.fstat(self._file).st_size - self._spot.offset
