@@ -1,6 +1,5 @@
 """Journals and readers that are closed at the end of each test."""
 
-from contextlib import suppress
 from pathlib import Path
 
 from devicesync.log.journal import Journal, JournalReader
@@ -11,8 +10,7 @@ _opened: list[Journal | JournalReader] = []
 def close_all() -> None:
     """Close what was opened."""
     while _opened:
-        with suppress(OSError):
-            _opened.pop().close()
+        _opened.pop().close()
 
 
 def open_journal(

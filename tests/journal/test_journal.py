@@ -234,3 +234,18 @@ def test_a_reader_that_the_full_disk_refused_can_be_opened_again(tmp_path: Path,
 
 def _refuse(*_: object) -> int:
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_is_closed_twice_closes_no_other_file(tmp_path: Path) -> None:
+    """The system gives the same numbers to the next files that are opened."""
+    journal = open_journal(tmp_path)
+    journal.append([b"a"])
+    reader = reader_of(journal, "reader")
+    assert rest(reader)
+    reader.close()
+    journal.close()
+    others = [os.open(tmp_path, os.O_RDONLY) for _ in range(20)]
+    reader.close()
+    journal.close()
+    for other in others:
+        os.close(other)

@@ -96,7 +96,9 @@ class Appender:
         """Close the files."""
         with self._turn():
             self._tail.close()
-            os.close(self._lock)
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1  # a number that is closed twice may be another file's by then
 
     def _lost(self) -> None:
         self._lost_at = SYSTEM.monotonic()

@@ -44,9 +44,10 @@ class Cursor:
             return self._read(max_records)
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files; again, it does nothing."""
         if self._segment:
             self._segment.close()
+        self._segment = None
 
     def _read(self, max_records: int) -> list[Record]:
         self._segment = self._segment or self._open()

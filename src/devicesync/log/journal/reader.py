@@ -101,7 +101,9 @@ class JournalReader(Cursor):
     def close(self) -> None:
         """See port.Reader."""
         super().close()
-        os.close(self._position_file)
+        if self._position_file >= 0:
+            os.close(self._position_file)
+            self._position_file = -1  # a number that is closed twice may be another file's by then
 
     def _keeping_position(self) -> AbstractContextManager[None]:
         return naming_failures("keep the position of a reader in", self._files.position(self.name))
