@@ -22,7 +22,7 @@ test: .venv/dev-ready .venv/servers-ready .venv/city-ready $(if $(filter true,$(
 	@$(MAKE) --no-print-directory -j 2 every-test coverage-of-law
 
 every-test:
-	$(BIN)/python -m pytest -n 6 --dist loadscope
+	$(BIN)/python -m pytest -n 10 --dist loadscope
 
 coverage-of-law:  # by its exact tests: counting branches would make the long random ones take twice as long, and they run above
 	$(BIN)/coverage run -m pytest -q -m 'not slow' tests/law

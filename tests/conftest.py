@@ -43,6 +43,8 @@ FIRST = (
     "tests/integration/test_faults.py",
     "tests/integration/",
     "tests/simulation/",
+    "tests/law/",
+    "tests/end_to_end/test_api.py",
 )
 """What takes longest begins first, and what is short fills the gaps at the end."""
 
