@@ -1,14 +1,17 @@
 """Connections without end: idle, half open, refused, unread. The API goes on serving, and SIGTERM stays quick and quiet."""
 
 import resource
+import selectors
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from devicesync.api.connections import MOST_ENDING
 from tests.api.attacked import BODY, Attacked, many, post, pour, rest_of
 from tests.end_to_end.command import until
 
@@ -85,6 +88,47 @@ def test_half_requests_of_one_address_stop_nobody(attack: Attack, half: bytes) -
             each.sendall(half)
         assert attacked.registers()
         assert attacked.sockets() - sockets <= 51
+
+
+@pytest.mark.parametrize("settings", [{}, {"register_keys": "key", "rate_limit_per_minute": 600}], ids=["served", "refused"])
+def test_connections_that_are_always_busy_stop_nobody(attack: Attack, settings: dict[str, object]) -> None:
+    """Two addresses hold all that there may be, each with whole requests waiting, read or refused: none of them is ever idle."""
+    attacked = attack(max_connections=40, max_connections_per_address=20, **settings)
+    sockets = attacked.sockets()
+    with many(attacked, 20, "127.0.1.1") as first, many(attacked, 20, "127.0.1.2") as second, busy([*first, *second]):
+        for _ in range(20):
+            assert attacked.ask(post(BODY, b"X-API-Key: key", b"Connection: close"), source=OTHER).startswith(b"HTTP/1.1 200")
+            assert attacked.sockets() - sockets <= 41 + MOST_ENDING
+
+
+@contextmanager
+def busy(attackers: list[socket.socket]) -> Iterator[None]:
+    """Each of these always has some hundred requests waiting."""
+    over = threading.Event()
+    request = b"GET /v1/device/profile/d HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    def pump() -> None:
+        with selectors.DefaultSelector() as selector:
+            for each in attackers:
+                selector.register(each, selectors.EVENT_READ, each)
+            while not over.is_set():
+                for key, _ in selector.select(0.1):
+                    with suppress(OSError):
+                        answers = key.data.recv(65_536)
+                        if answers:
+                            key.data.sendall(request * answers.count(b"HTTP/1.1 "))
+                        else:
+                            selector.unregister(key.data)
+
+    for each in attackers:
+        each.sendall(request * 300)
+    thread = threading.Thread(target=pump)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 REFUSED_EARLY = {

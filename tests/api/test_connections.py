@@ -129,6 +129,41 @@ def test_when_all_are_busy_the_next_is_told_to_come_again() -> None:
             assert each.recv(100).startswith(b"HTTP/1.1 200")
 
 
+def test_when_one_address_has_most_and_is_busy_its_oldest_ends_for_another() -> None:
+    """It is answered, with Connection: close, and its next request is not read; the other one is served at once."""
+    go_on = threading.Event()
+
+    app, come = _when(go_on)
+    with served(app, Limits(2)) as connect, connect() as first, connect() as second:
+        for each in (first, second):
+            each.sendall(GET + GET)
+            assert come.acquire(timeout=60)
+        with connect("127.0.0.2") as third:
+            third.sendall(GET)
+            assert come.acquire(timeout=60)
+            go_on.set()
+            assert third.recv(100).startswith(b"HTTP/1.1 200")
+        answers = rest_of(first)
+        assert answers.count(b"HTTP/1.1 200") == answers.count(b"\r\nconnection: close\r\n") == 1
+        assert second.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_a_connection_with_half_a_body_is_not_idle(start: Start) -> None:
+    """Though it was used before: it makes no room for an address that holds as many."""
+    started = start(max_connections=2)
+    started.client.close()
+    with connected(started) as half, connected(started, "127.0.0.2") as idle:
+        for each in (half, idle):
+            answer_on(each)
+        half.sendall(post(BODY, b"Connection: close")[:-1])
+        answer_on(idle)
+        with connected(started, "127.0.0.3") as third:
+            answer_on(third)
+            assert rest_of(idle) == b""
+            half.sendall(BODY[-1:])
+            assert rest_of(half).startswith(b"HTTP/1.1 200")
+
+
 def test_a_whole_request_is_answered_when_we_stop() -> None:
     """Connection: close; one that is half there is cut off."""
     go_on = threading.Event()
@@ -194,7 +229,7 @@ def served(app: Any, limits: Limits = LIMITS) -> Iterator[Any]:
     """An application, served; what connects to it."""
     opened = listen("listen", "127.0.0.1:0")
     with opened, serving(lambda: [(Door(app, limits), opened)]):
-        yield lambda: socket.create_connection(opened.getsockname(), timeout=10)
+        yield lambda source="127.0.0.1": socket.create_connection(opened.getsockname(), timeout=60, source_address=(source, 0))
 
 
 def test_open_connections_are_a_metric(start: Start) -> None:
@@ -211,6 +246,6 @@ def test_who_made_room_is_forgotten_at_once() -> None:
     first = Idle()
     assert door.admit(first, "10.0.0.1", 0.0)
     assert door.admit(Idle(), "10.0.0.2", 0.0)
-    door.waits(first)
+    door.waits(first, is_idle=True)
     assert door.admit(Idle(), "10.0.0.2", 0.0)
     assert (len(door), door.busy_count) == (1, 0)

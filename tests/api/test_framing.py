@@ -16,9 +16,9 @@ CLOSE = b"Connection: close"
 
 
 @contextmanager
-def connected(started: Started) -> Iterator[socket.socket]:
+def connected(started: Started, source: str = "127.0.0.1") -> Iterator[socket.socket]:
     where = (started.client.base_url.host, started.client.base_url.port or 0)
-    with socket.create_connection(where, timeout=10) as opened:
+    with socket.create_connection(where, timeout=10, source_address=(source, 0)) as opened:
         yield opened
 
 

@@ -1,15 +1,19 @@
 """The connections of one listening socket: how many there may be, and which one makes room for a new one."""
 
-from collections import Counter
+from collections import OrderedDict
 from collections.abc import Callable
-from ipaddress import ip_address
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import structlog
+
+from devicesync.api.networks import Connected, Network, Networks
 
 READ_BYTES = 16_384
 ADMIN_CONNECTIONS = 64
 """How many connections an admin port may have."""
+
+MOST_ENDING = 32
+"""How many connections there may be above the limit, each until its last answer is given."""
 
 _SAY_AGAIN_SECONDS = 60.0
 _log: Any = structlog.get_logger("devicesync")
@@ -26,19 +30,6 @@ class Limits(NamedTuple):
 _DEFAULT = Limits()
 
 
-class Connected(Protocol):
-    """A connection, as its door sees it."""
-
-    def look(self, now: float) -> None:
-        """End what takes too long. now: the event loop's time, in seconds."""
-
-    def cut_off(self) -> None:
-        """End it now."""
-
-    def stop(self) -> None:
-        """End it now, or after the answer to a whole request."""
-
-
 class Door:
     """An application and its connections. buffer: where each read goes first. stopping: no further request is accepted."""
 
@@ -47,77 +38,92 @@ class Door:
         self.buffer = bytearray(READ_BYTES)
         self.stopping = False
         self._limits = limits
-        self._networks: dict[Connected, str] = {}
-        self._counts: Counter[str] = Counter()
-        self._waiting: dict[Connected, None] = {}
+        self._networks = Networks()
+        self._network_of: dict[Connected, Network] = {}
+        self._waiting: OrderedDict[Connected, None] = OrderedDict()
+        self._idle: OrderedDict[Connected, None] = OrderedDict()
+        self._ending: OrderedDict[Connected, None] = OrderedDict()
         self._said_at = float("-inf")
 
     def admit(self, connection: Connected, address: str, now: float) -> bool:
-        """Return whether there is room. At a limit, the connection that has waited longest for its client's request is closed."""
-        network = _network(address)
-        if not (self._has_room_for(network, address, now) and self._has_room(now)):
+        """Return whether there is room. At a limit, another connection is closed or will be, if there is one that may be."""
+        network = self._networks.of(address)
+        if not (self._has_room_for(network, address, now) and self._has_room(network, now)):
             return False
-        self._networks[connection] = network
-        self._counts[network] += 1
-        self._waiting[connection] = None
+        self._network_of[connection] = network
+        self._networks.add(connection, network)
+        self.waits(connection, is_idle=False)
         return True
 
     def leave(self, connection: Connected) -> None:
         """The connection is closed."""
-        self._waiting.pop(connection, None)
-        network = self._networks.pop(connection, None)
+        self.busy(connection)
+        self._ending.pop(connection, None)
+        network = self._network_of.pop(connection, None)
         if network is not None:
-            self._counts[network] -= 1
-            if not self._counts[network]:
-                del self._counts[network]
+            self._networks.remove(connection, network)
 
     def busy(self, connection: Connected) -> None:
         """A whole request has come: from now on we have to act."""
-        self._waiting.pop(connection, None)
+        if connection in self._waiting:
+            del self._waiting[connection]
+            del self._network_of[connection].waiting[connection]
+            self._idle.pop(connection, None)
 
-    def waits(self, connection: Connected) -> None:
-        """From now on the client has to act."""
-        if connection in self._networks:
-            self._waiting.pop(connection, None)
-            self._waiting[connection] = None
+    def waits(self, connection: Connected, *, is_idle: bool) -> None:
+        """From now on the client has to act. is_idle: all that it has asked is answered, and nothing has come since."""
+        network = self._network_of.get(connection)
+        if network is not None:
+            self.busy(connection)
+            self._waiting[connection] = network.waiting[connection] = None
+            if is_idle:
+                self._idle[connection] = None
 
     def look(self, now: float) -> None:
         """End what takes too long."""
-        for connection in [*self._networks]:
+        for connection in self._all():
             connection.look(now)
 
     def stop(self) -> None:
         """Accept no more requests."""
         self.stopping = True
-        for connection in [*self._networks]:
+        for connection in self._all():
             connection.stop()
 
     def cut_off(self) -> None:
         """End all connections now."""
-        for connection in [*self._networks]:
+        for connection in self._all():
             connection.cut_off()
 
     def __len__(self) -> int:
         """How many are open."""
-        return len(self._networks)
+        return len(self._network_of) + len(self._ending)
 
     @property
     def busy_count(self) -> int:
         """How many have a whole request that is not answered."""
-        return len(self._networks) - len(self._waiting)
+        return len(self) - len(self._waiting)
 
-    def _has_room(self, now: float) -> bool:
-        if len(self) < self._limits.connections:
-            return True
-        self._say(now, "max_connections is reached", self._limits.connections)
-        return self._make_room(next(iter(self._waiting), None))
+    def _all(self) -> list[Connected]:
+        return [*self._network_of, *self._ending]
 
-    def _has_room_for(self, network: str, address: str, now: float) -> bool:
+    def _has_room_for(self, network: Network, address: str, now: float) -> bool:
         most = self._limits.per_address
-        if not most or self._counts[network] < most or self._limits.is_proxy(address):
+        if not most or len(network.opened) < most or self._limits.is_proxy(address):
             return True
         self._say(now, "one address has max_connections_per_address; a proxy belongs in trusted_proxies", most)
-        return self._make_room(next((each for each in self._waiting if self._networks[each] == network), None))
+        return self._make_room(_first(network.waiting))
+
+    def _has_room(self, network: Network, now: float) -> bool:
+        """Whoever holds the most gives one to whoever holds less. Else an idle one is closed, then one of the same network."""
+        if len(self._network_of) < self._limits.connections:
+            return True
+        self._say(now, "max_connections is reached", self._limits.connections)
+        largest = self._networks.largest()
+        held, most = len(network.opened), len(largest.opened)
+        if held + 1 < most:
+            return self._make_room(_first(largest.waiting)) or self._end(next(iter(largest.opened)))
+        return self._make_room(_first(self._idle) or _first(network.waiting if held else self._waiting))
 
     def _make_room(self, connection: Connected | None) -> bool:
         if connection is None:
@@ -126,14 +132,20 @@ class Door:
         connection.cut_off()
         return True
 
+    def _end(self, connection: Connected) -> bool:
+        """Let it end after the answer under way. Where too many do, the first of them ends now."""
+        self.leave(connection)
+        self._ending[connection] = None
+        connection.stop()
+        if len(self._ending) > MOST_ENDING:
+            self._make_room(next(iter(self._ending)))
+        return True
+
     def _say(self, now: float, what: str, most: int) -> None:
         if now - self._said_at > _SAY_AGAIN_SECONDS:
             self._said_at = now
-            _log.warning(what, connections=most, then="those that wait longest are closed")
+            _log.warning(what, connections=most, then="others are closed")
 
 
-def _network(address: str) -> str:
-    if ":" not in address:
-        return address
-    parsed = ip_address(address.partition("%")[0])
-    return str(int(parsed) >> 64)
+def _first(connections: OrderedDict[Connected, None]) -> Connected | None:
+    return next(iter(connections), None)

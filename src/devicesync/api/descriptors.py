@@ -5,7 +5,7 @@ import os
 import resource
 
 KEPT = 256
-"""Never used by the API's connections: for the admin port, the log, the stores, a new City file."""
+"""Never used by connections within max_connections: for those that are ending, the admin port, the log, the stores, new files."""
 
 
 def raise_limit(connections: int) -> int:

@@ -181,6 +181,8 @@ class Connection(asyncio.BufferedProtocol):
         self._chunks = Chunks(MAX_HEAD_BYTES) if asked.length == head.CHUNKED else None
         self._left = asked.length
         self._feed(exchange)
+        if not exchange.whole:
+            self._door.waits(self, is_idle=False)
         exchange.start(self._door.app, self._client, self._server)
 
     def _feed(self, exchange: Exchange) -> None:
@@ -201,7 +203,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _wait(self, seconds: float) -> None:
         self._since, self._limit_seconds = self._loop.time(), seconds
-        self._door.waits(self)
+        self._door.waits(self, is_idle=not self._unread)
 
     def _refuse(self, error: RequestError) -> None:
         """Answer bytes that are no request, and close."""
