@@ -4,9 +4,11 @@ import asyncio
 import json
 import signal
 from contextlib import closing
+from ipaddress import ip_address
 from pathlib import Path
 
 from devicesync.api.answers import RequestError
+from devicesync.api.clients import Address
 from devicesync.api.turns import MOST_WAITING, Turns
 from tests.api.attacked import BODY, Attacked, many, post, rest_of
 from tests.end_to_end.command import is_frozen, until
@@ -40,23 +42,80 @@ def test_a_crowd_of_large_bodies_lets_a_small_one_past(tmp_path: Path) -> None:
         attacked.kill()
 
 
+def test_a_crowd_of_one_address_leaves_large_bodies_of_another_their_turns(tmp_path: Path) -> None:
+    """More than may wait in all are there before it."""
+    attacked = Attacked(tmp_path, "up")
+    try:
+        with many(attacked, MOST_WAITING + CROWD) as crowd, closing(attacked.connect(source="127.0.0.2")) as other:
+            large = post(SLOW, CLOSE, b"Expect: 100-continue")
+            for opened in (*crowd, other):
+                opened.sendall(large[: -len(SLOW)])
+                assert opened.recv(25).startswith(b"HTTP/1.1 100 ")
+            attacked.process.send_signal(signal.SIGSTOP)
+            until(lambda: is_frozen(attacked.process))
+            for opened in (*crowd, other):
+                opened.sendall(SLOW)
+            attacked.process.send_signal(signal.SIGCONT)
+            other.settimeout(60)
+            mine = version_in(rest_of(other))
+            served = [version_in(answer) for answer in map(rest_of, crowd) if answer.startswith(b"HTTP/1.1 200")]
+        assert len(served) < len(crowd)
+        assert sum(version < mine for version in served) < CROWD
+    finally:
+        attacked.kill()
+
+
 def test_large_bodies_that_wait_are_bounded() -> None:
-    """Whoever sends one and goes away is no connection any more, and its body still waits."""
+    """Whoever sends one and goes away is no connection any more, and its body still waits. Beside them one is read."""
+    answers = asyncio.run(_crowd([ip_address("10.0.0.1")] * (MOST_WAITING + 11)))
+    assert answers == ["done"] * (MOST_WAITING + 1) + ["503"] * 10
 
-    async def crowd() -> list[str]:
-        turns = Turns()
 
-        async def one() -> str:
-            try:
-                async with turns.next():
-                    return "done"
-            except RequestError as error:
-                return str(error.status)
+def test_networks_take_turns() -> None:
+    """One body of each, however many wait."""
+    ended: list[str] = []
+    crowd = [ip_address("10.0.0.1")] * 5 + [ip_address("10.0.0.2")] * 2 + [ip_address("10.0.0.3")]
+    asyncio.run(_crowd(crowd, ended))
+    assert [address[-1] for address in ended] == [*"11231211"]
 
-        return await asyncio.gather(*(one() for _ in range(MOST_WAITING + 11)))
 
-    answers = asyncio.run(crowd())
-    assert (answers.count("done"), answers.count("503")) == (MOST_WAITING, 11)
+def test_where_all_that_may_wait_do_the_network_with_most_gives_one() -> None:
+    """Its last, and to a network with fewer. A /64 is one network."""
+    network = int(ip_address("2001:db8::"))
+    full = [ip_address(network + number) for number in range(MOST_WAITING + 1)]
+    others = [ip_address("10.0.0.1"), ip_address("10.0.0.2")]
+    answers = asyncio.run(_crowd([*full, *others, full[0]]))
+    assert answers == ["done"] * (MOST_WAITING - 1) + ["503"] * 2 + ["done"] * 2 + ["503"]
+
+
+def test_who_is_cancelled_keeps_nobody_waiting() -> None:
+    """While it waits, and when its turn has just come."""
+
+    async def cancelled() -> list[str]:
+        turns, address = Turns(), ip_address("10.0.0.1")
+        async with turns.next(address):
+            tasks = [asyncio.create_task(_one(turns, address)) for _ in range(3)]
+            await asyncio.sleep(0.01)
+            tasks[0].cancel()
+            asyncio.get_running_loop().call_soon(tasks[1].cancel)
+        return [await tasks[2]]
+
+    assert asyncio.run(cancelled()) == ["done"]
+
+
+async def _crowd(addresses: list[Address], ended: list[str] | None = None) -> list[str]:
+    turns = Turns()
+    return await asyncio.gather(*(_one(turns, address, ended) for address in addresses))
+
+
+async def _one(turns: Turns, address: Address, ended: list[str] | None = None) -> str:
+    try:
+        async with turns.next(address):
+            if ended is not None:
+                ended.append(str(address))
+            return "done"
+    except RequestError as error:
+        return str(error.status)
 
 
 def version_in(answer: bytes) -> int:

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from typing import Literal
 
 from devicesync.api.answers import RequestError
-from devicesync.api.clients import Address
+from devicesync.api.clients import Address, network_of
 from devicesync.api.requests import Headers
 from devicesync.api.tokens import Tokens
 from devicesync.clock import SYSTEM
@@ -13,7 +13,6 @@ from devicesync.clock import SYSTEM
 Role = Literal["register", "admin"]
 
 _REMEMBERED_CLIENTS = 100_000
-_NETWORK_BYTES = 8
 
 
 class Access:
@@ -48,10 +47,7 @@ class Access:
 
 
 class RateLimit:
-    """Limits how many requests a client makes in a minute; 0 for no limit. Each client has a bucket that fills steadily.
-
-    A client is an IPv4 address, or an IPv6 network of 64 bits, since the owner of one address in it has them all.
-    """
+    """Limits how many requests a client's network makes in a minute; 0 for no limit. Each has a bucket that fills steadily."""
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
@@ -61,7 +57,7 @@ class RateLimit:
         """Count one request. Raises RequestError when it is one too many."""
         if not self._per_minute:
             return
-        client = address.packed[:_NETWORK_BYTES] if address else b""
+        client = network_of(address)
         now = SYSTEM.monotonic()
         left, at = self._buckets.pop(client, (float(self._per_minute), now))
         left = min(left + (now - at) * self._per_minute / 60, float(self._per_minute)) - 1

@@ -17,6 +17,7 @@ FORWARDED = (b"x-forwarded-for", b"x-real-ip")
 
 NO_PROXIES = "trusted_proxies is empty: behind a proxy, every device gets the proxy's address and place"
 _LONGEST = 64
+_NETWORK_BYTES = 8
 _KEPT = 4096
 _log: Any = structlog.get_logger("devicesync")
 
@@ -68,6 +69,11 @@ class Clients:
         if not self._warned:
             _log.warning("a proxy says who is asking, and is not believed", reason=NO_PROXIES, hint="name its network there")
         self._warned = True
+
+
+def network_of(address: Address | None) -> bytes:
+    """An IPv4 address, or an IPv6 network of 64 bits: the owner of one address in it has them all. Nobody's is empty."""
+    return address.packed[:_NETWORK_BYTES] if address else b""
 
 
 def parsed(entry: str) -> Address | None:

@@ -91,7 +91,7 @@ class Calls:
         if len(body) <= LARGE_BYTES:
             version, line = self._line(device_id, body, client, headers)
         else:
-            async with self._turns.next():
+            async with self._turns.next(client):
                 version, line = self._line(device_id, body, client, headers)
         await needs.writer.append(line, device_id.encode(), needs.spans.headers())
         needs.versions.check_logged(version)

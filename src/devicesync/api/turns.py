@@ -1,11 +1,16 @@
-"""Large bodies are read one by one, each in a turn of the event loop, so that many of them do not keep others waiting."""
+"""Large bodies are read one by one, each in a turn of the event loop, so that many of them do not keep others waiting.
+
+The networks of the clients take turns, so that many bodies of one network do not keep those of others waiting.
+"""
 
 import asyncio
 import time
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from devicesync.api.answers import RequestError
+from devicesync.api.clients import Address, network_of
 
 LARGE_BYTES = 2048
 """A body with more is large. A registration has about 700; 64 KiB made to be slow take 10 ms, on 500 connections at once."""
@@ -21,25 +26,63 @@ class Turns:
     """For one event loop."""
 
     def __init__(self) -> None:
-        self._one_at_a_time = asyncio.Lock()
-        self._waiting = 0
+        self._waiting: OrderedDict[bytes, deque[asyncio.Future[None]]] = OrderedDict()
+        self._is_taken = False
 
     @asynccontextmanager
-    async def next(self) -> AsyncIterator[None]:
-        """Return when it is this body's turn and others have been served. Raises RequestError where too many wait."""
-        if self._waiting >= MOST_WAITING:
-            raise RequestError(503, "BUSY", "too many large registrations are waiting", _RETRY_AFTER_SECONDS)
-        self._waiting += 1
+    async def next(self, client: Address | None) -> AsyncIterator[None]:
+        """Return when it is this client's turn and others have been served. Raises RequestError where too many wait."""
+        if self._is_taken:
+            await self._turn(network_of(client))
+        self._is_taken = True
         try:
-            async with self._one_at_a_time:
-                await asyncio.sleep(0)
-                began = time.perf_counter()
-                try:
-                    yield
-                finally:
-                    await _rest(time.perf_counter() - began)
+            await asyncio.sleep(0)
+            began = time.perf_counter()
+            try:
+                yield
+            finally:
+                await _rest(time.perf_counter() - began)
         finally:
-            self._waiting -= 1
+            self._pass_on()
+
+    async def _turn(self, network: bytes) -> None:
+        if not self._has_room(network):
+            raise _busy()
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(network, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self._pass_on()
+            raise
+
+    def _has_room(self, network: bytes) -> bool:
+        """Where all that may wait do, the network of which most wait gives one to another: its last, which is refused."""
+        if sum(map(len, self._waiting.values())) < MOST_WAITING:
+            return True
+        most = max(self._waiting.values(), key=len)
+        if len(most) <= len(self._waiting.get(network, ())) + 1:
+            return False
+        last = most.pop()
+        if not last.done():
+            last.set_exception(_busy())
+        return True
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            network, turns = self._waiting.popitem(last=False)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[network] = turns
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._is_taken = False
+
+
+def _busy() -> RequestError:
+    return RequestError(503, "BUSY", "too many large registrations are waiting", _RETRY_AFTER_SECONDS)
 
 
 async def _rest(spent_seconds: float) -> None:
