@@ -28,6 +28,9 @@ _CLIENTS = 8
 _SAMPLE_SECONDS = 5.0
 _CALM_SECONDS = 30.0
 _WINDOW_SECONDS = 60.0
+_GIVEN_BACK_SECONDS = 60.0
+"""By then every process has given back what a backlog took (cli/memory.py)."""
+
 _CATCH_UP_SECONDS = 1200.0
 _AFTER_SECONDS = 5.0
 _BETWEEN_SECONDS = (2.0, 15.0)
@@ -150,6 +153,7 @@ class Soak:
         return {name: least(of_process) for name, of_process in samples.items()}
 
     def _memory_under_load(self) -> dict[str, float]:
+        self._wait(_GIVEN_BACK_SECONDS)
         return {name: usual_memory(samples) for name, samples in self._sampled(_WINDOW_SECONDS).items()}
 
     def _sampled(self, seconds: float) -> dict[str, list[Vitals]]:
