@@ -1,15 +1,23 @@
-"""Bodies that are made to be slow: whoever sends them keeps nobody else waiting."""
+"""Requests that are made to be slow: whoever sends them keeps nobody else waiting."""
 
 import asyncio
 import json
 import signal
+import tracemalloc
 from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
 
-from devicesync.api.answers import RequestError
+import msgspec
+
+from devicesync.api.answers import PROFILE, RequestError, success
 from devicesync.api.clients import Address
+from devicesync.api.endpoints import shown
+from devicesync.api.location import Location
 from devicesync.api.turns import MOST_WAITING, Turns
+from devicesync.law.event import decode
+from devicesync.law.profile import profile_of
+from devicesync.law.state import state_of
 from tests.api.attacked import BODY, Attacked, many, post, rest_of
 from tests.end_to_end.command import is_frozen, until
 
@@ -116,6 +124,21 @@ async def _one(turns: Turns, address: Address, ended: list[str] | None = None) -
             return "done"
     except RequestError as error:
         return str(error.status)
+
+
+def test_a_map_of_many_keys_is_shown_as_it_lies_there() -> None:
+    """It is neither read nor written anew, which would make 5,000 keys and values. The answer has the same bytes."""
+    spec = {f"{number:x}": "1" for number in range(5000)} | {"\u00fc": '"\n/'}
+    event = {"device_id": "d", "version": 1_600_000_000_000_000, "device_spec": spec, "uaspec": {"agent": "x"}, "state": "Goa"}
+    state = state_of(decode(json.dumps(event).encode(), taken_ms=1_600_000_000_000))
+    tracemalloc.start()
+    try:
+        body = success(PROFILE, shown(state, Location())).body
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert msgspec.json.encode(profile_of(state)) in body
+    assert peak < 4 * len(body)
 
 
 def version_in(answer: bytes) -> int:

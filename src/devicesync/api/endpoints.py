@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+import msgspec
 import structlog
 
 from devicesync.api import agents, registration
@@ -19,8 +20,8 @@ from devicesync.api.turns import LARGE_BYTES, Turns
 from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
 from devicesync.jobs.erase import erase_line
-from devicesync.law.facets import DECLARED, FACETS
-from devicesync.law.profile import profile_of
+from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS
+from devicesync.law.profile import texts_of
 from devicesync.law.state import State
 from devicesync.status.spans import NO_SPANS, Spans
 
@@ -116,7 +117,7 @@ class Calls:
         min_version = _min_version(scope, headers)
         self._needs.versions.check_asked(min_version)
         state = await self._needs.profiles.read(device_id, min_version)
-        return success(PROFILE, _shown(state, self._needs.locations.locate(client)))
+        return success(PROFILE, shown(state, self._needs.locations.locate(client)))
 
     async def _erase(self, device_id: str, headers: Headers) -> Answer:
         needs = self._needs
@@ -167,11 +168,11 @@ def _min_version(scope: Any, headers: Headers) -> int:
     return int(given or 0)
 
 
-def _shown(state: State, location: Location) -> dict[str, Any]:
+def shown(state: State, location: Location) -> dict[str, Any]:
     """The result: the answer of the existing service, plus the version and the profile without its push token."""
     declared = dict(zip(FACETS[DECLARED].fields, state.registers[DECLARED][1], strict=True))
     state_name, district = declared["user_declared_state"], declared["user_declared_district"]
-    profile = profile_of(state) or {}
+    texts = texts_of(state)
     return {
         **({"userDeclaredLocation": {"state": state_name, "district": district or ""}} if state_name else {}),
         "ipLocation": {
@@ -180,5 +181,10 @@ def _shown(state: State, location: Location) -> dict[str, Any]:
             "city": location.city,
         },
         "version": state.profile_version or None,
-        "profile": {name: value for name, value in profile.items() if name not in _NOT_SHOWN} if state.version else None,
+        "profile": texts and {name: _as_json(name, value) for name, value in texts.items() if name not in _NOT_SHOWN},
     }
+
+
+def _as_json(name: str, value: str | int) -> str | int | msgspec.Raw:
+    """A map's text is JSON already. Reading and writing one of 6,000 keys took 1 to 2 ms of the loop, at each request."""
+    return msgspec.Raw(str(value).encode()) if name in MAP_FIELDS else value

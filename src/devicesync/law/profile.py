@@ -16,15 +16,21 @@ Profile = dict[str, str | int | dict[str, str]]
 
 def profile_of(state: State) -> Profile | None:
     """The live profile, or None for a device that is unknown or erased."""
+    texts = texts_of(state)
+    if texts is None:
+        return None
+    return {field: msgspec.json.decode(str(value)) if field in MAP_FIELDS else value for field, value in texts.items()}
+
+
+def texts_of(state: State) -> dict[str, str | int] | None:
+    """The live profile, with its maps as their JSON text: decoding a large one takes some ms."""
     if not state.version:
         return None
-    profile: Profile = {"api_last_updated_on": state.api_last_updated_on}
+    profile: dict[str, str | int] = {"api_last_updated_on": state.api_last_updated_on}
     if state.first_access:
         profile["first_access"] = state.first_access
     for facet, (_, facet_values) in zip(FACETS, state.registers, strict=True):
-        for field, value in zip(facet.fields, facet_values, strict=True):
-            if value is not None:
-                profile[field] = msgspec.json.decode(value) if field in MAP_FIELDS else value
+        profile |= {field: value for field, value in zip(facet.fields, facet_values, strict=True) if value is not None}
     if state.user_declared_on and any(state.registers[DECLARED][1]):
         profile["user_declared_on"] = state.user_declared_on
     return profile
