@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from devicesync.api.answers import RequestError
+from devicesync.api.fuse import Fuse
 from devicesync.api.line import line_of
 from devicesync.api.location import Location
 from devicesync.api.profiles import Profiles
@@ -27,9 +28,10 @@ class Api:
     def __init__(self, world: World, law: Any, process: Living) -> None:
         self._world, self._law = world, law
         log = world.log(process.clock)
-        self._versions = Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, process.clock)
-        self._writer = Writer(log)
-        self._profiles = Profiles(lambda: world.stores(process.clock), _WAIT_MS, process.clock)
+        fuse = Fuse(1, "LOG_UNAVAILABLE", "")
+        self._versions = Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, fuse, process.clock)
+        self._writer = Writer(log, fuse)
+        self._profiles = Profiles(lambda: world.stores(process.clock), _WAIT_MS, 1, process.clock)
         self._last: int | None = None
 
     async def serve(self, requests: list[tuple[str, int, Any]]) -> None:

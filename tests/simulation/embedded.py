@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from devicesync.api.answers import RequestError
+from devicesync.api.fuse import Fuse
 from devicesync.api.writer import Writer
 from devicesync.cache.memory import MemoryCache
 from devicesync.database.sqlite import SqliteDatabase
@@ -106,7 +107,7 @@ class Machine:
             journal = self.journal()
         except Unavailable:
             return
-        loop.run(clock, lambda: self._serve(Writer(journal), count))
+        loop.run(clock, lambda: self._serve(Writer(journal, Fuse(2, "LOG_UNAVAILABLE", "")), count))
         journal.close()
 
     def append(self, count: int) -> None:

@@ -48,6 +48,7 @@ class Exchange:
         self._line = line
         self._head = head
         self._expects_continue = head.expects_continue
+        self._task: asyncio.Task[None] | None = None
         self._taken = False
         self._answered = False
         self._news: asyncio.Future[None] | None = None
@@ -67,6 +68,13 @@ class Exchange:
             _log.exception("a fault")
         if not self._answered and not self.gone:
             await refused(REGISTER, RequestError(500, "INTERNAL", "a fault of this service; it is in its log")).send(self.send)
+
+    def leave(self) -> None:
+        """The client has left. What only reads is given up; what writes goes on, since half of it may be done."""
+        self.gone = True
+        self.news()
+        if self._task is not None and self._head.method in ("GET", "HEAD"):
+            self._task.cancel()
 
     def news(self) -> None:
         """Bytes have come, or the client has left."""

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import structlog
 
 from devicesync.api.answers import RequestError
+from devicesync.api.fuse import Fuse
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.law.state import State
@@ -16,9 +17,11 @@ from devicesync.stores import Stores
 MOST_WAITING = 32
 """Reads that may wait for a version at once; more are answered at once: they look again and again, at the cost of everyone."""
 
+ANSWER_SECONDS = 2.0
+"""Stores that are open must have answered a read by then: a client of Redis gives up after 5 s only."""
+
 _FIRST_WAIT_SECONDS = 0.001
 _LONGEST_WAIT_SECONDS = 0.02
-_RETRY_AFTER_SECONDS = 2
 _log: Any = structlog.get_logger("devicesync")
 T = TypeVar("T")
 
@@ -26,13 +29,15 @@ T = TypeVar("T")
 class Profiles:
     """The stores, behind threads, because their clients block. They are opened at the first use.
 
-    wait_ms: how long a read waits for a version that the cache does not have yet.
+    wait_ms: how long a read waits for a version that the cache does not have yet. most_reads: how many may be under way.
     """
 
-    def __init__(self, open_stores: Callable[[], Stores], wait_ms: int, clock: Clock = SYSTEM) -> None:
+    def __init__(self, open_stores: Callable[[], Stores], wait_ms: int, most_reads: int, clock: Clock = SYSTEM) -> None:
         self._clock = clock
+        self._fuse = Fuse(most_reads, "STORE_UNAVAILABLE", "profiles can't be read now; try again")
         self._open_stores = open_stores
         self._opened: Stores | None = None
+        self._opening: asyncio.Future[Stores] | None = None
         self._wait_seconds = wait_ms / 1000
         self._opener = self._threads = ThreadPoolExecutor(1, "stores")
         self._waiting = 0
@@ -82,18 +87,29 @@ class Profiles:
             self._opened.close()
 
     async def _run(self, call: Callable[[Stores], T]) -> T:
-        try:
-            return await self._in_thread(call)
-        except Unavailable as error:
-            _log.warning("a store can't be read", reason=str(error), hint=error.hint)
-            raise RequestError(503, "STORE_UNAVAILABLE", "profiles can't be read now; try again", _RETRY_AFTER_SECONDS) from None
+        with self._fuse.call():
+            try:
+                return await self._in_thread(call)
+            except Unavailable as error:
+                _log.warning("a store can't be read", reason=str(error), hint=error.hint)
+                raise
 
     async def _in_thread(self, call: Callable[[Stores], T]) -> T:
+        """What the call returns. One that nobody waits for any more is not begun. Raises Unavailable."""
         loop = asyncio.get_running_loop()
-        stores = self._opened
-        if stores is None:
-            stores = await loop.run_in_executor(self._opener, self._open)
-        return await loop.run_in_executor(self._threads, call, stores)
+        stores = self._opened or await self._once_opened()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await loop.run_in_executor(self._threads, call, stores)
+        except TimeoutError:
+            raise Unavailable(f"the stores did not answer within {ANSWER_SECONDS:g} s") from None
+
+    async def _once_opened(self) -> Stores:
+        """The stores, when they are open. All who wait learn of one attempt. Raises Unavailable."""
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.get_running_loop().run_in_executor(self._opener, self._open)
+            self._opening.add_done_callback(lambda done: done.cancelled() or done.exception())  # who waited may have left
+        return await asyncio.shield(self._opening)
 
     def _open(self) -> Stores:
         """Open the stores, once, in the opener's thread. Then as many threads read as the database allows."""

@@ -64,8 +64,7 @@ class Connection(asyncio.BufferedProtocol):
         self._door.leave(self)
         self._unread.clear()
         if self._exchange is not None:
-            self._exchange.gone = True
-            self._exchange.news()
+            self._exchange.leave()
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """All connections share one buffer, because the bytes are taken out at once."""
@@ -208,8 +207,7 @@ class Connection(asyncio.BufferedProtocol):
     def _refuse(self, error: RequestError) -> None:
         """Answer bytes that are no request, and close."""
         if self._exchange is not None:
-            self._exchange.gone = True
-            self._exchange.news()
+            self._exchange.leave()
             self._exchange = None
         self._unread.clear()
         self._transport.write(bare(refused(REGISTER, error)))

@@ -13,6 +13,7 @@ from devicesync.api.clients import Clients
 from devicesync.api.connections import ADMIN_CONNECTIONS, Door, Limits
 from devicesync.api.counts import ApiCounts
 from devicesync.api.endpoints import Calls, Dependencies
+from devicesync.api.fuse import Fuse
 from devicesync.api.location import Locations
 from devicesync.api.profiles import Profiles
 from devicesync.api.readiness import probe_of_clock, probe_of_log, probes_of_stores
@@ -50,15 +51,17 @@ def api(
     locations = Locations(settings.city_file, settings.location_table)
     clients = Clients(settings.trusted_proxies)
     access = Access(settings.register_keys, settings.admin_keys, settings.jwt_key)
-    versions = Versions(log, settings.max_clock_ahead_ms)
     rate_limit = RateLimit(settings.rate_limit_per_minute)
     limits = Limits(_room_for(settings.max_connections), settings.max_connections_per_address, clients.is_proxy)
+    most_waiting = limits.connections * 3 // 4
+    of_log = Fuse(most_waiting, "LOG_UNAVAILABLE", "registrations can't be logged now; try again")
+    versions = Versions(log, settings.max_clock_ahead_ms, of_log)
     with ExitStack() as opened:
         public, admin = (
             opened.enter_context(closing(listen(name, getattr(settings, name)))) for name in ("listen", "admin_listen")
         )
-        profiles = opened.enter_context(closing(Profiles(open_stores, settings.min_version_wait_ms)))
-        writer = opened.enter_context(closing(Writer(log)))
+        profiles = opened.enter_context(closing(Profiles(open_stores, settings.min_version_wait_ms, most_waiting)))
+        writer = opened.enter_context(closing(Writer(log, of_log)))
         counts = ApiCounts()
         metrics.add(counts.readings)
 

@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 
 from devicesync.api.answers import RequestError
+from devicesync.api.fuse import Fuse
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.law.event import decode
@@ -18,7 +19,6 @@ _LOOKED_AT = (1_000, 10_000, 100_000)
 
 _MEASURED_SECONDS = 10.0
 _RETRY_AFTER_SECONDS = 30
-_RETRY_LOG_AFTER_SECONDS = 2
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -26,11 +26,12 @@ class Versions:
     """Versions in µs, for one event loop. `ready` must have returned once before any is given.
 
     A former process may have given versions later than now: its clock was ahead, or ours was set back. So the last version is
-    read from the log's newest records.
+    read from the log's newest records. fuse: of the log.
     """
 
-    def __init__(self, log: Log, max_clock_ahead_ms: int, clock: Clock = SYSTEM) -> None:
+    def __init__(self, log: Log, max_clock_ahead_ms: int, fuse: Fuse, clock: Clock = SYSTEM) -> None:
         self._log = log
+        self._fuse = fuse
         self._clock = clock
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._last = self._taken = 0
@@ -43,10 +44,11 @@ class Versions:
         """Return when the log's last version is known. Raises RequestError."""
         if self._known:
             return
-        if self._learning is None:
-            self._learning = asyncio.create_task(self._learn())
-        if not await asyncio.shield(self._learning):
-            raise RequestError(503, "LOG_UNAVAILABLE", "registrations can't be logged now; try again", _RETRY_LOG_AFTER_SECONDS)
+        with self._fuse.call():
+            if self._learning is None:
+                self._learning = asyncio.create_task(self._learn())
+            if not await asyncio.shield(self._learning):
+                raise Unavailable("the log can't be asked for its last version")
 
     def next(self) -> int:
         """A new version. Raises RequestError while the law would refuse it."""

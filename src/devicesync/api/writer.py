@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from devicesync.api.answers import RequestError
+from devicesync.api.fuse import SLOW_SECONDS, Fuse
 from devicesync.errors import Unavailable
 from devicesync.log.port import Headers, Log
 
@@ -19,13 +20,14 @@ _log: Any = structlog.get_logger("devicesync")
 
 
 class Writer:
-    """Appends lines to the log, for one event loop.
+    """Appends lines to the log, for one event loop. fuse: of the log.
 
     works: whether the last group was written. groups: how many were tried; in a journal each is one sync to disk.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, fuse: Fuse) -> None:
         self._log = log
+        self._fuse = fuse
         self._waiting: list[tuple[bytes, bytes, Headers | None, asyncio.Future[None]]] = []
         self._waiting_bytes = 0
         self._thread = ThreadPoolExecutor(1, "log")
@@ -37,12 +39,13 @@ class Writer:
         """Return when the line is durable. Raises RequestError; then the line may be in the log or not, which does no harm."""
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
             raise RequestError(503, "LOG_BUSY", "too many registrations are waiting for the log", _RETRY_AFTER_SECONDS)
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append((line, key, headers, done))
-        self._waiting_bytes += len(line)
-        if self._draining is None:
-            self._draining = asyncio.create_task(self._drain())
-        await done
+        with self._fuse.call():
+            done = asyncio.get_running_loop().create_future()
+            self._waiting.append((line, key, headers, done))
+            self._waiting_bytes += len(line)
+            if self._draining is None:
+                self._draining = asyncio.create_task(self._drain())
+            await done
 
     @property
     def waiting(self) -> int:
@@ -57,20 +60,20 @@ class Writer:
         loop = asyncio.get_running_loop()
         while self._waiting:
             group, self._waiting, self._waiting_bytes = self._waiting, [], 0
-            lines, keys, headers, futures = zip(*group, strict=True)
-            failure = None
+            lines, keys, headers, _ = zip(*group, strict=True)
+            began, failure = loop.time(), None
             try:
                 await loop.run_in_executor(self._thread, self._log.append, lines, keys, headers if any(headers) else None)
             except Exception as error:  # noqa: BLE001 - nobody may wait for ever, whatever the log's fault is
                 if self.works:
                     _log.error("the log can't take registrations", reason=str(error), exc_info=not isinstance(error, Unavailable))
-                failure = RequestError(
-                    503, "LOG_UNAVAILABLE", "registrations can't be logged now; try again", _RETRY_AFTER_SECONDS
-                )
+                failure = Unavailable("the log can't take registrations")
+                if loop.time() - began >= SLOW_SECONDS:  # those that came meanwhile would wait as long again
+                    group, self._waiting, self._waiting_bytes = group + self._waiting, [], 0
             self.works = failure is None
             self.groups += 1
             _log.debug("group", records=len(lines), written=self.works)
-            for future in futures:
+            for *_, future in group:
                 if not future.done():  # a request that was cut off does not wait any more
                     future.set_exception(failure) if failure else future.set_result(None)
         self._draining = None
