@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+import structlog
 
 from devicesync.api import fuse, profiles, writer
 from devicesync.api.answers import RequestError
@@ -90,6 +91,24 @@ def test_reads_that_wait_leave_connections_for_registrations(start: Start, froze
         until(lambda: gauge(started, "connections") == 15)
         until(lambda: started.client.get(PROFILE + "d").status_code == 503)
         assert started.client.post(REGISTER + "d", content=BODY).status_code == 200
+
+
+def test_reads_that_fail_fill_no_log(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said once, and that it works again; not for each read, nor at each turn of a store that works now and then."""
+    is_away = True
+    read = MemoryCache.read
+
+    def fail(self: MemoryCache, device_ids: Any) -> Any:
+        if is_away:
+            raise Unavailable("it is away", "")
+        return read(self, device_ids)
+
+    monkeypatch.setattr(MemoryCache, "read", fail)
+    started = start()
+    with structlog.testing.capture_logs() as told:
+        for is_away in (True, True, False, True, False):
+            assert started.client.get(PROFILE + "d").status_code == (503 if is_away else 200)
+    assert [line["event"] for line in told] == ["a store can't be read", "the stores can be read again"]
 
 
 class Frozen(MemoryLog):

@@ -22,6 +22,7 @@ ANSWER_SECONDS = 2.0
 
 _FIRST_WAIT_SECONDS = 0.001
 _LONGEST_WAIT_SECONDS = 0.02
+_SAY_AGAIN_SECONDS = 60.0
 _log: Any = structlog.get_logger("devicesync")
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class Profiles:
         self._wait_seconds = wait_ms / 1000
         self._opener = self._threads = ThreadPoolExecutor(1, "stores")
         self._waiting = 0
+        self._said_at, self._is_said = float("-inf"), False
 
     async def read(self, device_id: str, min_version: int = 0) -> State:
         """Return the device's state, at least as new as `min_version` (µs). Raises RequestError."""
@@ -89,10 +91,21 @@ class Profiles:
     async def _run(self, call: Callable[[Stores], T]) -> T:
         with self._fuse.call():
             try:
-                return await self._in_thread(call)
+                result = await self._in_thread(call)
             except Unavailable as error:
-                _log.warning("a store can't be read", reason=str(error), hint=error.hint)
+                self._say(error)
                 raise
+            if self._is_said:
+                self._is_said = False
+                _log.warning("the stores can be read again")
+            return result
+
+    def _say(self, error: Unavailable) -> None:
+        """Log it, at most once a minute: some reads may work meanwhile, and anybody may read."""
+        now = self._clock.monotonic()
+        if now - self._said_at >= _SAY_AGAIN_SECONDS:
+            self._said_at, self._is_said = now, True
+            _log.warning("a store can't be read", reason=str(error), hint=error.hint)
 
     async def _in_thread(self, call: Callable[[Stores], T]) -> T:
         """What the call returns. One that nobody waits for any more is not begun. Raises Unavailable."""
