@@ -1,8 +1,10 @@
 """A whole API in this process, over a log in memory, for tests that look inside; and one as users start it."""
 
+import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +35,18 @@ class Started(NamedTuple):
     def lines(self) -> list[bytes]:
         """What is in the log."""
         return [record.value or b"" for record in self.log.records]
+
+
+@contextmanager
+def crowd(started: Started, request: bytes, count: int) -> Iterator[list[socket.socket]]:
+    """So many connections, each with this request. At the end they are reset."""
+    address = started.client.base_url.host, started.client.base_url.port
+    with ExitStack() as opened:
+        connections = [opened.enter_context(socket.create_connection(address)) for _ in range(count)]
+        for connection in connections:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(request)
+        yield connections
 
 
 def put(directory: Path, event: bytes, ahead_seconds: int = 0) -> int:

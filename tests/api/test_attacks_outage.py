@@ -1,12 +1,9 @@
 """A log or a store that does not answer: requests wait for it in vain for a while at most, and keep nobody else waiting."""
 
 import asyncio
-import socket
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -19,7 +16,7 @@ from devicesync.errors import Unavailable
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Record
 from tests.api.attacked import BODY
-from tests.api.conftest import Start, Started
+from tests.api.conftest import Start, Started, crowd
 from tests.api.test_http import PROFILE, REGISTER, assert_refused
 from tests.end_to_end.command import until
 
@@ -195,16 +192,6 @@ def works(call: Callable[[], Any]) -> bool:
             return True
     except RequestError:
         return False
-
-
-def crowd(started: Started, request: bytes, count: int) -> ExitStack:
-    """So many connections, each with this request. At the end they are reset."""
-    opened = ExitStack()
-    for _ in range(count):
-        connection = opened.enter_context(socket.create_connection((started.client.base_url.host, started.client.base_url.port)))
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.sendall(request)
-    return opened
 
 
 def gauge(started: Started, name: str) -> int:

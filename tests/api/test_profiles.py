@@ -1,5 +1,6 @@
 """Reading profiles back: what is shown, and what a read waits for."""
 
+import select
 import time
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from devicesync.api import profiles
-from tests.api.conftest import Start, Started, put
+from tests.api.conftest import Start, Started, crowd, put
 from tests.api.test_http import BODY, PROFILE, REGISTER, assert_refused
 
 
@@ -22,6 +23,21 @@ def test_reads_that_can_not_be_answered_do_not_wait(start: Start, monkeypatch: p
     assert_refused(profile(started, "d", min_version=far), 400, "INVALID_REQUEST")
     monkeypatch.setattr(profiles, "MOST_WAITING", 0)
     assert_refused(profile(started, "d", min_version=far - 100_000_000), 504, "NOT_YET")
+
+
+def test_one_address_takes_few_of_the_places_to_wait(start: Start, tmp_path: Path) -> None:
+    """Of its waits one too many is answered at once. Another address waits until its version is there."""
+    started = start(min_version_wait_ms=3_600_000, trusted_proxies="127.0.0.0/8")
+    soon = time.time_ns() // 1000 + 100_000_000
+    head = b"GET /v1/device/profile/d?min_version=%d HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %b\r\n\r\n"
+    with crowd(started, head % (soon, b"198.51.100.2"), 5) as five:
+        (answered,) = select.select(five, [], [], 60)[0]
+        assert answered.recv(100).startswith(b"HTTP/1.1 504")
+        with crowd(started, head % (soon, b"203.0.113.1"), 1) as (other,):
+            assert not select.select([other], [], [], 0.1)[0]
+            put(tmp_path, b'{"device_id":"d","version":%d}', 200)
+            other.settimeout(60)
+            assert other.recv(100).startswith(b"HTTP/1.1 200")
 
 
 def test_a_profile_that_is_not_there_yet(start: Start) -> None:

@@ -116,7 +116,7 @@ class Calls:
         self._needs.access.check("register", headers)
         min_version = _min_version(scope, headers)
         self._needs.versions.check_asked(min_version)
-        state = await self._needs.profiles.read(device_id, min_version)
+        state = await self._needs.profiles.read(device_id, min_version, client)
         return success(PROFILE, shown(state, self._needs.locations.locate(client)))
 
     async def _erase(self, device_id: str, headers: Headers) -> Answer:

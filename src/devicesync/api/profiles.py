@@ -1,6 +1,7 @@
 """Reads profiles from the cache, filled from the database. A caller may ask for a version, or a newer one."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -8,14 +9,16 @@ from typing import Any, TypeVar
 import structlog
 
 from devicesync.api.answers import RequestError
+from devicesync.api.clients import Address, network_of
 from devicesync.api.fuse import Fuse
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.law.state import State
 from devicesync.stores import Stores
 
-MOST_WAITING = 32
-"""Reads that may wait for a version at once; more are answered at once: they look again and again, at the cost of everyone."""
+MOST_WAITING, MOST_WAITING_OF_ONE = 32, 4
+"""Reads that may wait for a version at once, of all clients and of one address; more are answered at once: they look again and
+again, at the cost of everyone."""
 
 ANSWER_SECONDS = 2.0
 """Stores that are open must have answered a read by then: a client of Redis gives up after 5 s only."""
@@ -41,23 +44,25 @@ class Profiles:
         self._opening: asyncio.Future[Stores] | None = None
         self._wait_seconds = wait_ms / 1000
         self._opener = self._threads = ThreadPoolExecutor(1, "stores")
-        self._waiting = 0
+        self._waiting: Counter[bytes] = Counter()
         self._said_at, self._is_said = float("-inf"), False
 
-    async def read(self, device_id: str, min_version: int = 0) -> State:
-        """Return the device's state, at least as new as `min_version` (µs). Raises RequestError."""
+    async def read(self, device_id: str, min_version: int = 0, client: Address | None = None) -> State:
+        """Return the device's state, at least as new as `min_version` (µs). client: who may have to wait. Raises RequestError."""
         state = await self._look_up(device_id)
-        if state.profile_version < min_version and self._waiting < MOST_WAITING:
-            state = await self._wait_for(device_id, min_version)
+        if state.profile_version < min_version:
+            network = network_of(client)
+            if self._waiting.total() < MOST_WAITING and self._waiting[network] < MOST_WAITING_OF_ONE:
+                state = await self._wait_for(device_id, min_version, network)
         if state.profile_version < min_version:
             raise RequestError(504, "NOT_YET", f"no profile of version {min_version} or newer yet", 1)
         return state
 
-    async def _wait_for(self, device_id: str, min_version: int) -> State:
+    async def _wait_for(self, device_id: str, min_version: int, network: bytes) -> State:
         """Return the device's state when it is that new. When the time is over, return what the database has."""
         deadline = self._clock.monotonic() + self._wait_seconds
         wait_seconds = _FIRST_WAIT_SECONDS
-        self._waiting += 1
+        self._waiting[network] += 1
         try:
             while True:
                 await asyncio.sleep(wait_seconds)
@@ -68,7 +73,9 @@ class Profiles:
                     return await self._run(lambda stores: stores.read(device_id, anew=True))
                 wait_seconds = min(wait_seconds * 1.5, _LONGEST_WAIT_SECONDS)
         finally:
-            self._waiting -= 1
+            self._waiting[network] -= 1
+            if not self._waiting[network]:
+                del self._waiting[network]
 
     async def _look_up(self, device_id: str) -> State:
         return await self._run(lambda stores: stores.read(device_id))
