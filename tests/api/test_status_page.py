@@ -1,6 +1,7 @@
 """The page's requests: what they weigh, whom they answer, and that nothing from outside becomes markup."""
 
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import httpx
 import pytest
 
 from devicesync.api.status_page.rendering import plot
+from tests.api.conftest import Start
 from tests.end_to_end.command import Devicesync, until
 from tests.end_to_end.test_readiness import admin_of
 
@@ -51,6 +53,22 @@ def test_up_serves_it_to_whom_it_may(devicesync: Devicesync) -> None:
         replayed = admin.post("/dead-letters/replay", headers={"X-API-Key": "a"})
         assert "1 tried again, 0 applied, 1 still refused" in replayed.text
         assert admin.get("/status.json").json()["refused"] is not None
+
+
+def test_it_is_shown_under_our_names_alone(start: Start) -> None:
+    """Another site's name may have been given our address. Health and metrics are open, since Prometheus goes by any name."""
+    started = start(admin_listen="localhost:0")
+
+    def under(host: str, path: str) -> int:
+        return started.admin.get(path, headers={"Host": host}).status_code
+
+    foreign = ("evil.example", "evil.example:9464", "127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.1.", "ai.")
+    ours = ("127.0.0.1", "127.0.0.1:9464", "[::1]:9464", "10.1.2.3:80", "LOCALHOST:1", "devicesync", socket.gethostname())
+    for path in ("/", "/figures", "/status.json", "/page.js", "/device?id=d", "/nothing"):
+        assert {under(host, path) for host in foreign} == {421}
+        assert {under(host, path) for host in ours} == {404 if path in ("/device?id=d", "/nothing") else 200}
+    for path in ("/livez", "/readyz", "/metrics"):
+        assert {under(host, path) for host in foreign} == {200}
 
 
 def test_jobs_that_know_no_devices_show_their_figures_alone(devicesync: Devicesync) -> None:

@@ -10,6 +10,7 @@ from devicesync.api.connections import ADMIN_CONNECTIONS, Door, Limits
 from devicesync.api.readiness import probe_of_jobs
 from devicesync.api.serve import Opened, listen, serving
 from devicesync.api.status_page.sight import Sight
+from devicesync.config import host_and_port
 from devicesync.status.health import Probe, Readiness
 from devicesync.status.metrics import Metrics
 
@@ -23,10 +24,13 @@ def admin(
     Raises WrongUse for a wrong address, and Unavailable where the port is taken.
     """
     with closing(listen("admin_listen", address)) as opened:
+        named, _ = host_and_port("admin_listen", address)
         probes = {name: _in_thread(check) for name, check in checks.items()} | {"job": probe_of_jobs}
 
         def make_doors() -> list[Opened]:
-            return [(Door(admin_app(metrics, Readiness(probes).lacking, access, sight), Limits(ADMIN_CONNECTIONS)), opened)]
+            return [
+                (Door(admin_app(metrics, Readiness(probes).lacking, access, sight, named), Limits(ADMIN_CONNECTIONS)), opened)
+            ]
 
         host, port = opened.getsockname()[:2]
         with serving(make_doors):

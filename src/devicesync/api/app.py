@@ -16,6 +16,7 @@ from devicesync.api.access import Access
 from devicesync.api.answers import PAGE_HEADERS, PROFILE, REGISTER, Answer, RequestError, refused
 from devicesync.api.documents import asyncapi, openapi
 from devicesync.api.endpoints import PROFILE_PATH, REGISTER_PATH, Calls
+from devicesync.api.hosts import KnownHosts
 from devicesync.api.sent import Sent
 from devicesync.api.status_page.page import Ready, StatusPage
 from devicesync.api.status_page.sight import Sight
@@ -71,8 +72,11 @@ def _page(raw: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Answer:
     return Answer(200, shown, b"text/html; charset=utf-8", PAGE_HEADERS)
 
 
-def admin_app(metrics: Metrics, ready: Ready, access: Access, sight: Sight | None) -> Starlette:
-    """/livez: the process answers. /readyz: it can do its work, else 503 and why not. /metrics: for Prometheus. /: the page."""
+def admin_app(metrics: Metrics, ready: Ready, access: Access, sight: Sight | None, host: str) -> KnownHosts:
+    """/livez: the process answers. /readyz: it can do its work, else 503 and why not. /metrics: for Prometheus. /: the page.
+
+    host: where it listens, as the setting says.
+    """
 
     async def readyz(request: Request) -> Response:
         del request
@@ -92,7 +96,7 @@ def admin_app(metrics: Metrics, ready: Ready, access: Access, sight: Sight | Non
         ]
     )
     app.router.redirect_slashes = False  # a redirect would repeat whatever Host says
-    return app
+    return KnownHosts(app, host)
 
 
 def _always(answer: Answer) -> Callable[[Request], Any]:

@@ -21,7 +21,7 @@ from devicesync.api.serve import Opened, listen, serving
 from devicesync.api.status_page.sight import Sight
 from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
-from devicesync.config import Settings
+from devicesync.config import Settings, host_and_port
 from devicesync.log.port import Log
 from devicesync.status.declared import API_CONNECTIONS, API_GROUPS, API_WAITING
 from devicesync.status.health import Readiness
@@ -65,13 +65,15 @@ def api(
         counts = ApiCounts()
         metrics.add(counts.readings)
 
+        named, _ = host_and_port("admin_listen", settings.admin_listen)
+
         def make_doors() -> list[Opened]:
             probes = {"log": probe_of_log(log, writer), "clock": probe_of_clock(versions)}
             readiness = Readiness(probes | probes_of_stores(profiles))
             needs = Dependencies(writer, profiles, locations, clients, access, rate_limit, counts, versions, spans)
             door = Door(Front(Calls(needs)), limits)
             metrics.add(lambda: {API_WAITING: writer.waiting, API_GROUPS: writer.groups, API_CONNECTIONS: len(door)})
-            of_admin = Door(admin_app(metrics, readiness.lacking, access, sight), Limits(ADMIN_CONNECTIONS))
+            of_admin = Door(admin_app(metrics, readiness.lacking, access, sight, named), Limits(ADMIN_CONNECTIONS))
             return [(door, public), (of_admin, admin)]
 
         addresses = [f"http://{host}:{port}" for host, port in (each.getsockname()[:2] for each in (public, admin))]

@@ -27,6 +27,6 @@ def status_at(address: str) -> dict[str, Any]:
             found: dict[str, Any] = json.load(answer)
             return found
     except urllib.error.HTTPError as error:
-        raise Unavailable(f"{address} is no admin port: it answers {error.code}", hint) from None
+        raise Unavailable(f"{address} is no admin port, or not known by that name: it answers {error.code}", hint) from None
     except (OSError, ValueError) as error:
         raise Unavailable(f"{address} does not answer: {getattr(error, 'reason', error)}", hint) from None
