@@ -20,8 +20,8 @@ MOST_WAITING, MOST_WAITING_OF_ONE = 32, 4
 """Reads that may wait for a version at once, of all clients and of one address; more are answered at once: they look again and
 again, at the cost of everyone."""
 
-ANSWER_SECONDS = 2.0
-"""Stores that are open must have answered a read by then: a client of Redis gives up after 5 s only."""
+ANSWER_SECONDS = 5.0
+"""Stores that are open must have answered a read by then, and the reads before it in its thread."""
 
 _FIRST_WAIT_SECONDS = 0.001
 _LONGEST_WAIT_SECONDS = 0.02
