@@ -94,7 +94,7 @@ MISTAKES = (
         _STORES,
         "dict.fromkeys(stored.unsettled, False)).missing:",
         "{}) is None:",
-        range(650, 750),
+        range(400, 500),
     ),
     Mistake(
         "one version is written once",
