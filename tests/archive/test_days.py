@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devicesync.archive.archive import Archive
+from devicesync.archive.archive import Archive, topics_at
 from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import Entry, Origin
 from devicesync.archive.files import ClosedFile, OpenFile
-from devicesync.archive.manifest import topics_at
 from devicesync.archive.storage import Storage
 from devicesync.jobs.backup.partition_backup import MOST_DAYS, PartitionBackup
 from devicesync.log.full import Claim, FullRecord

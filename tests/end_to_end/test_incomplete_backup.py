@@ -1,5 +1,6 @@
 """A restore of a backup in which something is missing says so, and never "equal in both stores"."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,44 @@ def test_a_lost_generation_is_refused_and_nothing_is_written_over(devicesync: De
         harm(generation)
         refused = devicesync.run("backup", "run", "--to", "backup", "--until-caught-up")
         assert (refused.returncode, b"generation-1.json" in refused.stderr) == (1, True)
+        for words in ((), ("--log", "journal:elsewhere.log")):
+            (problem,) = devicesync.json("backup", "verify", "--in", "backup", *words, status=1)["problems"]
+            assert problem["path"] == "_manifest/device-profile.log/generation-1.json"
+
+
+@pytest.fixture
+def two_logs(devicesync: Devicesync) -> Path:
+    """A place with the backups of two logs."""
+    three_files(devicesync)
+    event = b'{"device_id":"another log\'s","version":1600000000000000}\n'
+    devicesync.json("apply", "-", "--data-dir", "other", "--log", "journal:other/other.log", stdin=event)
+    devicesync.json(
+        *("backup", "run", "--to", "backup", "--until-caught-up", "--data-dir", "other", "--log", "journal:other/other.log")
+    )
+    return devicesync.directory / "backup"
+
+
+@pytest.mark.parametrize("harm", [shutil.rmtree, lambda manifest: manifest.rename(manifest.parents[2] / "elsewhere")])
+def test_a_lost_manifest_is_found(devicesync: Devicesync, two_logs: Path, harm: Harm) -> None:
+    """Its files are named. A restore takes no other log's records in their place, and no new backup is written over them."""
+    files = {str(path.relative_to(two_logs)) for path in two_logs.glob("device-profile.log/dt=*/*")}
+    harm(two_logs / "_manifest" / "device-profile.log")
+    for words in ((), ("--deep",), ("--log", "journal:elsewhere.log")):
+        problems = devicesync.json("backup", "verify", "--in", "backup", *words, status=1)["problems"]
+        assert {problem["path"] for problem in problems} == files
+    commands: list[tuple[str, ...]] = [RESTORE, ("backup", "run", "--to", "backup", "--until-caught-up")]
+    for command in commands:
+        refused = devicesync.run(*command)
+        assert (refused.returncode, refused.stdout, b"device-profile.log" in refused.stderr) == (1, b"", True)
+
+
+def test_another_log_s_records_are_restored_only_where_it_is_named(devicesync: Devicesync, two_logs: Path) -> None:
+    """The stores got the only other log's, "equal in both stores"."""
+    for directory in (two_logs, two_logs / "_manifest"):
+        shutil.rmtree(directory / "device-profile.log")
+    refused = devicesync.run(*RESTORE)
+    assert (refused.returncode, b"other.log" in refused.stderr, b"--log" in refused.stderr) == (2, True, True)
+    assert devicesync.json(*RESTORE, "--log", "journal:other/other.log")["records"] == 1
 
 
 def test_a_restore_of_no_device_says_so(devicesync: Devicesync) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from devicesync.archive.entry import Entry
 from devicesync.archive.files import ClosedFile, digest_of
 from devicesync.archive.jsonl import read_json_lines
-from devicesync.archive.manifest import Manifest
+from devicesync.archive.manifest import MANIFEST, Manifest
 from devicesync.archive.parquet_reading import read_parquet
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import proved
@@ -27,6 +27,16 @@ class Archive:
         self._storage = storage
         self.topic = topic
         self.manifest = Manifest(storage, topic)
+
+    def generation_of(self, identity: str, *, after: int = 0) -> int:
+        """See Manifest. Raises Damaged also for files without a manifest: a log's new generation would be written over them."""
+        if not self.manifest.generations() and self.has_files() and not self.manifest.generations():  # asked again: two may begin
+            raise Damaged(f"{MANIFEST}/{self.topic}", "is missing")
+        return self.manifest.generation_of(identity, after=after)
+
+    def has_files(self) -> bool:
+        """Whether there are files of records, listed or not. Raises Unavailable."""
+        return any(any(map(_FILE.fullmatch, self._storage.names(f"{self.topic}/{day}"))) for day in self._days())
 
     def upload(self, file: ClosedFile) -> None:
         """Upload the file. It counts when the manifest has its entry. Safe to repeat. Raises Unavailable."""
@@ -101,9 +111,12 @@ class Archive:
                 self._storage.remove(path)
 
     def _files(self, only: Collection[str] = ()) -> list[tuple[str, re.Match[str]]]:
-        days = [f"{self.topic}/{name}" for name in only or self._storage.names(self.topic) if _DAY.fullmatch(name)]
+        days = [f"{self.topic}/{name}" for name in only or self._days()]
         there = [(f"{day}/{name}", _FILE.fullmatch(name)) for day in days for name in self._storage.names(day)]
         return [(path, match) for path, match in there if match]
+
+    def _days(self) -> list[str]:
+        return [name for name in self._storage.names(self.topic) if _DAY.fullmatch(name)]
 
     def _checked(self, path: str, size: int, sha256: str, into: Path) -> Path:
         found = self._storage.size(path)  # before it is fetched: the disk has room for what the entry says
@@ -115,6 +128,13 @@ class Archive:
         if digest_of(here) != sha256:
             raise Damaged(path, "is not what was written: its checksum differs")
         return here
+
+
+def topics_at(storage: Storage) -> list[str]:
+    """Return the topics that have a backup there, or files of one whose manifest is lost. Raises Unavailable."""
+    named = {name for name in storage.names(MANIFEST) if Archive(storage, name).manifest.generations()}
+    others = [name for name in storage.names("") if name not in {MANIFEST, *named}]
+    return sorted({*named, *(name for name in others if MANIFEST in storage.names(name) or Archive(storage, name).has_files())})
 
 
 def _stem(path: str) -> str:

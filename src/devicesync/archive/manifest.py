@@ -9,6 +9,7 @@ Older archives have it in <topic>/_manifest. Both are read. New entries go here.
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import TypeVar
 
 import msgspec
@@ -32,7 +33,7 @@ from devicesync.errors import Damaged
 T = TypeVar("T")
 
 _READERS = 16
-_MANIFEST = "_manifest"
+MANIFEST = "_manifest"
 _GENERATION = re.compile(r"(?:generation-)?([0-9]+)(?:\.json)?")
 
 
@@ -48,8 +49,8 @@ class Manifest:
 
     def __init__(self, storage: Storage, topic: str) -> None:
         self._storage = storage
-        self._directory = f"{_MANIFEST}/{topic}"
-        self._directories = (self._directory, f"{topic}/{_MANIFEST}")
+        self._directory = f"{MANIFEST}/{topic}"
+        self._directories = (self._directory, f"{topic}/{MANIFEST}")
 
     def add(self, entries: list[Entry]) -> None:
         """List the files of a range, all at once. Raises Unavailable."""
@@ -133,10 +134,25 @@ class Manifest:
         """Return the entries of the pruned files. Raises Unavailable, Damaged."""
         return [entry for kept in self.pruned(damaged) for entry in kept.entries]
 
-    def _generation(self, identity: str) -> tuple[int, int]:
+    def generations(self) -> set[int]:
+        """Return the numbers of the generations that have a trace here. Raises Unavailable."""
         names = [name for directory in self._directories for name in self._storage.names(directory)]
-        numbers = [int(match[1]) for match in map(_GENERATION.fullmatch, names) if match]
-        newest = max(numbers, default=0)
+        return {int(match[1]) for match in map(_GENERATION.fullmatch, names) if match}
+
+    def lost_generations(self) -> list[Damaged]:
+        """Return which files of generations can't be read, or are missing. Raises Unavailable."""
+        there = self.generations()
+        gap = next(number for number in count(1) if number not in there)
+        lost = []
+        for number in sorted(there | {gap} if gap < max(there, default=0) else there):
+            try:
+                self._identity(number)
+            except Damaged as damage:
+                lost.append(damage)
+        return lost
+
+    def _generation(self, identity: str) -> tuple[int, int]:
+        newest = max(self.generations(), default=0)
         found = 0
         for number in range(1, newest + 1):
             if self._identity(number) == identity:
@@ -181,10 +197,3 @@ class Manifest:
         """Of the files that count of their ranges, and have this ending, by the ranges' offsets."""
         names = counting(self._storage.names(directory))
         return [f"{directory}/{name}" for name in names if name.endswith(ERASURES) == (ending == ERASURES)]
-
-
-def topics_at(storage: Storage) -> list[str]:
-    """Return the topics that have a backup there. Raises Unavailable."""
-    here = [name for name in storage.names(_MANIFEST) if any(map(_GENERATION.fullmatch, storage.names(f"{_MANIFEST}/{name}")))]
-    before = [name for name in storage.names("") if name != _MANIFEST and _MANIFEST in storage.names(name)]
-    return sorted({*here, *before})

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from devicesync import data_directory
-from devicesync.archive.archive import Archive
+from devicesync.archive.archive import Archive, topics_at
 from devicesync.archive.entry import Entry
-from devicesync.archive.manifest import topics_at
 from devicesync.archive.spool import Spool
 from devicesync.archive.storage import Storage
 from devicesync.config import Settings

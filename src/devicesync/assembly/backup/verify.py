@@ -31,6 +31,7 @@ def verify(place: str, settings: Settings, watcher: Watcher, *, deep: bool) -> d
             damaged: list[Damaged] = []
             entries = archive.manifest.entries(damaged)
             pruned = archive.manifest.pruned_entries(damaged)
+            damaged += archive.manifest.lost_generations()
             problems += map(problem_of, damaged)
             problems += check_order(pruned, entries)
             problems += check_unlisted(archive, [*pruned, *entries])
@@ -76,7 +77,10 @@ def _check_files(  # noqa: PLR0917 - all of them are needed
 def _same_log(
     settings: Settings, archive: Archive, watcher: Watcher
 ) -> Iterator[tuple[FullLog | None, Survey | None, int | None]]:
-    """The log that the archive is of, what it has, and its generation; None where it is another, or can't be reached."""
+    """The log that the archive is of, what it has, and its generation.
+
+    None where it is another, or can't be reached, or the generations' files are damaged.
+    """
     nothing = (None, None, None)
     if named_log.topic_of(settings) != archive.topic or not named_log.log_exists(settings):
         yield nothing
@@ -84,9 +88,9 @@ def _same_log(
     with closing(adapters.open_log(settings)) as log:
         try:
             survey = log.survey()
-        except Unavailable as error:
+            generation = archive.manifest.generation_named(survey.identity)
+        except (Unavailable, Damaged) as error:
             watcher.say(f"not compared with the log: {error}")
             yield nothing
             return
-        generation = archive.manifest.generation_named(survey.identity)
         yield (log, survey, generation) if generation else nothing

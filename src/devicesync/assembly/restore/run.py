@@ -50,11 +50,12 @@ def begin(request: Request, settings: Settings, watcher: Watcher) -> Run:
 
 
 def _archive(place: str, settings: Settings) -> Archive:
-    """The backup of the topic that `log` names, else the only one there."""
+    """The backup of the topic that `log` names. Another one is never taken in its place: its records would go into our stores."""
     archives = {archive.topic: archive for archive in archives_at(place)}
     topic = named_log.topic_of(settings)
     if topic in archives:
         return archives[topic]
-    if len(archives) > 1:
-        raise WrongUse(f"{Storage(place).url} has backups of {', '.join(archives)}", "name one of these topics with --log")
-    return next(iter(archives.values()))
+    raise WrongUse(
+        f"{Storage(place).url} has no backup of {topic}, but of {', '.join(archives)}",
+        "name the log that was backed up with --log",
+    )

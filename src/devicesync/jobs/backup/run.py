@@ -116,7 +116,7 @@ class Backup:
     def _part(self, partition: int, claim: Claim | None, after: int = 0) -> PartitionBackup:
         """Return the partition's backup, which goes on where the archive ends. Raises Unavailable."""
         identity = self._recreated.identity()
-        generation = self._archive.manifest.generation_of(identity, after=after)
+        generation = self._archive.generation_of(identity, after=after)
         newest = self._archive.manifest.newest(generation, partition)
         first, end = self._reader.bounds(partition)  # asked last: meanwhile the log may have grown, and another have kept that
         self._recreated.identity(identity)
