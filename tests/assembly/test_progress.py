@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from devicesync.assembly.progress import Progress
+from devicesync.jobs.restore.selection import Selection
 
 WHAT = {"database": "sqlite:here", "ranges": 3}
 
@@ -17,6 +18,15 @@ def test_a_job_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [*Progress(path, WHAT, restart=False).left("123")] == ["2", "3"]
     for what, restart in ((WHAT, True), (WHAT | {"ranges": 4}, False)):
         assert not Progress(path, what, restart=restart).goes_on
+
+
+def test_a_selection_is_the_same_one_in_the_next_run(tmp_path: Path) -> None:
+    """It is a tuple, and JSON has lists: an interrupted restore never went on."""
+    path = tmp_path / "progress.json"
+    what = WHAT | {"selection": Selection(until_ms=5, device_id="d", partitions=(0, 3))}
+    Progress(path, what, restart=False).done("1", 7)
+    assert Progress(path, what, restart=False).goes_on
+    assert not Progress(path, WHAT | {"selection": Selection(5, "d", (0,))}, restart=False).goes_on
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from tests.end_to_end.command import WAIT_SECONDS, Devicesync, delete_database, 
 STEPS = ("closing", "closed", "claimed", "uploaded", "listed", "claimed the end")
 DATA = "devicesync-data"
 LOG = "device-profile.log"
+KILLED_WHEN_DONE = Path(__file__).parents[1] / "killed_when_done.py"
 
 
 def archive_in(directory: Path) -> Archive:
@@ -300,6 +301,22 @@ def test_an_interrupted_restore_goes_on(devicesync: Devicesync) -> None:
     assert (done["proof"]["cache_differs"], done["proof"]["database_differs"]) == (0, 0)
     left = {path.name for path in (devicesync.directory / DATA).iterdir()}
     assert not left & {"restore", "restore.json"}
+
+
+@pytest.mark.parametrize("parts", [1, 5])
+def test_a_restore_that_was_killed_goes_on_where_it_was(devicesync: Devicesync, parts: int) -> None:
+    """It began anew without a word. Once while files are read, once while buckets are written."""
+    simulate(devicesync, 2000)
+    back_up(devicesync, "--max-file-bytes", "300000")
+    count = len(archive_in(devicesync.directory).manifest.entries())
+    done_then = min(count, parts)
+    killed = devicesync.run_by(KILLED_WHEN_DONE, str(parts), "restore", "--from", "backup", "--to-stores")
+    assert killed.returncode == -signal.SIGKILL
+    held = json.loads((devicesync.directory / DATA / "restore.json").read_bytes())["results"]
+    done = devicesync.run("restore", "--from", "backup", "--to-stores", "--json")
+    assert (done.returncode, f"going on: {done_then} of {count} files".encode() in done.stderr) == (0, True)
+    assert len(held) == parts
+    assert json.loads(done.stdout)["records"] == 2000
 
 
 def test_a_restore_outlives_its_killed_workers(devicesync: Devicesync) -> None:

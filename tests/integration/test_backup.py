@@ -1,5 +1,6 @@
 """Backup and restore on real servers: the drill, and the faults of a backup that many processes share."""
 
+import json
 import random
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from devicesync.log.full import FullRecord
 from devicesync.log.kafka.admin import create_topics
 from devicesync.simulation import Simulation, key_of
 from tests.end_to_end.command import Devicesync, stopped, until
-from tests.end_to_end.test_backup import STEPS
+from tests.end_to_end.test_backup import KILLED_WHEN_DONE, STEPS
 from tests.integration.real import Real, erase, registration
 
 V = 1_700_000_000_000_000
@@ -129,6 +130,22 @@ def test_a_topic_comes_back_whole(devicesync: Devicesync, real: Real) -> None:
     assert sorted(row[1:] for rows in rekeyed.values() for row in rows) == sorted(
         row[1:] for rows in records_of(real, real.topic.topic).values() for row in rows
     )
+
+
+def test_a_restore_into_a_topic_goes_on_where_it_was_killed(devicesync: Devicesync, real: Real) -> None:
+    """It was refused, since the topic had records already."""
+    real.load(count=300).join()
+    back_up(devicesync, "--max-file-bytes", "3000")
+    restore = ("restore", "--from", "backup", "--to-topic", f"{real.topic.topic}.restored", "--workers", "1")
+    killed = devicesync.run_by(KILLED_WHEN_DONE, "3", *restore)
+    assert killed.returncode == -signal.SIGKILL
+    done = devicesync.run(*restore, "--json")
+    assert (done.returncode, b"going on: 3 of" in done.stderr) == (0, True), done.stderr
+    assert json.loads(done.stdout)["records"] == len(real.sent)
+    there = [row[3] for rows in records_of(real, f"{real.topic.topic}.restored").values() for row in rows]
+    assert {*there} == {*real.sent}
+    repeated = len(there) - len(real.sent)
+    assert repeated <= max(entry.records for entry in archive_of(devicesync, real).manifest.entries())  # the one under way
 
 
 def records_of(real: Real, topic: str) -> dict[int, list[Any]]:

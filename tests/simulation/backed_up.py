@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -200,12 +200,12 @@ class BackedUp:
         return self._lives[generation]
 
     def _restores(self, archive: "_Reading", entries: list[Entry], until_ms: int | None, wanted: dict[str, State]) -> None:
-        buckets = _Buckets(self._world.backup.spool() / str(until_ms), 1)
-        buckets.add(pruned_erasures(archive, Selection(until_ms), DEFAULT_MAX_CLOCK_AHEAD_MS))
-        for entry in entries:
-            rows, selection = archive.rows[entry.path], Selection(until_ms)
-            gather(entry, [rows], selection, buckets, None, refusal_limit=_ALL, max_clock_ahead_ms=DEFAULT_MAX_CLOCK_AHEAD_MS)
-        found = buckets.read(0)
+        with closing(Buckets(self._world.backup.spool() / str(until_ms), 1)) as buckets:
+            buckets.add(pruned_erasures(archive, Selection(until_ms), DEFAULT_MAX_CLOCK_AHEAD_MS))
+            for entry in entries:
+                rows, selection = archive.rows[entry.path], Selection(until_ms)
+                gather(entry, [rows], selection, buckets, None, refusal_limit=_ALL, max_clock_ahead_ms=DEFAULT_MAX_CLOCK_AHEAD_MS)
+            found = buckets.read(0)
         for name in sorted({*wanted, *found}):
             if found.get(name) != wanted.get(name):
                 self._wrong.append(f"restored until {until_ms}: {found.get(name)}\n    the law says {wanted.get(name)}")
@@ -224,14 +224,6 @@ class _Reading(Archive):
         with super().fetched(entry, spool) as batches:
             self.rows[entry.path] = [row for batch in batches for row in batch]
             yield iter([self.rows[entry.path]])
-
-
-class _Buckets(Buckets):
-    def flush(self) -> None:
-        """See Buckets: to a disk that loses nothing."""
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
 
 
 def _joined(known: Iterable[tuple[str, State]]) -> dict[str, State]:

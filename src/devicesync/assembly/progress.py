@@ -32,12 +32,12 @@ class Progress:
 
     def __init__(self, path: Path, what: dict[str, Any], *, restart: bool) -> None:
         self._path = path
-        self._what = what
+        self._what = msgspec.json.decode(msgspec.json.encode(what))  # as the file gives it back: a tuple is a list there
         self.results: dict[str, Any] = {}
         self.goes_on = False
         self._written_at = 0.0
         found = None if restart else _found(path)
-        if found and found.what == msgspec.to_builtins(what):
+        if found and found.what == self._what:
             self.results = found.results
             self.goes_on = True
 

@@ -58,13 +58,14 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     directory = run.settings.directory / data_directory.BUCKETS
     count = min(max(run.record_bytes // _BUCKET_BYTES, _FEWEST), _MOST)
     restart = run.request.restart or not directory.exists()
-    progress = Progress(run.settings.directory / data_directory.RESTORE_PROGRESS, _what(run), restart=restart)
+    progress = Progress(run.settings.directory / data_directory.RESTORE_PROGRESS, _what(run, count), restart=restart)
     if not progress.goes_on:
         shutil.rmtree(directory, ignore_errors=True)
     keeps = not run.request.dry_run and _can_keep_dead_letters(run)
     request, topic = run.request, run.archive.topic
     task = Task(request.place, topic, request.selection, request.dry_run, keeps, str(directory), count, str(spool.path))
-    _keep_erasures(run, Buckets(directory, count))
+    with closing(Buckets(directory, count)) as buckets:
+        _keep_erasures(run, buckets)
     names = [str(bucket) for bucket in range(count)]
     with _begins_anew_on_damage(progress, directory), Pool(run.request.workers, run.settings, run.watcher.say) as pool:
         by_name = {entry.path: entry for entry in run.entries}
@@ -135,12 +136,13 @@ def _document(run: Run, gathered_raw: list[Any], settled_raw: list[Any]) -> dict
     return document | {"proof": proof | {"buckets": digests, "differing": differing}}
 
 
-def _what(run: Run) -> dict[str, Any]:
+def _what(run: Run, buckets: int) -> dict[str, Any]:
     return {
         "from": masked(run.request.place),
         "topic": run.archive.topic,
         "selection": run.request.selection,
         "dry_run": run.request.dry_run,
+        "buckets": buckets,
         "stores": [masked(run.settings.cache), masked(run.settings.database)],
         "files": [entry.sha256 for entry in run.entries],
     }

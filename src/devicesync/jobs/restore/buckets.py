@@ -1,6 +1,9 @@
 """States on disk, divided by device, so that each bucket fits in memory. Joining is idempotent, so adding twice is harmless.
 
-Each process appends frames (a length and its content) to files of its own. A crash can only damage the end of a file.
+    <directory>/<bucket>/<writer>    frames: a length, a checksum, and the content
+    <directory>/<writer>.sizes       how much of each of its files counts: what was there at the writer's last `flush`
+
+Each process appends to files of its own. What follows the size that counts is of a part that was not finished, and is done again.
 """
 
 import os
@@ -9,16 +12,22 @@ import uuid
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
+from devicesync.durable import replace, sync_directory
+from devicesync.errors import Damaged
 from devicesync.law.state import State, join
 
-_LENGTH = struct.Struct("<I")
+_HEAD = struct.Struct("<II")
+_SIZES = ".sizes"
+_HINT = "--restart reads the backup again"
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[str, State]]).decode
+_decode_sizes = msgspec.json.Decoder(dict[int, int]).decode
 
 
 class Buckets:
@@ -27,33 +36,65 @@ class Buckets:
     def __init__(self, directory: Path, count: int) -> None:
         self._directory = directory
         self._count = count
-        self._mine = uuid.uuid4().hex
-        self._files: dict[int, BinaryIO] = {}
+        self._begin()
 
     def add(self, states: Mapping[str, State]) -> None:
-        """Join these states in. They are on disk after `flush`."""
+        """Join these states in. They count after `flush`."""
         divided: defaultdict[int, list[tuple[str, State]]] = defaultdict(list)
         for device_id, state in states.items():
             divided[zlib.crc32(device_id.encode()) % self._count].append((device_id, state))
         for bucket, some in divided.items():
             content = _encode(some)
-            self._file(bucket).write(_LENGTH.pack(len(content)) + content)
+            with self._begins_anew():
+                self._file(bucket).write(_HEAD.pack(len(content), zlib.crc32(content)) + content)
 
     def flush(self) -> None:
-        """Make what was added durable on disk."""
-        for file in self._files.values():
-            file.flush()
-            os.fdatasync(file.fileno())
+        """Make what was added durable on disk, and let it count."""
+        with self._begins_anew():
+            for bucket, file in self._files.items():
+                file.flush()
+                os.fdatasync(file.fileno())
+                if bucket not in self._sizes:
+                    sync_directory(self._directory / str(bucket))
+                self._sizes[bucket] = file.tell()
+            if self._sizes:
+                replace(self._directory / f"{self._mine}{_SIZES}", msgspec.json.encode(self._sizes), durable=True)
 
     def read(self, bucket: int) -> dict[str, State]:
-        """Return every device of the bucket."""
+        """Return every device of the bucket. Raises Damaged where something that counts is not what was written."""
         held: dict[str, State] = {}
-        for path in sorted((self._directory / str(bucket)).glob("*")):
-            for content in _frames(path.read_bytes()):
-                for device_id, state in _decode(content):
-                    before = held.get(device_id)
-                    held[device_id] = state if before is None else join(before, state)
+        for listed in sorted(self._directory.glob(f"*{_SIZES}")):
+            path = self._directory / str(bucket) / listed.stem
+            try:
+                size = _decode_sizes(listed.read_bytes()).get(bucket, 0)
+                for content in _frames(_beginning_of(path, size)):
+                    for device_id, state in _decode(content):
+                        before = held.get(device_id)
+                        held[device_id] = state if before is None else join(before, state)
+            except (msgspec.MsgspecError, ValueError, struct.error, FileNotFoundError) as error:
+                raise Damaged(str(path), f"is not what was written: {error}", _HINT) from error
         return held
+
+    def close(self) -> None:
+        """Close the files. What was added since `flush` does not count."""
+        for file in self._files.values():
+            with suppress(OSError):
+                file.close()
+
+    def _begin(self) -> None:
+        self._mine = uuid.uuid4().hex
+        self._files: dict[int, BinaryIO] = {}
+        self._sizes: dict[int, int] = {}
+
+    @contextmanager
+    def _begins_anew(self) -> Iterator[None]:
+        """After a failure go on in other files: half a frame may be at the end of these."""
+        try:
+            yield
+        except OSError:
+            self.close()
+            self._begin()
+            raise
 
     def _file(self, bucket: int) -> BinaryIO:
         if bucket not in self._files:
@@ -64,11 +105,22 @@ class Buckets:
         return self._files[bucket]
 
 
+def _beginning_of(path: Path, size: int) -> bytes:
+    if not size:
+        return b""
+    with path.open("rb") as file:
+        content = file.read(size)
+    if len(content) < size:
+        raise ValueError(f"it has {len(content):,} bytes instead of {size:,}")
+    return content
+
+
 def _frames(data: bytes) -> Iterator[memoryview]:
+    """What they hold. Raises ValueError, struct.error for one that is not whole."""
     view = memoryview(data)
-    while len(view) >= _LENGTH.size:
-        (length,) = _LENGTH.unpack(view[: _LENGTH.size])
-        if len(view) < _LENGTH.size + length:
-            return
-        yield view[_LENGTH.size : _LENGTH.size + length]
-        view = view[_LENGTH.size + length :]
+    while view:
+        length, checksum = _HEAD.unpack(view[: _HEAD.size])
+        content, view = view[_HEAD.size :][:length], view[_HEAD.size + length :]
+        if zlib.crc32(content) != checksum:
+            raise ValueError("a checksum differs")
+        yield content

@@ -1,0 +1,89 @@
+"""What a restore has read, on disk: what counts comes back as it was, or is refused; the rest is left out."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+from devicesync.errors import Damaged
+from devicesync.jobs.restore.buckets import Buckets
+from devicesync.law.state import State
+
+DEVICES = {f"d{number}": State(erased=number) for number in range(1, 30)}
+
+
+@pytest.fixture
+def buckets(tmp_path: Path) -> Iterator[Buckets]:
+    """A bucket with these devices, which count."""
+    with closing(Buckets(tmp_path, 1)) as made:
+        for device_id, state in DEVICES.items():
+            made.add({device_id: state})
+        made.flush()
+        yield made
+
+
+@pytest.fixture
+def file(tmp_path: Path, buckets: Buckets) -> Path:
+    """Where it lies."""
+    del buckets
+    (path,) = (tmp_path / "0").iterdir()
+    return path
+
+
+def read(directory: Path) -> dict[str, State]:
+    """What the next process reads of it."""
+    return Buckets(directory, 1).read(0)
+
+
+def turned(content: bytes) -> bytes:
+    """With another bit in the middle."""
+    spot = len(content) // 2
+    return content[:spot] + bytes([content[spot] ^ 1]) + content[spot + 1 :]
+
+
+@pytest.mark.parametrize("harm", [turned, lambda content: content[:-1], lambda content: content[: len(content) // 29 * 3]])
+def test_what_counts_and_is_torn_is_refused(tmp_path: Path, file: Path, harm: Callable[[bytes], bytes]) -> None:
+    """A loss of power, or a bad disk: the devices in it were left out without a word."""
+    assert read(tmp_path) == DEVICES
+    file.write_bytes(harm(file.read_bytes()))
+    with pytest.raises(Damaged, match="is not what was written"):
+        read(tmp_path)
+    file.unlink()
+    with pytest.raises(Damaged, match="No such file"):
+        read(tmp_path)
+
+
+def test_what_a_killed_process_was_writing_does_not_count(tmp_path: Path, file: Path) -> None:
+    """Its part is done again."""
+    file.write_bytes(file.read_bytes() + b"half a frame")
+    (tmp_path / "0" / "another").write_bytes(b"half")
+    assert read(tmp_path) == DEVICES
+
+
+def test_a_full_disk_leaves_no_half_frame_among_whole_ones(
+    tmp_path: Path, buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in a file that nothing is added to any more; the part is added again."""
+    monkeypatch.setattr(buckets, "_file", lambda bucket: _Full((tmp_path / "0" / "full").open("ab")))
+    with pytest.raises(OSError, match="full"):
+        buckets.add({"more": State(erased=99)})
+    monkeypatch.undo()
+    buckets.add({"more": State(erased=99)})
+    buckets.flush()
+    assert read(tmp_path) == DEVICES | {"more": State(erased=99)}
+    assert len({*(tmp_path / "0").iterdir()}) == 3
+
+
+class _Full:
+    """A file on a disk with room for three bytes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, content: Any) -> int:
+        """Three of them."""
+        self._file.write(content[:3])
+        self._file.close()
+        raise OSError(28, "the disk is full")
