@@ -134,6 +134,18 @@ def test_a_restore_of_no_device_says_so(devicesync: Devicesync) -> None:
     assert devicesync.json(*RESTORE, "--device", "nobody", status=1)["devices"] == 0
 
 
+@pytest.mark.parametrize("spots", [[1], [2], [1, 2], [0, 1, 2]])
+def test_a_range_that_no_prune_removes_does_not_count_as_pruned(devicesync: Devicesync, spots: list[int]) -> None:
+    """One in the middle, the last ones, all of them: records were hidden so, and the rest was "equal in both stores"."""
+    entries = three_files(devicesync)
+    for spot in spots:
+        archive_in(devicesync.directory).manifest.prune([entries[spot]], {})
+    problems = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]
+    assert {problem["path"] for problem in problems} == {entries[spot].path for spot in spots}
+    refused = devicesync.run(*RESTORE)
+    assert (refused.returncode, entries[spots[0]].path in refused.stderr.decode(), refused.stdout) == (1, True, b"")
+
+
 def test_a_killed_prune_leaves_a_whole_backup(devicesync: Devicesync) -> None:
     """Between the removal of the entry and of the file; the next prune removes the file."""
     first, *_ = three_files(devicesync)

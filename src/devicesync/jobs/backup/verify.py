@@ -21,7 +21,8 @@ class Problem(NamedTuple):
 
 
 def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
-    """Find gaps and overlaps between the files of each partition, pruned files included."""
+    """Find gaps and overlaps between the files of each partition, pruned files included, and such as no prune has removed."""
+    yield from _check_pruned(pruned, entries)
     everything = {entry.order: entry for entry in (*pruned, *entries)}  # a prune that was killed leaves both
     before: Entry | None = None
     for after, *_ in by_range(everything.values()):
@@ -34,6 +35,16 @@ def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
             last = min(before.next_offset, after.next_offset) - 1
             yield Problem(after.path, f"overlap: records {after.first_offset} to {last} are in {before.path} too")
         before = after
+
+
+def _check_pruned(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
+    """A prune removes a partition's first ranges, and never its last one. So what is after a range that is left hides records."""
+    listed = {entry.range for entry in entries}
+    first = {(generation, partition): offset for generation, partition, offset in sorted(listed, reverse=True)}
+    for after, *_ in by_range(pruned):
+        generation, partition, offset = after.range
+        if after.range not in listed and offset >= first.get((generation, partition), offset):
+            yield Problem(after.path, "counts as pruned, but no prune removes more than the first files of a partition")
 
 
 def check_unlisted(archive: Archive, known: list[Entry]) -> Iterator[Problem]:

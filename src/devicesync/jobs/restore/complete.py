@@ -18,7 +18,7 @@ def files_to_restore(archive: Archive, selection: Selection, *, allow_gaps: bool
         return entries
     pruned = [entry for entry in archive.manifest.pruned_entries() if selection.wants(entry.partition)]
     for finding in check_order(pruned, entries):
-        raise Damaged(finding.path, f"is not where the one before ends: {finding.problem}", _HINT)
+        raise Damaged(finding.path, f"is not in order: {finding.problem}", _HINT)
     for path in _unlisted(archive, selection):
         raise Damaged(path, "has no entry in the manifest, so nobody knows whether it is whole", _HINT)
     return entries
