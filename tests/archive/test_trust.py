@@ -4,8 +4,10 @@ import itertools
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pyarrow as pa
@@ -21,12 +23,19 @@ from devicesync.archive.ranges import ENTRY, Erasures, paths_of
 from devicesync.assembly.digests.source import ends_at_ms
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.prune import old_ranges
+from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
+from devicesync.jobs.restore.gather import gather
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import record_of
+from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.state import State
 from devicesync.log.full import FullRecord
+from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 from tests.archive.test_files import stored
+
+if TYPE_CHECKING:
+    from devicesync.dead_letters.port import DeadLetter, DeadLetters
 
 IN_2200_MS = 7_258_118_400_000
 ROWS: list[FullRecord] = [(number, 5, b"k", b"v", None) for number in range(10, 13)]
@@ -154,6 +163,45 @@ def plain_bomb(path: Path) -> None:
     pq.write_table(columns(3000, values), path, compression="zstd", store_schema=False, use_dictionary=False)
 
 
+def understated(path: Path) -> None:
+    """The same, and its footer says that it unpacks to little."""
+    plain_bomb(path)
+    content = path.read_bytes()
+    size = pq.ParquetFile(path).metadata.row_group(0).total_byte_size
+    told, instead = varint(2 * size), varint(2 * 2000)
+    spot = content.rindex(told)
+    filled = bytes([*(byte | 128 for byte in instead), *[128] * (len(told) - len(instead) - 1), 0])
+    path.write_bytes(content[:spot] + filled + content[spot + len(told) :])
+    assert pq.ParquetFile(path).metadata.row_group(0).total_byte_size == 2000
+
+
+def varint(number: int) -> bytes:
+    """As a footer has numbers."""
+    low, rest = number & 127, number >> 7
+    return bytes([low | 128]) + varint(rest) if rest else bytes([low])
+
+
+def one_value(path: Path) -> None:
+    """A single row."""
+    pq.write_table(columns(1, pa.array([b"\0" * (100 << 20)], pa.binary())), path, compression="zstd", use_dictionary=False)
+
+
+def prefixes(path: Path) -> None:
+    """Each value has the one before as its beginning."""
+    values = pa.array([b"x" * 100_000] * 3000, pa.binary())
+    pq.write_table(
+        columns(3000, values), path, compression="zstd", use_dictionary=False, column_encoding={"value": "DELTA_BYTE_ARRAY"}
+    )
+
+
+def empty_headers(path: Path) -> None:
+    """Twenty million headers without a byte."""
+    none = pa.nulls(20_000_000, SCHEMA.field("headers").type.value_type)
+    headers = pa.ListArray.from_arrays(pa.array([0, len(none)], pa.int32()), none)
+    table = columns(1, pa.array([b"v"], pa.binary())).set_column(5, "headers", headers)
+    pq.write_table(table, path, compression="zstd", use_dictionary=False)
+
+
 @pytest.mark.parametrize(
     ("write", "told"),
     [
@@ -162,6 +210,10 @@ def plain_bomb(path: Path) -> None:
         (lambda path: pq.write_table(columns(2, pa.array([b"a", b"b"])), path, use_dictionary=False), "2 records"),
         (bomb, "dictionary"),
         (plain_bomb, "more than a backup writes"),
+        (understated, "more than a backup writes"),
+        (one_value, "more than a backup writes"),
+        (prefixes, "dictionary, or share bytes"),
+        (empty_headers, "more than a backup writes"),
     ],
 )
 def test_a_foreign_file_is_named(tmp_path: Path, write: Callable[[Path], None], told: str) -> None:
@@ -169,6 +221,24 @@ def test_a_foreign_file_is_named(tmp_path: Path, write: Callable[[Path], None], 
     archive, entry = with_file(tmp_path, write)
     with pytest.raises(Damaged, match=rf"1_3_10\.parquet.*{told}"), archive.fetched(entry, tmp_path) as batches:
         list(batches)
+
+
+def test_of_a_refused_value_that_is_too_long_the_beginning_is_kept(tmp_path: Path) -> None:
+    """As of a line of a followed log: a file of some KB can hold hundreds of MB of them."""
+    letters: list[DeadLetter] = []
+    large: list[FullRecord] = [(10, 5, None, b"x" * 3_000_000, None), (11, 5, None, None, None), (12, 5, None, b"bad", None)]
+    _, closed = stored(tmp_path, large, "parquet")
+    with closing(Buckets(tmp_path / "buckets", 1)) as buckets:
+        gather(
+            closed.entry,
+            [large],
+            Selection(),
+            buckets,
+            cast("DeadLetters", SimpleNamespace(add=letters.extend)),
+            refusal_limit=RefusalLimit(1, 1, 0),
+            max_clock_ahead_ms=0,
+        )
+    assert [letter.value for letter in letters] == [b"x" * LONGEST_LINE_BYTES, None, b"bad"]
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from devicesync.archive.encoder import Encoder
 from devicesync.archive.parquet import ParquetWriter
-from devicesync.archive.parquet_reading import BATCH_BYTES, read_parquet
+from devicesync.archive.parquet_reading import BATCH_BYTES, LARGEST_VALUE, read_parquet
 from devicesync.log.full import HEADERS, VALUE, FullRecord
 
 _LEVEL = 6
-_LONGEST_LINE = 256 << 20
 
 
 class JsonLinesWriter:
@@ -57,7 +56,7 @@ def read_json_lines(path: Path, rest: Path) -> Iterator[list[FullRecord]]:
             some: list[FullRecord] = []
             size = 0
             for row in rows:
-                line = lines.readline(_LONGEST_LINE + 1)
+                line = lines.readline(LARGEST_VALUE + 1)
                 if not line.endswith(b"\n"):
                     raise EOFError("a row has no line, or one without an end")
                 some.append(_whole(row, line[:-1]))

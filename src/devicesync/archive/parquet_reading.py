@@ -1,6 +1,7 @@
 """Reads what parquet.py writes, in batches that are small in memory, whatever the file holds.
 
-A few KB of zstd can unpack to gigabytes. So can one long value in a dictionary that thousands of rows use. We write neither.
+A few KB of zstd can unpack to gigabytes. So can one long value in a dictionary, or one whose beginning thousands of rows share.
+We write none of these. What counts is what the pages say, for the footer may say less.
 """
 
 from collections.abc import Iterator
@@ -9,16 +10,21 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from devicesync.archive.parquet import SCHEMA
+from devicesync.archive.parquet import GROUP_BYTES, SCHEMA
+from devicesync.archive.parquet_pages import DATA_PAGE, PLAIN, pages_of
 from devicesync.log.full import FullRecord
 from devicesync.log.port import Headers
 
 _BATCH_ROWS = 10_000
 BATCH_BYTES = 8 << 20
-_LARGEST_GROUP_BYTES = 256 << 20
-"""Of more than one row. Ours have 6 MiB and at most one record more."""
-_FIRST_OF_RECORDS = 3
-"""From this column on (key, value, headers) we write no dictionaries."""
+LARGEST_VALUE = 64 << 20
+"""In bytes. No log takes such a record."""
+_LARGEST_GROUP_BYTES = 4 * GROUP_BYTES + LARGEST_VALUE
+"""Ours have 6 MiB and at most one record more, and what Parquet needs to tell short values apart."""
+_COUNTED_BYTES, _MOST_COUNTED_BYTES = 8, 128 << 20
+"""For each header, and twice for each row: even an empty one takes room. Rows without headers are counted so too."""
+_FIRST_OF_RECORDS, _HEADER_COLUMNS = 3, (5, 6)
+"""From the first of these columns on (key, value, headers) we write all values plainly."""
 
 
 def read_parquet(path: Path) -> Iterator[list[FullRecord]]:
@@ -27,18 +33,21 @@ def read_parquet(path: Path) -> Iterator[list[FullRecord]]:
         if not file.schema_arrow.equals(SCHEMA):
             raise ValueError("its columns are not those of a backup")
         for number in range(file.metadata.num_row_groups):
-            rows = _rows_at_once(file.metadata.row_group(number))
+            rows = _rows_at_once(path, file.metadata.row_group(number))
             for batch in file.iter_batches(rows, [number], columns=SCHEMA.names[1:]):
                 yield _rows_of(batch)
 
 
-def _rows_at_once(group: Any) -> int:
-    columns = [group.column(spot) for spot in range(_FIRST_OF_RECORDS, group.num_columns)]
-    if any("DICTIONARY" in encoding for column in columns for encoding in column.encodings):
-        raise ValueError("its values are in a dictionary, which no backup writes")
-    if group.total_byte_size > _LARGEST_GROUP_BYTES and group.num_rows > 1:
-        raise ValueError(f"{group.num_rows:,} rows of {group.total_byte_size:,} bytes are together, more than a backup writes")
-    within_bytes: int = BATCH_BYTES * group.num_rows // max(group.total_byte_size, 1)
+def _rows_at_once(path: Path, group: Any) -> int:
+    size = 0
+    most = _LARGEST_GROUP_BYTES + min(2 * _COUNTED_BYTES * group.num_rows, _MOST_COUNTED_BYTES)
+    for column, page in pages_of(path, group):
+        if column >= _FIRST_OF_RECORDS and (page.kind, page.encoding) != (DATA_PAGE, PLAIN):
+            raise ValueError("its values are in a dictionary, or share bytes, as no backup writes them")
+        size += page.bytes + (_COUNTED_BYTES * page.values if column in _HEADER_COLUMNS else 0)
+        if size > most:
+            raise ValueError(f"its rows are more than {most:,} bytes together, more than a backup writes")
+    within_bytes: int = BATCH_BYTES * group.num_rows // max(size, 1)
     return max(min(_BATCH_ROWS, within_bytes), 1)
 
 

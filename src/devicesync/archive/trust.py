@@ -38,6 +38,8 @@ def proved(entry: Entry, batches: Iterator[list[FullRecord]]) -> Iterator[list[F
             is_first_due = False
             records += len(rows)
             before = offsets[-1]
+            if records > entry.records:
+                break
             yield rows
     except _NO_FILE as error:
         raise Damaged(entry.path, f"can't be read: {error}") from error

@@ -185,11 +185,11 @@ def begun(claim: Claim | None, identity: str, first: int) -> int:
 
 
 def sizes_of(rows: list[FullRecord]) -> list[int]:
-    """Return the bytes of each row's key, value and headers."""
+    """Return the bytes of each row's key, value and headers. A header counts 8 more: else a group had empty ones without end."""
     sizes = [len(key or b"") + len(value or b"") for _, _, key, value, _ in rows]
     if any(map(_headers, rows)):
         for spot, row in enumerate(rows):
-            sizes[spot] += sum(len(name) + len(value or b"") for name, value in row[HEADERS] or ())
+            sizes[spot] += sum(8 + len(name) + len(value or b"") for name, value in row[HEADERS] or ())
     return sizes
 
 
