@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.storage import Storage
@@ -90,6 +91,31 @@ def test_more_partitions_than_descriptors_are_kept(devicesync: Devicesync, topic
 
 
 DAY_MS = 86_400_000
+
+
+def test_a_record_from_the_far_future_comes_back_into_a_topic(devicesync: Devicesync, topic: KafkaUrl) -> None:
+    """A topic that we make takes it. Another one that refuses it ends the command, and the record is named."""
+    source, target, strict = (msgspec.structs.replace(topic, topic=f"{topic.topic}.{name}") for name in ("far", "all", "strict"))
+    prepare_for_restore(source, 1, rekey=False)
+    far_ms = 1 << 62
+    producer = Producer(source.client)
+    for stamp_ms in (V // 1000, far_ms, V // 1000):
+        producer.produce(source.topic, registration("d", V), partition=0, timestamp=stamp_ms)
+    producer.flush()
+    (devicesync.directory / "devicesync.toml").write_text(
+        f'log = "kafka://{source.servers}/{source.topic}"\ngroup = "{source.topic}"\n'
+    )
+    devicesync.json("backup", "run", "--to", "backup", "--until-caught-up")
+    assert devicesync.json("restore", "--from", "backup", "--to-topic", target.topic)["records"] == 3
+    rows = [row for batch in KafkaLog(target, "x").records(0, 0, 3) for row in batch]
+    assert [row[1] for row in rows] == [V // 1000, far_ms, V // 1000]
+    settings = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": "3600000"}
+    admin = AdminClient(topic.client)
+    admin.create_topics([NewTopic(strict.topic, 1, 1, config=settings)])[strict.topic].result(60)
+    refused = devicesync.run("restore", "--from", "backup", "--to-topic", strict.topic)
+    told = refused.stderr.decode()
+    assert (refused.returncode, "offset 1 of partition 0" in told, str(far_ms) in told) == (2, True, True), told
+    assert "message.timestamp.after.max.ms" in told
 
 
 @pytest.mark.parametrize("step", ["claimed", "uploaded", "listed"])

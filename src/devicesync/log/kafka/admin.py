@@ -16,6 +16,13 @@ from devicesync.log.kafka.reach import reach
 DEAD_LETTER_SUFFIX = ".failed"
 _TIMEOUT_SECONDS = 10.0
 _SETTINGS = {"message.timestamp.type": "LogAppendTime", "min.insync.replicas": "1", "max.message.bytes": "1048588"}
+_AS_IT_WAS = {
+    "message.timestamp.type": "CreateTime",
+    "message.timestamp.before.max.ms": str((1 << 63) - 1),
+    "message.timestamp.after.max.ms": str((1 << 63) - 1),
+    "retention.ms": "-1",
+}
+"""Of a topic that a backup is restored into: it takes records with whatever times they had."""
 DEAD_LETTERS = {"max.message.bytes": "104857600"}
 _HEADERS_BYTES = 4096
 """What a dead letter has beside the refused record's bytes, at most."""
@@ -67,8 +74,7 @@ def prepare_for_restore(url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
         metadata = admin.list_topics(timeout=_TIMEOUT_SECONDS)
         if url.topic not in metadata.topics:
             replicas = min(3, len(metadata.brokers))
-            settings = _SETTINGS | {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
-            _create(admin, [NewTopic(url.topic, partitions, replicas, config=settings)])
+            _create(admin, [NewTopic(url.topic, partitions, replicas, config=_SETTINGS | _AS_IT_WAS)])
             return
         (described,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, url.topic)]).values()
         found = described.result(_TIMEOUT_SECONDS)

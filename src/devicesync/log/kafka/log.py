@@ -26,6 +26,17 @@ class TooLarge(Unavailable):
     """The topic takes no records of that size."""
 
 
+class Invalid(Unavailable):
+    """The topic takes none of some records, however often they come. stamps_ms: the times of those, as far as is known."""
+
+    def __init__(self, message: str, stamps_ms: frozenset[int]) -> None:
+        super().__init__(message, HINT)
+        self.stamps_ms = stamps_ms
+
+
+_INVALID = {KafkaError.INVALID_RECORD, KafkaError.INVALID_TIMESTAMP}
+
+
 class Outgoing(NamedTuple):
     """A record to be produced. headers: pairs, or None. partition: -1 leaves it to the key. timestamp_ms: 0 is now."""
 
@@ -128,15 +139,19 @@ def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> int 
 
     None where the topic does not have the brokers' times.
 
-    Raises Unavailable, TooLarge if a record, or a batch that the client made of several, has too many bytes; KafkaException.
+    Raises Unavailable, TooLarge if a record, or a batch that the client made of several, has too many bytes; Invalid for records
+    that are invalid by the topic's settings; KafkaException.
     """
     failures: list[KafkaError] = []
+    invalid_ms: set[int] = set()
     taken_ms: int | None = None
 
     def delivered(error: KafkaError | None, message: Message) -> None:
         nonlocal taken_ms
         if error is not None:
             failures.append(error)
+            if error.code() in _INVALID:
+                invalid_ms.add(message.timestamp()[1])
         elif message.timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME:
             stamp_ms = message.timestamp()[1]
             taken_ms = stamp_ms if taken_ms is None else min(taken_ms, stamp_ms)  # partitions lie on several brokers
@@ -150,8 +165,16 @@ def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> int 
             else:
                 break
     left = producer.flush(DELIVERY_SECONDS)
-    if failures and failures[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
-        raise TooLarge(f"{topic} in Kafka takes no records of that size", "raise the topic's max.message.bytes")
     if failures or left:
-        raise Unavailable(f"can't append to {topic} in Kafka: {failures[0].str() if failures else 'time-out'}", HINT)
+        raise _failure(topic, failures, frozenset(invalid_ms))
     return taken_ms
+
+
+def _failure(topic: str, failures: list[KafkaError], invalid_ms: frozenset[int]) -> Unavailable:
+    """What to raise for these errors; none is a time-out. invalid_ms: the times of records that are invalid."""
+    if failures and failures[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return TooLarge(f"{topic} in Kafka takes no records of that size", "raise the topic's max.message.bytes")
+    if invalid_ms:
+        told = next(error.str() for error in failures if error.code() in _INVALID)
+        return Invalid(f"{topic} in Kafka refuses a record: {told}", invalid_ms)
+    return Unavailable(f"can't append to {topic} in Kafka: {failures[0].str() if failures else 'time-out'}", HINT)
