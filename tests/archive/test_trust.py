@@ -104,16 +104,18 @@ def test_a_broken_entry_is_named(tmp_path: Path, content: bytes) -> None:
     assert [damage.path for damage in found] == [listed_at(closed.entry)]
 
 
-@pytest.mark.parametrize("make", [lambda path: os.truncate(_made(path), 1 << 40), os.mkfifo, os.mkdir])
+@pytest.mark.parametrize(
+    "make", [lambda path: os.truncate(_made(path), 1 << 40), lambda path: os.truncate(_made(path), 5 << 20), os.mkfifo, os.mkdir]
+)
 def test_an_entry_without_end_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
-    """A terabyte of nothing, a pipe, a directory: it is neither read nor waited for."""
+    """A terabyte of nothing, some MiB that no entries have, a pipe, a directory: it is neither read nor waited for."""
     archive, closed = stored(tmp_path, ROWS, "parquet")
     there = tmp_path / "backup" / listed_at(closed.entry)
     there.unlink()
     make(there)
     found: list[Damaged] = []
     assert archive.manifest.entries(found) == []
-    assert [damage.path for damage in found] == [listed_at(closed.entry)]
+    assert [(damage.path, "more than" in damage.problem) for damage in found] == [(listed_at(closed.entry), True)]
     with pytest.raises(Damaged, match="more than"):
         archive.manifest.newest(closed.entry.generation, closed.entry.partition)
 

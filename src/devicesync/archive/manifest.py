@@ -32,7 +32,9 @@ from devicesync.errors import Damaged
 
 T = TypeVar("T")
 
-_READERS = 16
+_READERS, _READERS_OF_ERASURES = 16, 1
+_ENTRY_BYTES, _ERASURES_BYTES = 1 << 20, 64 << 20
+"""Of a file, at most. A range's entries have some 600 bytes for each of at most 16 days, its erasures 100 for each device."""
 MANIFEST = "_manifest"
 _GENERATION = re.compile(r"(?:generation-)?([0-9]+)(?:\.json)?")
 
@@ -65,7 +67,7 @@ class Manifest:
     def first_listed(self, entries: list[Entry]) -> list[Entry]:
         """The files with which the backup listed the range of these; none where it is not listed. Raises Unavailable, Damaged."""
         path = paths_of(entries, ENTRY)[0]
-        held = self._storage.read_bytes(path)
+        held = self._storage.read_bytes(path, _ENTRY_BYTES)
         return [] if held is None else sorted(entries_in(path, held), key=lambda entry: entry.order)
 
     def entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
@@ -78,7 +80,7 @@ class Manifest:
         found: list[Entry] = []
         for directory in self._directories:
             for path in self._paths(f"{directory}/{generation}/{partition}", ENTRY)[-1:]:  # prune leaves the last range
-                held = self._storage.read_bytes(path)
+                held = self._storage.read_bytes(path, _ENTRY_BYTES)
                 found += entries_in(path, held) if held is not None else []
         return max(found, key=lambda entry: entry.next_offset, default=None)
 
@@ -162,7 +164,7 @@ class Manifest:
     def _identity(self, number: int) -> str:
         paths = [f"{directory}/generation-{number}.json" for directory in self._directories]
         for path in paths:
-            held = self._storage.read_bytes(path)
+            held = self._storage.read_bytes(path, _ENTRY_BYTES)
             if held is not None:
                 return decoded(path, held, _OF_GENERATION).identity
         raise Damaged(paths[0], "is missing")
@@ -170,10 +172,11 @@ class Manifest:
     def _read(self, ending: str, read: Callable[[str, bytes], T], damaged: list[Damaged] | None) -> list[T]:
         """Yield what `read` makes of every file whose name ends so."""
         paths = [path for directory in self._partitions() for path in self._paths(directory, ending)]
+        most_bytes, at_once = (_ENTRY_BYTES, _READERS) if ending == ENTRY else (_ERASURES_BYTES, _READERS_OF_ERASURES)
 
         def noting(path: str) -> T | None:
             try:
-                held = self._storage.read_bytes(path)
+                held = self._storage.read_bytes(path, most_bytes)
                 return read(path, held) if held is not None else None  # None: it was pruned since its name was read
             except Damaged as damage:
                 if damaged is None:
@@ -181,7 +184,7 @@ class Manifest:
                 damaged.append(damage)
                 return None
 
-        with ThreadPoolExecutor(_READERS) as readers:
+        with ThreadPoolExecutor(at_once) as readers:
             return [each for each in readers.map(noting, paths) if each]
 
     def _partitions(self) -> list[str]:

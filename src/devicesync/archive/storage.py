@@ -14,8 +14,6 @@ from devicesync.url import password_in
 
 _LOCAL = "file"
 _OURS_ALONE = 0o700
-_MOST_BYTES = 64 << 20
-"""Of a file that is read at once: an entry has some KB, the erasures that a prune keeps 100 bytes a device."""
 _FORM = "a directory, or a URL of fsspec: s3:// needs the extra devicesync[s3]"
 _HINT = "check that the place can be reached, its credentials, and its free space"
 # A store that does not answer is our patience's matter, which says so; the library would try for ten minutes in silence.
@@ -67,15 +65,15 @@ class Storage:
             else:
                 self._files.pipe_file(self._path(path), data)
 
-    def read_bytes(self, path: str) -> bytes | None:
+    def read_bytes(self, path: str, most_bytes: int) -> bytes | None:
         """Return the file's bytes; None without the file. Raises Unavailable, and Damaged for what can't be one of ours."""
         with self._failures("read", path):
             try:
-                if self._is_file_of_ours(path):
+                if self._is_file_of_ours(path, most_bytes):
                     return bytes(self._files.cat_file(self._path(path)))
             except FileNotFoundError:
                 return None
-        raise Damaged(path, f"is no file, or has more than {_MOST_BYTES:,} bytes")
+        raise Damaged(path, f"is no file, or has more than {most_bytes:,} bytes")
 
     def fetch(self, path: str, into: Path) -> Path | None:
         """Return a local file with the same bytes: `into`, or the file itself. None without the file. Raises Unavailable.
@@ -118,12 +116,12 @@ class Storage:
             except FileNotFoundError:
                 return
 
-    def _is_file_of_ours(self, path: str) -> bool:
+    def _is_file_of_ours(self, path: str, most_bytes: int) -> bool:
         if self._is_local:
             there = Path(self._path(path)).stat()
-            return stat.S_ISREG(there.st_mode) and there.st_size <= _MOST_BYTES
+            return stat.S_ISREG(there.st_mode) and there.st_size <= most_bytes
         found = self._files.info(self._path(path))
-        return bool(found["type"] == "file" and found["size"] <= _MOST_BYTES)
+        return bool(found["type"] == "file" and found["size"] <= most_bytes)
 
     def _path(self, path: str) -> str:
         return f"{self._root.rstrip('/')}/{path}".rstrip("/")
