@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from devicesync.archive.entry import Entry
@@ -11,6 +12,7 @@ from tests.archive.test_trust import listed_at
 from tests.end_to_end.command import Devicesync
 from tests.end_to_end.test_backup import archive_in, back_up, simulate
 
+PRUNE = ("backup", "prune", "--in", "backup", "--keep-days", "0")
 RESTORE = ("restore", "--from", "backup", "--to-stores")
 Harm = Callable[[Path], object]
 
@@ -144,6 +146,18 @@ def test_a_range_that_no_prune_removes_does_not_count_as_pruned(devicesync: Devi
     assert {problem["path"] for problem in problems} == {entries[spot].path for spot in spots}
     refused = devicesync.run(*RESTORE)
     assert (refused.returncode, entries[spots[0]].path in refused.stderr.decode(), refused.stdout) == (1, True, b"")
+
+
+def test_a_file_from_the_future_that_keeps_a_partition_whole_is_named(devicesync: Devicesync) -> None:
+    """A prune removed nothing, and said nothing."""
+    first, *_ = three_files(devicesync)
+    assert devicesync.run(*PRUNE, "--dry-run").stderr == b""
+    changed = msgspec.structs.replace(first, last_ms=10**18, closed_ms=10**18)
+    (devicesync.directory / "backup" / listed_at(first)).write_bytes(msgspec.json.encode([changed]))
+    for more in ((), ("--dry-run",)):
+        done = devicesync.run(*PRUNE, *more)
+        assert (done.returncode, first.path in done.stderr.decode(), b"in the future" in done.stderr) == (0, True, True)
+    assert len(archive_in(devicesync.directory).manifest.entries()) == 3
 
 
 def test_a_killed_prune_leaves_a_whole_backup(devicesync: Devicesync) -> None:

@@ -4,8 +4,9 @@ from devicesync import data_directory
 from devicesync.archive.entry import Entry
 from devicesync.assembly.backup.archives import archives_at, spool_of
 from devicesync.assembly.watcher import Watcher
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
-from devicesync.jobs.backup.prune import old_ranges, prune_range
+from devicesync.jobs.backup.prune import from_the_future, old_ranges, prune_range
 
 
 def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, dry_run: bool) -> list[Entry]:
@@ -16,6 +17,8 @@ def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, d
         for archive in archives:
             entries = archive.manifest.entries()
             old = list(old_ranges(entries, before_ms))
+            for entry in from_the_future(entries, SYSTEM.now_ms() + settings.max_clock_ahead_ms):
+                watcher.say(f"{entry.path} was closed in the future by its entry: it stays, and the partition's files after it")
             if not dry_run:
                 archive.remove_leftovers()
             with watcher.bar(f"prune {archive.topic}", len(old), unit="files") as advance:
