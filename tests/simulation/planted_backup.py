@@ -40,7 +40,7 @@ OF_BACKUPS = (
         f"{_BACKUP}/closing.py",
         "if self._is_ours(part)]:",
         "if part.start >= 0]:",
-        range(60, 90),
+        range(150, 170),
     ),
     _of_backups(
         "the entry before its file",
@@ -59,6 +59,7 @@ OF_BACKUPS = (
         "log/kafka/member.py",
         "        self.ends.pop(partition, None)",
         "        pass",
+        range(225, 240),
     ),
     _of_backups(
         "what was pruned loses its erases",
