@@ -2,8 +2,10 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from devicesync.log.kafka import KafkaUrl
-from devicesync.log.kafka.admin import create_topics
+import pytest
+
+from devicesync.log.kafka import KafkaUrl, admin
+from devicesync.log.kafka.admin import create_topics, prepare_for_restore
 from devicesync.log.kafka.survey import survey
 from tests import servers
 
@@ -17,3 +19,11 @@ def test_many_make_it_at_once() -> None:
     for each in made:
         each.result()
     assert len(survey(url).bounds) == 2
+
+
+def test_a_broker_that_knows_no_limits_of_times_makes_a_topic_to_restore_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka before 3.6 refuses the names of these settings, as ours refuses one that it does not know."""
+    monkeypatch.setattr(admin, "_ANY_TIMES", {"message.timestamp.unknown.max.ms": "1"})
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('topics')}")
+    prepare_for_restore(url, 3, rekey=False)
+    assert len(survey(url).bounds) == 3

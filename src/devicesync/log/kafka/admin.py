@@ -16,12 +16,8 @@ from devicesync.log.kafka.reach import reach
 DEAD_LETTER_SUFFIX = ".failed"
 _TIMEOUT_SECONDS = 10.0
 _SETTINGS = {"message.timestamp.type": "LogAppendTime", "min.insync.replicas": "1", "max.message.bytes": "1048588"}
-_AS_IT_WAS = {
-    "message.timestamp.type": "CreateTime",
-    "message.timestamp.before.max.ms": str((1 << 63) - 1),
-    "message.timestamp.after.max.ms": str((1 << 63) - 1),
-    "retention.ms": "-1",
-}
+_OWN_TIMES = {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
+_ANY_TIMES = {f"message.timestamp.{which}.max.ms": str((1 << 63) - 1) for which in ("before", "after")}
 """Of a topic that a backup is restored into: it takes records with whatever times they had."""
 DEAD_LETTERS = {"max.message.bytes": "104857600"}
 _HEADERS_BYTES = 4096
@@ -73,8 +69,7 @@ def prepare_for_restore(url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
     try:
         metadata = admin.list_topics(timeout=_TIMEOUT_SECONDS)
         if url.topic not in metadata.topics:
-            replicas = min(3, len(metadata.brokers))
-            _create(admin, [NewTopic(url.topic, partitions, replicas, config=_SETTINGS | _AS_IT_WAS)])
+            _create_for_restore(admin, url.topic, partitions, min(3, len(metadata.brokers)))
             return
         (described,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, url.topic)]).values()
         found = described.result(_TIMEOUT_SECONDS)
@@ -88,6 +83,16 @@ def prepare_for_restore(url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
     there = len(metadata.topics[url.topic].partitions)
     if there < partitions and not rekey:
         raise WrongUse(f"{url.topic} has {there} partitions, and the backup {partitions}", "add --rekey: by key instead")
+
+
+def _create_for_restore(admin: AdminClient, name: str, partitions: int, replicas: int) -> None:
+    settings = _SETTINGS | _OWN_TIMES
+    try:
+        _create(admin, [NewTopic(name, partitions, replicas, config=settings | _ANY_TIMES)])
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.INVALID_CONFIG:
+            raise
+        _create(admin, [NewTopic(name, partitions, replicas, config=settings)])  # brokers before 3.6 have no such limits
 
 
 def differences(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0) -> list[str]:
