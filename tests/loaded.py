@@ -38,7 +38,9 @@ class Loader(Server):
     def __init__(self, directory: Path) -> None:
         self.socket = directory / "commands"
         command = [sys.executable, "-m", "tests.loaded", str(self.socket)]
-        super().__init__("the loader of commands", directory, command, self.socket.exists, {"PYTHONPATH": str(_ROOT)})
+        super().__init__(
+            "the loader of commands", directory, command, self.socket.exists, {"PYTHONPATH": f"{_ROOT / 'src'}:{_ROOT}"}
+        )
 
     def start(self, *, wait: bool = True) -> None:
         """See Server. Commands of this process, and of those that it starts from now on, are loaded by it."""
