@@ -1,13 +1,16 @@
 """Making topics."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
+from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl, admin
 from devicesync.log.kafka.admin import create_topics, prepare_for_restore
 from devicesync.log.kafka.survey import survey
 from tests import servers
+from tests.end_to_end.command import until
 
 
 def test_many_make_it_at_once() -> None:
@@ -26,4 +29,10 @@ def test_a_broker_that_knows_no_limits_of_times_makes_a_topic_to_restore_into(mo
     monkeypatch.setattr(admin, "_ANY_TIMES", {"message.timestamp.unknown.max.ms": "1"})
     url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('topics')}")
     prepare_for_restore(url, 3, rekey=False)
-    assert len(survey(url).bounds) == 3
+
+    def is_known() -> bool:
+        with suppress(Unavailable):  # a broker says that it is made, and may not know it yet
+            return len(survey(url).bounds) == 3
+        return False
+
+    until(is_known)
