@@ -1,8 +1,9 @@
 """The connections of each network, and the network that holds the most. Each step takes as long with many as with few."""
 
 from collections import OrderedDict
-from ipaddress import ip_address
 from typing import Protocol
+
+from devicesync.api.clients import network_of, parsed
 
 
 class Connected(Protocol):
@@ -21,7 +22,7 @@ class Connected(Protocol):
 class Network:
     """One IPv4 address or IPv6 /64. opened: its connections, the oldest first. waiting: those that wait for their client."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: bytes) -> None:
         self.name = name
         self.opened: OrderedDict[Connected, None] = OrderedDict()
         self.waiting: OrderedDict[Connected, None] = OrderedDict()
@@ -31,13 +32,13 @@ class Networks:
     """Those that have connections."""
 
     def __init__(self) -> None:
-        self._named: dict[str, Network] = {}
+        self._named: dict[bytes, Network] = {}
         self._holding: dict[int, OrderedDict[Network, None]] = {}
         self._most = 0
 
     def of(self, address: str) -> Network:
         """The network that an address belongs to."""
-        name = _name(address)
+        name = network_of(parsed(address.partition("%")[0]))
         return self._named.get(name) or Network(name)
 
     def largest(self) -> Network:
@@ -69,10 +70,3 @@ class Networks:
                 del self._holding[before]
         if held:
             self._holding.setdefault(held, OrderedDict())[network] = None
-
-
-def _name(address: str) -> str:
-    if ":" not in address:
-        return address
-    parsed = ip_address(address.partition("%")[0])
-    return str(int(parsed) >> 64)
