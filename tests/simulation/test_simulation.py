@@ -1,6 +1,7 @@
 """Every order of everything (docs/testing.md): seeds, the histories that once failed, and the mistakes that seeds must find."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -62,6 +63,28 @@ def test_a_seed_of_one_machine_gives_the_same_history_again() -> None:
     """Also where its disk is full."""
     for seed in range(5):
         assert embedded.run(seed) == embedded.run(seed)
+
+
+TRACES = """
+import structlog
+from tests.simulation import backup_plan, plan
+from tests.simulation.history import run
+from tests.simulation.search import quiet
+
+structlog.configure(wrapper_class=quiet)
+print([run(draw(seed), seed).trace for draw in (plan.draw, backup_plan.draw) for seed in range(12)])
+"""
+
+
+def test_a_seed_gives_the_same_history_in_every_process() -> None:
+    """In whatever order the sets of a process hold their texts."""
+    traces = [
+        subprocess.run(
+            [sys.executable, "-c", TRACES], capture_output=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed}
+        ).stdout
+        for seed in "01"
+    ]
+    assert traces[0] == traces[1]
 
 
 @pytest.mark.parametrize("name", HISTORIES)

@@ -90,7 +90,7 @@ class Archive:
     def last_revision(self, entries: list[Entry]) -> int:
         """The greatest number of a revision that a file of these ever had, listed or not. Raises Unavailable."""
         stems = {_stem(entry.path) for entry in entries}
-        days = {entry.path.split("/")[1] for entry in entries}
+        days = sorted({entry.path.split("/")[1] for entry in entries})
         return max((int(match[3] or 0) for path, match in self._files(days) if _stem(path) in stems), default=0)
 
     def remove_leftovers(self) -> None:
