@@ -1,4 +1,8 @@
-"""The order of things: top speed, load, each fault once (the warm-up), faults by chance, and what is there at the end."""
+"""The order of things: top speed, load, each fault once, faults by chance, and what is there at the end.
+
+The first half of the faults by chance belongs to the warm-up: its backlogs take the updater to the memory that it has in
+every later one (docs/faults.md).
+"""
 
 import json
 import random
@@ -76,12 +80,11 @@ class Soak:
         for name in self._faults.each_once():
             self._faults.do(name)
             self._wait(_AFTER_SECONDS)
+        self._hurt(self.seconds / 2)
         self._calm()
         before = {**self._most}
         memory_before = self._memory_under_load()
-        while time.monotonic() - self._began < self.seconds:
-            self._wait(self._chance.uniform(*_BETWEEN_SECONDS))
-            self._faults.do(self._faults.any())
+        self._hurt(self.seconds / 2)
         self._calm()
         memory_after = self._memory_under_load()
         after = self._calm()
@@ -124,6 +127,13 @@ class Soak:
             "wrong": len(self.wrong),
         }
         print(json.dumps(document), flush=True)
+
+    def _hurt(self, seconds: float) -> None:
+        """Do faults by chance for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._wait(self._chance.uniform(*_BETWEEN_SECONDS))
+            self._faults.do(self._faults.any())
 
     @property
     def _load(self) -> list[Pausable]:
