@@ -15,9 +15,12 @@ from devicesync.log.kafka.member import Member
 
 
 class _Frozen(Member):
+    was_frozen = False
+
     def _assign(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
         super()._assign(consumer, positions)
-        if positions:
+        if positions and not self.was_frozen:
+            self.was_frozen = True  # a broker that was silent for long has given them to nobody: it gives them once more
             os.kill(os.getpid(), signal.SIGSTOP)
 
 
