@@ -276,6 +276,22 @@ def test_an_erase_of_a_row_ahead_does_not_move_the_versions(start: Start, tmp_pa
     assert_the_law_takes(started.log.records, 2)
 
 
+@pytest.mark.parametrize("seconds", [200, 3600])
+def test_an_erase_looks_past_an_older_cache(start: Start, tmp_path: Path, seconds: int) -> None:
+    """Another job wrote the row since the cache took it: the erase follows the row, or is refused, as without a cache."""
+    started = start(admin_keys="boss")
+    put_ahead(tmp_path, 0)
+    assert started.client.get(PROFILE + "d").json()["result"]["profile"]
+    row = put_ahead(tmp_path, seconds)
+    assert started.client.get(PROFILE + "d").json()["result"]["version"] < row
+    answer = started.client.delete(PROFILE + "d", headers=BOSS)
+    if seconds == 200:
+        assert answer.json()["result"]["version"] == row + 1
+    else:
+        assert_refused(answer, 409, "PROFILE_AHEAD")
+        assert started.lines() == []
+
+
 def assert_the_law_takes(records: Sequence[Record], count: int) -> None:
     """All of them, as an updater would read them."""
     assert len(records) == count

@@ -62,7 +62,7 @@ class Api:
 
     async def _erase(self, name: str, _: None) -> None:
         await self._ready()
-        known = await self._profiles.read(name)
+        known = await self._profiles.read_anew(name)
         version = self._versions.for_erase(known.profile_version)
         await self._writer.append(erase_line(name, version), name.encode())
         self._versions.check_logged(version)

@@ -123,7 +123,7 @@ class Calls:
         needs = self._needs
         needs.access.check("admin", headers)
         await needs.versions.ready()
-        known = await needs.profiles.read(device_id)
+        known = await needs.profiles.read_anew(device_id)  # another job's write may not be in the cache
         version = needs.versions.for_erase(known.profile_version)
         await needs.writer.append(erase_line(device_id, version), device_id.encode(), needs.spans.headers())
         needs.versions.check_logged(version)

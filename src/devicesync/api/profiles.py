@@ -58,6 +58,10 @@ class Profiles:
             raise RequestError(504, "NOT_YET", f"no profile of version {min_version} or newer yet", 1)
         return state
 
+    async def read_anew(self, device_id: str) -> State:
+        """Return the device's state from the database, whatever the cache holds. Raises RequestError."""
+        return await self._run(lambda stores: stores.read(device_id, anew=True))
+
     async def _wait_for(self, device_id: str, min_version: int, network: bytes) -> State:
         """Return the device's state when it is that new. When the time is over, return what the database has."""
         deadline = self._clock.monotonic() + self._wait_seconds
@@ -70,7 +74,7 @@ class Profiles:
                 if state.profile_version >= min_version:
                     return state
                 if self._clock.monotonic() >= deadline:
-                    return await self._run(lambda stores: stores.read(device_id, anew=True))
+                    return await self.read_anew(device_id)
                 wait_seconds = min(wait_seconds * 1.5, _LONGEST_WAIT_SECONDS)
         finally:
             self._waiting[network] -= 1
