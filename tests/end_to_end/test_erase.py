@@ -1,7 +1,9 @@
-"""`erase`, of what can't be erased."""
+"""`erase`, of what lies ahead or can't be erased."""
 
 import time
 from contextlib import closing
+
+import pytest
 
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.law.event import decode
@@ -9,16 +11,32 @@ from devicesync.law.state import state_of
 from tests.end_to_end.command import Devicesync
 
 
-def test_an_erase_that_the_log_would_refuse_says_why(devicesync: Devicesync) -> None:
-    """The row lies an hour ahead, by another job's clock: nothing is written, and the message says so."""
+def put_ahead(devicesync: Devicesync, seconds: int) -> None:
+    """Give device d a row that lies so far ahead, as another job's clock might."""
     devicesync.run("init")
-    ahead = time.time_ns() // 1000 + 3_600_000_000
+    ahead = time.time_ns() // 1000 + seconds * 1_000_000
     row = decode(b'{"device_id":"d","version":%d,"city":"Pune"}' % ahead, taken_ms=ahead // 1000)
     with closing(SqliteDatabase(devicesync.directory / "devicesync-data" / "device-profile.db")) as database:
         database.merge({"d": state_of(row)})
-    done = devicesync.run("erase", "d")
+
+
+@pytest.mark.parametrize(("seconds", "limit_seconds"), [(3600, 300), (200, 5)])
+def test_an_erase_that_the_log_would_refuse_says_why(devicesync: Devicesync, seconds: int, limit_seconds: int) -> None:
+    """The row lies further ahead than the updaters take: nothing is written, and the message says so, and their limit."""
+    put_ahead(devicesync, seconds)
+    limit = {"DEVICESYNC_MAX_CLOCK_AHEAD_SECONDS": str(limit_seconds)}
+    done = devicesync.run("erase", "d", variables=limit)
     assert done.returncode == 2
     assert b"can't be erased: version" in done.stderr
+    assert b"more than %d ms past" % (limit_seconds * 1000) in done.stderr
     assert b"another clock" in done.stderr
     assert (devicesync.directory / "devicesync-data" / "device-profile.log").read_bytes() == b""
     assert b"can't be erased: device_id" in devicesync.run("erase", "a\nb").stderr
+
+
+def test_a_device_that_lies_ahead_is_erased_where_the_updaters_take_it(devicesync: Devicesync) -> None:
+    """The row lies 30 minutes ahead, and they take an hour."""
+    put_ahead(devicesync, 1800)
+    limit = {"DEVICESYNC_MAX_CLOCK_AHEAD_SECONDS": "3600"}
+    assert devicesync.run("erase", "d", variables=limit).returncode == 0
+    assert devicesync.run("get", "d").returncode == 1

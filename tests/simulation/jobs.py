@@ -107,9 +107,11 @@ class Jobs(BackupJobs):
 
     def erase(self, device: int) -> None:
         """`devicesync erase`."""
-        name = self._world.names[device]
+        name, ahead_ms, clock = self._world.names[device], DEFAULT_MAX_CLOCK_AHEAD_MS, self._process.clock
         with suppress(Refused):
-            version = self._until_it_works(lambda: erase(name, self._stores, self._delivery(), self._process.clock))
+            version = self._until_it_works(
+                lambda: erase(name, self._stores, self._delivery(), max_clock_ahead_ms=ahead_ms, clock=clock)
+            )
             if version:
                 self._law.keeps({name: State(erased=version)})
 

@@ -22,7 +22,7 @@ def erase(device_id: str, settings: Settings, stop: threading.Event) -> int | No
         if not (adapters.database_exists(settings) or named_log.journal_exists(settings)):
             return None
         with delivering(settings, "erase", stop) as delivery, closing(adapters.open_stores(settings)) as stores:
-            return erase_device(device_id, stores, delivery)
+            return erase_device(device_id, stores, delivery, max_clock_ahead_ms=settings.max_clock_ahead_ms)
     except Refused as refused:
         ahead = "its profile lies ahead, by another clock: erase it when that time has come"
         raise WrongUse(f"it can't be erased: {refused.detail}", ahead if "version" in refused.reason else "") from None

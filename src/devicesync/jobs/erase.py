@@ -10,11 +10,11 @@ from devicesync.law.version import next_version
 from devicesync.stores import Stores
 
 
-def erase(device_id: str, stores: Stores, delivery: Delivery, clock: Clock = SYSTEM) -> int | None:
+def erase(device_id: str, stores: Stores, delivery: Delivery, *, max_clock_ahead_ms: int, clock: Clock = SYSTEM) -> int | None:
     """Erase what is known of the device up to now; the erase's version in µs, when both stores have it.
 
-    None, and nothing is written, where neither store knows the device. Raises Refused for something that is no device id,
-    Unavailable and Stopped.
+    max_clock_ahead_ms: the updaters' setting. None, and nothing is written, where neither store knows the device. Raises Refused
+    for something that is no device id, and for a device that lies further ahead; Unavailable and Stopped.
     """
     check_id(device_id)
     delivery.wait_until_stored()
@@ -24,7 +24,7 @@ def erase(device_id: str, stores: Stores, delivery: Delivery, clock: Clock = SYS
     now_us = clock.now_us()
     version = next_version(known.profile_version, now_us)
     value = erase_line(device_id, version)
-    delivery.send([value], [decode(value, taken_ms=now_us // 1000)])
+    delivery.send([value], [decode(value, taken_ms=now_us // 1000, max_clock_ahead_ms=max_clock_ahead_ms)])
     delivery.wait_until_stored()
     return version
 
