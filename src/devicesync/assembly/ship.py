@@ -78,6 +78,7 @@ def _ship(settings: Settings, run: LongRun) -> int:
             target,
             run.stop,
             batch_records=settings.batch_records,
+            max_clock_ahead_ms=settings.max_clock_ahead_ms,
             until_caught_up=run.until_caught_up,
             shipped=shipped,
             topic=target.topic,
