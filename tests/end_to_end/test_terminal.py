@@ -5,8 +5,14 @@ import pty
 import re
 import subprocess
 from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
 
 from devicesync import data_directory
+from devicesync.cli import main
+from devicesync.errors import Unavailable
+from devicesync.printable import printable
 from tests.end_to_end.command import COMMAND, Devicesync, until
 
 CODE = "\\u001b]0;owned\\u0007\\u009b31m"
@@ -48,6 +54,38 @@ def test_escape_codes_of_a_registration_do_not_reach_a_terminal(devicesync: Devi
     assert b"\xc2\x9b" not in shown
     assert shown.count(b"\\x1b]0;owned\\x07") >= 5
     assert devicesync.run("dead-letters", "show", letter["id"]).stdout.endswith(bad + b"\n")
+
+
+@pytest.mark.parametrize("name", ["\x1b]0;owned\x07\u009b31m", "a{b}", "a[b]", "{task.__class__.__mro__}"])
+@pytest.mark.parametrize(
+    ("command", "said"), [("verify", "verify"), ("prune --keep-days 1", "prune"), ("redact --device x", "look through")]
+)
+def test_a_bar_shows_the_name_of_a_backup_s_topic_as_it_is(devicesync: Devicesync, command: str, said: str, name: str) -> None:
+    """Whoever writes into a bucket chooses its names. None of them is a code for the terminal, a template or markup."""
+    devicesync.run("apply", "-", stdin=b'{"device_id":"d","version":1700000000000000}\n')
+    devicesync.run("backup", "run", "--to", "b", "--until-caught-up")
+    there = devicesync.directory / "b" / name / "dt=2023-11-14"
+    there.mkdir(parents=True)
+    (there / "1_0_0.parquet").touch()
+    shown = on_a_terminal(devicesync.directory, "backup", *command.split(), "--in", "b")
+    assert f"{said} {printable(name)}".encode() in shown
+    assert b"Traceback" not in shown
+    assert b"\x1b]0;owned" not in shown
+    assert b"\xc2\x9b" not in shown
+
+
+def test_what_a_foreign_port_says_does_not_reach_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where `status --watch` shows it again and again."""
+
+    def answer(address: str) -> dict[str, object]:
+        raise Unavailable(f"{address} is \x1b]0;owned\x07", "")
+
+    monkeypatch.setattr("devicesync.assembly.status.status_at", answer)
+    monkeypatch.setattr("devicesync.cli.status.SYSTEM.sleep", Mock(side_effect=KeyboardInterrupt))
+    main.run(["status", "--watch"])
+    assert "\\x1b]0;owned\\x07" in capsys.readouterr().out
 
 
 def test_what_we_write_is_for_this_user_alone(devicesync: Devicesync, seed: Path) -> None:

@@ -16,6 +16,7 @@ from devicesync.assembly.watcher import Advance
 from devicesync.cli.memory import keep_memory_small
 from devicesync.cli.outcome import say
 from devicesync.errors import DevicesyncError
+from devicesync.printable import printable
 
 _log: Any = structlog.get_logger("devicesync")
 
@@ -95,7 +96,8 @@ def progress_bar(title: str, total: int | None, unit: str = "bytes") -> Iterator
     from rich.console import Console
 
     done = progress.DownloadColumn() if unit == "bytes" else progress.MofNCompleteColumn()
-    columns = (progress.TextColumn(title), progress.BarColumn(), done, progress.TimeRemainingColumn())
+    said = progress.TextColumn("{task.description}", markup=False)  # a title has names from outside: it is never a template
+    columns = (said, progress.BarColumn(), done, progress.TimeRemainingColumn())
     with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
+        task = bar.add_task(printable(title), total=total)
         yield lambda advance: bar.advance(task, advance)

@@ -9,6 +9,7 @@ from devicesync.cli.outcome import Outcome
 from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
+from devicesync.printable import printable
 
 _EVERY_SECONDS = 1.0
 
@@ -48,9 +49,10 @@ def _watch(address: str) -> None:
 
     def now() -> Text:
         try:
-            return Text("\n".join(_lines(status_at(address))))
+            lines = [*_lines(status_at(address))]
         except Unavailable as error:
-            return Text(f"{error}\n  hint: {error.hint}")
+            lines = [str(error), f"  hint: {error.hint}"]
+        return Text("\n".join(map(printable, lines)))
 
     console = Console()
     try:
