@@ -1,6 +1,7 @@
 """The API's parts alone: addresses, places, user agents, limits."""
 
 import csv
+import os
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -132,8 +133,13 @@ def test_a_place_and_its_custom_names(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_files_that_can_not_be_read(tmp_path: Path) -> None:
     """Are said at the start."""
-    table = tmp_path / "table.csv"
-    for city_file, location_table in (("missing.mmdb", ""), (str(tmp_path), ""), ("", "missing.csv"), ("", str(table))):
+    table, pipe = tmp_path / "table.csv", str(tmp_path / "fifo")
+    os.mkfifo(pipe)
+    tables = ("missing.csv", str(table), pipe)
+    for city_file, location_table in (
+        *((name, "") for name in ("missing.mmdb", str(tmp_path), pipe)),
+        *(("", name) for name in tables),
+    ):
         table.write_text("state,district\nx,y\n")
         with pytest.raises(WrongUse):
             Locations(city_file, location_table)

@@ -1,6 +1,7 @@
 """Who may call: keys and tokens."""
 
 import base64
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,9 @@ def keys_of_other_kinds(directory: Path) -> Iterator[str]:
         (directory / f"{number}.pem").write_bytes(content)
         yield f"file:{directory / f'{number}.pem'}"
     yield "hs256:" + contents[0].decode()
+    os.mkfifo(directory / "fifo")
+    (directory / "large.pem").write_bytes(strong.public_key().public_bytes(*public) + b"\n" * 70_000)
+    yield from (f"file:{directory / name}" for name in ("fifo", "large.pem"))
     yield from (f"file:{directory}", f"file:{directory / 'missing.pem'}", "file:" + "x" * 300, "file:", "hs256:short")
     yield from (SECRET, str(directory / "missing.pem"), SECRET * 10, "rs256:" + SECRET)
 

@@ -1,5 +1,6 @@
 """The data directory while it is made, or damaged; and what else the command line is given."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.command import COMMAND, Devicesync
+from tests.end_to_end.command import COMMAND, Devicesync, stopped, until
 
 
 @pytest.mark.parametrize("torn", [b"", b"\0\0", b"\n"])
@@ -59,6 +60,37 @@ def test_apply_of_a_silent_pipe_ends_by_sigterm(devicesync: Devicesync) -> None:
     os.close(theirs)
     os.close(ours)
     process.communicate()
+
+
+@pytest.mark.parametrize("words", [["apply", "fifo"], ["enrich", "--to", "o", "--from", "fifo"]])
+def test_a_named_pipe_that_nobody_writes_to_ends_by_sigterm(devicesync: Devicesync, words: list[str]) -> None:
+    """It is opened without waiting for its writer; and what a writer does write arrives."""
+    pipe = devicesync.directory / "fifo"
+    os.mkfifo(pipe)
+    silent = devicesync.start(*words, ready=False)
+    until(lambda: any(file.exists() and file.samefile(pipe) for file in Path(f"/proc/{silent.pid}/fd").iterdir()))
+    assert stopped(silent) == 130
+    process = devicesync.start(*words, "--json", ready=False)
+    pipe.write_bytes(b'{"device_id":"d","version":1700000000000000}\n')
+    assert process.stdout
+    done = json.loads(process.stdout.read())
+    assert done["read"] == 1
+    assert process.wait() == 0
+
+
+def test_another_name_of_a_silent_stdin_ends_by_sigterm(devicesync: Devicesync) -> None:
+    """/dev/stdin is the same pipe as -."""
+    ours, theirs = os.pipe()
+    process = subprocess.Popen(
+        [*COMMAND, "apply", "/dev/stdin"], cwd=devicesync.directory, stdin=ours, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert stopped(process) == 130
+    finally:
+        process.kill()
+        os.close(theirs)
+        os.close(ours)
+        process.communicate()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """From an IP address to a location: MaxMind's City data, and a table of our own for state and district names."""
 
 import csv
+import os
 import shutil
 from functools import lru_cache
 from importlib import resources
@@ -14,10 +15,12 @@ import structlog
 
 from devicesync.api.clients import Address
 from devicesync.clock import SYSTEM
+from devicesync.durable import open_regular
 from devicesync.errors import WrongUse
 
 _LOOK_AGAIN_SECONDS = 1.0
 _KEPT = 65_536
+_TEXT = "utf-8-sig"
 _COLUMNS = ["state", "city", "state_custom", "state_code_custom", "district_custom"]
 _log: Any = structlog.get_logger("devicesync")
 
@@ -109,7 +112,8 @@ def _read_table(path: Path | None) -> tuple[dict[str, tuple[str, str]], dict[tup
     states: dict[str, tuple[str, str]] = {}
     districts: dict[tuple[str, str], str] = {}
     try:
-        with source.open(encoding="utf-8-sig") as file:
+        text = os.fdopen(open_regular(path, os.O_RDONLY), encoding=_TEXT) if path else source.open(encoding=_TEXT)
+        with text as file:
             rows = csv.DictReader(file)
             if rows.fieldnames != _COLUMNS:
                 raise WrongUse(f"{source}: the first line must be {','.join(_COLUMNS)}", "see the shipped one: api/india.csv")

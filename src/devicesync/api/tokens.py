@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from devicesync.api.answers import RequestError
+from devicesync.durable import content_of
 from devicesync.errors import WrongUse
 
 _LEAST_SECRET_BYTES = 32
 _LEAST_RSA_BITS = 2048
+_MOST_KEY_BYTES = 1 << 16
 _FORMS = "hs256:SECRET, or file:PATH of an RSA public key (PEM)"
 
 
@@ -57,7 +59,7 @@ def _public_key(path: Path) -> Any:
 
     hint = "an RSA public key as PEM: openssl rsa -in private.pem -pubout"
     try:
-        key = load_pem_public_key(path.read_bytes())
+        key = load_pem_public_key(content_of(path, _MOST_KEY_BYTES))
     except OSError as error:
         raise WrongUse(f"jwt_key: can't read {path}: {error.strerror}", hint) from None
     except (ValueError, UnsupportedAlgorithm):

@@ -31,7 +31,8 @@ def opened(file: Path, stop: threading.Event) -> Iterator[EventFile]:
     """Open it for the body; - is standard input. Raises WrongUse, and Stopped while a pipe is silent."""
     with ExitStack() as closing:
         try:
-            raw = _stdin(stop) if str(file) == "-" else closing.enter_context(file.open("rb"))
+            descriptor = 0 if str(file) == "-" else _opened(file, closing)
+            raw: BufferedReader = BufferedReader(WaitingInput(descriptor, stop), _BUFFER_BYTES)
             is_packed = raw.peek(len(_GZIP)).startswith(_GZIP)
         except OSError as error:
             raise WrongUse(f"can't read {file}: {error.strerror}", "give a file of JSON lines, or - for stdin") from None
@@ -40,11 +41,15 @@ def opened(file: Path, stop: threading.Event) -> Iterator[EventFile]:
                 unpacked = closing.enter_context(gzip.GzipFile(fileobj=raw))
                 yield EventFile(unpacked, unpacked.peek(_HEAD_BYTES), None)
             else:
-                size = (os.fstat(raw.fileno()).st_size or None) if str(file) != "-" else None
+                size = (os.fstat(descriptor).st_size or None) if descriptor else None
                 yield EventFile(raw, raw.peek(_HEAD_BYTES), size)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise WrongUse(f"{file} can't be unpacked to its end: {error}", "what came before is applied") from None
 
 
-def _stdin(stop: threading.Event) -> BufferedReader:
-    return BufferedReader(WaitingInput(0, stop), _BUFFER_BYTES)
+def _opened(file: Path, closing: ExitStack) -> int:
+    """The descriptor, closed with `closing`. A pipe that nobody writes to yet is opened at once. Raises OSError."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    closing.callback(os.close, descriptor)
+    os.set_blocking(descriptor, True)
+    return descriptor

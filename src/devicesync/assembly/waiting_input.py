@@ -1,4 +1,4 @@
-"""Standard input that may be silent for long: a stop signal ends the wait."""
+"""Standard input, or another pipe, that may be silent for long: a stop signal ends the wait."""
 
 import io
 import os
