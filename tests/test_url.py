@@ -12,7 +12,7 @@ from devicesync.cache.redis_url import RedisUrl
 from devicesync.database.cassandra.url import CassandraUrl
 from devicesync.errors import WrongUse
 from devicesync.log.kafka.url import KafkaUrl
-from devicesync.url import masked
+from devicesync.url import masked, masked_place, secrets_in
 
 Read = Callable[[str], Any]
 
@@ -109,11 +109,52 @@ def test_a_url_that_cannot_be_meant_is_refused(read: Read, url: str, problem: st
         ("kafka://h:9092/t", "kafka://h:9092/t"),
         ("s3://bucket/a:b@c", "s3://bucket/a:b@c"),
         ("sqlite:data/x.db", "sqlite:data/x.db"),
+        (" redis://u:s3cret@h", " redis://u:***@h"),
+        ("redis//u:s3cret@h", "redis//u:***@h"),
+        ("kafka://h/t?tls=1&ca=/etc/ca.pem&sasl=PLAIN", "kafka://h/t?tls=1&ca=/etc/ca.pem&sasl=PLAIN"),
+        ("kafka://h/t?tls=1&Password=s3cret&ca=x", "kafka://h/t?tls=1&Password=***&ca=x"),
     ],
 )
 def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
     """Also where the password holds a slash or an at sign as it is."""
     assert masked(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("simplecache::http://u:s3cret@h:1/x", "simplecache::http://u:***@h:1/x"),
+        ("filecache::ftp://u:s3cret@h/x", "filecache::ftp://u:***@h/x"),
+        ("zip://a::http://u:s3cret@h/x", "zip://a:***@h/x"),
+        ("a::http://v:s3cret@g/x::http://u:s3cret@h/x", "a::http://v:***@h/x"),
+        ("  http://u:s3cret@h/x", "  http://u:***@h/x"),
+        ("http://h/x?token=s3cret", "http://h/x?token=***"),
+        ("http://h/x?a=s3cret&b=s3cret", "http://h/x?a=***&b=***"),
+        ("http://u:s3%20cret@h/x", "http://u:***@h/x"),
+        ("s3://bucket/a:b@c", "s3://bucket/a:b@c"),
+        ("dir/a?b=c", "dir/a?b=c"),
+    ],
+)
+def test_a_backup_s_place_is_shown_without_its_secrets(place: str, shown: str) -> None:
+    """In a chain of URLs too."""
+    assert masked_place(place) == shown
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("simplecache::http://u:s3cret@h/x", "can't reach http://u:s3cret@h/x"),
+        ("zip://a::http://u:s3cret@h/x", "can't log in with s3cret"),
+        ("http://u:s3%20cret@h/x", "can't log in with 's3 cret', that is s3%20cret"),
+        ("a::http://h/x?n=1&token=s3cret::b", "can't open /x?n=1&token=s3cret"),
+    ],
+)
+def test_what_a_library_says_of_a_place_shows_no_secret_of_it(place: str, said: str) -> None:
+    """Whatever else it says."""
+    for secret in secrets_in(place):
+        said = said.replace(secret, "***")
+    assert said.startswith("can't ")
+    assert "cret" not in said
 
 
 def test_an_error_does_not_show_the_password() -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping
 from ipaddress import IPv6Address
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 import msgspec
 
@@ -16,7 +16,9 @@ from devicesync.errors import WrongUse
 T = TypeVar("T")
 
 _LAST_PORT = 65_535
-_PASSWORD = re.compile(r"^([\w+.-]+://[^:/]*):(.*)@", re.DOTALL)
+_PASSWORD = re.compile(r"(//[^:/]*):(.*)@", re.DOTALL)
+_VALUE = re.compile(r"([?&][^?&=]*)(=[^&]*)")
+_SECRET_VALUE = re.compile(r"([?&][^?&=]*(?:pass|secret|token|signature)[^?&=]*)=[^&]*", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:\[([^\[\]]+)\]|([^\s:\[\]]+))(?::(.*))?", re.DOTALL)
 
 
@@ -72,14 +74,24 @@ def authority(host: str, port: int) -> str:
 
 
 def masked(url: str) -> str:
-    """The URL with its password, if it has one, replaced by asterisks."""
-    return _PASSWORD.sub(r"\1:***@", url)
+    """The URL with asterisks for its password, wherever the login stands, and for options that are secret by their names."""
+    return _SECRET_VALUE.sub(r"\1=***", _PASSWORD.sub(r"\1:***@", url))
 
 
-def password_in(url: str) -> str:
-    """The password as it stands in the URL; empty without one."""
-    found = _PASSWORD.match(url)
-    return found[2] if found else ""
+def masked_place(place: str) -> str:
+    """A backup's place with asterisks for its password and for every option's value: any of them may be a key."""
+    return _VALUE.sub(r"\1=***", masked(place)) if "://" in place else masked(place)
+
+
+def secrets_in(place: str) -> list[str]:
+    """What masked_place replaces, as messages of a library may have it, the longest first. An option's value begins with =.
+
+    A place may be a chain of URLs: simplecache::https://USER:PASSWORD@HOST/PATH.
+    """
+    links = [place, *place.split("::")] if "://" in place else []
+    found = [match[2] for link in links for match in (*_PASSWORD.finditer(link), *_VALUE.finditer(link))]
+    forms = {form for secret in found for form in (secret, unquote(secret), quote(secret, safe="=")) if form.strip("=")}
+    return sorted(forms, key=len, reverse=True)
 
 
 def _read(url: str, form: Form) -> ServerUrl:

@@ -5,12 +5,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote
 
 from devicesync.durable import replace, replacing
 from devicesync.errors import Damaged, Unavailable, WrongUse
 from devicesync.extras import require
-from devicesync.url import password_in
+from devicesync.url import masked_place, secrets_in
 
 _LOCAL = "file"
 _OURS_ALONE = 0o700
@@ -23,7 +22,7 @@ _OPTIONS = {"s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "
 class Storage:
     """Files by their path below the storage's URL. Safe for threads. A file is there as a whole, or not at all.
 
-    url: without its password. In a directory, only this user can read and write what we make.
+    url: without its secrets. In a directory, only this user can read and write what we make.
     """
 
     def __init__(self, url: str) -> None:
@@ -34,8 +33,8 @@ class Storage:
             raise WrongUse("a backup's place has a name", _FORM)
         if url.startswith("s3:"):
             require("s3")
-        self._password = password_in(url)
-        self.url = self._shown(url)
+        self._secrets = secrets_in(url)
+        self.url = masked_place(url)
         try:
             # What other processes put there must be seen at once.
             options = _OPTIONS.get(url.partition(":")[0], {})
@@ -133,8 +132,8 @@ class Storage:
         return target
 
     def _shown(self, text: str) -> str:
-        for password in filter(None, (self._password, unquote(self._password))):
-            text = text.replace(password, "***")
+        for secret in self._secrets:
+            text = text.replace(secret, "=***" if secret.startswith("=") else "***")
         return text
 
     @contextmanager

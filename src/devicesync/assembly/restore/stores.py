@@ -24,7 +24,7 @@ from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import Gathered
 from devicesync.jobs.restore.prove import Proof
-from devicesync.url import masked
+from devicesync.url import masked, masked_place
 
 _BUCKET_BYTES = 32 << 20
 _FEWEST, _MOST = 16, 256
@@ -138,7 +138,7 @@ def _document(run: Run, gathered_raw: list[Any], settled_raw: list[Any]) -> dict
 
 def _what(run: Run, buckets: int) -> dict[str, Any]:
     return {
-        "from": masked(run.request.place),
+        "from": masked_place(run.request.place),
         "topic": run.archive.topic,
         "selection": run.request.selection,
         "dry_run": run.request.dry_run,

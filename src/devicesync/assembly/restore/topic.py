@@ -21,7 +21,7 @@ from devicesync.errors import WrongUse
 from devicesync.jobs.restore.republish import put_range
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.patience import Patience
-from devicesync.url import masked
+from devicesync.url import masked, masked_place
 
 if TYPE_CHECKING:
     from devicesync.log.full import Sink
@@ -92,7 +92,7 @@ def _put_all(run: Run, pool: Pool, task: _Task, progress: Progress) -> None:
 
 def _what(run: Run, target: Target) -> dict[str, Any]:
     return {
-        "from": masked(run.request.place),
+        "from": masked_place(run.request.place),
         "to": masked(target.topic),
         "selection": run.request.selection,
         "rekey": target.rekey,
