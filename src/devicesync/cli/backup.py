@@ -4,6 +4,9 @@ import argparse
 from typing import TYPE_CHECKING
 
 from devicesync.cli.options import (
+    MOST_BYTES,
+    MOST_DAYS,
+    MOST_SECONDS,
     PLACE,
     admin_option,
     id_argument,
@@ -34,14 +37,14 @@ def backup_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-file-bytes",
         metavar="N",
-        type=number(int, 1),
+        type=number(int, 1, MOST_BYTES),
         default=_FILE_BYTES,
         help="close a file that holds N bytes of records [128 MiB]",
     )
     parser.add_argument(
         "--max-file-seconds",
         metavar="S",
-        type=number(float, 0.1),
+        type=number(float, 0.1, MOST_SECONDS),
         default=_FILE_SECONDS,
         help="close a file that is S seconds old, also when the log is idle [3600]",
     )
@@ -117,7 +120,9 @@ def backup_verify(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 def backup_prune_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `backup prune`."""
     in_option(parser)
-    parser.add_argument("--keep-days", metavar="N", type=number(float, 0), required=True, help="keep files with a younger record")
+    parser.add_argument(
+        "--keep-days", metavar="N", type=number(float, 0, MOST_DAYS), required=True, help="keep files with a younger record"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
 
 

@@ -1,7 +1,6 @@
 """The arguments that several commands share: the settings flags, --json, and types of values."""
 
 import argparse
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,13 @@ _SETTINGS = {
 
 PLACE = "a directory, or a URL of fsspec such as s3://BUCKET/PREFIX"
 """What --to, --in and --from of a backup take."""
+
+MANY = 1_000_000_000
+"""The most of anything that is counted: an option without an end would reach what no clock and no store can hold."""
+MOST_BYTES, MOST_SECONDS, MOST_DAYS, MOST_PROCESSES = 1 << 40, 3_155_760_000, 100_000, 1024
+LEAST_RATE = 0.001
+LAST_MS = 253_402_300_799_999
+"""The end of the year 9999."""
 
 _LISTEN = {
     "--listen": "the address of the Device Register API [127.0.0.1:8080]",
@@ -89,20 +95,19 @@ def id_argument(text: str) -> str:
 def processes(text: str) -> int:
     """An argument type: `processes:N`, which gives N."""
     kind, _, count = text.partition(":")
-    if kind != "processes" or not (count.isascii() and count.isdigit() and int(count)):
+    if kind != "processes":
         raise argparse.ArgumentTypeError(f"{text!r} is not understood: write processes:N")
-    return int(count)
+    found: int = number(int, 1, MOST_PROCESSES)(count)
+    return found
 
 
-def number(kind: type[int] | type[float], least: float, most: float | None = None) -> Callable[[str], Any]:
+def number(kind: type[int] | type[float], least: float, most: float) -> Callable[[str], Any]:
     """An argument type: a number from `least` to `most`."""
 
     def read(text: str) -> int | float:
         value = kind(text)
-        if not least <= value <= (math.inf if most is None else most) or not math.isfinite(value):
-            raise argparse.ArgumentTypeError(
-                f"{text} is not {f'at least {least}' if most is None else f'from {least} to {most}'}"
-            )
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not from {least} to {most}")
         return value
 
     read.__name__ = "number"

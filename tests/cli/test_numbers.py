@@ -1,0 +1,40 @@
+"""Numbers that are given on the command line."""
+
+import pytest
+
+from devicesync.cli import main
+
+PLAIN = (int, float)
+NUMBERS = [
+    (command, action.option_strings[0], "processes:" if getattr(action.type, "__name__", "") == "processes" else "")
+    for command in main.COMMANDS
+    for action in main.parser_of(command)._actions
+    if action.type in PLAIN or getattr(action.type, "__name__", "") in {"number", "processes", "_time", "_partitions"}
+]
+
+
+@pytest.mark.parametrize(("command", "option", "prefix"), NUMBERS)
+@pytest.mark.parametrize("value", ["1e308", "9" * 26, "-" + "9" * 26, "1e-320", "inf", "nan", "x"])
+def test_a_number_that_nothing_can_hold_is_wrong_use(
+    command: str, option: str, prefix: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of every command: it is said at once, with the option's name."""
+    if value == "1e-320" and (command, option) in MAY_BE_NOTHING:
+        return
+    with pytest.raises(SystemExit) as ended:
+        main.run([*command.split(), f"{option}={prefix}{value}"])
+    assert ended.value.code == 2
+    assert f"argument {option}: " in capsys.readouterr().err
+
+
+MAY_BE_NOTHING = {
+    ("backup prune", "--keep-days"),
+    ("dead-letters delete", "--older-than"),
+    ("simulate", "--bad"),
+    ("demo", "--seconds"),
+}
+
+
+def test_every_number_is_looked_at() -> None:
+    """The table above is of all commands."""
+    assert len(NUMBERS) >= 20
