@@ -1,13 +1,17 @@
 """`status`: the figures of a running command."""
 
+import io
 import os
 import pty
 import signal
 import subprocess
 from pathlib import Path
 
+import pytest
 from devstack.server import free_ports
 
+from devicesync.assembly.status import status_at
+from devicesync.errors import Unavailable
 from tests.end_to_end.command import COMMAND, Devicesync, until
 from tests.end_to_end.test_readiness import admin_of, lacking
 
@@ -37,6 +41,14 @@ def test_nothing_answers(devicesync: Devicesync) -> None:
     assert (failed.returncode, b"does not answer" in failed.stderr, b"hint: is it running?" in failed.stderr) == (3, True, True)
     assert devicesync.run("status", "--admin-listen", "nowhere").returncode == 2
     assert devicesync.run("status", "--watch", "--json").returncode == 2
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"ready":true}', b"[" * 100_000, b"1" * 5000, b"\xff", b""])
+def test_a_foreign_port_is_told_apart(monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    """Whatever it answers."""
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: io.BytesIO(body))
+    with pytest.raises(Unavailable, match="no admin port"):
+        status_at("http://127.0.0.1:1")
 
 
 def test_what_lacks_something_is_not_well(devicesync: Devicesync) -> None:
