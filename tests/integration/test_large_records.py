@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from devicesync.log.full import HEADERS, OFFSET, FullRecord
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.sink import KafkaSink
@@ -30,6 +31,21 @@ def test_a_poll_is_bounded_in_bytes(place: str) -> None:
             polled.append(len(reader.poll(2000, 1)))
     assert sum(polled) == COUNT
     assert max(polled) * BYTES < 50 << 20
+
+
+def test_a_poll_is_bounded_by_the_headers_that_are_read() -> None:
+    """Empty ones take some KB on the wire and megabytes here. Where nobody reads them, they do not count."""
+    topic = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('large')}")
+    create_topics(topic, partitions=1)
+    headers: Any = [("a", b"")] * 60_000
+    with closing(KafkaLog(topic, topic.topic)) as log, closing(log.reader("updater")) as reader:
+        log.append([b"%d" % number for number in range(40)], headers=[headers] * 40)
+        polled: list[list[FullRecord]] = []
+        while sum(map(len, polled)) < 40:
+            polled += reader.poll_full(2000, 1).values()
+        assert [record[OFFSET] for records in polled for record in records] == [*range(40)]
+        assert all(record[HEADERS] == headers for records in polled for record in records)
+        assert max(map(len, polled)) <= 3
 
 
 def test_the_largest_record_of_a_topic_goes_back_into_one() -> None:

@@ -18,7 +18,7 @@ from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl, Outgoing, TooLarge, deliver, open_producer
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX
 from devicesync.log.kafka.headers import headers_of
-from devicesync.log.kafka.taken import taken
+from devicesync.log.kafka.taken import Bound, taken
 from devicesync.log.kafka.url import HINT, failures
 
 _TIMEOUT_SECONDS = 30.0
@@ -193,7 +193,7 @@ def _until(consumer: Consumer, place: TopicPartition, begin: int, end: int) -> I
     position = begin
     while position < end:
         before = position
-        for message in chain(consumer.consume(1, 0.2), *taken(consumer, _POLLED)):
+        for message in chain(consumer.consume(1, 0.2), *taken(consumer, _POLLED, Bound(with_headers=True))):
             if message.error() is None:
                 position = int(message.offset() or 0) + 1
                 yield message

@@ -7,7 +7,6 @@ commits. So what a zombie believes can't contradict what the partition's owner h
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import structlog
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message, TopicPartition
 
 from devicesync.clock import SYSTEM, Clock
@@ -19,7 +18,6 @@ from devicesync.log.kafka.url import KafkaUrl, failures
 
 _FETCH_BYTES = 4 << 20
 _LONGEST_UPLOAD_MS = 900_000
-_log: Any = structlog.get_logger("devicesync")
 
 
 # As the client's own types would have it, a message may be an error without all of these; Member.poll has seen to that.
@@ -53,7 +51,7 @@ class KafkaFullReader:
     def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
         """See full.FullReader."""
         with failures("read"):
-            messages = self._member.poll(max_records, timeout_seconds)
+            messages = self._member.poll(max_records, timeout_seconds, with_headers=True)
         if messages:
             self.has_log_time = _timestamp(messages[-1])[0] == TIMESTAMP_LOG_APPEND_TIME
         return full_records_of(messages)
@@ -117,7 +115,7 @@ def full_records_of(messages: Sequence[Message]) -> dict[int, list[FullRecord]]:
     """Messages as records of each partition. Column by column: a loop over the messages takes twice as long."""
     partitions = [*map(_partition, messages)]
     stamps = [stamp_ms if kind else None for kind, stamp_ms in map(_timestamp, messages)]  # 0: TIMESTAMP_NOT_AVAILABLE
-    headers = headers_of(messages, _say_unreadable)
+    headers = headers_of(messages)
     records = zip(map(_offset, messages), stamps, map(_key, messages), map(_value, messages), headers, strict=True)
     if partitions and partitions.count(partitions[0]) == len(partitions):
         return {partitions[0]: list(records)}
@@ -125,12 +123,3 @@ def full_records_of(messages: Sequence[Message]) -> dict[int, list[FullRecord]]:
     for partition, record in zip(partitions, records, strict=True):
         of_partition.setdefault(partition, []).append(record)
     return of_partition
-
-
-def _say_unreadable(message: Message) -> None:
-    _log.error(
-        "a record is kept without its headers: the name of one is not UTF-8",
-        topic=message.topic(),
-        partition=message.partition(),
-        offset=message.offset(),
-    )

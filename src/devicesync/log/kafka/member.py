@@ -13,7 +13,7 @@ from devicesync.log.full import DELETED
 from devicesync.log.kafka.commits import Commits
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.identity import is_of
-from devicesync.log.kafka.taken import taken
+from devicesync.log.kafka.taken import Bound, taken
 from devicesync.log.kafka.url import KafkaUrl, failures
 
 _KEPT = 100
@@ -75,8 +75,8 @@ class Member:
             }
         )
 
-    def poll(self, max_records: int, timeout_seconds: float) -> list[Message]:
-        """The next messages, as soon as there are any, [] after the time. Raises KafkaException, and Unavailable."""
+    def poll(self, max_records: int, timeout_seconds: float, *, with_headers: bool) -> list[Message]:
+        """The next messages, as soon as there are any, [] after a time; with_headers: see Bound. Raises KafkaException."""
         if not self._is_member:
             self.consumer.subscribe([self.topic], on_assign=self._assign, on_revoke=self._forget, on_lost=self._forget)
             self._is_member = True
@@ -85,7 +85,7 @@ class Member:
             self._paused = False
         try:
             self._begin_new()
-            messages = self._take(max_records, timeout_seconds)
+            messages = self._take(max_records, timeout_seconds, Bound(with_headers=with_headers))
             if not messages:  # else the next poll does it: what was taken must not be lost
                 self._begin_new()
         except KafkaException as error:
@@ -103,14 +103,16 @@ class Member:
             self.consumer.incremental_assign(self._new)
             self._new = []
 
-    def _take(self, max_records: int, timeout_seconds: float) -> list[Message]:
+    def _take(self, max_records: int, timeout_seconds: float, bound: Bound) -> list[Message]:
         # Kept until all went well: what a failing call has taken from the consumer must not be lost.
         if not self._kept:
             self._keep(1, timeout_seconds)
+        bound.count(self._kept[:max_records])
         if self._kept and max_records > len(self._kept):
-            for more in taken(self.consumer, max_records - len(self._kept)):
+            for more in taken(self.consumer, max_records - len(self._kept), bound):
                 self._kept += more
-        messages, self._kept = self._kept[:max_records], self._kept[max_records:]
+        count = min(len(self._kept), max_records) - bound.beyond
+        messages, self._kept = self._kept[:count], self._kept[count:]
         return self._good(messages) if any(map(Message.error, messages)) else messages
 
     def _keep(self, count: int, timeout_seconds: float) -> None:

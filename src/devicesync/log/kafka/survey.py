@@ -14,7 +14,7 @@ from devicesync.log.kafka.identity import identity_of
 from devicesync.log.kafka.member import bounds
 from devicesync.log.kafka.onlooker import all_bounds, onlooker
 from devicesync.log.kafka.reader import records_of
-from devicesync.log.kafka.taken import taken
+from devicesync.log.kafka.taken import Bound, taken
 from devicesync.log.kafka.url import HINT, KafkaUrl
 from devicesync.log.port import Record
 
@@ -79,7 +79,7 @@ def _some(consumer: Consumer) -> list[Message]:
     found = consumer.consume(1, _TIMEOUT_SECONDS)
     if not found:
         raise Unavailable("can't read from Kafka: time-out", HINT)
-    return [*found, *chain.from_iterable(taken(consumer, _ROWS))]
+    return [*found, *chain.from_iterable(taken(consumer, _ROWS, Bound(with_headers=True)))]
 
 
 def _position(consumer: Consumer, start: int) -> int:

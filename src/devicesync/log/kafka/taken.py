@@ -1,21 +1,54 @@
 """Taking messages from a consumer. Their number bounds no memory: some KB on the wire can stand for gigabytes of records."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 from confluent_kafka import Consumer, Message
 
+from devicesync.log.kafka.headers import headers_of
+
 _MOST_BYTES = 16 << 20
+_HEADER_BYTES = 100
+"""For each header beside its name and value: what the client and Python need to hold it."""
 _STEP = 32
 
 
-def taken(consumer: Consumer, most: int) -> Iterator[list[Message]]:
-    """Yield messages that have come already, some at a time: at most `most`, and few more than 16 MiB. Raises KafkaException."""
-    size = 0
-    while most and size < _MOST_BYTES:
+class Bound:
+    """How much is taken at once: 16 MiB, and what the last message has beyond that.
+
+    beyond: how many of the messages that were counted last lie beyond the bound. with_headers: read headers, and count them too.
+    """
+
+    def __init__(self, *, with_headers: bool) -> None:
+        self.beyond = 0
+        self._with_headers = with_headers
+        self._left = _MOST_BYTES
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether no more should be taken."""
+        return self._left <= 0
+
+    def count(self, messages: Sequence[Message]) -> None:
+        """Count these, one by one up to the bound. Headers of those beyond it are not read."""
+        counted = 0
+        for message, headers in zip(messages, headers_of(messages) if self._with_headers else repeat(None), strict=False):
+            counted += 1
+            self._left -= len(message) + len(message.key() or b"")  # len: of the value
+            if headers:
+                self._left -= sum(_HEADER_BYTES + len(name) + len(value or b"") for name, value in headers)
+            if self._left <= 0:
+                break
+        self.beyond = len(messages) - counted
+
+
+def taken(consumer: Consumer, most: int, bound: Bound) -> Iterator[list[Message]]:
+    """Yield messages that have come already, some at a time: at most `most`, until the bound. Raises KafkaException."""
+    while most and not bound.is_reached:
         step = min(_STEP, most)
         messages = consumer.consume(step, 0)
         yield messages
+        bound.count(messages)
         if len(messages) < step:
             return
         most -= step
-        size += sum(len(message) + len(message.key() or b"") for message in messages)  # len: of the value
