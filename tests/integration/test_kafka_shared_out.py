@@ -59,7 +59,7 @@ def test_a_member_that_leaves_looks_at_no_new_partitions() -> None:
 def has_asked(member: Member) -> bool:
     """Whether it could ask for a place in its group; a broker may not know a new topic at once."""
     try:
-        member.poll(1, 0, with_headers=False)
+        member.poll(1, 0)
     except Unavailable:
         return False
     return True
@@ -83,12 +83,12 @@ def test_a_partition_that_was_taken_away_before_it_could_be_read() -> None:
 
     def is_given(partitions: int) -> bool:
         with suppress(Unavailable):
-            read.extend(waiting.poll(1, 0.1, with_headers=False))
+            read.extend(waiting.poll(1, 0.1))
         waiting.keep_alive()
         return len(given) == partitions
 
     until(lambda: is_given(2))
-    until(lambda: is_given(2) and other.poll(200, 0.1, with_headers=False))
+    until(lambda: is_given(2) and other.poll(200, 0.1))
     assert len(gone) == len(other.consumer.assignment()) == 1
     assert not read
     assert waiting.consumer.assignment() == []
@@ -96,7 +96,7 @@ def test_a_partition_that_was_taken_away_before_it_could_be_read() -> None:
     waits.clear()
 
     def all_read() -> bool:
-        read.extend(waiting.poll(200, 0.1, with_headers=False))
+        read.extend(waiting.poll(200, 0.1))
         return len(read) >= 100
 
     until(all_read)

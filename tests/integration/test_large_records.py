@@ -33,8 +33,8 @@ def test_a_poll_is_bounded_in_bytes(place: str) -> None:
     assert max(polled) * BYTES < 50 << 20
 
 
-def test_a_poll_is_bounded_by_the_headers_that_are_read() -> None:
-    """Empty ones take some KB on the wire and megabytes here. Where nobody reads them, they do not count."""
+def test_a_poll_is_bounded_by_its_headers() -> None:
+    """Empty ones take some KB on the wire and megabytes here. They count where nobody reads them, too: the client holds them."""
     topic = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('large')}")
     create_topics(topic, partitions=1)
     headers: Any = [("a", b"")] * 60_000

@@ -193,7 +193,7 @@ def _until(consumer: Consumer, place: TopicPartition, begin: int, end: int) -> I
     position = begin
     while position < end:
         before = position
-        for message in chain(consumer.consume(1, 0.2), *taken(consumer, _POLLED, Bound(with_headers=True))):
+        for message in chain(consumer.consume(1, 0.2), *taken(consumer, _POLLED, Bound())):
             if message.error() is None:
                 position = int(message.offset() or 0) + 1
                 yield message

@@ -51,7 +51,7 @@ class KafkaFullReader:
     def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
         """See full.FullReader."""
         with failures("read"):
-            messages = self._member.poll(max_records, timeout_seconds, with_headers=True)
+            messages = self._member.poll(max_records, timeout_seconds)
         if messages:
             self.has_log_time = _timestamp(messages[-1])[0] == TIMESTAMP_LOG_APPEND_TIME
         return full_records_of(messages)

@@ -75,8 +75,8 @@ class Member:
             }
         )
 
-    def poll(self, max_records: int, timeout_seconds: float, *, with_headers: bool) -> list[Message]:
-        """The next messages, as soon as there are any, [] after a time; with_headers: see Bound. Raises KafkaException."""
+    def poll(self, max_records: int, timeout_seconds: float) -> list[Message]:
+        """The next messages, as soon as there are any, [] after the time. Raises KafkaException, and Unavailable."""
         if not self._is_member:
             self.consumer.subscribe([self.topic], on_assign=self._assign, on_revoke=self._forget, on_lost=self._forget)
             self._is_member = True
@@ -85,7 +85,7 @@ class Member:
             self._paused = False
         try:
             self._begin_new()
-            messages = self._take(max_records, timeout_seconds, Bound(with_headers=with_headers))
+            messages = self._take(max_records, timeout_seconds, Bound())
             if not messages:  # else the next poll does it: what was taken must not be lost
                 self._begin_new()
         except KafkaException as error:

@@ -56,19 +56,19 @@ class KafkaReader:
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader."""
-        messages = self._messages(max_records, timeout_seconds, with_headers=self.reads_headers)
+        messages = self._messages(max_records, timeout_seconds)
         return records_of(messages, headers_of(messages) if self.reads_headers else repeat(None), self._clock)
 
     def poll_full(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
         """See full.ForwardedReader."""
-        return full_records_of(self._messages(max_records, timeout_seconds, with_headers=True))
+        return full_records_of(self._messages(max_records, timeout_seconds))
 
-    def _messages(self, max_records: int, timeout_seconds: float, *, with_headers: bool) -> list[Message]:
+    def _messages(self, max_records: int, timeout_seconds: float) -> list[Message]:
         deadline = self._clock.monotonic() + timeout_seconds
         with failures("read"):
             while True:
                 wait_seconds = min(_POLL_SECONDS, max(deadline - self._clock.monotonic(), 0))
-                messages = self._member.poll(max_records, wait_seconds, with_headers=with_headers)
+                messages = self._member.poll(max_records, wait_seconds)
                 polled: dict[int, int] = {}
                 for message in messages:
                     partition, offset = int(message.partition() or 0), int(message.offset() or 0)

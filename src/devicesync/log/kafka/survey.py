@@ -79,7 +79,7 @@ def _some(consumer: Consumer) -> list[Message]:
     found = consumer.consume(1, _TIMEOUT_SECONDS)
     if not found:
         raise Unavailable("can't read from Kafka: time-out", HINT)
-    return [*found, *chain.from_iterable(taken(consumer, _ROWS, Bound(with_headers=True)))]
+    return [*found, *chain.from_iterable(taken(consumer, _ROWS, Bound()))]
 
 
 def _position(consumer: Consumer, start: int) -> int:

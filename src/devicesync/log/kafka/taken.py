@@ -1,7 +1,6 @@
 """Taking messages from a consumer. Their number bounds no memory: some KB on the wire can stand for gigabytes of records."""
 
 from collections.abc import Iterator, Sequence
-from itertools import repeat
 
 from confluent_kafka import Consumer, Message
 
@@ -16,12 +15,11 @@ _STEP = 32
 class Bound:
     """How much is taken at once: 16 MiB, and what the last message has beyond that.
 
-    beyond: how many of the messages that were counted last lie beyond the bound. with_headers: read headers, and count them too.
+    beyond: how many of the messages that were counted last lie beyond the bound.
     """
 
-    def __init__(self, *, with_headers: bool) -> None:
+    def __init__(self) -> None:
         self.beyond = 0
-        self._with_headers = with_headers
         self._left = _MOST_BYTES
 
     @property
@@ -30,9 +28,9 @@ class Bound:
         return self._left <= 0
 
     def count(self, messages: Sequence[Message]) -> None:
-        """Count these, one by one up to the bound. Headers of those beyond it are not read."""
+        """Count these with their headers, one by one up to the bound. Headers of those beyond it are not read."""
         counted = 0
-        for message, headers in zip(messages, headers_of(messages) if self._with_headers else repeat(None), strict=False):
+        for message, headers in zip(messages, headers_of(messages), strict=False):
             counted += 1
             self._left -= len(message) + len(message.key() or b"")  # len: of the value
             if headers:
