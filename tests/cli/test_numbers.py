@@ -9,7 +9,7 @@ NUMBERS = [
     (command, action.option_strings[0], "processes:" if getattr(action.type, "__name__", "") == "processes" else "")
     for command in main.COMMANDS
     for action in main.parser_of(command)._actions
-    if action.type in PLAIN or getattr(action.type, "__name__", "") in {"number", "processes", "_time", "_partitions"}
+    if action.type in PLAIN or getattr(action.type, "__name__", "") in {"number", "processes", "workers", "_time", "_partitions"}
 ]
 
 

@@ -4,9 +4,6 @@ import argparse
 from typing import TYPE_CHECKING
 
 from devicesync.cli.options import (
-    MOST_BYTES,
-    MOST_DAYS,
-    MOST_SECONDS,
     PLACE,
     admin_option,
     id_argument,
@@ -37,14 +34,14 @@ def backup_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-file-bytes",
         metavar="N",
-        type=number(int, 1, MOST_BYTES),
+        type=number(int, 1, 1 << 40),
         default=_FILE_BYTES,
         help="close a file that holds N bytes of records [128 MiB]",
     )
     parser.add_argument(
         "--max-file-seconds",
         metavar="S",
-        type=number(float, 0.1, MOST_SECONDS),
+        type=number(float, 0.1),
         default=_FILE_SECONDS,
         help="close a file that is S seconds old, also when the log is idle [3600]",
     )
@@ -120,9 +117,7 @@ def backup_verify(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 def backup_prune_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `backup prune`."""
     in_option(parser)
-    parser.add_argument(
-        "--keep-days", metavar="N", type=number(float, 0, MOST_DAYS), required=True, help="keep files with a younger record"
-    )
+    parser.add_argument("--keep-days", metavar="N", type=number(float, 0), required=True, help="keep files with a younger record")
     parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
 
 

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from devicesync.cli.options import MANY, MOST_DAYS, number
+from devicesync.cli.options import number
 from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
 
@@ -16,7 +16,7 @@ _SHOWN_BYTES = 60
 def dead_letters_list_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `dead-letters list`."""
     parser.add_argument("--reason", help="only those refused for this reason, e.g. malformed_json")
-    parser.add_argument("--limit", type=number(int, 0, MANY), default=100, help="show at most this many [100]")
+    parser.add_argument("--limit", type=number(int, 0), default=100, help="show at most this many [100]")
 
 
 def dead_letters_list(arguments: argparse.Namespace, settings: Settings) -> Outcome:
@@ -66,7 +66,7 @@ def dead_letters_delete_options(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("id", metavar="ID", nargs="?", help="this one, as `dead-letters list` shows it")
     which.add_argument("--reason", help="all that were refused for this reason")
-    which.add_argument("--older-than", metavar="DAYS", type=number(float, 0, MOST_DAYS), help="all that are older than this")
+    which.add_argument("--older-than", metavar="DAYS", type=number(float, 0, 100_000), help="all that are older than this")
 
 
 def dead_letters_delete(arguments: argparse.Namespace, settings: Settings) -> Outcome:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from devicesync.cli.options import LEAST_RATE, MANY, number, processes
+from devicesync.cli.options import number, processes
 from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
 
@@ -27,9 +27,7 @@ def digests_make_options(parser: argparse.ArgumentParser) -> None:
         "--against", metavar="OTHER", type=Path, help="keep the devices of the buckets that differ from this file's"
     )
     parser.add_argument("--on", metavar="processes:N", type=processes, default=2, help="so many processes at once [processes:2]")
-    parser.add_argument(
-        "--rate", metavar="N", type=number(float, LEAST_RATE, MANY), default=0, help="at most N devices a second [no limit]"
-    )
+    parser.add_argument("--rate", metavar="N", type=number(float, 0.001), default=0, help="at most N devices a second [no limit]")
     parser.add_argument("--restart", action="store_true", help="begin again, instead of going on with an interrupted run")
 
 

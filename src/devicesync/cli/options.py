@@ -20,8 +20,6 @@ PLACE = "a directory, or a URL of fsspec such as s3://BUCKET/PREFIX"
 
 MANY = 1_000_000_000
 """The most of anything that is counted: an option without an end would reach what no clock and no store can hold."""
-MOST_BYTES, MOST_SECONDS, MOST_DAYS, MOST_PROCESSES = 1 << 40, 3_155_760_000, 100_000, 1024
-LEAST_RATE = 0.001
 LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 
@@ -67,14 +65,7 @@ def log_options(parser: argparse._ActionsContainer) -> None:
     """Add --log-level and its short form -v, and --log-format, of commands that keep running."""
     add = parser.add_argument
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="the lowest level of log lines [info]")
-    add(
-        "-v",
-        "--verbose",
-        dest="log_level",
-        action="store_const",
-        const="debug",
-        help="--log-level debug: a line for each batch too",
-    )
+    add("-v", "--verbose", dest="log_level", action="store_const", const="debug", help="--log-level debug: each batch too")
     add("--log-format", choices=("json", "text"), help="the form of the log lines on stderr [text on a terminal, else json]")
 
 
@@ -97,11 +88,15 @@ def processes(text: str) -> int:
     kind, _, count = text.partition(":")
     if kind != "processes":
         raise argparse.ArgumentTypeError(f"{text!r} is not understood: write processes:N")
-    found: int = number(int, 1, MOST_PROCESSES)(count)
-    return found
+    return workers(count)
 
 
-def number(kind: type[int] | type[float], least: float, most: float) -> Callable[[str], Any]:
+def workers(text: str) -> int:
+    """An argument type: how many processes work at once."""
+    return int(number(int, 1, 1024)(text))
+
+
+def number(kind: type[int] | type[float], least: float, most: float = MANY) -> Callable[[str], Any]:
     """An argument type: a number from `least` to `most`."""
 
     def read(text: str) -> int | float:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from devicesync.cli.options import MOST_PROCESSES, number
+from devicesync.cli.options import workers
 from devicesync.cli.outcome import Outcome
 from devicesync.clock import SYSTEM
 from devicesync.config import Settings
@@ -12,9 +12,7 @@ _DEFAULT_WORKERS = 2
 
 def rebuild_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `rebuild`."""
-    parser.add_argument(
-        "--workers", type=number(int, 1, MOST_PROCESSES), default=_DEFAULT_WORKERS, help="how many processes at once [2]"
-    )
+    parser.add_argument("--workers", type=workers, default=_DEFAULT_WORKERS, help="how many processes at once [2]")
     parser.add_argument("--restart", action="store_true", help="begin again, instead of going on with an interrupted run")
 
 

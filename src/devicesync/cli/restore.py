@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from devicesync.cli.options import LAST_MS, MANY, MOST_PROCESSES, PLACE, id_argument, number
+from devicesync.cli.options import LAST_MS, PLACE, id_argument, number, workers
 from devicesync.cli.outcome import Outcome
 from devicesync.clock import SYSTEM
 from devicesync.config import Settings
@@ -30,7 +30,7 @@ def restore_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rekey", action="store_true", help="with --to-topic: partition by key, instead of as it was")
     parser.add_argument("--append", action="store_true", help="with --to-topic: also into a topic that has records already")
     parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
-    parser.add_argument("--workers", type=number(int, 1, MOST_PROCESSES), default=_WORKERS, help="how many processes at once [2]")
+    parser.add_argument("--workers", type=workers, default=_WORKERS, help="how many processes at once [2]")
     parser.add_argument("--restart", action="store_true", help="begin again, instead of going on with an interrupted run")
 
 
@@ -97,8 +97,7 @@ def _of_stores(document: dict[str, Any]) -> Iterator[str]:
 
 def _time(text: str) -> int:
     if text.isascii() and text.isdecimal():
-        milliseconds: int = number(int, 0, LAST_MS)(text)
-        return milliseconds
+        return int(number(int, 0, LAST_MS)(text))
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -108,6 +107,6 @@ def _time(text: str) -> int:
 
 def _partitions(text: str) -> tuple[int, ...]:
     try:
-        return tuple(map(number(int, 0, MANY), text.split(",")))
+        return tuple(map(number(int, 0), text.split(",")))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text} is no list of numbers such as 0,3,4") from None

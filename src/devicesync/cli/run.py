@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from devicesync.cli.options import MOST_PROCESSES, admin_option, listen_options, log_options, number, until_caught_up_option
+from devicesync.cli.options import admin_option, listen_options, log_options, until_caught_up_option, workers
 from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
 
@@ -30,9 +30,7 @@ def up(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 def update_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `update`."""
     log_options(parser)
-    parser.add_argument(
-        "--workers", type=number(int, 1, MOST_PROCESSES), default=1, help="how many processes, in one consumer group (Kafka) [1]"
-    )
+    parser.add_argument("--workers", type=workers, default=1, help="how many processes, in one consumer group (Kafka) [1]")
     until_caught_up_option(parser)
     admin_option(parser)
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from devicesync.cli.options import LAST_MS, LEAST_RATE, MANY, number
+from devicesync.cli.options import LAST_MS, MANY, number
 from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
 
@@ -10,16 +10,12 @@ from devicesync.config import Settings
 def simulate_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `simulate`."""
     add = parser.add_argument
-    add("--count", type=number(int, 0, MANY), help="stop after this many registrations [never]")
-    add("--devices", type=number(int, 1, MANY), default=1000, help="how many devices take part [1000]")
-    add("--rate", type=number(float, LEAST_RATE, MANY), help="registrations a second [100; with --count as fast as possible]")
+    add("--count", type=number(int, 0), help="stop after this many registrations [never]")
+    add("--devices", type=number(int, 1), default=1000, help="how many devices take part [1000]")
+    add("--rate", type=number(float, 0.001), help="registrations a second [100; with --count as fast as possible]")
     add("--bad", type=number(float, 0, 1), default=0.01, help="the share of records that are invalid [0.01]")
-    add("--seed", type=number(int, -MANY, MANY), default=1, help="the same seed gives the same devices [1]")
-    add(
-        "--start-ms",
-        type=number(int, 0, LAST_MS - MANY),
-        help="the time of the first registration, in ms; each ms has one [the last one is now]",
-    )
+    add("--seed", type=number(int, -MANY), default=1, help="the same seed gives the same devices [1]")
+    add("--start-ms", type=number(int, 0, LAST_MS - MANY), help="the first one's time, in ms; each ms has one [the last is now]")
     add("--to", metavar="FILE|-", help="write lines to a file or stdout [into the log]")
 
 
