@@ -201,7 +201,8 @@ class BackedUp:
 
     def _restores(self, archive: "_Reading", entries: list[Entry], until_ms: int | None, wanted: dict[str, State]) -> None:
         with closing(Buckets(self._world.backup.spool() / str(until_ms), 1)) as buckets:
-            buckets.add(pruned_erasures(archive, Selection(until_ms), DEFAULT_MAX_CLOCK_AHEAD_MS))
+            for erasures in pruned_erasures(archive, Selection(until_ms), DEFAULT_MAX_CLOCK_AHEAD_MS):
+                buckets.add(erasures)
             for entry in entries:
                 rows, selection = archive.rows[entry.path], Selection(until_ms)
                 gather(entry, [rows], selection, buckets, None, refusal_limit=_ALL, max_clock_ahead_ms=DEFAULT_MAX_CLOCK_AHEAD_MS)

@@ -10,6 +10,7 @@ from devicesync.archive.files import ClosedFile, digest_of
 from devicesync.archive.jsonl import read_json_lines
 from devicesync.archive.manifest import MANIFEST, Manifest
 from devicesync.archive.parquet_reading import read_parquet
+from devicesync.archive.ranges import by_range
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import proved
 from devicesync.errors import Damaged
@@ -98,11 +99,11 @@ class Archive:
 
         Raises Unavailable, Damaged.
         """
-        listed, pruned = self.manifest.entries(), self.manifest.pruned()
-        by_stem = {_stem(entry.path): entry for entry in (*(each for kept in pruned for each in kept.entries), *listed)}
+        listed, pruned = self.manifest.entries(), self.manifest.pruned_entries()
+        by_stem = {_stem(entry.path): entry for entry in (*pruned, *listed)}
         last = {_stem(entry.path): int(entry.revision.partition("-")[0] or 0) for entry in listed}
-        for kept in pruned:
-            self.manifest.remove_pruned(kept.entries)
+        for entries in by_range(pruned):
+            self.manifest.remove_pruned(entries)
         for path, match in self._files():
             entry = by_stem.get(_stem(path))
             if entry and int(match[3] or 0) < last.get(_stem(path), _ANY):

@@ -7,7 +7,7 @@ Older archives have it in <topic>/_manifest. Both are read. New entries go here.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import TypeVar
@@ -17,24 +17,25 @@ import msgspec
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import (
     ENTRY,
+    ENTRY_BYTES,
     ERASURES,
+    ERASURES_BYTES,
     Erasures,
+    Pruned,
     counting,
     entries_in,
-    erasures_in,
     is_of,
     paths_of,
+    pruned_in,
     revised_path,
 )
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import decoded
-from devicesync.errors import Damaged
+from devicesync.errors import Damaged, WrongUse
 
 T = TypeVar("T")
 
-_READERS, _READERS_OF_ERASURES = 16, 1
-_ENTRY_BYTES, _ERASURES_BYTES = 1 << 20, 64 << 20
-"""Of a file, at most. A range's entries have some 600 bytes for each of at most 16 days, its erasures 100 for each device."""
+_READERS = 16
 MANIFEST = "_manifest"
 _GENERATION = re.compile(r"(?:generation-)?([0-9]+)(?:\.json)?")
 
@@ -67,20 +68,25 @@ class Manifest:
     def first_listed(self, entries: list[Entry]) -> list[Entry]:
         """The files with which the backup listed the range of these; none where it is not listed. Raises Unavailable, Damaged."""
         path = paths_of(entries, ENTRY)[0]
-        held = self._storage.read_bytes(path, _ENTRY_BYTES)
+        held = self._storage.read_bytes(path, ENTRY_BYTES)
         return [] if held is None else sorted(entries_in(path, held), key=lambda entry: entry.order)
 
     def entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
         """Return all entries, in order. An unreadable one goes to `damaged`, or is raised. Raises Unavailable, Damaged."""
-        found = self._read(ENTRY, entries_in, damaged)
-        return sorted((entry for entries in found for entry in entries), key=lambda entry: entry.order)
+
+        def entries_at(path: str) -> list[Entry]:
+            return self._read(path, ENTRY_BYTES, entries_in, damaged) or []
+
+        with ThreadPoolExecutor(_READERS) as readers:
+            found = readers.map(entries_at, self._of_all(ENTRY))
+            return sorted((entry for entries in found for entry in entries), key=lambda entry: entry.order)
 
     def newest(self, generation: int, partition: int) -> Entry | None:
         """Return a file of a partition's last range. Raises Unavailable, Damaged."""
         found: list[Entry] = []
         for directory in self._directories:
             for path in self._paths(f"{directory}/{generation}/{partition}", ENTRY)[-1:]:  # prune leaves the last range
-                held = self._storage.read_bytes(path, _ENTRY_BYTES)
+                held = self._storage.read_bytes(path, ENTRY_BYTES)
                 found += entries_in(path, held) if held is not None else []
         return max(found, key=lambda entry: entry.next_offset, default=None)
 
@@ -102,9 +108,15 @@ class Manifest:
     def prune(self, entries: list[Entry], erased: dict[str, int]) -> None:
         """Remove a range whose files are to be removed, but keep its erasures. Safe to repeat.
 
-        Raises Unavailable.
+        Raises Unavailable, and WrongUse for more erasures than are read: such a range stays.
         """
-        self._storage.put_bytes(paths_of(entries, ERASURES)[0], msgspec.json.encode(Erasures(erased, entries)))
+        path, kept = paths_of(entries, ERASURES)[0], msgspec.json.encode(Erasures(erased, entries))
+        if len(kept) > ERASURES_BYTES:
+            raise WrongUse(
+                f"{path} would have more than {ERASURES_BYTES:,} bytes, and could not be read again",
+                "nothing is lost: its range stays, and those after it; a smaller --max-file-bytes makes smaller ranges",
+            )
+        self._storage.put_bytes(path, kept)
         self.remove_pruned(entries)
         for entry in entries:
             self.sweep(entry)
@@ -128,9 +140,15 @@ class Manifest:
         for path in paths_of([entry], ENTRY):
             self._storage.remove(f"{path.rpartition('/')[0]}/{name}.rest.parquet")
 
-    def pruned(self, damaged: list[Damaged] | None = None) -> list[Erasures]:
-        """Return what is kept of pruned ranges; `damaged` as for `entries`. Raises Unavailable, Damaged."""
-        return self._read(ERASURES, erasures_in, damaged)
+    def pruned(self, damaged: list[Damaged] | None = None) -> Iterator[Pruned]:
+        """Yield what is kept of each pruned range, for one at a time fits in memory; `damaged` as for `entries`.
+
+        Raises Unavailable, Damaged.
+        """
+        for path in self._of_all(ERASURES):
+            kept = self._read(path, ERASURES_BYTES, pruned_in, damaged)
+            if kept:
+                yield kept
 
     def pruned_entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
         """Return the entries of the pruned files. Raises Unavailable, Damaged."""
@@ -164,28 +182,25 @@ class Manifest:
     def _identity(self, number: int) -> str:
         paths = [f"{directory}/generation-{number}.json" for directory in self._directories]
         for path in paths:
-            held = self._storage.read_bytes(path, _ENTRY_BYTES)
+            held = self._storage.read_bytes(path, ENTRY_BYTES)
             if held is not None:
                 return decoded(path, held, _OF_GENERATION).identity
         raise Damaged(paths[0], "is missing")
 
-    def _read(self, ending: str, read: Callable[[str, bytes], T], damaged: list[Damaged] | None) -> list[T]:
-        """Yield what `read` makes of every file whose name ends so."""
-        paths = [path for directory in self._partitions() for path in self._paths(directory, ending)]
-        most_bytes, at_once = (_ENTRY_BYTES, _READERS) if ending == ENTRY else (_ERASURES_BYTES, _READERS_OF_ERASURES)
+    def _read(self, path: str, most_bytes: int, read: Callable[[str, bytes], T], damaged: list[Damaged] | None) -> T | None:
+        """What `read` makes of the file; None where it is damaged, or gone since its name was read: its range was pruned."""
+        try:
+            held = self._storage.read_bytes(path, most_bytes)
+            return read(path, held) if held is not None else None
+        except Damaged as damage:
+            if damaged is None:
+                raise
+            damaged.append(damage)
+            return None
 
-        def noting(path: str) -> T | None:
-            try:
-                held = self._storage.read_bytes(path, most_bytes)
-                return read(path, held) if held is not None else None  # None: it was pruned since its name was read
-            except Damaged as damage:
-                if damaged is None:
-                    raise
-                damaged.append(damage)
-                return None
-
-        with ThreadPoolExecutor(at_once) as readers:
-            return [each for each in readers.map(noting, paths) if each]
+    def _of_all(self, ending: str) -> list[str]:
+        """The files of all partitions whose names end so."""
+        return [path for directory in self._partitions() for path in self._paths(directory, ending)]
 
     def _partitions(self) -> list[str]:
         generations = [

@@ -11,7 +11,8 @@ In older archives a range is one file. Its entry is named after the file's first
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,22 +22,51 @@ from devicesync.errors import Damaged
 
 ENTRY = ".json"
 ERASURES = ".erasures.json"
+ENTRY_BYTES, ERASURES_BYTES = 1 << 20, 128 << 20
+"""Of a file, at most. A range's entries have some 600 bytes for each of at most 16 days. An erasure has fewer than its record."""
+_ERASURE = re.compile(rb'[{,]\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+:\s*+(-?[0-9]{1,19})\s*+')
+_END = re.compile(rb"\{?\s*\}")
+_NO_ENTRIES = msgspec.Raw(b"[]")
 _NAME = re.compile(r"([0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?(\.erasures)?\.json")
 
 
 class Erasures(msgspec.Struct, frozen=True):
-    """What is kept of a pruned range: its entries, and for each device erased in it the version of the highest erase, in µs.
-
-    entry: what older archives have in place of `entries`.
-    """
+    """What is kept of a pruned range: its entries, and for each device erased in it the version of the highest erase, in µs."""
 
     erased: dict[str, int]
-    entries: list[Entry] = []
-    entry: Entry | None = None
+    entries: list[Entry]
+
+
+class _Parts(msgspec.Struct, frozen=True):
+    """The same as it lies in the file. entry: what older archives have in place of `entries`."""
+
+    erased: msgspec.Raw
+    entries: msgspec.Raw = _NO_ENTRIES
+    entry: msgspec.Raw = _NO_ENTRIES
+
+
+class Pruned(NamedTuple):
+    """A pruned range, as it is read: its entries, and its erasures, which are decoded one by one. They may be millions."""
+
+    entries: list[Entry]
+    path: str
+    raw: msgspec.Raw
+
+    def erased(self) -> Iterator[tuple[str, int]]:
+        """Yield each erased device, and the version of its highest erase, in µs. Raises Damaged, which names the file."""
+        end = 0
+        for match in _ERASURE.finditer(self.raw):
+            if match.start() != end:
+                break
+            end = match.end()
+            yield decoded(self.path, match[1], _OF_ID), int(match[2])
+        if not _END.fullmatch(self.raw, end):
+            raise Damaged(self.path, "can't be read: an erasure is an id and a version")
 
 
 _OF_ENTRIES: msgspec.json.Decoder[Entry | list[Entry]] = msgspec.json.Decoder(Entry | list[Entry])
-_OF_ERASURES = msgspec.json.Decoder(Erasures)
+_OF_PARTS = msgspec.json.Decoder(_Parts)
+_OF_ID = msgspec.json.Decoder(str)
 
 
 def by_range(entries: Iterable[Entry]) -> list[list[Entry]]:
@@ -86,12 +116,18 @@ def entries_in(path: str, held: bytes) -> list[Entry]:
     return entries
 
 
-def erasures_in(path: str, held: bytes) -> Erasures:
+def pruned_in(path: str, held: bytes) -> Pruned:
     """Return what is kept of a pruned range. Raises Damaged, which names the path."""
-    found = decoded(path, held, _OF_ERASURES)
-    kept = Erasures(found.erased, found.entries or ([found.entry] if found.entry else []))
-    _placed(path, kept.entries, ERASURES)
-    return kept
+    parts = decoded(path, held, _OF_PARTS)
+    entries = bytes(parts.entry if parts.entries == _NO_ENTRIES else parts.entries)
+    if len(entries) > ENTRY_BYTES:
+        raise Damaged(path, f"has entries of more than {ENTRY_BYTES:,} bytes")
+    found = decoded(path, entries, _OF_ENTRIES)
+    pruned = Pruned(found if isinstance(found, list) else [found], path, parts.erased)
+    _placed(path, pruned.entries, ERASURES)
+    for _ in pruned.erased():
+        pass
+    return pruned
 
 
 def _placed(path: str, entries: list[Entry], ending: str) -> None:

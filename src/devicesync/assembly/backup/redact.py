@@ -26,7 +26,7 @@ def _redact(  # noqa: PLR0917 - as above
 ) -> None:
     redaction = Redaction(archive, device_id, spool, settings.max_clock_ahead_ms)
     entries = archive.manifest.entries()
-    erased = max((kept.erased.get(device_id, 0) for kept in archive.manifest.pruned()), default=0)
+    erased = max((at for kept in archive.manifest.pruned() for name, at in kept.erased() if name == device_id), default=0)
     oldest: dict[tuple[int, int, int], int] = {}
     with watcher.bar(f"look through {archive.topic}", sum(entry.bytes for entry in entries)) as advance:
         for entry in entries:

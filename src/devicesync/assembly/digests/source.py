@@ -100,7 +100,8 @@ def _backup(asked: Asked, settings: Settings, watcher: Watcher, directory: Path)
 
         def prepare(pool: Pool) -> None:
             with closing(Buckets(directory, GROUPS)) as buckets:
-                buckets.add(pruned_erasures(run.archive, Selection(), settings.max_clock_ahead_ms))
+                for erasures in pruned_erasures(run.archive, Selection(), settings.max_clock_ahead_ms):
+                    buckets.add(erasures)
                 buckets.flush()
             by_name = {entry.path: (gathering, entry) for entry in run.entries}
             with watcher.bar("read the backup", run.record_bytes) as advance:

@@ -78,10 +78,9 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
 
 
 def _keep_erasures(run: Run, buckets: Buckets) -> None:
-    erasures = pruned_erasures(run.archive, run.request.selection, run.settings.max_clock_ahead_ms)
-    if erasures:
+    for erasures in pruned_erasures(run.archive, run.request.selection, run.settings.max_clock_ahead_ms):
         buckets.add(erasures)
-        buckets.flush()
+    buckets.flush()
 
 
 def _gather(run: Run, pool: Pool, task: Task, progress: Progress, by_name: dict[str, Entry]) -> None:

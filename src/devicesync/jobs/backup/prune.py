@@ -28,7 +28,7 @@ def from_the_future(entries: list[Entry], now_ms: int) -> list[Entry]:
 
 
 def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahead_ms: int) -> None:
-    """Remove the files of a range, and keep the erasures in them. Safe to repeat. Raises Unavailable, Damaged."""
+    """Remove the files of a range, and keep the erasures in them. Safe to repeat. Raises Unavailable, Damaged, WrongUse."""
     erased: dict[str, int] = {}
     for entry in files:
         with archive.fetched(entry, spool) as batches:

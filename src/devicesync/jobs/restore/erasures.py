@@ -1,12 +1,13 @@
 """The erasures of pruned files: a device that was erased in one stays erased."""
 
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import structlog
 
 from devicesync.archive.archive import Archive
-from devicesync.archive.ranges import Erasures
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import kept_at_ms
 from devicesync.law.event import check_id
@@ -14,29 +15,28 @@ from devicesync.law.refusal import Refused
 from devicesync.law.state import State
 from devicesync.law.version import guard
 
+_PIECE = 10_000
 _log: Any = structlog.get_logger("devicesync")
 
 
-def pruned_erasures(archive: Archive, selection: Selection, max_clock_ahead_ms: int) -> dict[str, State]:
-    """Return the highest erase of each device. Raises Unavailable, Damaged."""
-    erased: dict[str, int] = {}
+def pruned_erasures(archive: Archive, selection: Selection, max_clock_ahead_ms: int) -> Iterator[dict[str, State]]:
+    """Yield the erases of all pruned ranges, some thousand at a time. A device may come again. Raises Unavailable, Damaged."""
     for kept in archive.manifest.pruned():
-        believed = _believed(kept, max_clock_ahead_ms)
-        if len(believed) < len(kept.erased):
-            left_out = len(kept.erased) - len(believed)
-            _log.error("erasures with an impossible id or version are left out", path=kept.entries[0].path, erasures=left_out)
-        for device_id, version in believed.items():
-            if selection.device_id in (None, device_id):
-                erased[device_id] = max(version, erased.get(device_id, 0))
-    return {device_id: State(erased=version) for device_id, version in erased.items()}
+        erased, left_out, first = kept.erased(), 0, kept.entries[0]
+        while piece := [*islice(erased, _PIECE)]:
+            believed = _believed(piece, kept_at_ms(first), max_clock_ahead_ms)
+            left_out += len(piece) - len(believed)
+            yield {device_id: State(erased=at) for device_id, at in believed if selection.device_id in (None, device_id)}
+        if left_out:
+            _log.error("erasures with an impossible id or version are left out", path=first.path, erasures=left_out)
 
 
-def _believed(kept: Erasures, max_clock_ahead_ms: int) -> dict[str, int]:
+def _believed(erased: list[tuple[str, int]], kept_ms: int, max_clock_ahead_ms: int) -> list[tuple[str, int]]:
     """An erase has an id that an event may have, and a version that does not lie in the future, where it would win for years."""
-    believed = {}
-    for device_id, version in kept.erased.items():
+    believed = []
+    for device_id, version in erased:
         with suppress(Refused):
             check_id(device_id)
-            guard(version, taken_ms=kept_at_ms(kept.entries[0]), max_clock_ahead_ms=max_clock_ahead_ms)
-            believed[device_id] = version
+            guard(version, taken_ms=kept_ms, max_clock_ahead_ms=max_clock_ahead_ms)
+            believed.append((device_id, version))
     return believed

@@ -1,0 +1,96 @@
+"""The erasures of pruned ranges: read whole, believed only in their form, and never all in memory."""
+
+import tempfile
+import tracemalloc
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devicesync.archive import manifest
+from devicesync.archive.archive import Archive
+from devicesync.archive.ranges import ENTRY_BYTES
+from devicesync.errors import Damaged, WrongUse
+from devicesync.jobs.restore.erasures import pruned_erasures
+from devicesync.jobs.restore.selection import Selection
+from tests.archive.test_files import stored
+
+if TYPE_CHECKING:
+    from devicesync.log.full import FullRecord
+
+MANY = 50_000
+IN_2023_US = 1_700_000_000_000_000
+_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+def pruned(place: Path, erased: dict[str, int], *, ranges: int = 1) -> Archive:
+    """An archive whose ranges are all pruned, with the same erasures."""
+    for number in range(ranges):
+        rows: list[FullRecord] = [(number, 5, b"k", b"v", None)]
+        archive, closed = stored(place, rows, "parquet")
+        archive.manifest.prune([closed.entry], erased)
+    return archive
+
+
+def test_one_file_at_a_time_is_in_memory_and_of_it_some_erasures(tmp_path: Path) -> None:
+    """Whoever writes to the bucket can put many, each of many MiB."""
+    archive = pruned(tmp_path, {f"{number:x}": IN_2023_US for number in range(MANY)}, ranges=4)
+    file_bytes = max(there.stat().st_size for there in (tmp_path / "backup").rglob("*.erasures.json"))
+    tracemalloc.start()
+    try:
+        devices = sum(map(len, pruned_erasures(archive, Selection(), 0)))
+        assert len(archive.manifest.pruned_entries()) == 4
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert devices == 4 * MANY
+    assert peak < 3 * file_bytes + (6 << 20)
+
+
+@given(st.dictionaries(_texts, st.integers(0, 1 << 62), max_size=5))
+def test_what_is_kept_is_read(erased: dict[str, int]) -> None:
+    """Whatever the ids are."""
+    with tempfile.TemporaryDirectory() as there:
+        assert [dict(kept.erased()) for kept in pruned(Path(there), erased).manifest.pruned()] == [erased]
+
+
+@pytest.mark.parametrize(
+    "erased",
+    [
+        *(b"null", b"[]", b"7", b'"a"', b'[{"a":1}]', b'{"a"}', b"{1:1}"),
+        *(b'{"a":%s}' % version for version in (b"null", b'"1"', b"1.5", b"[1]", b'{"b":1}', b"9" * 30)),
+        *(b'{"b":1,"a":null,"c":1}', b'{"b":1,"a":null}', b'{"\xff":1}', b'{"\\ud800":1}'),
+    ],
+)
+def test_erasures_of_another_form_are_named(tmp_path: Path, erased: bytes) -> None:
+    """Versions of devices, and nothing else."""
+    archive = pruned(tmp_path, {"x": 1})
+    (there,) = (tmp_path / "backup").rglob("*.erasures.json")
+    there.write_bytes(there.read_bytes().replace(b'{"x":1}', erased))
+    found: list[Damaged] = []
+    assert archive.manifest.pruned_entries(found) == []
+    assert [damage.path for damage in found] == ["_manifest/topic/1/3/0.erasures.json"]
+
+
+def test_the_entries_beside_erasures_are_as_short_as_others(tmp_path: Path) -> None:
+    """They are all in memory together."""
+    archive = pruned(tmp_path, {})
+    (there,) = (tmp_path / "backup").rglob("*.erasures.json")
+    kept = msgspec.json.decode(there.read_bytes())
+    kept["entries"][0]["source"] = "x" * ENTRY_BYTES
+    there.write_bytes(msgspec.json.encode(kept))
+    with pytest.raises(Damaged, match="has entries of more than"):
+        archive.manifest.pruned_entries()
+
+
+def test_a_range_with_more_erasures_than_are_read_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its prune would make the backup unreadable."""
+    archive, closed = stored(tmp_path, [(0, 5, b"k", b"v", None)], "parquet")
+    monkeypatch.setattr(manifest, "ERASURES_BYTES", 1000)
+    with pytest.raises(WrongUse, match="could not be read again"):
+        archive.manifest.prune([closed.entry], dict.fromkeys(map(str, range(1000)), 1))
+    assert archive.manifest.entries() == [closed.entry]
+    assert archive.manifest.pruned_entries() == []
