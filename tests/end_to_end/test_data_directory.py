@@ -1,9 +1,12 @@
 """The data directory while it is made, or damaged; and what else the command line is given."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
+import termios
+from array import array
 from pathlib import Path
 
 import pytest
@@ -76,6 +79,48 @@ def test_a_named_pipe_that_nobody_writes_to_ends_by_sigterm(devicesync: Devicesy
     done = json.loads(process.stdout.read())
     assert done["read"] == 1
     assert process.wait() == 0
+
+
+@pytest.mark.parametrize("words", [["simulate", "--count", "9", "--to", "fifo"], ["enrich", "--from", "events", "--to", "fifo"]])
+def test_a_named_pipe_that_nobody_reads_ends_by_sigterm(devicesync: Devicesync, words: list[str]) -> None:
+    """It waits for the reader, and a reader that comes gets everything."""
+    pipe, events = devicesync.directory / "fifo", devicesync.directory / "events"
+    os.mkfifo(pipe)
+    devicesync.run("simulate", "--count", "9", "--bad", "0", "--to", events)
+    unread = devicesync.start(*words, ready=False)
+    if words[0] == "enrich":  # it is stopped at once before it begins
+        until(lambda: any(file.exists() and file.samefile(events) for file in Path(f"/proc/{unread.pid}/fd").iterdir()))
+    assert stopped(unread) == 130
+    process = devicesync.start(*words, ready=False)
+    assert len(pipe.read_bytes().splitlines()) == 9
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize("to", ["-", "/dev/stdout", "fifo"])
+@pytest.mark.parametrize("words", [["simulate", "--count", "5000"], ["enrich", "--from", "events"]])
+def test_a_full_pipe_that_nobody_reads_ends_by_sigterm(devicesync: Devicesync, words: list[str], to: str) -> None:
+    """What a reader takes meanwhile, and then all, arrives as it is."""
+    pipe, events = devicesync.directory / "fifo", devicesync.directory / "events"
+    os.mkfifo(pipe)
+    devicesync.run("simulate", "--count", "5000", "--bad", "0", "--to", events)
+    for is_read in (False, True):
+        process = devicesync.start(*words, "--to", to, ready=False)
+        assert process.stdout
+        with pipe.open("rb") if to == "fifo" else process.stdout as output:
+            until(lambda: _waiting(output.fileno()) > 60_000)
+            if is_read:
+                lines = output.read().splitlines()
+                assert process.wait() == 0
+                assert len(lines) == 5000
+            else:
+                assert stopped(process) == 130
+
+
+def _waiting(pipe: int) -> int:
+    """How many bytes are in the pipe."""
+    number = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, number)
+    return number[0]
 
 
 def test_another_name_of_a_silent_stdin_ends_by_sigterm(devicesync: Devicesync) -> None:

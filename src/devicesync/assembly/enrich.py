@@ -1,8 +1,6 @@
 """`enrich`: telemetry through an enricher, from a topic or a file into another."""
 
 import logging
-import sys
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from devicesync.assembly import adapters
 from devicesync.assembly.admin import admin_port, used
 from devicesync.assembly.enrich_readings import readings_of
 from devicesync.assembly.event_file import opened
+from devicesync.assembly.line_output import lines_into
 from devicesync.assembly.long_run import LongRun
 from devicesync.assembly.updater import refusal_limit
 from devicesync.config import Settings
@@ -26,6 +25,8 @@ from devicesync.status.declared import ENRICH_REFUSED, ENRICH_WRITTEN, Readings
 from devicesync.url import masked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from devicesync.enrich.enricher import Enricher
 
 
@@ -56,12 +57,14 @@ def enrich_file(
     Raises WrongUse, TooManyBad, Unavailable, Stopped.
     """
     source, target = paths
+    if target.exists() and "-" not in {str(source), str(target)} and target.samefile(source):
+        raise WrongUse(f"{source} can't be read and written to at once", "name another file to write to")
     progress = job.Progress()
     try:
         with (
             opened(source, run.stop) as file,
             closing(adapters.open_dead_letters(settings)) as dead_letters,
-            _output(source, target) as write,
+            lines_into(target, run.stop) as write,
             run.watcher.bar(f"enrich {source.name}", file.size) as advance,
         ):
             work = job.Job(enricher, dead_letters, refusal_limit(settings, at_once=True), run.stop, str(source), progress)
@@ -113,30 +116,6 @@ def enrich_topic(
             return progress
         job.enrich_topic(work, reader, forward, until_caught_up=run.until_caught_up)
     return progress
-
-
-@contextmanager
-def _output(source: Path, target: Path) -> Iterator[Callable[[Sequence[bytes]], None]]:
-    """A function that writes lines. Raises WrongUse."""
-    if str(target) == "-":
-        file = sys.stdout.buffer
-    else:
-        if target.exists() and str(source) != "-" and target.samefile(source):
-            raise WrongUse(f"{source} can't be read and written to at once", "name another file to write to")
-        try:
-            file = target.open("wb")
-        except OSError as error:
-            raise WrongUse(f"can't write {target}: {error.strerror}", "name a file in a directory that is there, or -") from None
-
-    def write(events: Sequence[bytes]) -> None:
-        file.writelines([event + b"\n" for event in events])
-        file.flush()
-
-    try:
-        yield write
-    finally:
-        if file is not sys.stdout.buffer:
-            file.close()
 
 
 class _ToLog(logging.Handler):

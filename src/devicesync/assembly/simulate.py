@@ -3,8 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
+from contextlib import closing, contextmanager
 from typing import NamedTuple
 
 from devicesync import data_directory
@@ -12,7 +11,6 @@ from devicesync.assembly import adapters, named_log
 from devicesync.assembly.watcher import Watcher
 from devicesync.clock import SYSTEM
 from devicesync.config import Settings
-from devicesync.errors import WrongUse
 from devicesync.simulation import Simulation, key_of
 
 _BATCH = 500
@@ -34,7 +32,7 @@ class Pace(NamedTuple):
 
 
 def simulate(simulation: Simulation, pace: Pace, write: Write, stop: threading.Event, watcher: Watcher) -> int:
-    """Write registrations until `stop` is set, or until there are enough; how many were written."""
+    """Write registrations until `stop` is set, or until there are enough; how many were written. Raises what `write` does."""
     count = pace.records
     rate = _RATE if pace.rate is None and count is None else pace.rate
     began_ms, began = SYSTEM.now_ms(), SYSTEM.monotonic()
@@ -61,16 +59,3 @@ def into_log(settings: Settings) -> Iterator[Write]:
         data_directory.prepare(settings.directory)
     with closing(adapters.open_log(settings)) as log:
         yield lambda values: log.append(values, [key_of(value) for value in values]) if values else None
-
-
-@contextmanager
-def into_file(to: str) -> Iterator[Write]:
-    """A function that writes lines to a file, or to standard output for -. Raises WrongUse."""
-    with ExitStack() as opened:
-        try:
-            file = sys.stdout.buffer if to == "-" else opened.enter_context(Path(to).open("wb"))
-        except OSError as error:
-            hint = "name a file in a directory that is there, or - for stdout"
-            raise WrongUse(f"can't write {to}: {error.strerror}", hint) from None
-        yield lambda values: file.writelines(value + b"\n" for value in values)
-        file.flush()

@@ -1,6 +1,7 @@
 """`simulate`: writes realistic registrations."""
 
 import argparse
+from pathlib import Path
 
 from devicesync.cli.options import LAST_MS, MANY, number
 from devicesync.cli.outcome import Outcome
@@ -24,7 +25,8 @@ def simulate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
     They go into the log, and a running `up` or `update` takes them from there. With --to they go into a file for `apply`.
     """
-    from devicesync.assembly.simulate import Pace, into_file, into_log
+    from devicesync.assembly.line_output import lines_into
+    from devicesync.assembly.simulate import Pace, into_log
     from devicesync.assembly.simulate import simulate as simulate_registrations
     from devicesync.cli.process import Terminal, stop_on_signals
     from devicesync.simulation import Simulation
@@ -33,6 +35,6 @@ def simulate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     pace = Pace(arguments.count, arguments.rate, arguments.start_ms)
     to: str | None = arguments.to
     stop = stop_on_signals()
-    with into_log(settings) if to is None else into_file(to) as write:
+    with into_log(settings) if to is None else lines_into(Path(to), stop) as write:
         written = simulate_registrations(simulation, pace, write, stop, Terminal("simulate"))
     return Outcome(None if to == "-" else {"written": written}, remark=f"{written} registrations written")

@@ -1,0 +1,56 @@
+"""Where `enrich` and `simulate` write lines: a file, standard output, or another pipe that nobody may read from for long."""
+
+import errno
+import os
+import select
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from devicesync.errors import Stopped, WrongUse
+
+_LOOK_SECONDS = 0.2
+
+
+@contextmanager
+def lines_into(target: Path, stop: threading.Event) -> Iterator[Callable[[Sequence[bytes]], None]]:
+    """A function that writes lines there for the body; - is standard output. It waits for who reads the pipe.
+
+    Both raise Stopped when `stop` is set and nobody reads. Raises WrongUse.
+    """
+    with ExitStack() as closing:
+        try:
+            descriptor = sys.stdout.fileno() if str(target) == "-" else _opened(target, stop, closing)
+        except OSError as error:
+            raise WrongUse(f"can't write {target}: {error.strerror}", "name a file in a directory that is there, or -") from None
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        at_once = sys.maxsize if is_file else select.PIPE_BUF  # so many bytes fit into a pipe that can be written to
+
+        def write(lines: Sequence[bytes]) -> None:
+            left = memoryview(b"".join([line + b"\n" for line in lines]))
+            while left:
+                while not select.select([], [descriptor], [], _LOOK_SECONDS)[1]:
+                    if stop.is_set():
+                        raise Stopped
+                left = left[os.write(descriptor, left[:at_once]) :]
+
+        yield write
+
+
+def _opened(path: Path, stop: threading.Event, closing: ExitStack) -> int:
+    """The descriptor, closed with `closing`. Raises OSError, and Stopped while nobody has opened the pipe to read it."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+        except OSError as error:
+            if error.errno != errno.ENXIO or not path.is_fifo():
+                raise
+            if stop.wait(_LOOK_SECONDS):
+                raise Stopped from None
+        else:
+            closing.callback(os.close, descriptor)
+            os.set_blocking(descriptor, True)
+            return descriptor
