@@ -10,7 +10,7 @@ import pytest
 from devicesync.archive.entry import Entry
 from tests.archive.test_trust import listed_at
 from tests.end_to_end.command import Devicesync
-from tests.end_to_end.test_backup import archive_in, back_up, simulate
+from tests.end_to_end.test_backup import DATA, archive_in, back_up, simulate
 
 PRUNE = ("backup", "prune", "--in", "backup", "--keep-days", "0")
 RESTORE = ("restore", "--from", "backup", "--to-stores")
@@ -85,11 +85,31 @@ def test_a_lost_generation_is_refused_and_nothing_is_written_over(devicesync: De
     generation = devicesync.directory / "backup" / "_manifest" / "device-profile.log" / "generation-1.json"
     for harm in (empty, Path.unlink):
         harm(generation)
-        refused = devicesync.run("backup", "run", "--to", "backup", "--until-caught-up")
-        assert (refused.returncode, b"generation-1.json" in refused.stderr) == (1, True)
+        for command in (("backup", "run", "--to", "backup", "--until-caught-up"), RESTORE):
+            refused = devicesync.run(*command)
+            assert (refused.returncode, b"generation-1.json" in refused.stderr) == (1, True)
         for words in ((), ("--log", "journal:elsewhere.log")):
             (problem,) = devicesync.json("backup", "verify", "--in", "backup", *words, status=1)["problems"]
             assert problem["path"] == "_manifest/device-profile.log/generation-1.json"
+
+
+@pytest.mark.parametrize("left", [1, 0])
+def test_a_lost_end_of_an_older_generation_is_refused(devicesync: Devicesync, left: int) -> None:
+    """The last files are gone with their entries: the next generation says how far they went."""
+    entries = three_files(devicesync)
+    for file in (devicesync.directory / DATA).iterdir():
+        file.unlink() if file.is_file() else None
+    simulate(devicesync, 20, seed=7)
+    back_up(devicesync)
+    for entry in entries[left:]:
+        for path in (entry.path, listed_at(entry)):
+            (devicesync.directory / "backup" / path).unlink()
+    second = "_manifest/device-profile.log/generation-2.json"
+    (problem,) = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]
+    assert (problem["path"], "up to offset 299 " in problem["problem"]) == (second, True)
+    refused = devicesync.run(*RESTORE)
+    assert (refused.returncode, second in refused.stderr.decode(), refused.stdout) == (1, True, b"")
+    assert devicesync.json(*RESTORE, "--allow-gaps")["records"] == 20 + 100 * left
 
 
 @pytest.fixture

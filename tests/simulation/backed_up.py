@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry, day_of
 from devicesync.archive.ranges import by_range, entries_in
-from devicesync.jobs.backup.verify import behind, check_log, check_order, check_range, check_unlisted
+from devicesync.jobs.backup.verify import behind, check_ends, check_log, check_order, check_range, check_unlisted
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import gather
@@ -91,12 +91,13 @@ class BackedUp:
         """All is backed up."""
         self.look()
         archive, log, spool = _Reading(self._world), self._world.log(ProcessClock(self._world.time)), self._world.backup.spool()
-        entries = archive.manifest.entries()
+        ends, entries = archive.manifest.ends(), archive.manifest.entries()
         survey = log.survey()
         generation = archive.manifest.generation_named(survey.identity) or 0
         pruned = archive.manifest.pruned_entries()
         found = [
             *check_order(pruned, entries),
+            *check_ends(ends, [*pruned, *entries]),
             *check_unlisted(archive, [*pruned, *entries]),
             *check_log(pruned, entries, generation, survey),
         ]
@@ -195,7 +196,7 @@ class BackedUp:
         """Which of the topic's lives a generation is: its identity says so. 0 where it says something else."""
         if generation not in self._lives:
             held = self._world.backup.store.objects[f"/backup/_manifest/{self._world.broker.topic}/generation-{generation}.json"]
-            told = re.fullmatch(rb'{"identity":"(\d+)"}', held)
+            told = re.fullmatch(rb'{"identity":"(\d+)".*}', held)
             self._lives[generation] = int(told[1]) if told else 0
         return self._lives[generation]
 

@@ -1,6 +1,6 @@
 """The manifest of a topic: one small file for each range of records, so that any number of writers need no lock.
 
-_manifest/<topic>/generation-<number>.json    the log of a generation
+_manifest/<topic>/generation-<number>.json    the log of a generation, and how far the one before had come
 _manifest/<topic>/<generation>/<partition>    the files of its ranges (ranges.py)
 
 Older archives have it in <topic>/_manifest. Both are read. New entries go here.
@@ -9,12 +9,14 @@ Older archives have it in <topic>/_manifest. Both are read. New entries go here.
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from typing import TypeVar
 
 import msgspec
 
 from devicesync.archive.entry import Entry
+from devicesync.archive.generation import Begin, End, begin_in
 from devicesync.archive.ranges import (
     ENTRY,
     ENTRY_BYTES,
@@ -30,7 +32,6 @@ from devicesync.archive.ranges import (
     revised_path,
 )
 from devicesync.archive.storage import Storage
-from devicesync.archive.trust import decoded
 from devicesync.errors import Damaged, WrongUse
 
 T = TypeVar("T")
@@ -38,13 +39,6 @@ T = TypeVar("T")
 _READERS = 16
 MANIFEST = "_manifest"
 _GENERATION = re.compile(r"(?:generation-)?([0-9]+)(?:\.json)?")
-
-
-class _Generation(msgspec.Struct, frozen=True):
-    identity: str
-
-
-_OF_GENERATION = msgspec.json.Decoder(_Generation)
 
 
 class Manifest:
@@ -102,7 +96,8 @@ class Manifest:
         found, newest = self._generation(identity)
         if found > after:
             return found
-        self._storage.put_bytes(f"{self._directory}/generation-{newest + 1}.json", msgspec.json.encode(_Generation(identity)))
+        begun = msgspec.json.encode(Begin(identity, self._ended(newest)))
+        self._storage.put_bytes(f"{self._directory}/generation-{newest + 1}.json", begun)
         return newest + 1
 
     def prune(self, entries: list[Entry], erased: dict[str, int]) -> None:
@@ -159,32 +154,52 @@ class Manifest:
         names = [name for directory in self._directories for name in self._storage.names(directory)]
         return {int(match[1]) for match in map(_GENERATION.fullmatch, names) if match}
 
-    def lost_generations(self) -> list[Damaged]:
-        """Return which files of generations can't be read, or are missing. Raises Unavailable."""
+    def ends(self, damaged: list[Damaged] | None = None) -> list[End]:
+        """Return how far partitions had come in earlier generations. Read it before the entries: then these go as far or further.
+
+        A file of a generation that can't be read or is missing goes to `damaged`, or is raised. Raises Unavailable, Damaged.
+        """
         there = self.generations()
         gap = next(number for number in count(1) if number not in there)
-        lost = []
+        ends: list[End] = []
         for number in sorted(there | {gap} if gap < max(there, default=0) else there):
             try:
-                self._identity(number)
+                path, found = self._begun(number)
+                ends += [End(path, number - 1, partition, offset) for partition, offset in sorted(found.ended.items())]
             except Damaged as damage:
-                lost.append(damage)
-        return lost
+                if damaged is None:
+                    raise
+                damaged.append(damage)
+        return ends
+
+    def _ended(self, generation: int) -> dict[int, int]:
+        """How far each partition has come. One whose last entry is damaged is left out: verify names that entry."""
+        names = {name for directory in self._directories for name in self._storage.names(f"{directory}/{generation}")}
+
+        def newest(partition: int) -> Entry | None:
+            with suppress(Damaged):
+                return self.newest(generation, partition)
+            return None
+
+        with ThreadPoolExecutor(_READERS) as readers:
+            found = readers.map(newest, sorted(int(name) for name in names if re.fullmatch("[0-9]{1,9}", name)))
+            return {entry.partition: entry.next_offset for entry in found if entry}
 
     def _generation(self, identity: str) -> tuple[int, int]:
         newest = max(self.generations(), default=0)
         found = 0
         for number in range(1, newest + 1):
-            if self._identity(number) == identity:
+            if self._begun(number)[1].identity == identity:
                 found = number
         return found, newest
 
-    def _identity(self, number: int) -> str:
+    def _begun(self, number: int) -> tuple[str, Begin]:
+        """What its file says, and the file's path."""
         paths = [f"{directory}/generation-{number}.json" for directory in self._directories]
         for path in paths:
             held = self._storage.read_bytes(path, ENTRY_BYTES)
             if held is not None:
-                return decoded(path, held, _OF_GENERATION).identity
+                return path, begin_in(path, held)
         raise Damaged(paths[0], "is missing")
 
     def _read(self, path: str, most_bytes: int, read: Callable[[str, bytes], T], damaged: list[Damaged] | None) -> T | None:

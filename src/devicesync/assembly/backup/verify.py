@@ -15,7 +15,16 @@ from devicesync.assembly.backup.archives import archives_at, spool_of
 from devicesync.assembly.watcher import Advance, Watcher
 from devicesync.config import Settings
 from devicesync.errors import Damaged, Unavailable
-from devicesync.jobs.backup.verify import Problem, behind, check_log, check_order, check_range, check_unlisted, problem_of
+from devicesync.jobs.backup.verify import (
+    Problem,
+    behind,
+    check_ends,
+    check_log,
+    check_order,
+    check_range,
+    check_unlisted,
+    problem_of,
+)
 from devicesync.log.full import FullLog, Survey
 
 _AT_ONCE = 4
@@ -29,11 +38,12 @@ def verify(place: str, settings: Settings, watcher: Watcher, *, deep: bool) -> d
     with spool_of(settings, data_directory.VERIFY_SPOOL) as spool:
         for archive in archives:
             damaged: list[Damaged] = []
+            ends = archive.manifest.ends(damaged)
             entries = archive.manifest.entries(damaged)
             pruned = archive.manifest.pruned_entries(damaged)
-            damaged += archive.manifest.lost_generations()
             problems += map(problem_of, damaged)
             problems += check_order(pruned, entries)
+            problems += check_ends(ends, [*pruned, *entries])
             problems += check_unlisted(archive, [*pruned, *entries])
             with _same_log(settings, archive, watcher) as (log, survey, generation):
                 if log and survey and generation:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
+from devicesync.archive.generation import End
 from devicesync.archive.ranges import by_range
 from devicesync.errors import Damaged
 from devicesync.log.full import OFFSET, FullLog, FullRecord, Survey
@@ -45,6 +46,20 @@ def _check_pruned(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem
         generation, partition, offset = after.range
         if after.range not in listed and offset >= first.get((generation, partition), offset):
             yield Problem(after.path, "counts as pruned, but no prune removes more than the first files of a partition")
+
+
+def check_ends(ends: list[End], known: list[Entry]) -> Iterator[Problem]:
+    """Find the partitions of earlier generations whose last files are gone with their entries. Pruned files are known too."""
+    last: dict[tuple[int, int], int] = {}
+    for entry in known:
+        place = entry.generation, entry.partition
+        last[place] = max(entry.next_offset, last.get(place, 0))
+    for end in ends:
+        there = last.get((end.generation, end.partition), 0)
+        if there < end.next_offset:
+            told = f"partition {end.partition} of generation {end.generation} went up to offset {end.next_offset - 1}"
+            left = f"its last files are gone: what is left ends at {there - 1}" if there else "none of its files is left"
+            yield Problem(end.path, f"{told} when this generation began, and {left}")
 
 
 def check_unlisted(archive: Archive, known: list[Entry]) -> Iterator[Problem]:

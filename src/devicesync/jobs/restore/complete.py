@@ -4,7 +4,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged
-from devicesync.jobs.backup.verify import check_order
+from devicesync.jobs.backup.verify import check_ends, check_order
 from devicesync.jobs.restore.selection import Selection
 
 _LOOK_AGAIN_SECONDS = (0.0, 1.0, 3.0)
@@ -13,12 +13,15 @@ _HINT = "`devicesync backup verify` finds every such place; --allow-gaps restore
 
 def files_to_restore(archive: Archive, selection: Selection, *, allow_gaps: bool) -> list[Entry]:
     """Return the wanted files, in order. Raises Unavailable, and Damaged where records are missing, unless `allow_gaps`."""
+    ends = [] if allow_gaps else [end for end in archive.manifest.ends() if selection.wants(end.partition)]
     entries = [entry for entry in archive.manifest.entries() if selection.wants(entry.partition)]
     if allow_gaps:
         return entries
     pruned = [entry for entry in archive.manifest.pruned_entries() if selection.wants(entry.partition)]
     for finding in check_order(pruned, entries):
         raise Damaged(finding.path, f"is not in order: {finding.problem}", _HINT)
+    for finding in check_ends(ends, [*pruned, *entries]):
+        raise Damaged(finding.path, f"says that records are missing: {finding.problem}", _HINT)
     for path in _unlisted(archive, selection):
         raise Damaged(path, "has no entry in the manifest, so nobody knows whether it is whole", _HINT)
     return entries

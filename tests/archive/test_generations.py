@@ -1,0 +1,62 @@
+"""A generation's file says how far the one before had come, so that the lost end of an older generation is noticed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from devicesync.archive.archive import Archive
+from devicesync.archive.generation import End
+from devicesync.archive.storage import Storage
+from devicesync.jobs.backup.verify import check_ends
+from tests.archive.test_files import stored
+
+if TYPE_CHECKING:
+    from devicesync.archive.files import ClosedFile
+    from devicesync.log.full import FullRecord
+
+SECOND = "_manifest/topic/generation-2.json"
+
+
+def two_generations(tmp_path: Path) -> tuple[Archive, "list[ClosedFile]"]:
+    """An archive with two ranges of partition 3 in the first generation, when the second one has begun."""
+    Archive(Storage(str(tmp_path / "backup")), "topic").manifest.generation_of("first")
+    files = []
+    for start in (10, 13):
+        rows: list[FullRecord] = [(start + number, 5, b"k", b"v", None) for number in range(3)]
+        archive, closed = stored(tmp_path, rows, "parquet")
+        files.append(closed)
+    assert archive.generation_of("second") == 2
+    return archive, files
+
+
+def test_a_missing_end_is_noticed(tmp_path: Path) -> None:
+    """One range, or both; not where they are only pruned, nor where the old log's processes brought more."""
+    archive, files = two_generations(tmp_path)
+    first, last = [file.entry for file in files]
+    ends = archive.manifest.ends()
+    assert ends == [End(SECOND, 1, 3, 16)]
+    more, _ = stored(tmp_path, [(16, 5, b"k", b"v", None)], "parquet")
+    assert list(check_ends(ends, [first, last])) == list(check_ends(ends, more.manifest.entries())) == []
+    archive.manifest.prune([first], {})
+    assert list(check_ends(ends, [*archive.manifest.pruned_entries(), last])) == []
+    (found,) = check_ends(ends, [first])
+    assert (found.path, "up to offset 15" in found.problem, "ends at 12" in found.problem) == (SECOND, True, True)
+    (found,) = check_ends(ends, [])
+    assert "none of its files is left" in found.problem
+
+
+def test_an_older_archive_does_not_say_and_is_not_compared(tmp_path: Path) -> None:
+    """Its generation has an identity only."""
+    archive, _ = two_generations(tmp_path)
+    (tmp_path / "backup" / SECOND).write_bytes(b'{"identity":"second"}')
+    assert archive.manifest.ends() == []
+    assert archive.manifest.generation_named("second") == 2
+
+
+def test_a_generation_begins_beside_a_damaged_one(tmp_path: Path) -> None:
+    """Its end is not known; the damaged entry is named by verify."""
+    archive, _ = two_generations(tmp_path)
+    (tmp_path / "backup" / "_manifest" / "topic" / "2" / "3").mkdir(parents=True)
+    (tmp_path / "backup" / "_manifest" / "topic" / "2" / "3" / "7.json").write_bytes(b"{")
+    (tmp_path / "backup" / "_manifest" / "topic" / "2" / ".DS_Store").write_bytes(b"a file manager's")
+    assert archive.generation_of("third") == 3
+    assert archive.manifest.ends() == [End(SECOND, 1, 3, 16)]
