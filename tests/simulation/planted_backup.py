@@ -40,7 +40,6 @@ OF_BACKUPS = (
         f"{_BACKUP}/closing.py",
         "if self._is_ours(part)]:",
         "if part.start >= 0]:",
-        range(150, 170),
     ),
     _of_backups(
         "the entry before its file",

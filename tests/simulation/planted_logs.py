@@ -27,14 +27,14 @@ OF_LOGS = (
         "log/kafka/identity.py",
         'note_of(position).topic_id in ("", identity)',
         "position is not None",
-        range(602, 722, 12),
+        range(326, 446, 12),
     ),
     Mistake(
         "a commit of a deleted topic counts as caught up",
         "log/kafka/member.py",
         "(position.offset < high or not is_of(position, identity))",
         "position.offset < high",
-        range(602, 722, 12),
+        range(626, 746, 12),
     ),
     Mistake(
         "an old offset is committed as one of the topic made anew",
