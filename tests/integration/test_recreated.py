@@ -4,13 +4,16 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SystemClock
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.identity import Note, noted
 from devicesync.log.kafka.lag import group_lag
+from devicesync.log.kafka.overtaken import overtaken
 from devicesync.log.kafka.survey import survey
 from tests import servers
 from tests.end_to_end.command import until
@@ -55,6 +58,12 @@ class Topic:
         create_topics(self.url, partitions=1)
         until(lambda: _identity_of(self.url) not in ("", before))
         KafkaLog(self.url, group="").append(NEW)
+
+    def drop_first(self, count: int) -> None:
+        """As retention does it."""
+        admin = AdminClient(self.url.client)
+        (dropped,) = admin.delete_records([TopicPartition(self.url.topic, 0, count)]).values()
+        dropped.result()
 
     def take(self, reader: KafkaReader, wanted: list[bytes]) -> None:
         """Read until all of these are read, and commit."""
@@ -105,4 +114,26 @@ def test_the_next_reader_believes_no_commit_of_the_former_topic(topic: Topic) ->
     assert group_lag(topic.url, topic.url.topic).records == len(NEW)
     after = topic.log.reader("updater")
     topic.take(after, NEW)
+    after.close()
+
+
+def test_what_retention_dropped_of_the_new_topic_is_told(topic: Topic) -> None:
+    """By a reader that was there, and by one that comes later: a commit of the former topic says nothing of these records."""
+    topic.log.append(OLD)
+    reader = topic.log.reader("updater")
+    topic.take(reader, OLD)
+    reader.keep_alive()  # it fetches nothing ahead
+    topic.make_anew()
+    topic.drop_first(10)
+    topic.take(reader, NEW[10:])
+    assert reader.lost == 10
+    was = noted(topic.url.topic, 0, len(NEW), Note(reader._identities[0]))
+    topic.make_anew()
+    topic.drop_first(20)
+    until(lambda: reader._member.commit([was]))  # one that was not told
+    reader.close()
+    assert overtaken(topic.url, topic.url.topic) == 20
+    after = topic.log.reader("updater")
+    topic.take(after, NEW[20:])
+    assert after.lost == 20
     after.close()

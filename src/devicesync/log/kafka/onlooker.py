@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.log.kafka.identity import identity_of, is_of
@@ -45,11 +45,13 @@ def all_bounds(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
 def committed_of(consumer: Consumer, url: KafkaUrl) -> list[tuple[TopicPartition, tuple[int, int]]]:
     """What the consumer's group has committed of each partition, a negative offset for nothing, and the partition's bounds.
 
+    A commit of a deleted topic of that name counts as 0: the group reads this one from its beginning.
+
     Raises KafkaException, Unavailable.
     """
     every = all_bounds(consumer, url.topic)
     identity = identity_of(AdminClient(url.client), url.topic)
     committed = consumer.committed([TopicPartition(url.topic, partition) for partition in every], timeout=_TIMEOUT_SECONDS)
     for each in committed:
-        each.offset = each.offset if is_of(each, identity) else OFFSET_INVALID
+        each.offset = each.offset if is_of(each, identity) else 0
     return [(each, every[each.partition]) for each in committed]

@@ -159,7 +159,7 @@ class KafkaReader:
             identity = self._identity()  # asked first: what is committed later is of this topic, or of one after it
             committed = self._member.committed(position.partition for position in positions)
         for position, before in zip(positions, committed, strict=True):
-            position.offset = before.offset if is_of(before, identity) else OFFSET_BEGINNING
+            position.offset = before.offset if is_of(before, identity) else 0
             if position.offset >= 0:
                 self._next[position.partition] = position.offset  # what is gone from there is looked for, whatever is committed
             self._identities[position.partition] = identity
@@ -178,6 +178,7 @@ class KafkaReader:
             for partition in stale:
                 with failures("read"):
                     self._member.rewind(partition, OFFSET_BEGINNING)
+                self._next[partition] = 0  # what is gone from there was not read
                 self._identities[partition] = identity
         self._identified_at = self._clock.monotonic()
 
