@@ -34,7 +34,7 @@ OF_LOGS = (
         "log/kafka/member.py",
         "(position.offset < high or not is_of(position, identity))",
         "position.offset < high",
-        range(626, 746, 12),
+        range(326, 746, 12),
     ),
     Mistake(
         "an old offset is committed as one of the topic made anew",
