@@ -1,9 +1,10 @@
 """What lies in a topic and is no record, and what no longer lies there."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -17,6 +18,9 @@ from devicesync.log.kafka.overtaken import overtaken
 from tests import servers
 from tests.end_to_end.command import Devicesync, until
 from tests.integration.real import commands_over
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 @pytest.fixture
@@ -61,6 +65,21 @@ def polled(reader: KafkaReader, count: int) -> list[int]:
     return found
 
 
+def told(lines: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, int]]:
+    """What these log lines say of offsets, and how loud."""
+    return [(line["log_level"], line["offset"], line["next_offset"]) for line in lines]
+
+
+def drop_positions(topic: KafkaUrl) -> None:
+    """As Kafka does it when the group has had no members for so many days."""
+    admin = AdminClient(topic.client)
+    until(lambda: not _fails(admin.delete_consumer_groups([topic.topic])[topic.topic]))  # once its members have left
+
+
+def _fails(deleted: "Future[None]") -> bool:
+    return deleted.exception() is not None
+
+
 def test_an_updater_catches_up_behind_the_marker_of_a_transaction(devicesync: Devicesync, topic: KafkaUrl) -> None:
     """The last offset of the topic is a marker, which no reader gets: `update --until-caught-up` leaves all the same."""
     producer = Producer({**topic.client, "transactional.id": topic.topic})
@@ -82,14 +101,14 @@ def test_records_that_the_retention_dropped_unread_are_told(devicesync: Devicesy
         read_ten(log)
         log.append([event(number) for number in range(10, 60)])
         drop_before(topic, 50)
-        assert overtaken(topic, topic.topic) == 40
+        assert overtaken(topic, topic.topic) == (40, 0)
         assert "40 records were gone" in str(devicesync.json("doctor", status=3))
         with closing(log.reader("updater")) as reader, structlog.testing.capture_logs() as lines:
             assert polled(reader, 10) == [*range(50, 60)]
             assert reader.lost == 40
             reader.commit()
-        assert [(line["log_level"], line["offset"], line["next_offset"]) for line in lines] == [("error", 10, 50)]
-        assert overtaken(topic, topic.topic) == 0
+        assert told(lines) == [("error", 10, 50)]
+        assert overtaken(topic, topic.topic) == (0, 0)
 
 
 def test_records_that_the_retention_dropped_up_to_the_end_are_told(topic: KafkaUrl) -> None:
@@ -101,8 +120,39 @@ def test_records_that_the_retention_dropped_up_to_the_end_are_told(topic: KafkaU
         with closing(log.reader("updater")) as reader, structlog.testing.capture_logs() as lines:
             until(lambda: reader.poll(100, 0.2) == [] and reader.lost)
         assert reader.lost == 50
-        assert [(line["log_level"], line["offset"], line["next_offset"]) for line in lines] == [("error", 10, 60)]
-        assert overtaken(topic, topic.topic) == 0
+        assert told(lines) == [("error", 10, 60)]
+        assert overtaken(topic, topic.topic) == (0, 0)
+
+
+def test_records_that_are_gone_with_the_group_s_positions_are_told(devicesync: Devicesync, topic: KafkaUrl) -> None:
+    """A warning that counts nothing: a new group has no position either. From then on it has one, whatever it reads."""
+    with closing(KafkaLog(topic, topic.topic)) as log:
+        read_ten(log)
+        log.append([event(number) for number in range(10, 60)])
+        drop_positions(topic)
+        drop_before(topic, 50)
+        assert overtaken(topic, topic.topic) == (0, 50)
+        assert "no position in the topic, whose first 50 records are gone" in str(devicesync.json("doctor", status=3))
+        with closing(log.reader("updater")) as reader, structlog.testing.capture_logs() as lines:
+            assert polled(reader, 10) == [*range(50, 60)]
+            reader.commit()
+            assert (told(lines), reader.lost) == ([("warning", 0, 50)], 0)
+        assert overtaken(topic, topic.topic) == (0, 0)
+
+
+def test_a_group_has_a_position_from_its_first_start_on(topic: KafkaUrl) -> None:
+    """Also where it found nothing: what comes, and is gone before the group comes back, was certainly not read."""
+    with closing(KafkaLog(topic, topic.topic)) as log:
+        log.append([event(number) for number in range(10)])
+        drop_before(topic, 10)
+        with closing(log.reader("updater")) as reader, structlog.testing.capture_logs() as lines:
+            until(lambda: reader.poll(100, 0.2) == [] and reader.caught_up() and overtaken(topic, topic.topic) == (0, 0))
+            assert told(lines) == [("warning", 0, 10)]
+        log.append([event(number) for number in range(10, 20)])
+        drop_before(topic, 15)
+        with closing(log.reader("updater")) as reader, structlog.testing.capture_logs() as lines:
+            assert polled(reader, 5) == [*range(15, 20)]
+            assert (told(lines), reader.lost) == ([("error", 10, 15)], 5)
 
 
 def test_what_is_lost_is_told_though_the_first_question_fails(topic: KafkaUrl, monkeypatch: pytest.MonkeyPatch) -> None:

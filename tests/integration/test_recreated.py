@@ -132,7 +132,7 @@ def test_what_retention_dropped_of_the_new_topic_is_told(topic: Topic) -> None:
     topic.drop_first(20)
     until(lambda: reader._member.commit([was]))  # one that was not told
     reader.close()
-    assert overtaken(topic.url, topic.url.topic) == 20
+    assert overtaken(topic.url, topic.url.topic) == (20, 0)
     after = topic.log.reader("updater")
     topic.take(after, NEW[20:])
     assert after.lost == 20

@@ -188,14 +188,13 @@ class Invariants:
             for partition, (offset, note) in group.offsets.items():
                 if life_of(note) not in (None, self._life):
                     continue  # whoever reads on there knows that
-                is_first = (name, self._life, partition) not in self._committed
                 before = self._committed.get((name, self._life, partition), 0)
                 if offset < before:
                     self.wrong.append(f"the commit of group {name} in partition {partition} goes back: {before} to {offset}")
                 self._committed[name, self._life, partition] = offset
                 for number in range(before, offset) if not is_backup else ():
                     place = self._life, partition, number
-                    if self._is_gone(place) and self.lost.passes(name, place, is_first=is_first):
+                    if self._is_gone(place) and self.lost.passes(name, place):
                         continue
                     if known := self._of.get(place):
                         kept[known[0]] = join(kept.get(known[0], NOTHING), known[1])

@@ -32,14 +32,16 @@ class Told:
     def __init__(self, tell: Callable[[str, int, range], None]) -> None:
         self._tell = tell
 
-    def warning(self, _: str, **about: object) -> None:
-        """See structlog."""
-
     def error(self, _: str, *, partition: int, offset: int, next_offset: int, hint: str) -> None:
         """See structlog."""
         del hint
         process: Any = current()
         self._tell(process.group, partition, range(offset, next_offset))
+
+    def warning(self, _: str, **about: Any) -> None:
+        """See structlog."""
+        if "next_offset" in about:
+            self.error(_, **about)
 
 
 class Lost:
@@ -55,13 +57,9 @@ class Lost:
         life = self._world.broker.topic_id
         self._told.setdefault(group, set()).update((life, partition, offset) for offset in offsets)
 
-    def passes(self, group: str, place: Place, *, is_first: bool) -> bool:
-        """Whether the group may commit beyond a record that it has not read.
-
-        is_first: it had no commit in the partition before, so its records begin where the log begins now.
-        """
-        _, partition, offset = place
-        may = place in self._told.get(group, ()) or (is_first and offset < self._world.broker.partitions[partition].low)
+    def passes(self, group: str, place: Place) -> bool:
+        """Whether the group may commit beyond a record that it has not read."""
+        may = place in self._told.get(group, ())
         if may:
             self.places.add(place)
         return may

@@ -23,6 +23,13 @@ OF_LOGS = (
         range(1337, 1457, 12),
     ),
     Mistake(
+        "what is gone together with the group's position is passed by in silence",
+        "log/kafka/reader.py",
+        "                _tell_of_no_position(partition, begin)\n",
+        "",
+        range(5, 125, 12),
+    ),
+    Mistake(
         "a commit of a deleted topic is believed in the next one",
         "log/kafka/identity.py",
         'note_of(position).topic_id in ("", identity)',

@@ -41,7 +41,10 @@ BUILD = Metric("gauge", "devicesync_build_info", "Always 1; its labels say what 
 READ = Metric("counter", "devicesync_updater_read_total", "Records that were read from the log.", UPDATERS)
 APPLIED = Metric("counter", "devicesync_updater_applied_total", "Events handed through the law.", UPDATERS)
 REFUSED = Metric("counter", "devicesync_updater_refused_total", "Records in the dead letters, by reason.", UPDATERS, ("reason",))
-LOST = Metric("counter", "devicesync_updater_lost_total", "Records that were gone before they were read.", UPDATERS)
+LOST = Metric(
+    "counter", "devicesync_updater_lost_total",
+    "Records that were gone before they were read. Where the group has no position none are counted: it may be new.", UPDATERS,
+)  # fmt: skip
 STALE = Metric(
     "counter", "devicesync_updater_stale_total",
     "Devices of batches that brought nothing newer than the cache held: late, repeated or replayed events. The guard of the "

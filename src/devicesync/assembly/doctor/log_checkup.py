@@ -5,6 +5,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +16,9 @@ from devicesync.config import Settings
 from devicesync.errors import Unavailable
 from devicesync.log.port import Lag
 from devicesync.url import masked
+
+if TYPE_CHECKING:
+    from devicesync.log.kafka.overtaken import Gone
 
 _UPDATER = "updater"
 _START = "start `devicesync up` or `devicesync update`"
@@ -59,13 +63,7 @@ def check_topic(settings: Settings) -> Iterator[Finding]:
     told_apart = differences(place, settings.partitions, settings.dead_letter_retention_seconds)
     lag = lag_of(settings, _UPDATER)
     yield Finding("log", "ok", f"{masked(settings.log)}: group {settings.group} is {told(lag)}")
-    if lost := overtaken(place, settings.group):
-        yield Finding(
-            "log",
-            "warning",
-            f"{lost:,} records were gone from the topic before the group {settings.group} read them",
-            "a backup has them: `devicesync restore --to-stores`; let the topic keep records for longer",
-        )
+    yield from _gone(overtaken(place, settings.group), settings.group)
     for difference in told_apart:
         yield Finding("log", "warning", difference, "kafka-configs.sh or kafka-topics.sh --alter changes it")
     if not lag.is_read:
@@ -74,6 +72,24 @@ def check_topic(settings: Settings) -> Iterator[Finding]:
     if total := record_count(msgspec.structs.replace(place, topic=failed)):
         # Its grants let a checkup count offsets; which of the records are still listed only a reader of all of them knows.
         yield _dead_letters(f"{total:,} records in {failed}: refused ones, and marks of those that were replayed or deleted")
+
+
+def _gone(gone: "Gone", group: str) -> Iterator[Finding]:
+    if gone.unread:
+        yield Finding(
+            "log",
+            "warning",
+            f"{gone.unread:,} records were gone from the topic before the group {group} read them",
+            "a backup has them: `devicesync restore --to-stores`; let the topic keep records for longer",
+        )
+    if gone.unknown:
+        yield Finding(
+            "log",
+            "warning",
+            f"the group {group} has no position in the topic, whose first {gone.unknown:,} records are gone: "
+            "nobody knows whether they were applied",
+            "if the group is new, all is well; else a backup has what it missed: `devicesync restore --to-stores`",
+        )
 
 
 def told(lag: Lag) -> str:

@@ -1,14 +1,27 @@
 """How much of a topic its retention dropped before a consumer group had read it, seen from outside."""
 
+from typing import NamedTuple
+
 from devicesync.log.kafka.onlooker import committed_of, onlooker
 from devicesync.log.kafka.url import KafkaUrl
 
 
-def overtaken(url: KafkaUrl, group: str) -> int:
-    """So many records, by their offsets, lie between what the group has committed and what the topic still has.
+class Gone(NamedTuple):
+    """Records, by their offsets, that the topic has no more.
 
-    Raises Unavailable.
+    unread: between what the group has committed and what the topic still has. unknown: of the partitions where the group has no
+    position. It is new, or Kafka has dropped its positions too.
     """
+
+    unread: int
+    unknown: int
+
+
+def overtaken(url: KafkaUrl, group: str) -> Gone:
+    """What is gone, and the group may not have read. Raises Unavailable."""
     with onlooker(url, group) as consumer:
-        found = committed_of(consumer, url)
-        return sum(max(low - committed.offset, 0) for committed, (low, _) in found if committed.offset >= 0)
+        found = [(committed.offset, low) for committed, (low, _) in committed_of(consumer, url)]
+    return Gone(
+        sum(max(low - offset, 0) for offset, low in found if offset >= 0),
+        sum(low for offset, low in found if offset < 0),
+    )

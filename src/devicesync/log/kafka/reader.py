@@ -158,11 +158,14 @@ class KafkaReader:
         with self._member.explaining(), failures("read"):
             identity = self._identity()  # asked first: what is committed later is of this topic, or of one after it
             committed = self._member.committed(position.partition for position in positions)
+            firsts = {each.partition: self._member.bounds(each.partition)[0] for each in committed if each.offset < 0}
         for position, before in zip(positions, committed, strict=True):
-            position.offset = before.offset if is_of(before, identity) else 0
-            if position.offset >= 0:
-                self._next[position.partition] = position.offset  # what is gone from there is looked for, whatever is committed
-            self._identities[position.partition] = identity
+            partition, begin = position.partition, before.offset if is_of(before, identity) else 0
+            if partition in firsts:
+                begin = self._due[partition] = firsts[partition]  # committed soon, so that the group has a position from now on
+                _tell_of_no_position(partition, begin)
+            position.offset = self._next[partition] = begin  # what is gone from there is looked for, whatever is committed
+            self._identities[partition] = identity
 
     def _look_for_recreated(self) -> None:
         """Now and then: read a topic that was made anew from its beginning. Raises Unavailable."""
@@ -193,6 +196,18 @@ class KafkaReader:
         self._gaps = [gap for gap in self._gaps if gap[0] not in gone]
         for partition in gone:
             self._identities.pop(partition, None)
+
+
+def _tell_of_no_position(partition: int, first: int) -> None:
+    """Say that records may be lost. They are not counted: a new group has no position either, and has lost nothing."""
+    if first:
+        _log.warning(
+            "the group has no position in the log, and the log's first records are gone: nobody knows whether they were applied",
+            partition=partition,
+            offset=0,
+            next_offset=first,
+            hint="if the group is new, all is well; else a backup has what it missed: `devicesync restore --to-stores`",
+        )
 
 
 def records_of(messages: Sequence[Message], headers: Iterable[Headers | None], clock: Clock = SYSTEM) -> list[Record]:
