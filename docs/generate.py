@@ -13,7 +13,8 @@ Generated from src/devicesync/status/declared.py by `make docs`.
 
 `up` and `api` serve them as /metrics on `admin_listen`, the other commands that keep running on `--admin-listen HOST:PORT`, for
 Prometheus. A label never holds an id, an address or a token. A figure that can't be found out now, such as the lag while Kafka is
-away, is absent.
+away, is absent. The lag is waited for 2 s at most. Where that is too short, the lag of the look before is shown, if that began
+within the last minute.
 
 For Prometheus there are rules with alerts (deploy/prometheus/rules.yml, with tests for `promtool test rules`), for Grafana a
 dashboard (deploy/grafana/devicesync.json). The tests see to it that their queries name metrics and labels that exist, and that

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from queue import Queue
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,11 +13,25 @@ from devicesync.cli.main import RUN_UNTIL_STOPPED
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.errors import Unavailable
 from devicesync.law.state import NOTHING, State
-from devicesync.status.declared import API_REQUESTS, LOST, METRICS, REFUSED, STEP, STORE_CALL, STORE_ERRORS, Metric
+from devicesync.log.port import Lag
+from devicesync.status import lag
+from devicesync.status.declared import (
+    API_REQUESTS,
+    BUILD,
+    LAG_RECORDS,
+    LOST,
+    METRICS,
+    REFUSED,
+    STEP,
+    STORE_CALL,
+    STORE_ERRORS,
+    Metric,
+)
 from devicesync.status.measured import StoreCalls
 from devicesync.status.metrics import Metrics
 from devicesync.status.tally import Tallies, Tally
 from devicesync.stores import Stores
+from tests.end_to_end.command import WAIT_SECONDS, until
 
 UNITS = (
     "_seconds",
@@ -75,6 +90,44 @@ def test_readings_are_shown() -> None:
     buckets = {labels[0]: value for (name, labels), value in samples.items() if name.endswith("step_seconds_bucket")}
     assert buckets == {"0.1": 1, "1.0": 1, "+Inf": 3}
     assert samples["devicesync_updater_step_seconds_sum", ("poll",)] == 10.05
+
+
+def lag_in(metrics: Metrics) -> float | None:
+    """The lag in records that /metrics shows now."""
+    families = text_string_to_metric_families(metrics.text().decode())
+    found = {sample.name: sample.value for family in families for sample in family.samples}
+    assert BUILD.name in found
+    return found.get(LAG_RECORDS.name)
+
+
+def test_a_log_that_does_not_answer_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lag is absent, or for a while the one before; the log is asked once at a time. It heals by itself."""
+    begun, answers, metrics = list[int](), Queue[Lag | Unavailable](), Metrics("update")
+
+    def ask() -> Lag:
+        begun.append(1)
+        answer = answers.get(timeout=WAIT_SECONDS)
+        if isinstance(answer, Unavailable):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(lag, "KEPT_SECONDS", 3600.0)
+    metrics.add_lag(ask)
+    assert [lag_in(metrics) for _ in range(3)] == [None, None, None]
+    until(lambda: begun)
+    assert len(begun) == 1
+    answers.put(Lag(7, 1.0, is_read=True))
+    until(lambda: lag_in(metrics) == 7)
+    assert lag_in(metrics) == 7  # of the look before: nothing answers this one
+    monkeypatch.setattr(lag, "KEPT_SECONDS", 0.0)
+    assert lag_in(metrics) is None
+    monkeypatch.setattr(lag, "KEPT_SECONDS", 3600.0)
+    answers.put(Unavailable("away"))
+    until(lambda: lag_in(metrics) is None)
+    assert lag_in(metrics) is None  # the look before has failed
+    answers.put(Lag(9, 1.0, is_read=True))
+    until(lambda: lag_in(metrics) == 9)
+    answers.put(Lag(9, 1.0, is_read=True))  # so that no thread is left waiting
 
 
 def test_a_tally_counts_an_edge_below() -> None:

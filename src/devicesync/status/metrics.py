@@ -15,6 +15,7 @@ from devicesync.errors import DevicesyncError
 from devicesync.log.port import Lag
 from devicesync.status.declared import BUILD, LAG_RECORDS, LAG_SECONDS, Metric, Reading, Readings
 from devicesync.status.freshness import Freshness
+from devicesync.status.lag import LagLookup
 from devicesync.status.tally import Tally
 
 
@@ -43,10 +44,11 @@ class Metrics(Collector):
         self._reads.append(read)
 
     def add_lag(self, read: Callable[[], Lag]) -> None:
-        """Show how far this process' reader of the log is behind; absent while that can't be found out."""
+        """Show how far this process' reader of the log is behind; absent while that can't be found out. `read` may take long."""
+        lookup = LagLookup(read)
 
         def readings() -> Readings:
-            lag = read()
+            lag = lookup.latest()
             return {LAG_RECORDS: lag.records, LAG_SECONDS: lag.seconds}
 
         self.add(readings)
