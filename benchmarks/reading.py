@@ -26,7 +26,7 @@ from devicesync.jobs.backup.run import Backup, Limits
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 
 TUNED = {
-    "fetch.wait.max.ms": 5,
+    "fetch.wait.max.ms": 100,
     "fetch.queue.backoff.ms": 5,
     "queued.max.messages.kbytes": 8192,
     "fetch.max.bytes": 4 << 20,

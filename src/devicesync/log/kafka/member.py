@@ -20,6 +20,8 @@ _KEPT = 100
 _FETCH_BYTES = 2 << 20
 _QUEUE_KIB = 4096
 """What is fetched ahead. At the client's own defaults one answer of a broker with many partitions has 50 MB, and the queue 64."""
+_IDLE_MS = 100
+"""So long the broker keeps an answer that would be empty; a record goes at once. Each such answer costs it processor time."""
 _BRIEF_SECONDS = 0.001
 _TIMEOUT_SECONDS = 5.0  # which a stop signal may have to wait for
 
@@ -66,7 +68,7 @@ class Member:
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": 10_000,
                 "on_commit": self._commits.answered,
-                "fetch.wait.max.ms": 5,
+                "fetch.wait.max.ms": _IDLE_MS,
                 "fetch.queue.backoff.ms": 5,
                 "fetch.max.bytes": _FETCH_BYTES,
                 "queued.max.messages.kbytes": _QUEUE_KIB,
