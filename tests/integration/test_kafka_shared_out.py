@@ -65,6 +65,24 @@ def has_asked(member: Member) -> bool:
     return True
 
 
+def test_what_came_during_a_commit_counts_as_lag() -> None:
+    """The client has handed it out, and nobody has polled it."""
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/kept")
+    create_topics(url, partitions=1)
+    with closing(KafkaLog(url, "kept")) as log:
+        log.append(VALUES, VALUES)
+    member = Member(url, "kept", on_revoked=lambda gone: None)
+    until(lambda: bool(member.poll(1, 1)))
+
+    def has_kept() -> bool:
+        member._serve()  # as a commit does
+        return len(member._kept) >= 10
+
+    until(has_kept)
+    assert member.lag() == len(VALUES) - 1
+    member.close()
+
+
 def test_a_partition_that_was_taken_away_before_it_could_be_read() -> None:
     """Its owner could not learn where to begin. The other one reads it, and gives it back when it leaves; nothing comes twice."""
     url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/unread")

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import DELETED
+from devicesync.log.kafka.bounds import TIMEOUT_SECONDS, bounds
 from devicesync.log.kafka.commits import Commits
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.identity import is_of
@@ -23,7 +24,6 @@ _QUEUE_KIB = 4096
 _IDLE_MS = 100
 """So long the broker keeps an answer that would be empty; a record goes at once. Each such answer costs it processor time."""
 _BRIEF_SECONDS = 0.001
-_TIMEOUT_SECONDS = 5.0  # which a stop signal may have to wait for
 
 
 class Member:
@@ -171,16 +171,18 @@ class Member:
         """How many records lie after the position, of the partitions assigned to this member."""
         with failures("read"):
             total = 0
+            kept = {message.partition(): int(message.offset() or 0) for message in reversed(self._kept)}
             for position in self.consumer.position(self.consumer.assignment()):
                 low, high = self.bounds(position.partition)
-                begin = position.offset if position.offset >= 0 else self._committed(position, low)
+                begin = kept.get(position.partition, position.offset)
+                begin = begin if begin >= 0 else self._committed(position, low)
                 total += max(high - begin, 0)  # a position in a topic that was made anew may lie beyond its end
             return total
 
     def caught_up(self, identity: str) -> bool:
         """Whether the whole group has committed everything that is now in the topic, which has this id."""
         with failures("read"):
-            partitions = self.consumer.list_topics(self.topic, timeout=_TIMEOUT_SECONDS).topics[self.topic].partitions
+            partitions = self.consumer.list_topics(self.topic, timeout=TIMEOUT_SECONDS).topics[self.topic].partitions
             for position in self.committed(partitions):
                 low, high = self.bounds(position.partition)
                 if high > low and (position.offset < high or not is_of(position, identity)):  # OFFSET_INVALID is negative
@@ -190,7 +192,7 @@ class Member:
     def committed(self, partitions: Iterable[int]) -> list[TopicPartition]:
         """What the group has committed of these. Raises KafkaException."""
         positions = [TopicPartition(self.topic, partition) for partition in partitions]
-        found = self.consumer.committed(positions, timeout=_TIMEOUT_SECONDS)
+        found = self.consumer.committed(positions, timeout=TIMEOUT_SECONDS)
         for error in (position.error for position in found if position.error is not None):
             raise KafkaException(error)
         return found
@@ -243,9 +245,3 @@ class Member:
         self.ends = {partition: end for partition, end in self.ends.items() if partition not in gone}
         self._on_revoked(gone)
         consumer.incremental_unassign([position for position in positions if position.partition not in unread])
-
-
-def bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    """The first offset that the partition has, and the one its next record will have. Raises KafkaException."""
-    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_SECONDS)
-    return low, high

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from devicesync.log.kafka.bounds import bounds
 from devicesync.log.kafka.identity import identity_of, is_of
-from devicesync.log.kafka.member import bounds
 from devicesync.log.kafka.url import KafkaUrl, failures
 
 _TIMEOUT_SECONDS = 10.0

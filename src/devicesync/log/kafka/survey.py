@@ -8,10 +8,10 @@ from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
 from devicesync.log.full import FullRecord, Survey
+from devicesync.log.kafka.bounds import bounds
 from devicesync.log.kafka.full import full_records_of
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import identity_of
-from devicesync.log.kafka.member import bounds
 from devicesync.log.kafka.onlooker import all_bounds, onlooker
 from devicesync.log.kafka.reader import records_of
 from devicesync.log.kafka.taken import Bound, taken
