@@ -110,10 +110,7 @@ def paths_of(entries: list[Entry], ending: str) -> tuple[str, str]:
 
 def entries_in(path: str, held: bytes) -> list[Entry]:
     """Return a range's entries. Raises Damaged, which names the path."""
-    found = decoded(path, held, _OF_ENTRIES)
-    entries = found if isinstance(found, list) else [found]
-    _placed(path, entries, ENTRY)
-    return entries
+    return _placed_entries(path, held, ENTRY)
 
 
 def pruned_in(path: str, held: bytes) -> Pruned:
@@ -122,12 +119,17 @@ def pruned_in(path: str, held: bytes) -> Pruned:
     entries = bytes(parts.entry if parts.entries == _NO_ENTRIES else parts.entries)
     if len(entries) > ENTRY_BYTES:
         raise Damaged(path, f"has entries of more than {ENTRY_BYTES:,} bytes")
-    found = decoded(path, entries, _OF_ENTRIES)
-    pruned = Pruned(found if isinstance(found, list) else [found], path, parts.erased)
-    _placed(path, pruned.entries, ERASURES)
-    for _ in pruned.erased():
+    pruned = Pruned(_placed_entries(path, entries, ERASURES), path, parts.erased)
+    for _ in pruned.erased():  # a damaged one is named before any of them is used
         pass
     return pruned
+
+
+def _placed_entries(path: str, held: bytes, ending: str) -> list[Entry]:
+    found = decoded(path, held, _OF_ENTRIES)
+    entries = found if isinstance(found, list) else [found]
+    _placed(path, entries, ending)
+    return entries
 
 
 def _placed(path: str, entries: list[Entry], ending: str) -> None:

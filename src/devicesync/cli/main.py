@@ -52,7 +52,7 @@ COMMANDS = {
 RUN_UNTIL_STOPPED = {"up", "api", "ship", "update", "backup run", "enrich", "audit --live", "demo"}
 """Commands that end well by a signal, whenever it comes."""
 
-WRITE_NO_LOG = {
+WRITE_NO_LOG_LINES = {
     "get",
     "status",
     "backup list",
@@ -115,7 +115,7 @@ def run(words: list[str]) -> int:
     from devicesync.cli.options import loaded_by
     from devicesync.cli.outcome import present
 
-    if name not in WRITE_NO_LOG:
+    if name not in WRITE_NO_LOG_LINES:
         from devicesync.status.log_lines import log_to_stderr
 
         log_to_stderr(getattr(arguments, "log_level", "info"), getattr(arguments, "log_format", None))

@@ -86,7 +86,7 @@ def id_argument(text: str) -> str:
 def processes(text: str) -> int:
     """An argument type: `processes:N`, which gives N."""
     kind, _, count = text.partition(":")
-    if kind != "processes":
+    if kind != "processes" or not (count.isascii() and count.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not understood: write processes:N")
     return workers(count)
 

@@ -17,7 +17,7 @@ def simulate_options(parser: argparse.ArgumentParser) -> None:
     add("--bad", type=number(float, 0, 1), default=0.01, help="the share of records that are invalid [0.01]")
     add("--seed", type=number(int, -MANY), default=1, help="the same seed gives the same devices [1]")
     add("--start-ms", type=number(int, 0, LAST_MS - MANY), help="the first one's time, in ms; each ms has one [the last is now]")
-    add("--to", metavar="FILE|-", help="write lines to a file or stdout [into the log]")
+    add("--to", metavar="FILE|-", type=Path, help="write lines to a file or stdout [into the log]")
 
 
 def simulate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
@@ -25,16 +25,14 @@ def simulate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
     They go into the log, and a running `up` or `update` takes them from there. With --to they go into a file for `apply`.
     """
+    from devicesync.assembly import simulate as job
     from devicesync.assembly.line_output import lines_into
-    from devicesync.assembly.simulate import Pace, into_log
-    from devicesync.assembly.simulate import simulate as simulate_registrations
     from devicesync.cli.process import Terminal, stop_on_signals
     from devicesync.simulation import Simulation
 
     simulation = Simulation(seed=arguments.seed, devices=arguments.devices, bad_share=arguments.bad)
-    pace = Pace(arguments.count, arguments.rate, arguments.start_ms)
-    to: str | None = arguments.to
+    pace = job.Pace(arguments.count, arguments.rate, arguments.start_ms)
     stop = stop_on_signals()
-    with into_log(settings) if to is None else lines_into(Path(to), stop) as write:
-        written = simulate_registrations(simulation, pace, write, stop, Terminal("simulate"))
-    return Outcome(None if to == "-" else {"written": written}, remark=f"{written} registrations written")
+    with job.into_log(settings) if arguments.to is None else lines_into(arguments.to, stop) as write:
+        written = job.simulate(simulation, pace, write, stop, Terminal("simulate"))
+    return Outcome(None if str(arguments.to) == "-" else {"written": written}, remark=f"{written} registrations written")
