@@ -16,6 +16,7 @@ from devstack.server import free_ports
 
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaLog, KafkaUrl, commits
+from devicesync.log.kafka import reader as reader_module
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
 from tests.end_to_end.command import FROZEN_AT_ASSIGNMENT, Devicesync, is_frozen, stopped, until
@@ -107,6 +108,7 @@ def test_what_a_backup_asks_of_a_broker_that_went_away_fails_with_its_address() 
 def test_a_commit_to_a_silent_broker_fails_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client itself would wait for a minute, or without end, without a word, and a stop signal would wait as long."""
     monkeypatch.setattr(commits, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(reader_module, "_COMMIT_SECONDS", 0.0)  # a reader that has just committed, as at its beginning, puts the next off
     kafka = servers.own_kafka()
     url = KafkaUrl.parse(f"kafka://127.0.0.1:{kafka.port}/silent-commit")
     create_topics(url, partitions=1)
