@@ -1,16 +1,21 @@
 """A log's newest records, which say where the versions of a former process ended."""
 
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError, Message
 
 from devicesync.log.journal import Journal
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
-from tests.contract.logs import opened
+from tests.contract.logs import now_ms, opened
 from tests.contract.test_log import LOGS
+from tests.simulation.kafka_broker import Broker
+from tests.simulation.kafka_client import SimulatedConsumer, clients_of
 
 
 @pytest.mark.parametrize("name", LOGS)
@@ -35,10 +40,26 @@ def test_looking_through_large_records_takes_little_memory(name: str, tmp_path: 
             log.append([b"%c" % (97 + number) * size] * 8)
         tracemalloc.start()
         try:
-            assert sum(len(record.value or b"") for record in log.newest(1000)) == count * size
+            found = [((record.value or b"")[:1], len(record.value or b"")) for record in log.newest(1000)]
             assert tracemalloc.get_traced_memory()[1] < count * size // 2
         finally:
             tracemalloc.stop()
+    assert found == [(b"%c" % (97 + number // 8), size) for number in range(count)]
+
+
+def test_a_former_end_of_the_topic_ends_no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client tells an end that it has seen: the topic's when it was asked, or one before."""
+    fetched = SimulatedConsumer._fetched
+
+    def after_an_end(consumer: SimulatedConsumer, partition: int, _count: int) -> Iterator[Message]:
+        yield Message(topic="topic", partition=partition, offset=2, error=KafkaError(KafkaError._PARTITION_EOF))
+        yield from fetched(consumer, partition, 1)
+
+    monkeypatch.setattr(SimulatedConsumer, "_fetched", after_an_end)
+    with clients_of(Broker("topic", 1, now_ms), now_ms), closing(KafkaLog(KafkaUrl.parse("kafka://simulated/topic"), "g")) as log:
+        log.append([b"0", b"1", b"2", b"3", b"4"])
+        assert [record.value for record in log.newest(10)] == [b"0", b"1", b"2", b"3", b"4"]
+        assert [record[0] for some in log.records(0, 1, 5) for record in some] == [1, 2, 3, 4]
 
 
 def test_the_newest_records_of_all_partitions_of_a_topic() -> None:

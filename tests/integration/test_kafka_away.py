@@ -8,14 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import pytest
+from confluent_kafka.admin import AdminClient
 from devstack.server import free_ports
 
 from devicesync.errors import Unavailable
-from devicesync.log.kafka import KafkaLog, KafkaUrl, commits
+from devicesync.log.kafka import KafkaLog, KafkaUrl, admin, commits
 from devicesync.log.kafka import reader as reader_module
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
@@ -108,7 +109,9 @@ def test_what_a_backup_asks_of_a_broker_that_went_away_fails_with_its_address() 
 def test_a_commit_to_a_silent_broker_fails_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client itself would wait for a minute, or without end, without a word, and a stop signal would wait as long."""
     monkeypatch.setattr(commits, "_ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(reader_module, "_COMMIT_SECONDS", 0.0)  # a reader that has just committed, as at its beginning, puts the next off
+    monkeypatch.setattr(
+        reader_module, "_COMMIT_SECONDS", 0.0
+    )  # a reader that has just committed, as at its beginning, puts the next off
     kafka = servers.own_kafka()
     url = KafkaUrl.parse(f"kafka://127.0.0.1:{kafka.port}/silent-commit")
     create_topics(url, partitions=1)
@@ -121,6 +124,24 @@ def test_a_commit_to_a_silent_broker_fails_soon(monkeypatch: pytest.MonkeyPatch)
                 threads.submit(reader.commit).result(40)
         finally:
             kafka.resume()
+
+
+def test_making_topics_at_a_broker_that_just_fell_silent_fails_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has said what topics it has, and not that it made one."""
+    monkeypatch.setattr(admin, "_TIMEOUT_SECONDS", 1.0)
+    kafka = servers.own_kafka()
+    made = AdminClient.create_topics
+
+    def silent(*arguments: Any, **settings: Any) -> Any:
+        kafka.pause()
+        return made(*arguments, **settings)
+
+    monkeypatch.setattr(AdminClient, "create_topics", silent)
+    try:
+        with pytest.raises(Unavailable, match="can't make topics in Kafka"):
+            create_topics(KafkaUrl.parse(f"kafka://127.0.0.1:{kafka.port}/silent-made"), partitions=1)
+    finally:
+        kafka.resume()
 
 
 @pytest.mark.parametrize("comes_back", [True, False])

@@ -1,5 +1,8 @@
 """Topics: made with sane settings where they are missing, and looked at for `doctor`."""
 
+from collections.abc import Iterable
+from concurrent.futures import Future
+
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
@@ -52,9 +55,9 @@ def create_topics(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0
 
 def _create(admin: AdminClient, topics: list[NewTopic]) -> None:
     """Make topics. One that is there by now was made beside us, or at a first try whose answer was lost."""
-    for made in (admin.create_topics(topics) if topics else {}).values():
+    for made in (admin.create_topics(topics, request_timeout=_TIMEOUT_SECONDS) if topics else {}).values():
         try:
-            made.result(_TIMEOUT_SECONDS)
+            made.result()
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
@@ -71,8 +74,8 @@ def prepare_for_restore(url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
         if url.topic not in metadata.topics:
             _create_for_restore(admin, url.topic, partitions, min(3, len(metadata.brokers)))
             return
-        (described,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, url.topic)]).values()
-        found = described.result(_TIMEOUT_SECONDS)
+        (described,) = _described(admin, [url.topic]).values()
+        found = described.result()
     except KafkaException as error:
         raise Unavailable(f"can't reach Kafka: {error.args[0].str()}", "check that Kafka runs, and the topic's URL") from error
     if found["message.timestamp.type"].value != "CreateTime":
@@ -95,6 +98,12 @@ def _create_for_restore(admin: AdminClient, name: str, partitions: int, replicas
         _create(admin, [NewTopic(name, partitions, replicas, config=settings)])  # brokers before 3.6 have no such limits
 
 
+def _described(admin: AdminClient, names: Iterable[str]) -> dict[ConfigResource, Future[dict[str, ConfigEntry]]]:
+    """Futures of these topics' settings."""
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    return admin.describe_configs(resources, request_timeout=_TIMEOUT_SECONDS)
+
+
 def differences(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0) -> list[str]:
     """What differs from what `create_topics` would have made, in words. Raises Unavailable, also for a missing topic."""
     reach(url)
@@ -105,8 +114,8 @@ def differences(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0) 
         for name in names:
             if name not in topics:
                 raise Unavailable(f"there is no topic {name}", "run `devicesync init`")
-        described = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in names])
-        of = {resource.name: _values(future.result(_TIMEOUT_SECONDS)) for resource, future in described.items()}
+        described = _described(admin, names)
+        of = {resource.name: _values(future.result()) for resource, future in described.items()}
     except KafkaException as error:
         raise Unavailable(f"can't reach Kafka: {error.args[0].str()}", "check that Kafka runs, and the log's URL") from error
     topic, failed = (of[name] for name in names)

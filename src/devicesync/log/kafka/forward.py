@@ -128,7 +128,8 @@ def _make(admin: AdminClient, topic: str, partitions: int, settings: Mapping[str
         return len(found.topics[topic].partitions)
     replicas = min(3, len(found.brokers))
     try:
-        admin.create_topics([NewTopic(topic, partitions, replicas, config=dict(settings))])[topic].result(_TIMEOUT_SECONDS)
+        wanted = NewTopic(topic, partitions, replicas, config=dict(settings))
+        admin.create_topics([wanted], request_timeout=_TIMEOUT_SECONDS)[topic].result()
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise

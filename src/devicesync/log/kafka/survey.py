@@ -40,10 +40,8 @@ def records(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[lis
             found = _some(consumer)
             messages = [message for message in found if message.error() is None]
             yield [record for record in full_records_of(messages).get(partition, []) if start <= record[0] < end]
-            for error in filter(None, map(Message.error, found)):
-                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
-                    return  # what is left are markers of transactions
-                raise KafkaException(error)
+            if any(end >= last for _, end in _ends(found)):
+                return  # what is left are markers of transactions
 
 
 def newest(url: KafkaUrl, count: int) -> Iterator[Record]:
@@ -63,15 +61,21 @@ def _read_to(consumer: Consumer, ends: dict[int, int]) -> Iterator[Record]:
     """What the consumer reads until each partition is at its end (the offset that its next record had)."""
     while ends:
         found = _some(consumer)
+        reached = dict(_ends(found))
         good = [message for message in found if message.error() is None]
         yield from records_of(good, headers_of(good))
-        for message in found:
-            error = message.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
+        reached |= {int(message.partition() or 0): int(message.offset() or 0) + 1 for message in good}
+        ends = {partition: end for partition, end in ends.items() if reached.get(partition, 0) < end}
+
+
+def _ends(found: list[Message]) -> Iterator[tuple[int, int]]:
+    """Partitions that were read to an end as these messages say, and that end: maybe a former one. Raises KafkaException."""
+    for message in found:
+        error = message.error()
+        if error is not None:
+            if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
                 raise KafkaException(error)
-            partition, offset = int(message.partition() or 0), int(message.offset() or 0)
-            if error is not None or offset + 1 >= ends.get(partition, 0):
-                ends.pop(partition, None)
+            yield int(message.partition() or 0), int(message.offset() or 0)
 
 
 def _some(consumer: Consumer) -> list[Message]:
