@@ -51,9 +51,9 @@ class Real(str):
 
 def may_exceed_limits(raw: bytes) -> bool:
     """A cheap test that no text beyond the limits passes: False means that `raw` is certainly within them."""
-    if raw.count(b"{") + raw.count(b"[") > _CHEAPLY_SAFE_DEPTH:
-        return True
-    return len(raw) > MAX_DIGITS and _LONG_NUMBER_IN_BYTES.search(raw) is not None
+    if len(raw) <= MAX_DIGITS:  # too short for a number of more digits, and for what opens and closes over MAX_DEPTH times
+        return False
+    return raw.count(b"{") + raw.count(b"[") > _CHEAPLY_SAFE_DEPTH or _LONG_NUMBER_IN_BYTES.search(raw) is not None
 
 
 def check_limits(text: str) -> None:
