@@ -12,6 +12,8 @@ import msgspec
 from devicesync.law.event import Event
 from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS, USER_DECLARED
 
+_SPOTS = {field: spot for spot, field in enumerate(FIELDS)}
+
 
 def specified(events: Collection[Event]) -> dict[str, Any]:
     """{"version", "erased", "profile"} of one device, given all its events."""
@@ -64,4 +66,4 @@ def _updated_on(event: Event) -> int:
 
 
 def _value(event: Event, field: str) -> Any:
-    return event.values[FIELDS.index(field)]
+    return event.values[_SPOTS[field]]

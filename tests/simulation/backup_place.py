@@ -15,6 +15,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.encoder import Encoder
 from devicesync.config import Settings
 from tests.simulation import threads
+from tests.simulation.disk import IN_MEMORY
 from tests.simulation.object_store import ObjectStore
 from tests.simulation.scheduler import current
 
@@ -35,7 +36,7 @@ class BackupPlace:
 
     def spool(self) -> Path:
         """The local directory of all processes, who name their files differently."""
-        self._directory = self._directory or Path(tempfile.mkdtemp(prefix="simulation-"))
+        self._directory = self._directory or Path(tempfile.mkdtemp(prefix="simulation-", dir=IN_MEMORY))
         return self._directory
 
     def fill_disk(self) -> None:

@@ -11,8 +11,21 @@ from unittest import mock
 from tests.simulation.scheduler import Fate, Process, current, done, gate
 
 _write, _pwrite, _open, _close, _fdopen, _flock = os.write, os.pwrite, os.open, os.close, os.fdopen, fcntl.flock
-_WHOLE = ("fdatasync", "fsync", "ftruncate", "rename", "unlink")
-_FULL = OSError(errno.ENOSPC, "No space left on device")
+_WHOLE = ("ftruncate", "rename", "unlink")
+_SYNCS = ("fdatasync", "fsync")
+
+
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a directory of its own is made in it
+IN_MEMORY = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
+"""Where the files of a history lie: many histories a second are made and gone. None: where all temporary files do."""
+
+
+def _full() -> OSError:
+    return OSError(errno.ENOSPC, "No space left on device")
+
+
+def _synced(_file: int) -> None:
+    """The machine itself does not crash here: what was written is there, and the real disk need not be waited for."""
 
 
 class Disk:
@@ -34,6 +47,7 @@ class Disk:
                 ("os.fdopen", self._given_away),
                 ("fcntl.flock", self._locked),
                 *((f"os.{name}", self._whole(name, getattr(os, name))) for name in _WHOLE),
+                *((f"os.{name}", self._whole(name, _synced)) for name in _SYNCS),
             ):
                 stack.enter_context(mock.patch(name, made))
             yield
@@ -53,7 +67,7 @@ class Disk:
             write(some)
             done("crashes after it")
         if self.is_full or fate == "is refused":
-            raise _FULL
+            raise _full()
         written = write(some if fate == "is done by half" else data)
         done(fate)
         return written
@@ -64,7 +78,7 @@ class Disk:
                 return call(*given, **named)
             fate = gate(f"disk {what}")
             if fate == "is refused" and what != "unlink":
-                raise _FULL
+                raise _full()
             result = call(*given, **named)
             done(fate)
             return result

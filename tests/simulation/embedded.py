@@ -26,7 +26,7 @@ from tests.histories.history import draw_event
 from tests.simulation import loop
 from tests.simulation.clocks import ProcessClock, Stop, Time
 from tests.simulation.dead_letters import KeptDeadLetters
-from tests.simulation.disk import Disk
+from tests.simulation.disk import IN_MEMORY, Disk
 from tests.simulation.gated import GatedDatabase
 from tests.simulation.plan import line_of
 from tests.simulation.scheduler import FATES, Process, done, gate
@@ -184,7 +184,7 @@ class Machine:
 def run(seed: int) -> Outcome:
     """The history of a seed."""
     chance = random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix="simulation-") as directory:
+    with tempfile.TemporaryDirectory(prefix="simulation-", dir=IN_MEMORY) as directory:
         machine = Machine(Path(directory), chance)
         history = _History(machine, chance)
         try:

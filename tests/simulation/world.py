@@ -24,6 +24,7 @@ from tests.simulation.backup_place import BackupPlace
 from tests.simulation.cassandra import GC_GRACE_S, GatedDriver, PeekingDriver, Ring, RingDriver
 from tests.simulation.clocks import ProcessClock, Stop, Time
 from tests.simulation.dead_letters import KeptDeadLetters
+from tests.simulation.disk import IN_MEMORY
 from tests.simulation.gated import GatedDatabase
 from tests.simulation.kafka_broker import Broker
 from tests.simulation.plan import Happening, Settings
@@ -65,7 +66,7 @@ class World:
         self.failed_over = False
         self._peeking: dict[tuple[int, ...], CassandraDatabase] = {}
         self.connections, self.driver = self._servers()
-        self._directory = Path(tempfile.mkdtemp(prefix="simulation-")) if settings.embedded else None
+        self._directory = Path(tempfile.mkdtemp(prefix="simulation-", dir=IN_MEMORY)) if settings.embedded else None
         self._sqlite = SqliteDatabase(self._directory / "device-profile.db") if self._directory else None
         self.quiet = Stores(self._cache(self.connections), self._sqlite or CassandraDatabase(self._place, self.driver))
         if isinstance(self.quiet.database, CassandraDatabase):
