@@ -128,6 +128,27 @@ def test_a_machine_that_sleeps_while_a_journal_is_written(
         assert [register(started) for _ in range(3)]
 
 
+def test_a_registration_is_guarded_by_the_time_at_which_the_log_took_it(
+    start: Start, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log's clock is behind by a little more than the law bears, and a second passes until the answer."""
+    began_us = clock.us()
+    monkeypatch.setattr(clock, "us", lambda: began_us + clock.offset_us)
+    monkeypatch.setattr(SYSTEM, "now_us", clock.us)
+
+    class Late(MemoryLog):
+        def append(self, *given: Any, **named: Any) -> None:
+            super().append(*given, **named)
+            clock.step(1)
+
+        def taken_ms(self) -> Any:
+            return self.records[-1].taken_ms
+
+    log = Late(lambda: clock.ms() - 300_030)
+    assert_refused(start(log).client.post(REGISTER + "d", json=BODY), 503, "CLOCK_STEPPED_BACK")
+    assert len(log.records) == 1
+
+
 def test_a_clock_before_2010_gives_no_versions(start: Start, clock: Clock) -> None:
     """A board without a battery for its clock starts in 1970."""
     clock.offset_us = -clock.us()

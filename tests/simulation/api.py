@@ -50,8 +50,8 @@ class Api:
         await self._ready()
         version = self._versions.next()
         line = self._line(name, event, version)
-        await self._writer.append(line, name.encode())
-        self._versions.check_logged(version)
+        taken_ms = await self._writer.append(line, name.encode())
+        self._versions.check_logged(version, taken_ms)
         self._law.acknowledges(name, version, self._last)
         self._last = version
 
@@ -64,8 +64,8 @@ class Api:
         await self._ready()
         known = await self._profiles.read_anew(name)
         version = self._versions.for_erase(known.profile_version)
-        await self._writer.append(erase_line(name, version), name.encode())
-        self._versions.check_logged(version)
+        taken_ms = await self._writer.append(erase_line(name, version), name.encode())
+        self._versions.check_logged(version, taken_ms)
         self._law.acknowledges(name, version, None)  # it may follow another clock
 
     async def _get(self, name: str, _: None) -> None:

@@ -157,7 +157,7 @@ class Machine:
             drawn = [self._drawn() for _ in range(2)]
             answers = await asyncio.gather(*[writer.append(line, b"") for line, _ in drawn], return_exceptions=True)
             for (_, state), answer in zip(drawn, answers, strict=True):
-                if answer is None:
+                if not isinstance(answer, BaseException):
                     self._acknowledged.append(state)
                 elif not isinstance(answer, RequestError):
                     raise answer

@@ -94,8 +94,8 @@ class Calls:
         else:
             async with self._turns.next(client):
                 version, line = self._line(device_id, body, client, headers)
-        await needs.writer.append(line, device_id.encode(), needs.spans.headers())
-        needs.versions.check_logged(version)
+        taken_ms = await needs.writer.append(line, device_id.encode(), needs.spans.headers())
+        needs.versions.check_logged(version, taken_ms)
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
 
     def _line(self, device_id: str, body: bytes, client: Address | None, headers: Headers) -> tuple[int, bytes]:
@@ -125,8 +125,8 @@ class Calls:
         await needs.versions.ready()
         known = await needs.profiles.read_anew(device_id)  # another job's write may not be in the cache
         version = needs.versions.for_erase(known.profile_version)
-        await needs.writer.append(erase_line(device_id, version), device_id.encode(), needs.spans.headers())
-        needs.versions.check_logged(version)
+        taken_ms = await needs.writer.append(erase_line(device_id, version), device_id.encode(), needs.spans.headers())
+        needs.versions.check_logged(version, taken_ms)
         return success(PROFILE, {"message": "Device erased", "version": version})
 
     def _client(self, scope: Any, headers: Headers) -> Address | None:
@@ -158,11 +158,9 @@ def _user_agent(headers: Headers, left_out: registration.LeftOut) -> str:
 
 
 def _min_version(scope: Any, headers: Headers) -> int:
-    given = headers.get(MIN_VERSION_HEADER, b"")
-    for parameter in scope["query_string"].split(b"&"):
-        name, _, value = parameter.partition(b"=")
-        if name == b"min_version":
-            given = value
+    # Not split: of 32 KB of "&" that would take 3 ms of the loop.
+    _, found, rest = (b"&" + scope["query_string"]).rpartition(b"&min_version=")
+    given = rest.partition(b"&")[0] if found else headers.get(MIN_VERSION_HEADER, b"")
     if given and not (given.isdigit() and len(given) <= _DIGITS):
         raise RequestError(400, "INVALID_REQUEST", "min_version is the number that result.version of a registration gave")
     return int(given or 0)

@@ -57,14 +57,18 @@ class Versions:
         self._last = version
         return version
 
-    def check_logged(self, version: int) -> None:
-        """Return if the law accepts this version, which is in the log now. Else it counts as not given. Raises RequestError."""
-        taken_ms = self._log.taken_ms()
-        if taken_ms is not None:
+    def check_logged(self, version: int, taken_ms: int | None) -> None:
+        """Return if the law accepts this version, which is in the log now. Else it counts as not given. Raises RequestError.
+
+        taken_ms: when the log took it, None where the log can't say.
+        """
+        if taken_ms is None:
+            taken_ms = self._log_now_ms()
+        else:
             given_ms = min(version, self._clock.now_us()) // 1000  # not now: a machine may sleep while the log is written
             self._behind_ms, self._measured_at = max(given_ms - taken_ms, 0), self._clock.monotonic()
         try:
-            self.check(version)
+            self._check(version, taken_ms)
         except RequestError:
             self._last = self._taken
             raise
@@ -73,10 +77,13 @@ class Versions:
 
     def check(self, version: int) -> None:
         """Return if the law accepts this version now. Raises RequestError."""
-        if self._is_taken(version):
+        self._check(version, self._log_now_ms())
+
+    def _check(self, version: int, taken_ms: int) -> None:
+        if self._is_taken(version, taken_ms):
             return
         if not self._said_clock:
-            ahead_seconds = (version - self._log_now_ms() * 1000) // 1_000_000
+            ahead_seconds = (version - taken_ms * 1000) // 1_000_000
             hint = (
                 "registrations are refused until the clock is right again; set it, by NTP for example. Where it was ahead for a "
                 "while and is right now, a max_clock_ahead_seconds above version_ahead_seconds lets them go on"
@@ -91,7 +98,7 @@ class Versions:
         The device's version may come from another clock, so it does not move the versions of this process.
         """
         version = max(self.next(), known + 1)
-        if not self._is_taken(version):
+        if not self._is_taken(version, self._log_now_ms()):
             ahead_seconds = (known - self._clock.now_us()) // 1_000_000
             said = f"the profile lies {ahead_seconds} s past now, by another clock, so that the log would refuse an erase of it"
             raise RequestError(409, "PROFILE_AHEAD", said)
@@ -105,11 +112,11 @@ class Versions:
     @property
     def stepped_back(self) -> bool:
         """Whether no version can be given now."""
-        return not self._is_taken(next_version(self._last, self._clock.now_us()))
+        return not self._is_taken(next_version(self._last, self._clock.now_us()), self._log_now_ms())
 
-    def _is_taken(self, version: int) -> bool:
+    def _is_taken(self, version: int, taken_ms: int) -> bool:
         try:
-            guard(version, taken_ms=self._log_now_ms(), max_clock_ahead_ms=self._max_clock_ahead_ms)
+            guard(version, taken_ms=taken_ms, max_clock_ahead_ms=self._max_clock_ahead_ms)
         except Refused:
             return False
         return True

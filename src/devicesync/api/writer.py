@@ -28,24 +28,27 @@ class Writer:
     def __init__(self, log: Log, fuse: Fuse) -> None:
         self._log = log
         self._fuse = fuse
-        self._waiting: list[tuple[bytes, bytes, Headers | None, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[bytes, bytes, Headers | None, asyncio.Future[int | None]]] = []
         self._waiting_bytes = 0
         self._thread = ThreadPoolExecutor(1, "log")
         self._draining: asyncio.Task[None] | None = None
         self.works = True
         self.groups = 0
 
-    async def append(self, line: bytes, key: bytes, headers: Headers | None = None) -> None:
-        """Return when the line is durable. Raises RequestError; then the line may be in the log or not, which does no harm."""
+    async def append(self, line: bytes, key: bytes, headers: Headers | None = None) -> int | None:
+        """Return when the line is durable: the time in ms at which the log took it, None where the log can't say.
+
+        Raises RequestError. Then the line may be in the log or not, which does no harm.
+        """
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
             raise RequestError(503, "LOG_BUSY", "too many registrations are waiting for the log", _RETRY_AFTER_SECONDS)
         with self._fuse.call():
-            done = asyncio.get_running_loop().create_future()
+            done: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
             self._waiting.append((line, key, headers, done))
             self._waiting_bytes += len(line)
             if self._draining is None:
                 self._draining = asyncio.create_task(self._drain())
-            await done
+            return await done
 
     @property
     def waiting(self) -> int:
@@ -61,9 +64,9 @@ class Writer:
         while self._waiting:
             group, self._waiting, self._waiting_bytes = self._waiting, [], 0
             lines, keys, headers, _ = zip(*group, strict=True)
-            began, failure = loop.time(), None
+            began, failure, taken_ms = loop.time(), None, None
             try:
-                await loop.run_in_executor(self._thread, self._log.append, lines, keys, headers if any(headers) else None)
+                taken_ms = await loop.run_in_executor(self._thread, self._append, lines, keys, headers if any(headers) else None)
             except Exception as error:  # noqa: BLE001 - nobody may wait for ever, whatever the log's fault is
                 if self.works:
                     _log.error("the log can't take registrations", reason=str(error), exc_info=not isinstance(error, Unavailable))
@@ -75,5 +78,9 @@ class Writer:
             _log.debug("group", records=len(lines), written=self.works)
             for *_, future in group:
                 if not future.done():  # a request that was cut off does not wait any more
-                    future.set_exception(failure) if failure else future.set_result(None)
+                    future.set_exception(failure) if failure else future.set_result(taken_ms)
         self._draining = None
+
+    def _append(self, *group: Any) -> int | None:
+        self._log.append(*group)
+        return self._log.taken_ms()  # asked here, before the next group: nobody else appends
