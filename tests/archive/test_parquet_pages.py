@@ -1,0 +1,45 @@
+"""What pages say of themselves is read as Arrow reads it, or refused: else a page could say one thing to each of us."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from devicesync.archive.parquet_pages import DATA_PAGE, PLAIN, Page, pages_of
+
+GOOD = bytes.fromhex("1500 1506 1506 2c 1502 1500 00 00")
+"""A page of data with one value in 3 bytes. In each pair the first byte has the step to the field's number, and its type (5: i32)."""
+
+
+def pages(tmp_path: Path, head: bytes) -> list[tuple[int, Page]]:
+    """Of a file with one column, which has one page with this head."""
+    path = tmp_path / "file"
+    path.write_bytes(b"PAR1" + head + b"abc")
+    column = SimpleNamespace(data_page_offset=4, dictionary_page_offset=None, total_compressed_size=len(head) + 3)
+    return list(pages_of(path, SimpleNamespace(num_columns=1, column=lambda _: column)))
+
+
+def test_a_page_is_what_its_head_says(tmp_path: Path) -> None:
+    """Fields that we do not use are passed over."""
+    assert pages(tmp_path, GOOD) == [(0, Page(DATA_PAGE, 3, 1, PLAIN))]
+    statistics = bytes.fromhex("1500 1506 1506 1502 1c 1502 1500 1506 1506 1c 1801 61 00 00 00")
+    assert pages(tmp_path, statistics) == [(0, Page(DATA_PAGE, 3, 1, PLAIN))]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "1504 1506 1506 4c 1502 1500 00 0602 00 00",  # a dictionary, then its type again as an i64: Arrow passes that over
+        "1504 1506 1506 4c 1502 1500 00 0502 00 00",  # again as an i32
+        "1600 1506 1506 2c 1502 1500 00 00",  # an i64 alone
+        "1500 1506 1506 2c 1602 1500 00 00",  # one in the part for data
+        "1500 1506 1506 2500 00",  # a number in place of that part
+        "1500 1506 1506 2c 1502 1500 00 0582 8008 02 00",  # the number 65,537, which is 1 in 16 bits
+        "1500 1506 1506 2c 1582 8080 8020 1500 00 00",  # a number past 32 bits
+        "1500 1586 8080 8080 8080 8080 8000 1506 2c 1502 1500 00 00",  # one with more bytes than any has
+    ],
+)
+def test_a_head_that_readers_may_take_differently_is_refused(tmp_path: Path, head: str) -> None:
+    """A dictionary that counts as a plain page took gigabytes."""
+    with pytest.raises(ValueError, match="a page's head has"):
+        pages(tmp_path, bytes.fromhex(head))
