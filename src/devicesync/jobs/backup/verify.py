@@ -1,6 +1,9 @@
 """Verify: finds what is wrong with a backup, file by file, and compared with the log."""
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,15 +102,18 @@ def check_range(archive: Archive, files: list[Entry], spool: Path, log: FullLog 
     Raises Unavailable.
     """
     found: list[Problem] = []
-    kept: dict[int, tuple[FullRecord, Entry]] = {}
+    comparison = _Comparison(files[0], log) if log and deep else None
     for entry in files:
         try:
             with archive.fetched(entry, spool) as batches:
-                for batch in batches if deep else ():
-                    kept |= {row[OFFSET]: (row, entry) for row in batch}
+                if comparison and not found:
+                    comparison.add(entry, batches)
+                for _ in batches if deep else ():  # to its end: only then it has proved to be whole
+                    pass
         except Damaged as damaged:
             found.append(problem_of(damaged))
-    return found or (list(_compare_with_log(files, kept, log)) if log and deep else [])
+    is_redacted = any(entry.revision for entry in files)
+    return found or (list(comparison.problems(is_redacted=is_redacted)) if comparison else [])
 
 
 def problem_of(damaged: Damaged) -> Problem:
@@ -115,13 +121,52 @@ def problem_of(damaged: Damaged) -> Problem:
     return Problem(damaged.path, damaged.problem)
 
 
-def _compare_with_log(files: list[Entry], kept: dict[int, tuple[FullRecord, Entry]], log: FullLog) -> Iterator[Problem]:
-    first, is_redacted = files[0], any(entry.revision for entry in files)
-    there = [row for batch in log.records(first.partition, first.first_offset, first.next_offset) for row in batch]
-    missing = [row[OFFSET] for row in there if row[OFFSET] not in kept]
-    other = [kept[row[OFFSET]] for row in there if row[OFFSET] in kept and kept[row[OFFSET]][0] != row]
-    if missing and not is_redacted:
-        yield Problem(first.path, f"{len(missing):,} records of the log are missing, the first at offset {missing[0]}")
-    if other:
-        row, entry = other[0]
-        yield Problem(entry.path, f"{len(other):,} records differ from the log's, the first at offset {row[OFFSET]}")
+class _Comparison:
+    """The files of a range beside the log. Both are read some rows at a time, and the log once for each file.
+
+    The days of a range may alternate. So of the log's records those are kept, by their offsets, that no file had yet.
+    """
+
+    def __init__(self, first: Entry, log: FullLog) -> None:
+        """first: the first file of the range."""
+        self._first = first
+        self._log = log
+        self._missing: array[int] | None = None
+        self._other = 0
+        self._first_other = first.path, first.first_offset
+
+    def add(self, entry: Entry, batches: Iterator[list[FullRecord]]) -> None:
+        """Compare this file. What of it comes after the log's last record is not read. Raises Damaged, Unavailable."""
+        rows = chain.from_iterable(batches)
+        row = next(rows, None)
+        missing = array("q")
+        first = self._first
+        for there in chain.from_iterable(self._log.records(first.partition, first.first_offset, first.next_offset)):
+            offset = there[OFFSET]
+            while row and row[OFFSET] < offset:
+                row = next(rows, None)
+            if not row or row[OFFSET] != offset:
+                if self._is_missing(offset):
+                    missing.append(offset)
+            elif row != there:
+                self._first_other = self._first_other if self._other else (entry.path, offset)
+                self._other += 1
+        self._missing = missing
+
+    def _is_missing(self, offset: int) -> bool:
+        """Whether no file before had it."""
+        if self._missing is None:
+            return True
+        place = bisect_left(self._missing, offset)
+        return place < len(self._missing) and self._missing[place] == offset
+
+    def problems(self, *, is_redacted: bool) -> Iterator[Problem]:
+        """What differs. A redact leaves records out."""
+        if self._missing and not is_redacted:
+            yield Problem(
+                self._first.path,
+                f"{len(self._missing):,} records of the log are missing, the first at offset {self._missing[0]}",
+            )
+        if self._other:
+            path, offset = self._first_other
+            yield Problem(path, f"{self._other:,} records differ from the log's, the first at offset {offset}")

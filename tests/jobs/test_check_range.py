@@ -1,0 +1,74 @@
+"""`verify --deep` of a range: what it finds beside the log, in little memory however many records there are."""
+
+import tracemalloc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from devicesync.archive.entry import Entry
+from devicesync.errors import Damaged
+from devicesync.jobs.backup.verify import check_range
+from devicesync.log.full import FullRecord
+
+
+def row(offset: int, value: bytes = b"v") -> FullRecord:
+    """A record."""
+    return offset, 5, None, value, None
+
+
+def entry(path: str, first: int, end: int, revision: str = "") -> Entry:
+    """A file of one range that begins at offset 0."""
+    return Entry(path, "t", "s", 1, 0, 0, first, end, 1, 1, "", 1, None, None, 0, "parquet", revision=revision)
+
+
+def found(files: Mapping[Entry, Iterable[list[FullRecord]]], log: Iterable[list[FullRecord]] | None) -> list[tuple[str, str]]:
+    """The problems of these files."""
+
+    @contextmanager
+    def fetched(entry: Entry, _: Path) -> Iterator[Iterator[list[FullRecord]]]:
+        yield iter(files[entry])
+
+    of_log = None if log is None else SimpleNamespace(records=lambda *_: iter(log))
+    archive: Any = SimpleNamespace(fetched=fetched)
+    return [(path, problem) for path, problem in check_range(archive, list(files), Path(), cast("Any", of_log), deep=True)]
+
+
+def test_what_the_log_has_is_in_one_of_the_files() -> None:
+    """The days of a range alternate where times do; the files may have more than the log still has."""
+    even, odd = entry("even", 0, 8), entry("odd", 1, 8)
+    days = {even: [[row(0), row(2)], [row(4)]], odd: [[row(1)], [row(3), row(5), row(7)]]}
+    assert found(days, [[row(2), row(3)], [row(4), row(5)]]) == []
+    lost = [("even", "1 records of the log are missing, the first at offset 6")]
+    assert found(days, [[row(number) for number in range(8)]]) == lost
+    other = [("odd", "2 records differ from the log's, the first at offset 3")]
+    assert found(days, [[row(2), row(3, b"x"), row(5, b"y")]]) == other
+    assert found({entry("even", 0, 8, "1-00000000"): [[row(0)]]}, [[row(0), row(1)]]) == []
+
+
+def test_a_file_that_is_damaged_behind_the_log_s_end_is_found() -> None:
+    """Each file is read to its end. Where one is damaged nothing is compared."""
+
+    def torn() -> Iterator[list[FullRecord]]:
+        yield [row(0)]
+        raise Damaged("even", "is torn")
+
+    assert found({entry("even", 0, 8): torn(), entry("odd", 1, 8): [[row(1)]]}, [[]]) == [("even", "is torn")]
+
+
+@pytest.mark.parametrize("has_log", [False, True])
+def test_the_records_of_a_range_are_not_kept(*, has_log: bool) -> None:
+    """Some KB of Parquet can hold many row groups of 60 MiB."""
+
+    def batches() -> Iterator[list[FullRecord]]:
+        return ([row(number, b"x" * (1 << 20))] for number in range(32))
+
+    tracemalloc.start()
+    try:
+        assert found({entry("large", 0, 32): batches()}, batches() if has_log else None) == []
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
