@@ -3,6 +3,7 @@
 import itertools
 import os
 import time
+import tracemalloc
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -177,6 +178,17 @@ def understated(path: Path) -> None:
     assert pq.ParquetFile(path).metadata.row_group(0).total_byte_size == 2000
 
 
+def of_many_rows(path: Path) -> None:
+    """Three rows, and its footer says that a group has 60, so that more headers count as usual."""
+    pq.write_table(columns(3, pa.array([b"v"] * 3, pa.binary())), path, use_dictionary=False)
+    content = path.read_bytes()
+    told = varint(2 * pq.ParquetFile(path).metadata.row_group(0).total_byte_size) + b"\x16"
+    start, end = content[: content.rindex(told)], content[content.rindex(told) + len(told) :]
+    assert end[0] == 2 * 3
+    path.write_bytes(start + told + varint(2 * 60) + end[1:])
+    assert pq.ParquetFile(path).metadata.row_group(0).num_rows == 60
+
+
 def varint(number: int) -> bytes:
     """As a footer has numbers."""
     low, rest = number & 127, number >> 7
@@ -216,6 +228,7 @@ def empty_headers(path: Path) -> None:
         (one_value, "more than a backup writes"),
         (prefixes, "dictionary, or share bytes"),
         (empty_headers, "more than a backup writes"),
+        (of_many_rows, "3 rows where it says 60"),
     ],
 )
 def test_a_foreign_file_is_named(tmp_path: Path, write: Callable[[Path], None], told: str) -> None:
@@ -223,6 +236,19 @@ def test_a_foreign_file_is_named(tmp_path: Path, write: Callable[[Path], None], 
     archive, entry = with_file(tmp_path, write)
     with pytest.raises(Damaged, match=rf"1_3_10\.parquet.*{told}"), archive.fetched(entry, tmp_path) as batches:
         list(batches)
+
+
+def test_many_headers_take_little_more_than_they_are(tmp_path: Path) -> None:
+    """A row of 4,500,000 took 1.4 GiB. Any producer can send such records, so they are read."""
+    many: FullRecord = (10, 5, None, b"v", [("", None)] * 100_000)
+    archive, closed = stored(tmp_path, [many], "parquet")
+    tracemalloc.start()
+    try:
+        with archive.fetched(closed.entry, tmp_path) as batches:
+            assert list(batches) == [[many]]
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_of_a_refused_value_that_is_too_long_the_beginning_is_kept(tmp_path: Path) -> None:
