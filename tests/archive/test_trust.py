@@ -1,6 +1,7 @@
 """An archive that others wrote to, or that is broken: refused by name, never believed, never a traceback, never all the memory."""
 
 import itertools
+import json
 import os
 import time
 import tracemalloc
@@ -80,6 +81,32 @@ def test_an_entry_names_its_own_files_only(tmp_path: Path, fields: dict[str, Any
     with pytest.raises(Damaged, match=r"_manifest/topic/1/3/10\.json"):
         archive.manifest.entries()
     assert (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"closed_ms": -(10**30)},
+        {"closed_ms": -1},
+        {"last_ms": 10**30},
+        {"first_ms": -(10**30)},
+        {"next_offset": 10**30},
+        {"record_bytes": -1},
+        {"bytes": 1 << 63},
+        {"records": 10**30},
+        {"records": 4},
+        {"partition": 100_000},
+        {"generation": 1 << 63},
+        {"rest": {"path": "x", "bytes": -1, "sha256": ""}},
+    ],
+)
+def test_an_entry_has_numbers_that_a_file_can_have(tmp_path: Path, fields: dict[str, Any]) -> None:
+    """What comes after counts on them: SQLite and Kafka's client, which take 64 bits."""
+    archive, closed = stored(tmp_path, ROWS, "parquet")
+    there = tmp_path / "backup" / listed_at(closed.entry)
+    there.write_text(json.dumps(msgspec.to_builtins(closed.entry) | fields))
+    with pytest.raises(Damaged, match=r"_manifest/topic/1/3/10\.json (can't be read|has offsets or a count)"):
+        archive.manifest.entries()
 
 
 def test_the_entry_of_a_pruned_file_names_its_own_files_only(tmp_path: Path) -> None:

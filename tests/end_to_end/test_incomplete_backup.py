@@ -71,7 +71,8 @@ def test_a_file_with_fewer_records_than_its_entry_says_is_refused(devicesync: De
     (devicesync.directory / "backup").mkdir()
     entry = three_files(devicesync)[-1]
     there = devicesync.directory / "backup" / listed_at(entry)
-    there.write_bytes(there.read_bytes().replace(b'"records":100', b'"records":101'))
+    (told,) = msgspec.json.decode(there.read_bytes())
+    there.write_bytes(msgspec.json.encode([told | {"records": 101, "next_offset": told["next_offset"] + 1}]))
     for words in (RESTORE, (*RESTORE[:3], "--to-topic", "kafka://127.0.0.1:1/t", "--dry-run")):
         refused = devicesync.run(*words)
         assert (refused.returncode, entry.path in refused.stderr.decode()) == (1, True)

@@ -8,7 +8,7 @@ manifest in <topic>/_manifest, and one file for each range, under the day of its
 """
 
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,12 @@ from devicesync.log.full import OFFSET, TIMESTAMP_MS, FullRecord
 _DAY_MS = 86_400_000
 _FIRST_DAY = date(1970, 1, 1)
 _LAST_DAY = (date.max - _FIRST_DAY).days
+_LARGEST = (1 << 63) - 1
+_Natural = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
+_Stamp = Annotated[int, msgspec.Meta(ge=-_LARGEST - 1, le=_LARGEST)]
+"""A producer may give a record a time before 1970."""
+_Partition = Annotated[int, msgspec.Meta(ge=0, lt=100_000)]
+"""A restore into a topic makes as many."""
 EXTENSIONS = {"parquet": "parquet", "jsonl": "jsonl.gz"}
 
 
@@ -33,7 +39,7 @@ class Extra(msgspec.Struct, frozen=True):
     """A second file that belongs to the first."""
 
     path: str
-    bytes: int
+    bytes: _Natural
     sha256: str
 
 
@@ -52,18 +58,18 @@ class Entry(msgspec.Struct, frozen=True):
     path: str
     topic: str
     source: str
-    generation: int
-    partition: int
-    from_offset: int
-    first_offset: int
-    next_offset: int
-    records: int
-    bytes: int
+    generation: _Natural
+    partition: _Partition
+    from_offset: _Natural
+    first_offset: _Natural
+    next_offset: _Natural
+    records: _Natural
+    bytes: _Natural
     sha256: str
-    record_bytes: int
-    first_ms: int | None
-    last_ms: int | None
-    closed_ms: int
+    record_bytes: _Natural
+    first_ms: _Stamp | None
+    last_ms: _Stamp | None
+    closed_ms: _Natural
     format: str
     rest: Extra | None = None
     revision: str = ""

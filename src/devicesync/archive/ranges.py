@@ -144,7 +144,8 @@ def _placed(path: str, entries: list[Entry], ending: str) -> None:
     for entry in entries:
         if not _names_its_own(entry):
             raise Damaged(path, "names files that are not its own")
-        if not 0 <= entry.from_offset <= entry.first_offset < entry.next_offset or entry.records < (not entry.revision):
+        least, most = 0 if entry.revision else 1, entry.next_offset - entry.first_offset
+        if not entry.from_offset <= entry.first_offset < entry.next_offset or not least <= entry.records <= most:
             raise Damaged(path, "has offsets or a count that no file can have")
 
 
