@@ -109,6 +109,14 @@ def test_an_entry_has_numbers_that_a_file_can_have(tmp_path: Path, fields: dict[
         archive.manifest.entries()
 
 
+def test_an_entry_names_a_log_that_can_be(tmp_path: Path) -> None:
+    """A restore keeps the name with each refused record: of 1 MB with 2,000 it wrote 3,453 MiB."""
+    longest = "/" + "s" * 4094
+    assert [entry.source for entry in changed(tmp_path, source=longest).manifest.entries()] == [longest]
+    with pytest.raises(Damaged, match=r"_manifest/topic/1/3/10\.json can't be read.*source"):
+        changed(tmp_path, source="s" * 4097).manifest.entries()
+
+
 def test_the_entry_of_a_pruned_file_names_its_own_files_only(tmp_path: Path) -> None:
     """As `prune` removes what an interrupted one left."""
     archive, closed = stored(tmp_path, ROWS, "parquet")

@@ -23,6 +23,8 @@ _Stamp = Annotated[int, msgspec.Meta(ge=-_LARGEST - 1, le=_LARGEST)]
 """A producer may give a record a time before 1970."""
 _Partition = Annotated[int, msgspec.Meta(ge=0, lt=100_000)]
 """A restore into a topic makes as many."""
+_Source = Annotated[str, msgspec.Meta(max_length=4096)]
+"""A topic, or a path, which has fewer bytes. A restore keeps it with each refused record."""
 EXTENSIONS = {"parquet": "parquet", "jsonl": "jsonl.gz"}
 
 
@@ -57,7 +59,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     path: str
     topic: str
-    source: str
+    source: _Source
     generation: _Natural
     partition: _Partition
     from_offset: _Natural
