@@ -224,6 +224,14 @@ def of_many_rows(path: Path) -> None:
     assert pq.ParquetFile(path).metadata.row_group(0).num_rows == 60
 
 
+def of_another_writer(path: Path) -> None:
+    """It names a program whose columns Arrow takes to be longer than their own sizes say."""
+    pq.write_table(columns(3, pa.array([b"v"] * 3, pa.binary())), path, use_dictionary=False)
+    name = pq.ParquetFile(path).metadata.created_by.encode()
+    path.write_bytes(path.read_bytes().replace(name, b"parquet-mr version 1.2.8".ljust(len(name))))
+    assert pq.ParquetFile(path).metadata.created_by.startswith("parquet-mr")
+
+
 def varint(number: int) -> bytes:
     """As a footer has numbers."""
     low, rest = number & 127, number >> 7
@@ -263,6 +271,7 @@ def empty_headers(path: Path) -> None:
         (one_value, "more than a backup writes"),
         (prefixes, "dictionary, or share bytes"),
         (empty_headers, "more than a backup writes"),
+        (of_another_writer, "another program"),
         (of_many_rows, "3 rows where it says 60"),
     ],
 )

@@ -16,6 +16,8 @@ from devicesync.archive.parquet_pages import DATA_PAGE, PLAIN, pages_of
 from devicesync.log.full import FullRecord
 from devicesync.log.port import Headers
 
+_WRITER = "parquet-cpp-arrow version "
+"""What Arrow names itself in a file. In files of an older program it also reads 100 bytes behind a column: pages, if need be."""
 _BATCH_ROWS = 10_000
 BATCH_BYTES = 8 << 20
 LARGEST_VALUE = 64 << 20
@@ -36,6 +38,8 @@ def read_parquet(path: Path) -> Iterator[list[FullRecord]]:
     with pq.ParquetFile(path) as file:
         if not file.schema_arrow.equals(SCHEMA):
             raise ValueError("its columns are not those of a backup")
+        if not file.metadata.created_by.startswith(_WRITER):
+            raise ValueError("another program than ours wrote it")
         for number in range(file.metadata.num_row_groups):
             rows = _rows_at_once(path, file.metadata.row_group(number))
             for batch in file.iter_batches(rows, [number], columns=SCHEMA.names[1:]):
