@@ -64,6 +64,7 @@ def test_dead_letters_are_kept_once_and_whole(letters: DeadLetters) -> None:
     letters.add([letter(2, b"\x00\xff")])
     assert letters.find() == (2, [letter(2, b"\x00\xff"), letter(1)])
     assert letters.find(reason="too_large") == (0, [])
+    assert letters.find(reason="") == (0, [])
     assert letters.get(letter(1).id) == letter(1)
 
 
@@ -72,6 +73,7 @@ def test_each_dead_letter_comes_once_and_may_be_removed_meanwhile(letters: DeadL
     letters.add([*map(letter, range(9)), letter(9)._replace(reason="too_large")])
     letters.remove([letter(3).id])
     assert [found.offset for found in letters.each("too_large")] == [9]
+    assert [*letters.each("")] == []
     seen = []
     for found in letters.each():
         seen.append(found.offset)

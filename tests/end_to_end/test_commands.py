@@ -126,6 +126,11 @@ def test_dead_letters(devicesync: Devicesync) -> None:
     assert devicesync.json("dead-letters", "show", one["dead_letters"][0]["id"]) == one["dead_letters"][0]
     assert devicesync.run("dead-letters", "show", "nothing").returncode == 1
     assert devicesync.json("dead-letters", "replay") == {"tried": 3, "applied": 0, "dead": 3}
+    for none in ("", "nothing"):  # as of a variable of a script that is not set
+        for which in ((none,), ("--reason", none)):
+            assert devicesync.json("dead-letters", "delete", *which, status=1) == {"deleted": 0}
+        for which in (("--id", none), ("--reason", none)):
+            assert devicesync.json("dead-letters", "replay", *which) == {"tried": 0, "applied": 0, "dead": 0}
     assert devicesync.json("dead-letters", "list", "--limit", "0") == {"total": 3, "dead_letters": []}
     assert devicesync.run("apply", "events", "--strict").returncode == 1
 

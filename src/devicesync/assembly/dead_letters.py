@@ -64,7 +64,7 @@ def document(letter: "DeadLetter") -> dict[str, Any]:
 
 
 def _chosen(letters: "DeadLetters", letter_id: str | None, reason: str | None) -> "Iterator[DeadLetter]":
-    if not letter_id:
+    if letter_id is None:
         return letters.each(reason)
     one = letters.get(letter_id)
     return iter([one] if one else [])

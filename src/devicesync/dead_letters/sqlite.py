@@ -53,7 +53,7 @@ class SqliteDeadLetters:
 
     def find(self, *, reason: str | None = None, limit: int | None = None) -> tuple[int, list[DeadLetter]]:
         """See port.DeadLetters."""
-        where, values = ("WHERE reason = ?", [reason]) if reason else ("", [])
+        where, values = ("", []) if reason is None else ("WHERE reason = ?", [reason])
         with self._failures("read"):
             (total,) = self._connection.execute(f"SELECT count(*) FROM dead_letter {where}", values).fetchone()
             rows = self._connection.execute(
@@ -64,7 +64,7 @@ class SqliteDeadLetters:
 
     def each(self, reason: str | None = None) -> Iterator[DeadLetter]:
         """See port.DeadLetters."""
-        where, values = ("WHERE reason = ?", [reason]) if reason else ("", [])
+        where, values = ("", []) if reason is None else ("WHERE reason = ?", [reason])
         with self._failures("read"):
             ids = [letter_id for (letter_id,) in self._connection.execute(f"SELECT id FROM dead_letter {where}", values)]
         return (letter for letter_id in ids if (letter := self.get(letter_id)))
