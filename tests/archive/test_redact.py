@@ -190,6 +190,27 @@ def test_a_registration_of_the_erases_very_version_goes(tmp_path: Path) -> None:
     assert (done["records"], planted(tmp_path)) == (1, [])
 
 
+@FORMATS
+def test_of_an_erase_its_id_and_version_stay(tmp_path: Path, file_format: str) -> None:
+    """The law takes an erase with data, as a producer may write it. One that is nothing else stays as it is, with its headers."""
+    values = [
+        b'{"device_id":"gone","erase":true,"version":%d,"city":"PLANTED","x":{"y":"PLANTED"}}' % V,
+        b'\xef\xbb\xbf{"version":%d,"erase":true,"device_id":"\\u0067one","fcm_token":"PLANTED"}' % (V + 1),
+        b'{"device_id":"gone","erase":true,"version":%d}' % (V + 2),
+        b'{"device_id":"other","erase":true,"version":%d,"city":"gone"}' % V,
+    ]
+    rows: list[FullRecord] = [(2 * at, MIDNIGHT_MS, b"k", value, [("h", b"x")]) for at, value in enumerate(values)]
+    archive = kept(tmp_path, ranges_of(tmp_path, rows, step=10, file_format=file_format))
+    settings = Settings(data_dir=str(tmp_path / "data"))
+    done = command(str(tmp_path / "backup"), "gone", settings, Unwatched(), dry_run=False)
+    assert (done["records"], len(done["rewritten"]), planted(tmp_path)) == (0, 1, [])
+    bare: list[FullRecord] = [
+        (2 * at, MIDNIGHT_MS, b"k", b'{"device_id":"gone","erase":true,"version":%d}' % (V + at), None) for at in (0, 1)
+    ]
+    assert [*rows_of(archive, tmp_path).values()] == [[*bare, *rows[2:]]]
+    assert command(str(tmp_path / "backup"), "gone", settings, Unwatched(), dry_run=False)["rewritten"] == []
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -1,5 +1,7 @@
 """Redact: rewrites files without the records that an erase removed. The erase stays, so a restore keeps the device erased.
 
+Of an erase its id and its version stay. What else its writer put into it goes too.
+
 The new file has a name of its own. It is uploaded, then listed in place of the old one. Then the old one is removed. So whatever
 crashes, the manifest names a whole file. The next redact removes old files that are left.
 """
@@ -18,9 +20,10 @@ from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import Entry, Origin, rest_path, revised
 from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.jobs.backup.partition_backup import sizes_of
+from devicesync.jobs.erase import erase_line
 from devicesync.jobs.shared.backed_up import event_of
 from devicesync.law.event import Event
-from devicesync.log.full import KEY, OFFSET, VALUE, FullRecord
+from devicesync.log.full import KEY, OFFSET, TIMESTAMP_MS, VALUE, FullRecord
 
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 _LEVELS = 2
@@ -28,7 +31,11 @@ _LEVELS = 2
 
 
 class Traces(NamedTuple):
-    """A device in a file: the version (µs) of its highest erase, 0 for none, and of its oldest other record, 0 for a bad one."""
+    """A device in a file.
+
+    erased: the version (µs) of its highest erase, 0 for none.
+    oldest: the version of its oldest record that is more than an erase, 0 for a bad one, None where there is none.
+    """
 
     erased: int = 0
     oldest: int | None = None
@@ -48,26 +55,24 @@ class Redaction:
     def traces(self, entry: Entry) -> Traces:
         """Return what the file has of the device."""
         with self._archive.fetched(entry, self._spool) as batches:
-            events = [event for rows in batches for _, event in self._concerned(rows, entry)]
-        erases = [event.version for event in events if event and event.erase]
-        others = [event.version if event else 0 for event in events if not (event and event.erase)]
+            found = [(row, event) for rows in batches for row, event in self._concerned(rows, entry)]
+        erases = [event.version for _, event in found if event and event.erase]
+        others = [event.version if event else 0 for row, event in found if not _is_bare(row, event)]
         return Traces(max(erases, default=0), min(others, default=None))
 
     def rewrite(self, files: list[Entry], erased: int) -> int:
-        """Rewrite a range without the device's records up to the version `erased`. Return how many were removed."""
+        """Rewrite a range without the device's data up to the version `erased`. Return how many records were removed."""
         with closing(Encoder(self._spool)) as encoder:
             number = 1 + self._archive.last_revision(files)
             closed = [self._without(entry, erased, number, encoder) for entry in files]
-        removed = sum(entry.records - file.entry.records for entry, file in zip(files, closed, strict=True))
-        if removed:
-            for file in closed:
-                self._archive.upload(file)
-            self._archive.manifest.replace([file.entry for file in closed])
-            for entry in files:
-                self._archive.manifest.sweep(entry)
+        for file in closed:
+            self._archive.upload(file)
+        self._archive.manifest.replace([file.entry for file in closed])
+        for entry in files:
+            self._archive.manifest.sweep(entry)
         for file in closed:
             file.discard()
-        return removed
+        return sum(entry.records - file.entry.records for entry, file in zip(files, closed, strict=True))
 
     def _without(self, entry: Entry, erased: int, number: int, encoder: Encoder) -> ClosedFile:
         origin = Origin(entry.topic, entry.source, entry.generation, entry.partition)
@@ -75,8 +80,8 @@ class Redaction:
         record_bytes = 0
         with self._archive.fetched(entry, self._spool) as batches:
             for rows in batches:
-                gone = {row[OFFSET] for row, event in self._concerned(rows, entry) if not _stays(event, erased)}
-                if kept := [row for row in rows if row[OFFSET] not in gone]:
+                left = {row[OFFSET]: _left_of(row, event, erased) for row, event in self._concerned(rows, entry)}
+                if kept := [row for each in rows if (row := left.get(each[OFFSET], each))]:
                     file.write(kept)
                     file.end_group()
                     record_bytes += sum(sizes_of(kept))
@@ -108,8 +113,18 @@ def _without_escapes(text: str) -> str:
     return read.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _stays(event: Event | None, erased: int) -> bool:
-    return event is not None and (event.erase or event.version > erased)
+def _is_bare(row: FullRecord, event: Event | None) -> bool:
+    """Whether it is an erase and nothing else."""
+    return event is not None and event.erase and row[VALUE] == erase_line(event.device_id, event.version)
+
+
+def _left_of(row: FullRecord, event: Event | None, erased: int) -> FullRecord | None:
+    """What stays of a record, None for nothing. An erase that has data, which the law ignores, has no headers afterwards."""
+    if event is None or (event.version <= erased and not event.erase):
+        return None
+    if not event.erase or _is_bare(row, event):
+        return row
+    return row[OFFSET], row[TIMESTAMP_MS], row[KEY], erase_line(event.device_id, event.version), None
 
 
 def _revised(old: Entry, number: int, new: Entry) -> Entry:
