@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from devicesync.archive.storage import Storage
-from devicesync.errors import DevicesyncError, Unavailable, WrongUse
+from devicesync.errors import Damaged, DevicesyncError, Unavailable, WrongUse
 
 
 def test_what_a_backup_makes_is_for_its_user_alone(tmp_path: Path) -> None:
@@ -21,6 +21,27 @@ def test_what_a_backup_makes_is_for_its_user_alone(tmp_path: Path) -> None:
     made = [*(tmp_path / "made").rglob("*"), tmp_path / "made"]
     assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_file()} == {"0o600"}
     assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_dir()} == {"0o700"}
+
+
+def test_nothing_is_removed_behind_a_link_out_of_the_backup(tmp_path: Path) -> None:
+    """Another backup's files may lie there. The backup's own directory may be a link, and a link in a file's place goes itself."""
+    theirs = tmp_path / "theirs" / "day" / "1.parquet"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"theirs")
+    (tmp_path / "real" / "topic" / "day").mkdir(parents=True)
+    (tmp_path / "backup").symlink_to("real")
+    (tmp_path / "real" / "topic" / "linked").symlink_to(theirs.parent)
+    (tmp_path / "real" / "other").symlink_to(theirs.parent.parent)
+    (tmp_path / "real" / "topic" / "day" / "2.parquet").symlink_to(theirs)
+    (tmp_path / "real" / "topic" / "day" / "1.parquet").write_bytes(b"ours")
+    storage = Storage(str(tmp_path / "backup"))
+    for path in ("topic/linked/1.parquet", "other/day/1.parquet", "topic/linked/../day/1.parquet"):
+        with pytest.raises(Damaged, match=path):
+            storage.remove(path)
+    for path in ("topic/day/1.parquet", "topic/day/2.parquet", "topic/day/1.parquet", "nowhere/1.parquet"):
+        storage.remove(path)
+    assert [*(tmp_path / "real" / "topic" / "day").iterdir()] == []
+    assert theirs.read_bytes() == b"theirs"
 
 
 @pytest.mark.parametrize(("url", "kind"), [("ftp://127.0.0.1:1/x", Unavailable), ("", WrongUse), ("nosuch://x/y", WrongUse)])

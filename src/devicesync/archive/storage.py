@@ -15,6 +15,7 @@ _LOCAL = "file"
 _OURS_ALONE = 0o700
 _FORM = "a directory, or a URL of fsspec: s3:// needs the extra devicesync[s3]"
 _HINT = "check that the place can be reached, its credentials, and its free space"
+_LINK_HINT = "nothing is removed there; put the directory itself in the link's place"
 # A store that does not answer is our patience's matter, which says so; the library would try for ten minutes in silence.
 _OPTIONS = {"s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 1}}}}
 
@@ -108,7 +109,9 @@ class Storage:
             return sorted(names)
 
     def remove(self, path: str) -> None:
-        """Remove a file, if it is there. Raises Unavailable."""
+        """Remove a file, if it is there. Raises Unavailable, and Damaged where a link in the path leads out of our directory."""
+        if self._is_local and not Path(self._path(path)).parent.resolve().is_relative_to(Path(self._root).resolve()):
+            raise Damaged(path, "lies behind a link that leads out of the backup", _LINK_HINT)
         with self._failures("remove", path):
             try:
                 self._files.rm_file(self._path(path))
