@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from devicesync.durable import beginning_of, content_of, one_at_a_time, open_regular, replace
+from devicesync.durable import beginning_of, content_of, one_at_a_time, open_ours, replace
 from devicesync.errors import Held, NewerData, Unavailable, WrongUse
 
 FORMAT = 1
@@ -116,9 +116,9 @@ class Hold:
     def __init__(self, data_dir: Path, command: str) -> None:
         """Take hold. Raises Held at once when another process has it; `holder` then says who."""
         try:
-            self._file = open_regular(data_dir / HOLD, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+            self._file = open_ours(data_dir / HOLD, os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            raise Unavailable(f"can't hold the data directory {data_dir}: {error.strerror}", _OWNER) from error
+            raise Unavailable(f"can't hold the data directory by {data_dir / HOLD}: {error.strerror}", _OWNER) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

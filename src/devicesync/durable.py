@@ -39,6 +39,17 @@ def open_regular(path: Path, flags: int) -> int:
     return file
 
 
+def open_ours(path: Path, flags: int) -> int:
+    """Open a file that is written in place. Raises OSError, also where writing it would change somebody's other file."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "it is a link", str(path))
+    file = open_regular(path, flags | os.O_NOFOLLOW)
+    if os.fstat(file).st_nlink > 1:
+        os.close(file)
+        raise OSError(errno.EMLINK, "the file has another name too, by a hard link", str(path))
+    return file
+
+
 def beginning_of(path: Path, bytes_: int) -> bytes:
     """The first bytes of a file. Raises OSError, also where it is no regular file: what a pipe has may never come."""
     with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import termios
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,17 +36,18 @@ def test_a_format_file_that_is_no_number_says_what_to_do(devicesync: Devicesync,
     assert b"write 1 into it" in done.stderr
 
 
-def test_the_hold_does_not_follow_a_link(devicesync: Devicesync, seed: Path) -> None:
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+@pytest.mark.parametrize("name", ["hold", "device-profile.log.reader.updater"])
+def test_what_is_written_in_place_is_no_link(
+    devicesync: Devicesync, seed: Path, name: str, link: Callable[[Path, Path], None]
+) -> None:
     """A link in its place would have another file cut and written."""
     devicesync.run("init")
     precious = devicesync.directory / "precious"
     precious.write_text("as it was")
-    hold = devicesync.directory / "devicesync-data" / "hold"
-    hold.unlink(missing_ok=True)
-    hold.symlink_to(precious)
+    link(devicesync.directory / "devicesync-data" / name, precious)
     done = devicesync.run("apply", seed)
-    assert done.returncode == 3
-    assert b"can't hold" in done.stderr
+    assert (done.returncode, f"devicesync-data/{name}: ".encode() in done.stderr, b"link" in done.stderr) == (3, True, True)
     assert precious.read_text() == "as it was"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from devicesync.clock import SYSTEM
+from devicesync.durable import open_ours
 from devicesync.errors import Held
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import JournalFiles, naming_failures
@@ -29,7 +30,7 @@ class JournalReader(Cursor):
         self._busy_until = 0.0
         self._polls: list[int] = []  # where those that are not committed began
         with self._keeping_position():
-            self._position_file = os.open(files.position(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._position_file = open_ours(files.position(name), os.O_RDWR | os.O_CREAT)
             with ExitStack() as on_error:
                 on_error.callback(os.close, self._position_file)
                 try:
