@@ -16,9 +16,12 @@ from devicesync.errors import WrongUse
 T = TypeVar("T")
 
 _LAST_PORT = 65_535
+_PORT = re.compile(r"\d{1,5}", re.ASCII)
 _PASSWORD = re.compile(r"(//[^:/]*):(.*)@", re.DOTALL)
 _VALUE = re.compile(r"([?&][^?&=]*)(=[^&]*)")
 _SECRET_VALUE = re.compile(r"([?&][^?&=]*(?:pass|secret|token|signature)[^?&=]*)=[^&]*", re.IGNORECASE)
+_SCHEME = re.compile(r"[\w+.-]*", re.ASCII)
+_HOST_AND_PORT = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::\d{0,5})?", re.ASCII)
 _ADDRESS = re.compile(r"(?:\[([^\[\]]+)\]|([^\s:\[\]]+))(?::(.*))?", re.DOTALL)
 
 
@@ -65,7 +68,7 @@ class Form(NamedTuple):
 
     def wrong(self, url: str, problem: str) -> WrongUse:
         """The error that says what is wrong with the URL, and how one is written."""
-        return WrongUse(f"{self.what} {masked(url)!r} is not understood: {problem}", f"write {self.example}")
+        return WrongUse(f"{self.what} {masked_wrong(url)!r} is not understood: {problem}", f"write {self.example}")
 
 
 def authority(host: str, port: int) -> str:
@@ -76,6 +79,20 @@ def authority(host: str, port: int) -> str:
 def masked(url: str) -> str:
     """The URL with asterisks for its password, wherever the login stands, and for options that are secret by their names."""
     return _SECRET_VALUE.sub(r"\1=***", _PASSWORD.sub(r"\1:***@", url))
+
+
+def masked_wrong(url: str) -> str:
+    """A URL that can't be read, with asterisks for all that may be a password, also where its @ or a slash is missing."""
+    scheme, separator, rest = masked(url).partition("://")
+    if not separator or not _SCHEME.fullmatch(scheme):
+        scheme, colon, rest = url.partition(":")
+        return f"{scheme}{colon}{'***' if rest else ''}"
+    login, at, after = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    servers = after.partition("?")[0].partition("/")[0].split(",")
+    if not all(map(_HOST_AND_PORT.fullmatch, servers)):
+        after = f"{after.partition(':')[0]}:***"
+    return f"{scheme}://{user if colon else ''}{colon}{'***' if at and login else ''}{at}{after}"
 
 
 def masked_place(place: str) -> str:
@@ -96,8 +113,10 @@ def secrets_in(place: str) -> list[str]:
 
 def _read(url: str, form: Form) -> ServerUrl:
     scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in form.schemes:
-        raise ValueError(f"it can't begin with {scheme}://" if separator else "no ://")
+    if not separator or not _SCHEME.fullmatch(scheme):
+        raise ValueError("it does not begin with a name and ://")
+    if scheme not in form.schemes:
+        raise ValueError(f"it can't begin with {scheme}://")
     login, _, after = rest.rpartition("@")
     before, _, query = after.partition("?")
     servers, _, path = before.partition("/")
@@ -114,26 +133,27 @@ def _login(text: str) -> tuple[str | None, str | None]:
 
 def _address(text: str) -> Address:
     if text.count(":") > 1 and not text.startswith("["):
-        raise ValueError(f"{text!r}: an IPv6 address stands in brackets")
+        raise ValueError("an IPv6 address stands in brackets")
     found = _ADDRESS.fullmatch(text)
     if not found:
-        raise ValueError(f"{text!r} is no host" if text else "a host is missing")
+        raise ValueError(f"{text.partition(':')[0]!r} is no host" if text else "a host is missing")
     ipv6, host, port = found.groups()
     if ipv6:
-        _check_ipv6(ipv6, text)
-    return Address(ipv6 or host, None if port is None else _port(port))
+        _check_ipv6(ipv6)
+    return Address(ipv6 or host, None if port is None else _port(port, ipv6 or host))
 
 
-def _check_ipv6(address: str, text: str) -> None:
+def _check_ipv6(address: str) -> None:
     try:
         IPv6Address(address)
     except ValueError:
-        raise ValueError(f"{text!r} is no IPv6 address") from None
+        raise ValueError("no IPv6 address stands in the brackets") from None
 
 
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _LAST_PORT:
-        raise ValueError(f"port {text!r} is no number from 1 to {_LAST_PORT}")
+def _port(text: str, host: str) -> int:
+    """The port of that host. What is none is not repeated: it may be a password."""
+    if not _PORT.fullmatch(text) or not 0 < int(text) <= _LAST_PORT:
+        raise ValueError(f"the port of {host!r} is no number from 1 to {_LAST_PORT}")
     return int(text)
 
 

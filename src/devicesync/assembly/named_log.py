@@ -8,7 +8,7 @@ from devicesync import data_directory
 from devicesync.assembly.opening import split
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
-from devicesync.url import masked
+from devicesync.url import masked_wrong
 
 _LOGS = ("journal:PATH", "follow:PATH", "kafka://HOST:PORT/TOPIC")
 
@@ -43,7 +43,7 @@ def journal_path(settings: Settings) -> Path:
         return settings.directory / data_directory.JOURNAL
     scheme, rest = split("log", settings.log, _LOGS)
     if scheme != "journal":
-        raise WrongUse(f"this needs a journal, and the log is {masked(settings.log)}", "set log to journal:PATH")
+        raise WrongUse(f"this needs a journal, and the log is {masked_wrong(settings.log)}", "set log to journal:PATH")
     return Path(rest)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
 from devicesync.extras import require
-from devicesync.url import masked
+from devicesync.url import masked_wrong
 
 if TYPE_CHECKING:
     from devicesync.cache.port import Cache
@@ -106,7 +106,7 @@ def split(setting: str, url: str, forms: tuple[str, ...]) -> tuple[str, str]:
     known = {form.partition(":")[0]: form for form in forms}
     known |= {"rediss": "", "rediss+cluster": "", "rediss+sentinel": ""} if "redis" in known else {}
     if not colon or scheme not in known or (known[scheme].endswith("PATH") and not rest):
-        raise WrongUse(f"{setting} = {masked(url)!r} is not understood", f"write {' or '.join(forms)}")
+        raise WrongUse(f"{setting} = {masked_wrong(url)!r} is not understood", f"write {' or '.join(forms)}")
     return scheme, rest
 
 

@@ -9,7 +9,7 @@ from devicesync.assembly.opening import check_database
 from devicesync.config import Settings, host_and_port
 from devicesync.errors import WrongUse
 from devicesync.extras import missing
-from devicesync.url import masked
+from devicesync.url import masked_wrong
 
 
 def unsound(settings: Settings) -> Iterator[tuple[str, WrongUse]]:
@@ -38,7 +38,7 @@ def _ship_to(settings: Settings) -> None:
     if not settings.ship_to:
         return
     if not named_log.is_topic(settings.ship_to):
-        raise WrongUse(f"ship_to = {masked(settings.ship_to)!r} is no Kafka topic", "write kafka://HOST:PORT/TOPIC")
+        raise WrongUse(f"ship_to = {masked_wrong(settings.ship_to)!r} is no Kafka topic", "write kafka://HOST:PORT/TOPIC")
     named_log.topic_of(msgspec.structs.replace(settings, log=settings.ship_to))
 
 
