@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicesync.printable import printable, printable_json
+from devicesync.printable import encodable, json_text, printable, printable_json
 
 DIRECTIONS = {*map(chr, (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))}
 """Unicode's Bidi_Control: they change the order of what is shown."""
@@ -24,6 +24,13 @@ def test_no_control_character_is_left(text: str) -> None:
 def test_escape_codes_are_shown() -> None:
     r"""As \x1b; other scripts stay as they are."""
     assert printable("\x1b[31mবাংলা\x9b\n\udc80") == "\\x1b[31mবাংলা\\x9b\\x0a\\udc80"
+
+
+@given(st.text(alphabet=st.characters()) | st.sampled_from(["\udcff", '"\udcff\\']))
+def test_a_document_with_any_name_is_json(name: str) -> None:
+    """A name of bytes that are no UTF-8 too, as it is shown elsewhere."""
+    read = json.loads(json_text({"name": name, "of": [name]}).encode())
+    assert read == {"name": encodable(name), "of": [encodable(name)]}
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])) | st.sampled_from(sorted(DIRECTIONS)))

@@ -1,5 +1,9 @@
 """Text from outside, made fit for a terminal."""
 
+import re
+from typing import Any
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 # C0, DEL and C1 controls begin what a terminal obeys; the others change the order in which text is shown.
 _OBEYED = (*range(0x20), *range(0x7F, 0xA0), 0x61C, *range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 _SHOWN = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _OBEYED}  # noqa: PLR2004 - one byte
@@ -8,7 +12,25 @@ _IN_JSON = {code: f"\\u{code:04x}" for code in _OBEYED}
 
 def printable(text: str) -> str:
     r"""The text with control characters shown as \x1b, also line ends, and what is no UTF-8 shown as \udcff."""
-    return text.translate(_SHOWN).encode(errors="backslashreplace").decode()
+    return encodable(text.translate(_SHOWN))
+
+
+def encodable(text: str) -> str:
+    r"""The text with what is no UTF-8 shown as \udcff, such as bytes of a file's name: JSON, SQLite and Kafka take no other."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def json_text(document: Any) -> str:
+    """The document as JSON of one line, with what is no UTF-8 as `encodable` shows it."""
+    import json  # noqa: PLC0415 - most commands print no JSON
+
+    import msgspec  # noqa: PLC0415 - as above
+
+    try:
+        return msgspec.json.encode(document).decode()
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(document), ensure_ascii=False, separators=(",", ":"))
+        return encodable(_SURROGATE.sub(r"\\\g<0>", text))
 
 
 def printable_json(text: str) -> str:

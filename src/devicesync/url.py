@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, unquote
 import msgspec
 
 from devicesync.errors import WrongUse
+from devicesync.printable import encodable
 
 T = TypeVar("T")
 
@@ -77,8 +78,11 @@ def authority(host: str, port: int) -> str:
 
 
 def masked(url: str) -> str:
-    """The URL with asterisks for its password, wherever the login stands, and for options that are secret by their names."""
-    return _SECRET_VALUE.sub(r"\1=***", _PASSWORD.sub(r"\1:***@", url))
+    """The URL with asterisks for its password, wherever the login stands, and for options that are secret by their names.
+
+    It may be written down: what is no UTF-8 is shown as printable.encodable does it.
+    """
+    return encodable(_SECRET_VALUE.sub(r"\1=***", _PASSWORD.sub(r"\1:***@", url)))
 
 
 def masked_wrong(url: str) -> str:

@@ -38,6 +38,27 @@ def test_files(devicesync: Devicesync, data: bytes, read: int, reasons: dict[str
     assert devicesync.run("get", "good").returncode == (0 if data else 1)
 
 
+def test_names_that_are_no_utf_8(devicesync: Devicesync) -> None:
+    """Of files, data directories and backups: a name is bytes. What was refused is found by a text that shows them."""
+    name = os.fsdecode(b"\xff")
+    (devicesync.directory / name).write_bytes(GOOD + b"\njunk\n")
+    where = ("--data-dir", f"data-{name}")
+    assert devicesync.json("apply", name, *where)["dead"] == 1
+    assert devicesync.json("dead-letters", "list", *where)["dead_letters"][0]["source"] == r"\udcff"
+    with (devicesync.directory / f"data-{name}" / "device-profile.log").open("ab") as journal:
+        journal.write(b"junk\n")
+    assert devicesync.run("update", "--until-caught-up", *where).returncode == 0
+    assert devicesync.json("dead-letters", "list", *where)["total"] == 2
+    assert devicesync.run("enrich", "--from", name, "--to", "enriched", *where).returncode == 0
+    for command in ("init", "config", "doctor"):
+        assert r"data-\\udcff" in json.dumps(devicesync.json(command, *where))
+    backup = f"backup-{name}"
+    assert devicesync.run("apply", name).returncode == 0
+    assert devicesync.run("backup", "run", "--to", backup, "--until-caught-up").returncode == 0
+    assert devicesync.json("backup", "verify", "--in", backup)["problems"] == []
+    assert devicesync.json("restore", "--from", backup, "--to-stores")["records"] == 1
+
+
 def test_a_line_of_100_mb(devicesync: Devicesync) -> None:
     """It is refused, its beginning is kept, and the lines around it are applied."""
     with (devicesync.directory / "file").open("wb") as file:

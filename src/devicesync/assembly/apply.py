@@ -16,6 +16,7 @@ from devicesync.jobs.apply import Summary, lines_of
 from devicesync.jobs.apply import apply as apply_lines
 from devicesync.jobs.shared.file_kind import FileKind, file_kind
 from devicesync.log.whole_lines import LONGEST_LINE_BYTES
+from devicesync.printable import encodable
 
 
 class Applied(NamedTuple):
@@ -40,7 +41,7 @@ def apply(file: Path, settings: Settings, stop: threading.Event, watcher: Watche
                 lines_of(source.lines, settings.batch_records, longest=LONGEST_LINE_BYTES),
                 delivery,
                 dead_letters,
-                source=str(file),
+                source=encodable(str(file)),
                 refusal_limit=refusal_limit(settings, at_once=True),
                 stop=stop,
                 max_clock_ahead_ms=settings.max_clock_ahead_ms,

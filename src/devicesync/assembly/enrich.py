@@ -21,6 +21,7 @@ from devicesync.errors import Stopped, WrongUse
 from devicesync.jobs import enrich as job
 from devicesync.jobs.apply import lines_of
 from devicesync.jobs.shared.patience import Patience
+from devicesync.printable import encodable
 from devicesync.status.declared import ENRICH_REFUSED, ENRICH_WRITTEN, Readings
 from devicesync.url import masked
 
@@ -67,7 +68,8 @@ def enrich_file(
             lines_into(target, run.stop) as write,
             run.watcher.bar(f"enrich {source.name}", file.size) as advance,
         ):
-            work = job.Job(enricher, dead_letters, refusal_limit(settings, at_once=True), run.stop, str(source), progress)
+            name, limit = encodable(str(source)), refusal_limit(settings, at_once=True)
+            work = job.Job(enricher, dead_letters, limit, run.stop, name, progress)
             job.enrich_lines(work, lines_of(file.lines, settings.batch_records), write, advance)
     except Stopped:
         raise Stopped(f"stopped; {target} is not complete: enrich the file again") from None

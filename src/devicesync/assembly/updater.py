@@ -80,7 +80,7 @@ def embedded(settings: Settings, stop: threading.Event, spans: Spans = NO_SPANS)
     with ExitStack() as opened:
         journal = opened.enter_context(closing(adapters.open_journal(settings)))
         reader = opened.enter_context(closing(journal.reader(READER)))
-        stores, updater, calls = _over(reader, str(journal.path), settings, opened, stop, spans)
+        stores, updater, calls = _over(reader, journal.source, settings, opened, stop, spans)
         reader.bind(stores.database.identity)
         followed = named_log.followed_path(settings)
         if followed:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from devicesync.printable import printable, printable_json
+from devicesync.printable import json_text, printable, printable_json
 
 
 class Outcome(NamedTuple):
@@ -27,9 +27,7 @@ class Outcome(NamedTuple):
 def present(outcome: Outcome, *, as_json: bool) -> int:
     """Print it; its exit status."""
     if as_json and outcome.document is not None:
-        import msgspec
-
-        text = msgspec.json.encode(outcome.document).decode()
+        text = json_text(outcome.document)
         print(printable_json(text) if sys.stdout.isatty() else text)
     else:
         for line in outcome.lines:

@@ -13,6 +13,7 @@ from devicesync.log.journal.full import JournalFullReader, full_records_of
 from devicesync.log.journal.reader import JournalReader
 from devicesync.log.journal.tail import Limits
 from devicesync.log.port import Headers, Record
+from devicesync.printable import encodable
 
 _ROWS = 2000
 
@@ -28,7 +29,7 @@ class Journal:
     def __init__(self, path: Path, *, segment_bytes: int, retention_seconds: float, segment_seconds: float = 0.0) -> None:
         self.path = path
         self._files = JournalFiles(path)
-        self.source = str(path)
+        self.source = encodable(str(path))
         self.topic = path.name
         self._appender = Appender(self._files, Limits(segment_bytes, segment_seconds, retention_seconds))
 
