@@ -169,7 +169,10 @@ def _read_file(file: Path, *, required: bool) -> dict[str, Any]:
     except OSError as error:
         raise WrongUse(f"can't read {file}: {error.strerror}", "name the settings file with --config PATH") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WrongUse(f"{file} is not TOML: {error}", "one `name = value` a line; texts in double quotes") from None
+        problem = str(error)
+    except (ValueError, RecursionError):
+        problem = "a number in it has too many digits, or too many brackets stand in each other"
+    raise WrongUse(f"{file} is not TOML: {problem}", "one `name = value` a line; texts in double quotes")
 
 
 def _suggestion(name: str) -> str:

@@ -176,6 +176,8 @@ def test_an_unreadable_file(devicesync: Devicesync, seed: Path) -> None:
         ("batch_records = 0", {}, b"batch_records in devicesync.toml"),
         ('batch_records = "many"', {}, b"batch_records in devicesync.toml"),
         ("batch_records = ", {}, b"is not TOML"),
+        ("log = " + "[" * 5000 + "]" * 5000, {}, b"is not TOML"),
+        ("batch_records = " + "1" * 5000, {}, b"is not TOML"),
         ("", {"DEVICESYNC_NO_SUCH": "1"}, b"unknown setting DEVICESYNC_NO_SUCH"),
         ("", {"DEVICESYNC_BAD_SHARE_LIMIT": "2"}, b"DEVICESYNC_BAD_SHARE_LIMIT"),
     ],
@@ -186,6 +188,7 @@ def test_settings(devicesync: Devicesync, toml: str, variables: dict[str, str], 
     done = devicesync.run("config", variables=variables)
     assert done.returncode == 2
     assert says in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_data_of_a_newer_version(devicesync: Devicesync, seed: Path) -> None:
