@@ -49,6 +49,9 @@ def test_tokens(tmp_path: Path) -> None:
     assert allowed(access, "register", authorization=token(SECRET)) == 200
     assert allowed(access, "admin", authorization=token(SECRET)) == 403
     assert allowed(access, "admin", authorization=token(SECRET, scope="register admin")) == 200
+    for no_space in ("\u00a0", "\t", "\n", "\u2003"):  # OAuth separates scopes by U+0020 alone
+        assert allowed(access, "admin", authorization=token(SECRET, scope=f"register{no_space}admin")) == 403
+    assert allowed(access, "admin", authorization=token(SECRET, scope=" register  admin ")) == 200
     assert allowed(access, "register", authorization=token(SECRET, exp=time.time() - 1)) == 401
     assert allowed(access, "register", authorization=token("another secret of more than 32 bytes")) == 401
     assert allowed(access, "register", authorization=token(None, "none")) == 401

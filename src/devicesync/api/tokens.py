@@ -37,7 +37,7 @@ class Tokens:
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
             raise RequestError(401, "UNAUTHORIZED", f"the token is not valid: {error}") from None
         scope = claims.get("scope")
-        return scope.split() if isinstance(scope, str) else []
+        return scope.split(" ") if isinstance(scope, str) else []
 
 
 def _secret(text: str) -> Any:
