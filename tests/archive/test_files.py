@@ -125,6 +125,28 @@ def test_the_same_records_make_the_same_bytes(tmp_path: Path, file_format: str) 
     assert sums[0] == sums[1]
 
 
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_records_without_bytes_fill_groups_and_files_too(tmp_path: Path, file_format: str) -> None:
+    """Any producer can send millions of them in few bytes. What is read back is as many, and so is what a group has."""
+    rows: list[FullRecord] = [(number, 5, None, None, None) for number in range(200_000)]
+    with closing(Encoder(tmp_path)) as encoder:
+        part = PartitionBackup(3, 1, "id", 0, None)
+        left = part.keep(
+            rows, 2 * GROUP_BYTES, lambda _: OpenFile(tmp_path, Origin("topic", "source", 1, 3), file_format, encoder)
+        )
+        assert part.is_full
+        assert len(left) == 200_000 - 2 * GROUP_BYTES // 64
+        part.end()
+        part.finish()
+    (closed,) = part.closed
+    metadata = pq.read_metadata(closed.rest_here or closed.here)
+    assert [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)] == [GROUP_BYTES // 64] * 2
+    archive = Archive(Storage(str(tmp_path / "backup")), "topic")
+    archive.upload(closed)
+    with archive.fetched(closed.entry, tmp_path) as batches:
+        assert [row for batch in batches for row in batch] == rows[: -len(left)]
+
+
 @pytest.mark.parametrize("harm", ["cut", "flip", "remove"])
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
 def test_a_damaged_file_is_refused_by_name(tmp_path: Path, file_format: str, harm: str) -> None:

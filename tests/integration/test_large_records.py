@@ -4,12 +4,13 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Message, Producer
 
 from devicesync.log.full import HEADERS, OFFSET, FullRecord
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.sink import KafkaSink
+from devicesync.log.kafka.taken import Bound
 from tests import servers
 
 COUNT, BYTES = 100, 900_000
@@ -46,6 +47,14 @@ def test_a_poll_is_bounded_by_its_headers() -> None:
         assert [record[OFFSET] for records in polled for record in records] == [*range(40)]
         assert all(record[HEADERS] == headers for records in polled for record in records)
         assert max(map(len, polled)) <= 3
+
+
+def test_a_poll_is_bounded_by_its_messages() -> None:
+    """Millions without a key and a value take few bytes on the wire, whatever `batch_records` says."""
+    bound = Bound()
+    bound.count([Message(topic="t", partition=0, offset=0)] * 100_000)
+    assert bound.is_reached
+    assert bound.beyond > 50_000
 
 
 def test_the_largest_record_of_a_topic_goes_back_into_one() -> None:

@@ -21,7 +21,7 @@ _stamp = itemgetter(1)
 class DayFile:
     """The records' bytes alone decide where a row group ends, however the rows come.
 
-    bytes: those of keys, values and headers. file: None until there is enough for one.
+    bytes: what its rows count, see sizes_of. file: None until there is enough for one.
     """
 
     def __init__(self, open_file: Open) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MOST_DAYS = 16
 """A range ends before it has records of more days, for each has a file open."""
 _ANY = 1 << 62
+_ROW_BYTES, _HEADER_BYTES = 64, 8
+"""What a row and a header count beside their bytes: else empty ones had no end. As columns a row takes some 50 bytes itself."""
 
 _log: Any = structlog.get_logger("devicesync")
 
@@ -76,7 +78,7 @@ class PartitionBackup:
 
     @property
     def bytes(self) -> int:
-        """The bytes of keys, values and headers in the open range."""
+        """What the rows of the open range count, see sizes_of."""
         return sum(file.bytes for file in self.days.values())
 
     @property
@@ -185,11 +187,11 @@ def begun(claim: Claim | None, identity: str, first: int) -> int:
 
 
 def sizes_of(rows: list[FullRecord]) -> list[int]:
-    """Return the bytes of each row's key, value and headers. A header counts 8 more: else a group had empty ones without end."""
-    sizes = [len(key or b"") + len(value or b"") for _, _, key, value, _ in rows]
+    """Return what each row counts: the bytes of its key, value and headers, 64 more, and 8 more for each header."""
+    sizes = [_ROW_BYTES + len(key or b"") + len(value or b"") for _, _, key, value, _ in rows]
     if any(map(_headers, rows)):
         for spot, row in enumerate(rows):
-            sizes[spot] += sum(8 + len(name) + len(value or b"") for name, value in row[HEADERS] or ())
+            sizes[spot] += sum(_HEADER_BYTES + len(name) + len(value or b"") for name, value in row[HEADERS] or ())
     return sizes
 
 

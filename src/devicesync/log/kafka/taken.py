@@ -7,8 +7,8 @@ from confluent_kafka import Consumer, Message
 from devicesync.log.kafka.headers import headers_of
 
 _MOST_BYTES = 16 << 20
-_HEADER_BYTES = 100
-"""For each header beside its name and value: what the client and Python need to hold it."""
+_MESSAGE_BYTES, _HEADER_BYTES = 400, 100
+"""For each message and header beside its bytes: what the client and Python need to hold it, also where it is empty."""
 _STEP = 32
 
 
@@ -32,7 +32,7 @@ class Bound:
         counted = 0
         for message, headers in zip(messages, headers_of(messages), strict=False):
             counted += 1
-            self._left -= len(message) + len(message.key() or b"")  # len: of the value
+            self._left -= _MESSAGE_BYTES + len(message) + len(message.key() or b"")  # len: of the value
             if headers:
                 self._left -= sum(_HEADER_BYTES + len(name) + len(value or b"") for name, value in headers)
             if self._left <= 0:
