@@ -15,7 +15,7 @@ def test_the_lag_of_a_group() -> None:
     place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/lag")
     create_topics(place, partitions=3)
     until_it_works = Patience(threading.Event()).until_it_works  # a broker that was just started has no leaders yet
-    assert until_it_works(lambda: group_lag(place, "lag")) == (0, 0.0, False)
+    assert until_it_works(lambda: group_lag(place, "lag")) == (0, 0.0, False, 0)
     log = KafkaLog(place, "lag")
     log.append([b"x"] * 100)
     behind = group_lag(place, "lag")
@@ -27,6 +27,6 @@ def test_the_lag_of_a_group() -> None:
         read += len(reader.poll(100, 0.1))
     assert group_lag(place, "lag")[::2] == (100, True)  # read, but not committed yet
     reader.commit()
-    until(lambda: not reader.poll(1, 0.2) and group_lag(place, "lag") == (0, 0.0, True))
+    until(lambda: not reader.poll(1, 0.2) and group_lag(place, "lag") == (0, 0.0, True, 0))
     reader.close()
-    assert group_lag(place, "lag") == (0, 0.0, False)
+    assert group_lag(place, "lag") == (0, 0.0, False, 0)

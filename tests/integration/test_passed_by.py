@@ -11,10 +11,13 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
+from devicesync.clock import SYSTEM
+from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl, transactions
 from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.lag import group_lag
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.overtaken import overtaken
+from devicesync.log.kafka.transactions import Awaited
 from tests import servers
 from tests.end_to_end.command import Devicesync, until
 from tests.integration.real import commands_over
@@ -93,6 +96,44 @@ def test_an_updater_catches_up_behind_the_marker_of_a_transaction(devicesync: De
     assert devicesync.json("get", "d2")["version"]
     again = devicesync.run("update", "--until-caught-up")
     assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_what_lies_behind_an_open_transaction_is_told_and_waited_for(
+    devicesync: Devicesync, topic: KafkaUrl, monkeypatch: pytest.MonkeyPatch, *, commits: bool
+) -> None:
+    """Every figure said that all was well. Once the transaction has ended nothing is behind, also where it was aborted."""
+    monkeypatch.setattr(transactions, "LONG_SECONDS", 0.0)
+    producer = Producer({**topic.client, "transactional.id": topic.topic})
+    with closing(KafkaLog(topic, topic.topic)) as log:
+        read_ten(log)
+        assert group_lag(topic, topic.topic)[::3] == (0, 0)
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        producer.produce(topic.topic, event(10))
+        assert producer.flush(30) == 0
+        log.append([event(number) for number in range(11, 20)])
+        lag = group_lag(topic, topic.topic)
+        assert (lag.records, lag.held) == (10, 10)
+        until(lambda: group_lag(topic, topic.topic).seconds > 10)
+        assert "10 records lie behind a transaction" in str(devicesync.json("doctor", status=3))
+        with closing(log.reader("updater")) as reader, structlog.testing.capture_logs() as lines:
+            until(lambda: not reader.poll(100, 0.2) and not reader.caught_up() and lines)
+            assert "10 records" in lines[-1]["reason"]
+            producer.commit_transaction() if commits else producer.abort_transaction()
+            assert polled(reader, 9 + commits) == [*range(11 - commits, 20)]
+            reader.commit()
+            until(lambda: not reader.poll(100, 0.2) and reader.caught_up())
+        assert group_lag(topic, topic.topic)[::3] == (0, 0)
+
+
+def test_what_comes_behind_a_later_transaction_is_not_waited_for(topic: KafkaUrl) -> None:
+    """Else a topic that always has some open transaction would never count as read."""
+    awaited = Awaited(topic.topic, SYSTEM)
+    assert not awaited.is_there({0: 10, 1: 5}, {0: 20, 1: 5})
+    assert not awaited.is_there({0: 15, 1: 5}, {0: 40, 1: 9})
+    assert awaited.is_there({0: 20, 1: 9}, {0: 50, 1: 9})
+    assert awaited.is_there({0: 50, 1: 9}, {0: 50, 1: 9})
 
 
 def test_records_that_the_retention_dropped_unread_are_told(devicesync: Devicesync, topic: KafkaUrl) -> None:

@@ -233,6 +233,20 @@ class SimulatedAdmin:
 
         return {self._broker.topic: SimpleNamespace(result=result)}
 
+    def list_offsets(self, wanted: Any, isolation_level: Any, request_timeout: float) -> dict[TopicPartition, Any]:
+        del isolation_level  # nobody has transactions here
+        self._broker.answer(request_timeout)
+
+        def answer_of(partition: int) -> Any:
+            def result() -> Any:
+                if self._broker.is_gone:
+                    raise KafkaException(KafkaError(_NO_TOPIC))
+                return SimpleNamespace(offset=self._broker.partitions[partition].high)
+
+            return SimpleNamespace(result=result)
+
+        return {place: answer_of(place.partition) for place in wanted}
+
     def list_topics(self, topic: str, timeout: float) -> Any:
         self._broker.answer(timeout)
         return _topics(self._broker, topic)

@@ -32,11 +32,13 @@ class Lag(NamedTuple):
     """How far the readers of one name are behind.
 
     records: how many records are not read yet. seconds: the age of the oldest of them. is_read: whether any reader runs now.
+    held: how many records no reader gets now: they lie behind a transaction that a producer of a topic has not ended.
     """
 
     records: int
     seconds: float
     is_read: bool
+    held: int = 0
 
 
 class Reader(Protocol):

@@ -58,11 +58,15 @@ def check_topic(settings: Settings) -> Iterator[Finding]:
     from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, differences
     from devicesync.log.kafka.lag import record_count
     from devicesync.log.kafka.overtaken import overtaken
+    from devicesync.log.kafka.transactions import HINT, LONG_SECONDS
 
     place = KafkaUrl.parse(settings.log)
     told_apart = differences(place, settings.partitions, settings.dead_letter_retention_seconds)
     lag = lag_of(settings, _UPDATER)
     yield Finding("log", "ok", f"{masked(settings.log)}: group {settings.group} is {told(lag)}")
+    if lag.held and lag.seconds >= LONG_SECONDS:
+        detail = f"{lag.held:,} records lie behind a transaction that a producer has not ended: no reader gets them until then"
+        yield Finding("log", "warning", detail, HINT)
     yield from _gone(overtaken(place, settings.group), settings.group)
     for difference in told_apart:
         yield Finding("log", "warning", difference, "kafka-configs.sh or kafka-topics.sh --alter changes it")

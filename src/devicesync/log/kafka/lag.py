@@ -1,11 +1,12 @@
 """How far a consumer group is behind, seen from outside, without being a member of it."""
 
-from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, IsolationLevel, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM
 from devicesync.log.kafka.onlooker import all_bounds, committed_of, onlooker
 from devicesync.log.kafka.reach import reach
+from devicesync.log.kafka.transactions import ends
 from devicesync.log.kafka.url import KafkaUrl, failures
 from devicesync.log.port import Lag
 
@@ -16,14 +17,23 @@ _NOBODY = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 def group_lag(url: KafkaUrl, group: str) -> Lag:
     """How far the group is behind in the topic. Raises Unavailable."""
     reach(url)
-    with onlooker(url, group) as consumer:
+    with onlooker(url, group, "read_uncommitted") as consumer:
         records, unread = 0, []
-        for committed, (low, high) in committed_of(consumer, url):
+        found = committed_of(consumer, url)
+        for committed, (low, high) in found:
             begin = max(committed.offset, low)
             if high > begin:
                 records += high - begin
                 unread.append(TopicPartition(url.topic, committed.partition, begin))
-        return Lag(records, _age_seconds(consumer, unread), is_read(url, group))
+        held = _held(url, {committed.partition: high for committed, (_, high) in found})
+        return Lag(records, _age_seconds(consumer, unread), is_read(url, group), held)
+
+
+def _held(url: KafkaUrl, last: dict[int, int]) -> int:
+    """How many records up to these ends no reader gets: they lie behind open transactions. Raises KafkaException."""
+    admin = AdminClient(url.client)  # which has to live until the answer is there
+    readable = ends(admin, url.topic, last, IsolationLevel.READ_COMMITTED)
+    return sum(max(end - readable[partition], 0) for partition, end in last.items())
 
 
 def is_read(url: KafkaUrl, group: str) -> bool:

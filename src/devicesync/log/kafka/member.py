@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM, Clock
@@ -15,6 +15,7 @@ from devicesync.log.kafka.commits import Commits
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.identity import is_of
 from devicesync.log.kafka.taken import Bound, taken
+from devicesync.log.kafka.transactions import Awaited, ends
 from devicesync.log.kafka.url import KafkaUrl, failures
 
 _KEPT = 100
@@ -52,6 +53,7 @@ class Member:
         self._clock = clock
         self._commits = Commits(clock)
         self._contact = Contact(url, clock)
+        self._awaited = Awaited(url.topic, clock)
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self.ends: dict[int, int] = {}
@@ -175,19 +177,22 @@ class Member:
             for position in self.consumer.position(self.consumer.assignment()):
                 low, high = self.bounds(position.partition)
                 begin = kept.get(position.partition, position.offset)
-                begin = begin if begin >= 0 else self._committed(position, low)
+                begin = begin if begin >= 0 else max(self.committed([position.partition])[0].offset, low)
                 total += max(high - begin, 0)  # a position in a topic that was made anew may lie beyond its end
             return total
 
     def caught_up(self, identity: str) -> bool:
-        """Whether the whole group has committed everything that is now in the topic, which has this id."""
+        """Whether the whole group has committed everything that is now in the topic, which has this id; see Awaited, too."""
         with failures("read"):
             partitions = self.consumer.list_topics(self.topic, timeout=TIMEOUT_SECONDS).topics[self.topic].partitions
+            last = ends(self.admin, self.topic, partitions, IsolationLevel.READ_UNCOMMITTED)  # before where readers end
+            readable: dict[int, int] = {}
             for position in self.committed(partitions):
                 low, high = self.bounds(position.partition)
                 if high > low and (position.offset < high or not is_of(position, identity)):  # OFFSET_INVALID is negative
                     return False
-            return identity != DELETED
+                readable[position.partition] = high
+            return self._awaited.is_there(readable, last) and identity != DELETED
 
     def committed(self, partitions: Iterable[int]) -> list[TopicPartition]:
         """What the group has committed of these. Raises KafkaException."""
@@ -198,7 +203,7 @@ class Member:
         return found
 
     def bounds(self, partition: int) -> tuple[int, int]:
-        """The first offset that the topic has, and the one its next record will have. Raises KafkaException."""
+        """The first offset that the topic has, and the one at which it ends for readers. Raises KafkaException."""
         return bounds(self.consumer, self.topic, partition)
 
     @contextmanager
@@ -223,10 +228,6 @@ class Member:
     def _explain(self, error: KafkaException) -> None:
         self._contact.doubt(error.args[0])
         self._contact.check(self.admin)  # where nobody answers, that is what is wrong
-
-    def _committed(self, position: TopicPartition, low: int) -> int:
-        (found,) = self.committed([position.partition])
-        return found.offset if found.offset >= 0 else low
 
     # Kafka's client calls the next two from within `consume`. Each has to tell it what to read, or to read no more. If one does
     # not, for example because it raised, the client reads all of `positions`, or takes all of them for read until now.

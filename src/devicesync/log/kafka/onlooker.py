@@ -14,14 +14,18 @@ _TIMEOUT_SECONDS = 10.0
 
 
 @contextmanager
-def onlooker(url: KafkaUrl, group: str = "devicesync.survey") -> Iterator[Consumer]:
-    """The consumer, closed after the body. group: whose commits it can ask for. Raises Unavailable, for the body too."""
+def onlooker(url: KafkaUrl, group: str = "devicesync.survey", isolation: str = "read_committed") -> Iterator[Consumer]:
+    """The consumer, closed after the body. group: whose commits it can ask for. Raises Unavailable, for the body too.
+
+    isolation: "read_uncommitted" also looks at what lies behind open transactions, which no reader gets yet.
+    """
     consumer = Consumer(
         {
             **url.client,
             "group.id": group,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "isolation.level": isolation,
             "fetch.wait.max.ms": 5,
             "enable.partition.eof": True,
         }
