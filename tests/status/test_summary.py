@@ -5,10 +5,12 @@ import json
 import pytest
 
 from devicesync.cache.memory import MemoryCache
+from devicesync.cli.status import _lines
 from devicesync.law.event import decode
 from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import State, state_of
 from devicesync.log.memory import MemoryLog
+from devicesync.log.port import Lag
 from devicesync.status.declared import APPLIED, AUDIT_BOUND, AUDIT_CHECKED, AUDIT_DIFFERENCES, REFUSED
 from devicesync.status.freshness import Freshness
 from devicesync.status.metrics import Metrics
@@ -54,6 +56,15 @@ def test_what_a_process_does_not_do_is_absent() -> None:
     found = summary(Metrics("ship"), {"topic": "no broker"})
     assert (found["freshness"], found["lag"], found["refused"], found["audit"], found["seconds"]) == (None, None, None, None, [])
     assert (found["ready"], found["lacking"], found["totals"]) == (False, {"topic": "no broker"}, {})
+
+
+def test_what_lies_behind_an_open_transaction_is_told_apart() -> None:
+    """The rest of the lag is read in time; of this a producer decides."""
+    metrics = Metrics("update")
+    metrics.add_lag(lambda: Lag(1_012, 20.0, is_read=True, held=1_000))
+    found = summary(metrics, {})
+    assert found["lag"] == {"records": 1_012, "seconds": 20.0, "held": 1_000}
+    assert "1,012 records, the oldest 20 s old; 1,000 of them lie behind an open transaction" in "\n".join(_lines(found))
 
 
 def test_an_updaters_figures() -> None:

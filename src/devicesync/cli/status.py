@@ -80,9 +80,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"  {'freshness':<12}{', '.join(times)} (last minute)"
         yield f"  {'rate':<12}{found['events_per_second']:,.2f} events/s"
     if lag := found["lag"]:
-        yield f"  {'lag':<12}{lag['records']:,.0f} records" + (
-            f", the oldest {milliseconds(lag['seconds'] * 1000)} old" if lag["records"] else ""
-        )
+        oldest = f", the oldest {milliseconds(lag['seconds'] * 1000)} old" if lag["records"] else ""
+        held = f"; {lag['held']:,.0f} of them lie behind an open transaction" if lag.get("held") else ""
+        yield f"  {'lag':<12}{lag['records']:,.0f} records{oldest}{held}"
     for name, count in found["totals"].items():
         yield f"  {name.replace('_', ' '):<12}{count:,.0f}"
     if found["refused"] is not None:

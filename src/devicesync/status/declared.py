@@ -78,6 +78,10 @@ RETRIES = Metric(
 WAITING = Metric("gauge", "devicesync_job_waiting", "1 while the job waits for a log or a store; /readyz says for what.", JOBS)
 LAG_RECORDS = Metric("gauge", "devicesync_log_lag_records", "Records of the log that were not read yet.", JOBS)
 LAG_SECONDS = Metric("gauge", "devicesync_log_lag_seconds", "The age of the oldest of them; 0 where there are none.", JOBS)
+LAG_HELD = Metric(
+    "gauge", "devicesync_log_lag_held_records",
+    "Of them those that no reader gets now: they lie behind a transaction that a producer of the topic has not ended.", JOBS,
+)  # fmt: skip
 
 API_REQUESTS = Metric(
     "counter", "devicesync_api_requests_total", "Requests answered, by call and HTTP status.", SERVERS, ("call", "status")

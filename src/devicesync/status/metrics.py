@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from devicesync.clock import SYSTEM
 from devicesync.errors import DevicesyncError
 from devicesync.log.port import Lag
-from devicesync.status.declared import BUILD, LAG_RECORDS, LAG_SECONDS, Metric, Reading, Readings
+from devicesync.status.declared import BUILD, LAG_HELD, LAG_RECORDS, LAG_SECONDS, Metric, Reading, Readings
 from devicesync.status.freshness import Freshness
 from devicesync.status.lag import LagLookup
 from devicesync.status.tally import Tally
@@ -49,7 +49,7 @@ class Metrics(Collector):
 
         def readings() -> Readings:
             lag = lookup.latest()
-            return {LAG_RECORDS: lag.records, LAG_SECONDS: lag.seconds}
+            return {LAG_RECORDS: lag.records, LAG_SECONDS: lag.seconds, LAG_HELD: lag.held}
 
         self.add(readings)
 

@@ -75,4 +75,5 @@ def _audit(readings: Mapping[Metric, Reading]) -> dict[str, Reading | None] | No
 def _lag(readings: Mapping[Metric, Reading]) -> dict[str, Reading] | None:
     if declared.LAG_RECORDS not in readings:
         return None
-    return {"records": readings[declared.LAG_RECORDS], "seconds": readings[declared.LAG_SECONDS]}
+    shown = {"records": declared.LAG_RECORDS, "seconds": declared.LAG_SECONDS, "held": declared.LAG_HELD}
+    return {name: readings[metric] for name, metric in shown.items()}
