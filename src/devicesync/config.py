@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from devicesync import data_directory
 from devicesync.errors import WrongUse
-from devicesync.url import masked
+from devicesync.url import masked, masked_wrong
 
 _LAST_PORT = 65_535
 _TIDY_SECONDS = 60.0
@@ -128,13 +128,18 @@ def on_this_machine(settings: Settings) -> Settings:
 SECRETS = ("register_keys", "admin_keys", "jwt_key")
 """Settings whose whole value is secret."""
 
+_SERVERS = ("kafka:", "cassandra:", "redis")
+"""How a value begins that is a server's URL. It may be one that can't be read."""
+
 
 def shown(settings: Settings, name: str) -> Any:
     """A setting's value as it may be printed."""
     value = getattr(settings, name)
     if name in SECRETS:
         return "***" if value else ""
-    return masked(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return masked_wrong(value) if value.startswith(_SERVERS) else masked(value)
 
 
 def host_and_port(name: str, address: str) -> tuple[str, int]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devicesync.config import load
+from devicesync.config import load, shown
 from devicesync.errors import WrongUse
 
 KUBERNETES = {
@@ -31,6 +31,22 @@ def test_an_unknown_variable_is_wrong_use(name: str) -> None:
     """Also one that is named like Kubernetes' own and has another form."""
     with pytest.raises(WrongUse, match=f"unknown setting {name}"):
         load({}, {name: "8080"}, None)
+
+
+@pytest.mark.parametrize(
+    ("cache", "told"),
+    [
+        ("redis://u:s3cret@h:6379/2?ca=x", "redis://u:***@h:6379/2?ca=x"),
+        ("redis://:s3cret@[::1]:6379,h/2", "redis://:***@[::1]:6379,h/2"),
+        ("redis://h1:6379,h2", "redis://h1:6379,h2"),
+        ("redis://u:s3cret", "redis://u:***"),
+        ("redis:/u:s3cret@h/2", "redis:***"),
+        ("memory:?max_devices=5", "memory:?max_devices=5"),
+    ],
+)
+def test_a_server_s_url_is_listed_without_its_password(cache: str, told: str) -> None:
+    """Also one that can't be read."""
+    assert shown(load({"cache": cache}, {}, None).settings, "cache") == told
 
 
 @pytest.mark.parametrize("seconds", ["inf", "nan", "1e300", "-1"])
