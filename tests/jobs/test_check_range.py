@@ -49,6 +49,17 @@ def test_what_the_log_has_is_in_one_of_the_files() -> None:
     assert found({entry("even", 0, 8, "1-00000000"): [[row(0)]]}, [[row(0), row(1)]]) == []
 
 
+def test_an_erase_that_a_redact_took_the_data_out_of_is_the_log_s() -> None:
+    """In a file that a redact wrote alone; another id or version differs there too."""
+    bare, other = (b'{"device_id":"d","erase":true,"version":%d}' % (1_600_000_000_000_000 + more) for more in (0, 1))
+    log = [[row(0, bare.replace(b"}", b',"city":"Pune"}'))]]
+    redacted, written = entry("a", 0, 1, "1-00000000"), entry("a", 0, 1)
+    differs = [("a", "1 records differ from the log's, the first at offset 0")]
+    assert found({redacted: [[row(0, bare)]]}, log) == []
+    assert found({redacted: [[row(0, other)]]}, log) == found({written: [[row(0, bare)]]}, log) == differs
+    assert found({redacted: [[row(0, bare)]]}, [[row(0, b'{"device_id":"d","version":1600000000000000}')]]) == differs
+
+
 def test_a_file_that_is_damaged_behind_the_log_s_end_is_found() -> None:
     """Each file is read to its end. Where one is damaged nothing is compared."""
 

@@ -26,6 +26,7 @@ from devicesync.law.event import Event
 from devicesync.log.full import KEY, OFFSET, TIMESTAMP_MS, VALUE, FullRecord
 
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
+_ANY_AHEAD_MS = 1 << 50
 _LEVELS = 2
 """How often the escapes of a bad record are read: it may be JSON within a text of JSON."""
 
@@ -125,6 +126,12 @@ def _left_of(row: FullRecord, event: Event | None, erased: int) -> FullRecord | 
     if not event.erase or _is_bare(row, event):
         return row
     return row[OFFSET], row[TIMESTAMP_MS], row[KEY], erase_line(event.device_id, event.version), None
+
+
+def redacted_erase(row: FullRecord, entry: Entry) -> FullRecord | None:
+    """An erase of the log as a redact leaves it in this file; None for another record."""
+    event = event_of(row, entry, _ANY_AHEAD_MS)
+    return _left_of(row, event, event.version) if event and event.erase else None
 
 
 def _revised(old: Entry, number: int, new: Entry) -> Entry:

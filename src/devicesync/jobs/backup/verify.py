@@ -12,6 +12,7 @@ from devicesync.archive.entry import Entry
 from devicesync.archive.generation import End
 from devicesync.archive.ranges import by_range
 from devicesync.errors import Damaged
+from devicesync.jobs.backup.redact import redacted_erase
 from devicesync.log.full import OFFSET, FullLog, FullRecord, Survey
 
 _COUNTED = 10_000
@@ -148,7 +149,7 @@ class _Comparison:
             if not row or row[OFFSET] != offset:
                 if self._is_missing(offset):
                     missing.append(offset)
-            elif row != there:
+            elif row != there and not (entry.revision and row == redacted_erase(there, entry)):
                 self._first_other = self._first_other if self._other else (entry.path, offset)
                 self._other += 1
         self._missing = missing
@@ -161,7 +162,7 @@ class _Comparison:
         return place < len(self._missing) and self._missing[place] == offset
 
     def problems(self, *, is_redacted: bool) -> Iterator[Problem]:
-        """What differs. A redact leaves records out."""
+        """What differs. A redact leaves records out, and the data of erases."""
         if self._missing and not is_redacted:
             yield Problem(
                 self._first.path,
