@@ -36,7 +36,7 @@ ROWS = [
     (3, MIDNIGHT_MS, b"gone", b"no JSON PLANTED", None),
     (4, MIDNIGHT_MS, b"gone", b'{"device_id":"\\u0067one","version":%d,"city":"PLANTED"}' % V, None),
     record(5, "gone", version=V + 10, erase=True),
-    record(6, "stays", version=V + 3, city="gone"),
+    record(6, "stays", b"gone", version=V + 3, city="gone"),
     record(7, "gone", version=V + 20, city="Agra"),
     (8, MIDNIGHT_MS, None, b'{"device_id":"gone","city":{"a":"PLANTED"}}', None),
     (9, MIDNIGHT_MS, None, b'{"device_id":"gone too","city":{"a":"refused"}}', None),
@@ -83,7 +83,7 @@ def planted(directory: Path) -> list[str]:
 
 @FORMATS
 def test_what_an_erase_removed_goes_and_the_rest_stays(tmp_path: Path, file_format: str) -> None:
-    """Bad records with its key too; not the erase, nor the registration after it, nor others'; twice is once."""
+    """Bad records with its key too; not the erase, nor the registration after it, nor others' under its key; twice is once."""
     archive = backup(tmp_path, file_format)
     assert len(planted(tmp_path)) >= 2
     assert redact(archive, tmp_path) == 6

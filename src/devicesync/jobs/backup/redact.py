@@ -90,13 +90,13 @@ class Redaction:
         return ClosedFile(_revised(entry, number, closed.entry), closed.here, closed.rest_here)
 
     def _concerned(self, rows: list[FullRecord], entry: Entry) -> Iterator[tuple[FullRecord, Event | None]]:
-        """The records that are the device's by what they say, or by their key; refused ones also with its id in quotes."""
+        """The records that are the device's by what they say; refused ones by their key too, or by its id in quotes."""
         for row in rows:
-            value = row[VALUE] or b""
-            maybe = self._key in value or b"\\" in value
-            event = event_of(row, entry, self._max_clock_ahead_ms) if maybe else None
-            if row[KEY] == self._key or (event.device_id == self._device_id if event else maybe and self._names_it(value)):
-                yield row, event
+            value, has_its_key = row[VALUE] or b"", row[KEY] == self._key
+            if has_its_key or self._key in value or b"\\" in value:
+                event = event_of(row, entry, self._max_clock_ahead_ms)
+                if event.device_id == self._device_id if event else has_its_key or self._names_it(value):
+                    yield row, event
 
     def _names_it(self, value: bytes) -> bool:
         """Whether a bad record has the device's id in quotes, escaped or not."""
