@@ -49,7 +49,7 @@ class Entry(msgspec.Struct, frozen=True):
     """One file of the backup. It has the records of one day of a range of its partition: from_offset <= offset < next_offset.
 
     path: below the prefix. source: the log, as dead letters name it. first_offset: that of the file's first record.
-    bytes, sha256: of the file. record_bytes: of keys, values and headers.
+    bytes, sha256: of the file. record_bytes: what its records count (partition_backup.sizes_of).
     first_ms, last_ms: the least and greatest timestamp, None without any. closed_ms: when the file was closed.
     follows: whether the backup has an earlier range of this partition; None in older archives, which do not say.
     rest: what JSON lines can't hold (jsonl.py).

@@ -22,7 +22,7 @@ from devicesync.log.full import FullRecord
 
 _LEVEL = 3
 GROUP_BYTES = 6 << 20
-"""So many bytes of records make a row group."""
+"""So many bytes make a row group, as partition_backup.sizes_of counts them."""
 _STAMP_COLUMN = 2
 _HEADERS = pa.list_(pa.struct([("name", pa.string()), ("value", pa.binary())]))
 SCHEMA = pa.schema(
