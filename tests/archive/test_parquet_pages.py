@@ -27,6 +27,22 @@ def test_a_page_is_what_its_head_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "dictionary", "begin"), [(4, None, 4), (40, 4, 4), (4, 40, 4), (0, 4, None), (4, 0, 4), (-1, None, None)]
+)
+def test_a_column_begins_where_arrow_takes_it_to(tmp_path: Path, data: int, dictionary: int | None, begin: int | None) -> None:
+    """At its dictionary only where that lies before its data: what is read elsewhere is not what Arrow reads. None: refused."""
+    path = tmp_path / "file"
+    path.write_bytes(b"PAR1" + GOOD + b"abc")
+    column = SimpleNamespace(data_page_offset=data, dictionary_page_offset=dictionary, total_compressed_size=len(GOOD) + 3)
+    group = SimpleNamespace(num_columns=1, column=lambda _: column)
+    if begin is None:
+        with pytest.raises(ValueError, match="nowhere"):
+            list(pages_of(path, group))
+    else:
+        assert list(pages_of(path, group)) == [(0, Page(DATA_PAGE, 3, 1, PLAIN))]
+
+
+@pytest.mark.parametrize(
     "head",
     [
         "1504 1506 1506 4c 1502 1500 00 0602 00 00",  # a dictionary, then its type again as an i64: Arrow passes that over

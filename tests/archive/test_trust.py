@@ -69,6 +69,7 @@ def changed(tmp_path: Path, **fields: Any) -> Archive:
         {"topic": "other"},
         {"partition": 4},
         {"format": "csv"},
+        {"format": "jsonl", "path": "topic/dt=1970-01-01/1_3_10.jsonl.gz"},  # whose rest is nowhere
         {"next_offset": 10},
         {"from_offset": 11},
         {"records": 0},

@@ -33,7 +33,9 @@ def pages_of(path: Path, group: Any) -> Iterator[tuple[int, Page]]:
     with path.open("rb") as file:
         for number in range(group.num_columns):
             column = group.column(number)
-            begin = min(filter(None, (column.data_page_offset, column.dictionary_page_offset)), default=0)
+            begin, dictionary = column.data_page_offset, column.dictionary_page_offset
+            if dictionary is not None and 0 < dictionary < begin:  # as Arrow finds it
+                begin = dictionary
             if begin <= 0 or column.total_compressed_size <= 0:
                 raise ValueError("a column is nowhere")
             for page in _pages_between(file, begin, begin + column.total_compressed_size):

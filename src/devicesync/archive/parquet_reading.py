@@ -21,7 +21,7 @@ _WRITER = "parquet-cpp-arrow version "
 _BATCH_ROWS = 10_000
 BATCH_BYTES = 8 << 20
 LARGEST_VALUE = 64 << 20
-"""In bytes. No log takes such a record."""
+"""In bytes. A log gives less to a backup (log.full.LARGEST_BYTES)."""
 _LARGEST_GROUP_BYTES = 4 * GROUP_BYTES + LARGEST_VALUE
 """Ours have 6 MiB and at most one record more, and what Parquet needs to tell short values apart."""
 _COUNTED_BYTES, _MOST_COUNTED_BYTES = 8, 128 << 20

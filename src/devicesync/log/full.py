@@ -22,6 +22,9 @@ HEADERS: Final = 4
 DELETED: Final = "deleted"
 """The identity of a log that is not there."""
 
+LARGEST_BYTES: Final = 60 << 20
+"""The largest record, unpacked, that a log gives to a backup. Some KB of a topic can stand for more."""
+
 
 class Claim(NamedTuple):
     """What the backup processes of a log have agreed on about one partition.

@@ -5,19 +5,25 @@ commits. So what a zombie believes can't contradict what the partition's owner h
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
+import structlog
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message, TopicPartition
 
 from devicesync.clock import SYSTEM, Clock
-from devicesync.log.full import Claim, FullRecord, RebalanceListener
+from devicesync.log.full import LARGEST_BYTES, Claim, FullRecord, RebalanceListener
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import Note, identity_of, note_of, noted
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import KafkaUrl, failures
+from devicesync.log.port import Headers
 
+_log: Any = structlog.get_logger("devicesync")
 _FETCH_BYTES = 4 << 20
 _LONGEST_UPLOAD_MS = 900_000
+_HEADER_BYTES = 24
+"""For each header beside its name and value: so much the reading of a backup's file counts."""
 
 
 # As the client's own types would have it, a message may be an error without all of these; Member.poll has seen to that.
@@ -112,14 +118,38 @@ def _claim_of(position: TopicPartition) -> Claim | None:
 
 
 def full_records_of(messages: Sequence[Message]) -> dict[int, list[FullRecord]]:
-    """Messages as records of each partition. Column by column: a loop over the messages takes twice as long."""
+    """Messages as records of each partition. Column by column: a loop over the messages takes twice as long.
+
+    Records that are too large for a backup are left out, and told.
+    """
     partitions = [*map(_partition, messages)]
     stamps = [stamp_ms if kind else None for kind, stamp_ms in map(_timestamp, messages)]  # 0: TIMESTAMP_NOT_AVAILABLE
-    headers = headers_of(messages)
-    records = zip(map(_offset, messages), stamps, map(_key, messages), map(_value, messages), headers, strict=True)
+    keys, values, headers = [*map(_key, messages)], [*map(_value, messages)], [*headers_of(messages)]
+    if any(headers) or sum(map(len, filter(None, chain(keys, values)))) > LARGEST_BYTES:
+        large = [message for message, *parts in zip(messages, keys, values, headers, strict=True) if _is_too_large(*parts)]
+        if large:
+            _tell_too_large(large)
+            return full_records_of([message for message in messages if message not in large])
+    records = zip(map(_offset, messages), stamps, keys, values, headers, strict=True)
     if partitions and partitions.count(partitions[0]) == len(partitions):
         return {partitions[0]: list(records)}
     of_partition: dict[int, list[FullRecord]] = {}
     for partition, record in zip(partitions, records, strict=True):
         of_partition.setdefault(partition, []).append(record)
     return of_partition
+
+
+def _is_too_large(key: bytes | None, value: bytes | None, headers: Headers | None) -> bool:
+    of_headers = sum(_HEADER_BYTES + len(name) + len(text or b"") for name, text in headers) if headers else 0
+    return len(key or b"") + len(value or b"") + of_headers > LARGEST_BYTES
+
+
+def _tell_too_large(messages: list[Message]) -> None:
+    for message in messages:
+        _log.error(
+            "a record is too large, and is passed over: no backup keeps it",
+            topic=message.topic(),
+            partition=message.partition(),
+            offset=message.offset(),
+            hint=f"it has over {LARGEST_BYTES:,} bytes unpacked, which no registration has; see who may write this topic",
+        )

@@ -16,6 +16,7 @@ from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.identity import is_of
 from devicesync.log.kafka.taken import Bound, taken
 from devicesync.log.kafka.transactions import Awaited, ends
+from devicesync.log.kafka.unpacked import passed_over
 from devicesync.log.kafka.url import KafkaUrl, failures
 
 _KEPT = 100
@@ -133,7 +134,7 @@ class Member:
                 good.append(message)
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
                 self.ends[int(message.partition() or 0)] = int(message.offset() or 0)
-            else:
+            elif not passed_over(self.consumer, message):
                 failed = error
         if failed is not None:
             self._contact.doubt(failed)

@@ -15,6 +15,7 @@ from devicesync.log.kafka.identity import identity_of
 from devicesync.log.kafka.onlooker import all_bounds, onlooker
 from devicesync.log.kafka.reader import records_of
 from devicesync.log.kafka.taken import Bound, taken
+from devicesync.log.kafka.unpacked import passed_over
 from devicesync.log.kafka.url import HINT, KafkaUrl
 from devicesync.log.port import Record
 
@@ -40,7 +41,7 @@ def records(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[lis
             found = _some(consumer)
             messages = [message for message in found if message.error() is None]
             yield [record for record in full_records_of(messages).get(partition, []) if start <= record[0] < end]
-            if any(end >= last for _, end in _ends(found)):
+            if any(end >= last for _, end in _ends(consumer, found)):
                 return  # what is left are markers of transactions
 
 
@@ -61,18 +62,18 @@ def _read_to(consumer: Consumer, ends: dict[int, int]) -> Iterator[Record]:
     """What the consumer reads until each partition is at its end (the offset that its next record had)."""
     while ends:
         found = _some(consumer)
-        reached = dict(_ends(found))
+        reached = dict(_ends(consumer, found))
         good = [message for message in found if message.error() is None]
         yield from records_of(good, headers_of(good))
         reached |= {int(message.partition() or 0): int(message.offset() or 0) + 1 for message in good}
         ends = {partition: end for partition, end in ends.items() if reached.get(partition, 0) < end}
 
 
-def _ends(found: list[Message]) -> Iterator[tuple[int, int]]:
+def _ends(consumer: Consumer, found: list[Message]) -> Iterator[tuple[int, int]]:
     """Partitions that were read to an end as these messages say, and that end: maybe a former one. Raises KafkaException."""
     for message in found:
         error = message.error()
-        if error is not None:
+        if error is not None and not passed_over(consumer, message):
             if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
                 raise KafkaException(error)
             yield int(message.partition() or 0), int(message.offset() or 0)
