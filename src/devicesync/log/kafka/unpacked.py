@@ -17,6 +17,9 @@ def passed_over(consumer: Consumer, message: Message) -> bool:
     if error is None or error.code() != KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - librdkafka's own codes have this name
         return False
     topic, partition, offset = str(message.topic()), int(message.partition() or 0), int(message.offset() or 0)
+    (position,) = consumer.position([TopicPartition(topic, partition)])
+    if position.offset > offset:  # the error came twice, and it was passed over before
+        return True
     consumer.seek(TopicPartition(topic, partition, offset + 1))
     _log.error(
         "a record can't be unpacked, and is passed over: neither the stores nor a backup get it",
