@@ -27,6 +27,15 @@ def test_a_record_that_is_too_large_for_a_backup_is_left_out_of_it() -> None:
         assert [record[0] for some in log.records(0, 0, 4) for record in some] == [0, 2]
         assert {line["offset"] for line in told if "too large" in line["event"]} == {1, 3}
         assert [len(record.value or b"") for record in log.newest(10)] == [5, LARGEST_BYTES + 1, 4, 0]
+        forwarded: list[int] = []
+        with closing(log.reader("enrich")) as reader:  # which makes a dead letter of what it can't use
+
+            def has_all() -> bool:
+                forwarded.extend(row[0] for row in reader.poll_full(10, 0.2).get(0, []))
+                return len(forwarded) >= 4
+
+            until(has_all)
+        assert forwarded == [0, 1, 2, 3]
 
 
 def test_a_record_that_can_not_be_unpacked_stops_nobody() -> None:

@@ -6,18 +6,18 @@ commits. So what a zombie believes can't contradict what the partition's owner h
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import structlog
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message, TopicPartition
 
 from devicesync.clock import SYSTEM, Clock
-from devicesync.log.full import LARGEST_BYTES, Claim, FullRecord, RebalanceListener
+from devicesync.log.full import HEADERS, KEY, LARGEST_BYTES, OFFSET, VALUE, Claim, FullRecord, RebalanceListener
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import Note, identity_of, note_of, noted
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import KafkaUrl, failures
-from devicesync.log.port import Headers
 
 _log: Any = structlog.get_logger("devicesync")
 _FETCH_BYTES = 4 << 20
@@ -32,6 +32,7 @@ _offset: Any = Message.offset
 _timestamp: Any = Message.timestamp
 _key: Any = Message.key
 _value: Any = Message.value
+_bytes_in, _headers_in = itemgetter(KEY, VALUE), itemgetter(HEADERS)
 
 
 class KafkaFullReader:
@@ -60,7 +61,7 @@ class KafkaFullReader:
             messages = self._member.poll(max_records, timeout_seconds)
         if messages:
             self.has_log_time = _timestamp(messages[-1])[0] == TIMESTAMP_LOG_APPEND_TIME
-        return full_records_of(messages)
+        return for_a_backup(self._member.topic, messages)
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
         """See full.FullReader."""
@@ -118,19 +119,11 @@ def _claim_of(position: TopicPartition) -> Claim | None:
 
 
 def full_records_of(messages: Sequence[Message]) -> dict[int, list[FullRecord]]:
-    """Messages as records of each partition. Column by column: a loop over the messages takes twice as long.
-
-    Records that are too large for a backup are left out, and told.
-    """
+    """Messages as records of each partition. Column by column: a loop over the messages takes twice as long."""
     partitions = [*map(_partition, messages)]
     stamps = [stamp_ms if kind else None for kind, stamp_ms in map(_timestamp, messages)]  # 0: TIMESTAMP_NOT_AVAILABLE
-    keys, values, headers = [*map(_key, messages)], [*map(_value, messages)], [*headers_of(messages)]
-    if any(headers) or sum(map(len, filter(None, chain(keys, values)))) > LARGEST_BYTES:
-        large = [message for message, *parts in zip(messages, keys, values, headers, strict=True) if _is_too_large(*parts)]
-        if large:
-            _tell_too_large(large)
-            return full_records_of([message for message in messages if message not in large])
-    records = zip(map(_offset, messages), stamps, keys, values, headers, strict=True)
+    headers = headers_of(messages)
+    records = zip(map(_offset, messages), stamps, map(_key, messages), map(_value, messages), headers, strict=True)
     if partitions and partitions.count(partitions[0]) == len(partitions):
         return {partitions[0]: list(records)}
     of_partition: dict[int, list[FullRecord]] = {}
@@ -139,17 +132,28 @@ def full_records_of(messages: Sequence[Message]) -> dict[int, list[FullRecord]]:
     return of_partition
 
 
-def _is_too_large(key: bytes | None, value: bytes | None, headers: Headers | None) -> bool:
-    of_headers = sum(_HEADER_BYTES + len(name) + len(text or b"") for name, text in headers) if headers else 0
-    return len(key or b"") + len(value or b"") + of_headers > LARGEST_BYTES
+def for_a_backup(topic: str, messages: Sequence[Message]) -> dict[int, list[FullRecord]]:
+    """The same without the records that are too large for a backup, each of which is told."""
+    found = full_records_of(messages)
+    for partition, rows in [*found.items()]:
+        if any(map(_headers_in, rows)) or sum(map(len, filter(None, chain.from_iterable(map(_bytes_in, rows))))) > LARGEST_BYTES:
+            large = [row for row in rows if _is_too_large(row)]
+            for row in large:
+                _tell_too_large(topic, partition, row)
+            found[partition] = [row for row in rows if row not in large] if large else rows
+    return {partition: rows for partition, rows in found.items() if rows}
 
 
-def _tell_too_large(messages: list[Message]) -> None:
-    for message in messages:
-        _log.error(
-            "a record is too large, and is passed over: no backup keeps it",
-            topic=message.topic(),
-            partition=message.partition(),
-            offset=message.offset(),
-            hint=f"it has over {LARGEST_BYTES:,} bytes unpacked, which no registration has; see who may write this topic",
-        )
+def _is_too_large(row: FullRecord) -> bool:
+    of_headers = sum(_HEADER_BYTES + len(name) + len(text or b"") for name, text in row[HEADERS] or ())
+    return sum(map(len, filter(None, _bytes_in(row)))) + of_headers > LARGEST_BYTES
+
+
+def _tell_too_large(topic: str, partition: int, row: FullRecord) -> None:
+    _log.error(
+        "a record is too large, and is passed over: no backup keeps it",
+        topic=topic,
+        partition=partition,
+        offset=row[OFFSET],
+        hint=f"it has over {LARGEST_BYTES:,} bytes unpacked, which no registration has; see who may write this topic",
+    )

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from devicesync.errors import Unavailable
 from devicesync.log.full import FullRecord, Survey
 from devicesync.log.kafka.bounds import bounds
-from devicesync.log.kafka.full import full_records_of
+from devicesync.log.kafka.full import for_a_backup
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import identity_of
 from devicesync.log.kafka.onlooker import all_bounds, onlooker
@@ -40,7 +40,7 @@ def records(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[lis
         while _position(consumer, start) < last:
             found = _some(consumer)
             messages = [message for message in found if message.error() is None]
-            yield [record for record in full_records_of(messages).get(partition, []) if start <= record[0] < end]
+            yield [record for record in for_a_backup(url.topic, messages).get(partition, []) if start <= record[0] < end]
             if any(end >= last for _, end in _ends(consumer, found)):
                 return  # what is left are markers of transactions
 
