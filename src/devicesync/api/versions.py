@@ -53,7 +53,7 @@ class Versions:
     def next(self) -> int:
         """A new version. Raises RequestError while the law would refuse it."""
         version = next_version(self._last, self._clock.now_us())
-        self.check(version)
+        self._check(version, self._log_now_ms())
         self._last = version
         return version
 
@@ -75,11 +75,8 @@ class Versions:
         self._said_clock = False
         self._taken = max(self._taken, min(version, self._last))  # an erase may lie ahead of all that was given
 
-    def check(self, version: int) -> None:
-        """Return if the law accepts this version now. Raises RequestError."""
-        self._check(version, self._log_now_ms())
-
     def _check(self, version: int, taken_ms: int) -> None:
+        """Return if the law accepts a version that the log takes at that time. Raises RequestError."""
         if self._is_taken(version, taken_ms):
             return
         if not self._said_clock:

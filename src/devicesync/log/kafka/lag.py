@@ -25,7 +25,7 @@ def group_lag(url: KafkaUrl, group: str) -> Lag:
             if high > begin:
                 records += high - begin
                 unread.append(TopicPartition(url.topic, committed.partition, begin))
-        held = _held(url, {committed.partition: high for committed, (_, high) in found})
+        held = _held(url, {committed.partition: high for committed, (_, high) in found}) if unread else 0
         return Lag(records, _age_seconds(consumer, unread), is_read(url, group), held)
 
 

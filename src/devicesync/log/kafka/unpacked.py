@@ -9,7 +9,7 @@ _log: Any = structlog.get_logger("devicesync")
 
 
 def passed_over(consumer: Consumer, message: Message) -> bool:
-    """Whether the message is the error that says so. Then the consumer goes on at the next record, and it is told.
+    """Whether the message says that the client can't unpack a record. The consumer then goes on at the next, and it is told.
 
     Without this the client would try the same record for ever. Raises KafkaException.
     """
