@@ -19,11 +19,12 @@ import pytest
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.files import digest_of
-from devicesync.archive.parquet import SCHEMA
+from devicesync.archive.parquet import GROUP_BYTES, SCHEMA
 from devicesync.archive.parquet_reading import BATCH_BYTES
 from devicesync.archive.ranges import ENTRY, Erasures, paths_of
 from devicesync.assembly.digests.source import ends_at_ms
 from devicesync.errors import Damaged
+from devicesync.jobs.backup.partition_backup import sizes_of
 from devicesync.jobs.backup.prune import old_ranges
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
@@ -32,12 +33,13 @@ from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import record_of
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.state import State
-from devicesync.log.full import FullRecord
+from devicesync.log.full import LARGEST_BYTES, FullRecord
 from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 from tests.archive.test_files import stored
 
 if TYPE_CHECKING:
     from devicesync.dead_letters.port import DeadLetter, DeadLetters
+    from devicesync.log.port import Headers
 
 IN_2200_MS = 7_258_118_400_000
 ROWS: list[FullRecord] = [(number, 5, b"k", b"v", None) for number in range(10, 13)]
@@ -241,7 +243,7 @@ def varint(number: int) -> bytes:
 
 def one_value(path: Path) -> None:
     """A single row."""
-    pq.write_table(columns(1, pa.array([b"\0" * (100 << 20)], pa.binary())), path, compression="zstd", use_dictionary=False)
+    pq.write_table(columns(1, pa.array([b"\0" * (130 << 20)], pa.binary())), path, compression="zstd", use_dictionary=False)
 
 
 def prefixes(path: Path) -> None:
@@ -253,8 +255,8 @@ def prefixes(path: Path) -> None:
 
 
 def empty_headers(path: Path) -> None:
-    """Twenty million headers without a byte."""
-    none = pa.nulls(20_000_000, SCHEMA.field("headers").type.value_type)
+    """2,100,000 headers without a byte. In Python each takes a hundred, and twice as many with a name that is not Latin."""
+    none = pa.nulls(2_100_000, SCHEMA.field("headers").type.value_type)
     headers = pa.ListArray.from_arrays(pa.array([0, len(none)], pa.int32()), none)
     table = columns(1, pa.array([b"v"], pa.binary())).set_column(5, "headers", headers)
     pq.write_table(table, path, compression="zstd", use_dictionary=False)
@@ -284,7 +286,7 @@ def test_a_foreign_file_is_named(tmp_path: Path, write: Callable[[Path], None], 
 
 
 def test_many_headers_take_little_more_than_they_are(tmp_path: Path) -> None:
-    """A row of 4,500,000 took 1.4 GiB. Any producer can send such records, so they are read."""
+    """A row of 4,500,000 took 1.4 GiB. Any producer can send records with many, so up to 870,000 are read."""
     many: FullRecord = (10, 5, None, b"v", [("", None)] * 100_000)
     archive, closed = stored(tmp_path, [many], "parquet")
     tracemalloc.start()
@@ -294,6 +296,17 @@ def test_many_headers_take_little_more_than_they_are(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_the_largest_records_that_a_log_gives_are_read_back(tmp_path: Path, file_format: str) -> None:
+    """One fills a group with empty headers alone but for a byte, so the next one is in that group too."""
+    headers: Headers = [("", None)] * (GROUP_BYTES // 8 - 9)
+    largest: list[FullRecord] = [(10, 5, None, None, headers), (11, 5, None, b"x" * LARGEST_BYTES, None)]
+    assert sizes_of(largest)[0] < GROUP_BYTES
+    archive, closed = stored(tmp_path, largest, file_format)
+    with archive.fetched(closed.entry, tmp_path) as batches:
+        assert [row for batch in batches for row in batch] == largest
 
 
 def test_of_a_refused_value_that_is_too_long_the_beginning_is_kept(tmp_path: Path) -> None:

@@ -22,12 +22,12 @@ _BATCH_ROWS = 10_000
 BATCH_BYTES = 8 << 20
 LARGEST_VALUE = 64 << 20
 """In bytes. A log gives less to a backup (log.full.LARGEST_BYTES)."""
-_LARGEST_GROUP_BYTES = 4 * GROUP_BYTES + LARGEST_VALUE
-"""Ours have 6 MiB and at most one record more, and what Parquet needs to tell short values apart."""
-_COUNTED_BYTES, _MOST_COUNTED_BYTES = 8, 128 << 20
-"""Twice for each header, and for each row: even an empty one takes room. Rows without headers are counted so too.
+_LARGEST_GROUP_BYTES = 10 * GROUP_BYTES + LARGEST_VALUE
+"""Ours have 6 MiB and at most one record more. A header counts 8 bytes there (partition_backup.sizes_of), and 72 here."""
+_COUNTED_BYTES = 32
+"""Twice for each header, and for each row, for even an empty one takes room: its lengths take 8 bytes more.
 
-In Python a header takes some 100 bytes more. So the headers of a group's rows take some 500 MiB at most.
+In Python a header takes up to 200 bytes. So the headers of a group's rows take some 400 MiB at most.
 """
 _FIRST_OF_RECORDS, _HEADER_COLUMNS = 3, (5, 6)
 """From the first of these columns on (key, value, headers) we write all values plainly."""
@@ -48,14 +48,13 @@ def read_parquet(path: Path) -> Iterator[list[FullRecord]]:
 
 def _rows_at_once(path: Path, group: Any) -> int:
     size = rows = 0
-    most = _LARGEST_GROUP_BYTES + min(2 * _COUNTED_BYTES * group.num_rows, _MOST_COUNTED_BYTES)
     for column, page in pages_of(path, group):
         if column >= _FIRST_OF_RECORDS and (page.kind, page.encoding) != (DATA_PAGE, PLAIN):
             raise ValueError("its values are in a dictionary, or share bytes, as no backup writes them")
         rows += page.values if column == _FIRST_OF_RECORDS else 0
         size += page.bytes + (_COUNTED_BYTES * page.values if column in _HEADER_COLUMNS else 0)
-        if size > most:
-            raise ValueError(f"its rows are more than {most:,} bytes together, more than a backup writes")
+        if size > _LARGEST_GROUP_BYTES:
+            raise ValueError(f"its rows are more than {_LARGEST_GROUP_BYTES:,} bytes together, more than a backup writes")
     if rows != group.num_rows:
         raise ValueError(f"it has {rows:,} rows where it says {group.num_rows:,}")
     within_bytes: int = BATCH_BYTES * group.num_rows // max(size, 1)

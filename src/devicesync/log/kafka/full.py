@@ -22,7 +22,7 @@ from devicesync.log.kafka.url import KafkaUrl, failures
 _log: Any = structlog.get_logger("devicesync")
 _FETCH_BYTES = 4 << 20
 _LONGEST_UPLOAD_MS = 900_000
-_HEADER_BYTES = 24
+_HEADER_BYTES = 72
 """For each header beside its name and value: so much the reading of a backup's file counts."""
 
 
