@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from devicesync.archive.archive import Archive, topics_at
 from devicesync.archive.encoder import Encoder
-from devicesync.archive.entry import Entry, Origin
+from devicesync.archive.entry import Entry, Origin, rest_path
 from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.archive.storage import Storage
 from devicesync.jobs.backup.partition_backup import MOST_DAYS, PartitionBackup
@@ -179,3 +179,13 @@ def test_a_journal_with_a_hidden_name_is_a_topic(tmp_path: Path) -> None:
     archive.manifest.generation_of("id")
     (tmp_path / "_manifest" / ".DS_Store").write_bytes(b"a file manager's")
     assert topics_at(Storage(str(tmp_path))) == [".hidden.log"]
+
+
+def test_a_rest_alone_tells_of_a_file_that_is_gone(tmp_path: Path) -> None:
+    """Nothing else may be left of a partition's last range."""
+    rows = [row(number, MIDNIGHT_MS) for number in range(5, 10)]
+    archive = kept(tmp_path, ranges_of(tmp_path, rows, step=5, file_format="jsonl"))
+    (entry,) = archive.manifest.entries()
+    (tmp_path / "backup" / entry.path).unlink()
+    assert archive.unlisted([entry]) == {}
+    assert archive.unlisted([]) == {rest_path(entry): 3}

@@ -1,7 +1,7 @@
 """One topic's files: uploads them, reads them back, and finds the damaged ones."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,13 +80,15 @@ class Archive:
             for fetched in (spool / name, spool / f"{name}.rest"):
                 fetched.unlink(missing_ok=True)
 
-    def unlisted(self, known: Iterable[Entry]) -> dict[str, int]:
-        """Return the files of records that none of these entries names, each with its partition. Raises Unavailable.
+    def unlisted(self, known: Collection[Entry]) -> dict[str, int]:
+        """Return the files of records, and their rests, that none of these entries names, each with its partition.
 
         Either an upload was interrupted or still runs, or an entry is missing. Other revisions of a listed file are skipped.
+        Raises Unavailable.
         """
-        listed = {_stem(entry.path) for entry in known}
-        return {path: int(match[2]) for path, match in self._files() if _stem(path) not in listed}
+        stems, orders = {_stem(entry.path) for entry in known}, {entry.order for entry in known}
+        rests = {path: order[1] for path, order in self.manifest.rests().items() if order not in orders}
+        return rests | {path: int(match[2]) for path, match in self._files() if _stem(path) not in stems}
 
     def last_revision(self, entries: list[Entry]) -> int:
         """The greatest number of a revision that a file of these ever had, listed or not. Raises Unavailable."""

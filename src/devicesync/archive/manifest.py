@@ -39,6 +39,7 @@ T = TypeVar("T")
 _READERS = 16
 MANIFEST = "_manifest"
 _GENERATION = re.compile(r"(?:generation-)?([0-9]+)(?:\.json)?")
+_REST = re.compile(r".*/([0-9]+)/([0-9]+)/([0-9]+)(?:\.[0-9]+-[0-9a-f]{8})?\.rest\.parquet")
 
 
 class Manifest:
@@ -134,6 +135,12 @@ class Manifest:
         """Remove the `rest` of an earlier revision of this entry, which has that name. Raises Unavailable."""
         for path in paths_of([entry], ENTRY):
             self._storage.remove(f"{path.rpartition('/')[0]}/{name}.rest.parquet")
+
+    def rests(self) -> dict[str, tuple[int, int, int]]:
+        """Return the path of each `rest` that is there, with the order of its entry. Raises Unavailable."""
+        there = (f"{directory}/{name}" for directory in self._partitions() for name in self._storage.names(directory))
+        found = map(_REST.fullmatch, there)
+        return {match[0]: (int(match[1]), int(match[2]), int(match[3])) for match in found if match}
 
     def pruned(self, damaged: list[Damaged] | None = None) -> Iterator[Pruned]:
         """Yield what is kept of each pruned range, for one at a time fits in memory; `damaged` as for `entries`.
