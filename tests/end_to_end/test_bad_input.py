@@ -52,11 +52,13 @@ def test_names_that_are_no_utf_8(devicesync: Devicesync) -> None:
     assert devicesync.run("enrich", "--from", name, "--to", "enriched", *where).returncode == 0
     for command in ("init", "config", "doctor"):
         assert r"data-\\udcff" in json.dumps(devicesync.json(command, *where))
-    backup = f"backup-{name}"
     assert devicesync.run("apply", name).returncode == 0
-    assert devicesync.run("backup", "run", "--to", backup, "--until-caught-up").returncode == 0
-    assert devicesync.json("backup", "verify", "--in", backup)["problems"] == []
-    assert devicesync.json("restore", "--from", backup, "--to-stores")["records"] == 1
+    for file_format in ("parquet", "jsonl"):
+        backup = f"backup-{file_format}-{name}"
+        run = devicesync.run("backup", "run", "--to", backup, "--format", file_format, "--until-caught-up", *where)
+        assert run.returncode == 0
+        assert devicesync.json("backup", "verify", "--deep", "--in", backup, *where)["problems"] == []
+        assert devicesync.json("restore", "--from", backup, "--to-stores", *where)["records"] == 2
 
 
 def test_a_line_of_100_mb(devicesync: Devicesync) -> None:

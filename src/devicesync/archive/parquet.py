@@ -7,6 +7,7 @@ each of many partitions would fill the memory. So the rows of the next group wai
 they are polled: later, when they have left the processor's caches, that would take three times as long.
 """
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -46,8 +47,9 @@ class ParquetWriter:
         self._groups: list[Future[None]] = []
         self._waiting: Any = None
         self._file: FileIO | None = None
+        self._sink = opened(path, "wb")
         self._writer = pq.ParquetWriter(
-            path,
+            self._sink,
             SCHEMA,
             compression="zstd",
             compression_level=_LEVEL,
@@ -87,18 +89,21 @@ class ParquetWriter:
         for group in self._groups:
             group.result()
         self._writer.close()
+        self._sink.close()
 
     def discard(self) -> None:
         """Stop. The caller removes the file."""
         wait(self._groups)
         with suppress(OSError):
             self._writer.close()
+        with suppress(OSError):
+            self._sink.close()
         if self._file is not None:
             self._encoder.give_back(self._file)
 
     def _encode(self, file: FileIO) -> None:
         try:
-            with pa.memory_map(str(file.name)) as rows:
+            with pa.memory_map(os.fsencode(file.name)) as rows:
                 self._writer.write_table(pa.ipc.open_stream(rows).read_all())
         finally:
             self._encoder.give_back(file)
@@ -110,9 +115,15 @@ def spare_memory() -> None:
         pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
+def opened(path: Path, mode: str = "rb") -> Any:
+    """Open a file for Arrow, which takes each name that is text for UTF-8. Raises OSError."""
+    return pa.OSFile(os.fsencode(path), mode)
+
+
 def stamps_of(path: Path) -> tuple[int | None, int | None]:
     """Return the least and the greatest timestamp in a file; None without any."""
-    metadata = pq.read_metadata(path)
+    with opened(path) as file:
+        metadata = pq.read_metadata(file)
     found = [metadata.row_group(number).column(_STAMP_COLUMN).statistics for number in range(metadata.num_row_groups)]
     known = [statistics for statistics in found if statistics and statistics.has_min_max]
     if not known:

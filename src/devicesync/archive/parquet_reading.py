@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from devicesync.archive.parquet import GROUP_BYTES, SCHEMA
+from devicesync.archive.parquet import GROUP_BYTES, SCHEMA, opened
 from devicesync.archive.parquet_pages import DATA_PAGE, PLAIN, pages_of
 from devicesync.log.full import FullRecord
 from devicesync.log.port import Headers
@@ -35,7 +35,7 @@ _FIRST_OF_RECORDS, _HEADER_COLUMNS = 3, (5, 6)
 
 def read_parquet(path: Path) -> Iterator[list[FullRecord]]:
     """Yield the file's rows, some MiB at a time. Raises pyarrow.ArrowException, OSError, ValueError for another kind of file."""
-    with pq.ParquetFile(path) as file:
+    with opened(path) as source, pq.ParquetFile(source) as file:
         if not file.schema_arrow.equals(SCHEMA):
             raise ValueError("its columns are not those of a backup")
         if not file.metadata.created_by.startswith(_WRITER):
