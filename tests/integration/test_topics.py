@@ -36,3 +36,11 @@ def test_a_broker_that_knows_no_limits_of_times_makes_a_topic_to_restore_into(mo
         return False
 
     until(is_known)
+
+
+def test_a_topic_with_more_partitions_than_kafka_makes_is_refused_by_their_number() -> None:
+    """An entry of a backup may name any partition up to 99,999."""
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('topics')}")
+    with pytest.raises(Unavailable, match="with 100,000 partitions") as refused:
+        prepare_for_restore(url, 100_000, rekey=False)
+    assert "files of partition 99999" in refused.value.hint

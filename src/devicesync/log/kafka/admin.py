@@ -89,13 +89,17 @@ def prepare_for_restore(url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
 
 
 def _create_for_restore(admin: AdminClient, name: str, partitions: int, replicas: int) -> None:
-    settings = _SETTINGS | _OWN_TIMES
-    try:
-        _create(admin, [NewTopic(name, partitions, replicas, config=settings | _ANY_TIMES)])
-    except KafkaException as error:
-        if error.args[0].code() != KafkaError.INVALID_CONFIG:
-            raise
-        _create(admin, [NewTopic(name, partitions, replicas, config=settings)])  # brokers before 3.6 have no such limits
+    for limits in (_ANY_TIMES, {}):  # brokers before 3.6 have no such limits
+        try:
+            _create(admin, [NewTopic(name, partitions, replicas, config=_SETTINGS | _OWN_TIMES | limits)])
+        except KafkaException as error:
+            if limits and error.args[0].code() == KafkaError.INVALID_CONFIG:
+                continue
+            raise Unavailable(
+                f"can't make {name} with {partitions:,} partitions: {error.args[0].str()}",
+                f"check that this user may make topics; the backup has files of partition {partitions - 1}: `backup list`",
+            ) from error
+        return
 
 
 def _described(admin: AdminClient, names: Iterable[str]) -> dict[ConfigResource, Future[dict[str, ConfigEntry]]]:
