@@ -82,29 +82,25 @@ class Stores(NamedTuple):
         if looked.unsettled:  # what another job wrote into the row must be dated with this write: nobody can tell after it
             looked = looked._replace(held={name: state for name, state in looked.held.items() if name not in looked.unsettled})
         stored = self.database.look(changes.keys() - looked.held.keys())
-        known = {device_id: looked.held.get(device_id) or stored.states.get(device_id, NOTHING) for device_id in changes}
-        new = {device_id: part for device_id, change in changes.items() if (part := news(change, known[device_id]))}
-        entries = _entries(changes, new, known, looked)
+        new, entries, doubtful = _plan(changes, looked, stored)
         whole = {device_id: entries[device_id] for device_id in _met_in_the_database(changes, stored, entries)}
         self.database.merge(new | whole)
-        whole |= self._emptied(new, known)
+        if doubtful:
+            whole |= self._emptied({device_id: new[device_id] for device_id in doubtful})
         merged = self.cache.merge(entries | whole, looked.tickets, dict.fromkeys(whole, False))
         missing = {*merged.missing}
         return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing, looked.tickets)
 
-    def _emptied(self, parts: Mapping[str, State], known: Mapping[str, State]) -> dict[str, State]:
+    def _emptied(self, parts: Mapping[str, State]) -> dict[str, State]:
         """Return the whole state of each device of which a tie in the database emptied a facet that was just written.
 
         Two events of one version can meet in the database alone. What is then left of the facet is a deletion, whose version
         no reader sees. So a facet that is new, and yet not newer than the device, is read back.
         """
-        doubtful = [device_id for device_id, part in parts.items() if _may_have_met(part, known[device_id])]
-        if not doubtful:
-            return {}
-        stored = self.database.look(doubtful)
+        stored = self.database.look([*parts])
         whole = {}
-        for device_id in doubtful:
-            found, part = stored.states.get(device_id, NOTHING), parts[device_id]
+        for device_id, part in parts.items():
+            found = stored.states.get(device_id, NOTHING)
             left = _left_of(part, found)
             if left != part or device_id in stored.unsettled:
                 whole[device_id] = join(found, left)
@@ -144,17 +140,32 @@ def _lost_too_fast() -> Unavailable:
     return Unavailable("the cache loses devices faster than they are filled", "give it more memory; see `devicesync doctor`")
 
 
-def _entries(
-    changes: Mapping[str, State], new: Mapping[str, State], known: Mapping[str, State], looked: Looked
-) -> dict[str, State]:
-    """What the cache must join: all of a device that was read; else the change, and the erase that its writer knew."""
-    entries = {}
-    for device_id, change in changes.items():
-        if device_id not in looked.held:
-            entries[device_id] = join(known[device_id], change)
-        elif device_id in new:
-            entries[device_id] = _told(change, known[device_id])
-    return entries
+class _Plan(NamedTuple):
+    """Of some changes, by device: what is new, and what the cache must join; and the devices that `_emptied` checks.
+
+    The cache must join all of a device that was read; else the change, and the erase that its writer knew.
+    """
+
+    new: dict[str, State]
+    entries: dict[str, State]
+    doubtful: list[str]
+
+
+def _plan(changes: Mapping[str, State], looked: Looked, stored: Stored) -> _Plan:
+    plan = _Plan({}, {}, [])
+    for device_id, change in changes.items():  # one device after the other: a batch is larger than the processor's caches
+        held = looked.held.get(device_id)
+        known = held or stored.states.get(device_id, NOTHING)
+        part = news(change, known)
+        if part:
+            plan.new[device_id] = part
+            if _may_have_met(part, known):
+                plan.doubtful.append(device_id)
+        if not held:
+            plan.entries[device_id] = join(known, change)
+        elif part:
+            plan.entries[device_id] = _told(change, known)
+    return plan
 
 
 def _told(change: State, known: State) -> State:

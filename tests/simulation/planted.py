@@ -74,7 +74,7 @@ MISTAKES = (
         "state_of_row(rows.get(device_id), NO_ERASURE, self._dialect)",
     ),
     Mistake(
-        "fill from the event alone", _STORES, "entries[device_id] = join(known[device_id], change)", "entries[device_id] = change"
+        "fill from the event alone", _STORES, "plan.entries[device_id] = join(known, change)", "plan.entries[device_id] = change"
     ),
     Mistake(
         "the cache first",

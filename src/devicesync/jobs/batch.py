@@ -73,19 +73,20 @@ def fold(
     max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS,
 ) -> Folded:
     """Decode records and join them per device. Raises TooManyBad when nearly everything is refused."""
-    events: list[Event] = []
+    changes: dict[str, State] = {}
     dead: list[DeadLetter] = []
     for value, partition, offset, taken_ms, logged_ms, key, _ in records:
         try:
             if value is None:
                 raise Refused("malformed_json", "the record is null: it has no value")  # noqa: TRY301 - a call costs every event
-            events.append(decode(value, taken_ms=taken_ms, logged_ms=logged_ms, max_clock_ahead_ms=max_clock_ahead_ms))
+            event = decode(value, taken_ms=taken_ms, logged_ms=logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
         except Refused as refused:
             dead.append(DeadLetter(value, refused.reason, refused.detail, source, partition, offset, taken_ms, key))
             refusal_limit.bad(refused.reason, taken_ms)
         else:
             refusal_limit.good()
-    return Folded(join_events(events), dead, len(events))
+            _join_into(changes, event)  # at once: the processor's caches do not hold the events of a whole batch
+    return Folded(changes, dead, len(records) - len(dead))
 
 
 def in_parts(changes: Mapping[str, State]) -> Iterator[dict[str, State]]:
@@ -106,7 +107,11 @@ def join_events(events: Iterable[Event]) -> dict[str, State]:
     """Per device the join of its events."""
     changes: dict[str, State] = {}
     for event in events:
-        state = state_of(event)
-        before = changes.get(event.device_id)
-        changes[event.device_id] = state if before is None else join(before, state)
+        _join_into(changes, event)
     return changes
+
+
+def _join_into(changes: dict[str, State], event: Event) -> None:
+    state = state_of(event)
+    before = changes.get(event.device_id)
+    changes[event.device_id] = state if before is None else join(before, state)
