@@ -80,6 +80,23 @@ def test_a_clock_that_is_a_little_behind_is_borne(start: Start, clock: Clock) ->
     assert_the_law_takes(started.log.records, 4)
 
 
+def test_a_clock_that_steps_back_under_two_processes(start: Start, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a device registers at the other one is newer, at once and for as long as versions lie ahead."""
+    log = MemoryLog(clock.ms)
+    one, other = start(log), start(log)
+    assert register(other) < register(one)
+    clock.step(-60)
+    assert register(one) < register(other)
+    monkeypatch.setattr(versions, "_FOLLOWED_SECONDS", 0.0)
+    for _ in range(3):
+        assert max([register(one) for _ in range(5)]) < register(other)
+    clock.step(120)
+    looked: list[int] = []
+    monkeypatch.setattr(log, "newest", looked.append)
+    assert register(one) < register(other)
+    assert looked == []
+
+
 def test_a_clock_that_steps_back_while_a_registration_is_written(start: Start, clock: Clock) -> None:
     """It is not acknowledged: the log took it at a time at which the law refuses it."""
 

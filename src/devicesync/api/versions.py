@@ -17,6 +17,9 @@ from devicesync.log.port import Log, Record
 _LOOKED_AT = (1_000, 10_000, 100_000)
 """How many of the log's newest records say where the versions of a former process ended; so many more only if they must."""
 
+_STEP_US = 1_000_000
+"""A clock that went back by less was slowed down, or two clocks were not read at once."""
+_FOLLOWED_SECONDS = 1.0
 _MEASURED_SECONDS = 10.0
 _RETRY_AFTER_SECONDS = 30
 _log: Any = structlog.get_logger("devicesync")
@@ -26,7 +29,8 @@ class Versions:
     """Versions in µs, for one event loop. `ready` must have returned once before any is given.
 
     A former process may have given versions later than now: its clock was ahead, or ours was set back. So the last version is
-    read from the log's newest records. fuse: of the log.
+    read from the log's newest records. Another process may do so now, when the clock steps back. So from then on they are read
+    every second, until the clock is past the last version. fuse: of the log.
     """
 
     def __init__(self, log: Log, max_clock_ahead_ms: int, fuse: Fuse, clock: Clock = SYSTEM) -> None:
@@ -35,13 +39,15 @@ class Versions:
         self._clock = clock
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._last = self._taken = 0
-        self._known = False
+        self._known = self._follows = False
+        self._offset_us, self._learned_at = 0, 0.0
         self._learning: asyncio.Task[bool] | None = None
         self._said_log = self._said_clock = False
         self._behind_ms, self._measured_at = 0, 0.0
 
     async def ready(self) -> None:
         """Return when the log's last version is known. Raises RequestError."""
+        self._notice_steps()
         if self._known:
             return
         with self._fuse.call():
@@ -74,6 +80,16 @@ class Versions:
             raise
         self._said_clock = False
         self._taken = max(self._taken, min(version, self._last))  # an erase may lie ahead of all that was given
+
+    def _notice_steps(self) -> None:
+        """Forget what is known where another process may have given later versions."""
+        now_us, seconds = self._clock.now_us(), self._clock.monotonic()
+        offset_us = now_us - int(seconds * 1_000_000)
+        stepped = offset_us < self._offset_us - _STEP_US
+        self._offset_us = offset_us
+        self._follows = stepped or (self._follows and self._last > now_us)
+        if stepped or (self._follows and seconds >= self._learned_at + _FOLLOWED_SECONDS):
+            self._known = False
 
     def _check(self, version: int, taken_ms: int) -> None:
         """Return if the law accepts a version that the log takes at that time. Raises RequestError."""
@@ -133,8 +149,8 @@ class Versions:
             return False
         finally:
             self._learning = None
-        self._last = self._taken = last
-        self._known = True
+        self._last, self._taken = max(self._last, last), max(self._taken, last)
+        self._known, self._learned_at = True, self._clock.monotonic()
         return True
 
 
