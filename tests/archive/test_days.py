@@ -14,8 +14,9 @@ from devicesync.archive.archive import Archive, topics_at
 from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import Entry, Origin, rest_path
 from devicesync.archive.files import ClosedFile, OpenFile
+from devicesync.archive.ranges import MOST_DAYS
 from devicesync.archive.storage import Storage
-from devicesync.jobs.backup.partition_backup import MOST_DAYS, PartitionBackup
+from devicesync.jobs.backup.partition_backup import PartitionBackup
 from devicesync.log.full import Claim, FullRecord
 
 DAY_MS = 86_400_000

@@ -21,7 +21,7 @@ from devicesync.archive.entry import Entry
 from devicesync.archive.files import digest_of
 from devicesync.archive.parquet import GROUP_BYTES, SCHEMA
 from devicesync.archive.parquet_reading import BATCH_BYTES
-from devicesync.archive.ranges import ENTRY, Erasures, paths_of
+from devicesync.archive.ranges import ENTRY, MOST_DAYS, Erasures, paths_of
 from devicesync.assembly.digests.source import ends_at_ms
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.partition_backup import sizes_of
@@ -118,6 +118,22 @@ def test_an_entry_names_a_log_that_can_be(tmp_path: Path) -> None:
     assert [entry.source for entry in changed(tmp_path, source=longest).manifest.entries()] == [longest]
     with pytest.raises(Damaged, match=r"_manifest/topic/1/3/10\.json can't be read.*source"):
         changed(tmp_path, source="s" * 4097).manifest.entries()
+
+
+def test_a_range_has_no_more_files_than_days(tmp_path: Path) -> None:
+    """A restore into a topic reads all of them side by side. A MiB of entries names thousands."""
+    archive, closed = stored(tmp_path, ROWS, "parquet")
+    for count, read in ((MOST_DAYS, MOST_DAYS), (MOST_DAYS + 1, 0)):
+        entries = [
+            msgspec.structs.replace(
+                closed.entry, first_offset=at, next_offset=99, records=1, path=closed.entry.path.replace("_10.", f"_{at}.")
+            )
+            for at in range(10, 10 + count)
+        ]
+        archive.manifest.add(entries)
+        found: list[Damaged] = []
+        assert len(archive.manifest.entries(found)) == read
+    assert [damage.path for damage in found] == [listed_at(closed.entry)]
 
 
 def test_the_entry_of_a_pruned_file_names_its_own_files_only(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry, day_of
 from devicesync.archive.ranges import by_range, entries_in
+from devicesync.archive.room import Room
 from devicesync.jobs.backup.verify import behind, check_ends, check_log, check_order, check_range, check_unlisted
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
@@ -221,9 +222,9 @@ class _Reading(Archive):
         self.rows: dict[str, list[FullRecord]] = {}
 
     @contextmanager
-    def fetched(self, entry: Entry, spool: Path) -> Iterator[Iterator[list[FullRecord]]]:
+    def fetched(self, entry: Entry, spool: Path, room: Room | None = None) -> Iterator[Iterator[list[FullRecord]]]:
         """See Archive."""
-        with super().fetched(entry, spool) as batches:
+        with super().fetched(entry, spool, room) as batches:
             self.rows[entry.path] = [row for batch in batches for row in batch]
             yield iter([self.rows[entry.path]])
 

@@ -11,6 +11,7 @@ from devicesync.archive.jsonl import read_json_lines
 from devicesync.archive.manifest import MANIFEST, Manifest
 from devicesync.archive.parquet_reading import read_parquet
 from devicesync.archive.ranges import by_range
+from devicesync.archive.room import Room
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import proved
 from devicesync.errors import Damaged
@@ -62,20 +63,22 @@ class Archive:
         return True
 
     @contextmanager
-    def fetched(self, entry: Entry, spool: Path) -> Iterator[Iterator[list[FullRecord]]]:
+    def fetched(self, entry: Entry, spool: Path, room: Room | None = None) -> Iterator[Iterator[list[FullRecord]]]:
         """Check the file's checksums, then yield its rows, some thousand at a time.
 
+        room: the memory that it shares with files beside it.
         Raises Unavailable, and Damaged, which names the file. Damaged also comes later, if the rows differ from the entry.
         """
+        room = room or Room()
         name = "-".join(map(str, entry.order))
         try:
             here = self._checked(entry.path, entry.bytes, entry.sha256, spool / name)
             if entry.rest:
                 extra = entry.rest
                 rest = self._checked(extra.path, extra.bytes, extra.sha256, spool / f"{name}.rest")
-                yield proved(entry, read_json_lines(here, rest))
+                yield proved(entry, read_json_lines(here, rest, room))
             else:
-                yield proved(entry, read_parquet(here))
+                yield proved(entry, read_parquet(here, room))
         finally:
             for fetched in (spool / name, spool / f"{name}.rest"):
                 fetched.unlink(missing_ok=True)

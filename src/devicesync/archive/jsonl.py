@@ -13,6 +13,7 @@ from pathlib import Path
 from devicesync.archive.encoder import Encoder
 from devicesync.archive.parquet import ParquetWriter
 from devicesync.archive.parquet_reading import BATCH_BYTES, LARGEST_VALUE, read_parquet
+from devicesync.archive.room import Room
 from devicesync.log.full import HEADERS, VALUE, FullRecord
 
 _LEVEL = 6
@@ -49,10 +50,10 @@ class JsonLinesWriter:
         self._rest.discard()
 
 
-def read_json_lines(path: Path, rest: Path) -> Iterator[list[FullRecord]]:
+def read_json_lines(path: Path, rest: Path, room: Room) -> Iterator[list[FullRecord]]:
     """Yield the rows of both files, some MiB at a time. Raises what `read_parquet` raises, and EOFError, zlib.error."""
     with gzip.open(path) as lines:
-        for rows in read_parquet(rest):
+        for rows in read_parquet(rest, room):
             some: list[FullRecord] = []
             size = 0
             for row in rows:
@@ -61,11 +62,14 @@ def read_json_lines(path: Path, rest: Path) -> Iterator[list[FullRecord]]:
                     raise EOFError("a row has no line, or one without an end")
                 some.append(_whole(row, line[:-1]))
                 size += len(line)
+                del line
                 if size >= BATCH_BYTES:
-                    yield some
+                    with room.taken(size):
+                        yield some
                     some, size = [], 0
             if some:
-                yield some
+                with room.taken(size):
+                    yield some
 
 
 def _is_line(value: bytes | None) -> bool:

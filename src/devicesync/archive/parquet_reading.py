@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from devicesync.archive.parquet import GROUP_BYTES, SCHEMA, opened
 from devicesync.archive.parquet_pages import DATA_PAGE, PLAIN, pages_of
+from devicesync.archive.room import Room
 from devicesync.log.full import FullRecord
 from devicesync.log.port import Headers
 
@@ -33,32 +34,48 @@ _FIRST_OF_RECORDS, _HEADER_COLUMNS = 3, (5, 6)
 """From the first of these columns on (key, value, headers) we write all values plainly."""
 
 
-def read_parquet(path: Path) -> Iterator[list[FullRecord]]:
-    """Yield the file's rows, some MiB at a time. Raises pyarrow.ArrowException, OSError, ValueError for another kind of file."""
+def read_parquet(path: Path, room: Room) -> Iterator[list[FullRecord]]:
+    """Yield the file's rows, some MiB at a time. Raises pyarrow.ArrowException, OSError, ValueError for another kind of file.
+
+    room: a row group takes what its pages have. Only then they are unpacked.
+    """
     with opened(path) as source, pq.ParquetFile(source) as file:
         if not file.schema_arrow.equals(SCHEMA):
             raise ValueError("its columns are not those of a backup")
         if not file.metadata.created_by.startswith(_WRITER):
             raise ValueError("another program than ours wrote it")
         for number in range(file.metadata.num_row_groups):
-            rows = _rows_at_once(path, file.metadata.row_group(number))
-            for batch in file.iter_batches(rows, [number], columns=SCHEMA.names[1:]):
-                yield _rows_of(batch)
+            group = file.metadata.row_group(number)
+            rows_at_once, size = _checked(path, group)
+            with room.taken(size):
+                yield from _batches(file.iter_batches(rows_at_once, [number], columns=SCHEMA.names[1:]), group.num_rows)
 
 
-def _rows_at_once(path: Path, group: Any) -> int:
-    size = rows = 0
+def _batches(batches: Any, left: int) -> Iterator[list[FullRecord]]:
+    """Yield so many rows of a group. Its pages go from memory before the last ones, which who merges files may keep for long."""
+    while left:
+        rows = _rows_of(next(batches))
+        left -= len(rows)
+        if not left:
+            batches.close()
+        yield rows
+
+
+def _checked(path: Path, group: Any) -> tuple[int, int]:
+    """How many of a group's rows to read at once, and the bytes of its pages. Raises ValueError for one that is not ours."""
+    size = rows = held = 0
     for column, page in pages_of(path, group):
         if column >= _FIRST_OF_RECORDS and (page.kind, page.encoding) != (DATA_PAGE, PLAIN):
             raise ValueError("its values are in a dictionary, or share bytes, as no backup writes them")
         rows += page.values if column == _FIRST_OF_RECORDS else 0
+        held += page.bytes
         size += page.bytes + (_COUNTED_BYTES * page.values if column in _HEADER_COLUMNS else 0)
         if size > _LARGEST_GROUP_BYTES:
             raise ValueError(f"its rows are more than {_LARGEST_GROUP_BYTES:,} bytes together, more than a backup writes")
     if rows != group.num_rows:
         raise ValueError(f"it has {rows:,} rows where it says {group.num_rows:,}")
     within_bytes: int = BATCH_BYTES * group.num_rows // max(size, 1)
-    return max(min(_BATCH_ROWS, within_bytes), 1)
+    return max(min(_BATCH_ROWS, within_bytes), 1), held
 
 
 def _rows_of(batch: Any) -> list[FullRecord]:

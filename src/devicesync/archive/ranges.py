@@ -22,8 +22,10 @@ from devicesync.errors import Damaged
 
 ENTRY = ".json"
 ERASURES = ".erasures.json"
+MOST_DAYS = 16
+"""A range ends before it has records of more days, for each has a file open."""
 ENTRY_BYTES, ERASURES_BYTES = 1 << 20, 128 << 20
-"""Of a file, at most. A range's entries have some 600 bytes for each of at most 16 days. An erasure has fewer than its record."""
+"""Of a file, at most. A range's entries have some 600 bytes for each of its days. An erasure has fewer than its record."""
 _ERASURE = re.compile(rb'[{,]\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+:\s*+(-?[0-9]{1,19})\s*+')
 _END = re.compile(rb"\{?\s*\}")
 _NO_ENTRIES = msgspec.Raw(b"[]")
@@ -137,6 +139,8 @@ def _placed(path: str, entries: list[Entry], ending: str) -> None:
     places = paths_of(entries, ending) if entries else ()
     if path not in (*places, *(revised_path(place, entries) for place in places)):
         raise Damaged(path, "is not of the range that its name says")
+    if len(entries) > MOST_DAYS:
+        raise Damaged(path, f"has {len(entries):,} files, where a range has {MOST_DAYS} at most")
     if len({(*entry.range, entry.topic, entry.next_offset) for entry in entries}) > 1 or len(
         {entry.order for entry in entries}
     ) < len(entries):

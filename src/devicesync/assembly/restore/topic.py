@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections import defaultdict
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -131,17 +131,16 @@ def _put(part: tuple[_Task, list[Entry]]) -> tuple[str, int]:
         if task.dry_run
         else kept("sink", lambda: adapters.open_sink(settings, task.to_topic, task.partitions, rekey=task.rekey))
     )
-    archive = archive_of(task.place, task.topic)
-    with ExitStack() as fetched:
-        records = put_range(
-            files,
-            [fetched.enter_context(archive.fetched(entry, Path(task.spool))) for entry in files],
-            task.selection,
-            sink,
-            Patience(threading.Event()),
-            rekey=task.rekey,
-            max_clock_ahead_ms=settings.max_clock_ahead_ms,
-        )
+    records = put_range(
+        archive_of(task.place, task.topic),
+        files,
+        Path(task.spool),
+        task.selection,
+        sink,
+        Patience(threading.Event()),
+        rekey=task.rekey,
+        max_clock_ahead_ms=settings.max_clock_ahead_ms,
+    )
     return files[0].path, records
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from devicesync.archive.ranges import MOST_DAYS
 from devicesync.clock import SYSTEM, Clock
 from devicesync.jobs.backup.day_file import DayFile, by_day
 from devicesync.log.full import HEADERS, OFFSET, Claim, FullRecord
@@ -15,8 +16,6 @@ from devicesync.log.full import HEADERS, OFFSET, Claim, FullRecord
 if TYPE_CHECKING:
     from devicesync.archive.files import ClosedFile, OpenFile
 
-MOST_DAYS = 16
-"""A range ends before it has records of more days, for each has a file open."""
 _ANY = 1 << 62
 _ROW_BYTES, _HEADER_BYTES = 64, 8
 """What a row and a header count beside their bytes: else empty ones had no end. As columns a row takes some 50 bytes itself."""

@@ -17,11 +17,12 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import Origin
 from devicesync.archive.files import OpenFile
+from devicesync.archive.ranges import MOST_DAYS
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.jobs.backup.closing import Closing
 from devicesync.jobs.backup.descriptors import files_at_once, in_turns
-from devicesync.jobs.backup.partition_backup import MOST_DAYS, PartitionBackup, begun, runs_of
+from devicesync.jobs.backup.partition_backup import PartitionBackup, begun, runs_of
 from devicesync.jobs.backup.recreated import Recreated
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.log.full import OFFSET, Claim, FullLog, FullRecord

@@ -1,12 +1,17 @@
 """Brings a backup's records back into a topic: the same bytes, keys, headers and times, in their order."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from heapq import merge
 from itertools import chain
 from operator import itemgetter
+from pathlib import Path
 
+from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.parquet_reading import BATCH_BYTES
+from devicesync.archive.room import Room
+from devicesync.jobs.backup.partition_backup import sizes_of
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.patience import Patience
 from devicesync.jobs.ship import keys_of
@@ -15,9 +20,10 @@ from devicesync.log.full import KEY, VALUE, FullRecord, Sink
 _ROWS = 2000
 
 
-def put_range(
+def put_range(  # noqa: PLR0917 - all of them are needed
+    archive: Archive,
     files: list[Entry],
-    rows_of_files: list[Iterator[list[FullRecord]]],
+    spool: Path,
     selection: Selection,
     sink: Sink,
     patience: Patience,
@@ -25,16 +31,24 @@ def put_range(
     rekey: bool,
     max_clock_ahead_ms: int,
 ) -> int:
-    """Write the range, at least once. Return how many records. With `rekey`, a record without a key gets its device's id."""
-    records = 0
-    for all_rows in _in_order(rows_of_files):
-        rows = selection.rows(all_rows, files[0], max_clock_ahead_ms)
-        if rekey:
-            keys = keys_of([row[VALUE] or b"" for row in rows])
-            rows = [(*row[:2], row[KEY] if row[KEY] is not None else key, *row[3:]) for row, key in zip(rows, keys, strict=True)]
-        patience.until_it_works(sink.put, files[0].partition, rows)
-        records += len(rows)
+    """Write the range, at least once. Return how many records. With `rekey`, a record without a key gets its device's id.
+
+    The days of a range may alternate, so its files are read side by side. Raises Unavailable, and Damaged, which names a file.
+    """
+    records, room = 0, Room()
+    with ExitStack() as fetched:
+        for all_rows in _in_order([fetched.enter_context(archive.fetched(entry, spool, room)) for entry in files]):
+            rows = selection.rows(all_rows, files[0], max_clock_ahead_ms)
+            if rekey:
+                rows = _rekeyed(rows)
+            patience.until_it_works(sink.put, files[0].partition, rows)
+            records += len(rows)
     return records
+
+
+def _rekeyed(rows: list[FullRecord]) -> list[FullRecord]:
+    keys = keys_of([row[VALUE] or b"" for row in rows])
+    return [(*row[:2], row[KEY] if row[KEY] is not None else key, *row[3:]) for row, key in zip(rows, keys, strict=True)]
 
 
 def _in_order(files: list[Iterator[list[FullRecord]]]) -> Iterator[list[FullRecord]]:
@@ -46,7 +60,7 @@ def _in_order(files: list[Iterator[list[FullRecord]]]) -> Iterator[list[FullReco
     size = 0
     for row in merge(*map(chain.from_iterable, files), key=itemgetter(0)):
         some.append(row)
-        size += len(row[VALUE] or b"")
+        size += sum(sizes_of([row]))
         if len(some) == _ROWS or size >= BATCH_BYTES:
             yield some
             some, size = [], 0

@@ -1,0 +1,86 @@
+"""A backup's range back into a topic: its files are read side by side, in bounded memory."""
+
+import threading
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from devicesync.archive.archive import Archive
+from devicesync.archive.ranges import MOST_DAYS
+from devicesync.errors import Damaged
+from devicesync.jobs.restore.republish import put_range
+from devicesync.jobs.restore.selection import Selection
+from devicesync.jobs.shared.patience import Patience
+from devicesync.log.full import LARGEST_BYTES, FullRecord
+from tests.archive.test_days import DAY_MS, MIDNIGHT_MS, kept, ranges_of
+
+DEFAULT_BYTES = 128 << 20
+
+
+class Taken:
+    """A sink that keeps each record's offset and length."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[int, int]] = []
+
+    def put(self, partition: int, records: Sequence[FullRecord]) -> None:
+        """See Sink."""
+        assert partition == 3
+        self.records += [(row[0], len(row[3] or b"")) for row in records]
+
+    def close(self) -> None:
+        """See Sink."""
+
+
+def of_days(sizes: list[int], days: int) -> list[FullRecord]:
+    """Records of these lengths, each of the next of so many days."""
+    return [(at, MIDNIGHT_MS + at % days * DAY_MS, b"k", bytes(size), None) for at, size in enumerate(sizes)]
+
+
+def put(archive: Archive, spool: Path) -> list[tuple[int, int]]:
+    """What a restore of its one range brings to the topic."""
+    sink, files = Taken(), archive.manifest.entries()
+    assert len({entry.range for entry in files}) == 1
+    patience = Patience(threading.Event())
+    put_range(archive, files, spool, Selection(), sink, patience, rekey=False, max_clock_ahead_ms=0)
+    return sink.records
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_the_greatest_range_of_the_default_size_is_brought_back_in_order(tmp_path: Path, file_format: str) -> None:
+    """Of as many days as there can be; the records of some are as large as a log gives them."""
+    some = [7] * MOST_DAYS
+    sizes = [*some, LARGEST_BYTES, LARGEST_BYTES, *some, LARGEST_BYTES]
+    rows = of_days(sizes, MOST_DAYS)
+    (files,) = ranges_of(tmp_path, rows, step=len(rows), file_bytes=DEFAULT_BYTES, file_format=file_format)
+    assert len(files) == MOST_DAYS
+    assert put(kept(tmp_path, [files]), tmp_path) == list(enumerate(sizes))
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+@pytest.mark.parametrize("before", [0, 1])
+def test_files_that_hold_too_much_side_by_side_are_refused(tmp_path: Path, before: int, file_format: str) -> None:
+    """36 KB of Parquet took 2.2 GiB: a record of 60 MiB of each file waited, or the small one before it in its group."""
+    sizes = [1] * MOST_DAYS * before + [20 << 20] * MOST_DAYS
+    archive = kept(tmp_path, ranges_of(tmp_path, of_days(sizes, MOST_DAYS), step=len(sizes), file_format=file_format))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Damaged, match=r"topic/dt=.* side by side would take more than"):
+            put(archive, tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 300 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_comes_together_is_bounded_by_keys_too(tmp_path: Path) -> None:
+    """Two days: the rows of both are put some MiB at a time."""
+    rows: list[FullRecord] = [(at, MIDNIGHT_MS + at % 2 * DAY_MS, bytes(1 << 20), b"", None) for at in range(100)]
+    archive = kept(tmp_path, ranges_of(tmp_path, rows, step=1))
+    tracemalloc.start()
+    try:
+        assert len(put(archive, tmp_path)) == len(rows)
+        assert tracemalloc.get_traced_memory()[1] < 60 << 20
+    finally:
+        tracemalloc.stop()
