@@ -27,6 +27,8 @@ from devicesync.log.full import KEY, OFFSET, TIMESTAMP_MS, VALUE, FullRecord
 
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 _ANY_AHEAD_MS = 1 << 50
+_NONE = 1 << 63
+"""Above every version."""
 _LEVELS = 2
 """How often the escapes of a bad record are read: it may be JSON within a text of JSON."""
 
@@ -55,11 +57,15 @@ class Redaction:
 
     def traces(self, entry: Entry) -> Traces:
         """Return what the file has of the device."""
+        erased, oldest = 0, _NONE
         with self._archive.fetched(entry, self._spool) as batches:
-            found = [(row, event) for rows in batches for row, event in self._concerned(rows, entry)]
-        erases = [event.version for _, event in found if event and event.erase]
-        others = [event.version if event else 0 for row, event in found if not _is_bare(row, event)]
-        return Traces(max(erases, default=0), min(others, default=None))
+            for rows in batches:
+                for row, event in self._concerned(rows, entry):
+                    if event and event.erase:
+                        erased = max(erased, event.version)
+                    if not _is_bare(row, event):
+                        oldest = min(oldest, event.version if event else 0)
+        return Traces(erased, None if oldest == _NONE else oldest)
 
     def rewrite(self, files: list[Entry], erased: int) -> int:
         """Rewrite a range without the device's data up to the version `erased`. Return how many records were removed."""
