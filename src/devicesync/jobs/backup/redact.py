@@ -6,7 +6,6 @@ The new file has a name of its own. It is uploaded, then listed in place of the 
 crashes, the manifest names a whole file. The next redact removes old files that are left.
 """
 
-import re
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,18 +18,16 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import Entry, Origin, rest_path, revised
 from devicesync.archive.files import ClosedFile, OpenFile
+from devicesync.jobs.backup.escapes import has_any
 from devicesync.jobs.backup.partition_backup import sizes_of
 from devicesync.jobs.erase import erase_line
 from devicesync.jobs.shared.backed_up import event_of
 from devicesync.law.event import Event
 from devicesync.log.full import KEY, OFFSET, TIMESTAMP_MS, VALUE, FullRecord
 
-_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 _ANY_AHEAD_MS = 1 << 50
 _NONE = 1 << 63
 """Above every version."""
-_LEVELS = 2
-"""How often the escapes of a bad record are read: it may be JSON within a text of JSON."""
 
 
 class Traces(NamedTuple):
@@ -101,23 +98,8 @@ class Redaction:
             value, has_its_key = row[VALUE] or b"", row[KEY] == self._key
             if has_its_key or self._key in value or b"\\" in value:
                 event = event_of(row, entry, self._max_clock_ahead_ms)
-                if event.device_id == self._device_id if event else has_its_key or self._names_it(value):
+                if event.device_id == self._device_id if event else has_its_key or has_any(value, self._quoted):
                     yield row, event
-
-    def _names_it(self, value: bytes) -> bool:
-        """Whether a bad record has the device's id in quotes, escaped or not."""
-        text = value.decode(errors="replace")
-        for _ in range(_LEVELS + 1):
-            if any(quoted in text for quoted in self._quoted):
-                return True
-            text = _without_escapes(text)
-        return False
-
-
-def _without_escapes(text: str) -> str:
-    """The text with JSON's escapes read, wherever they stand: a bad record need not be JSON."""
-    read = _ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else "\n" if found[2] in "bfnrt" else found[2], text)
-    return read.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _is_bare(row: FullRecord, event: Event | None) -> bool:
