@@ -1,10 +1,10 @@
 """What pages say of themselves is read as Arrow reads it, or refused: else a page could say one thing to each of us."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
+from devicesync.archive.parquet_footer import Column
 from devicesync.archive.parquet_pages import DATA_PAGE, PLAIN, Page, pages_of
 
 GOOD = bytes.fromhex("1500 1506 1506 2c 1502 1500 00 00")
@@ -15,8 +15,7 @@ def pages(tmp_path: Path, head: bytes) -> list[tuple[int, Page]]:
     """Of a file with one column, which has one page with this head."""
     path = tmp_path / "file"
     path.write_bytes(b"PAR1" + head + b"abc")
-    column = SimpleNamespace(data_page_offset=4, dictionary_page_offset=None, total_compressed_size=len(head) + 3)
-    return list(pages_of(path, SimpleNamespace(num_columns=1, column=lambda _: column)))
+    return list(pages_of(path, [Column(4, len(head) + 3)]))
 
 
 def test_a_page_is_what_its_head_says(tmp_path: Path) -> None:
@@ -27,19 +26,14 @@ def test_a_page_is_what_its_head_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "dictionary", "begin"), [(4, None, 4), (40, 4, 4), (4, 40, 4), (0, 4, None), (4, 0, 4), (-1, None, None)]
+    "column", [Column(0, 10), Column(-4, 10), Column(4, 0), Column(4, -1), Column(4, 1 << 63), Column(1 << 63, 4)]
 )
-def test_a_column_begins_where_arrow_takes_it_to(tmp_path: Path, data: int, dictionary: int | None, begin: int | None) -> None:
-    """At its dictionary only where that lies before its data: what is read elsewhere is not what Arrow reads. None: refused."""
+def test_a_column_lies_in_the_file(tmp_path: Path, column: Column) -> None:
+    """Of the first byte on is no page: the file's name for its kind is there."""
     path = tmp_path / "file"
     path.write_bytes(b"PAR1" + GOOD + b"abc")
-    column = SimpleNamespace(data_page_offset=data, dictionary_page_offset=dictionary, total_compressed_size=len(GOOD) + 3)
-    group = SimpleNamespace(num_columns=1, column=lambda _: column)
-    if begin is None:
-        with pytest.raises(ValueError, match="nowhere"):
-            list(pages_of(path, group))
-    else:
-        assert list(pages_of(path, group)) == [(0, Page(DATA_PAGE, 3, 1, PLAIN))]
+    with pytest.raises(ValueError, match="nowhere"):
+        list(pages_of(path, [column]))
 
 
 @pytest.mark.parametrize(

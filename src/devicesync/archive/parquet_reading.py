@@ -7,18 +7,17 @@ We write none of these. What counts is what the pages say, for the footer may sa
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
 from devicesync.archive.parquet import GROUP_BYTES, SCHEMA, opened
+from devicesync.archive.parquet_footer import Group, groups_of, metadata_of
 from devicesync.archive.parquet_pages import DATA_PAGE, PLAIN, pages_of
 from devicesync.archive.room import Room
 from devicesync.log.full import FullRecord
 from devicesync.log.port import Headers
 
-_WRITER = "parquet-cpp-arrow version "
-"""What Arrow names itself in a file. In files of an older program it also reads 100 bytes behind a column: pages, if need be."""
 _BATCH_ROWS = 10_000
 BATCH_BYTES = 8 << 20
 LARGEST_VALUE = 64 << 20
@@ -34,48 +33,54 @@ _FIRST_OF_RECORDS, _HEADER_COLUMNS = 3, (5, 6)
 """From the first of these columns on (key, value, headers) we write all values plainly."""
 
 
+class _Examined(NamedTuple):
+    """Of a row group: how many rows may be in memory at once, the bytes of its pages, and how many values each column has."""
+
+    rows_at_once: int
+    bytes: int
+    values: list[int]
+
+
 def read_parquet(path: Path, room: Room) -> Iterator[list[FullRecord]]:
     """Yield the file's rows, some MiB at a time. Raises pyarrow.ArrowException, OSError, ValueError for another kind of file.
 
     room: a row group takes what its pages have. Only then they are unpacked.
     """
-    with opened(path) as source, pq.ParquetFile(source) as file:
-        if not file.schema_arrow.equals(SCHEMA):
-            raise ValueError("its columns are not those of a backup")
-        if not file.metadata.created_by.startswith(_WRITER):
-            raise ValueError("another program than ours wrote it")
-        for number in range(file.metadata.num_row_groups):
-            group = file.metadata.row_group(number)
-            rows_at_once, size = _checked(path, group)
-            with room.taken(size):
-                yield from _batches(file.iter_batches(rows_at_once, [number], columns=SCHEMA.names[1:]), group.num_rows)
+    with opened(path) as source:
+        for group in groups_of(path):
+            found = _examined(path, group)
+            with room.taken(found.bytes):
+                file = pq.ParquetFile(source, metadata=metadata_of(group, found.values))
+                yield from _batches(file.iter_batches(found.rows_at_once, columns=SCHEMA.names[1:]), group.rows)
 
 
 def _batches(batches: Any, left: int) -> Iterator[list[FullRecord]]:
     """Yield so many rows of a group. Its pages go from memory before the last ones, which who merges files may keep for long."""
-    while left:
-        rows = _rows_of(next(batches))
+    for batch in batches:
+        rows = _rows_of(batch)
         left -= len(rows)
-        if not left:
+        if left <= 0:
             batches.close()
         yield rows
 
 
-def _checked(path: Path, group: Any) -> tuple[int, int]:
-    """How many of a group's rows to read at once, and the bytes of its pages. Raises ValueError for one that is not ours."""
-    size = rows = held = 0
-    for column, page in pages_of(path, group):
-        if column >= _FIRST_OF_RECORDS and (page.kind, page.encoding) != (DATA_PAGE, PLAIN):
+def _examined(path: Path, group: Group) -> _Examined:
+    """Raises OSError, ValueError for a group that is not ours."""
+    values = [0] * len(group.columns)
+    size = held = 0
+    for column, page in pages_of(path, group.columns):
+        if column and (page.kind != DATA_PAGE or (column >= _FIRST_OF_RECORDS and page.encoding != PLAIN)):
             raise ValueError("its values are in a dictionary, or share bytes, as no backup writes them")
-        rows += page.values if column == _FIRST_OF_RECORDS else 0
+        values[column] += page.values
         held += page.bytes
         size += page.bytes + (_COUNTED_BYTES * page.values if column in _HEADER_COLUMNS else 0)
         if size > _LARGEST_GROUP_BYTES:
             raise ValueError(f"its rows are more than {_LARGEST_GROUP_BYTES:,} bytes together, more than a backup writes")
-    if rows != group.num_rows:
-        raise ValueError(f"it has {rows:,} rows where it says {group.num_rows:,}")
-    within_bytes: int = BATCH_BYTES * group.num_rows // max(size, 1)
-    return max(min(_BATCH_ROWS, within_bytes), 1), held
+    for count in values[: _HEADER_COLUMNS[0]]:
+        if count != group.rows or not count:
+            raise ValueError(f"a column has {count:,} values where its group has {group.rows:,} rows")
+    within_bytes = BATCH_BYTES * group.rows // max(size, 1)
+    return _Examined(max(min(_BATCH_ROWS, within_bytes), 1), held, values)
 
 
 def _rows_of(batch: Any) -> list[FullRecord]:
