@@ -38,3 +38,11 @@ MAY_BE_NOTHING = {
 def test_every_number_is_looked_at() -> None:
     """The table above is of all commands."""
     assert len(NUMBERS) >= 20
+
+
+def test_a_file_of_a_backup_is_no_larger_than_can_be_read_back(capsys: pytest.CaptureFixture[str]) -> None:
+    """The footer of a larger one might be more than archive/parquet_footer.py reads."""
+    with pytest.raises(SystemExit):
+        main.run(["backup", "run", "--to", "backup", f"--max-file-bytes={(8 << 30) + 1}"])
+    assert "argument --max-file-bytes: " in capsys.readouterr().err
+    assert main.parser_of("backup run").parse_args(["--to", "x", f"--max-file-bytes={8 << 30}"]).max_file_bytes == 8 << 30

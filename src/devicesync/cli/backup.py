@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from devicesync.archive.entry import Entry
 
 _FILE_BYTES = 128 << 20
+_LARGEST_FILE_BYTES = 8 << 30
+"""Of a larger one the list of its parts might be more than is read (archive/parquet_footer.py)."""
 _FILE_SECONDS = 3600.0
 _DAY_MS = 86_400_000
 _LISTED = (
@@ -34,9 +36,9 @@ def backup_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-file-bytes",
         metavar="N",
-        type=number(int, 1, 1 << 40),
+        type=number(int, 1, _LARGEST_FILE_BYTES),
         default=_FILE_BYTES,
-        help="close a file that holds N bytes of records [128 MiB]",
+        help="close a file that holds N bytes of records; at most 8 GiB [128 MiB]",
     )
     parser.add_argument(
         "--max-file-seconds",
