@@ -4,10 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl, admin
-from devicesync.log.kafka.admin import create_topics, prepare_for_restore
+from devicesync.log.kafka.admin import create_topics, differences, prepare_for_restore
 from devicesync.log.kafka.survey import survey
 from tests import servers
 from tests.end_to_end.command import until
@@ -44,3 +46,29 @@ def test_a_topic_with_more_partitions_than_kafka_makes_is_refused_by_their_numbe
     with pytest.raises(Unavailable, match="with 100,000 partitions") as refused:
         prepare_for_restore(url, 100_000, rekey=False)
     assert "files of partition 99999" in refused.value.hint
+
+
+def test_a_topic_refuses_a_record_that_compresses_to_a_few_kilobytes() -> None:
+    """Kafka's client unpacks all that one answer of the broker has, before we can count: there some KB could be gigabytes."""
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('topics')}")
+    create_topics(url, 1)
+    producer = Producer({**url.client, "compression.type": "zstd", "message.max.bytes": 100_000_000})
+    for mib, expected in ((2, KafkaError.MSG_SIZE_TOO_LARGE), (0.5, None)):
+        answers: list[int | None] = []
+
+        def answered(error: KafkaError | None, _: Message, to: list[int | None] = answers) -> None:
+            to.append(error.code() if error else None)
+
+        producer.produce(url.topic, bytes(int(mib * (1 << 20))), on_delivery=answered)
+        assert producer.flush(60) == 0
+        assert answers == [expected]
+
+
+def test_a_topic_that_keeps_what_is_compressed_is_told_of() -> None:
+    """One that others made, or that a backup was restored into: there whatever a backup has must go back."""
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('topics')}")
+    prepare_for_restore(url, 1, rekey=False)
+    until(lambda: url.topic in AdminClient(url.client).list_topics(timeout=60).topics)
+    create_topics(url, 1)
+    (told,) = [told for told in differences(url, 1) if "compression.type" in told]
+    assert told.startswith(f"compression.type of {url.topic} is producer, not uncompressed: ")

@@ -1,4 +1,7 @@
-"""A batch of some KB that has more bytes unpacked than Kafka's client takes: whoever can write a topic can send it."""
+"""A batch of some KB that has more bytes unpacked than Kafka's client takes.
+
+Whoever can write a topic can send it, where the topic keeps what is compressed, as one does that a backup is restored into.
+"""
 
 from contextlib import closing
 
@@ -7,7 +10,7 @@ from confluent_kafka import Producer
 
 from devicesync.log.full import LARGEST_BYTES
 from devicesync.log.kafka import KafkaLog, KafkaUrl
-from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.admin import prepare_for_restore
 from tests import servers
 from tests.end_to_end.command import until
 
@@ -17,7 +20,7 @@ _OVER_THE_CLIENT_S_BYTES = 101 << 20
 def test_a_record_that_is_too_large_for_a_backup_is_left_out_of_it() -> None:
     """The client unpacks it. In a file of a backup it would be refused, and all of the file with it. The updater refuses it alone."""
     url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('toolarge')}")
-    create_topics(url, partitions=1)
+    prepare_for_restore(url, 1, rekey=False)
     producer = Producer({**url.client, "compression.type": "lz4", "message.max.bytes": 1_000_000_000})
     headers = [(f"{number}", b"") for number in range(10)]
     for value, key in ((b"first", None), (bytes(LARGEST_BYTES + 1), None), (b"last", b"k"), (None, bytes(LARGEST_BYTES + 1))):
@@ -41,7 +44,7 @@ def test_a_record_that_is_too_large_for_a_backup_is_left_out_of_it() -> None:
 def test_a_record_that_can_not_be_unpacked_stops_nobody() -> None:
     """It is told and passed over: by readers, by who looks at the newest records, and by a comparison with a backup."""
     url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('unpacked')}")
-    create_topics(url, partitions=1)
+    prepare_for_restore(url, 1, rekey=False)
     producer = Producer({**url.client, "compression.type": "zstd", "message.max.bytes": 1_000_000_000})
     for value in (b"first", bytes(_OVER_THE_CLIENT_S_BYTES), b"last", bytes(_OVER_THE_CLIENT_S_BYTES)):
         producer.produce(url.topic, value)

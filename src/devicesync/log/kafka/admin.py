@@ -22,7 +22,9 @@ _SETTINGS = {"message.timestamp.type": "LogAppendTime", "min.insync.replicas": "
 _OWN_TIMES = {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
 _ANY_TIMES = {f"message.timestamp.{which}.max.ms": str((1 << 63) - 1) for which in ("before", "after")}
 """Of a topic that a backup is restored into: it takes records with whatever times they had."""
-DEAD_LETTERS = {"max.message.bytes": "104857600"}
+_UNPACKED = {"compression.type": "uncompressed"}
+"""The broker keeps records unpacked, so that their bytes count: else some KB may be gigabytes in every reader."""
+DEAD_LETTERS = _UNPACKED | {"max.message.bytes": "104857600"}
 _HEADERS_BYTES = 4096
 """What a dead letter has beside the refused record's bytes, at most."""
 
@@ -37,8 +39,9 @@ def create_topics(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0
     try:
         metadata = admin.list_topics(timeout=_TIMEOUT_SECONDS)
         replicas = min(3, len(metadata.brokers))
+        settings = _SETTINGS | _UNPACKED | {"min.insync.replicas": str(max(replicas - 1, 1))}
         wanted = [
-            NewTopic(url.topic, partitions, replicas, config=_SETTINGS | {"min.insync.replicas": str(max(replicas - 1, 1))}),
+            NewTopic(url.topic, partitions, replicas, config=settings),
             NewTopic(
                 url.topic + DEAD_LETTER_SUFFIX,
                 1,
@@ -130,6 +133,12 @@ def differences(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0) 
         )
     if topic["message.timestamp.type"] != "LogAppendTime":
         told.append("message.timestamp.type is not LogAppendTime: versions are guarded by the producers' clocks")
+    told += [
+        f"compression.type of {name} is {of[name]['compression.type']}, not uncompressed: some KB that a producer sends can take "
+        "gigabytes of memory in every process that reads them"
+        for name in names
+        if of[name]["compression.type"] != "uncompressed"
+    ]
     if int(failed["max.message.bytes"]) < int(topic["max.message.bytes"]) + _HEADERS_BYTES:
         told.append(
             f"max.message.bytes of {names[1]} is {failed['max.message.bytes']}, too small for the largest records of {names[0]} "
