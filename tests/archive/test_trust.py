@@ -8,8 +8,7 @@ import tracemalloc
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
@@ -24,6 +23,7 @@ from devicesync.archive.parquet_footer import groups_of, metadata_of
 from devicesync.archive.parquet_reading import BATCH_BYTES
 from devicesync.archive.ranges import ENTRY, MOST_DAYS, Erasures, paths_of
 from devicesync.assembly.digests.source import ends_at_ms
+from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.partition_backup import sizes_of
 from devicesync.jobs.backup.prune import old_ranges
@@ -39,7 +39,6 @@ from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 from tests.archive.test_files import stored
 
 if TYPE_CHECKING:
-    from devicesync.dead_letters.port import DeadLetter, DeadLetters
     from devicesync.log.port import Headers
 
 IN_2200_MS = 7_258_118_400_000
@@ -342,20 +341,17 @@ def test_the_largest_records_that_a_log_gives_are_read_back(tmp_path: Path, file
 
 def test_of_a_refused_value_that_is_too_long_the_beginning_is_kept(tmp_path: Path) -> None:
     """As of a line of a followed log: a file of some KB can hold hundreds of MB of them."""
-    letters: list[DeadLetter] = []
     large: list[FullRecord] = [(10, 5, None, b"x" * 3_000_000, None), (11, 5, None, None, None), (12, 5, None, b"bad", None)]
     _, closed = stored(tmp_path, large, "parquet")
-    with closing(Buckets(tmp_path / "buckets", 1)) as buckets:
-        gather(
-            closed.entry,
-            [large],
-            Selection(),
-            buckets,
-            cast("DeadLetters", SimpleNamespace(add=letters.extend)),
-            refusal_limit=RefusalLimit(1, 1, 0),
-            max_clock_ahead_ms=0,
-        )
-    assert [letter.value for letter in letters] == [b"x" * LONGEST_LINE_BYTES, None, b"bad"]
+    with (
+        closing(Buckets(tmp_path / "buckets", 1)) as buckets,
+        closing(SqliteDeadLetters(tmp_path / "dead-letters.db")) as letters,
+    ):
+        limit = RefusalLimit(1, 1, 0)
+        gather(closed.entry, [large], Selection(), buckets, letters, refusal_limit=limit, max_clock_ahead_ms=0)
+        found = {letter.offset: letter for letter in letters.each()}
+    assert {offset: letter.value for offset, letter in found.items()} == {10: b"x" * LONGEST_LINE_BYTES, 11: b"", 12: b"bad"}
+    assert found[10].is_in_part
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])

@@ -17,18 +17,20 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from devicesync.dead_letters import kafka
+from devicesync.dead_letters import kafka, port
 from devicesync.dead_letters.kafka import KafkaDeadLetters
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, create_topics, differences
+from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 from tests import servers
 from tests.integration import raw_header
 
 DAY_SECONDS = 86_400
 HOUR_MS = 3_600_000
+_NUMBERED = [("partition", b"0"), ("offset", b"5"), ("time_ms", b"1")]
 
 
 def place(directory: Path) -> KafkaUrl:
@@ -97,6 +99,29 @@ def test_looking_at_few_of_many_large_dead_letters_takes_little_memory(letters: 
     assert (total, newest.offset) == (count, count - 1)
 
 
+def test_of_a_large_dead_letter_the_beginning_is_kept(letters: DeadLetters) -> None:
+    """A topic of another setting than `init`'s may have records of 60 MiB: twenty of them fill no list, and no page."""
+    letters.add([letter(1, b"x" * 3_000_000)._replace(key=b"k"), letter(2, b"x" * LONGEST_LINE_BYTES), letter(3, None)])
+    total, (whole_too, large) = letters.find()[0], [each for each in letters.find()[1] if each.value]
+    assert total == 3
+    assert (large.value, large.is_in_part) == (b"x" * LONGEST_LINE_BYTES, True)
+    assert large.detail == "only the first 1048576 of 3000000 bytes are kept"
+    assert whole_too == letter(2, b"x" * LONGEST_LINE_BYTES)
+    assert letters.get(large.id) == large
+
+
+def test_a_list_of_dead_letters_is_bounded_in_bytes(letters: DeadLetters, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its share at most, under the id that its whole letter has."""
+    monkeypatch.setattr(port, "LISTED_BYTES", 100)
+    added = [letter(1, b"a" * 50), letter(2, b"b" * 51), letter(3, b"c")]
+    letters.add(added)
+    listed = letters.find(limit=2)[1]
+    assert [each.value for each in listed] == [b"c", b"b" * 50]
+    assert listed[1].detail == "why; the list has 50 of its 51 bytes"
+    assert [letters.get(each.id) for each in listed] == [added[2], added[1]]
+    assert sorted(letters.each(), key=lambda each: each.offset) == added
+
+
 def test_old_dead_letters_go_and_young_ones_stay(letters: DeadLetters) -> None:
     """By the time at which the log took the record, whatever the order; and never those that were removed come back."""
     letters.add([letter(number) for number in (1, 2, 3, 9, 4, 8)])
@@ -123,7 +148,7 @@ def test_of_a_record_too_large_for_the_topic_the_beginning_is_kept(tmp_path: Pat
     (altered,) = admin.incremental_alter_configs([resource]).values()
     altered.result()
     opened = KafkaDeadLetters(at)
-    whole, key = random.Random(1).randbytes(1_024_000), random.Random(2).randbytes(30_000)  # what compresses well fits
+    whole, key = random.Random(1).randbytes(1_024_000), random.Random(2).randbytes(30_000)
     opened.add([letter(1), letter(2, whole), letter(3)])
     total, found = opened.find()
     assert (total, [each.offset for each in found]) == (3, [3, 2, 1])
@@ -160,6 +185,9 @@ def test_dead_letters_that_can_not_be_read_to_their_end_are_not_cut_short_silent
         [("reason", b"\xff")],
         [("replayed", b"0"), ("time_ms", b"x")],
         [("replayed", b"0"), ("reason", b"why")],
+        [*_NUMBERED, ("reason", b"x" * 100_000)],
+        [*_NUMBERED, ("reason", b"why"), ("detail", b"x" * 100_000)],
+        [("replayed", b"x" * 100_000)],
         "not UTF-8",
     ],
 )

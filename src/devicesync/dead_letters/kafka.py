@@ -4,27 +4,26 @@ One may appear twice after a crash. A dead letter that was replayed is forgotten
 whose header `replayed` is the dead letter's id.
 """
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM
-from devicesync.dead_letters.port import DeadLetter
+from devicesync.dead_letters.kafka_record import headers_of, letter_of, outgoing
+from devicesync.dead_letters.port import DeadLetter, kept, listed
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl, Outgoing, TooLarge, deliver, open_producer
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX
-from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.taken import Bound, taken
 from devicesync.log.kafka.url import HINT, failures
+from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 
 _TIMEOUT_SECONDS = 30.0
-_LONGEST_KEY, _POLLED = 1024, 1000
-_NUMBERS = ("partition", "offset", "time_ms")
-_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
+_POLLED = 1000
+_FETCH_BYTES, _QUEUE_KIB = 2 << 20, 4096
 _Place = tuple[int, int]
 """A partition of the topic, and the offset there."""
 
@@ -50,7 +49,7 @@ class KafkaDeadLetters:
     def add(self, letters: Sequence[DeadLetter]) -> None:
         """See port.DeadLetters. Of a record that the topic does not take whole the beginning is kept."""
         try:
-            self._send([_outgoing(letter) for letter in letters])
+            self._send([outgoing(kept(letter)) for letter in letters])
         except TooLarge:
             for letter in letters:  # small ones together may have been too large as well
                 self._send_beginning(letter)
@@ -60,7 +59,7 @@ class KafkaDeadLetters:
         known = [each for each in self._known().values() if reason in (None, each.reason)]
         known.sort(key=lambda each: (each.time_ms, each.offset), reverse=True)
         places = [each.place for each in known[:limit]]
-        found = dict(self._at(places))
+        found = {place: listed(letter, len(places)) for place, letter in self._at(places)}
         return len(known), [found[place] for place in places if place in found]
 
     def each(self, reason: str | None = None) -> Iterator[DeadLetter]:
@@ -90,7 +89,7 @@ class KafkaDeadLetters:
             elif partition not in blocked:
                 ends[partition] = offset + 1
             if "reason" in headers and int(headers["time_ms"]) < before_ms:
-                older[_letter(message, headers).id] = partition, offset
+                older[letter_of(message, headers).id] = partition, offset
         self._cut(ends)
         self.remove([each for each, (partition, offset) in older.items() if offset >= ends.get(partition, 0)])
         return len(known.keys() & older.keys())
@@ -109,21 +108,15 @@ class KafkaDeadLetters:
             raise Unavailable(f"can't write the dead letters to {self._topic}: {error}", "check that Kafka runs") from error
 
     def _send_beginning(self, letter: DeadLetter) -> None:
-        """Send as much of it as the topic takes, by halves; first without a key that is longer than any device's."""
-        value, key = letter.value or b"", letter.key or b""
-        whole = kept = len(value)
+        """Send as much of it as the topic takes, by halves."""
+        most = LONGEST_LINE_BYTES
         while True:
             try:
-                self._send([_outgoing(letter)])
+                self._send([outgoing(kept(letter, most))])
             except TooLarge:
-                if letter.key and len(key) > _LONGEST_KEY:
-                    letter = letter._replace(key=None, detail=f"its key of {len(key)} bytes is not kept: the topic takes no more")
-                    continue
-                if not kept:
+                if not most:
                     raise
-                kept //= 2
-                detail = f"only the first {kept} of {whole} bytes are kept: the topic takes no more"
-                letter = letter._replace(value=value[:kept], detail=detail)
+                most //= 2
             else:
                 return
 
@@ -146,7 +139,7 @@ class KafkaDeadLetters:
                     del known[letter_id]
                 forgotten[letter_id] = max((written_ms, partition), forgotten.get(letter_id, (0, 0)))
             elif "reason" in headers:
-                letter = _letter(message, headers)
+                letter = letter_of(message, headers)
                 one = _Known(letter.reason, letter.time_ms, letter.offset, _place(message), written_ms)
                 known[letter.id] = max(known.get(letter.id, one), one, key=lambda each: each.written_ms)
         for letter_id, (written_ms, partition) in forgotten.items():
@@ -162,14 +155,22 @@ class KafkaDeadLetters:
             spans[partition] = min(first, offset), max(last, offset)
         for message, headers in self._messages(spans) if wanted else ():
             if (place := _place(message)) in wanted:
-                yield place, _letter(message, headers)
+                yield place, letter_of(message, headers)
 
     def _messages(self, spans: Mapping[int, tuple[int, int]] | None = None) -> Iterator[tuple[Message, dict[str, str]]]:
         """The whole topic, with each record's headers; none of records that are not ours.
 
         spans: the partitions to read, each from one offset to another; None for all of all.
         """
-        consumer = Consumer({**self._url.client, "group.id": "devicesync.dead-letters", "enable.auto.commit": False})
+        consumer = Consumer(
+            {
+                **self._url.client,
+                "group.id": "devicesync.dead-letters",
+                "enable.auto.commit": False,
+                "fetch.max.bytes": _FETCH_BYTES,
+                "queued.max.messages.kbytes": _QUEUE_KIB,
+            }
+        )
         try:
             found = consumer.list_topics(self._topic, timeout=_TIMEOUT_SECONDS).topics[self._topic]
             for partition in found.partitions if spans is None else spans:
@@ -180,7 +181,7 @@ class KafkaDeadLetters:
                 if begin < end:
                     consumer.assign([TopicPartition(self._topic, partition, begin)])
                     for message in _until(consumer, place, begin, end):
-                        yield message, _headers(message)
+                        yield message, headers_of(message)
         except KafkaException as error:
             raise Unavailable(f"can't read the dead letters in {self._topic}: {error}", "check that Kafka runs") from error
         finally:
@@ -205,45 +206,5 @@ def _until(consumer: Consumer, place: TopicPartition, begin: int, end: int) -> I
             raise Unavailable(f"{place.topic} could be read up to record {position} of {end} only: time-out", HINT)
 
 
-def _headers(message: Message) -> dict[str, str]:
-    """The headers of a dead letter or of a marker; {} of what somebody else has put there."""
-    (pairs,) = headers_of([message])
-    try:
-        headers = {name: value.decode() for name, value in pairs or [] if value is not None}
-    except UnicodeDecodeError:
-        return {}
-    if "replayed" in headers:
-        return {"replayed": headers["replayed"]}
-    is_letter = "reason" in headers and all(_NUMBER.fullmatch(headers.get(name, "")) for name in _NUMBERS)
-    return headers if is_letter else {}
-
-
 def _place(message: Message) -> _Place:
     return int(message.partition() or 0), int(message.offset() or 0)
-
-
-def _outgoing(letter: DeadLetter) -> Outgoing:
-    headers = {
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "topic": letter.source,
-        "partition": str(letter.partition),
-        "offset": str(letter.offset),
-        "time_ms": str(letter.time_ms),
-    }
-    return Outgoing(letter.value, letter.key, [(name, text.encode()) for name, text in headers.items()])
-
-
-def _letter(message: Message, headers: dict[str, str]) -> DeadLetter:
-    key = message.key()
-    partition, offset, time_ms = (int(headers[name]) for name in _NUMBERS)
-    return DeadLetter(
-        message.value(),
-        cast("Any", headers["reason"]),
-        headers.get("detail", ""),
-        headers.get("topic", ""),
-        partition,
-        offset,
-        time_ms,
-        key.encode() if isinstance(key, str) else key,
-    )

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from devicesync.dead_letters.port import DeadLetter
+from devicesync.dead_letters.port import DeadLetter, kept, listed
 from devicesync.durable import hint_for, one_at_a_time
 from devicesync.errors import Unavailable
 from devicesync.sqlite_reading import open_to_read
 from devicesync.sqlite_transaction import transaction
 
-_NAMES = DeadLetter._fields[:-1]  # a journal has no keys
+_NAMES = DeadLetter._fields[:-2]  # a journal has no keys, and a letter that is kept has its id
 _FIELDS = ", ".join(_NAMES)
 _BUSY_SECONDS = 10.0
 _CREATE = """
@@ -48,7 +48,7 @@ class SqliteDeadLetters:
             self._connection.executemany(
                 f"INSERT OR REPLACE INTO dead_letter (id, {_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 # A journal has no null records; one of a restored topic is known by its detail.
-                [(letter.id, letter.value or b"", *letter[1 : len(_NAMES)]) for letter in letters],
+                [(letter.id, letter.value or b"", *letter[1 : len(_NAMES)]) for letter in map(kept, letters)],
             )
 
     def find(self, *, reason: str | None = None, limit: int | None = None) -> tuple[int, list[DeadLetter]]:
@@ -60,7 +60,8 @@ class SqliteDeadLetters:
                 f"SELECT {_FIELDS} FROM dead_letter {where} ORDER BY time_ms DESC, offset DESC LIMIT ?",
                 [*values, -1 if limit is None else limit],
             )
-            return total, [DeadLetter(*row) for row in rows]
+            count = total if limit is None else min(limit, total)
+            return total, [listed(DeadLetter(*row), count) for row in rows]
 
     def each(self, reason: str | None = None) -> Iterator[DeadLetter]:
         """See port.DeadLetters."""

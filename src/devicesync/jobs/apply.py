@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from devicesync.clock import SYSTEM, Clock
-from devicesync.dead_letters.port import DeadLetter, DeadLetters
+from devicesync.dead_letters.port import DeadLetter, DeadLetters, kept_in_part
 from devicesync.jobs.delivery import Delivery
 from devicesync.jobs.shared.distinct import DistinctCount
 from devicesync.jobs.shared.patience import Patience, Stopped
@@ -188,7 +188,7 @@ def apply(
 
 def _letter(line: Line, refused: Refused, source: str) -> DeadLetter:
     size = len(line.value) + line.more
-    detail = f"only the first {len(line.value)} of {size} bytes are kept" if line.more else refused.detail
+    detail = kept_in_part(len(line.value), size) if line.more else refused.detail
     return DeadLetter(line.value, refused.reason, detail, source, 0, line.number, line.read_ms)
 
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import Any
+
+import structlog
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
@@ -10,6 +13,7 @@ from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
 
 _BATCH_RECORDS, _BATCH_BYTES = 2000, 1 << 22
+_log: Any = structlog.get_logger("devicesync")
 
 
 def replay(
@@ -17,14 +21,17 @@ def replay(
 ) -> tuple[int, int]:
     """How many there were, and how many were applied. These are removed only when both stores have them.
 
+    Those that are kept in part stay, and a warning says so.
+
     Raises Unavailable, Stopped.
     """
     now_ms = clock.now_ms()
-    tried = applied = 0
+    tried = applied = in_part = 0
     for batch in _batches(letters):
         valid: list[tuple[str, bytes, Event]] = []
         for letter in batch:
-            if letter.value is None:
+            in_part += letter.is_in_part
+            if letter.value is None or letter.is_in_part:
                 continue
             with suppress(Refused):
                 event = decode(letter.value, taken_ms=now_ms, max_clock_ahead_ms=max_clock_ahead_ms)
@@ -34,6 +41,9 @@ def replay(
         store.remove([letter_id for letter_id, _, _ in valid])
         tried += len(batch)
         applied += len(valid)
+    if in_part:
+        hint = "the log or a backup may have them whole; if not, their producer"
+        _log.warning("of some refused records only the beginning is kept: they can't be replayed", records=in_part, hint=hint)
     return tried, applied
 
 

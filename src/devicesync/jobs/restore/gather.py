@@ -4,14 +4,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from devicesync.archive.entry import Entry
-from devicesync.dead_letters.port import DeadLetter, DeadLetters
+from devicesync.dead_letters.port import DeadLetters
 from devicesync.jobs.batch import fold, join_events
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import record_of
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.log.full import FullRecord
-from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 
 
 class Gathered(NamedTuple):
@@ -47,15 +46,10 @@ def gather(
         buckets.add(folded.changes)
         buckets.add(join_events(erases))
         if dead_letters:
-            dead_letters.add([*map(_cut, folded.dead)])
+            dead_letters.add(folded.dead)
         records += len(rows)
         applied += folded.applied
         dead += len(folded.dead)
         later += len(erases)
     buckets.flush()
     return Gathered(records, applied, dead, later)
-
-
-def _cut(letter: DeadLetter) -> DeadLetter:
-    """Without what is above 1 MiB, as a followed log's line is cut. No log of ours has so large a record; a forged file may."""
-    return letter._replace(value=letter.value[:LONGEST_LINE_BYTES]) if letter.value else letter

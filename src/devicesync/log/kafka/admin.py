@@ -15,6 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.reach import reach
+from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 
 DEAD_LETTER_SUFFIX = ".failed"
 _TIMEOUT_SECONDS = 10.0
@@ -24,9 +25,9 @@ _ANY_TIMES = {f"message.timestamp.{which}.max.ms": str((1 << 63) - 1) for which 
 """Of a topic that a backup is restored into: it takes records with whatever times they had."""
 _UNPACKED = {"compression.type": "uncompressed"}
 """The broker keeps records unpacked, so that their bytes count: else some KB may be gigabytes in every reader."""
-DEAD_LETTERS = _UNPACKED | {"max.message.bytes": "104857600"}
+DEAD_LETTERS = _UNPACKED | {"max.message.bytes": str(4 << 20)}
 _HEADERS_BYTES = 4096
-"""What a dead letter has beside the refused record's bytes, at most."""
+"""What a dead letter has beside the refused record's key and value, at most. Of each of these it has 1 MiB at most."""
 
 
 def create_topics(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0) -> None:
@@ -139,7 +140,7 @@ def differences(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0) 
         for name in names
         if of[name]["compression.type"] != "uncompressed"
     ]
-    if int(failed["max.message.bytes"]) < int(topic["max.message.bytes"]) + _HEADERS_BYTES:
+    if int(failed["max.message.bytes"]) < min(int(topic["max.message.bytes"]), 2 * LONGEST_LINE_BYTES) + _HEADERS_BYTES:
         told.append(
             f"max.message.bytes of {names[1]} is {failed['max.message.bytes']}, too small for the largest records of {names[0]} "
             f"({topic['max.message.bytes']}): of such dead letters only the beginning is kept"
