@@ -2,8 +2,12 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
 
 import pytest
+import structlog
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -16,7 +20,7 @@ from devicesync.log.kafka.lag import group_lag
 from devicesync.log.kafka.overtaken import overtaken
 from devicesync.log.kafka.survey import survey
 from tests import servers
-from tests.end_to_end.command import until
+from tests.end_to_end.command import Devicesync, until
 
 SECONDS = 30.0
 OLD, NEW = [b"old %d" % number for number in range(20)], [b"new %d" % number for number in range(60)]
@@ -100,6 +104,63 @@ def test_a_reader_begins_anew_while_it_runs(topic: Topic) -> None:
     topic.take(reader, NEW)
     until(lambda: topic.has_caught_up(reader))
     reader.close()
+
+
+def test_a_database_made_anew_gets_the_topic_again(topic: Topic) -> None:
+    """And is not caught up before, although the group has committed all. One that is the same gets nothing again."""
+    topic.log.append(OLD)
+    for store, wanted in (("one", OLD), ("one", []), ("another", OLD), ("", [])):
+        with closing(topic.log.reader("updater")) as reader, structlog.testing.capture_logs() as told:
+            reader.bind(store)
+            assert reader.caught_up() is not bool(wanted)
+            topic.take(reader, wanted)
+            until(partial(topic.has_caught_up, reader))
+        assert [line["partitions"] for line in told if "another" in line["event"]] == [[0]] * (store == "another")
+
+
+def test_what_a_database_made_anew_can_not_get_again_is_told(topic: Topic) -> None:
+    """The topic's retention has dropped it."""
+    topic.log.append(OLD)
+    with closing(topic.log.reader("updater")) as reader:
+        reader.bind("one")
+        topic.take(reader, OLD)
+    topic.drop_first(5)
+    with closing(topic.log.reader("updater")) as reader:
+        reader.bind("another")
+        topic.take(reader, OLD[5:])
+        assert reader.lost == 5
+
+
+def test_a_commit_that_names_no_database_is_believed(topic: Topic) -> None:
+    """An older updater has made it: an upgrade applies no topic again."""
+    topic.log.append(OLD)
+    with closing(topic.log.reader("updater")) as reader:
+        topic.take(reader, OLD)
+    with closing(topic.log.reader("updater")) as reader:
+        reader.bind("one")
+        assert reader.caught_up()
+        assert not any(reader.poll(100, 0.2) for _ in range(20))
+
+
+def test_a_deleted_sqlite_file_gets_the_topic_again(tmp_path: Path) -> None:
+    """And `doctor` says so before."""
+    name = servers.unused_name("recreated")
+    devicesync = Devicesync(tmp_path)
+    places = ("--log", f"kafka://127.0.0.1:{servers.kafka().port}/{name}", "--database", f"sqlite:{tmp_path}/devices.db")
+    devicesync.run("init", *places)
+    log = KafkaLog(KafkaUrl.parse(places[1]), group=name)
+    log.append([b'{"device_id":"d","version":%d}' % (time.time_ns() // 1000)])
+    log.close()
+    assert devicesync.json("update", "--until-caught-up", *places)["applied"] == 1
+    assert devicesync.json("update", "--until-caught-up", *places)["applied"] == 0
+    assert b"another database" not in devicesync.run("doctor", *places).stdout
+    for file in tmp_path.glob("devices.db*"):
+        file.unlink()
+    devicesync.run("init", *places)
+    assert b"another database" in devicesync.run("doctor", *places).stdout
+    assert devicesync.json("update", "--until-caught-up", *places)["applied"] == 1
+    assert devicesync.json("get", "d", *places)["profile"] is not None
+    assert b"another database" not in devicesync.run("doctor", *places).stdout
 
 
 def test_the_next_reader_believes_no_commit_of_the_former_topic(topic: Topic) -> None:

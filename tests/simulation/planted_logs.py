@@ -39,14 +39,14 @@ OF_LOGS = (
     Mistake(
         "a commit of a deleted topic counts as caught up",
         "log/kafka/member.py",
-        "(position.offset < high or not is_of(position, identity))",
+        "(position.offset < high or not is_of(position, identity, store))",
         "position.offset < high",
         range(326, 746, 12),
     ),
     Mistake(
         "an old offset is committed as one of the topic made anew",
         "log/kafka/reader.py",
-        "Note(self._identities[partition])",
+        "Note(self._identities[partition], store=self._store)",
         "Note(self._identity())",
         range(98, 218, 12),
     ),

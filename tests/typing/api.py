@@ -7,13 +7,13 @@ import devicesync
 from devicesync.cache.port import Cache
 from devicesync.database.port import Database
 from devicesync.law.profile import Profile
-from devicesync.log.full import FullLog
-from devicesync.log.port import Log, Reader
+from devicesync.log.full import BoundReader, FullLog
+from devicesync.log.port import Log
 
 log = devicesync.open_log("journal:device-profile.log", retention_seconds=60)
 assert_type(log, FullLog)
 as_log: Log = log
-assert_type(log.reader("mine"), Reader)
+assert_type(log.reader("mine"), BoundReader)
 assert_type(devicesync.open_log("kafka://h:9092/topic", group="mine"), FullLog)
 cache, database = devicesync.open_cache("redis://h:6379/2"), devicesync.open_database("cassandra://h:9042/ks", driver="auto")
 assert_type(cache, Cache)

@@ -98,7 +98,9 @@ def group_member(settings: Settings, stop: threading.Event, spans: Spans = NO_SP
     with ExitStack() as opened:
         log = opened.enter_context(closing(adapters.open_log(settings)))
         reader = opened.enter_context(closing(log.reader(READER)))
-        yield GroupMember(log, reader, *_over(reader, log.source, settings, opened, stop, spans))
+        stores, updater, calls = _over(reader, log.source, settings, opened, stop, spans)
+        reader.bind(stores.database.identity)
+        yield GroupMember(log, reader, stores, updater, calls)
 
 
 def _over(  # noqa: PLR0917 - all of them are needed

@@ -194,7 +194,7 @@ class SqliteDatabase:
         if _inode(self._path) != self._inode:
             raise Replaced(
                 f"the database {self._path} was deleted, or replaced by another, while it was worked with",
-                "start again: then the journal is applied to the one that is there",
+                "start again: then the log is applied to the one that is there",
             )
 
     @contextmanager

@@ -7,7 +7,7 @@ agree, through the log, where each file begins and ends, before any of them uplo
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from devicesync.log.port import Headers, Log
+from devicesync.log.port import Headers, Log, Reader
 
 FullRecord = tuple[int, int | None, bytes | None, bytes | None, Headers | None]
 """A record with everything that its log keeps of it: offset, timestamp in ms, key, value (None: a tombstone), headers."""
@@ -113,6 +113,17 @@ class Survey(NamedTuple):
     bounds: dict[int, tuple[int, int]]
 
 
+class BoundReader(Reader, Protocol):
+    """A reader that knows into which store it is read."""
+
+    def bind(self, store: str) -> None:
+        """What is polled goes into the store of that identity: call it before the first poll.
+
+        What was committed for a store of another identity is polled again.
+        """
+        ...
+
+
 class FullLog(Log, Protocol):
     """A log that can be backed up.
 
@@ -121,6 +132,10 @@ class FullLog(Log, Protocol):
 
     topic: str
     source: str
+
+    def reader(self, name: str) -> BoundReader:
+        """See port.Log."""
+        ...
 
     def full_reader(self, name: str, listener: RebalanceListener) -> FullReader:
         """Return the reader with this name, which tells `listener` of its partitions. They are divided as for `reader`."""

@@ -3,12 +3,12 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 from devicesync import data_directory
 from devicesync.assembly import adapters, named_log
 from devicesync.assembly.doctor.finding import INIT, Finding
-from devicesync.assembly.doctor.log_checkup import check_journal, check_topic
+from devicesync.assembly.doctor.log_checkup import check_journal, check_store, check_topic
 from devicesync.assembly.doctor.soundness import unsound
 from devicesync.config import Settings
 from devicesync.errors import DevicesyncError, Unavailable
@@ -72,7 +72,11 @@ def _database(settings: Settings) -> Iterator[Finding]:
         raise Unavailable(f"there is no database {masked(settings.database)}", INIT)
     with closing(adapters.open_database(settings, read_only=True)) as database:
         database.check()
+        identity = database.identity
     yield Finding("database", "ok", masked(settings.database))
+    if named_log.is_shared(settings):
+        with suppress(DevicesyncError):  # the log's own finding says it
+            yield from check_store(settings, identity)
 
 
 def _cache(settings: Settings) -> Iterator[Finding]:

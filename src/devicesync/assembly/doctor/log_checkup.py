@@ -78,6 +78,18 @@ def check_topic(settings: Settings) -> Iterator[Finding]:
         yield _dead_letters(f"{total:,} records in {failed}: refused ones, and marks of those that were replayed or deleted")
 
 
+def check_store(settings: Settings, identity: str) -> Iterator[Finding]:
+    """Whether the topic was applied to the database with this identity. Raises Unavailable."""
+    from devicesync.log.kafka import KafkaUrl
+    from devicesync.log.kafka.applied import is_applied_to_another
+
+    if is_applied_to_another(KafkaUrl.parse(settings.log), settings.group, identity):
+        detail = (
+            f"the group {settings.group} has applied the topic to another database: the updaters will apply it again to this one"
+        )
+        yield Finding("database", "warning", detail, "what the topic has no more, a backup has: `devicesync restore --to-stores`")
+
+
 def _gone(gone: "Gone", group: str) -> Iterator[Finding]:
     if gone.unread:
         yield Finding(

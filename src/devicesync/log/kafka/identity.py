@@ -1,7 +1,8 @@
-"""Which topic an offset is of.
+"""Which topic an offset is of, and which database has what lies before it.
 
 A topic that is deleted and made anew has the same name and another id, and Kafka tells nobody: a consumer goes on at the offset
-that it had, and a group takes a commit of that offset. So each commit says in its metadata of which topic it is.
+that it had, and a group takes a commit of that offset. So each commit says in its metadata of which topic it is. The same holds
+for a database: a file of SQLite that was deleted and made anew has another identity.
 """
 
 import msgspec
@@ -15,10 +16,11 @@ _TIMEOUT_SECONDS = 5.0  # which a stop signal may have to wait for
 
 
 class Note(msgspec.Struct):
-    """What a commit's metadata says. topic_id: "" in somebody else's commit. end: see full.Claim."""
+    """What a commit's metadata says. topic_id: "" in somebody else's commit. end: see full.Claim. store: see BoundReader.bind."""
 
     topic_id: str
     end: int | None = None
+    store: str = ""
 
 
 _decode = msgspec.json.Decoder(Note).decode
@@ -37,9 +39,14 @@ def note_of(position: TopicPartition) -> Note:
         return Note("")
 
 
-def is_of(position: TopicPartition, identity: str) -> bool:
-    """Whether a position may be of the topic with this id; one that says nothing is believed."""
-    return note_of(position).topic_id in ("", identity)
+def is_of(position: TopicPartition, identity: str, store: str = "") -> bool:
+    """Whether a position may be of the topic with this id, and of this store; one that says nothing is believed."""
+    return note_of(position).topic_id in ("", identity) and not is_of_another(position, store)
+
+
+def is_of_another(position: TopicPartition, store: str) -> bool:
+    """Whether what lies before a position was applied to another store than this one; "" is any store."""
+    return bool(store) and note_of(position).store not in ("", store)
 
 
 def identity_of(admin: AdminClient, topic: str) -> str:

@@ -182,15 +182,15 @@ class Member:
                 total += max(high - begin, 0)  # a position in a topic that was made anew may lie beyond its end
             return total
 
-    def caught_up(self, identity: str) -> bool:
-        """Whether the whole group has committed everything that is now in the topic, which has this id; see Awaited, too."""
+    def caught_up(self, identity: str, store: str = "") -> bool:
+        """Whether the whole group has committed all that is now in the topic with this id, for that store; see Awaited, too."""
         with failures("read"):
             partitions = self.consumer.list_topics(self.topic, timeout=TIMEOUT_SECONDS).topics[self.topic].partitions
             last = ends(self.admin, self.topic, partitions, IsolationLevel.READ_UNCOMMITTED)  # before where readers end
             readable: dict[int, int] = {}
             for position in self.committed(partitions):
                 low, high = self.bounds(position.partition)
-                if high > low and (position.offset < high or not is_of(position, identity)):  # OFFSET_INVALID is negative
+                if high > low and (position.offset < high or not is_of(position, identity, store)):  # OFFSET_INVALID is negative
                     return False
                 readable[position.partition] = high
             return self._awaited.is_there(readable, last) and identity != DELETED
