@@ -1,11 +1,14 @@
 """`enrich`, file to file, on the embedded default."""
 
+import base64
+import gzip
 import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 from tests.end_to_end.command import COMMAND, Devicesync
 
 KNOWN = b'{"eid":"START","context":{"did":"232455"},"x":1.50}'
@@ -52,6 +55,18 @@ def test_a_pipe_is_answered_as_it_comes(devicesync: Devicesync, seed: Path) -> N
             devicesync.json("apply", "-", stdin=b'{"device_id":"232455","version":1700000000000000,"city":"Mysuru"}')
         running.stdin.close()
         assert running.wait() == 0
+
+
+def test_a_line_over_the_bound_is_refused(devicesync: Devicesync) -> None:
+    """Its beginning is kept, though that alone would be an event. The lines around it are written."""
+    with gzip.open(devicesync.directory / "telemetry.gz", "wb") as file:
+        file.write(UNKNOWN + b"\n" + b'{"eid":"LOG"}' + b" " * 100_000_000 + b"\n" + UNKNOWN + b"\n")
+    done = devicesync.json("enrich", "--from", "telemetry.gz", "--to", "enriched")
+    assert done == {"read": 3, "written": 2, "dead": 1, "dead_reasons": {"too_large": 1}}
+    assert (devicesync.directory / "enriched").read_bytes().count(b"\n") == 2
+    (letter,) = devicesync.json("dead-letters", "list")["dead_letters"]
+    assert len(base64.b64decode(letter["value_base64"])) == LONGEST_LINE_BYTES
+    assert (letter["offset"], letter["detail"]) == (1, "only the first 1048576 of 100000013 bytes are kept")
 
 
 def test_nothing_was_registered_yet(devicesync: Devicesync) -> None:

@@ -15,7 +15,6 @@ from devicesync.errors import Stopped, TooManyBad
 from devicesync.jobs.apply import Summary, lines_of
 from devicesync.jobs.apply import apply as apply_lines
 from devicesync.jobs.shared.file_kind import FileKind, file_kind
-from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 from devicesync.printable import encodable
 
 
@@ -38,7 +37,7 @@ def apply(file: Path, settings: Settings, stop: threading.Event, watcher: Watche
         ):
             head = source.head
             summary = apply_lines(
-                lines_of(source.lines, settings.batch_records, longest=LONGEST_LINE_BYTES),
+                lines_of(source.lines, settings.batch_records),
                 delivery,
                 dead_letters,
                 source=encodable(str(file)),

@@ -1,6 +1,5 @@
 """Apply: registers events from a file or pipe of JSON lines, and returns when both stores have them."""
 
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
+from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 
 _BOM = b"\xef\xbb\xbf"
 _READ_BYTES = 1 << 18
@@ -68,7 +68,9 @@ class Summary(NamedTuple):
         }
 
 
-def lines_of(file: Readable, batch_records: int, clock: Clock = SYSTEM, *, longest: int = sys.maxsize) -> Iterator[list[Line]]:
+def lines_of(
+    file: Readable, batch_records: int, clock: Clock = SYSTEM, *, longest: int = LONGEST_LINE_BYTES
+) -> Iterator[list[Line]]:
     """The file's lines in batches, as they come: a batch is cut short when a pipe pauses.
 
     CRLF is a line end. A BOM at the very start and blank lines are skipped. A last line without a line end
@@ -170,7 +172,7 @@ def apply(
             try:
                 events.append(decode(line.value, taken_ms=line.read_ms, max_clock_ahead_ms=max_clock_ahead_ms))
             except Refused as refused:
-                dead.append(_letter(line, refused, source))
+                dead.append(letter_of(line, refused, source))
                 refusal_limit.bad(refused.reason, line.read_ms)
             else:
                 valid.append(line.value)
@@ -186,7 +188,8 @@ def apply(
     return Summary(read, applied, devices.count(), dict(reasons), SYSTEM.monotonic() - started)
 
 
-def _letter(line: Line, refused: Refused, source: str) -> DeadLetter:
+def letter_of(line: Line, refused: Refused, source: str) -> DeadLetter:
+    """The dead letter of a line that is refused."""
     size = len(line.value) + line.more
     detail = kept_in_part(len(line.value), size) if line.more else refused.detail
     return DeadLetter(line.value, refused.reason, detail, source, 0, line.number, line.read_ms)

@@ -12,7 +12,7 @@ import structlog
 
 from devicesync.clock import SYSTEM
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
-from devicesync.jobs.apply import Line
+from devicesync.jobs.apply import Line, letter_of
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.refusal import Refused
@@ -84,12 +84,10 @@ def enrich_lines(
     for batch in batches:
         if job.stop.is_set():
             raise Stopped
-        events = [line.value for line in batch]
-        done = patience.until_it_works(job.enricher.enrich, events)
+        enriched = iter(patience.until_it_works(job.enricher.enrich, [line.value for line in batch if not line.more]))
+        done = [_TOO_LONG if line.more else next(enriched) for line in batch]
         letters = [
-            DeadLetter(line.value, result.reason, result.detail, job.source, 0, line.number, line.read_ms)
-            if isinstance(result, Refused)
-            else None
+            letter_of(line, result, job.source) if isinstance(result, Refused) else None
             for line, result in zip(batch, done, strict=True)
         ]
         job.bury(patience, job.judged(letters))
@@ -97,7 +95,7 @@ def enrich_lines(
         write(good)
         job.progress.read += len(batch)
         job.progress.written += len(good)
-        advance(sum(len(event) + 1 for event in events))
+        advance(sum(len(line.value) + line.more + 1 for line in batch))
 
 
 def enrich_topic(job: Job, reader: ForwardedReader, target: Forward, *, until_caught_up: bool = False) -> None:
@@ -159,6 +157,7 @@ def _enriched(
 
 
 _NULL = Refused("malformed_json", "the record is null: it has no value")
+_TOO_LONG = Refused("too_large", "the line has more bytes than are kept")
 _TOO_LARGE = Refused("too_large", "with devicedata the event has more bytes than the topic takes")
 
 
