@@ -69,6 +69,11 @@ _APPLY, _GET, _LIST = ["apply", os.devnull], ["get", "a"], ["dead-letters", "lis
     ("name", "command"),
     [
         ("hold", _APPLY),
+        ("device-profile.log", _APPLY),
+        ("device-profile.log", ["erase", "a"]),
+        ("device-profile.log", ["up"]),
+        ("device-profile.log", ["backup", "run", "--to", "bucket", "--until-caught-up"]),
+        (f"device-profile.log.{0:020d}", _APPLY),
         ("device-profile.log.times", _APPLY),
         ("device-profile.log.reader.updater", _APPLY),
         ("device-profile.db", _GET),
@@ -77,13 +82,14 @@ _APPLY, _GET, _LIST = ["apply", os.devnull], ["get", "a"], ["dead-letters", "lis
 )
 def test_a_pipe_in_a_file_s_place_is_refused(devicesync: Devicesync, name: str, command: list[str]) -> None:
     """It is not waited for, by who only reads neither: nobody may ever write into it."""
-    devicesync.run("apply", "-", stdin=event("a"))
+    for device in ("a", "b"):
+        devicesync.run("apply", "-", stdin=event(device))
     file = devicesync.directory / "devicesync-data" / name
-    file.unlink()
+    file.unlink(missing_ok=True)
     os.mkfifo(file)
     running = devicesync.start(*command, ready=False, whole=True)
     try:
         _, told = running.communicate(timeout=WAIT_SECONDS / 4)
     finally:
         running.kill()
-    assert (running.returncode, told.count("it is no regular file") or told) == (3, 1)
+    assert (running.returncode, told.count(f"{name}: it is no regular file") or told) == (3, 1)

@@ -40,8 +40,8 @@ def _make_and_lock(directory: Path) -> tuple[Path, int]:
 
 def _remove_if_dead(directory: Path) -> None:
     try:
-        lock = os.open(directory, os.O_RDONLY)
-    except FileNotFoundError:
+        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
         return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -164,8 +164,7 @@ class ForeignLog:
 
 
 def _head(path: Path, size: int) -> str:
-    with path.open("rb") as file:
-        return _hash(file.read(size))
+    return _hash(beginning_of(path, size))
 
 
 def _hash(data: bytes) -> str:

@@ -18,12 +18,13 @@ from typing import BinaryIO
 
 import msgspec
 
-from devicesync.durable import replace, sync_directory
+from devicesync.durable import beginning_of, content_of, replace, sync_directory
 from devicesync.errors import Damaged
 from devicesync.law.state import State, join
 
 _HEAD = struct.Struct("<II")
 _SIZES = ".sizes"
+_MOST_SIZES_BYTES = 1 << 16
 _HINT = "--restart reads the backup again"
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[str, State]]).decode
@@ -66,12 +67,12 @@ class Buckets:
         for listed in sorted(self._directory.glob(f"*{_SIZES}")):
             path = self._directory / str(bucket) / listed.stem
             try:
-                size = _decode_sizes(listed.read_bytes()).get(bucket, 0)
+                size = _decode_sizes(content_of(listed, _MOST_SIZES_BYTES)).get(bucket, 0)
                 for content in _frames(_beginning_of(path, size)):
                     for device_id, state in _decode(content):
                         before = held.get(device_id)
                         held[device_id] = state if before is None else join(before, state)
-            except (msgspec.MsgspecError, ValueError, struct.error, FileNotFoundError) as error:
+            except (msgspec.MsgspecError, ValueError, struct.error, OSError) as error:
                 raise Damaged(str(path), f"is not what was written: {error}", _HINT) from error
         return held
 
@@ -108,8 +109,7 @@ class Buckets:
 def _beginning_of(path: Path, size: int) -> bytes:
     if not size:
         return b""
-    with path.open("rb") as file:
-        content = file.read(size)
+    content = beginning_of(path, size)
     if len(content) < size:
         raise ValueError(f"it has {len(content):,} bytes instead of {size:,}")
     return content

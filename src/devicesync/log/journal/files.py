@@ -17,7 +17,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from devicesync.durable import beginning_of, hint_for, open_regular, replace
@@ -67,19 +67,19 @@ class JournalFiles:
         return min((position for reader, position in self.positions().items() if reader not in _NOT_WAITED_FOR), default=None)
 
     def read_position(self, reader: str) -> int | None:
-        """The reader's position, or None when it has none; one that can't be counts as none: reading again is harmless."""
+        """The reader's position, or None when it has none; one that can't be counts as none: reading again is harmless.
+
+        Raises Unavailable.
+        """
         try:
-            position = int(beginning_of(self.position(reader), _DIGITS + 1))
-        except (FileNotFoundError, ValueError):
+            position = int(self._read(self.position(reader))[: _DIGITS + 1])
+        except ValueError:
             return None
         return position if 0 <= position <= _LAST_RECORD else None
 
     def read_store(self, reader: str) -> str:
-        """The identity of the store that the reader's position is about, "" when it names none."""
-        try:
-            return beginning_of(self.position(reader), _POSITION_BYTES)[_DIGITS + 1 :].decode("ascii", "replace").strip()
-        except FileNotFoundError:
-            return ""
+        """The identity of the store that the reader's position is about, "" when it names none. Raises Unavailable."""
+        return self._read(self.position(reader))[_DIGITS + 1 :].decode("ascii", "replace").strip()
 
     def finish_rotation(self) -> None:
         """The second half of a rotation, also of one that was cut short: the times follow their segment."""
@@ -111,6 +111,11 @@ class JournalFiles:
         """The journal's identity. Raises Unavailable."""
         with naming_failures("read", self.identity):
             return beginning_of(self.identity, _POSITION_BYTES).decode("ascii", "replace").strip()
+
+    def _read(self, position: Path) -> bytes:
+        with naming_failures("read", position), suppress(FileNotFoundError):
+            return beginning_of(position, _POSITION_BYTES)
+        return b""
 
     def _names(self) -> list[str]:
         try:
@@ -152,9 +157,12 @@ def same_file(file: int, path: Path) -> bool:
 
 @contextmanager
 def naming_failures(what: str, path: Path) -> Iterator[None]:
-    """Turn the system's refusals into Unavailable, with what was tried, on which file, and what to do."""
+    """Turn the system's refusals into Unavailable, with what was tried, on which file, and what to do.
+
+    path: names the file where the system doesn't.
+    """
     try:
         yield
     except OSError as error:
         hint = hint_for(path, full=error.errno in (errno.ENOSPC, errno.EDQUOT))
-        raise Unavailable(f"can't {what} {path}: {error.strerror or error}", hint) from error
+        raise Unavailable(f"can't {what} {error.filename or path}: {error.strerror or error}", hint) from error

@@ -19,7 +19,7 @@ class Segment:
         self._file = open_regular(path, os.O_RDONLY)
         try:
             self.times = Times(times_of(path), self._file, first)
-        except FileNotFoundError:
+        except OSError:
             os.close(self._file)
             raise
         if self.times.first is None or not (same_file(self._file, path) and same_file(self.times.fileno(), times_of(path))):

@@ -118,7 +118,7 @@ class Tail:
         elif taken_away or self._is_cut(span):
             self._open_anew(span, keep=not taken_away)
         self._data = open_regular(files.active, os.O_RDWR | os.O_APPEND | os.O_CREAT)
-        self._times = os.open(files.times, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        self._times = open_regular(files.times, os.O_RDWR | os.O_APPEND)
         self._end = -1
         sync_directory(files.active.parent)
 
@@ -141,9 +141,11 @@ class Tail:
         """Whether the lines are others than those that the times are of: no line begins where the last group did."""
         if not span.last.start or not self._files.active.exists():
             return False
-        with self._files.active.open("rb") as file:
-            file.seek(span.last.start - 1)
-            return file.read(1) not in (b"\n", b"")
+        file = open_regular(self._files.active, os.O_RDONLY)
+        try:
+            return os.pread(file, 1, span.last.start - 1) not in (b"\n", b"")
+        finally:
+            os.close(file)
 
     def _is_cut(self, span: Span) -> bool:
         """Whether lines are gone that were durable, or that a reader has passed."""
