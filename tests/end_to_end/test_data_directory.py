@@ -1,18 +1,21 @@
 """The data directory while it is made, or damaged; and what else the command line is given."""
 
 import fcntl
+import gzip
 import json
 import os
 import signal
 import subprocess
 import termios
+import threading
 from array import array
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.command import COMMAND, Devicesync, stopped, until
+from tests.end_to_end.command import COMMAND, WAIT_SECONDS, Devicesync, stopped, until
 
 
 @pytest.mark.parametrize("torn", [b"", b"\0\0", b"\n"])
@@ -81,6 +84,29 @@ def test_a_named_pipe_that_nobody_writes_to_ends_by_sigterm(devicesync: Devicesy
     done = json.loads(process.stdout.read())
     assert done["read"] == 1
     assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    "part", [b"\n" * 65_536, b"x" * 65_536, gzip.compress(b"\n" * (1 << 26))], ids=["blank", "line", "packed"]
+)
+@pytest.mark.parametrize("words", [["apply", "fifo"], ["enrich", "--to", "o", "--from", "fifo"]])
+def test_a_pipe_without_end_ends_by_sigterm(devicesync: Devicesync, words: list[str], part: bytes) -> None:
+    """Also where there is always something to read, and it is no event: blank lines, or one line."""
+    pipe, is_read = devicesync.directory / "fifo", threading.Event()
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with suppress(BrokenPipeError), pipe.open("wb", buffering=0) as theirs:
+            while True:
+                theirs.write(part * 2)  # more than the pipe holds
+                is_read.set()
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    process = devicesync.start(*words, ready=False)
+    assert is_read.wait(WAIT_SECONDS)
+    assert stopped(process) == 130
+    thread.join(WAIT_SECONDS)
 
 
 @pytest.mark.parametrize("words", [["simulate", "--count", "9", "--to", "fifo"], ["enrich", "--from", "events", "--to", "fifo"]])

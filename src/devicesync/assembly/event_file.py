@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from devicesync.assembly.waiting_input import WaitingInput
-from devicesync.errors import WrongUse
+from devicesync.errors import Stopped, WrongUse
 
 _GZIP = b"\x1f\x8b"
 _HEAD_BYTES = 4096
@@ -28,7 +28,7 @@ class EventFile(NamedTuple):
 
 @contextmanager
 def opened(file: Path, stop: threading.Event) -> Iterator[EventFile]:
-    """Open it for the body; - is standard input. Raises WrongUse, and Stopped while a pipe is silent."""
+    """Open it for the body; - is standard input. Raises WrongUse, and Stopped when `stop` is set and more is read."""
     with ExitStack() as closing:
         try:
             descriptor = 0 if str(file) == "-" else _opened(file, closing)
@@ -38,13 +38,27 @@ def opened(file: Path, stop: threading.Event) -> Iterator[EventFile]:
             raise WrongUse(f"can't read {file}: {error.strerror}", "give a file of JSON lines, or - for stdin") from None
         try:
             if is_packed:
-                unpacked = closing.enter_context(gzip.GzipFile(fileobj=raw))
+                unpacked = closing.enter_context(_Unpacked(raw, stop))
                 yield EventFile(unpacked, unpacked.peek(_HEAD_BYTES), None)
             else:
                 size = (os.fstat(descriptor).st_size or None) if descriptor else None
                 yield EventFile(raw, raw.peek(_HEAD_BYTES), size)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise WrongUse(f"{file} can't be unpacked to its end: {error}", "what came before is applied") from None
+
+
+class _Unpacked(gzip.GzipFile):
+    """Asks for `stop` at each read of its own: a few packed bytes may be many blank lines, which nobody else looks at."""
+
+    def __init__(self, packed: BufferedReader, stop: threading.Event) -> None:
+        super().__init__(fileobj=packed)
+        self._stop = stop
+
+    def read1(self, size: int = -1) -> bytes:
+        """See gzip.GzipFile. Raises Stopped."""
+        if self._stop.is_set():
+            raise Stopped
+        return super().read1(size)
 
 
 def _opened(file: Path, closing: ExitStack) -> int:

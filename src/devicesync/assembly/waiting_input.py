@@ -1,4 +1,4 @@
-"""Standard input, or another pipe, that may be silent for long: a stop signal ends the wait."""
+"""Standard input, or another pipe, that may be silent for long, or never end: a stop signal ends the reading."""
 
 import io
 import os
@@ -11,7 +11,7 @@ _LOOK_SECONDS = 0.2
 
 
 class WaitingInput(io.RawIOBase):
-    """Reads a descriptor, which it leaves open. Raises Stopped when `stop` is set and nothing is there to read."""
+    """Reads a descriptor, which it leaves open. Raises Stopped when `stop` is set."""
 
     def __init__(self, descriptor: int, stop: threading.Event) -> None:
         self._descriptor = descriptor
@@ -23,9 +23,11 @@ class WaitingInput(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """See io.RawIOBase."""
-        while not select.select([self._descriptor], [], [], _LOOK_SECONDS)[0]:
+        is_there = False
+        while not is_there:
             if self._stop.is_set():
                 raise Stopped
+            is_there = bool(select.select([self._descriptor], [], [], _LOOK_SECONDS)[0])
         data = os.read(self._descriptor, len(buffer))
         buffer[: len(data)] = data
         return len(data)
