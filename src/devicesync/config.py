@@ -9,10 +9,12 @@ import msgspec
 from msgspec import Meta
 
 from devicesync import data_directory
+from devicesync.durable import content_of
 from devicesync.errors import WrongUse
 from devicesync.url import masked, masked_wrong
 
 _LAST_PORT = 65_535
+_MOST_FILE_BYTES = 1 << 20
 _TIDY_SECONDS = 60.0
 _LEAST_TIDY_SECONDS = 0.1
 DEFAULT_FILE = Path("devicesync.toml")
@@ -170,7 +172,7 @@ def _read_file(file: Path, *, required: bool) -> dict[str, Any]:
     import tomllib  # noqa: PLC0415 - only where there is a file: the import costs every command 10 ms
 
     try:
-        return tomllib.loads(file.read_text())
+        return tomllib.loads(content_of(file, _MOST_FILE_BYTES).decode())
     except OSError as error:
         raise WrongUse(f"can't read {file}: {error.strerror}", "name the settings file with --config PATH") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -1,13 +1,18 @@
 """Whose place a registration gets, and whose a profile shows."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from devicesync.api.location import Locations
 from tests.api.conftest import Start
 from tests.api.test_http import PROFILE, REGISTER
 
@@ -80,3 +85,30 @@ def test_a_city_file_that_is_cut_ends_nothing(tmp_path: Path) -> None:
     path.write_bytes(city_file(b"Pune"))
     done = subprocess.run([sys.executable, "-c", CUT, str(path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "Pune\nPune\n"), done.stderr
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: _made(path, 1 << 30)])
+def test_a_city_file_without_end_is_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
+) -> None:
+    """The old places go on to count, and a new file does when it is there."""
+    monkeypatch.setattr("devicesync.api.location._LOOK_AGAIN_SECONDS", 0.0)
+    path = tmp_path / "city.mmdb"
+    path.write_bytes(city_file(b"Pune"))
+    locations = Locations(str(path), "")
+    path.unlink()
+    make(path)
+    with capture_logs() as logs:
+        assert locations.locate(ip_address("8.8.8.8")).city == "Pune"
+    assert [(log["event"], "regular" in log["reason"] or "more than" in log["reason"]) for log in logs] == [
+        ("city file not renewed", True)
+    ]
+    path.unlink()
+    path.write_bytes(city_file(b"Agra"))
+    assert locations.locate(ip_address("8.8.8.8")).city == "Agra"
+
+
+def _made(path: Path, size: int) -> None:
+    """A file of one byte more, which takes no room."""
+    path.touch()
+    os.truncate(path, size + 1)

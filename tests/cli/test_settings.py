@@ -1,5 +1,7 @@
 """Where settings come from, and what is none."""
 
+from pathlib import Path
+
 import pytest
 
 from devicesync.config import load, shown
@@ -24,6 +26,16 @@ KUBERNETES = {
 def test_what_kubernetes_sets_is_no_setting() -> None:
     """It starts beside Services called devicesync and devicesync-api, and their variables change nothing."""
     assert load({}, KUBERNETES, None) == load({}, {}, None)
+
+
+def test_a_settings_file_has_a_bound(tmp_path: Path) -> None:
+    """Some wrong file does not fill the memory."""
+    file = tmp_path / "devicesync.toml"
+    file.write_text("# " + "x" * 1_048_574)
+    assert load({}, {}, file) == load({}, {}, None)
+    file.write_text("# " + "x" * 1_048_575)
+    with pytest.raises(WrongUse, match="more than 1,048,576 bytes"):
+        load({}, {}, file)
 
 
 @pytest.mark.parametrize("name", ["DEVICESYNC_PORT", "DEVICESYNC_API_PORT", "DEVICESYNC_SERVICE", "DEVICESYNC_LOGG"])

@@ -1,8 +1,8 @@
 """From an IP address to a location: MaxMind's City data, and a table of our own for state and district names."""
 
 import csv
+import errno
 import os
-import shutil
 from functools import lru_cache
 from importlib import resources
 from ipaddress import ip_address
@@ -20,6 +20,7 @@ from devicesync.errors import WrongUse
 
 _LOOK_AGAIN_SECONDS = 1.0
 _KEPT = 65_536
+_MOST_CITY_BYTES = 1 << 30
 _TEXT = "utf-8-sig"
 _COLUMNS = ["state", "city", "state_custom", "state_code_custom", "district_custom"]
 _log: Any = structlog.get_logger("devicesync")
@@ -97,9 +98,16 @@ class Locations:
 
 
 def _opened(path: Path) -> maxminddb.Reader:
-    """Map a copy that has no name. A file that is mapped, and then cut by somebody, ends the process (SIGBUS)."""
-    with NamedTemporaryFile() as copy:
-        shutil.copyfile(path, copy.name)
+    """Map a copy that has no name. A file that is mapped, and then cut by somebody, ends the process (SIGBUS).
+
+    Raises OSError, also for what is no regular file, or larger than 1 GiB: of a device the copy would not end.
+    """
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file, NamedTemporaryFile() as copy:
+        left = os.fstat(file.fileno()).st_size
+        if left > _MOST_CITY_BYTES:
+            raise OSError(errno.EFBIG, f"it has more than {_MOST_CITY_BYTES:,} bytes", str(path))
+        while left and (copied := os.sendfile(copy.fileno(), file.fileno(), None, left)):
+            left -= copied
         return maxminddb.open_database(copy.name)
 
 
