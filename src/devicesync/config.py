@@ -14,6 +14,7 @@ from devicesync.errors import WrongUse
 from devicesync.url import masked, masked_wrong
 
 _LAST_PORT = 65_535
+_PORT = re.compile("[0-9]{1,5}")
 _MOST_FILE_BYTES = 1 << 20
 _TIDY_SECONDS = 60.0
 _LEAST_TIDY_SECONDS = 0.1
@@ -147,7 +148,7 @@ def shown(settings: Settings, name: str) -> Any:
 def host_and_port(name: str, address: str) -> tuple[str, int]:
     """Read HOST:PORT, the value of the setting `name`. Raises WrongUse."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > _LAST_PORT:
+    if not host or not _PORT.fullmatch(port) or int(port) > _LAST_PORT:
         raise WrongUse(f"{name} = {address!r} is not HOST:PORT", "for example 127.0.0.1:8080")
     return host.strip("[]"), int(port)
 

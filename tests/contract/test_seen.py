@@ -12,6 +12,7 @@ from devicesync.cache.memory import MemoryCache
 from devicesync.cache.port import Cache
 from devicesync.cache.redis import RedisCache
 from devicesync.cache.redis_connect import OneServer
+from devicesync.cache.redis_hash import seen_in
 from devicesync.database.port import Database
 from devicesync.jobs.audit.difference import Sides, kind_of
 from devicesync.jobs.audit.repair import repair
@@ -201,3 +202,10 @@ def test_a_foreign_expiry_is_seen_and_taken_off(cache: Cache, embedded: Database
     assert cache.expiring([name]) == []
     assert cache.seen([unknown]) == {}
     assert cache.read([name])[name] != NOTHING
+
+
+def test_a_version_of_too_many_digits_can_t_be_told() -> None:
+    """Another program wrote the hash. Of so many digits Python makes no number at all."""
+    seen = seen_in({"api_last_updated_on": "1", "version": "9" * 5000})
+    assert seen
+    assert seen.version == 0

@@ -39,6 +39,7 @@ def test_a_profile_and_a_tombstone() -> None:
         ({"uaspec": "{'a'}", "city": "7"}, {"uaspec": "{'a'}", "city": "7"}, False),
         ({"first_access": "soon"}, {"first_access": "soon"}, True),
         ({"first_access": "٣"}, {"first_access": "٣"}, True),
+        ({"first_access": "9" * 5000}, {"first_access": "9" * 5000}, True),
     ],
 )
 def test_what_cannot_be_read_stays_a_text(texts: dict[str, str], profile: object, is_held: bool) -> None:  # noqa: FBT001

@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ CACHES = (
     "redis+sentinel://HOST:PORT/SERVICE/DB",
 )
 _DEFAULT = Settings()
+_SIZE = re.compile("[0-9]{1,15}")
 
 
 def open_log(
@@ -114,6 +116,6 @@ def _memory_cache(url: str, rest: str) -> "Cache":
     from devicesync.cache.memory import DEFAULT_MAX_DEVICES, MemoryCache
 
     option, _, size = rest.partition("=")
-    if rest and (option != "?max_devices" or not size.isascii() or not size.isdigit()):
+    if rest and (option != "?max_devices" or not _SIZE.fullmatch(size)):
         raise WrongUse(f"cache = {url!r} is not understood", "write memory: or memory:?max_devices=N")
     return MemoryCache(int(size or DEFAULT_MAX_DEVICES))

@@ -1,5 +1,6 @@
 """What a store shows its readers of a device, so that two stores can be compared by what is seen in them."""
 
+import re
 from typing import NamedTuple
 
 import msgspec
@@ -10,6 +11,7 @@ from devicesync.law.profile import Profile
 from devicesync.law.state import State
 
 _TIMES = ("first_access", "user_declared_on", "api_last_updated_on")
+_TIME = re.compile("[0-9]{1,16}")
 
 
 class Seen(NamedTuple):
@@ -57,7 +59,7 @@ def _value(name: str, text: str) -> str | int | dict[str, str]:
     if name in MAP_FIELDS:
         entries = _map(text)
         return text if entries is None else entries
-    return int(text) if name in _TIMES and text.isascii() and text.isdigit() else text
+    return int(text) if name in _TIMES and _TIME.fullmatch(text) else text
 
 
 def _map(text: str) -> dict[str, str] | None:
