@@ -1,5 +1,6 @@
 """Settings: defaults, then devicesync.toml, then the environment (DEVICESYNC_*), then flags; the last one counts."""
 
+import errno
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,6 @@ import msgspec
 from msgspec import Meta
 
 from devicesync import data_directory
-from devicesync.durable import content_of
 from devicesync.errors import WrongUse
 from devicesync.url import masked, masked_wrong
 
@@ -173,7 +173,7 @@ def _read_file(file: Path, *, required: bool) -> dict[str, Any]:
     import tomllib  # noqa: PLC0415 - only where there is a file: the import costs every command 10 ms
 
     try:
-        return tomllib.loads(content_of(file, _MOST_FILE_BYTES).decode())
+        return tomllib.loads(_beginning(file).decode())
     except OSError as error:
         raise WrongUse(f"can't read {file}: {error.strerror}", "name the settings file with --config PATH") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -181,6 +181,15 @@ def _read_file(file: Path, *, required: bool) -> dict[str, Any]:
     except (ValueError, RecursionError):
         problem = "a number in it has too many digits, or too many brackets stand in each other"
     raise WrongUse(f"{file} is not TOML: {problem}", "one `name = value` a line; texts in double quotes")
+
+
+def _beginning(file: Path) -> bytes:
+    """All of it; a pipe too, such as a shell makes of <(…). Raises OSError where there is more than a settings file has."""
+    with file.open("rb") as opened:
+        content = opened.read(_MOST_FILE_BYTES + 1)
+    if len(content) > _MOST_FILE_BYTES:
+        raise OSError(errno.EFBIG, f"it has more than {_MOST_FILE_BYTES:,} bytes", str(file))
+    return content
 
 
 def _suggestion(name: str) -> str:

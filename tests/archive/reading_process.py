@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from devicesync.archive.parquet_reading import read_parquet
+from devicesync.archive.room import Room
 from devicesync.log.full import FullRecord
 
 
@@ -50,7 +51,7 @@ def digest(rows: list[FullRecord]) -> str:
 
 def _answer(path: Path) -> str:
     try:
-        return digest([row for rows in read_parquet(path) for row in rows])
+        return digest([row for rows in read_parquet(path, Room()) for row in rows])
     except (pa.ArrowException, OSError, ValueError) as error:
         return f"refused: {error!r}"
 

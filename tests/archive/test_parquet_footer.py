@@ -14,6 +14,7 @@ from devicesync.archive.encoder import Encoder
 from devicesync.archive.parquet import ParquetWriter
 from devicesync.archive.parquet_footer import groups_of, metadata_of
 from devicesync.archive.parquet_reading import read_parquet
+from devicesync.archive.room import Room
 from devicesync.archive.thrift_compact import I32, I64, Reader
 from devicesync.log.full import FullRecord
 from tests.archive.reading_process import ReadingProcess, digest, reading_process
@@ -173,7 +174,7 @@ def test_a_file_without_rows_has_none(tmp_path: Path) -> None:
     """As a redact leaves one of which all records were the device's."""
     path = tmp_path / "empty"
     path.write_bytes(honest(tmp_path, []))
-    assert list(read_parquet(path)) == []
+    assert list(read_parquet(path, Room())) == []
 
 
 def test_the_trees_of_these_tests_are_what_files_have(tmp_path: Path) -> None:
@@ -182,7 +183,7 @@ def test_the_trees_of_these_tests_are_what_files_have(tmp_path: Path) -> None:
     path = tmp_path / "same"
     path.write_bytes(joined(*parted(good)))
     assert [len(group.columns) for group in groups_of(path)] == [7, 7]
-    assert [row for rows in read_parquet(path) for row in rows] == ROWS
+    assert [row for rows in read_parquet(path, Room()) for row in rows] == ROWS
 
 
 @pytest.mark.parametrize("size", [0, 4, 8, 11, 12])

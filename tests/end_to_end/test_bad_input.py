@@ -146,7 +146,7 @@ def test_a_gzipped_file_is_read(devicesync: Devicesync) -> None:
         (("up", "--database", "oracle://u:secret@h/x"), b"oracle://u:***@h/x"),
         (("up", "--cache", "memory:?max=1"), b"max_devices=N"),
         (("up", "--config", "missing.toml"), b"can't read missing.toml"),
-        (("up", "--config", "/dev/zero"), b"can't read /dev/zero: it is no regular file"),
+        (("up", "--config", "/dev/zero"), b"can't read /dev/zero: it has more than 1,048,576 bytes"),
     ],
 )
 def test_wrong_use(devicesync: Devicesync, arguments: tuple[str, ...], says: bytes) -> None:

@@ -30,8 +30,7 @@ from devicesync.log.full import OFFSET, Claim, FullLog, FullRecord
 READER = "backup"
 """Its name as a reader of the log."""
 
-_POLL_SECONDS = 0.25
-_POLL_RECORDS = 2000
+_POLL_SECONDS, _POLL_RECORDS = 0.25, 2000
 _DISK_FULL_SECONDS = 2.0
 _log: Any = structlog.get_logger("devicesync")
 
