@@ -12,6 +12,7 @@ from devicesync.errors import Unavailable
 
 _OURS_ALONE = 0o600
 _LEAST_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 20
 _FREE = "free some space; work goes on when there is room"
 _CHECK = "check the path and its permissions"
 
@@ -52,8 +53,12 @@ def open_ours(path: Path, flags: int) -> int:
 
 def beginning_of(path: Path, bytes_: int) -> bytes:
     """The first bytes of a file. Raises OSError, also where it is no regular file: what a pipe has may never come."""
+    pieces, left = [], bytes_
     with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
-        return file.read(bytes_)
+        while piece := file.read(min(left, _PIECE_BYTES)):  # one read would make room for all that may be there
+            pieces.append(piece)
+            left -= len(piece)
+    return b"".join(pieces)
 
 
 @contextmanager

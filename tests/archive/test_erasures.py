@@ -3,7 +3,7 @@
 import tempfile
 import tracemalloc
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -14,8 +14,10 @@ from devicesync.archive import manifest
 from devicesync.archive.archive import Archive
 from devicesync.archive.ranges import ENTRY_BYTES
 from devicesync.errors import Damaged, WrongUse
+from devicesync.jobs.backup import prune
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.selection import Selection
+from devicesync.jobs.shared.backed_up import erases_in
 from tests.archive.test_files import stored
 
 if TYPE_CHECKING:
@@ -94,3 +96,24 @@ def test_a_range_with_more_erasures_than_are_read_stays(tmp_path: Path, monkeypa
         archive.manifest.prune([closed.entry], dict.fromkeys(map(str, range(1000)), 1))
     assert archive.manifest.entries() == [closed.entry]
     assert archive.manifest.pruned_entries() == []
+
+
+def test_of_a_range_with_more_erasures_than_are_kept_no_more_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some MB of forged Parquet can have millions."""
+    erases: list[FullRecord] = [
+        (number, IN_2023_US // 1000, None, b'{"device_id":"%d","erase":true,"version":%d}' % (number, IN_2023_US), None)
+        for number in range(30_000)
+    ]
+    archive, closed = stored(tmp_path, erases, "parquet")
+    read: list[int] = []
+
+    def counted(rows: Any, *given: Any) -> Any:
+        read.append(len(rows))
+        return erases_in(rows, *given)
+
+    monkeypatch.setattr(prune, "erases_in", counted)
+    for module in (manifest, prune):
+        monkeypatch.setattr(module, "ERASURES_BYTES", 1000)
+    with pytest.raises(WrongUse, match="could not be read again"):
+        prune.prune_range(archive, [closed.entry], tmp_path, 300_000)
+    assert read == [10_000]

@@ -44,6 +44,32 @@ def test_nothing_is_removed_behind_a_link_out_of_the_backup(tmp_path: Path) -> N
     assert theirs.read_bytes() == b"theirs"
 
 
+def test_what_can_never_be_read_is_damaged_and_is_not_waited_for(tmp_path: Path) -> None:
+    """A link to itself, a file in a directory's place, a name that no file can have, a pipe."""
+    (tmp_path / "file").write_bytes(b"{}")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "around").symlink_to("around/on")
+    os.mkfifo(tmp_path / "pipe")
+    storage = Storage(str(tmp_path))
+    for path in ("loop", "around/1.json", "file/1.json", "n" * 300, "pipe", "."):
+        with pytest.raises(Damaged):
+            storage.read_bytes(path, 100)
+    for path in ("around/1.json", "file/1.json", "n" * 300):
+        with pytest.raises(Damaged):
+            storage.size(path)
+    assert storage.fetch("loop", tmp_path / "into") is None
+    assert [storage.names(path) for path in ("loop", "file/x", "around", "n" * 300)] == [[]] * 4
+    storage.remove("around/x/1.json")
+
+
+def test_a_file_that_grows_while_it_is_opened_is_read_to_its_bound(tmp_path: Path) -> None:
+    """Nobody measures it before."""
+    (tmp_path / "large").write_bytes(b"x" * 101)
+    with pytest.raises(Damaged, match="more than 100 bytes"):
+        Storage(str(tmp_path)).read_bytes("large", 100)
+    assert Storage(str(tmp_path)).read_bytes("large", 101) == b"x" * 101
+
+
 @pytest.mark.parametrize(("url", "kind"), [("ftp://127.0.0.1:1/x", Unavailable), ("", WrongUse), ("nosuch://x/y", WrongUse)])
 def test_a_place_that_can_not_be_used_is_told_in_a_sentence(url: str, kind: type[DevicesyncError]) -> None:
     """Some kinds of fsspec connect as soon as they are made."""

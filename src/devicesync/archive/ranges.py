@@ -159,6 +159,6 @@ def _names_its_own(entry: Entry) -> bool:
         return False
     revision = rf"\.{entry.revision}" if entry.revision else ""
     name = rf"{entry.generation}_{entry.partition}_{entry.first_offset}{revision}\.{extension}"
-    own = re.fullmatch(rf"{re.escape(entry.topic)}/dt=[0-9]+-[0-9]{{2}}-[0-9]{{2}}/{name}", entry.path)
+    own = re.fullmatch(rf"{re.escape(entry.topic)}/dt=[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}/{name}", entry.path)
     rests = (rest_path(entry), paths_of([entry], ".rest.parquet")[1])
     return bool(own) and (entry.format == "parquet" if entry.rest is None else entry.rest.path in rests)

@@ -1,12 +1,13 @@
 """Where a backup is: a directory, or any object store that fsspec reaches by a URL (s3://bucket/prefix, gs://…)."""
 
+import errno
+import os
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devicesync.durable import replace, replacing
+from devicesync.durable import content_of, replace, replacing
 from devicesync.errors import Damaged, Unavailable, WrongUse
 from devicesync.extras import require
 from devicesync.printable import encodable
@@ -16,6 +17,10 @@ _LOCAL = "file"
 _OURS_ALONE = 0o700
 _FORM = "a directory, or a URL of fsspec: s3:// needs the extra devicesync[s3]"
 _HINT = "check that the place can be reached, its credentials, and its free space"
+_NO_FILE = {errno.EINVAL, errno.EISDIR, errno.EFBIG}
+"""What opening and reading says of a pipe, a device, a directory, and of more bytes than are read."""
+_NO_PLACE = {errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG}
+"""What it says of a link to itself, of a file where a directory should be, and of a name that no file has."""
 _LINK_HINT = "nothing is removed there; put the directory itself in the link's place"
 # A store that does not answer is our patience's matter, which says so; the library would try for ten minutes in silence.
 _OPTIONS = {"s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 1}}}}
@@ -70,10 +75,16 @@ class Storage:
         """Return the file's bytes; None without the file. Raises Unavailable, and Damaged for what can't be one of ours."""
         with self._failures("read", path):
             try:
-                if self._is_file_of_ours(path, most_bytes):
+                if self._is_local:  # opened once: it may be replaced at any time
+                    return content_of(Path(self._path(path)), most_bytes)
+                found = self._files.info(self._path(path))
+                if found["type"] == "file" and found["size"] <= most_bytes:
                     return bytes(self._files.cat_file(self._path(path)))
             except FileNotFoundError:
                 return None
+            except OSError as error:
+                if error.errno not in _NO_FILE:
+                    raise
         raise Damaged(path, f"is no file, or has more than {most_bytes:,} bytes")
 
     def fetch(self, path: str, into: Path) -> Path | None:
@@ -105,31 +116,31 @@ class Storage:
                 return None
 
     def names(self, directory: str) -> list[str]:
-        """Return the names directly in a directory, in order; none without the directory. Raises Unavailable."""
+        """Return the names directly in a directory, in order; none where there is no directory. Raises Unavailable."""
         with self._failures("list", directory):
             try:
                 found = self._files.ls(self._path(directory), detail=False)
             except FileNotFoundError:
+                return []
+            except OSError as error:
+                if error.errno not in _NO_PLACE:
+                    raise
                 return []
             names = {str(name).rstrip("/").rpartition("/")[2] for name in found}
             return sorted(names)
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there. Raises Unavailable, and Damaged where a link in the path leads out of our directory."""
-        if self._is_local and not Path(self._path(path)).parent.resolve().is_relative_to(Path(self._root).resolve()):
+        if self._is_local and not _real(Path(self._path(path)).parent).is_relative_to(_real(Path(self._root))):
             raise Damaged(path, "lies behind a link that leads out of the backup", _LINK_HINT)
         with self._failures("remove", path):
             try:
                 self._files.rm_file(self._path(path))
             except FileNotFoundError:
                 return
-
-    def _is_file_of_ours(self, path: str, most_bytes: int) -> bool:
-        if self._is_local:
-            there = Path(self._path(path)).stat()
-            return stat.S_ISREG(there.st_mode) and there.st_size <= most_bytes
-        found = self._files.info(self._path(path))
-        return bool(found["type"] == "file" and found["size"] <= most_bytes)
+            except OSError as error:
+                if error.errno not in _NO_PLACE:
+                    raise
 
     def _path(self, path: str) -> str:
         return f"{self._root.rstrip('/')}/{path}".rstrip("/")
@@ -150,7 +161,14 @@ class Storage:
         try:
             yield
         except Exception as error:
+            if what == "read" and isinstance(error, OSError) and error.errno in _NO_PLACE:
+                raise Damaged(path, f"can't be read: {error.strerror}") from error
             raise Unavailable(
                 f"can't {what} {self.url.rstrip('/')}/{path}: {self._shown(str(error)) or type(error).__name__}",
                 _HINT,
             ) from error
+
+
+def _real(path: Path) -> Path:
+    """Behind all links, as far as they lead: `resolve` raises RuntimeError for one that leads to itself."""
+    return Path(os.path.realpath(path))
