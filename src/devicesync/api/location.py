@@ -21,6 +21,7 @@ from devicesync.errors import WrongUse
 _LOOK_AGAIN_SECONDS = 1.0
 _KEPT = 65_536
 _MOST_CITY_BYTES = 1 << 30
+_PIECE_BYTES = 1 << 20
 _TEXT = "utf-8-sig"
 _COLUMNS = ["state", "city", "state_custom", "state_code_custom", "district_custom"]
 _log: Any = structlog.get_logger("devicesync")
@@ -106,8 +107,9 @@ def _opened(path: Path) -> maxminddb.Reader:
         left = os.fstat(file.fileno()).st_size
         if left > _MOST_CITY_BYTES:
             raise OSError(errno.EFBIG, f"it has more than {_MOST_CITY_BYTES:,} bytes", str(path))
-        while left and (copied := os.sendfile(copy.fileno(), file.fileno(), None, left)):
-            left -= copied
+        while piece := file.read(min(left, _PIECE_BYTES)):
+            left -= copy.write(piece)
+        copy.flush()
         return maxminddb.open_database(copy.name)
 
 
