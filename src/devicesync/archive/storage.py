@@ -10,7 +10,6 @@ from pathlib import Path
 from devicesync.durable import content_of, replace, replacing
 from devicesync.errors import Damaged, Unavailable, WrongUse
 from devicesync.extras import require
-from devicesync.printable import encodable
 from devicesync.url import masked_place, secrets_in
 
 _LOCAL = "file"
@@ -95,12 +94,7 @@ class Storage:
         with self._failures("read", path):
             if self._is_local:
                 here = Path(self._path(path))
-                if not here.is_file():
-                    return None
-                if encodable(str(here)) == str(here):
-                    return here
-                shutil.copyfile(here, into)  # Arrow opens no file by a name that is no UTF-8
-                return into
+                return here if here.is_file() else None
             try:
                 self._files.get_file(self._path(path), str(into))
             except FileNotFoundError:
