@@ -1,6 +1,5 @@
 """Settings: defaults, then devicesync.toml, then the environment (DEVICESYNC_*), then flags; the last one counts."""
 
-import errno
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from devicesync import data_directory
+from devicesync.durable import too_large
 from devicesync.errors import WrongUse
 from devicesync.url import masked, masked_wrong
 
@@ -188,7 +188,7 @@ def _beginning(file: Path) -> bytes:
     with file.open("rb") as opened:
         content = opened.read(_MOST_FILE_BYTES + 1)
     if len(content) > _MOST_FILE_BYTES:
-        raise OSError(errno.EFBIG, f"it has more than {_MOST_FILE_BYTES:,} bytes", str(file))
+        raise too_large(file, _MOST_FILE_BYTES)
     return content
 
 

@@ -27,8 +27,13 @@ def content_of(path: Path, most_bytes: int) -> bytes:
     """The bytes of a file. Raises OSError, also where it is no regular file, or has more."""
     content = beginning_of(path, most_bytes + 1)
     if len(content) > most_bytes:
-        raise OSError(errno.EFBIG, f"it has more than {most_bytes:,} bytes", str(path))
+        raise too_large(path, most_bytes)
     return content
+
+
+def too_large(path: Path, most_bytes: int) -> OSError:
+    """The error of a file that has more bytes than are read."""
+    return OSError(errno.EFBIG, f"it has more than {most_bytes:,} bytes", str(path))
 
 
 def open_regular(path: Path, flags: int) -> int:

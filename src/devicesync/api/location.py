@@ -1,7 +1,6 @@
 """From an IP address to a location: MaxMind's City data, and a table of our own for state and district names."""
 
 import csv
-import errno
 import os
 from functools import lru_cache
 from importlib import resources
@@ -15,7 +14,7 @@ import structlog
 
 from devicesync.api.clients import Address
 from devicesync.clock import SYSTEM
-from devicesync.durable import open_regular
+from devicesync.durable import open_regular, too_large
 from devicesync.errors import WrongUse
 
 _LOOK_AGAIN_SECONDS = 1.0
@@ -106,7 +105,7 @@ def _opened(path: Path) -> maxminddb.Reader:
     with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file, NamedTemporaryFile() as copy:
         left = os.fstat(file.fileno()).st_size
         if left > _MOST_CITY_BYTES:
-            raise OSError(errno.EFBIG, f"it has more than {_MOST_CITY_BYTES:,} bytes", str(path))
+            raise too_large(path, _MOST_CITY_BYTES)
         while piece := file.read(min(left, _PIECE_BYTES)):
             left -= copy.write(piece)
         copy.flush()

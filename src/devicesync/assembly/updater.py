@@ -21,6 +21,7 @@ from devicesync.status.spans import NO_SPANS, Spans
 from devicesync.stores import Stores
 
 if TYPE_CHECKING:
+    from devicesync.log.full import BoundReader
     from devicesync.log.journal import Journal, JournalReader
 
 
@@ -81,7 +82,6 @@ def embedded(settings: Settings, stop: threading.Event, spans: Spans = NO_SPANS)
         journal = opened.enter_context(closing(adapters.open_journal(settings)))
         reader = opened.enter_context(closing(journal.reader(READER)))
         stores, updater, calls = _over(reader, journal.source, settings, opened, stop, spans)
-        reader.bind(stores.database.identity)
         followed = named_log.followed_path(settings)
         if followed:
             foreign = ForeignLog(followed, settings.directory / data_directory.FOLLOWED)
@@ -98,15 +98,14 @@ def group_member(settings: Settings, stop: threading.Event, spans: Spans = NO_SP
     with ExitStack() as opened:
         log = opened.enter_context(closing(adapters.open_log(settings)))
         reader = opened.enter_context(closing(log.reader(READER)))
-        stores, updater, calls = _over(reader, log.source, settings, opened, stop, spans)
-        reader.bind(stores.database.identity)
-        yield GroupMember(log, reader, stores, updater, calls)
+        yield GroupMember(log, reader, *_over(reader, log.source, settings, opened, stop, spans))
 
 
 def _over(  # noqa: PLR0917 - all of them are needed
-    reader: Reader, source: str, settings: Settings, opened: ExitStack, stop: threading.Event, spans: Spans
+    reader: "BoundReader", source: str, settings: Settings, opened: ExitStack, stop: threading.Event, spans: Spans
 ) -> tuple[Stores, Updater, StoreCalls]:
     stores, calls = opened.enter_context(closing(adapters.open_stores(settings))), StoreCalls()
+    reader.bind(stores.database.identity)
     updater = Updater(
         reader,
         calls.measured(stores),
