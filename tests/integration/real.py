@@ -1,5 +1,6 @@
 """A whole system on real servers: a topic and a keyspace of its own, updaters as processes, and the comparison with the law."""
 
+import os
 import random
 import signal
 import subprocess
@@ -148,12 +149,24 @@ class Real:
         watcher = KafkaReader(self.topic, group or self.group)
         deadline = time.monotonic() + PATIENCE_SECONDS
         caught_up = False
+        refused: Unavailable | None = None
         while not caught_up:
-            assert time.monotonic() < deadline, "the group did not catch up"
-            with suppress(Unavailable):
+            assert time.monotonic() < deadline, f"the group did not catch up; {refused}; {self._said()}"
+            try:
                 caught_up = watcher.caught_up()
+            except Unavailable as error:
+                refused = error
             time.sleep(0.2)
         watcher.close()
+
+    def _said(self) -> list[bytes | None]:
+        """What the updaters have written to stderr until now."""
+        said: list[bytes | None] = []
+        for process in self._updaters:
+            assert process.stderr
+            os.set_blocking(process.stderr.fileno(), False)
+            said.append(process.stderr.read())
+        return said
 
     def differences(self) -> list[str]:
         """The devices of which the cache or the database says something else than the law."""

@@ -2,14 +2,16 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from unittest.mock import Mock
 
 import pytest
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl, admin
 from devicesync.log.kafka.admin import create_topics, differences, prepare_for_restore
+from devicesync.log.kafka.bounds import bounds
 from devicesync.log.kafka.survey import survey
 from tests import servers
 from tests.end_to_end.command import until
@@ -72,3 +74,14 @@ def test_a_topic_that_keeps_what_is_compressed_is_told_of() -> None:
     create_topics(url, 1)
     (told,) = [told for told in differences(url, 1) if "compression.type" in told]
     assert told.startswith(f"compression.type of {url.topic} is producer, not uncompressed: ")
+
+
+def test_a_partition_without_a_leader_is_asked_again() -> None:
+    """As one that was just made, or whose leader changes. After the time it fails; of another answer it fails at once."""
+    no_leader = KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))
+    consumer = Mock(get_watermark_offsets=Mock(side_effect=[no_leader, no_leader, (3, 7)]))
+    assert bounds(consumer, "t", 0) == (3, 7)
+    for code in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.TOPIC_AUTHORIZATION_FAILED):
+        consumer.get_watermark_offsets.side_effect = KafkaException(KafkaError(code))
+        with pytest.raises(KafkaException):
+            bounds(consumer, "t", 0, timeout_seconds=0.2)

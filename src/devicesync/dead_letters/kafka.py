@@ -17,6 +17,7 @@ from devicesync.dead_letters.port import DeadLetter, kept, listed
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl, Outgoing, TooLarge, deliver, open_producer
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX
+from devicesync.log.kafka.bounds import bounds
 from devicesync.log.kafka.taken import Bound, taken
 from devicesync.log.kafka.url import HINT, failures
 from devicesync.log.whole_lines import LONGEST_LINE_BYTES
@@ -175,7 +176,7 @@ class KafkaDeadLetters:
             found = consumer.list_topics(self._topic, timeout=_TIMEOUT_SECONDS).topics[self._topic]
             for partition in found.partitions if spans is None else spans:
                 place = TopicPartition(self._topic, partition)
-                begin, end = consumer.get_watermark_offsets(place, timeout=_TIMEOUT_SECONDS)
+                begin, end = bounds(consumer, self._topic, partition, _TIMEOUT_SECONDS)
                 if spans is not None:
                     begin, end = max(begin, spans[partition][0]), min(end, spans[partition][1] + 1)
                 if begin < end:
