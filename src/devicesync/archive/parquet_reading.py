@@ -23,7 +23,7 @@ BATCH_BYTES = 8 << 20
 LARGEST_VALUE = 64 << 20
 """In bytes. A log gives less to a backup (log.full.LARGEST_BYTES)."""
 _LARGEST_GROUP_BYTES = 10 * GROUP_BYTES + LARGEST_VALUE
-"""Ours have 6 MiB and at most one record more. A header counts 8 bytes there (partition_backup.sizes_of), and 72 here."""
+"""Ours have 6 MiB and at most one record more (partition_backup.sizes_of). There a header counted 8 bytes once, and here 72."""
 _COUNTED_BYTES = 32
 """Twice for each header, and for each row, for even an empty one takes room: its lengths take 8 bytes more.
 
@@ -34,7 +34,7 @@ _FIRST_OF_RECORDS, _HEADER_COLUMNS = 3, (5, 6)
 
 
 class _Examined(NamedTuple):
-    """Of a row group: how many rows may be in memory at once, the bytes of its pages, and how many values each column has."""
+    """Of a row group: how many rows may be in memory at once, the bytes that it takes, and how many values each column has."""
 
     rows_at_once: int
     bytes: int
@@ -44,7 +44,7 @@ class _Examined(NamedTuple):
 def read_parquet(path: Path, room: Room) -> Iterator[list[FullRecord]]:
     """Yield the file's rows, some MiB at a time. Raises pyarrow.ArrowException, OSError, ValueError for another kind of file.
 
-    room: a row group takes what its pages have. Only then they are unpacked.
+    room: a row group takes what its pages have, and 64 bytes for each header. Only then they are unpacked.
     """
     with opened(path) as source:
         for group in groups_of(path):
@@ -67,12 +67,11 @@ def _batches(batches: Any, left: int) -> Iterator[list[FullRecord]]:
 def _examined(path: Path, group: Group) -> _Examined:
     """Raises OSError, ValueError for a group that is not ours."""
     values = [0] * len(group.columns)
-    size = held = 0
+    size = 0
     for column, page in pages_of(path, group.columns):
         if column and (page.kind != DATA_PAGE or (column >= _FIRST_OF_RECORDS and page.encoding != PLAIN)):
             raise ValueError("its values are in a dictionary, or share bytes, as no backup writes them")
         values[column] += page.values
-        held += page.bytes
         size += page.bytes + (_COUNTED_BYTES * page.values if column in _HEADER_COLUMNS else 0)
         if size > _LARGEST_GROUP_BYTES:
             raise ValueError(f"its rows are more than {_LARGEST_GROUP_BYTES:,} bytes together, more than a backup writes")
@@ -80,7 +79,7 @@ def _examined(path: Path, group: Group) -> _Examined:
         if count != group.rows or not count:
             raise ValueError(f"a column has {count:,} values where its group has {group.rows:,} rows")
     within_bytes = BATCH_BYTES * group.rows // max(size, 1)
-    return _Examined(max(min(_BATCH_ROWS, within_bytes), 1), held, values)
+    return _Examined(max(min(_BATCH_ROWS, within_bytes), 1), size, values)
 
 
 def _rows_of(batch: Any) -> list[FullRecord]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from devicesync.archive.files import ClosedFile, OpenFile
 
 _ANY = 1 << 62
-_ROW_BYTES, _HEADER_BYTES = 64, 8
+_ROW_BYTES, _HEADER_BYTES = 64, 72
 """What a row and a header count beside their bytes: else empty ones had no end. As columns a row takes some 50 bytes itself."""
 
 _log: Any = structlog.get_logger("devicesync")
@@ -186,7 +186,10 @@ def begun(claim: Claim | None, identity: str, first: int) -> int:
 
 
 def sizes_of(rows: list[FullRecord]) -> list[int]:
-    """Return what each row counts: the bytes of its key, value and headers, 64 more, and 8 more for each header."""
+    """Return what each row counts: the bytes of its key, value and headers, 64 more, and 72 more for each header.
+
+    About so much a reader needs for it besides, so a range of this size can be restored in a bounded memory.
+    """
     sizes = [_ROW_BYTES + len(key or b"") + len(value or b"") for _, _, key, value, _ in rows]
     if any(map(_headers, rows)):
         for spot, row in enumerate(rows):
