@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM
-from devicesync.dead_letters.kafka_record import headers_of, letter_of, outgoing
+from devicesync.dead_letters.kafka_record import letter_of, outgoing, why_of
 from devicesync.dead_letters.port import DeadLetter, kept, listed
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl, Outgoing, TooLarge, deliver, open_producer
@@ -182,7 +182,7 @@ class KafkaDeadLetters:
                 if begin < end:
                     consumer.assign([TopicPartition(self._topic, partition, begin)])
                     for message in _until(consumer, place, begin, end):
-                        yield message, headers_of(message)
+                        yield message, why_of(message)
         except KafkaException as error:
             raise Unavailable(f"can't read the dead letters in {self._topic}: {error}", "check that Kafka runs") from error
         finally:
