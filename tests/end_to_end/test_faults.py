@@ -1,5 +1,6 @@
 """kill -9 at any moment, and a full disk: nothing acknowledged is lost, nothing is applied that is not in the log."""
 
+import os
 import random
 import signal
 import subprocess
@@ -17,12 +18,13 @@ from devicesync.law.event import Event, decode
 from devicesync.law.profile import view
 from devicesync.law.refusal import Refused
 from devicesync.simulation import Simulation
-from tests.end_to_end.command import Devicesync
+from tests.end_to_end.command import COMMAND, Devicesync
 from tests.law.specification import specified
 
 EVENTS = 30_000
 """More than a process gets to before it is killed."""
 DEVICES = 20_000
+MAKE_ROOM = "make room there, or write to another place"
 
 
 def expected_of(file: Path) -> dict[str, dict[str, Any]]:
@@ -107,3 +109,47 @@ def test_a_full_disk(devicesync: Devicesync, small_disk: Path) -> None:
     told = [msgspec.json.decode(line)["event"] for line in (said + more).splitlines()]
     assert told == ["waiting", "going on"] * (len(told) // 2), more  # what a failed write gave back may do for the next one
     assert differences(small_disk / "data", expected_of(file)) == []
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at its end", "at each line"])
+@pytest.mark.parametrize(
+    "command",
+    ["config", "config --json", "dead-letters list", "doctor", "simulate --to - --count 1", "--help", "get --help", "--version"],
+)
+def test_a_full_disk_under_the_output(devicesync: Devicesync, command: str, unbuffered: str) -> None:
+    """It is said, whenever Python notices it."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*COMMAND, *command.split()],
+            cwd=devicesync.directory,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    lines = done.stderr.decode().splitlines()[-2:]
+    assert lines == ["devicesync: can't use the output: No space left on device", f"  hint: {MAKE_ROOM}"]
+    assert done.returncode == 3
+    assert b"Traceback" not in done.stderr
+    assert b"ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["simulate --count 1", "enrich --from -"])
+def test_a_full_disk_under_a_file_that_is_written(devicesync: Devicesync, command: str) -> None:
+    """It is named."""
+    done = devicesync.run(*command.split(), "--to", "/dev/full", stdin=b'{"did":"d"}\n')
+    told = f"devicesync: can't use /dev/full: No space left on device\n  hint: {MAKE_ROOM}\n"
+    assert (done.returncode, done.stderr.decode()) == (3, told)
+
+
+@pytest.mark.parametrize("command", ["config", "simulate --to - --count 1", "--help", "get --help"])
+def test_nobody_reads_the_output(devicesync: Devicesync, command: str) -> None:
+    """As with `| head -1`: that is no error, and nothing is said."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "wb") as pipe:
+        done = subprocess.run(
+            [*COMMAND, *command.split()], cwd=devicesync.directory, stdout=pipe, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    assert (done.returncode, done.stderr.decode().replace("1 registrations written\n", "")) == (141, "")

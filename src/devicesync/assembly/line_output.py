@@ -19,7 +19,7 @@ _LOOK_SECONDS = 0.2
 def lines_into(target: Path, stop: threading.Event) -> Iterator[Callable[[Sequence[bytes]], None]]:
     """A function that writes lines there for the body; - is standard output. It waits for who reads the pipe.
 
-    Both raise Stopped when `stop` is set and nobody reads. Raises WrongUse.
+    Both raise Stopped when `stop` is set and nobody reads. Raises WrongUse. The function raises OSError, which names the file.
     """
     with ExitStack() as closing:
         try:
@@ -35,7 +35,11 @@ def lines_into(target: Path, stop: threading.Event) -> Iterator[Callable[[Sequen
                 while not select.select([], [descriptor], [], _LOOK_SECONDS)[1]:
                     if stop.is_set():
                         raise Stopped
-                left = left[os.write(descriptor, left[:at_once]) :]
+                try:
+                    left = left[os.write(descriptor, left[:at_once]) :]
+                except OSError as error:
+                    error.filename = None if str(target) == "-" else str(target)
+                    raise
 
         yield write
 

@@ -24,9 +24,6 @@ def api(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
     del arguments
     stop = stop_on_signals()
-    with (
-        api_alone(settings) as (public, admin),
-        Terminal("api", stop).running(f"listening on {public}, admin on {admin}."),
-    ):
+    with api_alone(settings) as (public, admin), Terminal("api", stop).running(f"listening on {public}, admin on {admin}."):
         stop.wait()
     return Outcome()

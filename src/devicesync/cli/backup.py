@@ -3,15 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from devicesync.cli.options import (
-    PLACE,
-    admin_option,
-    id_argument,
-    in_option,
-    log_options,
-    number,
-    until_caught_up_option,
-)
+from devicesync.cli.options import PLACE, admin_option, id_argument, in_option, log_options, number, until_caught_up_option
 from devicesync.cli.outcome import Outcome
 from devicesync.clock import SYSTEM
 from devicesync.config import Settings

@@ -5,12 +5,13 @@ and what it returns (outcome.py) is printed here. It gets its arguments and the 
 7 ms where click costs 26 and typer 45. Hardly anything is imported above: a stop signal has to find its handler at once.
 """
 
+import errno
 import importlib
 import os
 import signal
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from devicesync.errors import DevicesyncError, Stopped
 from devicesync.printable import printable
@@ -52,16 +53,12 @@ COMMANDS = {
 RUN_UNTIL_STOPPED = {"up", "api", "ship", "update", "backup run", "enrich", "audit --live", "demo"}
 """Commands that end well by a signal, whenever it comes."""
 
-WRITE_NO_LOG_LINES = {
-    "get",
-    "status",
-    "backup list",
-    "dead-letters list",
-    "dead-letters show",
-    "dead-letters delete",
-    "digests compare",
+_LOG_NOTHING = {
+    *("get", "status", "backup list", "dead-letters list", "dead-letters show", "dead-letters delete", "digests compare")
 }
 """Commands that only look, and are to be quick: the library for log lines is not loaded for them."""
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _HELP = """\
 usage: devicesync COMMAND [OPTIONS]      devicesync COMMAND --help
@@ -76,30 +73,41 @@ Every command takes --json for programs. Exit status: 0 done, 1 not found or dif
 
 
 def main() -> None:
-    """The entry point: what we raise on purpose becomes one line and an exit status."""
+    """The entry point: what we raise on purpose becomes one line and an exit status, and so does a full disk."""
     os.umask(0o077)  # what we write has tokens and places in it: it is for this user alone
     try:
-        sys.exit(run(sys.argv[1:]))
+        try:
+            sys.exit(run(sys.argv[1:]))
+        finally:
+            print(end="", flush=True)  # at Python's own end an output that can't be written is no error of the command
     except DevicesyncError as error:
-        hint = f"\n  hint: {printable(error.hint)}" if error.hint else ""
-        print(f"devicesync: {printable(str(error))}{hint}", file=sys.stderr)
-        sys.exit(error.exit_status)
+        _fail(error.exit_status, str(error), error.hint)
     except Stopped as stopped:
-        print(f"devicesync: {printable(str(stopped) or 'stopped')}", file=sys.stderr)
-        sys.exit(130)
+        _fail(130, str(stopped) or "stopped")
     except KeyboardInterrupt:
-        print("devicesync: interrupted", file=sys.stderr)
-        sys.exit(130)
+        _fail(130, "interrupted")
     except BrokenPipeError:
-        # Whoever read our output left; that is no error of ours. Nothing more may be flushed there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        _give_output_up()
+        sys.exit(141)  # whoever read our output left; that is no error of ours
     except OSError as error:
+        is_full = error.errno in _NO_ROOM
         if error.filename is None:
-            raise
+            if not is_full:
+                raise
+            _give_output_up()
         hint = "run as the user that owns it" if isinstance(error, PermissionError) else "check the path"
-        print(f"devicesync: can't use {printable(str(error.filename))}: {error.strerror}\n  hint: {hint}", file=sys.stderr)
-        sys.exit(3)
+        what = f"can't use {error.filename or 'the output'}: {error.strerror}"
+        _fail(3, what, "make room there, or write to another place" if is_full else hint)
+
+
+def _give_output_up() -> None:
+    """Nothing more may be flushed into a standard output that can't be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(status: int, message: str, hint: str = "") -> NoReturn:
+    print(f"devicesync: {printable(message)}" + (f"\n  hint: {printable(hint)}" if hint else ""), file=sys.stderr)
+    sys.exit(status)
 
 
 def run(words: list[str]) -> int:
@@ -115,7 +123,7 @@ def run(words: list[str]) -> int:
     from devicesync.cli.options import loaded_by
     from devicesync.cli.outcome import present
 
-    if name not in WRITE_NO_LOG_LINES:
+    if name not in _LOG_NOTHING:
         from devicesync.status.log_lines import log_to_stderr
 
         log_to_stderr(getattr(arguments, "log_level", "info"), getattr(arguments, "log_format", None))
@@ -132,25 +140,14 @@ def _leave(number: int, frame: object) -> None:
 
 def parser_of(name: str) -> "argparse.ArgumentParser":
     """The arguments that the command takes."""
-    import argparse
-
-    from devicesync.cli.options import add_common
+    from devicesync.cli.options import Parser, add_common
 
     module, function = _module(name), name.replace("-", "_").replace(" ", "_")
     description = "\n".join(line.removeprefix("    ") for line in getattr(module, function).__doc__.splitlines())
-    parser = argparse.ArgumentParser(
-        f"devicesync {name}", description=description, formatter_class=_formatter, allow_abbrev=False
-    )
+    parser = Parser(f"devicesync {name}", description)
     getattr(module, f"{function}_options", lambda parser: None)(parser)
     add_common(parser)
     return parser
-
-
-def _formatter(prog: str) -> "argparse.HelpFormatter":
-    import argparse
-
-    # A width of our own: measuring the terminal costs every command an import of shutil.
-    return argparse.RawDescriptionHelpFormatter(prog, width=100)
 
 
 def general_help(prefix: str = "") -> str:
@@ -183,8 +180,7 @@ def _explain(words: list[str]) -> int:
     unknown = " ".join(words[: 1 + bool(group)])
     near = difflib.get_close_matches(unknown, COMMANDS, 1)
     hint = f"did you mean `devicesync {near[0]}`?" if near else "`devicesync --help` lists the commands"
-    print(f"devicesync: there is no command {unknown!r}\n  hint: {hint}", file=sys.stderr)
-    return 2
+    _fail(2, f"there is no command {unknown!r}", hint)
 
 
 def _module(name: str) -> ModuleType:

@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,18 @@ _LISTEN = {
     "--listen": "the address of the Device Register API [127.0.0.1:8080]",
     "--admin-listen": "the address of the page, /livez, /readyz and /metrics [127.0.0.1:9464]",
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """Of the width that we want: measuring the terminal costs every command an import of shutil."""
+
+    def __init__(self, name: str, description: str) -> None:
+        formatter = partial(argparse.RawDescriptionHelpFormatter, width=100)
+        super().__init__(name, description=description, formatter_class=formatter, allow_abbrev=False)
+
+    def print_help(self, file: Any = None) -> None:
+        """Print it. Raises OSError, which argparse itself passes over."""
+        print(self.format_help(), end="", file=file)
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
