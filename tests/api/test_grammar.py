@@ -49,6 +49,31 @@ def test_what_we_read_in_a_head_h11_reads_too(first: bytes, lines: list[bytes]) 
         assert other.next_event() is h11.NEED_DATA
 
 
+@pytest.mark.parametrize(
+    ("values", "keeps"),
+    [
+        ([], True),
+        ([b"keep-alive"], True),
+        ([b"keep-alive", b"Upgrade"], True),
+        ([b"close"], False),
+        ([b"close", b"keep-alive"], False),
+        ([b"keep-alive", b"close"], False),
+        ([b"keep-alive, Close"], False),
+        ([b"close , keep-alive", b"TE"], False),
+        ([b"TE", b"keep-alive,close", b""], False),
+        ([b"close", b"x", b"keep-alive"], False),
+    ],
+)
+def test_close_ends_the_connection_wherever_it_stands(values: list[bytes], *, keeps: bool) -> None:
+    """In each header, and in each place of its list (RFC 9112 section 9.6); h11 says the same."""
+    raw = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"Connection: " + value + b"\r\n" for value in values)
+    assert head.read(raw).keep_alive is keeps
+    other = h11.Connection(h11.SERVER)
+    other.receive_data(raw + b"\r\n")
+    other.next_event(), other.next_event()
+    assert (other.their_state is h11.DONE) is keeps
+
+
 PIECES = st.lists(
     st.sampled_from([b"1\r\n", b"a\r\n", b"2;x=y\r\n", b"0\r\n", b"\r\n", b"ab", b"a", b"X: y\r\n", b"\n", b"\r", b"0x1\r\n"]),
     max_size=12,

@@ -44,6 +44,7 @@ def read(raw: bytes) -> Head:
     named = dict(headers)
     if len(named) < len(headers):
         _check_once(headers)
+        named[b"connection"] = b",".join(value for name, value in headers if name == b"connection")
     if minor == b"1" and b"host" not in named:
         raise malformed("the Host header is missing")
     return Head(
