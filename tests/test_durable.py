@@ -91,3 +91,29 @@ def test_what_helps_where_a_file_cant_be_written(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(durable, "_LEAST_BYTES", 1 << 80)
     assert "free some space" in durable.hint_for(path, full=False)
     assert "check the path" in durable.hint_for(tmp_path / "missing" / "file", full=False)
+
+
+def test_a_file_that_is_begun_anew_is_not_what_was_there(tmp_path: Path) -> None:
+    """A pipe would wait for its readers, and a link leads to another file."""
+    other = tmp_path / "other"
+    other.write_bytes(b"theirs")
+    for put_there in (
+        os.mkfifo,
+        lambda path: path.symlink_to(other),
+        lambda path: path.hardlink_to(other),
+        lambda path: path.write_bytes(b"longer"),
+    ):
+        path = tmp_path / "file"
+        put_there(path)
+        with durable.begun_anew(path) as file:
+            file.write(b"new")
+        assert (path.read_bytes(), other.read_bytes()) == (b"new", b"theirs")
+        path.unlink()
+
+
+def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
+    """A pipe would wait for its writers."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(OSError, match="it is no regular file"):
+            durable.opened(path)

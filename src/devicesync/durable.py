@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from devicesync.errors import Unavailable
 
@@ -45,6 +46,17 @@ def open_regular(path: Path, flags: int) -> int:
     return file
 
 
+def opened(path: Path) -> BinaryIO:
+    """The file, to read it. Raises what `open_regular` raises."""
+    return os.fdopen(open_regular(path, os.O_RDONLY), "rb")
+
+
+def begun_anew(path: Path) -> BinaryIO:
+    """An empty file, to write it, in the place of whatever is there: a pipe would wait for its readers. Raises OSError."""
+    path.unlink(missing_ok=True)
+    return path.open("xb")
+
+
 def open_ours(path: Path, flags: int) -> int:
     """Open a file that is written in place. Raises OSError, also where writing it would change somebody's other file."""
     if path.is_symlink():
@@ -59,7 +71,7 @@ def open_ours(path: Path, flags: int) -> int:
 def beginning_of(path: Path, bytes_: int) -> bytes:
     """The first bytes of a file. Raises OSError, also where it is no regular file: what a pipe has may never come."""
     pieces, left = [], bytes_
-    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+    with opened(path) as file:
         while piece := file.read(min(left, _PIECE_BYTES)):  # one read would make room for all that may be there
             pieces.append(piece)
             left -= len(piece)

@@ -1,7 +1,10 @@
 """`audit` on the embedded default, with whatever else runs."""
 
 import json
+import os
 from pathlib import Path
+
+import pytest
 
 from tests.end_to_end.command import Devicesync, stopped, until
 
@@ -42,3 +45,27 @@ def test_the_live_audit_goes_on_where_it_ended(devicesync: Devicesync, tmp_path:
     assert process.stdout
     found = json.loads(process.stdout.read())
     assert (found["checked"], found["devices"]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "told"), [("held-0", 3, b"audit/held-0: it is no regular file"), ("suspects-1-0", 0, b"")]
+)
+def test_a_pipe_among_the_files_of_an_interrupted_sweep_keeps_nobody_waiting(
+    devicesync: Devicesync, seed: Path, name: str, status: int, told: bytes
+) -> None:
+    """One to read is named, one to write is replaced."""
+    devicesync.json("apply", seed)
+    data = devicesync.directory / "devicesync-data"
+    (data / "audit").mkdir()
+    os.mkfifo(data / "audit" / name)
+    what = {
+        "database": "sqlite:devicesync-data/device-profile.db",
+        "cache": "memory:",
+        "ranges": 1,
+        "one_in": 1,
+        "repairs": False,
+    }
+    (data / "audit.json").write_text(json.dumps({"what": what, "results": {"ranges": [0], "held": True}}))
+    done = devicesync.run("audit")
+    assert done.returncode == status
+    assert told in done.stderr

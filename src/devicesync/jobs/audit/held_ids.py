@@ -5,11 +5,12 @@ They are gathered before the database is read. What the cache held then, the dat
 
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
 
 from devicesync.cache.port import Cache
+from devicesync.durable import begun_anew, opened
 
 _IDS_PER_LOOK = 1000
 
@@ -33,8 +34,8 @@ def gather(
     range_of: the number of an id's range.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as opened:
-        files = {number: opened.enter_context(_file(directory, number).open("wb")) for number in ranges}
+    with ExitStack() as closing:
+        files = {number: closing.enter_context(begun_anew(_file(directory, number))) for number in ranges}
         for ids in cache.scan():
             for device_id in ids:
                 file = files.get(range_of(device_id))
@@ -44,9 +45,10 @@ def gather(
 
 
 def gathered(directory: Path, number: int) -> set[str]:
-    """The ids of one range; none where the cache was not scanned."""
-    file = _file(directory, number)
-    return {line.decode() for line in file.read_bytes().split(b"\n") if line} if file.exists() else set()
+    """The ids of one range; none where the cache was not scanned. Raises OSError for what is no file of ours."""
+    with suppress(FileNotFoundError), opened(_file(directory, number)) as file:
+        return {line.decode() for line in file.read().split(b"\n") if line}
+    return set()
 
 
 def batches(ids: set[str]) -> Iterator[list[str]]:

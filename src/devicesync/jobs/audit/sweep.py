@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from devicesync.durable import begun_anew, opened
 from devicesync.jobs.audit.difference import Difference, Sides, beside, kind_of, lasting, look
 from devicesync.jobs.audit.findings import Findings
 from devicesync.jobs.audit.held_ids import Sample, batches, gathered
@@ -77,7 +78,7 @@ def last_round(turn: int, number: int, stores: Stores, directory: Path, *, repai
     What was found stands in the range's file of differences. Raises as `first_round` does.
     """
     findings = Findings()
-    with _differences(directory, number).open("wb") as file:
+    with begun_anew(_differences(directory, number)) as file:
         for some in _read(directory, turn - 1, number):
             versions = {suspect.device_id: suspect.version for suspect in some}
             sides = look([*versions], stores)
@@ -96,7 +97,7 @@ def last_round(turn: int, number: int, stores: Stores, directory: Path, *, repai
 def differences(directory: Path, numbers: Iterable[int]) -> Iterator[bytes]:
     """The documents that `last_round` wrote, each as JSON."""
     for number in numbers:
-        with suppress(FileNotFoundError), _differences(directory, number).open("rb") as file:
+        with suppress(FileNotFoundError), opened(_differences(directory, number)) as file:
             yield from map(bytes.rstrip, file)
 
 
@@ -136,11 +137,12 @@ def _suspects(sides: dict[str, Sides], stores: Stores) -> list[Suspect]:
 
 def _write(directory: Path, turn: int, number: int, suspects: list[Suspect]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    _file(directory, turn, number).write_bytes(b"".join(msgspec.json.encode(suspect) + b"\n" for suspect in suspects))
+    with begun_anew(_file(directory, turn, number)) as file:
+        file.writelines(msgspec.json.encode(suspect) + b"\n" for suspect in suspects)
 
 
 def _read(directory: Path, turn: int, number: int) -> Iterator[list[Suspect]]:
-    with _file(directory, turn, number).open("rb") as lines:
+    with opened(_file(directory, turn, number)) as lines:
         while some := [*islice(lines, _SUSPECTS_PER_LOOK)]:
             yield [_decode_suspect(line) for line in some]
 
