@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,7 +47,7 @@ def open_regular(path: Path, flags: int) -> int:
     return file
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedReader:
     """The file, to read it. Raises what `open_regular` raises."""
     return os.fdopen(open_regular(path, os.O_RDONLY), "rb")
 

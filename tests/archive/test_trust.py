@@ -186,6 +186,21 @@ def test_a_data_file_without_end_is_named(tmp_path: Path, make: Callable[[Path],
         pass
 
 
+@pytest.mark.parametrize(("file_format", "is_rest"), [("parquet", False), ("jsonl", False), ("jsonl", True)])
+def test_a_pipe_that_takes_a_file_s_place_is_named(tmp_path: Path, file_format: str, *, is_rest: bool) -> None:
+    """Between its checksum and its reading, or just before its checksum: it is not waited for."""
+    archive, closed = stored(tmp_path, ROWS, file_format)
+    rest = closed.entry.rest
+    there = tmp_path / "backup" / (rest.path if is_rest and rest else closed.entry.path)
+    with archive.fetched(closed.entry, tmp_path) as rows:
+        there.unlink()
+        os.mkfifo(there)
+        with pytest.raises(Damaged, match="it is no regular file"):
+            list(rows)
+    with pytest.raises(OSError, match="it is no regular file"):
+        digest_of(there)
+
+
 def _made(path: Path) -> Path:
     path.touch()
     return path

@@ -13,6 +13,7 @@ from devicesync.archive.entry import EXTENSIONS, Entry, Extra, Origin, path_of, 
 from devicesync.archive.jsonl import JsonLinesWriter
 from devicesync.archive.parquet import ParquetWriter, stamps_of
 from devicesync.clock import SYSTEM, Clock
+from devicesync.durable import opened
 from devicesync.log.full import OFFSET, FullRecord
 
 _numbers = count()
@@ -125,6 +126,6 @@ class ClosedFile:
 
 
 def digest_of(path: Path) -> str:
-    """The SHA-256 of a local file, in hex."""
-    with path.open("rb") as file:
+    """The SHA-256 of a local file, in hex. Raises OSError."""
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

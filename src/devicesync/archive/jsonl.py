@@ -14,6 +14,7 @@ from devicesync.archive.encoder import Encoder
 from devicesync.archive.parquet import ParquetWriter
 from devicesync.archive.parquet_reading import BATCH_BYTES, LARGEST_VALUE, read_parquet
 from devicesync.archive.room import Room
+from devicesync.durable import opened
 from devicesync.log.full import HEADERS, VALUE, FullRecord
 
 _LEVEL = 6
@@ -52,7 +53,7 @@ class JsonLinesWriter:
 
 def read_json_lines(path: Path, rest: Path, room: Room) -> Iterator[list[FullRecord]]:
     """Yield the rows of both files, some MiB at a time. Raises what `read_parquet` raises, and EOFError, zlib.error."""
-    with gzip.open(path) as lines:
+    with opened(path) as file, gzip.open(file) as lines:
         for rows in read_parquet(rest, room):
             some: list[FullRecord] = []
             size = 0

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from devicesync.archive.parquet import SCHEMA
 from devicesync.archive.thrift_compact import BINARY, I32, I64, LIST, STRUCT, Reader, written_list, written_number, written_struct
+from devicesync.durable import opened
 
 _MAGIC, _END_BYTES = b"PAR1", 8
 _LARGEST_BYTES = 16 << 20
@@ -46,7 +47,7 @@ class Group(NamedTuple):
 
 def groups_of(path: Path) -> Iterator[Group]:
     """Yield the file's row groups, in order. Raises OSError, ValueError for a footer that is not one of ours."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         held = _footer_in(file)
     footer = Reader(held, "its footer")
     fields = footer.fields()

@@ -10,6 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 from devicesync.archive.parquet_footer import Column
 from devicesync.archive.thrift_compact import I32, Reader
+from devicesync.durable import opened
 
 DATA_PAGE = 0
 PLAIN = 0
@@ -30,7 +31,7 @@ class Page(NamedTuple):
 
 def pages_of(path: Path, columns: Sequence[Column]) -> Iterator[tuple[int, Page]]:
     """Yield every page of a row group, with its column's number. Raises OSError, ValueError for a head that can't be read."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         end = file.seek(0, 2)
         for number, column in enumerate(columns):
             if column.begin <= 0 or not 0 < column.bytes <= end - column.begin:

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
-from devicesync.archive.parquet import GROUP_BYTES, SCHEMA, opened
+from devicesync.archive.parquet import GROUP_BYTES, SCHEMA
 from devicesync.archive.parquet_footer import Group, groups_of, metadata_of
 from devicesync.archive.parquet_pages import DATA_PAGE, PLAIN, pages_of
 from devicesync.archive.room import Room
+from devicesync.durable import opened
 from devicesync.log.full import FullRecord
 from devicesync.log.port import Headers
 
