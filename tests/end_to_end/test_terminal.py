@@ -56,6 +56,28 @@ def test_escape_codes_of_a_registration_do_not_reach_a_terminal(devicesync: Devi
     assert devicesync.run("dead-letters", "show", letter["id"]).stdout.endswith(bad + b"\n")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["CODE"],
+        ["get", "x", "CODE"],
+        ["get", "x", "--CODE"],
+        ["get", "x", "--from", "CODE"],
+        ["get", "x", "--config", "CODE"],
+        ["simulate", "--count", "CODE"],
+        ["audit", "--on", "CODE"],
+        ["restore", "--from", "x", "--to-stores", "--until", "CODE"],
+        ["restore", "--from", "x", "--to-stores", "--partitions", "CODE"],
+    ],
+)
+def test_escape_codes_of_a_wrong_argument_do_not_reach_a_terminal(devicesync: Devicesync, command: list[str]) -> None:
+    """Whether argparse refuses it, or we do."""
+    done = devicesync.run(*(word.replace("CODE", "\x1b]0;owned\x07\u202e") for word in command))
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"\\x1b]0;owned\\x07\\u202e" in done.stderr
+    assert not {"\x1b", "\x07", "\u202e"} & {*done.stderr.decode()}
+
+
 @pytest.mark.parametrize("name", ["\x1b]0;owned\x07\u009b31m", "a{b}", "a[b]", "{task.__class__.__mro__}"])
 @pytest.mark.parametrize(
     ("command", "said"), [("verify", "verify"), ("prune --keep-days 1", "prune"), ("redact --device x", "look through")]

@@ -10,13 +10,8 @@ from devicesync.config import Settings
 def get_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `get`."""
     parser.add_argument("device_id", metavar="DEVICE_ID", type=id_argument)
-    parser.add_argument(
-        "--from",
-        dest="store",
-        choices=["cache", "database"],
-        default="cache",
-        help="the cache, filled from the database on a miss, or the database alone [cache]",
-    )
+    text = "the cache, filled from the database on a miss, or the database alone [cache]"
+    parser.add_argument("--from", dest="store", choices=["cache", "database"], default="cache", help=text)
 
 
 def get(arguments: argparse.Namespace, settings: Settings) -> Outcome:

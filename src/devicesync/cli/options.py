@@ -5,9 +5,10 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from devicesync import config
+from devicesync.printable import printable
 
 _SETTINGS = {
     "--data-dir": ("DIR", "the directory of the embedded data [devicesync-data here]"),
@@ -40,6 +41,10 @@ class Parser(argparse.ArgumentParser):
     def print_help(self, file: Any = None) -> None:
         """Print it. Raises OSError, which argparse itself passes over."""
         print(self.format_help(), end="", file=file)
+
+    def error(self, message: str) -> NoReturn:
+        """See argparse; what it repeats of an argument, no terminal obeys."""
+        super().error(printable(message))
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
