@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from devicesync.archive.archive import Archive
 from devicesync.archive.generation import End
 from devicesync.archive.storage import Storage
@@ -50,6 +52,21 @@ def test_an_older_archive_does_not_say_and_is_not_compared(tmp_path: Path) -> No
     (tmp_path / "backup" / SECOND).write_bytes(b'{"identity":"second"}')
     assert archive.manifest.ends() == []
     assert archive.manifest.generation_named("second") == 2
+
+
+@pytest.mark.parametrize("digits", [10, 230])
+def test_a_number_that_no_generation_can_have_is_passed_over(tmp_path: Path, digits: int) -> None:
+    """As any other name that is not ours: else all the numbers before it were missing."""
+    archive, files = two_generations(tmp_path)
+    manifest = tmp_path / "backup" / "_manifest" / "topic"
+    (manifest / f"generation-{'9' * digits}.json").write_bytes((manifest / "generation-2.json").read_bytes())
+    (manifest / ("9" * digits) / "3").mkdir(parents=True)
+    (manifest / ("9" * digits) / "3" / "7.json").write_bytes(b"{}")
+    assert archive.manifest.generations() == {1, 2}
+    assert archive.manifest.ends() == [End(SECOND, 1, 3, 16)]
+    assert archive.manifest.entries() == [file.entry for file in files]
+    assert archive.generation_of("second") == 2
+    assert archive.generation_of("third") == 3
 
 
 def test_a_generation_begins_beside_a_damaged_one(tmp_path: Path) -> None:

@@ -38,7 +38,9 @@ T = TypeVar("T")
 
 _READERS = 16
 MANIFEST = "_manifest"
-_GENERATION = re.compile(r"(?:generation-)?([0-9]+)(?:\.json)?")
+_NUMBER = "[0-9]{1,9}"
+"""Of a generation or a partition. None of ours has a longer one."""
+_GENERATION = re.compile(rf"(?:generation-)?({_NUMBER})(?:\.json)?")
 _REST = re.compile(r".*/([0-9]+)/([0-9]+)/([0-9]+)(?:\.[0-9]+-[0-9a-f]{8})?\.rest\.parquet")
 
 
@@ -189,7 +191,7 @@ class Manifest:
             return None
 
         with ThreadPoolExecutor(_READERS) as readers:
-            found = readers.map(newest, sorted(int(name) for name in names if re.fullmatch("[0-9]{1,9}", name)))
+            found = readers.map(newest, sorted(int(name) for name in names if re.fullmatch(_NUMBER, name)))
             return {entry.partition: entry.next_offset for entry in found if entry}
 
     def _generation(self, identity: str) -> tuple[int, int]:
@@ -229,7 +231,7 @@ class Manifest:
             f"{directory}/{name}"
             for directory in self._directories
             for name in self._storage.names(directory)
-            if re.fullmatch("[0-9]+", name)
+            if re.fullmatch(_NUMBER, name)
         ]
         return [f"{generation}/{name}" for generation in generations for name in self._storage.names(generation)]
 
