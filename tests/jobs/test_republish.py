@@ -14,7 +14,6 @@ from devicesync.jobs.restore.republish import put_range
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.patience import Patience
 from devicesync.log.full import LARGEST_BYTES, FullRecord
-from devicesync.log.port import Headers
 from tests.archive.test_days import DAY_MS, MIDNIGHT_MS, kept, ranges_of
 
 DEFAULT_BYTES = 128 << 20
@@ -77,8 +76,7 @@ def test_files_that_hold_too_much_side_by_side_are_refused(tmp_path: Path, befor
 
 def test_headers_that_take_too_much_side_by_side_are_refused(tmp_path: Path) -> None:
     """An empty one has 8 bytes in the file, and 200 in Python: 16 files of some KB took 6 GiB."""
-    many: Headers = [("", None)] * 300_000
-    rows: list[FullRecord] = [(*row[:4], many) for row in of_days([1] * MOST_DAYS, MOST_DAYS)]
+    rows: list[FullRecord] = [(*row[:4], [("", None)] * 300_000) for row in of_days([1] * MOST_DAYS, MOST_DAYS)]
     archive = kept(tmp_path, ranges_of(tmp_path, rows, step=len(rows)))
     with pytest.raises(Damaged, match=r"topic/dt=.* side by side would take more than"):
         put(archive, tmp_path)
@@ -86,8 +84,7 @@ def test_headers_that_take_too_much_side_by_side_are_refused(tmp_path: Path) -> 
 
 def test_the_greatest_range_of_headers_is_brought_back(tmp_path: Path) -> None:
     """Any producer can send records with many."""
-    most: Headers = [("", None)] * 800_000
-    rows: list[FullRecord] = [(*row[:4], most) for row in of_days([1] * 5, 5)]
+    rows: list[FullRecord] = [(*row[:4], [("", None)] * 800_000) for row in of_days([1] * 5, 5)]
     files = ranges_of(tmp_path, rows, step=1, file_bytes=DEFAULT_BYTES)
     assert len(files) > 1
     for each in files:
