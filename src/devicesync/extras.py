@@ -14,7 +14,7 @@ EXTRAS = {
     "acsylla": ("acsylla",),
     "api": ("starlette", "uvloop", "maxminddb", "ua_parser", "jwt", "prometheus_client", "jinja2"),
     "backup": ("pyarrow", "fsspec"),
-    "s3": ("s3fs",),
+    "s3": ("s3fs", "aiobotocore"),
     "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
 }
 """By extra the modules that it brings; pyproject.toml names the packages."""

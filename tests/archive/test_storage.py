@@ -57,7 +57,7 @@ def test_what_can_never_be_read_is_damaged_and_is_not_waited_for(tmp_path: Path)
     for path in ("around/1.json", "file/1.json", "n" * 300):
         with pytest.raises(Damaged):
             storage.size(path)
-    assert storage.fetch("loop", tmp_path / "into") is None
+    assert storage.fetch("loop", tmp_path / "into", 100) is None
     assert [storage.names(path) for path in ("loop", "file/x", "around", "n" * 300)] == [[]] * 4
     storage.remove("around/x/1.json")
 

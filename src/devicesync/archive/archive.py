@@ -128,7 +128,7 @@ class Archive:
         found = self._storage.size(path)  # before it is fetched: the disk has room for what the entry says
         if found is not None and found != size:
             raise Damaged(path, f"has {found:,} bytes instead of {size:,}")
-        here = self._storage.fetch(path, into)
+        here = self._storage.fetch(path, into, size)
         if here is None:
             raise Damaged(path, "is missing")
         if digest_of(here) != sha256:

@@ -3,11 +3,13 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from devicesync.durable import content_of, replace, replacing
+from devicesync.durable import content_of, replace, replacing, too_large
 from devicesync.errors import Damaged, Unavailable, WrongUse
 from devicesync.extras import require
 from devicesync.url import masked_place, secrets_in
@@ -20,15 +22,16 @@ _NO_FILE = {errno.EINVAL, errno.EISDIR, errno.EFBIG}
 """What opening and reading says of a pipe, a device, a directory, and of more bytes than are read."""
 _NO_PLACE = {errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG}
 """What it says of a link to itself, of a file where a directory should be, and of a name that no file has."""
+_LATE = "no whole answer came in time"
 _LINK_HINT = "nothing is removed there; put the directory itself in the link's place"
-# A store that does not answer is our patience's matter, which says so; the library would try for ten minutes in silence.
-_OPTIONS = {"s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 1}}}}
+_S3 = ("s3:", "s3a:")
 
 
 class Storage:
     """Files by their path below the storage's URL. Safe for threads. A file is there as a whole, or not at all.
 
-    url: without its secrets. In a directory, only this user can read and write what we make.
+    url: without its secrets. In a directory, only this user can read and write what we make. A store may send what it likes: of a
+    file no more is read than was asked for. What a store that speaks S3 answers has an end in time too: see s3.py.
     """
 
     def __init__(self, url: str) -> None:
@@ -37,16 +40,20 @@ class Storage:
 
         if not url:
             raise WrongUse("a backup's place has a name", _FORM)
-        if url.startswith("s3:"):
+        options: dict[str, Any] = {}
+        self._s3: Any = None
+        if url.startswith(_S3):
             require("s3")
+            from devicesync.archive import s3  # noqa: PLC0415 - an extra
+
+            self._s3, options = s3, s3.OPTIONS
         self._secrets = secrets_in(url)
         self.url = masked_place(url)
         try:
             # What other processes put there must be seen at once.
-            options = _OPTIONS.get(url.partition(":")[0], {})
             self._files, self._root = url_to_fs(url, use_listings_cache=False, skip_instance_cache=True, **options)
-            if options:
-                self._files.retries = 1
+            if self._s3:
+                self._s3.bound(self._files)
         except (ValueError, TypeError, ImportError) as error:
             raise WrongUse(f"can't use {self.url}: {self._shown(str(error))}", _FORM) from None
         except Exception as error:  # some kinds connect at once
@@ -60,7 +67,7 @@ class Storage:
                 with replacing(self._local(path), durable=True) as beside:
                     shutil.copyfile(here, beside)
             else:
-                self._files.put_file(str(here), self._path(path))
+                self._call(self._files.put_file, str(here), self._path(path), size=here.stat().st_size)
 
     def put_bytes(self, path: str, data: bytes) -> None:
         """Make a file of these bytes. It is durable when this returns. Raises Unavailable."""
@@ -68,7 +75,7 @@ class Storage:
             if self._is_local:
                 replace(self._local(path), data, durable=True)
             else:
-                self._files.pipe_file(self._path(path), data)
+                self._call(self._files.pipe_file, self._path(path), data, size=len(data))
 
     def read_bytes(self, path: str, most_bytes: int) -> bytes | None:
         """Return the file's bytes; None without the file. Raises Unavailable, and Damaged for what can't be one of ours."""
@@ -76,9 +83,8 @@ class Storage:
             try:
                 if self._is_local:  # opened once: it may be replaced at any time
                     return content_of(Path(self._path(path)), most_bytes)
-                found = self._files.info(self._path(path))
-                if found["type"] == "file" and found["size"] <= most_bytes:
-                    return bytes(self._files.cat_file(self._path(path)))
+                with TemporaryDirectory() as directory:
+                    return self._copied(path, Path(directory) / "file", most_bytes).read_bytes()
             except FileNotFoundError:
                 return None
             except OSError as error:
@@ -86,26 +92,30 @@ class Storage:
                     raise
         raise Damaged(path, f"is no file, or has more than {most_bytes:,} bytes")
 
-    def fetch(self, path: str, into: Path) -> Path | None:
-        """Return a local file with the same bytes: `into`, or the file itself. None without the file. Raises Unavailable.
+    def fetch(self, path: str, into: Path, most_bytes: int) -> Path | None:
+        """Return a local file with the same bytes: `into`, or the file itself. None without the file.
 
         A pipe, a device or a directory does not count as a file, because its content may have no end.
+        Raises Unavailable, and Damaged where a store sends more bytes than that.
         """
         with self._failures("read", path):
             if self._is_local:
                 here = Path(self._path(path))
                 return here if here.is_file() else None
             try:
-                self._files.get_file(self._path(path), str(into))
+                return self._copied(path, into, most_bytes)
             except FileNotFoundError:
                 return None
-            return into
+            except OSError as error:
+                if error.errno not in _NO_FILE:
+                    raise
+        raise Damaged(path, f"is no file, or has more than {most_bytes:,} bytes")
 
     def size(self, path: str) -> int | None:
         """Return the file's size in bytes; None without the file. Raises Unavailable."""
         with self._failures("read", path):
             try:
-                return int(self._files.info(self._path(path))["size"])
+                return int(self._call(self._files.info, self._path(path))["size"])
             except FileNotFoundError:
                 return None
 
@@ -113,14 +123,14 @@ class Storage:
         """Return the names directly in a directory, in order; none where there is no directory. Raises Unavailable."""
         with self._failures("list", directory):
             try:
-                found = self._files.ls(self._path(directory), detail=False)
+                found = self._listed(self._path(directory))
             except FileNotFoundError:
                 return []
             except OSError as error:
                 if error.errno not in _NO_PLACE:
                     raise
                 return []
-            names = {str(name).rstrip("/").rpartition("/")[2] for name in found}
+            names = {name.rstrip("/").rpartition("/")[2] for name in found}
             return sorted(names)
 
     def remove(self, path: str) -> None:
@@ -129,12 +139,31 @@ class Storage:
             raise Damaged(path, "lies behind a link that leads out of the backup", _LINK_HINT)
         with self._failures("remove", path):
             try:
-                self._files.rm_file(self._path(path))
+                self._call(self._files.rm_file, self._path(path))
             except FileNotFoundError:
                 return
             except OSError as error:
                 if error.errno not in _NO_PLACE:
                     raise
+
+    def _copied(self, path: str, into: Path, most_bytes: int) -> Path:
+        """Copy a store's file. Raises OSError as soon as more has come, which is after one of the client's pieces at most."""
+        from fsspec.callbacks import Callback  # noqa: PLC0415 - as above
+
+        def check(size: int | None, value: int, **_: Any) -> None:
+            if max(size or 0, value) > most_bytes:
+                raise too_large(into, most_bytes)
+
+        self._call(self._files.get_file, self._path(path), str(into), callback=Callback(hooks={"check": check}), size=most_bytes)
+        return into
+
+    def _listed(self, path: str) -> Iterable[str]:
+        return self._s3.names_in(self._files, path) if self._s3 else map(str, self._files.ls(path, detail=False))
+
+    def _call(self, call: Callable[..., Any], *arguments: Any, size: int = 0, **named: Any) -> Any:
+        """Call the client, for as long as so many bytes may take."""
+        limit = {"timeout": self._s3.seconds_for(size)} if self._s3 else {}
+        return call(*arguments, **named, **limit)
 
     def _path(self, path: str) -> str:
         return f"{self._root.rstrip('/')}/{path}".rstrip("/")
@@ -157,10 +186,8 @@ class Storage:
         except Exception as error:
             if what == "read" and isinstance(error, OSError) and error.errno in _NO_PLACE:
                 raise Damaged(path, f"can't be read: {error.strerror}") from error
-            raise Unavailable(
-                f"can't {what} {self.url.rstrip('/')}/{path}: {self._shown(str(error)) or type(error).__name__}",
-                _HINT,
-            ) from error
+            told = str(error) or (_LATE if isinstance(error, TimeoutError) else type(error).__name__)
+            raise Unavailable(f"can't {what} {self.url.rstrip('/')}/{path}: {self._shown(told)}", _HINT) from error
 
 
 def _real(path: Path) -> Path:
