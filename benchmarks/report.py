@@ -33,11 +33,11 @@ def keep(part: str, output: str) -> None:
 
 
 def write_readme(parts: list[str]) -> None:
-    """The README's table: of each part what was measured last. It waits until each part was measured once."""
+    """The README's table: of each part what was measured last and has an aim. It waits until each part was measured once."""
     kept = [RESULTS / f"{part}.json" for part in parts]
     if not all(map(Path.exists, kept)):
         return
-    figures = [figure for file in kept for figure in json.loads(file.read_text())]
+    figures = [figure for file in kept for figure in json.loads(file.read_text()) if figure["aim"]]
     links = ", ".join(f"[{file.stem}](benchmarks/results/{file.stem}.md)" for file in kept)
     _put(README, "\n".join([f"`make bench`, on {machine()}; more in {links}.\n", *_table(figures), ""]), "")
 

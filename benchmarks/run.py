@@ -19,6 +19,7 @@ MINUTES = {
     "size": 1,
     "stack": 4,
     "waiting": 3,
+    "workers": 3,
     "api": 3,
     "backup": 5,
     "enrich": 3,
@@ -28,6 +29,8 @@ MINUTES = {
     "status": 1,
 }
 """Of each part, about, on two cores that do nothing else."""
+BESIDE_THE_PATH = {"audit", "planted", "status"}
+"""Parts about what watches the data's path. The README has those of the path itself."""
 
 
 def main() -> int:
@@ -45,7 +48,7 @@ def main() -> int:
         status = status or of_part
         if not of_part:
             report.keep(part, output)
-    report.write_readme([*MINUTES])
+    report.write_readme([part for part in MINUTES if part not in BESIDE_THE_PATH])
     return status
 
 
