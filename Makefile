@@ -47,7 +47,7 @@ check: .venv/dev-ready  ## lint, types, import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev-ready .venv/servers-ready  ## every benchmark, or one: PART=embedded, size, stack, api, backup, enrich, enrich_kafka, audit, planted (DEVICES=n) or status
+bench: .venv/dev-ready .venv/servers-ready  ## every benchmark, or one: PART=embedded, size, stack, waiting, workers, api, backup, enrich, enrich_kafka, audit, planted (DEVICES=n) or status
 	@$(BIN)/python benchmarks/run.py $(PART)
 
 bench-peers: .venv/dev-ready .venv/servers-ready  ## the updater beside Kafka Connect; REDIS_SINK=DIR and CASSANDRA_SINK=DIR are clones of its sinks, docs/decisions/connect-is-not-enough.md says which

@@ -117,7 +117,7 @@ def rate_of_job(kafka: str, cache: str, turn: int, directory: Path) -> Rate:
     assert json.loads(done.stdout)["written"] == EVENTS, done.stdout
     batches = [json.loads(line) for line in done.stderr.splitlines() if b'"batch"' in line]
     first, last = (time_of(batch["timestamp"]) for batch in (batches[0], batches[-1]))
-    return Rate((EVENTS - batches[0]["events"]) / (last - first), (cpu() - before) / EVENTS * 1e6)
+    return Rate((EVENTS - batches[0]["records"]) / (last - first), (cpu() - before) / EVENTS * 1e6)
 
 
 def time_of(text: str) -> float:
