@@ -1,5 +1,6 @@
 """Versions, when the clock steps back, a process starts again, or a device's row lies ahead."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -11,15 +12,18 @@ import pytest
 import structlog
 
 from devicesync.api import versions
+from devicesync.api.fuse import Fuse
 from devicesync.clock import SYSTEM
 from devicesync.errors import Unavailable
 from devicesync.jobs.erase import erase_line
 from devicesync.law.event import decode
+from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.journal import Journal
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Record
 from tests.api.conftest import Start, Started, put
 from tests.api.test_http import BODY, PROFILE, REGISTER, assert_refused
+from tests.end_to_end.command import until
 
 BOSS = {"X-API-Key": "boss"}
 
@@ -95,6 +99,60 @@ def test_a_clock_that_steps_back_under_two_processes(start: Start, clock: Clock,
     monkeypatch.setattr(log, "newest", looked.append)
     assert register(one) < register(other)
     assert looked == []
+
+
+def test_a_clock_that_was_ahead_for_a_while_between_two_registrations(clock: Clock) -> None:
+    """Nobody registered here meanwhile, and then more is registered there: it is seen by looking at the clock, not at requests."""
+    log = MemoryLog(clock.ms)
+    here = given_by(log)
+    clock.step(100)
+    here.look()
+    log.append([registered_at(clock.us())])
+    clock.step(-100)
+    here.look()
+    here.look()
+    assert of_next(here) > clock.us() + 90_000_000
+    log.append([registered_at(clock.us() + 110_000_000)])
+    here._learned_at -= 1
+    assert of_next(here) > clock.us() + 105_000_000
+
+
+def test_a_clock_that_steps_back_little_by_little(clock: Clock) -> None:
+    """The steps add up."""
+    log = MemoryLog(clock.ms)
+    here = given_by(log)
+    before = of_next(here)
+    log.append([registered_at(clock.us() + 5_000_000)])
+    for _ in range(8):
+        clock.offset_us -= 900_000
+        here.look()
+    assert of_next(here) > before + 4_000_000
+
+
+def given_by(log: MemoryLog) -> versions.Versions:
+    """The versions of a process, which knows the log's last one."""
+    opened = versions.Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(1, "LOG_UNAVAILABLE", ""))
+    of_next(opened)
+    return opened
+
+
+def of_next(opened: versions.Versions) -> int:
+    """As for a registration."""
+    asyncio.run(opened.ready())
+    return opened.next()
+
+
+def registered_at(version: int) -> bytes:
+    """What another process writes."""
+    return b'{"device_id":"d","version":%d}' % version
+
+
+def test_a_clock_is_looked_at_while_nobody_asks(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice a second."""
+    looked: list[None] = []
+    monkeypatch.setattr(versions.Versions, "look", lambda self: looked.append(None))
+    start(MemoryLog())
+    until(lambda: len(looked) > 1)
 
 
 def test_a_clock_that_steps_back_while_a_registration_is_written(start: Start, clock: Clock) -> None:
@@ -235,11 +293,11 @@ def test_many_old_lines_do_not_hide_the_last_version(
     start: Start, clock: Clock, tmp_path: Path, make_log: Callable[[Path], Any]
 ) -> None:
     """Lines of last year were appended after the last registration; then the clock was set back, and the API started again."""
-    old = of_last_year(12_000)
+    old = of_last_year(120_000)
     with closing(make_log(tmp_path)) as log:
         before = register(start(log))
-        log.append(old[:100])
-        log.append(old[100:])
+        for begin in range(0, len(old), 10_000):
+            log.append(old[begin : begin + 10_000])
         clock.step(-200)
         assert register(start(log)) == before + 1
 

@@ -47,9 +47,9 @@ def listen(setting: str, address: str) -> socket.socket:
 
 
 @contextmanager
-def serving(make_doors: Callable[[], Sequence[Opened]]) -> Iterator[None]:
-    """Serve while the body runs. `make_doors` is called in the loop's thread."""
-    served = _Served(make_doors)
+def serving(make_doors: Callable[[], Sequence[Opened]], look: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Serve while the body runs. `make_doors` is called in the loop's thread; so is `look`, twice a second."""
+    served = _Served(make_doors, look)
     thread = threading.Thread(target=served.run, name="api")
     thread.start()
     served.started.wait()
@@ -65,10 +65,11 @@ def serving(make_doors: Callable[[], Sequence[Opened]]) -> Iterator[None]:
 class _Served:
     """The event loop's side."""
 
-    def __init__(self, make_doors: Callable[[], Sequence[Opened]]) -> None:
+    def __init__(self, make_doors: Callable[[], Sequence[Opened]], look: Callable[[], None]) -> None:
         self.started = threading.Event()
         self.failure: BaseException | None = None
         self._make_doors = make_doors
+        self._look = look
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
 
@@ -94,19 +95,20 @@ class _Served:
         servers = [await loop.create_server(partial(Connection, door), sock=sock, backlog=_BACKLOG) for door, sock in opened]
         self.started.set()
         doors = [door for door, _ in opened]
-        await _watch(doors, self._stop)
+        await _watch(doors, self._stop, self._look)
         for server in servers:
             server.close()
         await _finish(doors)
 
 
-async def _watch(doors: Sequence[Door], stop: asyncio.Event) -> None:
-    """Until told to stop, end what takes too long, and say once when no descriptor is left."""
+async def _watch(doors: Sequence[Door], stop: asyncio.Event, look: Callable[[], None]) -> None:
+    """Until told to stop, end what takes too long, call `look`, and say once when no descriptor is left."""
     loop = asyncio.get_running_loop()
     said = False
     while not stop.is_set():
         for door in doors:
             door.look(loop.time())
+        look()
         used_up = descriptors.are_used_up()
         if used_up and not said:
             _log.error("no file descriptors are left: new connections fail", hint="raise the limit (ulimit -n, LimitNOFILE)")

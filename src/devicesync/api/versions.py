@@ -1,6 +1,7 @@
 """The versions that this process gives. They only grow, and the law accepts each of them."""
 
 import asyncio
+import re
 from typing import Any
 
 import structlog
@@ -14,9 +15,10 @@ from devicesync.law.refusal import Refused
 from devicesync.law.version import guard, next_version
 from devicesync.log.port import Log, Record
 
-_LOOKED_AT = (1_000, 10_000, 100_000)
+_LOOKED_AT = (1_000, 10_000, 100_000, 1_000_000)
 """How many of the log's newest records say where the versions of a former process ended; so many more only if they must."""
 
+_VERSION = re.compile(rb'"version"\s*:\s*(\d{1,19})')
 _STEP_US = 1_000_000
 """A clock that went back by less was slowed down, or two clocks were not read at once."""
 _FOLLOWED_SECONDS = 1.0
@@ -40,14 +42,14 @@ class Versions:
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._last = self._taken = 0
         self._known = self._follows = False
-        self._offset_us, self._learned_at = 0, 0.0
+        self._most_us, self._learned_at = 0, 0.0
         self._learning: asyncio.Task[bool] | None = None
         self._said_log = self._said_clock = False
         self._behind_ms, self._measured_at = 0, 0.0
 
     async def ready(self) -> None:
         """Return when the log's last version is known. Raises RequestError."""
-        self._notice_steps()
+        self.look()
         if self._known:
             return
         with self._fuse.call():
@@ -81,13 +83,16 @@ class Versions:
         self._said_clock = False
         self._taken = max(self._taken, min(version, self._last))  # an erase may lie ahead of all that was given
 
-    def _notice_steps(self) -> None:
-        """Forget what is known where another process may have given later versions."""
+    def look(self) -> None:
+        """Look at the clock. Forget what is known where another process may have given later versions.
+
+        Call it now and then, also while nobody registers: the clock may be ahead for a while.
+        """
         now_us, seconds = self._clock.now_us(), self._clock.monotonic()
-        offset_us = now_us - int(seconds * 1_000_000)
-        stepped = offset_us < self._offset_us - _STEP_US
-        self._offset_us = offset_us
-        self._follows = stepped or (self._follows and self._last > now_us)
+        ahead_us = now_us - int(seconds * 1_000_000)
+        stepped = ahead_us < self._most_us - _STEP_US
+        self._most_us = ahead_us if stepped else max(self._most_us, ahead_us)  # small steps back add up
+        self._follows = stepped or (self._follows and (not self._known or self._last > now_us))
         if stepped or (self._follows and seconds >= self._learned_at + _FOLLOWED_SECONDS):
             self._known = False
 
@@ -155,21 +160,32 @@ class Versions:
 
 
 def last_version(log: Log, clock: Clock, max_clock_ahead_ms: int) -> int:
-    """The highest version that a former process may have given, as the log's newest records tell; 0 where they tell none.
+    """The highest version past now that a former process may have given, as the log's newest records tell; 0 where none do.
 
     More are looked at until one is older than the clock may lie ahead: the clock may have been set back meanwhile, and records
     that tell less, such as old lines, may follow the one that tells. Raises Unavailable.
     """
-    last = 0
-    old_ms = clock.now_us() // 1000 - max_clock_ahead_ms
+    last = read = 0
+    now_us = clock.now_us()
     for count in _LOOKED_AT:
+        before, read = read, 0
         oldest_ms: dict[int, int] = {}
         for record in log.newest(count):
+            read += 1
             oldest_ms.setdefault(record.partition, record.taken_ms)
-            last = max(last, _told_by(record, max_clock_ahead_ms))
-        if max(oldest_ms.values(), default=0) <= old_ms:
-            break
+            if _may_tell(record, max(last, now_us)):
+                last = max(last, _told_by(record, max_clock_ahead_ms))
+        if max(oldest_ms.values(), default=0) <= now_us // 1000 - max_clock_ahead_ms:
+            return last
+    if read > before:
+        _log.warning("the log's newest records do not reach as far back as a clock may lie ahead", records=read)
     return last
+
+
+def _may_tell(record: Record, version: int) -> bool:
+    """Whether it can show a later version to have been given. Decoding each would take ten times as long."""
+    found = _VERSION.findall(record.value or b"")
+    return record.taken_ms * 1000 + 999 > version or any(int(digits) > version for digits in found)
 
 
 def _told_by(record: Record, max_clock_ahead_ms: int) -> int:
