@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from devicesync.database.cassandra import schema
 from devicesync.database.cassandra.erasure import Erasure
 from devicesync.database.cassandra.stamps import OURS, stamp_of
 from devicesync.law.facets import DECLARED, FIELDS, SLICES
+from devicesync.law.maps import map_text
 from devicesync.law.state import UNWRITTEN, Register, State, join
 
 _LONGEST_AGO = 1  # the version of what was written at an unknown time
@@ -96,4 +95,4 @@ def _register(values: Sequence[Any], times: Sequence[int | None], unwritten: Reg
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value or None
-    return msgspec.json.Encoder(order="deterministic").encode(dict(value)).decode() if value else None
+    return map_text(dict(value))

@@ -3,17 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from devicesync.database.cassandra import schema
 from devicesync.database.cassandra.driver import Rows
 from devicesync.law.facets import FIELDS, MAP_FIELDS
+from devicesync.law.maps import map_text
 from devicesync.law.seen import Seen
 
 _TIMES = ("api_last_updated_on", "first_access", "user_declared_on")
 _NAMES = (*_TIMES, *FIELDS)
 _TEXTS = frozenset(FIELDS) - MAP_FIELDS
-_json_text = msgspec.json.Encoder(order="deterministic").encode
 
 Pages = Callable[[str, int, int], Iterator[tuple[Rows, int]]]
 """Reads a statement over tokens from the first to the last: rows, and the token up to which all were read."""
@@ -44,4 +42,4 @@ def seen_between(pages: Pages, first: int, last: int) -> Iterator[tuple[Rows, Ma
 
 def _text(value: Any) -> str:
     """A time in ms, or a map, which a driver may give as a kind of its own."""
-    return str(value) if isinstance(value, int) else _json_text(dict(value)).decode()
+    return str(value if isinstance(value, int) else map_text(dict(value)))
