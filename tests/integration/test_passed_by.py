@@ -165,6 +165,17 @@ def test_records_that_the_retention_dropped_up_to_the_end_are_told(topic: KafkaU
         assert overtaken(topic, topic.topic) == (0, 0)
 
 
+def test_all_that_was_left_went_before_a_run_that_ends_by_itself(topic: KafkaUrl, devicesync: Devicesync) -> None:
+    """It says so once, and ends: nothing new has come since."""
+    with closing(KafkaLog(topic, topic.topic)) as log:
+        log.append([event(number) for number in range(10)])
+        devicesync.run("update", "--until-caught-up")
+        log.append([event(number) for number in range(50)])
+    drop_before(topic, 60)
+    assert b"gone from the log before they were applied" in devicesync.run("update", "--until-caught-up").stderr
+    assert b"gone" not in devicesync.run("update", "--until-caught-up").stderr
+
+
 def test_records_that_are_gone_with_the_group_s_positions_are_told(devicesync: Devicesync, topic: KafkaUrl) -> None:
     """A warning that counts nothing: a new group has no position either. From then on it has one, whatever it reads."""
     with closing(KafkaLog(topic, topic.topic)) as log:

@@ -39,8 +39,8 @@ OF_LOGS = (
     Mistake(
         "a commit of a deleted topic counts as caught up",
         "log/kafka/member.py",
-        "(position.offset < high or not is_of(position, identity, store))",
-        "position.offset < high",
+        "position.offset >= 0 and is_of(position, identity, store)",
+        "position.offset >= 0",
         range(326, 746, 12),
     ),
     Mistake(

@@ -190,7 +190,8 @@ class Member:
             readable: dict[int, int] = {}
             for position in self.committed(partitions):
                 low, high = self.bounds(position.partition)
-                if high > low and (position.offset < high or not is_of(position, identity, store)):  # OFFSET_INVALID is negative
+                has_begun = position.offset >= 0 and is_of(position, identity, store)
+                if position.offset < high if has_begun else high > low:  # all it lacks may be gone: then its reader says so
                     return False
                 readable[position.partition] = high
             return self._awaited.is_there(readable, last) and identity != DELETED
