@@ -257,14 +257,14 @@ def clients_of(broker: Broker, now_ms: Callable[[], int]) -> Iterator[None]:
     """In here the code's Kafka clients are those of this broker. `now_ms`: the clock of whoever produces."""
     makers: dict[str, Callable[..., Any]] = {
         "Consumer": lambda settings: SimulatedConsumer(broker, settings),
-        "Producer": lambda settings: SimulatedProducer(broker, now_ms),
+        "Client": lambda settings: SimulatedProducer(broker, now_ms),
         "AdminClient": lambda settings: SimulatedAdmin(broker),
     }
     with ExitStack() as stack:
         for where in (
             "member.Consumer",
             "onlooker.Consumer",
-            "log.Producer",
+            "producer.Client",
             "member.AdminClient",
             "survey.AdminClient",
         ):

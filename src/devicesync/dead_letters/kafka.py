@@ -8,14 +8,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM
 from devicesync.dead_letters.kafka_record import letter_of, outgoing, why_of
 from devicesync.dead_letters.port import DeadLetter, kept, listed
 from devicesync.errors import Unavailable
-from devicesync.log.kafka import KafkaUrl, Outgoing, TooLarge, deliver, open_producer
+from devicesync.log.kafka import KafkaUrl, Outgoing, Producer, TooLarge, deliver
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX
 from devicesync.log.kafka.bounds import bounds
 from devicesync.log.kafka.taken import Bound, taken
@@ -45,7 +45,7 @@ class KafkaDeadLetters:
     def __init__(self, url: KafkaUrl) -> None:
         self._url = url
         self._topic = url.topic + DEAD_LETTER_SUFFIX
-        self._producer: Producer | None = None
+        self._producer = Producer(url)
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
         """See port.DeadLetters. Of a record that the topic does not take whole the beginning is kept."""
@@ -101,8 +101,6 @@ class KafkaDeadLetters:
     def _send(self, records: list[Outgoing]) -> None:
         if not records:
             return
-        if self._producer is None:
-            self._producer = open_producer(self._url)
         try:
             deliver(self._producer, self._topic, records)
         except KafkaException as error:

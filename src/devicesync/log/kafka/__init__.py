@@ -1,8 +1,9 @@
 """Kafka as the log.
 
-url.py (the URL) · log.py (the writer's side) · reader.py (the updater's side) and full.py (the backup's), each a member.py of
-its group, with commits.py · contact.py and reach.py (what is away) · onlooker.py (in no group) · lag.py (how far behind a
-group is) and overtaken.py (what a group lost) · survey.py (the topic itself) · sink.py (restoring) · admin.py (topics).
+url.py (the URL) · log.py (the writer's side) and producer.py (its client) · reader.py (the updater's side) and full.py (the
+backup's), each a member.py of its group, with commits.py · contact.py and reach.py (what is away) · onlooker.py (in no group) ·
+lag.py (how far behind a group is) and overtaken.py (what a group lost) · survey.py (the topic itself) · sink.py (restoring) ·
+admin.py (topics).
 """
 
 # ruff: noqa: E402 - the extra is asked for first
@@ -11,8 +12,9 @@ from devicesync.extras import require
 
 require("kafka")
 
-from devicesync.log.kafka.log import KafkaLog, Outgoing, TooLarge, deliver, group_of, open_producer
+from devicesync.log.kafka.log import KafkaLog, Outgoing, TooLarge, deliver, group_of
+from devicesync.log.kafka.producer import Producer
 from devicesync.log.kafka.reader import KafkaReader
 from devicesync.log.kafka.url import KafkaUrl
 
-__all__ = ["KafkaLog", "KafkaReader", "KafkaUrl", "Outgoing", "TooLarge", "deliver", "group_of", "open_producer"]
+__all__ = ["KafkaLog", "KafkaReader", "KafkaUrl", "Outgoing", "Producer", "TooLarge", "deliver", "group_of"]

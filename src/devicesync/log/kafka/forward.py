@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.log.full import OFFSET, FullRecord
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, DEAD_LETTERS
 from devicesync.log.kafka.contact import Contact
-from devicesync.log.kafka.log import DELIVERY_SECONDS, TooLarge, open_producer
+from devicesync.log.kafka.log import TooLarge
+from devicesync.log.kafka.producer import DELIVERY_SECONDS, Producer
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 
 _TIMEOUT_SECONDS = 10.0
@@ -26,7 +27,8 @@ class KafkaForward:
         if (source.servers, source.topic) == (target.servers, target.topic):
             raise WrongUse(f"{source.topic} can't be read and written to at once", "name another topic to write to")
         self._source, self._target = source, target
-        self._producer: Producer | None = None
+        only_failures = {"delivery.report.only.error": True, "on_delivery": lambda error, _: self._failed.append(error)}
+        self._producer = Producer(target, **only_failures)
         self._contact = Contact(target)
         self._partitions = 0
         self._is_alike = self._is_offered = False
@@ -72,7 +74,7 @@ class KafkaForward:
 
     def check(self) -> None:
         """Raise Unavailable unless Kafka answers and has the topic."""
-        self._contact.check(self._open())
+        self._contact.check(self._producer.client())
 
     def close(self) -> None:
         """Give back connections."""
@@ -94,31 +96,26 @@ class KafkaForward:
         return []
 
     def _produce(self, placed: Sequence[Placed]) -> None:
-        producer, topic, is_alike = self._open(), self._target.topic, self._is_alike
-        for partition, (_, stamp_ms, key, value, headers) in placed:
-            where: Any = partition if is_alike else -1 if key is not None else partition % self._partitions
-            while True:
-                try:
-                    producer.produce(topic, value, key, where, None, None, stamp_ms or 0, headers)  # type: ignore[arg-type]
-                except BufferError:
-                    producer.poll(_POLL_SECONDS)
-                else:
-                    break
+        topic, is_alike = self._target.topic, self._is_alike
+        with self._producer.producing() as client:
+            for partition, (_, stamp_ms, key, value, headers) in placed:
+                where: Any = partition if is_alike else -1 if key is not None else partition % self._partitions
+                while True:
+                    try:
+                        client.produce(topic, value, key, where, None, None, stamp_ms or 0, headers)  # type: ignore[arg-type]
+                    except BufferError:
+                        client.poll(_POLL_SECONDS)
+                    else:
+                        break
 
     def _settle(self) -> None:
         """Return when the brokers have everything. Raises Unavailable, TooLarge."""
-        left = self._open().flush(DELIVERY_SECONDS)
+        left = self._producer.client().flush(DELIVERY_SECONDS)
         failed, self._failed = self._failed, []
         if failed and all(error.code() == KafkaError.MSG_SIZE_TOO_LARGE for error in failed):
             raise TooLarge(f"{self._target.topic} in Kafka takes no records of that size", HINT)
         if failed or left:
             raise Unavailable(f"can't append to {self._target.topic} in Kafka: {failed[0].str() if failed else 'time-out'}", HINT)
-
-    def _open(self) -> Producer:
-        if self._producer is None:
-            only_failures = {"delivery.report.only.error": True, "on_delivery": lambda error, _: self._failed.append(error)}
-            self._producer = open_producer(self._target, **only_failures)
-        return self._producer
 
 
 def _make(admin: AdminClient, topic: str, partitions: int, settings: Mapping[str, str]) -> int:

@@ -1,25 +1,22 @@
 """Kafka as the log: produced with acks=all and idempotence, keyed as Java's clients do it."""
 
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message, Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import FullRecord, RebalanceListener, Survey
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.full import KafkaFullReader
+from devicesync.log.kafka.producer import DELIVERY_SECONDS, Producer
 from devicesync.log.kafka.reader import KafkaReader
 from devicesync.log.kafka.survey import newest, records, survey
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 from devicesync.log.port import Headers, Record
 
 _POLL_SECONDS = 0.1
-DELIVERY_SECONDS = 10.0
-_RECORD_BYTES = 104_857_600
-"""What a producer sends at most: the topic says what it takes."""
 
 
 class TooLarge(Unavailable):
@@ -60,9 +57,8 @@ class KafkaLog:
         self._clock = clock
         self.source = self.topic = url.topic
         self._group = group
-        self._producer: Producer | None = None
+        self._producer = Producer(url)
         self._taken_ms: int | None = None
-        self._lock = threading.Lock()
 
     def append(
         self,
@@ -74,7 +70,7 @@ class KafkaLog:
         none = (None,) * len(values)
         outgoing = [Outgoing(*record) for record in zip(values, keys or none, headers or none, strict=True)]
         with failures("append to"):
-            self._taken_ms = deliver(self._open_producer(), self._url.topic, outgoing)
+            self._taken_ms = deliver(self._producer, self._url.topic, outgoing)
 
     def taken_ms(self) -> int | None:
         """See port.Log; known where the topic has the broker's time (LogAppendTime), as `init` sets it."""
@@ -86,7 +82,7 @@ class KafkaLog:
 
     def check(self) -> None:
         """See port.Log: whether Kafka answers and has the topic."""
-        Contact(self._url, self._clock).check(self._open_producer())
+        Contact(self._url, self._clock).check(self._producer.client())
 
     def reader(self, name: str) -> "KafkaReader":
         """See port.Log."""
@@ -106,32 +102,7 @@ class KafkaLog:
 
     def close(self) -> None:
         """See port.Log."""
-        if self._producer is not None:
-            self._producer.flush(DELIVERY_SECONDS)
-
-    def _open_producer(self) -> Producer:
-        with self._lock:
-            if self._producer is None:
-                self._producer = open_producer(self._url)
-            return self._producer
-
-
-def open_producer(url: KafkaUrl, **settings: Any) -> Producer:
-    """A producer that loses, doubles and reorders nothing while it lives."""
-    return Producer(
-        {
-            **url.client,
-            "acks": "all",
-            "enable.idempotence": True,
-            "linger.ms": 2,
-            "message.max.bytes": _RECORD_BYTES,
-            "compression.type": "lz4",
-            "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
-            # Java clients' way, so that a key goes to the same partition whoever writes it.
-            "partitioner": "murmur2_random",
-            **settings,
-        }
-    )
+        self._producer.flush()
 
 
 def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> int | None:
@@ -156,15 +127,16 @@ def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> int 
             stamp_ms = message.timestamp()[1]
             taken_ms = stamp_ms if taken_ms is None else min(taken_ms, stamp_ms)  # partitions lie on several brokers
 
-    for value, key, headers, partition, timestamp_ms in records:
-        while True:
-            try:
-                producer.produce(topic, value, key, partition, delivered, None, timestamp_ms, headers)
-            except BufferError:
-                producer.poll(_POLL_SECONDS)
-            else:
-                break
-    left = producer.flush(DELIVERY_SECONDS)
+    with producer.producing() as client:
+        for value, key, headers, partition, timestamp_ms in records:
+            while True:
+                try:
+                    client.produce(topic, value, key, partition, delivered, None, timestamp_ms, headers)
+                except BufferError:
+                    client.poll(_POLL_SECONDS)
+                else:
+                    break
+        left = client.flush(DELIVERY_SECONDS)
     if failures or left:
         raise _failure(topic, failures, frozenset(invalid_ms))
     return taken_ms

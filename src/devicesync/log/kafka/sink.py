@@ -6,7 +6,8 @@ from devicesync.clock import SYSTEM
 from devicesync.errors import WrongUse
 from devicesync.log.full import FullRecord
 from devicesync.log.kafka.admin import prepare_for_restore
-from devicesync.log.kafka.log import Invalid, Outgoing, deliver, open_producer
+from devicesync.log.kafka.log import Invalid, Outgoing, deliver
+from devicesync.log.kafka.producer import Producer
 from devicesync.log.kafka.url import KafkaUrl, failures
 
 _HINT = (
@@ -23,7 +24,7 @@ class KafkaSink:
         prepare_for_restore(url, partitions, rekey=rekey)
         self._topic = url.topic
         self._rekey = rekey
-        self._producer = open_producer(url)
+        self._producer = Producer(url)
 
     def put(self, partition: int, records: Sequence[FullRecord]) -> None:
         """See full.Sink. Raises WrongUse for a record that the topic's settings refuse."""

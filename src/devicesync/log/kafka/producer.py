@@ -1,0 +1,67 @@
+"""A producer that is replaced when its client can produce no more."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Producer as Client
+
+from devicesync.log.kafka.url import KafkaUrl
+
+DELIVERY_SECONDS = 10.0
+_RECORD_BYTES = 104_857_600
+"""What a producer sends at most: the topic says what it takes."""
+
+
+class Producer:
+    """Loses, doubles and reorders nothing while its client lives. Safe for threads.
+
+    After a broker has restarted, a client may have lost count with it. That is fatal by its own words: it produces nothing more.
+    The next call then gets a new client.
+    """
+
+    def __init__(self, url: KafkaUrl, **settings: Any) -> None:
+        self._settings: dict[str, Any] = {
+            **url.client,
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 2,
+            "message.max.bytes": _RECORD_BYTES,
+            "compression.type": "lz4",
+            "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
+            # Java clients' way, so that a key goes to the same partition whoever writes it.
+            "partitioner": "murmur2_random",
+            **settings,
+        }
+        self._client: Client | None = None
+        self._lock = threading.Lock()
+
+    def client(self) -> Client:
+        """The client, opened when it is asked for first."""
+        with self._lock:
+            if self._client is None:
+                self._client = Client(self._settings)
+            return self._client
+
+    @contextmanager
+    def producing(self) -> Iterator[Client]:
+        """The client for the body. It is given up where it raises a fatal KafkaException."""
+        client = self.client()
+        try:
+            yield client
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own codes have this name
+                self._give_up(client)
+            raise
+
+    def flush(self) -> None:
+        """Wait until all is delivered, for 10 s at most."""
+        if self._client is not None:
+            self._client.flush(DELIVERY_SECONDS)
+
+    def _give_up(self, client: Client) -> None:
+        with self._lock:
+            if self._client is client:
+                self._client = None
