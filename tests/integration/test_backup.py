@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import OFFSET_END, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from devstack.server import free_ports
 
@@ -350,6 +350,29 @@ def test_holes_of_transactions_are_no_gaps(devicesync: Devicesync, real: Real) -
     check_exactly_once(devicesync, real)
     assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []
     assert back_up(devicesync)["records"] == 0
+
+
+def test_what_the_log_lost_is_no_loss_where_it_was_no_record(devicesync: Devicesync, real: Real) -> None:
+    """Retention drops an aborted transaction that was read: no error, at no start, and no gap before the next record."""
+    producer = Producer({**real.topic.client, "transactional.id": real.group})
+    producer.init_transactions(30)
+    for fate in (producer.commit_transaction, producer.abort_transaction):
+        producer.begin_transaction()
+        for number in range(12):
+            producer.produce(real.topic.topic, registration(f"d{number}", V, city="Pune"), partition=number % 3)
+        producer.flush()
+        fate()
+        assert back_up(devicesync)["records"] == (12 if fate == producer.commit_transaction else 0)
+    places = [TopicPartition(real.topic.topic, partition, OFFSET_END) for partition in range(3)]
+    admin = AdminClient(real.topic.client)
+    for deleted in admin.delete_records(places).values():
+        deleted.result(10)
+    for _ in range(2):
+        done = devicesync.run("backup", "run", "--to", "backup", "--until-caught-up")
+        assert (done.returncode, b'"error"' in done.stderr) == (0, False), done.stderr
+    real.log.append([registration(f"d{number}", V + 1, city="Pune") for number in range(30)], [b"%d" % n for n in range(30)])
+    assert back_up(devicesync)["records"] == 30
+    assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []
 
 
 def test_records_that_the_log_lost_first_are_a_gap(devicesync: Devicesync, real: Real) -> None:

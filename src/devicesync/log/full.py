@@ -32,11 +32,13 @@ class Claim(NamedTuple):
     identity: the identity of the log that these offsets belong to.
     start: every record before this offset is in the backup.
     end: the file that begins at `start` ends before this offset. None until that is decided.
+    none_from: from this offset to `start` the log had no record, but such as no reader gets. None where nobody has looked.
     """
 
     identity: str
     start: int
     end: int | None
+    none_from: int | None = None
 
 
 class RebalanceListener(Protocol):

@@ -61,10 +61,12 @@ class Closing:
             part.is_stale |= part.identity != identity
         # The topic was deleted: nothing can be claimed, and nobody else has these records.
         stale = [part for part in finished if part.is_stale]
-        ours = self._claim([part for part in finished if not part.is_stale], lambda part: (part.start, part.expected))
+        ours = self._claim(
+            [part for part in finished if not part.is_stale], lambda part: Claim(part.identity, part.start, part.expected)
+        )
         self._on_step("claimed")
         self._upload([part.closed for part in (*ours, *stale) if part.closed])
-        for part in self._claim(ours, lambda part: (part.expected, None)):
+        for part in self._claim(ours, lambda part: Claim(part.identity, part.expected, None)):
             part.claimed = part.expected
         self._on_step("claimed the end")
         for part in finished:
@@ -76,21 +78,24 @@ class Closing:
         """Tell the group that everything of these empty partitions is in the backup, where it does not know. Raises Stopped."""
 
         def start(part: PartitionBackup) -> int:
-            return max(part.start, self._reader.read_up_to(part.partition))
+            return max(part.read_before, self._reader.read_up_to(part.partition))
 
-        for part in self._claim([part for part in parts if part.claimed != start(part)], lambda part: (start(part), None)):
+        def claim(part: PartitionBackup) -> Claim:
+            first, _ = self._patience.until_it_works(self._reader.bounds, part.partition)
+            is_known = first <= part.read_before  # else there may have been records, which the log lost before they were read
+            return Claim(part.identity, start(part), None, part.start if is_known else None)
+
+        for part in self._claim([part for part in parts if part.claimed != start(part)], claim):
             part.claimed = start(part)
 
     def shutdown(self) -> None:
         """End the threads."""
         self._uploaders.shutdown()
 
-    def _claim(
-        self, parts: list[PartitionBackup], what: Callable[[PartitionBackup], tuple[int, int | None]]
-    ) -> list[PartitionBackup]:
+    def _claim(self, parts: list[PartitionBackup], what: Callable[[PartitionBackup], Claim]) -> list[PartitionBackup]:
         """Claim for each partition. Return those that are still ours."""
         while parts := [part for part in parts if self._is_ours(part)]:
-            claims = {part.partition: Claim(part.identity, *what(part)) for part in parts}
+            claims = {part.partition: what(part) for part in parts}
             if self._patience.until_it_works(self._reader.claim, claims):
                 break
             if self._stop.wait(_NAP_SECONDS):

@@ -53,13 +53,15 @@ class PartitionBackup:
         self.follows = follows
         self._clock = clock
         self.identity = identity
-        same = claim is not None and claim.identity == identity and claim.start == start
+        ours = claim if claim and claim.identity == identity else None
+        same = ours is not None and ours.start == start
         self.claimed = start if same else -1
+        self._none_before = ours.start if ours and ours.none_from is not None and ours.none_from <= start else 0
         self.agreed_end: int | None = None
         self.waiting: list[FullRecord] = []
         self.is_stale = False
         self.begin(start)
-        self.agreed_end = claim.end if same and claim else None
+        self.agreed_end = ours.end if same and ours else None
 
     def begin(self, start: int) -> None:
         """Begin a new range at this offset."""
@@ -74,6 +76,11 @@ class PartitionBackup:
     def is_empty(self) -> bool:
         """Whether the open range has no record."""
         return not self.days
+
+    @property
+    def read_before(self) -> int:
+        """Up to where the log is known to have had no record since the open range's start."""
+        return max(self.start, self._none_before)
 
     @property
     def bytes(self) -> int:
@@ -91,11 +98,14 @@ class PartitionBackup:
         self.follows = True
 
     def skip_to(self, first: int) -> None:
-        """Begin at this offset, where the log begins now. The earlier records are lost.
+        """Begin at this offset, where the log begins now. The earlier records are lost, unless there were none.
 
         A claimed range that ends later keeps its bounds: the process that claimed it may still upload the whole file.
         """
         if self.expected >= first:
+            return
+        if self.read_before >= first:
+            self.expected = first
             return
         _log.error(
             "records were gone from the log before they were kept",

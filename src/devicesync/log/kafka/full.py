@@ -67,7 +67,7 @@ class KafkaFullReader:
         """See full.FullReader."""
         return self._member.commit(
             [
-                noted(self._member.topic, partition, claim.start, Note(claim.identity, claim.end))
+                noted(self._member.topic, partition, claim.start, Note(claim.identity, claim.end, none_from=claim.none_from))
                 for partition, claim in claims.items()
             ]
         )
@@ -115,7 +115,7 @@ class KafkaFullReader:
 
 def _claim_of(position: TopicPartition) -> Claim | None:
     note = note_of(position)
-    return Claim(note.topic_id, position.offset, note.end) if position.offset >= 0 else None
+    return Claim(note.topic_id, position.offset, note.end, note.none_from) if position.offset >= 0 else None
 
 
 def full_records_of(messages: Sequence[Message]) -> dict[int, list[FullRecord]]:

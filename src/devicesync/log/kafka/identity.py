@@ -16,11 +16,15 @@ _TIMEOUT_SECONDS = 5.0  # which a stop signal may have to wait for
 
 
 class Note(msgspec.Struct):
-    """What a commit's metadata says. topic_id: "" in somebody else's commit. end: see full.Claim. store: see BoundReader.bind."""
+    """What a commit's metadata says.
+
+    topic_id: "" in somebody else's commit. end, none_from: see full.Claim. store: see BoundReader.bind.
+    """
 
     topic_id: str
     end: int | None = None
     store: str = ""
+    none_from: int | None = None
 
 
 _decode = msgspec.json.Decoder(Note).decode
