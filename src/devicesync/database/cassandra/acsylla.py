@@ -1,6 +1,8 @@
 """See driver.Driver: through acsylla, the C++ driver in an asyncio coat; a write takes a third of the CPU time."""
 
 import asyncio
+import selectors
+import socket
 import ssl
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
@@ -113,18 +115,30 @@ def _trusted(url: CassandraUrl) -> str:
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    """The loop, in a thread of its own: acsylla knows only one per process."""
+    """The loop, in a thread of its own: acsylla knows only one per process. Raises OSError."""
+    with selectors.DefaultSelector():  # a loop that lacks a descriptor prints a traceback when it is dropped: look first
+        for end in socket.socketpair():
+            end.close()
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="acsylla", daemon=True).start()
     return loop
 
 
 def _done(work: Coroutine[Any, Any, T], seconds: float = longest_seconds(1)) -> T:
-    under_way = asyncio.run_coroutine_threadsafe(work, _loop())
+    try:
+        loop = _loop()
+    except OSError as error:
+        work.close()
+        raise Failed(_reason(error)) from error
+    under_way = asyncio.run_coroutine_threadsafe(work, loop)
     try:
         return under_way.result(seconds)
     except TimeoutError as error:
         under_way.cancel()
         raise Failed(f"no answer within {seconds:.0f} s") from error
     except _FAILURES as error:
-        raise Failed(str(error)) from error
+        raise Failed(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    return str((isinstance(error, OSError) and error.strerror) or error)
