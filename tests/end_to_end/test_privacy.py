@@ -1,10 +1,13 @@
 """What an erase leaves behind on a machine's disk goes, in bounded time."""
 
 import json
+import sqlite3
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
+
+import pytest
 
 from tests.end_to_end.command import Devicesync, until
 
@@ -47,3 +50,27 @@ def test_after_an_erase_nothing_of_it_stays_on_disk(devicesync: Devicesync) -> N
     until(lambda: not marked(directory))
     assert devicesync.json("get", "n7")["profile"]["city"] == "Elsewhere"
     assert devicesync.json("get", "gone", status=1)["erased"]
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "command", "status"),
+    [
+        ("device-profile.db", "device_profile", ["erase", "gone"], 0),
+        ("dead-letters.db", "dead_letter", ["dead-letters", "delete", "--older-than", "0"], 1),
+    ],
+)
+def test_what_stays_while_another_process_reads_is_told(
+    devicesync: Devicesync, name: str, table: str, command: list[str], status: int
+) -> None:
+    """It goes with the same command, when the other has ended; which finds no more letters."""
+    directory = devicesync.directory / "devicesync-data"
+    devicesync.run("apply", "-", stdin=event("gone", 0, city=MARK) + event("bad", 0, city={"a": MARK}))
+    with closing(sqlite3.connect(f"file:{directory / name}?mode=ro", uri=True, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute(f"SELECT * FROM {table} LIMIT 1").fetchall()
+        done = devicesync.run(*command)
+        assert (done.returncode, done.stderr.count(b"what was deleted is still in the file")) == (0, 1), done.stderr
+        assert marked(directory)[name] > 0
+    done = devicesync.run(*command)
+    assert (done.returncode, b"still" in done.stderr) == (status, False), done.stderr
+    assert not {file for file in marked(directory) if file.startswith(name)}

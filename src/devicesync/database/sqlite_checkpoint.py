@@ -9,6 +9,8 @@ import threading
 from contextlib import closing, suppress
 from pathlib import Path
 
+from devicesync.sqlite_old_pages import tell_that_they_stay
+
 _PAGES = 16_000
 _LONGEST_WAL_BYTES = 256 << 20
 _EMPTY_SECONDS = 2.0
@@ -47,13 +49,13 @@ class Checkpointer:
             self._checkpoint("RESTART")
 
     def close(self) -> None:
-        """Finish the checkpoint under way, if any, and empty the log where that is due."""
+        """Finish the checkpoint under way, if any, and empty the log where that is due. Tell where that can't be done."""
         self._over.set()
         self._wanted.set()
         if self._thread:
             self._thread.join()
-        if self._has_erased:
-            self._checkpoint("TRUNCATE", _CLOSING_BUSY_SECONDS)
+        if self._has_erased and self._checkpoint("TRUNCATE", _CLOSING_BUSY_SECONDS) is False:
+            tell_that_they_stay(self._path)
 
     def _empty_soon(self) -> None:
         self._has_erased = True
@@ -78,12 +80,15 @@ class Checkpointer:
         if not self._checkpoint("TRUNCATE"):
             self._empty_soon()
 
-    def _checkpoint(self, kind: str, busy_seconds: float = _BUSY_SECONDS) -> bool:
-        """Whether all of it was done. Failing is no harm: a later one does it, and commits tell of a full disk or a torn file."""
+    def _checkpoint(self, kind: str, busy_seconds: float = _BUSY_SECONDS) -> bool | None:
+        """Whether all of it was done; None where it failed.
+
+        That is no harm: a later one does it, and commits tell of a full disk or a torn file.
+        """
         with suppress(sqlite3.DatabaseError), closing(_connect(self._path, busy_seconds)) as connection:
             ((busy, _, _),) = connection.execute(f"PRAGMA wal_checkpoint({kind})").fetchall()
             return not busy
-        return False
+        return None
 
 
 def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:

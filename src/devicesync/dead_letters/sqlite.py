@@ -9,6 +9,7 @@ from typing import Any
 from devicesync.dead_letters.port import DeadLetter, kept, listed
 from devicesync.durable import hint_for, one_at_a_time
 from devicesync.errors import Unavailable
+from devicesync.sqlite_old_pages import tell_that_they_stay
 from devicesync.sqlite_reading import open_to_read
 from devicesync.sqlite_transaction import transaction
 
@@ -97,7 +98,9 @@ class SqliteDeadLetters:
 
     def _forget_old_pages(self) -> None:
         """The write-ahead log has what was deleted too. Where somebody reads it just now, the next one to come here cuts it."""
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        ((busy, _, _),) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if busy:
+            tell_that_they_stay(self._path)
 
     @contextmanager
     def _failures(self, what: str) -> Iterator[None]:
