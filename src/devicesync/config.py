@@ -25,6 +25,9 @@ _KUBERNETES = re.compile(
 )
 """What Kubernetes sets in every pod beside a Service whose name begins with devicesync."""
 
+_MOST_SHARE_RECORDS = 1_000_000
+"""Of each that is refused a number is kept, some 40 bytes."""
+
 _LONGEST_SECONDS = 3_155_760_000
 """A hundred years: what any clock and any store can count in ms."""
 
@@ -43,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     batch_records: Positive = 2000
     max_clock_ahead_seconds: Duration = 300.0
     bad_share_limit: Share = 0.95
-    bad_share_records: Positive = 1000
+    bad_share_records: Annotated[int, Meta(gt=0, le=_MOST_SHARE_RECORDS)] = 1000
     bad_share_seconds: Duration = 60.0
     group: str = "devicesync"
     partitions: Positive = 12

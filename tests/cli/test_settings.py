@@ -67,3 +67,11 @@ def test_a_time_that_no_clock_can_count_is_wrong_use(setting: str, seconds: str)
     """It would end a job by a traceback, at some later time."""
     with pytest.raises(WrongUse, match=f"setting DEVICESYNC_{setting}_SECONDS"):
         load({}, {f"DEVICESYNC_{setting}_SECONDS": seconds}, None)
+
+
+def test_a_share_of_more_records_than_memory_counts_is_wrong_use() -> None:
+    """It ended a job by a traceback, at its start."""
+    assert load({}, {"DEVICESYNC_BAD_SHARE_RECORDS": "1000000"}, None).settings.bad_share_records == 1_000_000
+    for records in ("1000001", "9" * 30):
+        with pytest.raises(WrongUse, match="setting DEVICESYNC_BAD_SHARE_RECORDS: Expected `int` <= 1000000"):
+            load({}, {"DEVICESYNC_BAD_SHARE_RECORDS": records}, None)
