@@ -1,7 +1,14 @@
 """No file descriptor is left: what fails by that says so, in a line."""
 
+import errno
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
+
+import pytest
+
+from devicesync.cli import main
 
 CASSANDRA = """
 import os, resource
@@ -31,3 +38,22 @@ def test_cassandra_can_t_be_reached_then_and_nothing_else_is_printed() -> None:
     lines = done.stdout.splitlines()
     assert (lines[:3], done.stderr) == ([f"{left} can't reach Cassandra: Too many open files" for left in range(3)], "")
     assert len(lines) == 8
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize("file", [[], [main.__file__]])
+def test_a_command_says_so_and_names_no_file_of_ours(
+    number: int, file: Sequence[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Most often the one that can't be opened is code, which is loaded when it is called."""
+
+    def fail(words: list[str]) -> int:
+        del words
+        raise OSError(number, os.strerror(number), *file)
+
+    monkeypatch.setattr(main, "run", fail)
+    monkeypatch.setattr(os, "umask", lambda mask: mask)
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 3
+    assert capsys.readouterr().err == "devicesync: too many open files\n  hint: raise the limit: ulimit -n\n"

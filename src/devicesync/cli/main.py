@@ -88,6 +88,8 @@ def main() -> None:
         _give_output_up()
         sys.exit(141)  # whoever read our output left; that is no error of ours
     except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE}:  # whichever file it is about, that one is not what is wrong
+            _fail(3, "too many open files", "raise the limit: ulimit -n")
         is_full = error.errno in _NO_ROOM
         if error.filename is None:
             if not is_full:
