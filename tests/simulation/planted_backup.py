@@ -24,14 +24,14 @@ OF_BACKUPS = (
     _of_backups(
         "a file that nobody has agreed on",
         f"{_BACKUP}/closing.py",
-        "lambda part: (part.start, part.expected))",
-        "lambda part: (part.start, None))",
+        "Claim(part.identity, part.start, part.expected)",
+        "Claim(part.identity, part.start, None)",
         range(940, 970),
     ),
     _of_backups(
         "what was agreed on is forgotten",
         f"{_BACKUP}/partition_backup.py",
-        "claim.end if same and claim else None",
+        "ours.end if same and ours else None",
         "None",
         range(940, 970),
     ),
