@@ -47,7 +47,7 @@ check: .venv/dev-ready  ## lint, types, import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev-ready .venv/servers-ready  ## every benchmark, or one: PART=embedded, size, stack, waiting, workers, api, backup, enrich, enrich_kafka, audit, planted (DEVICES=n) or status
+bench: .venv/dev-ready .venv/bench-ready  ## every benchmark, or one: PART=embedded, size, stack, waiting, workers, api, backup, enrich, enrich_kafka, audit, planted (DEVICES=n) or status
 	@$(BIN)/python benchmarks/run.py $(PART)
 
 bench-peers: .venv/dev-ready .venv/servers-ready  ## the updater beside Kafka Connect; REDIS_SINK=DIR and CASSANDRA_SINK=DIR are clones of its sinks, docs/decisions/connect-is-not-enough.md says which
@@ -101,6 +101,10 @@ help:  ## what each target does
 
 .venv/servers-ready: devstack/install.sh | .venv/bin/python
 	@sh devstack/install.sh
+	@touch $@
+
+.venv/bench-ready: devstack/install.sh | .venv/servers-ready
+	@sh devstack/install.sh bench
 	@touch $@
 
 .venv/dev-ready: requirements-dev.lock pyproject.toml | .venv/run-ready

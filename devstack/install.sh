@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the tests need from the system's packages (real servers, a browser, promtool), where this user may and wants it.
+# Installs what the tests need from the system's packages (real servers, a browser, promtool), and with `bench` what the benchmarks
+# need besides, where this user may and wants it.
 # What can't be installed is named; the tests that need it are then skipped, or fail with CI=true.
 #
 # On a person's machine it says which packages and asks first. It does not ask with CI=true, nor root without a terminal
@@ -21,6 +22,7 @@ need mvn maven
 command -v google-chrome >/dev/null 2>&1 || need chromium chromium
 need chromedriver chromium-driver
 [ -x .venv/bin/promtool ] || need promtool prometheus
+[ "${1:-}" != bench ] || need wrk wrk
 [ -n "$missing" ] || exit 0
 
 may_install() {
@@ -55,7 +57,7 @@ if ! command -v apt-get >/dev/null 2>&1 || ! may_install; then
 fi
 updated=
 for package in $missing; do
-    echo "installing $package, which some tests need"
+    echo "installing $package, which some tests or benchmarks need"
     install "$package" && continue
     [ -n "$updated" ] || $as_root apt-get update -qq >/dev/null 2>&1
     updated=yes
