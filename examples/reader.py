@@ -11,7 +11,7 @@ def take_over() -> int:
     stores = devicesync.Stores(devicesync.open_cache("memory:"), devicesync.open_database("sqlite:device-profile.db"))
     batch, taken = devicesync.Batch(stores, source=log.source), 0
     with closing(log), closing(stores), closing(log.reader("my-reader")) as reader:
-        reader.bind(stores.database.identity)  # before the first poll
+        reader.bind(stores.database)  # before the first poll
         while not reader.caught_up():
             records = reader.poll(500, 1.0)
             batch.apply(records)  # keep what it refuses

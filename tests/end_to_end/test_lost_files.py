@@ -24,17 +24,38 @@ def test_a_deleted_database_is_filled_from_the_journal(devicesync: Devicesync) -
     assert b"applied again" not in devicesync.run("apply", "-", stdin=event("d")).stderr
 
 
-def test_an_older_copy_of_the_database_is_filled_once_the_position_is_deleted(devicesync: Devicesync) -> None:
-    """As docs/faults.md says."""
+def test_an_older_copy_of_the_database_is_filled_from_the_journal(devicesync: Devicesync) -> None:
+    """It says up to where it was applied: what came after is applied again, and no more."""
     there = devicesync.directory / "devicesync-data"
     devicesync.run("apply", "-", stdin=event("a"))
     copy = (there / "device-profile.db").read_bytes()
     devicesync.run("apply", "-", stdin=event("b"))
     delete_database(devicesync.directory)
     (there / "device-profile.db").write_bytes(copy)
-    (there / "device-profile.log.reader.updater").unlink()
-    devicesync.run("apply", "-", stdin=event("c"))
+    told = devicesync.run("apply", "-", stdin=event("c")).stderr
+    assert b"The rest is applied again" in told
+    assert b'"from_record": 1' in told
     assert [devicesync.json("get", each)["profile"]["city"] for each in "abc"] == ["Pune"] * 3
+
+
+def test_what_a_removed_wal_had_is_read_again(devicesync: Devicesync) -> None:
+    """As people do with files that look stale after kill -9."""
+    there = devicesync.directory / "devicesync-data"
+    devicesync.run("apply", "-", stdin=event("a"))
+    _apply_and_kill(devicesync, "b")
+    for suffix in ("-wal", "-shm"):
+        (there / f"device-profile.db{suffix}").unlink()
+    assert b"The rest is applied again" in devicesync.run("apply", "-", stdin=event("c")).stderr
+    assert [devicesync.json("get", each)["profile"]["city"] for each in "abc"] == ["Pune"] * 3
+    assert b"applied again" not in devicesync.run("apply", "-", stdin=event("d")).stderr
+
+
+def test_after_a_kill_nothing_is_read_again(devicesync: Devicesync) -> None:
+    """Where the files stay, and it says nothing."""
+    _apply_and_kill(devicesync, "a")
+    done = devicesync.run("apply", "-", "--json", stdin=event("b"))
+    assert json.loads(done.stdout)["applied"] == 1
+    assert b"applied again" not in done.stderr
 
 
 def test_a_database_deleted_under_up_ends_it(devicesync: Devicesync) -> None:
@@ -60,6 +81,13 @@ def test_a_journal_deleted_under_up_goes_on(devicesync: Devicesync) -> None:
     assert devicesync.json("get", "b")["profile"]["city"] == "Pune"
     os.kill(running.pid, signal.SIGTERM)
     assert running.wait(30) == 0
+
+
+def _apply_and_kill(devicesync: Devicesync, device: str) -> None:
+    running = devicesync.start("up")
+    devicesync.run("apply", "-", stdin=event(device))
+    running.kill()
+    running.wait(WAIT_SECONDS)
 
 
 _APPLY, _GET, _LIST = ["apply", os.devnull], ["get", "a"], ["dead-letters", "list"]

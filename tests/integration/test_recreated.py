@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import structlog
@@ -23,6 +24,20 @@ from tests import servers
 from tests.end_to_end.command import Devicesync, until
 
 SECONDS = 30.0
+
+
+class Named(NamedTuple):
+    """A store with this identity. See log.full.Store."""
+
+    identity: str
+
+    def applied(self, log: str) -> None:
+        pass
+
+    def keep_applied(self, log: str, position: int) -> None:
+        pass
+
+
 OLD, NEW = [b"old %d" % number for number in range(20)], [b"new %d" % number for number in range(60)]
 
 
@@ -111,7 +126,7 @@ def test_a_database_made_anew_gets_the_topic_again(topic: Topic) -> None:
     topic.log.append(OLD)
     for store, wanted in (("one", OLD), ("one", []), ("another", OLD), ("", [])):
         with closing(topic.log.reader("updater")) as reader, structlog.testing.capture_logs() as told:
-            reader.bind(store)
+            reader.bind(Named(store))
             assert reader.caught_up() is not bool(wanted)
             topic.take(reader, wanted)
             until(partial(topic.has_caught_up, reader))
@@ -122,11 +137,11 @@ def test_what_a_database_made_anew_can_not_get_again_is_told(topic: Topic) -> No
     """The topic's retention has dropped it."""
     topic.log.append(OLD)
     with closing(topic.log.reader("updater")) as reader:
-        reader.bind("one")
+        reader.bind(Named("one"))
         topic.take(reader, OLD)
     topic.drop_first(5)
     with closing(topic.log.reader("updater")) as reader:
-        reader.bind("another")
+        reader.bind(Named("another"))
         topic.take(reader, OLD[5:])
         assert reader.lost == 5
 
@@ -137,7 +152,7 @@ def test_a_commit_that_names_no_database_is_believed(topic: Topic) -> None:
     with closing(topic.log.reader("updater")) as reader:
         topic.take(reader, OLD)
     with closing(topic.log.reader("updater")) as reader:
-        reader.bind("one")
+        reader.bind(Named("one"))
         assert reader.caught_up()
         assert not any(reader.poll(100, 0.2) for _ in range(20))
 

@@ -78,7 +78,7 @@ class Machine:
         journal = patience.until_it_works(self.journal)
         reader = patience.until_it_works(journal.reader, READER)
         stores = Stores(MemoryCache(2), GatedDatabase(self._database))
-        patience.until_it_works(reader.bind, self._database.identity)
+        patience.until_it_works(reader.bind, stores.database)
         batch = self._chance.choice((1, 3, 10))
         updater = Updater(
             reader,

@@ -21,7 +21,11 @@ class GatedDatabase:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.identity = database.identity
+
+    @property
+    def identity(self) -> str:
+        """See port.Database."""
+        return self._database.identity
 
     def create(self) -> list[str]:
         """See port.Database."""
@@ -62,6 +66,14 @@ class GatedDatabase:
     def range_of(self, device_id: str) -> int:
         """See port.Database."""
         return self._database.range_of(device_id)
+
+    def applied(self, log: str) -> int | None:
+        """See port.Database."""
+        return _under("applied", lambda: self._database.applied(log))
+
+    def keep_applied(self, log: str, position: int) -> None:
+        """See port.Database."""
+        _under("keep applied", lambda: self._database.keep_applied(log, position))
 
     def check(self) -> None:
         """See port.Database."""

@@ -105,7 +105,7 @@ def _over(  # noqa: PLR0917 - all of them are needed
     reader: "BoundReader", source: str, settings: Settings, opened: ExitStack, stop: threading.Event, spans: Spans
 ) -> tuple[Stores, Updater, StoreCalls]:
     stores, calls = opened.enter_context(closing(adapters.open_stores(settings))), StoreCalls()
-    reader.bind(stores.database.identity)
+    reader.bind(stores.database)
     updater = Updater(
         reader,
         calls.measured(stores),

@@ -30,7 +30,10 @@ class Database(Protocol):
         and made again. Cassandra's never changes: a recreated keyspace can't be told from the old one.
     """
 
-    identity: str
+    @property
+    def identity(self) -> str:
+        """See above."""
+        ...
 
     @property
     def merges_in_place(self) -> bool:
@@ -104,6 +107,22 @@ class Database(Protocol):
 
     def range_of(self, device_id: str) -> int:
         """Return the number of the range in which this device lies, whether the database knows it or not."""
+        ...
+
+    def applied(self, log: str) -> int | None:
+        """Return the number of the record in the log with this identity before which the rows have everything.
+
+        0 where it kept none for this log. None where it keeps none at all: Cassandra, and a file that an older release made.
+
+        Raises Unavailable.
+        """
+        ...
+
+    def keep_applied(self, log: str, position: int) -> None:
+        """Keep for `applied` that the rows have everything of this log before that position. Raises Unavailable.
+
+        It need not be durable: it is lost before the rows are, never after. The identity may change with the first call.
+        """
         ...
 
     def check(self) -> None:

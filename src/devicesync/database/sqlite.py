@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from devicesync.database import sqlite_applied
 from devicesync.database import sqlite_table as table
 from devicesync.database.port import Stored
 from devicesync.database.sqlite_checkpoint import Checkpointer
@@ -20,11 +21,12 @@ from devicesync.errors import NewerData, Replaced, Unavailable, WrongUse
 from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import State, join
 from devicesync.sqlite_reading import open_to_read
-from devicesync.sqlite_transaction import transaction
+from devicesync.sqlite_transaction import transaction, unsynced
 
 FORMAT = 1
 _CREATE_IDENTITY = "CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)"
 _GIVE_IDENTITY = "INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)"
+_CHANGE_IDENTITY = "UPDATE identity SET id = ?"
 _HAS_IDENTITY = "SELECT 1 FROM sqlite_master WHERE name = 'identity'"
 _PAGE_BYTES = 2048
 _SCANNED = 500
@@ -125,6 +127,26 @@ class SqliteDatabase:
         del device_id
         return 0
 
+    def applied(self, log: str) -> int | None:
+        """See port.Database."""
+        with self._failures("read"):
+            return sqlite_applied.position(self._connection, log)
+
+    def keep_applied(self, log: str, position: int) -> None:
+        """See port.Database.
+
+        A file of an older release gets the table, and another identity: an older copy of it lacks the table, and has the former.
+        """
+        identity = self.identity
+        with self._failures("write to"), unsynced(self._connection), transaction(self._connection):
+            if not sqlite_applied.is_kept(self._connection):
+                identity = uuid.uuid4().hex
+                self._connection.execute(sqlite_applied.CREATE)
+                self._connection.execute(_CHANGE_IDENTITY, (identity,))
+            self._connection.execute(sqlite_applied.KEEP, (log, position))
+        self.identity = identity
+        self._checkpointer.committed(1, erased=False)
+
     def check(self) -> None:
         """See port.Database. Raises Replaced where the file is another by now."""
         self._check_that_it_is_there()
@@ -168,6 +190,8 @@ class SqliteDatabase:
         if found < FORMAT or not execute(_HAS_IDENTITY).fetchone():
             with transaction(self._connection):
                 execute(table.CREATE)
+                if found < FORMAT:
+                    execute(sqlite_applied.CREATE)
                 execute(_CREATE_IDENTITY)
                 execute(_GIVE_IDENTITY, (uuid.uuid4().hex,))
                 execute(f"PRAGMA user_version = {FORMAT}")

@@ -115,13 +115,30 @@ class Survey(NamedTuple):
     bounds: dict[int, tuple[int, int]]
 
 
+class Store(Protocol):
+    """Where the records of a log go: a database (see database.port.Database, which says what each of these is)."""
+
+    @property
+    def identity(self) -> str:
+        """What names this store."""
+        ...
+
+    def applied(self, log: str) -> int | None:
+        """Up to where it has applied the log with that identity."""
+        ...
+
+    def keep_applied(self, log: str, position: int) -> None:
+        """It has applied the log up to there."""
+        ...
+
+
 class BoundReader(Reader, Protocol):
     """A reader that knows into which store it is read."""
 
-    def bind(self, store: str) -> None:
-        """What is polled goes into the store of that identity: call it before the first poll.
+    def bind(self, store: Store) -> None:
+        """What is polled goes into this store: call it before the first poll. Raises Unavailable.
 
-        What was committed for a store of another identity is polled again.
+        What was committed for a store of another identity is polled again, and in a journal also what the store lacks.
         """
         ...
 

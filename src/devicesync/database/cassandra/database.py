@@ -161,6 +161,12 @@ class CassandraDatabase:
             limit = limit * 2 if page[0][0] == page[-1][0] else _ROWS_PER_PAGE  # they fill the whole page
             start = page[-1][0]
 
+    def applied(self, log: str) -> None:
+        """See port.Database. It keeps none."""
+
+    def keep_applied(self, log: str, position: int) -> None:
+        """See port.Database."""
+
     def check(self) -> None:
         """See port.Database."""
         with _failures("reach"):

@@ -5,7 +5,8 @@
     device-profile.log.00000000000000004711     a closed segment; the number is that of its first record
     device-profile.log.00000000000000004711.times
     device-profile.log.reader.NAME              a reader's position: the number of the next record to read, and the identity
-                                                of the store that has those before it
+                                                of the store that has those before it. Such a store may hold a position
+                                                of its own: the lesser of both counts (reader.py)
     device-profile.log.lock                     locked while someone appends
     .device-profile.log.id                      the journal's identity: a new journal at the same place has another
 

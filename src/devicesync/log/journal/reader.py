@@ -10,6 +10,7 @@ import structlog
 from devicesync.clock import SYSTEM
 from devicesync.durable import open_ours
 from devicesync.errors import Held
+from devicesync.log.full import Store
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import JournalFiles, naming_failures
 from devicesync.log.port import Record
@@ -17,6 +18,8 @@ from devicesync.log.port import Record
 _BUSY_SECONDS = 1.0
 _BUSY_NAP_SECONDS = 0.002
 _IDLE_NAP_SECONDS = 0.01
+_ANOTHER = "the database is another than the one that the journal was applied to: it is applied again"
+_LESS = "the database has less of the journal than was applied: an older copy, or its -wal was removed. The rest is applied again"
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -26,7 +29,9 @@ class JournalReader(Cursor):
     def __init__(self, files: JournalFiles, name: str) -> None:
         super().__init__(files, _position(files, name))
         self.name = name
-        self._store = files.read_store(name)
+        self._named = files.read_store(name)  # which store the position is about
+        self._store: Store | None = None
+        self._log = ""  # its identity, once there is a store
         self._busy_until = 0.0
         self._polls: list[int] = []  # where those that are not committed began
         with self._keeping_position():
@@ -40,19 +45,18 @@ class JournalReader(Cursor):
                 self.commit()
                 on_error.pop_all()
 
-    def bind(self, store: str) -> None:
-        """What is polled goes into the store of that identity. If that is another than so far, all is polled again."""
-        before, self._store = self._store, store
-        if store and before not in ("", store):
-            first, end = self.bounds()
-            _log.warning(
-                "the database is another than the one that the journal was applied to: it is applied again",
-                from_record=first,
-                to_record=end,
-                hint="a backup has the records before: `devicesync restore --to-stores`" if first else "",
-            )
-            self.rewind(first)
-        self.commit()
+    def bind(self, store: Store) -> None:
+        """See full.BoundReader. A store that keeps no positions is believed to have all before ours, if ours is about it."""
+        self._log = self._files.read_identity()
+        is_another = "" not in (self._named, store.identity) and self._named != store.identity
+        kept = store.applied(self._log)
+        is_new = kept != self.position or self._named != store.identity
+        applied = kept if kept is not None else 0 if is_another else self.position
+        if applied < self.position:
+            self._go_back(applied, _ANOTHER if is_another else _LESS)
+        self._store = store
+        if is_new:  # else nothing is written: it may be a start on a full disk
+            self.commit()
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader. Blank lines are skipped."""
@@ -84,8 +88,11 @@ class JournalReader(Cursor):
 
         Not synced: a position lost with the power leaves an older one, and reading again is harmless.
         """
+        if self._store:
+            self._store.keep_applied(self._log, position)  # first: without a crash it is never the lesser
+            self._named = self._store.identity
         with self._keeping_position():
-            os.pwrite(self._position_file, f"{position:020d} {self._store}".rstrip().encode() + b"\n", 0)
+            os.pwrite(self._position_file, f"{position:020d} {self._named}".rstrip().encode() + b"\n", 0)
         self._polls = [began for began in self._polls if began >= position]
 
     def keep_alive(self) -> None:
@@ -105,6 +112,16 @@ class JournalReader(Cursor):
         if self._position_file >= 0:
             os.close(self._position_file)
             self._position_file = -1  # a number that is closed twice may be another file's by then
+
+    def _go_back(self, applied: int, why: str) -> None:
+        first, end = self.bounds()
+        _log.warning(
+            why,
+            from_record=max(first, applied),
+            to_record=end,
+            hint="a backup has the records before: `devicesync restore --to-stores`" if first > applied else "",
+        )
+        self.rewind(max(first, applied))
 
     def _keeping_position(self) -> AbstractContextManager[None]:
         return naming_failures("keep the position of a reader in", self._files.position(self.name))

@@ -17,7 +17,7 @@ from confluent_kafka import (
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
-from devicesync.log.full import DELETED, FullRecord
+from devicesync.log.full import DELETED, FullRecord, Store
 from devicesync.log.kafka.full import full_records_of
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import Note, identity_of, is_of, is_of_another, noted
@@ -55,9 +55,9 @@ class KafkaReader:
         self._committed_at = self._identified_at = 0.0
         self._member = Member(url, group, on_assigned=self._assigned, on_revoked=self._forget, clock=clock, **_SETTINGS)
 
-    def bind(self, store: str) -> None:
+    def bind(self, store: Store) -> None:
         """See full.BoundReader."""
-        self._store = store
+        self._store = store.identity
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader."""
