@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import sqlite3
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +36,7 @@ from tests.simulation.scheduler import FATES, Process, done, gate
 _VERBS = ("up", "register", "append")
 _DEVICES = 3
 _MOST_TURNS, _MOST_STEPS = 400, 4_000
+_HAVE_COPIES, _FOR_EVER_SECONDS = 0.3, 1e9
 _ALL = RefusalLimit(1, 1000, 60)
 
 
@@ -62,14 +65,20 @@ class Machine:
         self._records: dict[int, Said] = {}
         self._position = -1
         self._database = SqliteDatabase(directory / "device-profile.db")
+        self._has_copies = chance.random() < _HAVE_COPIES
+        self._copy: sqlite3.Connection | None = None
+        self._is_put_back = False
 
     def close(self) -> None:
         """Give back the database."""
         self._database.close()
+        if self._copy:
+            self._copy.close()
 
     def journal(self) -> Journal:
         """As a process opens it."""
-        return Journal(self._directory / "device-profile.log", segment_bytes=self._segment_bytes, retention_seconds=0)
+        keep_seconds = _FOR_EVER_SECONDS if self._has_copies else 0.0
+        return Journal(self._directory / "device-profile.log", segment_bytes=self._segment_bytes, retention_seconds=keep_seconds)
 
     def up(self, rounds: int) -> None:
         """The updater, for so many batches; until it has caught up where none are given."""
@@ -79,6 +88,7 @@ class Machine:
         reader = patience.until_it_works(journal.reader, READER)
         stores = Stores(MemoryCache(2), GatedDatabase(self._database))
         patience.until_it_works(reader.bind, stores.database)
+        self._is_put_back = False
         batch = self._chance.choice((1, 3, 10))
         updater = Updater(
             reader,
@@ -131,8 +141,25 @@ class Machine:
         connection.execute(f"PRAGMA max_page_count = {pages if self.disk.is_full else 1 << 20}")
         self.trace.append(f"         the disk is {'full' if self.disk.is_full else 'free'}")
 
+    def copy_or_put_back(self) -> None:
+        """Nobody works with the database: it is copied, or an older copy is put in its place, as if it had lost its -wal."""
+        if not self._has_copies or self.disk.is_full:
+            return
+        if self._copy is None:
+            self._copy = sqlite3.connect(":memory:")
+            self._database._connection.backup(self._copy)
+            return
+        with closing(self._copy):
+            self._copy.backup(self._database._connection)
+        self._copy, self._is_put_back = None, True
+        self._database.close()
+        self._database = SqliteDatabase(self._directory / "device-profile.db")
+        self.trace.append("         an older copy of the database is put in its place")
+
     def look(self) -> None:
-        """No position lies beyond what the database has."""
+        """No position lies beyond what the database has, once the updater has seen it."""
+        if self._is_put_back:
+            return
         path = self._directory / f"device-profile.log.reader.{READER}"
         text = path.read_bytes()[:20] if path.exists() else b""
         position = int(text) if text.isdigit() else 0
@@ -208,6 +235,8 @@ class _History:
             spot = self._chance.randrange(len(self._slots))
             if self._slots[spot].is_over:  # a supervisor starts it again
                 self._slots[spot] = self._made(_VERBS[spot])
+                if _VERBS[spot] == "up":
+                    self._machine.copy_or_put_back()
             if self._chance.random() < self._fills:
                 self._machine.fill_disk()
             fate = self._chance.choice(FATES) if self._chance.random() < self._trouble else "goes on"

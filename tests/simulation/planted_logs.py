@@ -61,6 +61,9 @@ OF_LOGS = (
     ),
     _of_one_machine("what the disk did not take is acknowledged", "appender.py", "group.error = error", "group.first = 0"),
     _of_one_machine(
+        "a database that lost its last rows gets nothing again", "reader.py", "if applied < self.position:", "if is_another:"
+    ),
+    _of_one_machine(
         "a reader that can't be opened stays open", "reader.py", "on_error.callback(os.close, self._position_file)", "pass"
     ),
 )
