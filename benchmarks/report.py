@@ -55,7 +55,7 @@ def machine() -> str:
 def _table(figures: list[Figure]) -> list[str]:
     rows = ["| what | measured | aim | |", "|---|---|---|---|"]
     for figure in figures:
-        shown = f"{figure['figure']:,} {figure['unit']}".rstrip()
+        shown = f"{figure['figure']:,.10g} {figure['unit']}".rstrip()
         more = f"; {figure['more']}" if figure["more"] else ""
         mark = "" if not figure["aim"] else "met" if figure["met"] else "**missed**"
         rows.append(f"| {figure['what']} | {shown}{more} | {figure['aim']} | {mark} |")

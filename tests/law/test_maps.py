@@ -38,6 +38,12 @@ def test_keys_come_in_the_order_of_their_code_points(entries: dict[str, str]) ->
     assert union(text, text) == text
 
 
+def test_many_keys_come_in_order_too() -> None:
+    """More than msgspec sorts for us."""
+    entries = {str(number): "v" for number in reversed(range(300))}
+    assert map_text(entries) == msgspec.json.Encoder(order="deterministic").encode(entries).decode()
+
+
 def test_a_union_of_many_needs_no_deep_stack() -> None:
     """300 ties of 4,200 entries each ended the updater by SIGSEGV, at each start. A small stack stands for more of them."""
     done = subprocess.run([sys.executable, "-c", MANY_IN_A_SMALL_STACK], check=False, capture_output=True, text=True)
