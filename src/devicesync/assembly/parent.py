@@ -14,9 +14,7 @@ def ending_with_this_process() -> Callable[[], None]:
     parent = os.getpid()
 
     def tie() -> None:
-        signal.signal(
-            signal.SIGTERM, signal.SIG_DFL
-        )  # this process's handler would take one that comes before the program begins
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # else our own handler takes one that comes before the program begins
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it ended meanwhile
             os._exit(1)
