@@ -33,9 +33,7 @@ class Servers(NamedTuple):
         place = KafkaUrl.parse(f"kafka://127.0.0.1:{self.log.port}/{topic}")
         create_topics(place, PARTITIONS)
         kafka = KafkaLog(place, "producer")
-        for start in range(0, len(values), BATCH):
-            some = values[start : start + BATCH]
-            kafka.append(some, [key_of(value) for value in some])
+        append(kafka, values)
         return kafka
 
     def load_both(self, devices: int, events: int) -> None:
@@ -44,6 +42,15 @@ class Servers(NamedTuple):
         self.load("warm", [self.simulation.record(began_ms + number, number) for number in range(devices)])
         self.load("bench", list(self.simulation.records(events, began_ms + devices)))
 
+    def updater(self, name: str) -> list[str]:
+        """What Python is called with for an updater of the topic and the keyspace of that name."""
+        flags = [
+            "--log", f"kafka://127.0.0.1:{self.log.port}/{name}",
+            "--cache", f"redis://127.0.0.1:{self.cache.port}/2",
+            "--database", f"cassandra://127.0.0.1:{self.database.port}/{name}",
+        ]  # fmt: skip
+        return ["-m", "devicesync", "update", *flags]
+
     def empty_stores(self, keyspace: str) -> str:
         """An empty Redis, and a keyspace of that name."""
         redis.Redis(port=self.cache.port).flushall()
@@ -51,6 +58,13 @@ class Servers(NamedTuple):
         database.create()
         database.close()
         return keyspace
+
+
+def append(kafka: KafkaLog, values: list[bytes]) -> None:
+    """Put records into the topic, a thousand at once."""
+    for start in range(0, len(values), BATCH):
+        some = values[start : start + BATCH]
+        kafka.append(some, [key_of(value) for value in some])
 
 
 @contextmanager

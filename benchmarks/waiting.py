@@ -51,12 +51,12 @@ def main() -> None:
         what = f"the updater with {ROUND_TRIP_MS:g} ms of round trip to both stores, against without"
         tell(what, ratio, "×", least=0.9, more=more)
         bare = ages_of(up, arguments.devices, RATE, following)
-        ours = ages_of(up, arguments.devices, RATE, updating)
+        ours = ages_of(up, arguments.devices, RATE, Servers.updater)
         tell(f"freshness at {RATE:,} events/s, p50", ours.p50, "ms", most=3, more=f"the bare loop {bare.p50:.1f} ms")
         more = f"the bare loop {bare.p99:.0f} ms; {ours}; the bare loop's {bare}"
         tell(f"freshness at {RATE:,} events/s, p99", ours.p99, "ms", most=20, more=more)
         rate = int(SHARE_OF_TOP * median(near))
-        ours = ages_of(up, arguments.devices, rate, updating)
+        ours = ages_of(up, arguments.devices, rate, Servers.updater)
         tell(f"freshness at {rate:,} events/s, p50", ours.p50, "ms")
         tell(f"freshness at {rate:,} events/s, p99", ours.p99, "ms", most=100, more=str(ours))
 
@@ -86,16 +86,6 @@ class Ages(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.probes} probes, max {self.most:.0f} ms"
-
-
-def updating(up: Servers, name: str) -> list[str]:
-    """The updater."""
-    flags = [
-        "--log", f"kafka://127.0.0.1:{up.log.port}/{name}",
-        "--cache", f"redis://127.0.0.1:{up.cache.port}/2",
-        "--database", f"cassandra://127.0.0.1:{up.database.port}/{name}",
-    ]  # fmt: skip
-    return ["-m", "devicesync", "update", *flags]
 
 
 def following(up: Servers, name: str) -> list[str]:

@@ -22,13 +22,11 @@ from typing import NamedTuple
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from figures import tell
-from real_servers import Servers, servers
+from real_servers import Servers, append, servers
 
 from devicesync.errors import Unavailable
-from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
-from devicesync.simulation import key_of
+from devicesync.log.kafka import KafkaReader, KafkaUrl
 
-BATCH = 1000
 LOOK_SECONDS = 0.1
 FEWER = 4
 
@@ -89,12 +87,7 @@ def work_off(up: Servers, name: str, devices: int, events: int, count: int) -> O
 @contextmanager
 def updaters(up: Servers, name: str, count: int) -> Iterator[list["subprocess.Popen[bytes]"]]:
     """So many processes in a group of this name, for the body."""
-    flags = [
-        "--log", f"kafka://127.0.0.1:{up.log.port}/{name}",
-        "--cache", f"redis://127.0.0.1:{up.cache.port}/2",
-        "--database", f"cassandra://127.0.0.1:{up.database.port}/{name}",
-    ]  # fmt: skip
-    command = [sys.executable, "-m", "devicesync", "update", *flags]
+    command = [sys.executable, *up.updater(name)]
     environment = {**os.environ, "DEVICESYNC_GROUP": name}
     processes = [subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) for _ in range(count)]
     try:
@@ -104,12 +97,6 @@ def updaters(up: Servers, name: str, count: int) -> Iterator[list["subprocess.Po
             process.send_signal(signal.SIGCONT)
             process.terminate()
             process.wait()
-
-
-def append(kafka: KafkaLog, values: list[bytes]) -> None:
-    for start in range(0, len(values), BATCH):
-        some = values[start : start + BATCH]
-        kafka.append(some, [key_of(value) for value in some])
 
 
 def wait_until_done(place: KafkaUrl, group: str, processes: list["subprocess.Popen[bytes]"]) -> None:

@@ -14,7 +14,7 @@ import structlog
 
 from devicesync.api.clients import Address
 from devicesync.clock import SYSTEM
-from devicesync.durable import open_regular, too_large
+from devicesync.durable import open_regular, opened, too_large
 from devicesync.errors import WrongUse
 
 _LOOK_AGAIN_SECONDS = 1.0
@@ -102,7 +102,7 @@ def _opened(path: Path) -> maxminddb.Reader:
 
     Raises OSError, also for what is no regular file, or larger than 1 GiB: of a device the copy would not end.
     """
-    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file, NamedTemporaryFile() as copy:
+    with opened(path) as file, NamedTemporaryFile() as copy:
         left = os.fstat(file.fileno()).st_size
         if left > _MOST_CITY_BYTES:
             raise too_large(path, _MOST_CITY_BYTES)

@@ -79,7 +79,7 @@ class Storage:
 
     def read_bytes(self, path: str, most_bytes: int) -> bytes | None:
         """Return the file's bytes; None without the file. Raises Unavailable, and Damaged for what can't be one of ours."""
-        with self._failures("read", path):
+        with self._failures("read", path, most_bytes):
             try:
                 if self._is_local:  # opened once: it may be replaced at any time
                     return content_of(Path(self._path(path)), most_bytes)
@@ -87,10 +87,6 @@ class Storage:
                     return self._copied(path, Path(directory) / "file", most_bytes).read_bytes()
             except FileNotFoundError:
                 return None
-            except OSError as error:
-                if error.errno not in _NO_FILE:
-                    raise
-        raise Damaged(path, f"is no file, or has more than {most_bytes:,} bytes")
 
     def fetch(self, path: str, into: Path, most_bytes: int) -> Path | None:
         """Return a local file with the same bytes: `into`, or the file itself. None without the file.
@@ -98,7 +94,7 @@ class Storage:
         A pipe, a device or a directory does not count as a file, because its content may have no end.
         Raises Unavailable, and Damaged where a store sends more bytes than that.
         """
-        with self._failures("read", path):
+        with self._failures("read", path, most_bytes):
             if self._is_local:
                 here = Path(self._path(path))
                 return here if here.is_file() else None
@@ -106,10 +102,6 @@ class Storage:
                 return self._copied(path, into, most_bytes)
             except FileNotFoundError:
                 return None
-            except OSError as error:
-                if error.errno not in _NO_FILE:
-                    raise
-        raise Damaged(path, f"is no file, or has more than {most_bytes:,} bytes")
 
     def size(self, path: str) -> int | None:
         """Return the file's size in bytes; None without the file. Raises Unavailable."""
@@ -124,10 +116,8 @@ class Storage:
         with self._failures("list", directory):
             try:
                 found = self._listed(self._path(directory))
-            except FileNotFoundError:
-                return []
             except OSError as error:
-                if error.errno not in _NO_PLACE:
+                if not _is_absent(error):
                     raise
                 return []
             names = {name.rstrip("/").rpartition("/")[2] for name in found}
@@ -140,10 +130,8 @@ class Storage:
         with self._failures("remove", path):
             try:
                 self._call(self._files.rm_file, self._path(path))
-            except FileNotFoundError:
-                return
             except OSError as error:
-                if error.errno not in _NO_PLACE:
+                if not _is_absent(error):
                     raise
 
     def _copied(self, path: str, into: Path, most_bytes: int) -> Path:
@@ -180,14 +168,22 @@ class Storage:
         return text
 
     @contextmanager
-    def _failures(self, what: str, path: str) -> Iterator[None]:
+    def _failures(self, what: str, path: str, most_bytes: int | None = None) -> Iterator[None]:
+        """Raise Unavailable, or Damaged, for what the body raises. most_bytes: what it reads of a file."""
         try:
             yield
         except Exception as error:
+            if most_bytes is not None and isinstance(error, OSError) and error.errno in _NO_FILE:
+                raise Damaged(path, f"is no file, or has more than {most_bytes:,} bytes") from error
             if what == "read" and isinstance(error, OSError) and error.errno in _NO_PLACE:
                 raise Damaged(path, f"can't be read: {error.strerror}") from error
             told = str(error) or (_LATE if isinstance(error, TimeoutError) else type(error).__name__)
             raise Unavailable(f"can't {what} {self.url.rstrip('/')}/{path}: {self._shown(told)}", _HINT) from error
+
+
+def _is_absent(error: OSError) -> bool:
+    """Whether it says that nothing is there. A store's own FileNotFoundError may have no number."""
+    return isinstance(error, FileNotFoundError) or error.errno in _NO_PLACE
 
 
 def _real(path: Path) -> Path:

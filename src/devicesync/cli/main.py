@@ -53,7 +53,7 @@ COMMANDS = {
 RUN_UNTIL_STOPPED = {"up", "api", "ship", "update", "backup run", "enrich", "audit --live", "demo"}
 """Commands that end well by a signal, whenever it comes."""
 
-_LOG_NOTHING = {*("get", "status", "backup list", "dead-letters list", "dead-letters show", "digests compare")}
+_LOG_NOTHING = {"get", "status", "backup list", "dead-letters list", "dead-letters show", "digests compare"}
 """Commands that only look, and are to be quick: the library for log lines is not loaded for them."""
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -1,11 +1,10 @@
 """How far a reader of the journal is behind, seen from outside; nothing is opened for writing."""
 
 import fcntl
-import os
 from contextlib import closing
 
 from devicesync.clock import SYSTEM
-from devicesync.durable import open_regular
+from devicesync.durable import opened
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import JournalFiles
 from devicesync.log.port import Lag
@@ -24,7 +23,7 @@ def reader_lag(files: JournalFiles, name: str) -> Lag:
 def _is_read(files: JournalFiles, name: str) -> bool:
     """A reader keeps its position's file locked."""
     try:
-        with os.fdopen(open_regular(files.position(name), os.O_RDONLY), "rb") as file:
+        with opened(files.position(name)) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -1,7 +1,6 @@
 """A topic that takes the records of another one, changed or not."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
@@ -11,11 +10,10 @@ from devicesync.log.full import OFFSET, FullRecord
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, DEAD_LETTERS
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.log import TooLarge
-from devicesync.log.kafka.producer import DELIVERY_SECONDS, Producer
+from devicesync.log.kafka.producer import Producer
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 
 _TIMEOUT_SECONDS = 10.0
-_POLL_SECONDS = 0.1
 Placed = tuple[int, FullRecord]
 
 
@@ -97,20 +95,18 @@ class KafkaForward:
 
     def _produce(self, placed: Sequence[Placed]) -> None:
         topic, is_alike = self._target.topic, self._is_alike
-        with self._producer.producing() as client:
-            for partition, (_, stamp_ms, key, value, headers) in placed:
-                where: Any = partition if is_alike else -1 if key is not None else partition % self._partitions
-                while True:
-                    try:
-                        client.produce(topic, value, key, where, None, None, stamp_ms or 0, headers)  # type: ignore[arg-type]
-                    except BufferError:
-                        client.poll(_POLL_SECONDS)
-                    else:
-                        break
+
+        def where(partition: int, key: bytes | None) -> int:
+            return partition if is_alike else -1 if key is not None else partition % self._partitions
+
+        self._producer.produce(
+            (topic, value, key, where(partition, key), None, None, stamp_ms or 0, headers)
+            for partition, (_, stamp_ms, key, value, headers) in placed
+        )
 
     def _settle(self) -> None:
         """Return when the brokers have everything. Raises Unavailable, TooLarge."""
-        left = self._producer.client().flush(DELIVERY_SECONDS)
+        left = self._producer.flush()
         failed, self._failed = self._failed, []
         if failed and all(error.code() == KafkaError.MSG_SIZE_TOO_LARGE for error in failed):
             raise TooLarge(f"{self._target.topic} in Kafka takes no records of that size", HINT)

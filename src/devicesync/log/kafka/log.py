@@ -10,13 +10,11 @@ from devicesync.errors import Unavailable
 from devicesync.log.full import FullRecord, RebalanceListener, Survey
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.full import KafkaFullReader
-from devicesync.log.kafka.producer import DELIVERY_SECONDS, Producer
+from devicesync.log.kafka.producer import Producer
 from devicesync.log.kafka.reader import KafkaReader
 from devicesync.log.kafka.survey import newest, records, survey
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 from devicesync.log.port import Headers, Record
-
-_POLL_SECONDS = 0.1
 
 
 class TooLarge(Unavailable):
@@ -127,16 +125,11 @@ def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> int 
             stamp_ms = message.timestamp()[1]
             taken_ms = stamp_ms if taken_ms is None else min(taken_ms, stamp_ms)  # partitions lie on several brokers
 
-    with producer.producing() as client:
-        for value, key, headers, partition, timestamp_ms in records:
-            while True:
-                try:
-                    client.produce(topic, value, key, partition, delivered, None, timestamp_ms, headers)
-                except BufferError:
-                    client.poll(_POLL_SECONDS)
-                else:
-                    break
-        left = client.flush(DELIVERY_SECONDS)
+    producer.produce(
+        (topic, value, key, partition, delivered, None, timestamp_ms, headers)
+        for value, key, headers, partition, timestamp_ms in records
+    )
+    left = producer.flush()
     if failures or left:
         raise _failure(topic, failures, frozenset(invalid_ms))
     return taken_ms

@@ -1,8 +1,7 @@
 """A producer that is replaced when its client can produce no more."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -10,7 +9,8 @@ from confluent_kafka import Producer as Client
 
 from devicesync.log.kafka.url import KafkaUrl
 
-DELIVERY_SECONDS = 10.0
+_DELIVERY_SECONDS = 10.0
+_POLL_SECONDS = 0.1
 _RECORD_BYTES = 104_857_600
 """What a producer sends at most: the topic says what it takes."""
 
@@ -19,7 +19,7 @@ class Producer:
     """Loses, doubles and reorders nothing while its client lives. Safe for threads.
 
     After a broker has restarted, a client may have lost count with it. That is fatal by its own words: it produces nothing more.
-    The next call then gets a new client.
+    The next `produce` then opens a new one.
     """
 
     def __init__(self, url: KafkaUrl, **settings: Any) -> None:
@@ -30,7 +30,7 @@ class Producer:
             "linger.ms": 2,
             "message.max.bytes": _RECORD_BYTES,
             "compression.type": "lz4",
-            "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
+            "delivery.timeout.ms": int(_DELIVERY_SECONDS * 1000),
             # Java clients' way, so that a key goes to the same partition whoever writes it.
             "partitioner": "murmur2_random",
             **settings,
@@ -45,21 +45,26 @@ class Producer:
                 self._client = Client(self._settings)
             return self._client
 
-    @contextmanager
-    def producing(self) -> Iterator[Client]:
-        """The client for the body. It is given up where it raises a fatal KafkaException."""
+    def produce(self, records: Iterable[tuple[Any, ...]]) -> None:
+        """Hand them to the client, each as what its `produce` takes. Waits while that has too many. Raises KafkaException."""
         client = self.client()
         try:
-            yield client
+            for record in records:
+                while True:
+                    try:
+                        client.produce(*record)
+                    except BufferError:
+                        client.poll(_POLL_SECONDS)
+                    else:
+                        break
         except KafkaException as error:
             if error.args[0].code() == KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own codes have this name
                 self._give_up(client)
             raise
 
-    def flush(self) -> None:
-        """Wait until all is delivered, for 10 s at most."""
-        if self._client is not None:
-            self._client.flush(DELIVERY_SECONDS)
+    def flush(self) -> int:
+        """Wait until all is delivered, for 10 s at most. Return how many records are not."""
+        return 0 if self._client is None else self._client.flush(_DELIVERY_SECONDS)
 
     def _give_up(self, client: Client) -> None:
         with self._lock:
