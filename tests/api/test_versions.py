@@ -129,6 +129,23 @@ def test_a_clock_that_steps_back_little_by_little(clock: Clock) -> None:
     assert of_next(here) > before + 4_000_000
 
 
+def test_a_clock_that_steps_back_while_the_log_is_asked(clock: Clock) -> None:
+    """What the log tells is compared with the clock as it is then, not as it was when the log was asked."""
+    steps = [100]
+
+    class Stepping(MemoryLog):
+        def newest(self, count: int) -> Iterator[Record]:
+            found = [*super().newest(count)]
+            clock.step(-sum(steps))
+            steps.clear()
+            return iter(found)
+
+    log = Stepping(clock.ms)
+    log.append([registered_at(last := clock.us())])
+    opened = versions.Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(1, "LOG_UNAVAILABLE", ""))
+    assert of_next(opened) > last
+
+
 def given_by(log: MemoryLog) -> versions.Versions:
     """The versions of a process, which knows the log's last one."""
     opened = versions.Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(1, "LOG_UNAVAILABLE", ""))

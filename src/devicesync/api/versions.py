@@ -50,13 +50,13 @@ class Versions:
     async def ready(self) -> None:
         """Return when the log's last version is known. Raises RequestError."""
         self.look()
-        if self._known:
-            return
-        with self._fuse.call():
-            if self._learning is None:
-                self._learning = asyncio.create_task(self._learn())
-            if not await asyncio.shield(self._learning):
-                raise Unavailable("the log can't be asked for its last version")
+        while not self._known:
+            with self._fuse.call():
+                if self._learning is None:
+                    self._learning = asyncio.create_task(self._learn())
+                if not await asyncio.shield(self._learning):
+                    raise Unavailable("the log can't be asked for its last version")
+            self._known = not self._has_stepped()  # while the log was asked
 
     def next(self) -> int:
         """A new version. Raises RequestError while the law would refuse it."""
@@ -88,13 +88,17 @@ class Versions:
 
         Call it now and then, also while nobody registers: the clock may be ahead for a while.
         """
-        now_us, seconds = self._clock.now_us(), self._clock.monotonic()
-        ahead_us = now_us - int(seconds * 1_000_000)
+        is_due = self._clock.monotonic() >= self._learned_at + _FOLLOWED_SECONDS
+        if self._has_stepped() or (self._follows and is_due):
+            self._known = False
+
+    def _has_stepped(self) -> bool:
+        now_us = self._clock.now_us()
+        ahead_us = now_us - int(self._clock.monotonic() * 1_000_000)
         stepped = ahead_us < self._most_us - _STEP_US
         self._most_us = ahead_us if stepped else max(self._most_us, ahead_us)  # small steps back add up
         self._follows = stepped or (self._follows and (not self._known or self._last > now_us))
-        if stepped or (self._follows and seconds >= self._learned_at + _FOLLOWED_SECONDS):
-            self._known = False
+        return stepped
 
     def _check(self, version: int, taken_ms: int) -> None:
         """Return if the law accepts a version that the log takes at that time. Raises RequestError."""
