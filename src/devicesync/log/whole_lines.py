@@ -7,33 +7,41 @@ LONGEST_LINE_BYTES = 1 << 20
 
 
 class WholeLines:
-    """Reads an open file. What was found to be no whole line yet is not read again before its end has come."""
+    """Reads an open file. Of a long line without an end, what was searched for one is not searched again.
+
+    The first LONGEST_LINE_BYTES are: another writer may have cut off a half line, and written whole ones in its place.
+    """
 
     def __init__(self, file: int) -> None:
         self._file = file
-        self._byte = self._searched = 0
+        self._byte, self._searched = 0, LONGEST_LINE_BYTES
 
     def read(self, byte: int, limit: int | None = None) -> tuple[list[bytes], int]:
         """The lines from `byte` on without their ends, at most `limit`, and their bytes in the file, ends included.
 
         A line that is longer than LONGEST_LINE_BYTES comes alone. [] and 0 where there is no whole line now. Raises OSError.
         """
-        if byte != self._byte:
-            self._byte, self._searched = byte, 0
-        while True:
-            chunk = os.pread(self._file, LONGEST_LINE_BYTES, byte + self._searched)
-            end = chunk.find(b"\n") if self._searched else chunk.rfind(b"\n")
-            if end >= 0:
-                break
-            self._searched += len(chunk)
-            if len(chunk) < LONGEST_LINE_BYTES:
-                return [], 0
-        if self._searched:
-            size = self._searched + end
-            return [self.beginning(byte, size)], size + 1
-        lines = chunk[:end].split(b"\n", -1 if limit is None else limit)[:limit]
-        return lines, sum(map(len, lines)) + len(lines)
+        chunk = os.pread(self._file, LONGEST_LINE_BYTES, byte)
+        end = chunk.rfind(b"\n")
+        if end >= 0:
+            lines = chunk[:end].split(b"\n", -1 if limit is None else limit)[:limit]
+            return lines, sum(map(len, lines)) + len(lines)
+        if len(chunk) < LONGEST_LINE_BYTES:
+            return [], 0
+        size = self._size_of_long(byte)
+        return ([chunk], size + 1) if size else ([], 0)
 
     def beginning(self, byte: int, size: int) -> bytes:
         """The line from `byte` on that has so many bytes, or what is kept of it. Raises OSError."""
         return os.pread(self._file, min(size, LONGEST_LINE_BYTES), byte)
+
+    def _size_of_long(self, byte: int) -> int:
+        """How many bytes the long line from `byte` on has, without its end; 0 where it has no end yet."""
+        if byte != self._byte:
+            self._byte, self._searched = byte, LONGEST_LINE_BYTES
+        while chunk := os.pread(self._file, LONGEST_LINE_BYTES, byte + self._searched):
+            end = chunk.find(b"\n")
+            if end >= 0:
+                return self._searched + end
+            self._searched += len(chunk)
+        return 0
