@@ -15,9 +15,9 @@ from clock import Clock
 
 from devicesync.assembly.opening import open_cache, open_database
 from devicesync.cli.process import stop_on_signals
+from devicesync.database.cassandra.call import Call
 from devicesync.database.cassandra.connect import connect
 from devicesync.database.cassandra.driver import Driver, Failed
-from devicesync.database.cassandra.rows import Call
 from devicesync.database.cassandra.url import CassandraUrl
 from devicesync.database.port import Database
 from devicesync.jobs.audit.held_ids import Sample, gather

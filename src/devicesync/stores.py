@@ -15,7 +15,7 @@ from typing import NamedTuple
 from devicesync.cache.port import Cache, Looked
 from devicesync.database.port import Database, Stored
 from devicesync.errors import Unavailable
-from devicesync.law.facets import SEVERAL_FIELDS
+from devicesync.law.facets import EMPTIED_BY_TIES
 from devicesync.law.news import met, news
 from devicesync.law.state import NOTHING, UNWRITTEN, State, join
 
@@ -182,13 +182,13 @@ def _met_in_the_database(changes: Mapping[str, State], stored: Stored, entries: 
 
 
 def _may_have_met(part: State, known: State) -> bool:
-    return any(known.registers[spot][0] < part.registers[spot][0] <= known.version for spot in SEVERAL_FIELDS)
+    return any(known.registers[spot][0] < part.registers[spot][0] <= known.version for spot in EMPTIED_BY_TIES)
 
 
 def _left_of(part: State, found: State) -> State:
     """Return the part without the values that the database lost: nothing newer hides them, and yet it does not show them."""
     registers = [
-        (mine[0], unwritten[1]) if spot in SEVERAL_FIELDS and mine[0] > max(theirs[0], found.erased) else mine
+        (mine[0], unwritten[1]) if spot in EMPTIED_BY_TIES and mine[0] > max(theirs[0], found.erased) else mine
         for spot, (mine, theirs, unwritten) in enumerate(zip(part.registers, found.registers, UNWRITTEN, strict=True))
     ]
     return part._replace(registers=tuple(registers))

@@ -3,6 +3,7 @@
 import os
 import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from devicesync.cache.port import Cache, Merged
+from devicesync.cache.port import Cache
 from devicesync.database.port import Database
 from devicesync.jobs.batch import join_events
 from devicesync.law.event import Event
 from devicesync.law.facets import MAP_FIELDS
-from devicesync.law.maps import map_text
 from devicesync.law.profile import view
 from devicesync.law.state import State, join, join_all, state_of
 from devicesync.stores import Stores
 from tests.contract.stores import DATABASES, forget
 from tests.law.specification import specified
-from tests.law.strategies import BASE_US, events, values_of
+from tests.law.strategies import BASE_US, events, few_entries, values_of
 
 EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "60"))
 shared_fixture = settings(
     max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 _names = (f"device-{number}" for number in range(10**9))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _unions_with_too_many_entries() -> Iterator[None]:
+    with few_entries():
+        yield
 
 
 def batches_of(drawn: list[Event], shuffle: random.Random) -> list[list[Event]]:
@@ -116,39 +122,6 @@ def test_a_merge_leaves_out_devices_that_the_cache_lacks(cache: Cache) -> None:
     assert cache.merge(change).missing == []
     assert cache.look(change).tickets == tickets
     assert cache.read([*change, "other"]) == change
-
-
-def test_a_tie_of_large_maps(cache: Cache) -> None:
-    """Thousands of entries, as large as an event may be, keys with escapes among them: their union, in bounded calls.
-
-    The database unites maps by itself. So nobody has to write the union once more.
-    """
-    names = [next(_names) for _ in range(12)]
-    one, other = (
-        state_of(Event("d", BASE_US, values=values_of(device_spec=map_text(entries))))
-        for entries in (
-            {f"key-{number:05}{text if number % 2 else ''}": text for number in range(2500)} | {'q"': text, "é\\": text}
-            for text in ("a", "b")
-        )
-    )
-    cache.merge(dict.fromkeys(names, one), cache.look(names).tickets)
-    assert cache.merge(dict.fromkeys(names, other)) == Merged([], [])
-    assert cache.read(names) == dict.fromkeys(names, join(one, other))
-
-
-_texts = st.text('ab"\\,:{}é\n', max_size=4)
-
-
-@shared_fixture
-@given(maps=st.lists(st.dictionaries(_texts, _texts.filter(bool), min_size=1, max_size=12), min_size=2, max_size=5))
-def test_a_tie_of_maps_is_their_union(cache: Cache, maps: list[dict[str, str]]) -> None:
-    """In any order of their keys: between, before and after each other, equal, and with all that JSON escapes or divides by."""
-    name = next(_names)
-    changes = [state_of(Event(name, BASE_US, values=values_of(device_spec=map_text(entries)))) for entries in maps]
-    ticket = cache.look([name]).tickets
-    for change in changes:
-        assert cache.merge({name: change}, ticket) == Merged([], [])
-    assert cache.read([name]) == {name: join_all(changes)}
 
 
 def test_a_fill_is_kept_only_if_the_entry_has_been_missing_ever_since(cache: Cache) -> None:

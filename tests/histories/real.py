@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from devicesync.database.cassandra import CassandraDatabase, CassandraUrl, database
+from devicesync.database.cassandra import CassandraDatabase, CassandraUrl, sending
 from devicesync.database.cassandra.connect import DriverName
 from devicesync.law.event import Event
 from devicesync.law.facets import DECLARED, FIELDS, MAP_FIELDS, SLICES
@@ -26,7 +26,7 @@ class RealWorld:
     """A keyspace of its own. `cache` and `database` are gated."""
 
     def __init__(self, cache_url: str, cassandra_port: int, driver: DriverName = "acsylla") -> None:
-        database._REPEAT_SECONDS = 0.0  # a refused call needs no pause here
+        sending._REPEAT_SECONDS = 0.0  # a refused call needs no pause here
         place = CassandraUrl.parse(f"cassandra://127.0.0.1:{cassandra_port}/histories_{uuid.uuid4().hex[:8]}")
         self._cache = redis_at(cache_url)
         self._database = CassandraDatabase(place, driver)

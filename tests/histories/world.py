@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from devicesync.cache.port import NO_TICKETS, UNKNOWN, Advice, Cache, Looked, Merged
+from devicesync.database.cassandra.call import Request
 from devicesync.database.cassandra.driver import Failed, Rows
-from devicesync.database.cassandra.rows import Request
 from devicesync.errors import Unavailable
 from devicesync.law.seen import Seen
 from devicesync.law.state import State

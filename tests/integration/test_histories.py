@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from devicesync.database.cassandra.database import _together
 from devicesync.database.cassandra.rows import row_of
 from devicesync.database.cassandra.schema import Dialect
+from devicesync.database.cassandra.sending import together
 from devicesync.jobs.batch import join_events
 from devicesync.law.event import Event
 from devicesync.law.facets import FIELDS
@@ -190,7 +190,7 @@ def test_what_is_written_of_a_device_goes_in_one_request(device: Device) -> None
     state = device.changes(event(V, city="Pune", user_declared_state="KA", first_access=MS - 5), event(V - 9, state_code="KA"))
     calls = row_of(device.name, state[device.name], Dialect(has_columns=False, reads_columns=False))
     assert len(calls) == 3
-    assert [*_together({device.name: calls})] == [[calls]]
+    assert [*together({device.name: calls})] == [[calls]]
 
 
 def test_a_request_that_failed_is_repeated_whole(device: Device) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from devicesync.law import maps
 from devicesync.law.event import Event
 from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS, USER_DECLARED
 
@@ -35,8 +36,9 @@ def _profile(registrations: list[Event], live: list[Event], erased_at: int) -> d
         last = max((event.version for event in writers), default=0)
         for field in facet.fields:
             written = [_value(event, field) for event in writers if event.version == last]
-            if written and None not in written:
-                profile[field] = _winner(field, written)
+            winner = _winner(field, written) if written and None not in written else None
+            if winner is not None:
+                profile[field] = winner
     first = [min(event.first_access, event.version // 1000) for event in registrations if event.first_access]
     if erased_at or first:
         profile["first_access"] = erased_at // 1000 if erased_at else min(first)
@@ -58,6 +60,8 @@ def _winner(field: str, written: list[str]) -> Any:
     for text in written:
         for key, value in msgspec.json.decode(text).items():
             entries.setdefault(key, []).append(value)
+    if len(entries) > maps.MOST_ENTRIES:
+        return None
     return {key: max(values, key=str.encode) for key, values in entries.items()}
 
 

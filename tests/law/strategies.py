@@ -1,19 +1,39 @@
 """Random events from small pools, so that equal versions, erases in between and empty fields are common."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 from hypothesis import strategies as st
 
+from devicesync.cache import redis
+from devicesync.law import maps
 from devicesync.law.event import Event
 from devicesync.law.facets import FIELDS, MAP_FIELDS, Values
 from devicesync.law.maps import map_text
 
 BASE_US = 1_600_000_000_000_000
+FEW_ENTRIES = 2
+"""An event's map has no more."""
 
 versions = st.integers(0, 6).map(lambda step: BASE_US + step * 700)
 _texts = st.sampled_from([None, None, "a", "b", "é", "\U0001f600", "\uffff"])
-_maps = st.dictionaries(st.sampled_from(["os", "make", ""]), st.sampled_from(["1", "2", "é"]), max_size=3).map(map_text)
+_maps = st.dictionaries(st.sampled_from(["os", "make", "", "é"]), st.sampled_from(["1", "2", "é"]), max_size=FEW_ENTRIES).map(
+    map_text
+)
 _times = st.sampled_from([0, 0, 1_500_000_000_000, BASE_US // 1000, BASE_US // 1000 + 3, 1_900_000_000_000])
+
+
+@contextmanager
+def few_entries() -> Iterator[None]:
+    """Unions of maps keep FEW_ENTRIES, so that random ones have too many."""
+    limit = f"MOST_ENTRIES = {maps.MOST_ENTRIES} "
+    script: str = vars(redis)["MERGE"]
+    assert limit in script
+    few = script.replace(limit, f"MOST_ENTRIES = {FEW_ENTRIES} ")
+    with mock.patch.object(maps, "MOST_ENTRIES", FEW_ENTRIES), mock.patch.object(redis, "MERGE", few):
+        yield
 
 
 def values_of(text: str | None = None, **fields: str | None) -> Values:

@@ -1,6 +1,7 @@
 """The incremental merge is the law: any order, duplication, batching or split gives what the set says."""
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +12,13 @@ from devicesync.law.event import Event
 from devicesync.law.profile import view
 from devicesync.law.state import NOTHING, State, join, join_all, state_of
 from tests.law.specification import specified
-from tests.law.strategies import device_events, events
+from tests.law.strategies import device_events, events, few_entries
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _unions_with_too_many_entries() -> Iterator[None]:
+    with few_entries():
+        yield
 
 
 def seen(state: State) -> dict[str, Any]:

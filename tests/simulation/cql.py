@@ -14,9 +14,9 @@ Types = dict[str, str]
 
 _INSERT = re.compile(r"INSERT INTO \S+?\.(\w+) \((.*?)\) VALUES \((.*)\) USING TIMESTAMP (\?|\d+)$")
 _UPDATE = re.compile(
-    r"UPDATE \S+?\.(\w+) USING TIMESTAMP \? SET (\w+) = (?:blobAsTimestamp\(bigintAsBlob\(\?\)\)|(\w+) \+ \?) WHERE"
+    r"UPDATE \S+?\.(\w+) USING TIMESTAMP \? SET (\w+) = (?:blobAsTimestamp\(bigintAsBlob\(\?\)\)|\w+ ([+-]) \?) WHERE"
 )
-_DELETE = re.compile(r"DELETE FROM \S+?\.(\w+) USING TIMESTAMP \? WHERE")
+_DELETE = re.compile(r"DELETE (?:(\w+) )?FROM \S+?\.(\w+) USING TIMESTAMP \? WHERE")
 _SELECT = re.compile(r"SELECT (.*) FROM \S+?\.(\w+) WHERE (.*)$")
 _SHOWN = re.compile(r"(?:(\w+)\()?(\w+)\)?$")
 
@@ -52,12 +52,17 @@ def write(statement: str, values: Sequence[Any], types: Callable[[str], Types], 
     """What a statement writes."""
     row = Row()
     if match := _delete(statement):
-        row.deletion = Deletion(values[0], now_s)
-        return Write(match[1], values[1], row)
+        deletion = Deletion(values[0], now_s)
+        if match[1]:
+            row.deletions[match[1]] = deletion
+        else:
+            row.deletion = deletion
+        return Write(match[2], values[1], row)
     if match := _update(statement):
         timestamp, value, device_id = values
         if match[3]:
-            row.cells |= {(match[2], element): Cell(timestamp, True, now_s) for element in value}  # noqa: FBT003
+            entries = value if isinstance(value, dict) else dict.fromkeys(value, None if match[3] == "-" else True)
+            row.cells |= {(match[2], key): Cell(timestamp, each, now_s) for key, each in entries.items()}
         else:
             row.cells[match[2], None] = Cell(timestamp, value, now_s)
         return Write(match[1], device_id, row)

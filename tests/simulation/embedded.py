@@ -25,6 +25,7 @@ from devicesync.law.state import NOTHING, State, join, state_of
 from devicesync.log.journal import Journal
 from devicesync.stores import Stores
 from tests.histories.history import draw_event
+from tests.law.strategies import few_entries
 from tests.simulation import loop
 from tests.simulation.clocks import ProcessClock, Stop, Time
 from tests.simulation.dead_letters import KeptDeadLetters
@@ -215,7 +216,7 @@ def run(seed: int) -> Outcome:
         machine = Machine(Path(directory), chance)
         history = _History(machine, chance)
         try:
-            with machine.disk.calls():
+            with machine.disk.calls(), few_entries():
                 history.run()
         finally:
             history.end()

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from unittest import mock
 
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
+from tests.law.strategies import few_entries
 from tests.simulation.invariants import Invariants
 from tests.simulation.jobs import work
 from tests.simulation.kafka_client import clients_of
@@ -35,7 +36,11 @@ class Stuck(Exception):
 
 def run(plan: Plan, seed: int, given: list[Turn] | None = None, world: World | None = None, *, real: bool = False) -> Outcome:
     """Run a plan by these turns, or by those that the seed draws. real: such turns as real servers can follow."""
-    world = world or World(plan.settings, plan.devices)
+    with few_entries():
+        return _run(plan, seed, given, world or World(plan.settings, plan.devices), real=real)
+
+
+def _run(plan: Plan, seed: int, given: list[Turn] | None, world: World, *, real: bool) -> Outcome:
     try:
         return _History(plan, world, real=real).run(seed, given)
     finally:

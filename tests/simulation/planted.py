@@ -51,6 +51,13 @@ MISTAKES = (
     ),
     Mistake("arrival order wins", _LUA, "local take = version > held_version and", "local take = version > 0 and"),
     Mistake("a tie decided by arrival", _LUA, "if version == held_version and version > erased then", "if false then"),
+    Mistake(
+        "the database is not told of a union that is no value",
+        _LUA,
+        "if adds and (FROM[facet] < TO[facet] or not values[before + FROM[facet]])",
+        "if adds and FROM[facet] < TO[facet]",
+        range(760, 820),
+    ),
     Mistake("the minimum taken as maximum", _LUA, "return math.min(one, other)", "return math.max(one, other)"),
     Mistake(
         "a fill counts whenever it comes",

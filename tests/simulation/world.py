@@ -10,9 +10,8 @@ import msgspec
 
 from devicesync.cache.redis import RedisCache
 from devicesync.cache.redis_connect import OneServer
-from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
-from devicesync.database.cassandra import database as cassandra_database
-from devicesync.database.cassandra.rows import Call
+from devicesync.database.cassandra import CassandraDatabase, CassandraUrl, sending
+from devicesync.database.cassandra.call import Call
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.law.event import Event
 from devicesync.law.facets import DECLARED, FIELDS, MAP_FIELDS, SLICES
@@ -71,7 +70,7 @@ class World:
         self.quiet = Stores(self._cache(self.connections), self._sqlite or CassandraDatabase(self._place, self.driver))
         if isinstance(self.quiet.database, CassandraDatabase):
             self.quiet.database.create()
-        cassandra_database._MANY_DEVICES = 2 if settings.torn else 200
+        sending._MANY_DEVICES = 2 if settings.torn else 200
 
     def stores(self, clock: ProcessClock) -> Stores:
         """Both stores, as a process opens them."""

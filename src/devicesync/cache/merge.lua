@@ -6,7 +6,7 @@
 -- is held, the `_state` that must still be there. Returns per device: false when its ticket is no longer good, it is not held and
 -- there is none, or another `_state` is there; 1 when the database may not show yet what is held (it is unsettled); else 0.
 --
--- FACETS, DECLARED, FIELDS, FROM, TO and IS_MAP stand before this text, made from law/facets.py by redis_scripts.py.
+-- FACETS, DECLARED, FIELDS, FROM, TO, IS_MAP and MOST_ENTRIES stand before this text, made from the law by redis_scripts.py.
 --
 -- Beside the fields that readers know, a hash holds `version` and `_state` (state.lua). Unsettled: events met here of which the
 -- database's writers did not know, and each store alone can't join these (an erase and what came after it, a tie that empties a
@@ -109,18 +109,21 @@ local function entry_at(map, start)
   return key, value, after
 end
 
--- All entries of two maps given as canonical JSON text, the greater value per key; nil where `one` is no map of ours. Both are
--- sorted: what lies in `one` between two entries of `other` is copied as it stands. cjson neither sorts nor writes UTF-8 as we do.
+-- All entries of two maps given as canonical JSON text, the greater value per key; false where they are too many; nil where `one` is
+-- no map of ours. Both are sorted: what lies in `one` between two entries of `other` is copied as it stands. cjson neither sorts nor
+-- writes UTF-8 as we do.
 local function union(one, other)
   if string.sub(one, 1, 1) ~= '{' then return nil end
   local parts, copied, position = {}, 1, 2 -- up to where `one` is in `parts`, and where its next entry begins
   local start, key, value, behind = 2, entry_at(other, 2)
+  local count = 0
   local function add(text, upto, from)
     parts[#parts + 1], parts[#parts + 2], copied = string.sub(one, copied, upto), text, from
   end
   local function next_of_other()
     start = behind + 1
     key, value, behind = entry_at(other, start)
+    count = count + 1
   end
   repeat
     local held_key, held_value, held_behind = entry_at(one, position)
@@ -132,12 +135,15 @@ local function union(one, other)
     if key == held_key then
       if is_less(held_value, value) then add(string.sub(other, start, behind - 1), position - 1, held_behind) end
       next_of_other()
+    else
+      count = count + 1
     end
     position = held_behind + 1
   until string.sub(one, held_behind, held_behind) ~= ','
   if string.sub(one, position - 1) ~= '}' then return nil end
   if key then add(',' .. string.sub(other, start), position - 2, position) end
-  return table.concat(parts) .. string.sub(one, copied)
+  while key do next_of_other() end
+  return count <= MOST_ENTRIES and table.concat(parts) .. string.sub(one, copied)
 end
 
 -- What two writes of one version leave of a facet, whether that differs from what is held, and whether from what is new. nil where
@@ -150,7 +156,8 @@ local function tied(key, facet, new)
     local value = mine and theirs and greater(mine, theirs) or nil
     if IS_MAP[field] and mine and theirs and mine ~= theirs then
       value = union(mine, theirs)
-      if not value then return nil end
+      if value == nil then return nil end
+      value = value or nil
     end
     if (value or false) ~= mine then differs = true end
     if value ~= (theirs or nil) then adds = true end
@@ -251,7 +258,8 @@ local function merge(key, new)
         return false
       end
       if adds then same = false end
-      if adds and FROM[facet] < TO[facet] then unsettled = true end -- of one field the database itself keeps what we keep
+      -- Of one field the database itself keeps what we keep, unless nothing is left.
+      if adds and (FROM[facet] < TO[facet] or not values[before + FROM[facet]]) then unsettled = true end
     end
     if take then
       if facet == DECLARED then

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from devicesync.dead_letters.port import DeadLetter
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.event import Event, decode
-from devicesync.law.facets import FACETS, MAP_FIELDS
+from devicesync.law.facets import MAPS
 from devicesync.law.refusal import Refused
 from devicesync.law.state import State, join, state_of
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
@@ -14,7 +14,6 @@ from devicesync.log.port import Record
 from devicesync.stores import Stores
 
 _MAP_BYTES = 4 << 20
-_MAP_SPOTS = tuple(spot for spot, facet in enumerate(FACETS) if facet.fields[0] in MAP_FIELDS)
 
 
 class Folded(NamedTuple):
@@ -95,7 +94,7 @@ def in_parts(changes: Mapping[str, State]) -> Iterator[dict[str, State]]:
     size = 0
     for device_id, change in changes.items():
         part[device_id] = change
-        size += sum(len(text) for spot in _MAP_SPOTS if (text := change.registers[spot][1][0]))
+        size += sum(len(text) for spot in MAPS if (text := change.registers[spot][1][0]))
         if size > _MAP_BYTES:
             yield part
             part, size = {}, 0

@@ -44,10 +44,16 @@ FIELDS: tuple[str, ...] = tuple(field for facet in FACETS for field in facet.fie
 """Every facet field, flat, in the order of FACETS."""
 
 SEVERAL_FIELDS: tuple[int, ...] = tuple(spot for spot, facet in enumerate(FACETS) if len(facet.fields) > 1)
-"""Where in FACETS those are that a tie can leave without any value."""
+"""Where in FACETS those of several fields are."""
 
 MAP_FIELDS = frozenset({"device_spec", "uaspec"})
 """Fields whose value is a map of strings. The law keeps a map as its canonical JSON text: sorted keys, no spaces."""
+
+MAPS: tuple[int, ...] = tuple(spot for spot, facet in enumerate(FACETS) if facet.fields[0] in MAP_FIELDS)
+"""Where in FACETS the maps are; each is the only field of its facet."""
+
+EMPTIED_BY_TIES: tuple[int, ...] = tuple(sorted(SEVERAL_FIELDS + MAPS))
+"""Where in FACETS those are that a tie can leave without any value."""
 
 SLICES: tuple[slice, ...] = tuple(slice(FIELDS.index(facet.fields[0]), FIELDS.index(facet.fields[-1]) + 1) for facet in FACETS)
 """Where each facet's values lie in a flat tuple ordered as FIELDS."""

@@ -2,6 +2,9 @@
 
 import msgspec
 
+MOST_ENTRIES = 1 << 14
+"""Of a union. One event has fewer: an entry takes six bytes at least."""
+
 _FEW = 100
 _json, _sorted_json = msgspec.json.Encoder(), msgspec.json.Encoder(order="deterministic")
 entries_of = msgspec.json.Decoder(dict[str, str]).decode
@@ -19,8 +22,8 @@ def map_text(entries: dict[str, str]) -> str | None:
 
 
 def union(one: str, other: str) -> str | None:
-    """Of two maps as text: all their entries, the greater value per key."""
+    """Of two maps as text: all their entries, the greater value per key. None where these are more than MOST_ENTRIES."""
     entries = entries_of(one)
     for key, theirs in entries_of(other).items():
         entries[key] = max(entries.get(key, theirs), theirs)
-    return map_text(entries)
+    return map_text(entries) if len(entries) <= MOST_ENTRIES else None

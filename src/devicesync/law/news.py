@@ -12,15 +12,15 @@ def met(before: State, change: State, after: State) -> bool:
     """Whether `after`, the join of the others, has what a store without this join can't make of writing both.
 
     An erase met what came after it, and one of the two was not known to the other's writer. Or two of one version met in a facet
-    of several fields, or did so before and left it without any value: its version is known, and keeps older values away. In a
-    facet of one field the store itself joins both: it keeps the greater text, and of two maps all entries.
+    of several fields; or they left a facet without any value, now or before: its version is known, and keeps older values away.
+    Else, in a facet of one field, the store itself joins both: it keeps the greater text, and of two maps all entries.
     """
     if not after.version:
         return False
     if after.erased > min(before.erased, change.erased):
         return True
     return any(
-        (spot in SEVERAL_FIELDS and mine[0] == theirs[0] and theirs != left) or _is_emptied(mine) or _is_emptied(theirs)
+        (spot in SEVERAL_FIELDS and mine[0] == theirs[0] and theirs != left) or any(map(_is_emptied, (mine, theirs, left)))
         for spot, (mine, theirs, left) in enumerate(zip(before.registers, change.registers, after.registers, strict=True))
     )
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import acsylla
 from acsylla import errors
 
+from devicesync.database.cassandra.call import Request
 from devicesync.database.cassandra.driver import (
     CONNECT_SECONDS,
     IN_FLIGHT,
@@ -22,7 +23,6 @@ from devicesync.database.cassandra.driver import (
     Rows,
     longest_seconds,
 )
-from devicesync.database.cassandra.rows import Request
 from devicesync.database.cassandra.url import CassandraUrl
 
 # Requests are gathered for so long before they are sent: fewer, larger writes to the socket.

@@ -8,16 +8,17 @@ from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any
 
-from cassandra.metadata import Murmur3Token
-
 from devicesync.clock import SYSTEM, Clock
 from devicesync.database.cassandra import ring, schema
+from devicesync.database.cassandra.call import Call, Request
 from devicesync.database.cassandra.connect import DriverName, connect
-from devicesync.database.cassandra.driver import Driver, Failed, Rows, succeeded
+from devicesync.database.cassandra.driver import Driver, Failed, Rows
 from devicesync.database.cassandra.erasure import NO_ERASURE, Erasure, erasure_of
+from devicesync.database.cassandra.large_maps import rest_of
 from devicesync.database.cassandra.row_reading import state_of_row
-from devicesync.database.cassandra.rows import Call, Request, erase_of, row_of, settled_row_of, ties_of
+from devicesync.database.cassandra.rows import erase_of, row_of, settled_row_of, ties_of
 from devicesync.database.cassandra.seeing import seen_between, seen_of_row
+from devicesync.database.cassandra.sending import Writes, together, token_of, until_done
 from devicesync.database.cassandra.url import CassandraUrl
 from devicesync.database.port import Stored
 from devicesync.errors import Unavailable
@@ -27,15 +28,7 @@ from devicesync.law.state import State
 _ROWS_PER_QUERY = 20
 _ERASURES_PER_QUERY = 100
 _ROWS_PER_PAGE = 500
-_ROWS_PER_WRITE = 4
-_MANY_DEVICES = 200
-_TRIES = 3
-_REPEAT_SECONDS = 0.05
-_token = Murmur3Token.hash_fn
 _FIRST_TOKEN, _TOKENS = -(2**63), 2**64
-
-Writes = Mapping[str, Sequence[Call]]
-"""By device what is written of it, in one request: Cassandra shows all of it at once, or nothing."""
 
 
 class CassandraDatabase:
@@ -73,8 +66,9 @@ class CassandraDatabase:
         self._write(
             {device_id: erase_of(device_id, change) for device_id, change in changes.items()},
             {device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},
-            _ties(changes),
         )
+        self._write_rest(changes)
+        self._write(_ties(changes))
         return {}
 
     def settle(self, states: Mapping[str, State]) -> None:
@@ -90,6 +84,7 @@ class CassandraDatabase:
                 for device_id, state in states.items()
             },
         )
+        self._write_rest(states)
 
     def look(self, device_ids: Collection[str]) -> Stored:
         """See port.Database. The ledger's erases are written before the rows, its ties after them; it is read after them."""
@@ -133,7 +128,7 @@ class CassandraDatabase:
 
     def range_of(self, device_id: str) -> int:
         """See port.Database."""
-        return int((_token(device_id.encode()) - _FIRST_TOKEN) * self.ranges // _TOKENS)
+        return int((token_of(device_id) - _FIRST_TOKEN) * self.ranges // _TOKENS)
 
     def _seen(self, rows: Rows, erases: Mapping[str, int]) -> dict[str, Seen]:
         found = {row[1]: seen_of_row(row, erases.get(row[1], 0)) for row in rows}
@@ -184,7 +179,11 @@ class CassandraDatabase:
     def _write(self, *one_after_the_other: Writes) -> None:
         with _failures("write to"):
             for writes in one_after_the_other:
-                self._until_done([*_together(writes)])
+                self._until_done([*together(writes)])
+
+    def _write_rest(self, states: Mapping[str, State]) -> None:
+        with _failures("write to"):
+            self._until_done([[[call]] for device_id, state in states.items() for call in rest_of(device_id, state)])
 
     def _profiles(self, device_ids: Collection[str]) -> dict[str, Sequence[Any] | None]:
         with _failures("read"):
@@ -203,41 +202,11 @@ class CassandraDatabase:
             yield from rows
 
     def _until_done(self, requests: Sequence[Sequence[Request]]) -> list[Rows]:
-        """Run requests, each made of one or several whole ones; their rows, in order.
-
-        What failed is repeated, each whole one alone. Raises the last failure.
-        """
-        outcomes = self._driver.run([[call for whole in request for call in whole] for request in requests])
-        for attempt in range(1, _TRIES):
-            failed = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, Failed)]
-            if not failed:
-                break
-            self._clock.sleep(_REPEAT_SECONDS * attempt)
-            alone = [(index, whole) for index in failed for whole in requests[index]]
-            again = self._driver.run([whole for _, whole in alone])
-            for index in failed:
-                outcomes[index] = []
-            for (index, _), outcome in zip(alone, again, strict=True):
-                outcomes[index] = outcome if isinstance(outcome, Failed) else outcomes[index] or outcome
-        return [succeeded(outcome) for outcome in outcomes]
+        return until_done(self._driver, self._clock, requests)
 
 
 def _ties(states: Mapping[str, State]) -> dict[str, list[Call]]:
     return {device_id: ties for device_id, state in states.items() if (ties := ties_of(device_id, state))}
-
-
-def _together(writes: Writes) -> Iterator[list[Request]]:
-    """The requests that go together: of many devices, those of a few neighbours by token, which mostly share replicas.
-
-    A request costs both sides as much as three rows do. So few stay below what Cassandra warns of (10 partitions, 5 KiB).
-    """
-    written = {device_id: calls for device_id, calls in writes.items() if calls}
-    if len(written) < _MANY_DEVICES:
-        yield from ([calls] for calls in written.values())
-        return
-    neighbours = iter(sorted(written, key=lambda device_id: _token(device_id.encode())))
-    while some := list(islice(neighbours, _ROWS_PER_WRITE)):
-        yield [written[device_id] for device_id in some]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from cassandra.pool import NoConnectionsAvailable
 from cassandra.query import BatchStatement, BatchType, PreparedStatement, tuple_factory
 
 from devicesync.clock import SYSTEM
+from devicesync.database.cassandra.call import Call, Request
 from devicesync.database.cassandra.driver import (
     CONNECT_SECONDS,
     IN_FLIGHT,
@@ -23,7 +24,6 @@ from devicesync.database.cassandra.driver import (
     Rows,
     longest_seconds,
 )
-from devicesync.database.cassandra.rows import Call, Request
 from devicesync.database.cassandra.url import CassandraUrl
 
 _PROTOCOL = 5

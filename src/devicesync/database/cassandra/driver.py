@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from devicesync.database.cassandra.rows import Request
+from devicesync.database.cassandra.call import Request
 
 Rows = list[tuple[Any, ...]]
 

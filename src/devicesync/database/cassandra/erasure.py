@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from devicesync.law.facets import FACETS, SEVERAL_FIELDS
+from devicesync.law.facets import EMPTIED_BY_TIES, FACETS
 
 
 class Erasure(NamedTuple):
@@ -30,5 +30,5 @@ NO_ERASURE = Erasure()
 def erasure_of(row: Sequence[Any]) -> tuple[str, Erasure]:
     """A device's id and erasure, from a row of schema.READ_ERASURES."""
     device_id, version, hidden, *tied = row
-    ties = dict(zip(SEVERAL_FIELDS, tied, strict=True))
+    ties = dict(zip(EMPTIED_BY_TIES, tied, strict=True))
     return device_id, Erasure(version or 0, tuple(frozenset(ties.get(spot) or ()) for spot in range(len(FACETS))), hidden or 0)

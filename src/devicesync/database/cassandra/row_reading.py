@@ -6,10 +6,11 @@ from typing import Any
 from devicesync.database.cassandra import schema
 from devicesync.database.cassandra.erasure import Erasure
 from devicesync.database.cassandra.stamps import OURS, stamp_of
-from devicesync.law.facets import DECLARED, FIELDS, SLICES
-from devicesync.law.maps import map_text
+from devicesync.law import maps
+from devicesync.law.facets import DECLARED, FIELDS, MAPS, SLICES
 from devicesync.law.state import UNWRITTEN, Register, State, join
 
+_MAP_PLACES = tuple(SLICES[spot].start for spot in MAPS)
 _LONGEST_AGO = 1  # the version of what was written at an unknown time
 
 
@@ -38,7 +39,10 @@ def state_of_row(row: Sequence[Any] | None, erasure: Erasure, dialect: schema.Di
         registers,
     )
     state = join(state, erase) if erase.erased else state
-    return state, not dated and _shows(row[:8], written, state)
+    has_too_many = any(
+        len(values[place] or ()) > maps.MOST_ENTRIES for place in _MAP_PLACES
+    )  # ties left them: no event has so many
+    return state, not dated and not has_too_many and _shows(row[:8], written, state)
 
 
 def _shows(times: Sequence[int | None], written: Sequence[Register], state: State) -> bool:
@@ -95,4 +99,4 @@ def _register(values: Sequence[Any], times: Sequence[int | None], unwritten: Reg
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value or None
-    return map_text(dict(value))
+    return maps.map_text(dict(value)) if len(value) <= maps.MOST_ENTRIES else None  # by ties: no event has so many

@@ -1,30 +1,17 @@
 """From states to timed writes (stamps.py). Pure, so that every driver shares it."""
 
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import Any
 
 from devicesync.database.cassandra import schema
+from devicesync.database.cassandra.call import Call
 from devicesync.database.cassandra.erasure import Erasure
+from devicesync.database.cassandra.large_maps import first_part
 from devicesync.database.cassandra.stamps import OURS, stamp_of
-from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS
+from devicesync.law.facets import DECLARED, MAPS
 from devicesync.law.state import State
 
 _KEPT_MAPS, _KEPT_MAP_BYTES = 1024, 1024
-_MAP_FACETS = frozenset(spot for spot, facet in enumerate(FACETS) if facet.fields[0] in MAP_FIELDS)
-
-
-class Call(NamedTuple):
-    """A statement of schema.py, and the values that it binds: times in ms, timestamps in µs."""
-
-    statement: str
-    values: Sequence[Any]
-
-
-Request = Sequence[Call]
-"""One call; or several writes sent as one batch without a log, each with the timestamp that its statement names."""
 
 
 def erase_of(device_id: str, state: State) -> list[Call]:
@@ -51,11 +38,11 @@ def ties_of(device_id: str, state: State) -> list[Call]:
 
 
 def row_of(device_id: str, change: State, dialect: schema.Dialect) -> list[Call]:
-    """What must be written so that the device's row contains the change."""
+    """What must be written so that the device's row contains the change, but for the rest of large maps (large_maps.py)."""
     erased = change.erased
     calls = [Call(schema.ERASE, (erased, device_id))] if erased else []
     if change.version:
-        calls += _facets(device_id, change, dialect)
+        calls += _facets(device_id, change, dialect) + _emptied_maps(device_id, change)
     is_declared = bool(change.user_declared_on) and bool(not erased or change.registers[DECLARED][0])
     for statement, value_ms in (
         (schema.FIRST_ACCESS, change.first_access if change.version else 0),
@@ -86,15 +73,11 @@ def settled_row_of(device_id: str, state: State, erasure: Erasure, dialect: sche
     return calls
 
 
-def _map_of(text: str) -> Any:
-    return msgspec.json.decode(text)
+_kept_map = lru_cache(_KEPT_MAPS)(first_part)
 
 
-_kept_map = lru_cache(_KEPT_MAPS)(_map_of)
-
-
-def _map(text: str) -> Any:
-    return _kept_map(text) if len(text) <= _KEPT_MAP_BYTES else _map_of(text)
+def _map(text: str) -> dict[str, str]:
+    return _kept_map(text) if len(text) <= _KEPT_MAP_BYTES else first_part(text)
 
 
 def _facets(device_id: str, state: State, dialect: schema.Dialect) -> list[Call]:
@@ -105,13 +88,18 @@ def _facets(device_id: str, state: State, dialect: schema.Dialect) -> list[Call]
     return [_facets_at(version, device_id, state, dialect) for version in sorted(versions)]
 
 
+def _emptied_maps(device_id: str, state: State) -> list[Call]:
+    registers = ((spot, state.registers[spot]) for spot in MAPS)
+    return [Call(schema.EMPTY_MAP[spot], (at, device_id)) for spot, (at, values) in registers if at and not any(values)]
+
+
 def _facets_at(version: int, device_id: str, state: State, dialect: schema.Dialect) -> Call:
     facets = 0
     values: list[Any] = [device_id]
     for spot, (written_at, of_facet) in enumerate(state.registers):
         if written_at == version:
             facets |= 1 << spot
-            if spot not in _MAP_FACETS:
+            if spot not in MAPS:
                 values += of_facet
             else:
                 values.append(of_facet[0] and _map(of_facet[0]))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
-from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS, SEVERAL_FIELDS
+from devicesync.law.facets import EMPTIED_BY_TIES, FACETS, FIELDS, MAP_FIELDS, MAPS
 
 COLUMNS = {
     "device_profile": {
@@ -24,7 +24,7 @@ COLUMNS = {
         "device_id": "text",
         "version": "bigint",
         "user_declared_on": "timestamp",
-        **{FACETS[spot].name: "set<bigint>" for spot in SEVERAL_FIELDS},
+        **{FACETS[spot].name: "set<bigint>" for spot in EMPTIED_BY_TIES},
     },
 }
 """The columns that we use, by table, and their types. device_id is the primary key.
@@ -62,8 +62,18 @@ _TIMES = ("api_last_updated_on", "first_access", "user_declared_on", "updated_da
 FIRST_ACCESS = f"UPDATE {{keyspace}}.device_profile USING TIMESTAMP ? SET first_access = {_MS} WHERE device_id = ?"
 USER_DECLARED_ON = f"UPDATE {{keyspace}}.device_profile USING TIMESTAMP ? SET user_declared_on = {_MS} WHERE device_id = ?"
 ERASE = "DELETE FROM {keyspace}.device_profile USING TIMESTAMP ? WHERE device_id = ?"
+_MAP_NAMES = {spot: FACETS[spot].fields[0] for spot in MAPS}
+ADD_ENTRIES = {
+    spot: f"UPDATE {{keyspace}}.device_profile USING TIMESTAMP ? SET {name} = {name} + ? WHERE device_id = ?"
+    for spot, name in _MAP_NAMES.items()
+}
+EMPTY_MAP = {
+    spot: f"DELETE {name} FROM {{keyspace}}.device_profile USING TIMESTAMP ? WHERE device_id = ?"
+    for spot, name in _MAP_NAMES.items()
+}
+"""By map, its place in facets.FACETS. Entries of the very timestamp go too: a null in an INSERT removes only older ones."""
 REMEMBER_ERASE = "INSERT INTO {keyspace}.device_erasure (device_id, version) VALUES (?, ?) USING TIMESTAMP ?"
-_TIED = {spot: FACETS[spot].name for spot in SEVERAL_FIELDS}
+_TIED = {spot: FACETS[spot].name for spot in EMPTIED_BY_TIES}
 REMEMBER_TIES = {
     spot: f"UPDATE {{keyspace}}.device_erasure USING TIMESTAMP ? SET {name} = {name} + ? WHERE device_id = ?"
     for spot, name in _TIED.items()

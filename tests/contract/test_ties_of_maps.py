@@ -1,0 +1,121 @@
+"""Ties of maps: their union, however large they are and however many come, in every store alike."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from devicesync.cache.port import Cache, Merged
+from devicesync.database.port import Database
+from devicesync.law.event import MAX_BYTES, Event
+from devicesync.law.maps import map_text
+from devicesync.law.profile import view
+from devicesync.law.state import State, join, join_all, state_of
+from devicesync.stores import Stores
+from tests.contract.stores import forget
+from tests.law.strategies import BASE_US, FEW_ENTRIES, few_entries, values_of
+
+shared_fixture = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+_names = (f"tie-{number}" for number in range(10**9))
+
+
+def tied(entries: dict[str, str], **fields: str) -> State:
+    return state_of(Event("d", BASE_US, values=values_of(device_spec=map_text(entries), **fields)))
+
+
+def profile(state: State) -> Any:
+    return view("d", state)["profile"]
+
+
+def test_a_tie_of_large_maps(cache: Cache) -> None:
+    """Thousands of entries, as large as an event may be, keys with escapes among them: their union, in bounded calls.
+
+    The database unites maps by itself. So nobody has to write the union once more.
+    """
+    names = [next(_names) for _ in range(12)]
+    one, other = (
+        state_of(Event("d", BASE_US, values=values_of(device_spec=map_text(entries))))
+        for entries in (
+            {f"key-{number:05}{text if number % 2 else ''}": text for number in range(2500)} | {'q"': text, "é\\": text}
+            for text in ("a", "b")
+        )
+    )
+    cache.merge(dict.fromkeys(names, one), cache.look(names).tickets)
+    assert cache.merge(dict.fromkeys(names, other)) == Merged([], [])
+    assert cache.read(names) == dict.fromkeys(names, join(one, other))
+
+
+_texts = st.text('ab"\\,:{}é\n', max_size=4)
+
+
+@shared_fixture
+@given(maps=st.lists(st.dictionaries(_texts, _texts.filter(bool), min_size=1, max_size=12), min_size=2, max_size=5))
+def test_a_tie_of_maps_is_their_union(cache: Cache, maps: list[dict[str, str]]) -> None:
+    """In any order of their keys: between, before and after each other, equal, and with all that JSON escapes or divides by."""
+    name = next(_names)
+    changes = [state_of(Event(name, BASE_US, values=values_of(device_spec=map_text(entries)))) for entries in maps]
+    ticket = cache.look([name]).tickets
+    for change in changes:
+        assert cache.merge({name: change}, ticket) == Merged([], [])
+    assert cache.read([name]) == {name: join_all(changes)}
+
+
+@shared_fixture
+@given(maps=st.lists(st.dictionaries(_texts, _texts.filter(bool), min_size=1, max_size=FEW_ENTRIES), min_size=2, max_size=5))
+def test_a_union_of_too_many_entries_is_no_value(cache: Cache, maps: list[dict[str, str]]) -> None:
+    """The database can't know by itself. So it must be told, and of what comes later too."""
+    name = next(_names)
+    with few_entries():
+        ticket = cache.look([name]).tickets
+        held = tied(maps[0])
+        cache.merge({name: held}, ticket)
+        for entries in maps[1:]:
+            change = tied(entries)
+            before, held = held, join(held, change)
+            cache.merge({name: before}, ticket, {name: True})
+            assert cache.merge({name: change}, ticket) == Merged([], [] if "device_spec" in profile(held) else [name])
+        assert cache.read([name]) == {name: held}
+
+
+def test_many_ties_of_as_many_entries_as_an_event_can_have(cache: Cache, database: Database) -> None:
+    """Every store keeps the same, whoever finds the tie: the cache, or a writer who reads the row. What is older stays away."""
+    name = next(_names)
+    changes = [tied({f"{number:x}-{event}": "v" for number in range(6000)}) for event in range(5)]
+    assert len(map_text({f"{number:x}-1": "v" for number in range(6000)}) or "") > MAX_BYTES
+    older = state_of(Event("d", BASE_US - 1, values=values_of(device_spec=map_text({"older": "v"}))))
+    stores = Stores(cache, database)
+    for number, change in enumerate([*changes, older]):
+        stores.write({name: change})
+        if number in (1, 3, 4):
+            forget(cache, name)
+    expected = join_all([*changes, older])
+    assert "device_spec" not in profile(expected)
+    for held in (cache.read([name])[name], database.read([name])[name], stores.read(name, anew=True)):
+        assert held == expected
+    assert database.look([name]).unsettled == []
+    assert database.seen([name])[name].profile == profile(expected)
+
+
+def test_a_row_with_too_many_entries_is_not_shown_as_settled(database: Database) -> None:
+    """Two writers that did not know of each other left it so, and one may never come back."""
+    name = next(_names)
+    with few_entries():
+        changes = [tied({f"{letter}{number}": "v" for number in range(FEW_ENTRIES)}) for letter in "ab"]
+        for change in changes:
+            database.merge({name: change})
+        assert database.look([name]) == ({name: join_all(changes)}, [] if database.merges_in_place else [name])
+        database.settle({name: join_all(changes)})
+        assert database.look([name]) == ({name: join_all(changes)}, [])
+
+
+def test_ties_that_are_too_large_for_one_request(database: Database) -> None:
+    """Cassandra takes 16 MiB at once. An updater that had to write more of one device waited for ever."""
+    name = next(_names)
+    large, other = (
+        tied({f"{number:03}": letter * 60_000 for number in range(320)}, **fields)
+        for letter, fields in (("v", {"city": "a"}), ("w", {"state": "b"}))
+    )
+    database.merge({name: large})
+    assert database.read([name])[name] == large
+    database.settle({name: join(large, other)})
+    assert database.seen([name])[name].profile == profile(join(large, other))
