@@ -6,10 +6,11 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.end_to_end.command import WAIT_SECONDS, Devicesync, delete_database, 
 STEPS = ("closing", "closed", "claimed", "uploaded", "listed", "claimed the end")
 DATA = "devicesync-data"
 LOG = "device-profile.log"
+RESTORE = ("restore", "--from", "backup", "--to-stores")
 KILLED_WHEN_DONE = Path(__file__).parents[1] / "killed_when_done.py"
 
 
@@ -303,20 +305,31 @@ def test_an_interrupted_restore_goes_on(devicesync: Devicesync) -> None:
     assert not left & {"restore", "restore.json"}
 
 
-@pytest.mark.parametrize("parts", [1, 5])
-def test_a_restore_that_was_killed_goes_on_where_it_was(devicesync: Devicesync, parts: int) -> None:
+@pytest.mark.parametrize(("work", "parts"), [("gather_file", 1), ("settle_bucket", 4)])
+def test_a_restore_that_was_killed_goes_on_where_it_was(devicesync: Devicesync, work: str, parts: int) -> None:
     """It began anew without a word. Once while files are read, once while buckets are written."""
     simulate(devicesync, 2000)
     back_up(devicesync, "--max-file-bytes", "300000")
     count = len(archive_in(devicesync.directory).manifest.entries())
-    done_then = min(count, parts)
-    killed = devicesync.run_by(KILLED_WHEN_DONE, str(parts), "restore", "--from", "backup", "--to-stores")
+    killed = devicesync.run_by(KILLED_WHEN_DONE, work, str(parts), *RESTORE)
     assert killed.returncode == -signal.SIGKILL
     held = json.loads((devicesync.directory / DATA / "restore.json").read_bytes())["results"]
-    done = devicesync.run("restore", "--from", "backup", "--to-stores", "--json")
-    assert (done.returncode, f"going on: {done_then} of {count} files".encode() in done.stderr) == (0, True)
-    assert len(held) == parts
+    assert len(held) == (parts if work == "gather_file" else count)
+    done = devicesync.run(*RESTORE, "--json")
+    assert (done.returncode, f"going on: {len(held)} of {count} files".encode() in done.stderr) == (0, True)
     assert json.loads(done.stdout)["records"] == 2000
+
+
+def test_what_an_interrupted_restore_had_proved_is_proved_again(devicesync: Devicesync) -> None:
+    """The database was lost once more between: "equal in both stores", and the devices of four buckets were not there."""
+    simulate(devicesync, 2000)
+    back_up(devicesync)
+    assert devicesync.run_by(KILLED_WHEN_DONE, "settle_bucket", "4", *RESTORE).returncode == -signal.SIGKILL
+    delete_database(devicesync.directory)
+    proof = devicesync.json(*RESTORE)["proof"]
+    assert (proof["cache_differs"], proof["database_differs"]) == (0, 0)
+    with closing(sqlite3.connect(devicesync.directory / DATA / "device-profile.db")) as database:
+        assert database.execute("SELECT count(*) FROM device_profile").fetchone() == (proof["devices"],)
 
 
 def test_a_restore_outlives_its_killed_workers(devicesync: Devicesync) -> None:

@@ -22,7 +22,7 @@ from devicesync.log.full import FullRecord
 from devicesync.log.kafka.admin import create_topics
 from devicesync.simulation import Simulation, key_of
 from tests.end_to_end.command import Devicesync, stopped, until
-from tests.end_to_end.test_backup import KILLED_WHEN_DONE, STEPS
+from tests.end_to_end.test_backup import KILLED_WHEN_DONE, RESTORE, STEPS
 from tests.integration.real import Real, erase, registration
 
 V = 1_700_000_000_000_000
@@ -111,6 +111,19 @@ def test_nothing_newer_is_overwritten_and_the_erased_stay_erased(devicesync: Dev
     assert devicesync.json("get", "newer")["profile"]["city"] == "old"
 
 
+def test_stores_that_are_emptied_while_a_restore_is_interrupted_get_all(devicesync: Devicesync, real: Real) -> None:
+    """Nothing tells that they were: it said "equal in both stores", and the devices of four buckets were in neither."""
+    real.load(count=1500).join()
+    back_up(devicesync)
+    empty_stores(real)
+    assert devicesync.run_by(KILLED_WHEN_DONE, "settle_bucket", "4", *RESTORE).returncode == -signal.SIGKILL
+    empty_stores(real)
+    proof = devicesync.json(*RESTORE)["proof"]
+    assert (proof["cache_differs"], proof["database_differs"]) == (0, 0)
+    there = [device_id for number in range(real.database.ranges) for ids in real.database.scan(number) for device_id in ids]
+    assert (len({*there}), real.differences()) == (proof["devices"], [])
+
+
 def test_a_topic_comes_back_whole(devicesync: Devicesync, real: Real) -> None:
     """Bytes, keys, headers, times, partitions; tombstones and bad records too; or partitioned by key."""
     producer = Producer(real.topic.client)
@@ -137,7 +150,7 @@ def test_a_restore_into_a_topic_goes_on_where_it_was_killed(devicesync: Devicesy
     real.load(count=300).join()
     back_up(devicesync, "--max-file-bytes", "3000")
     restore = ("restore", "--from", "backup", "--to-topic", f"{real.topic.topic}.restored", "--workers", "1")
-    killed = devicesync.run_by(KILLED_WHEN_DONE, "3", *restore)
+    killed = devicesync.run_by(KILLED_WHEN_DONE, "_put", "3", *restore)
     assert killed.returncode == -signal.SIGKILL
     done = devicesync.run(*restore, "--json")
     assert (done.returncode, b"going on: 3 of" in done.stderr) == (0, True), done.stderr

@@ -24,7 +24,7 @@ from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import Gathered
 from devicesync.jobs.restore.prove import Proof
-from devicesync.url import masked, masked_place
+from devicesync.url import masked_place
 
 _BUCKET_BYTES = 32 << 20
 _FEWEST, _MOST = 16, 256
@@ -66,12 +66,11 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     task = Task(request.place, topic, request.selection, request.dry_run, keeps, str(directory), count, str(spool.path))
     with closing(Buckets(directory, count)) as buckets:
         _keep_erasures(run, buckets)
-    names = [str(bucket) for bucket in range(count)]
     with _begins_anew_on_damage(progress, directory), Pool(run.request.workers, run.settings, run.watcher.say) as pool:
         by_name = {entry.path: entry for entry in run.entries}
         _gather(run, pool, task, progress, by_name)
-        _settle(run, pool, task, progress, names)
-    document = _document(run, [progress.results[name] for name in by_name], [progress.results[name] for name in names])
+        settled = _settle(run, pool, task)
+    document = _document(run, [progress.results[name] for name in by_name], settled)
     progress.finish()
     shutil.rmtree(directory, ignore_errors=True)
     return document
@@ -93,13 +92,15 @@ def _gather(run: Run, pool: Pool, task: Task, progress: Progress, by_name: dict[
             advance(by_name[name].record_bytes)
 
 
-def _settle(run: Run, pool: Pool, task: Task, progress: Progress, names: list[str]) -> None:
-    left = progress.left(names)
+def _settle(run: Run, pool: Pool, task: Task) -> list[Proof]:
+    """Every bucket, in each run anew: what an interrupted run has proved the stores may have lost since."""
+    names = [str(bucket) for bucket in range(task.buckets)]
+    settled: dict[str, Proof] = {}
     with run.watcher.bar("compare" if task.dry_run else "write and compare", len(names), unit="buckets") as advance:
-        advance(len(names) - len(left))
-        for name, settled in pool.each(settle_bucket, {f"bucket {name}": (task, name) for name in left}):
-            progress.done(name, settled)
+        for name, proof in pool.each(settle_bucket, {f"bucket {name}": (task, name) for name in names}):
+            settled[name] = proof
             advance(1)
+    return [settled[name] for name in names]
 
 
 @contextmanager
@@ -113,9 +114,8 @@ def _begins_anew_on_damage(progress: Progress, directory: Path) -> Iterator[None
         raise
 
 
-def _document(run: Run, gathered_raw: list[Any], settled_raw: list[Any]) -> dict[str, Any]:
+def _document(run: Run, gathered_raw: list[Any], settled: list[Proof]) -> dict[str, Any]:
     gathered = msgspec.convert(gathered_raw, list[Gathered])
-    settled = msgspec.convert(settled_raw, list[Proof])
     devices, cache_differs, database_differs = (
         sum(getattr(bucket, name) for bucket in settled) for name in ("devices", "cache_differs", "database_differs")
     )
@@ -136,13 +136,13 @@ def _document(run: Run, gathered_raw: list[Any], settled_raw: list[Any]) -> dict
 
 
 def _what(run: Run, buckets: int) -> dict[str, Any]:
+    """What the buckets depend on; they are the same for any stores."""
     return {
         "from": masked_place(run.request.place),
         "topic": run.archive.topic,
         "selection": run.request.selection,
         "dry_run": run.request.dry_run,
         "buckets": buckets,
-        "stores": [masked(run.settings.cache), masked(run.settings.database)],
         "files": [entry.sha256 for entry in run.entries],
     }
 
