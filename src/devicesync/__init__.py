@@ -28,7 +28,7 @@ The errors. Each is a DevicesyncError, and has a `hint`, which says what to do:
     WrongUse        a URL or an argument is wrong
     Unavailable     a log or store can't be reached; the same call may be repeated
     Held            another process works on this data directory
-    Replaced        a file was taken away under a running process
+    Replaced        a file or topic was taken away under a running process
     NewerData       the data was written by a newer devicesync
     Damaged         a file of a backup is missing, or not what was written
     TooManyBad      nearly every record is refused, so the job stopped

@@ -4,7 +4,7 @@ DevicesyncError
 ├── WrongUse          a setting, flag or argument is wrong                     exit status 2
 ├── Unavailable       a log or store can't be reached or can't take writes     exit status 3; jobs retry it
 ├── Held              another process works on this data directory             exit status 3
-├── Replaced          a file was taken away under a running process            exit status 3; starting again mends it
+├── Replaced          a file or topic was taken away under a running process   exit status 3; starting again mends it
 ├── NewerData         the data was written by a newer devicesync               exit status 3
 ├── Damaged           a file of a backup is missing or not what was written    exit status 1
 └── TooManyBad        nearly every record is refused, so the job stopped       exit status 3
@@ -39,7 +39,7 @@ class Held(DevicesyncError):
 
 
 class Replaced(DevicesyncError):
-    """A file was deleted, or another put in its place, while this process worked with it."""
+    """A file or topic was deleted, emptied, or another put in its place, while this process worked with it."""
 
 
 class NewerData(DevicesyncError):

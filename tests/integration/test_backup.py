@@ -161,6 +161,27 @@ def test_a_restore_into_a_topic_goes_on_where_it_was_killed(devicesync: Devicesy
     assert repeated <= max(entry.records for entry in archive_of(devicesync, real).manifest.entries())  # the one under way
 
 
+@pytest.mark.parametrize("loss", ["deleted", "emptied"])
+def test_a_topic_that_was_lost_while_its_restore_was_interrupted(devicesync: Devicesync, real: Real, loss: str) -> None:
+    """Deleted: it is made anew and gets all. It got what was left, with exit status 0. Emptied: that is said."""
+    real.load(count=300).join()
+    back_up(devicesync, "--max-file-bytes", "3000")
+    topic = f"{real.topic.topic}.restored"
+    restore = ("restore", "--from", "backup", "--to-topic", topic, "--workers", "1")
+    assert devicesync.run_by(KILLED_WHEN_DONE, "_put", "3", *restore).returncode == -signal.SIGKILL
+    admin = AdminClient(real.topic.client)
+    if loss == "deleted":
+        admin.delete_topics([topic])[topic].result()
+        until(lambda: topic not in admin.list_topics(timeout=10).topics)
+        assert devicesync.json(*restore)["records"] == len(real.sent)
+        assert sorted(row[3] for rows in records_of(real, topic).values() for row in rows) == sorted(real.sent)
+    else:
+        for future in admin.delete_records([TopicPartition(topic, partition, OFFSET_END) for partition in range(6)]).values():
+            future.result()
+        done = devicesync.run(*restore)
+        assert (done.returncode, b"was made anew or emptied meanwhile" in done.stderr) == (3, True), done.stderr
+
+
 def records_of(real: Real, topic: str) -> dict[int, list[Any]]:
     """What a topic has."""
     from devicesync.log.kafka import KafkaLog, KafkaUrl  # noqa: PLC0415

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from devicesync.cache.port import Cache
     from devicesync.database.port import Database
     from devicesync.dead_letters.port import DeadLetters
-    from devicesync.log.full import FullLog, Sink
+    from devicesync.log.full import FullLog, Sink, Survey
     from devicesync.log.journal import Journal
     from devicesync.log.kafka.url import KafkaUrl
     from devicesync.stores import Stores
@@ -45,11 +45,15 @@ def open_sink(settings: Settings, topic: str, partitions: int, *, rekey: bool) -
     return KafkaSink(_url_of_topic(settings, topic), partitions, rekey=rekey)
 
 
-def has_records(settings: Settings, topic: str) -> bool:
-    """Whether that topic, which exists, has records. Raises WrongUse, Unavailable."""
+def survey_topic(settings: Settings, topic: str) -> "Survey":
+    """What that topic has. Raises WrongUse, Unavailable, also where it is not there."""
+    from devicesync.log.full import DELETED
     from devicesync.log.kafka.survey import survey
 
-    return any(end > first for first, end in survey(_url_of_topic(settings, topic)).bounds.values())
+    found = survey(_url_of_topic(settings, topic))
+    if found.identity == DELETED:
+        raise Unavailable(f"{masked(topic)} is not there", "look for the topic in Kafka")
+    return found
 
 
 def open_journal(settings: Settings) -> "Journal":

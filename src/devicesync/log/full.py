@@ -114,6 +114,11 @@ class Survey(NamedTuple):
     identity: str
     bounds: dict[int, tuple[int, int]]
 
+    @property
+    def records(self) -> int:
+        """How many it has, as far as its offsets tell."""
+        return sum(end - first for first, end in self.bounds.values())
+
 
 class Store(Protocol):
     """Where the records of a log go: a database (see database.port.Database, which says what each of these is)."""

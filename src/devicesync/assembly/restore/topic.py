@@ -17,14 +17,14 @@ from devicesync.assembly.progress import Progress
 from devicesync.assembly.restore.run import Request, Run, begin
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
-from devicesync.errors import WrongUse
+from devicesync.errors import Replaced, WrongUse
 from devicesync.jobs.restore.republish import put_range
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.patience import Patience
 from devicesync.url import masked, masked_place
 
 if TYPE_CHECKING:
-    from devicesync.log.full import Sink
+    from devicesync.log.full import Sink, Survey
 
 
 class Target(NamedTuple):
@@ -61,16 +61,22 @@ def _into_topic(run: Run, target: Target, spool: str) -> dict[str, Any]:
     task = _Task(
         request.place, run.archive.topic, request.selection, target.topic, partitions, target.rekey, request.dry_run, spool
     )
-    progress = Progress(settings.directory / data_directory.RESTORE_TOPIC_PROGRESS, _what(run, target), restart=request.restart)
-    if not request.dry_run:
-        adapters.open_sink(settings, target.topic, partitions, rekey=target.rekey).close()
-        if not progress.goes_on and not target.append:
-            _check_empty(settings, target.topic)
+    before = None if request.dry_run else _prepared(settings, target, partitions)
+    what = _what(run, target) | {"identity": before and before.identity}
+    progress = Progress(settings.directory / data_directory.RESTORE_TOPIC_PROGRESS, what, restart=request.restart)
+    if before:
+        if before.records and not (progress.goes_on or target.append):
+            raise WrongUse(
+                f"{masked(target.topic)} has records already", "--append puts the backup's after them; or name another topic"
+            )
         progress.begin()
     with Pool(request.workers, settings, run.watcher.say) as pool:
         _put_all(run, pool, task, progress)
+    records = sum(progress.results.values())
+    if before:
+        _check_that_all_is_there(settings, target, before.identity, records)
     progress.finish()
-    return {"records": sum(progress.results.values()), "files": len(run.entries), "topic": masked(target.topic)}
+    return {"records": records, "files": len(run.entries), "topic": masked(target.topic)}
 
 
 def _put_all(run: Run, pool: Pool, task: _Task, progress: Progress) -> None:
@@ -101,10 +107,24 @@ def _what(run: Run, target: Target) -> dict[str, Any]:
     }
 
 
-def _check_empty(settings: Settings, topic: str) -> None:
-    """Raise WrongUse where the topic has records. One that was made just now may have no leader yet: that is waited for."""
-    if Patience(threading.Event()).until_it_works(adapters.has_records, settings, topic):
-        raise WrongUse(f"{masked(topic)} has records already", "--append puts the backup's after them; or name another topic")
+def _prepared(settings: Settings, target: Target, partitions: int) -> "Survey":
+    """Make the topic, or check its settings; what it has. One made just now may have no leader yet: that is waited for."""
+    adapters.open_sink(settings, target.topic, partitions, rekey=target.rekey).close()
+    return _survey(settings, target)
+
+
+def _survey(settings: Settings, target: Target) -> "Survey":
+    return Patience(threading.Event()).until_it_works(adapters.survey_topic, settings, target.topic)
+
+
+def _check_that_all_is_there(settings: Settings, target: Target, identity: str, records: int) -> None:
+    """Raise Replaced where the topic is another one by now, or has fewer records than were put there."""
+    found = _survey(settings, target)
+    if found.identity != identity or found.records < records:
+        raise Replaced(
+            f"{masked(target.topic)} has {found.records:,} of {records:,} records: it was made anew or emptied meanwhile",
+            "name another topic; or delete this one, and start again",
+        )
 
 
 def _waves(ranges: list[list[Entry]]) -> list[list[list[Entry]]]:
