@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from devicesync.assembly import progress
+from devicesync.assembly.digests import make
 from devicesync.assembly.pool import Pool
 from devicesync.cli.main import run
 
@@ -29,6 +30,6 @@ def killing(pool: Pool, work: Callable[[Any], Any], parts: Mapping[str, Any]) ->
 
 
 Pool.each = killing  # type: ignore[assignment,method-assign]
-progress._WRITE_SECONDS = 0.0  # each part is noted at once
+progress._WRITE_SECONDS = make._SAVE_SECONDS = 0.0  # each part is noted at once
 if __name__ == "__main__":  # a worker process loads this too
     sys.exit(run(words))

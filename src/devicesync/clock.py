@@ -4,7 +4,11 @@ Ruff (TID251) sees to it. What only measures how long something took, for a figu
 """
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
+
+LAST_MS = 253_402_300_799_999
+"""The end of the year 9999, the last that has a date here."""
 
 
 class Clock(Protocol):
@@ -48,3 +52,8 @@ class SystemClock:
 
 
 SYSTEM = SystemClock()
+
+
+def date_of(time_ms: int) -> str:
+    """The time, ms since 1970, as 2026-11-24T12:00:00Z. What somebody wrote into a file is cut to the years that have a date."""
+    return datetime.fromtimestamp(min(max(time_ms, 0), LAST_MS) // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

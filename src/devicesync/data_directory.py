@@ -12,7 +12,7 @@
     restore/            the buckets of `restore --to-stores`, kept until it is done
     audit/              what `audit --sweep` has found so far, until it is done
     restore.json, restore-topic.json, rebuild.json, audit.json
-                        how far these commands came: the same command goes on there
+                        how far these commands came: the same command goes on there, with the same database or topic
 
 The directory has mode 0700 and every file 0600. At most one updater writes the embedded stores at a time. Its lock is released
 by the system when the process ends, however it ends.

@@ -1,6 +1,7 @@
 """How far a long job came, in a file that anything may have happened to."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,19 @@ def test_a_selection_is_the_same_one_in_the_next_run(tmp_path: Path) -> None:
     Progress(path, what, restart=False).done("1", 7)
     assert Progress(path, what, restart=False).goes_on
     assert not Progress(path, WHAT | {"selection": Selection(5, "d", (0,))}, restart=False).goes_on
+
+
+def test_of_a_store_that_gives_no_sign_only_what_was_noted_lately_counts(tmp_path: Path) -> None:
+    """A file of last month said that parts of a store were done, which had been emptied since."""
+    path = tmp_path / "progress.json"
+    begun = Progress(path, WHAT, restart=False, ages=True)
+    begun.done("1", 7)
+    next_run = Progress(path, WHAT, restart=False, ages=True)
+    assert (next_run.goes_on, next_run.began_ms) == (True, begun.began_ms)
+    noted = time.time() - 13 * 3600
+    os.utime(path, (noted, noted))
+    assert not Progress(path, WHAT, restart=False, ages=True).goes_on
+    assert Progress(path, WHAT, restart=False).goes_on
 
 
 @pytest.mark.parametrize(

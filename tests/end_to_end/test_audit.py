@@ -2,11 +2,15 @@
 
 import json
 import os
+import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.command import Devicesync, stopped, until
+from tests.end_to_end.command import Devicesync, delete_database, stopped, until
+from tests.end_to_end.test_backup import KILLED_WHEN_DONE
 
 KINDS = ("missing_in_cache", "missing_in_database", "stale_in_cache", "stale_in_database", "content_differs", "resurrected")
 
@@ -47,6 +51,16 @@ def test_the_live_audit_goes_on_where_it_ended(devicesync: Devicesync, tmp_path:
     assert (found["checked"], found["devices"]) == (0, [])
 
 
+def test_nothing_that_was_seen_of_a_database_that_was_lost_counts(devicesync: Devicesync, seed: Path) -> None:
+    """An interrupted sweep had looked at all of it: the next one said that all is well with its devices."""
+    devicesync.json("apply", seed)
+    assert devicesync.run_by(KILLED_WHEN_DONE, "_first", "1", "audit", "--sweep").returncode == -signal.SIGKILL
+    delete_database(devicesync.directory)
+    devicesync.json("init")
+    found = devicesync.json("audit", "--sweep")
+    assert (found["checked"], found["resumed"]) == (0, False)
+
+
 @pytest.mark.parametrize(
     ("name", "status", "told"), [("held-0", 3, b"audit/held-0: it is no regular file"), ("suspects-1-0", 0, b"")]
 )
@@ -58,14 +72,16 @@ def test_a_pipe_among_the_files_of_an_interrupted_sweep_keeps_nobody_waiting(
     data = devicesync.directory / "devicesync-data"
     (data / "audit").mkdir()
     os.mkfifo(data / "audit" / name)
+    with closing(sqlite3.connect(data / "device-profile.db")) as database:
+        ((identity,),) = database.execute("SELECT id FROM identity")
     what = {
-        "database": "sqlite:devicesync-data/device-profile.db",
+        "database": ["sqlite:devicesync-data/device-profile.db", identity],
         "cache": "memory:",
         "ranges": 1,
         "one_in": 1,
         "repairs": False,
     }
-    (data / "audit.json").write_text(json.dumps({"what": what, "results": {"ranges": [0], "held": True}}))
+    (data / "audit.json").write_text(json.dumps({"what": what, "results": {"ranges": [0], "held": True}, "began_ms": 0}))
     done = devicesync.run("audit")
     assert done.returncode == status
     assert told in done.stderr

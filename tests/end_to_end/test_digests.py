@@ -1,13 +1,15 @@
 """`digests` on the embedded default: two machines, and a backup of one of them."""
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.end_to_end.command import Devicesync, until
+from tests.end_to_end.command import Devicesync, delete_database, until
+from tests.end_to_end.test_backup import KILLED_WHEN_DONE
 from tests.integration.real import erase, registration
 
 V = 1_600_000_000_000_000
@@ -73,7 +75,8 @@ def test_a_store_and_its_backup(devicesync: Devicesync, tmp_path: Path) -> None:
     assert (equal["buckets"], equal["differences"], equal["devices"]) == (0, EQUAL, [])
     assert equal["one"]["profiles_digest"] == equal["other"]["profiles_digest"]
     shown = devicesync.run("digests", "compare", "store", "kept").stdout.decode()
-    assert shown == f"equal: 2,999 profiles, digest {equal['one']['profiles_digest']}\n"
+    assert shown.splitlines()[0] == f"equal: 2,999 profiles, digest {equal['one']['profiles_digest']}"
+    assert shown.count(" as of 20") == 2  # each file's
     devicesync.json(
         "apply", "-", stdin=lines(registration("d1", V + 9_000, city="Agra"), registration("d2", time.time_ns() // 1000))
     )
@@ -158,6 +161,15 @@ def test_a_damaged_file_of_ours_is_made_anew(devicesync: Devicesync, tmp_path: P
     whole = (tmp_path / "file").read_bytes()
     (tmp_path / "file").write_bytes(whole[:-1])
     assert devicesync.json("digests", "make", "file")["profiles"] == 2999
+
+
+def test_nothing_of_a_database_that_was_lost_is_in_the_file(devicesync: Devicesync) -> None:
+    """An interrupted run left the digests of all of it."""
+    devicesync.json("apply", "-", stdin=ALL)
+    assert devicesync.run_by(KILLED_WHEN_DONE, "sums_of", "1", "digests", "make", "file").returncode == -signal.SIGKILL
+    delete_database(devicesync.directory)
+    devicesync.json("init")
+    assert devicesync.json("digests", "make", "file")["profiles"] == 0
 
 
 def test_one_makes_a_file_at_a_time(devicesync: Devicesync, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """`rebuild` on real servers: after a loss, interrupted, and beside an updater."""
 
+import signal
 import time
 
 from tests.end_to_end.command import Devicesync, until
+from tests.end_to_end.test_backup import KILLED_WHEN_DONE
 from tests.integration.real import Real, erase, registration
 
 V = 1_700_000_000_000_000
@@ -45,6 +47,25 @@ def test_an_interrupted_rebuild_goes_on(devicesync: Devicesync, real: Real) -> N
     assert not progress.exists()
     assert real.differences() == []
     assert len(real.cache.read(names)) == len(names)
+
+
+def test_a_rebuild_that_goes_on_says_what_it_does_not_know(devicesync: Devicesync, real: Real) -> None:
+    """Redis was emptied since, and gave no sign: "30,000 devices", and 27,014 were there. Another database is begun anew."""
+    client = real.cache._connections.client  # type: ignore[attr-defined]
+    real.load(count=1500).join()
+    assert devicesync.run("update", "--until-caught-up").returncode == 0
+    assert devicesync.run_by(KILLED_WHEN_DONE, "_rebuild_part", "8", "rebuild").returncode == -signal.SIGKILL
+    done = devicesync.run("rebuild")
+    assert (done.returncode, b"going on: 8 of 256 parts are done, as of 20" in done.stderr) == (0, True)
+    assert b" s, partly as of 20" in done.stdout
+    embedded = ("--log", "journal:log", "--database", "sqlite:file.db")
+    devicesync.json("apply", "-", *embedded, stdin=registration("one", V) + b"\n" + registration("other", V) + b"\n")
+    assert devicesync.run_by(KILLED_WHEN_DONE, "_rebuild_part", "1", "rebuild", *embedded).returncode == -signal.SIGKILL
+    for file in devicesync.directory.glob("file.db*"):
+        file.unlink()
+    devicesync.json("init", *embedded)
+    client.flushall()
+    assert devicesync.json("rebuild", *embedded)["devices"] == 0
 
 
 def test_beside_an_updater(devicesync: Devicesync, real: Real) -> None:

@@ -41,10 +41,14 @@ class Sweep(NamedTuple):
 
 
 class Swept(NamedTuple):
-    """What was found. Each difference is a document in JSON (docs/reference/json.md, "audit"); they are gone after `close`."""
+    """What was found. Each difference is a document in JSON (docs/reference/json.md, "audit"); they are gone after `close`.
+
+    as_of_ms: when it began, or the interrupted sweep that it goes on from, in ms since 1970.
+    """
 
     findings: Findings
     resumed: bool
+    as_of_ms: int
     cache_is_private: bool
     differences: Iterator[bytes]
     close: Callable[[], None]
@@ -53,15 +57,16 @@ class Swept(NamedTuple):
 def sweep(asked: Sweep, settings: Settings, watcher: Watcher, *, restart: bool) -> Swept:
     """Compare both stores. Raises WrongUse, Unavailable."""
     if not adapters.database_exists(settings):
-        return Swept(Findings(), False, False, iter(()), lambda: None)  # noqa: FBT003 - named in Swept
+        return Swept(Findings(), False, SYSTEM.now_ms(), False, iter(()), lambda: None)  # noqa: FBT003 - named in Swept
     directory = settings.directory / data_directory.AUDIT
     with closing(adapters.open_stores_to_compare(settings)) as both:
         both.cache.check()
         both.database.check()
         ranges, is_private = both.database.ranges, both.cache.is_private
-        what = {"database": masked(settings.database), "cache": masked(settings.cache), "ranges": ranges}
-        what |= {"one_in": asked.one_in, "repairs": asked.repairs}
-        progress = Progress(settings.directory / data_directory.AUDIT_PROGRESS, what, restart=restart)
+        what: dict[str, Any] = {"database": [masked(settings.database), both.database.identity], "cache": masked(settings.cache)}
+        what |= {"ranges": ranges, "one_in": asked.one_in, "repairs": asked.repairs}
+        restart = restart or not directory.exists()
+        progress = Progress(settings.directory / data_directory.AUDIT_PROGRESS, what, restart=restart, ages=True)
         if not progress.goes_on:
             shutil.rmtree(directory, ignore_errors=True)
         numbers = _ranges(progress, ranges, asked.one_in)
@@ -72,9 +77,9 @@ def sweep(asked: Sweep, settings: Settings, watcher: Watcher, *, restart: bool) 
     task = _Task(str(directory), max(asked.one_in * len(numbers) // ranges, 1), asked.rate / asked.workers, asked.repairs)
     with Pool(min(asked.workers, len(numbers)), settings, watcher.say) as pool:
         findings = _rounds(task, numbers, _Work(pool, progress, watcher))
-    resumed = progress.goes_on
+    resumed, began_ms = progress.goes_on, progress.began_ms
     progress.finish()
-    return Swept(findings, resumed, is_private, differences(directory, numbers), lambda: shutil.rmtree(directory))
+    return Swept(findings, resumed, began_ms, is_private, differences(directory, numbers), lambda: shutil.rmtree(directory))
 
 
 class _Task(NamedTuple):
@@ -96,7 +101,7 @@ class _Work(NamedTuple):
     def done(self, turn: int, title: str, work: Callable[[Any], Any], parts: dict[str, Any]) -> list[Any]:
         """The results of the turn's parts, those of an earlier run too."""
         left = self.progress.left(parts)
-        if 0 < len(left) < len(parts):
+        if len(left) < len(parts):
             self.progress.tell(self.watcher, len(parts) - len(left), len(parts), "parts are done")
         with self.watcher.bar(f"{title} (round {turn})", len(parts), unit="parts") as advance:
             advance(len(parts) - len(left))

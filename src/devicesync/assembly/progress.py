@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 
 from devicesync.assembly.watcher import Watcher
-from devicesync.clock import SYSTEM
+from devicesync.clock import SYSTEM, date_of
 from devicesync.durable import content_of, replace
 
 _WRITE_SECONDS = 0.5
 _MOST_BYTES = 1 << 30
+_RECENT_MS = 12 * 3600 * 1000
 
 
 class _Done(msgspec.Struct):
@@ -19,6 +20,7 @@ class _Done(msgspec.Struct):
 
     what: dict[str, Any]
     results: dict[str, Any]
+    began_ms: int
 
 
 _decode = msgspec.json.Decoder(_Done).decode
@@ -27,24 +29,28 @@ _decode = msgspec.json.Decoder(_Done).decode
 class Progress:
     """What is done of a job, by the names of its parts, in a file until all is done. A job for another `what` begins anew.
 
-    goes_on: whether an earlier run began it.
+    ages: whether what is done may be undone without a sign, as in a store that is emptied. Then a job begins anew where nothing
+        was noted in the last 12 hours.
+    goes_on: whether an earlier run began it. began_ms: when the first of its runs began, in ms since 1970.
     """
 
-    def __init__(self, path: Path, what: dict[str, Any], *, restart: bool) -> None:
+    def __init__(self, path: Path, what: dict[str, Any], *, restart: bool, ages: bool = False) -> None:
         self._path = path
         self._what = msgspec.json.decode(msgspec.json.encode(what))  # as the file gives it back: a tuple is a list there
         self.results: dict[str, Any] = {}
         self.goes_on = False
+        self.began_ms = SYSTEM.now_ms()
         self._written_at = 0.0
-        found = None if restart else _found(path)
+        found = None if restart or (ages and not is_recent(path)) else _found(path)
         if found and found.what == self._what:
             self.results = found.results
             self.goes_on = True
+            self.began_ms = found.began_ms
 
     def tell(self, watcher: Watcher, done: int, count: int, what: str) -> None:
         """Where an earlier run began it, say how much is done. what: such as "parts are done"."""
         if self.goes_on:
-            watcher.say(f"going on: {done} of {count} {what} (--restart begins anew)")
+            watcher.say(going_on(done, count, what, self.began_ms))
 
     def left(self, names: Iterable[str]) -> list[str]:
         """Those that are not done."""
@@ -61,11 +67,24 @@ class Progress:
         """Write down what is done, even if that is nothing yet: the next run goes on."""
         self._written_at = SYSTEM.monotonic()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        replace(self._path, msgspec.json.encode(_Done(self._what, self.results)), durable=True)
+        replace(self._path, msgspec.json.encode(_Done(self._what, self.results, self.began_ms)), durable=True)
 
     def finish(self) -> None:
         """All is done."""
         self._path.unlink(missing_ok=True)
+
+
+def going_on(done: int, count: int, what: str, as_of_ms: int) -> str:
+    """The sentence that says so. what: such as "parts are done"."""
+    return f"going on: {done} of {count} {what}, as of {date_of(as_of_ms)} (--restart begins anew)"
+
+
+def is_recent(path: Path) -> bool:
+    """Whether the file was written in the last 12 hours."""
+    try:
+        return abs(SYSTEM.now_ms() - path.stat().st_mtime_ns // 1_000_000) < _RECENT_MS
+    except OSError:
+        return False
 
 
 def _found(path: Path) -> _Done | None:

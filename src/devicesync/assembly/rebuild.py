@@ -15,11 +15,15 @@ from devicesync.url import masked
 
 
 class Rebuilt(NamedTuple):
-    """How many devices; in how many parts; and whether an earlier run had begun."""
+    """How many devices; in how many parts; whether an earlier run had begun; and when the first one began, in ms since 1970.
+
+    Where it goes on, what the cache lost since then may be missing in it.
+    """
 
     devices: int
     parts: int
     resumed: bool
+    as_of_ms: int
 
 
 def rebuild(settings: Settings, watcher: Watcher, *, workers: int, restart: bool) -> Rebuilt:
@@ -31,9 +35,9 @@ def rebuild(settings: Settings, watcher: Watcher, *, workers: int, restart: bool
             )
     with closing(adapters.open_database(settings, read_only=True)) as database:
         database.check()
-        parts = database.ranges
-    what = {"database": masked(settings.database), "cache": masked(settings.cache), "parts": parts}
-    progress = Progress(settings.directory / data_directory.REBUILD_PROGRESS, what, restart=restart)
+        parts, identity = database.ranges, database.identity
+    what = {"database": [masked(settings.database), identity], "cache": masked(settings.cache), "parts": parts}
+    progress = Progress(settings.directory / data_directory.REBUILD_PROGRESS, what, restart=restart, ages=True)
     left = progress.left(map(str, range(parts)))
     progress.tell(watcher, parts - len(left), parts, "parts are done")
     with (
@@ -45,7 +49,7 @@ def rebuild(settings: Settings, watcher: Watcher, *, workers: int, restart: bool
             progress.done(part, devices)
             advance(1)
     progress.finish()
-    return Rebuilt(sum(progress.results.values()), parts, len(left) < parts)
+    return Rebuilt(sum(progress.results.values()), parts, len(left) < parts, progress.began_ms)
 
 
 def _rebuild_part(name: str) -> tuple[str, int]:

@@ -8,7 +8,7 @@ import msgspec
 
 from devicesync.cli.options import admin_option, log_options, number, processes, until_caught_up_option
 from devicesync.cli.outcome import Outcome
-from devicesync.clock import SYSTEM
+from devicesync.clock import SYSTEM, date_of
 from devicesync.config import Settings
 
 _SHOWN_WITHOUT_LIST = 100
@@ -36,7 +36,7 @@ def audit_options(parser: argparse.ArgumentParser) -> None:
 def audit(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Compare what readers see in the cache with what readers see in the database: hashes and rows, both ways.
 
-    --sweep: a difference counts only if it is still there 1 s and 10 s later. An interrupted sweep goes on where it stopped.
+    --sweep: a difference counts only if it is still there 1 s and 10 s later. An interrupted sweep goes on for 12 hours.
     --live: 1, 10 and 60 s after the log took an event, both stores must be at its version or a newer one, and agree. Exit
     status 1 when a difference is left. docs/audit.md says what each figure means, and what it does not prove.
 
@@ -58,14 +58,17 @@ def _sweep(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     seconds = round(SYSTEM.monotonic() - began, 3)
     status = 1 if swept.findings.left else 0
     if arguments.json:
-        document = {**swept.findings.document(), "resumed": swept.resumed, "seconds": seconds}
+        document = {**swept.findings.document(), "resumed": swept.resumed, "as_of_ms": swept.as_of_ms, "seconds": seconds}
         found = swept.differences if arguments.list else islice(swept.differences, _SHOWN_WITHOUT_LIST)
         document["devices"] = [msgspec.Raw(line) for line in found]
         swept.close()
         return Outcome(document, status=status)
     listed = map(msgspec.json.decode, swept.differences) if arguments.list else ()
+    partly = f", partly as of {date_of(swept.as_of_ms)}" if swept.resumed else ""
     lines = chain(
-        chain.from_iterable(map(shown, listed)), summary(swept.findings, seconds, are_listed=arguments.list), _closed(swept.close)
+        chain.from_iterable(map(shown, listed)),
+        summary(swept.findings, seconds, are_listed=arguments.list, partly=partly),
+        _closed(swept.close),
     )
     return Outcome(lines=lines, remark=_PRIVATE if swept.cache_is_private else "", status=status)
 

@@ -21,9 +21,9 @@ def shown(difference: dict[str, Any]) -> Iterator[str]:
         yield f"    {name:<9} version {side['version']}  {'erased' if side['erased'] else fields}".rstrip()
 
 
-def summary(findings: Findings, seconds: float, *, are_listed: bool) -> Iterator[str]:
-    """The figures, and what they prove."""
-    yield f"{findings.checked:,} checked, {findings.differing:,} differ, in {seconds:,.1f} s"
+def summary(findings: Findings, seconds: float, *, are_listed: bool, partly: str = "") -> Iterator[str]:
+    """The figures, and what they prove. partly: as of when some of them are."""
+    yield f"{findings.checked:,} checked, {findings.differing:,} differ, in {seconds:,.1f} s{partly}"
     counts = {**findings.differences, "expiring": findings.expiring}
     yield from (f"  {kind:<20} {count:,}" for kind, count in counts.items() if count)
     if findings.moving:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from devicesync.cli.options import number, processes
 from devicesync.cli.outcome import Outcome
+from devicesync.clock import date_of
 from devicesync.config import Settings
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def digests_make(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Make a small file that says what a store holds: for each of 65,536 buckets of devices their number and a digest.
 
     With --against only the buckets that differ from the other file are read again, where FILE is there, and their devices kept:
-    then `digests compare` names those that differ. An interrupted run goes on with the same command. The file holds no
-    profiles; with --against it holds ids.
+    then `digests compare` names those that differ. An interrupted run goes on with the same command, within 12 hours; the file
+    is as of when the first run began. The file holds no profiles; with --against it holds ids.
 
         devicesync digests make here.digests
         devicesync digests make backup.digests --of s3://my-bucket/devices
@@ -49,9 +50,9 @@ def digests_make(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     asked = Asked(arguments.file, arguments.of, arguments.against, arguments.rate, arguments.on, arguments.restart)
     made = make(asked, settings, Terminal("digests"))
     document = _told(made) | {"buckets": len(made.buckets)}
-    text = "{of} {place}: {profiles:,} profiles, digest {profiles_digest}; {erased:,} erased, digest {erased_digest}"
+    text = "{of} {place} as of {date}: {profiles:,} profiles, digest {profiles_digest}; {erased:,} erased, digest {erased_digest}"
     kept = [f"{len(made.buckets):,} buckets with {len(made.devices):,} devices were read again"] if arguments.against else []
-    return Outcome(document, [text.format(**document), *kept])
+    return Outcome(document, [text.format(date=date_of(made.as_of_ms), **document), *kept])
 
 
 def digests_compare_options(parser: argparse.ArgumentParser) -> None:
@@ -118,12 +119,9 @@ def _listed(devices: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _summary(found: "Comparison", differences: dict[str, int], files: "tuple[DigestFile, DigestFile]") -> Iterator[str]:
-    one, other = files
-    if not found.buckets:
-        count, total = one.digests.profiles.all
-        yield f"equal: {count:,} profiles, digest {total:032x}"
-        return
-    yield f"{found.buckets:,} of 65,536 buckets differ"
+    count, total = files[0].digests.profiles.all
+    equal = f"equal: {count:,} profiles, digest {total:032x}"
+    yield f"{found.buckets:,} of 65,536 buckets differ" if found.buckets else equal
     yield from (f"  {kind:<18} {count:,}" for kind, count in differences.items() if count)
     moving = sum(device.is_moving for device in found.devices)
     if moving:
@@ -131,4 +129,5 @@ def _summary(found: "Comparison", differences: dict[str, int], files: "tuple[Dig
     if found.unresolved:
         sides = [f"`devicesync digests make {name} --against {rest}`" for name, rest in (("ONE", "OTHER"), ("OTHER", "ONE"))]
         yield f"  {found.unresolved:,} have no devices in these files: {' and '.join(sides)} add them"
-    yield f"one: {one.of} {one.place}; other: {other.of} {other.place}"
+    one, other = (f"{file.of} {file.place} as of {date_of(file.as_of_ms)}" for file in files)
+    yield f"one: {one}; other: {other}"

@@ -22,8 +22,6 @@ PLACE = "a directory, or a URL of fsspec such as s3://BUCKET/PREFIX"
 
 MANY = 1_000_000_000
 """The most of anything that is counted: an option without an end would reach what no clock and no store can hold."""
-LAST_MS = 253_402_300_799_999
-"""The end of the year 9999."""
 
 _LISTEN = {
     "--listen": "the address of the Device Register API [127.0.0.1:8080]",

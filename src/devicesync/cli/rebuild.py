@@ -4,7 +4,7 @@ import argparse
 
 from devicesync.cli.options import workers
 from devicesync.cli.outcome import Outcome
-from devicesync.clock import SYSTEM
+from devicesync.clock import SYSTEM, date_of
 from devicesync.config import Settings
 
 _DEFAULT_WORKERS = 2
@@ -21,7 +21,7 @@ def rebuild(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
     It uses the same merge as the updater, so both may run at once: it overwrites nothing newer, and erased devices stay
     erased. Several processes read the token ranges of the database. An interrupted run goes on when the command is called
-    again.
+    again within 12 hours. It says so, and as of when: what the cache lost since may be missing, and --restart fills it.
     """
     from devicesync.assembly.rebuild import rebuild as rebuild_cache
     from devicesync.cli.process import Terminal
@@ -29,4 +29,5 @@ def rebuild(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     began = SYSTEM.monotonic()
     rebuilt = rebuild_cache(settings, Terminal("rebuild"), workers=arguments.workers, restart=arguments.restart)
     seconds = round(SYSTEM.monotonic() - began, 3)
-    return Outcome({**rebuilt._asdict(), "seconds": seconds}, [f"{rebuilt.devices:,} devices, in {seconds:,.1f} s"])
+    partly = f", partly as of {date_of(rebuilt.as_of_ms)}" if rebuilt.resumed else ""
+    return Outcome({**rebuilt._asdict(), "seconds": seconds}, [f"{rebuilt.devices:,} devices, in {seconds:,.1f} s{partly}"])

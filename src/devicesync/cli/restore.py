@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from devicesync.cli.options import LAST_MS, PLACE, id_argument, number, workers
+from devicesync.cli.options import PLACE, id_argument, number, workers
 from devicesync.cli.outcome import Outcome
-from devicesync.clock import SYSTEM
+from devicesync.clock import LAST_MS, SYSTEM
 from devicesync.config import Settings
 
 _WORKERS = 2

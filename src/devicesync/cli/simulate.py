@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from devicesync.cli.options import LAST_MS, MANY, number
+from devicesync.cli.options import MANY, number
 from devicesync.cli.outcome import Outcome
+from devicesync.clock import LAST_MS
 from devicesync.config import Settings
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from devicesync.assembly.digests.source import Asked, Source, source_of
 from devicesync.assembly.digests.work import Task, devices_of, sums_of
 from devicesync.assembly.pool import Pool
+from devicesync.assembly.progress import going_on, is_recent
 from devicesync.assembly.watcher import Watcher
 from devicesync.clock import SYSTEM
 from devicesync.config import Settings
@@ -128,13 +129,13 @@ def _whole(run: _Run) -> DigestFile:
         made = run.source.made
         save(unfinished, made)
     else:
-        run.watcher.say(f"going on: {len(made.done)} of {run.source.parts} parts are done (--restart begins anew)")
+        run.watcher.say(going_on(len(made.done), run.source.parts, "parts are done", made.as_of_ms))
     digests, done = made.digests, {*made.done}
     saved_at = SYSTEM.monotonic()
     for number, packed in run.results("read", sums_of, run.source.task, made.done):
         digests += Digests(*packed)
         done.add(str(number))
-        if SYSTEM.monotonic() - saved_at > _SAVE_SECONDS:
+        if len(done) < run.source.parts and SYSTEM.monotonic() - saved_at > _SAVE_SECONDS:
             save(unfinished, replace(made, done=[*done]).with_digests(digests))
             saved_at = SYSTEM.monotonic()
     made = replace(made, done=[], is_whole=True).with_digests(digests)
@@ -162,6 +163,6 @@ def _with_devices(run: _Run, whole: DigestFile, other: DigestFile) -> DigestFile
 
 
 def _unfinished(path: Path, made: DigestFile) -> DigestFile | None:
-    """What an interrupted run left for the same source."""
-    found = load(path) if path.exists() else None
+    """What an interrupted run left for the same source, if it is recent: a store that was emptied since may give no sign."""
+    found = load(path) if is_recent(path) else None
     return found if found and (found.of, found.place) == (made.of, made.place) else None
