@@ -3,6 +3,7 @@
 import shutil
 import time
 
+from devicesync.assembly.backup.archives import archives_at
 from tests.end_to_end.command import Devicesync, delete_database
 from tests.end_to_end.test_backup import back_up, simulate
 
@@ -34,3 +35,18 @@ def test_an_erased_device_is_taken_out_of_the_backup(devicesync: Devicesync) -> 
     shutil.copy(file, file.with_name("1_0_99.parquet"))
     unlisted = devicesync.run(*words)
     assert (unlisted.returncode, b"1_0_99.parquet" in unlisted.stderr) == (1, True)
+
+
+def test_an_erasure_of_a_pruned_file_that_lies_in_the_future_is_not_believed(devicesync: Devicesync) -> None:
+    """Whoever writes the backup could else have a redact remove all that a device registers."""
+    simulate(devicesync, 10, bad=0)
+    back_up(devicesync)
+    line = f'{{"device_id":"victim","version":{time.time_ns() // 1000},"city":"Pune"}}\n'
+    assert devicesync.run("apply", "-", stdin=line.encode()).returncode == 0
+    back_up(devicesync)
+    (archive,) = archives_at(str(devicesync.directory / "backup"))
+    archive.manifest.prune(archive.manifest.entries()[:1], {"victim": 7_258_118_400_000_000})
+    redacted = devicesync.run("backup", "redact", "--in", "backup", "--device", "victim")
+    assert (redacted.returncode, b"no erase of victim" in redacted.stderr) == (1, True)
+    assert b"erasures with an impossible id or version are left out" in redacted.stderr
+    assert sum(entry.records for entry in archive.manifest.entries()) == 1

@@ -10,6 +10,8 @@ from devicesync.assembly.backup.archives import archives_at, spool_of
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.jobs.backup.redact import Redaction
+from devicesync.jobs.restore.erasures import pruned_erasures
+from devicesync.jobs.restore.selection import Selection
 
 
 def redact(place: str, device_id: str, settings: Settings, watcher: Watcher, *, dry_run: bool) -> dict[str, Any]:
@@ -26,7 +28,8 @@ def _redact(  # noqa: PLR0917 - as above
 ) -> None:
     redaction = Redaction(archive, device_id, spool, settings.max_clock_ahead_ms)
     entries = archive.manifest.entries()
-    erased = max((at for kept in archive.manifest.pruned() for name, at in kept.erased() if name == device_id), default=0)
+    of_pruned = pruned_erasures(archive, Selection(device_id=device_id), settings.max_clock_ahead_ms)
+    erased = max((state.erased for states in of_pruned for state in states.values()), default=0)
     oldest: dict[tuple[int, int, int], int] = {}
     with watcher.bar(f"look through {archive.topic}", sum(entry.bytes for entry in entries)) as advance:
         for entry in entries:
