@@ -26,6 +26,7 @@ from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, create_topics, differences
 from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 from tests import servers
+from tests.end_to_end.command import until
 from tests.integration import raw_header
 
 DAY_SECONDS = 86_400
@@ -137,16 +138,51 @@ def test_old_dead_letters_go_and_young_ones_stay(letters: DeadLetters) -> None:
     assert letters.find() == (0, [])  # of a topic that is cut whole too
 
 
+def alter(at: KafkaUrl, settings: dict[str, str]) -> None:
+    """Give the dead-letter topic these settings."""
+    resource = ConfigResource(ResourceType.TOPIC, f"{at.topic}.failed")
+    for name, value in settings.items():
+        resource.add_incremental_config(ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET))
+    admin = AdminClient(at.client)  # which has to live until the answer is there
+    (altered,) = admin.incremental_alter_configs([resource]).values()
+    altered.result()
+
+
+def test_a_topic_that_is_compacted_is_named_with_the_command_that_sets_it_right(tmp_path: Path) -> None:
+    """It takes no letter and no marker without a key. The updater waits, says what to do, and goes on when that is done."""
+    at = place(tmp_path)
+    opened = KafkaDeadLetters(at)
+    opened.add([letter(1)])
+    alter(at, {"cleanup.policy": "compact,delete"})
+    command = f"--entity-name {at.topic}.failed --add-config cleanup.policy=delete"
+
+    def refused() -> Unavailable | None:
+        try:
+            opened.add([letter(2)])
+        except Unavailable as error:
+            return error
+        return None
+
+    error = until(refused)  # the broker takes a setting a little later
+    (told,) = [told for told in differences(at, 1, DAY_SECONDS) if "cleanup.policy" in told]
+    assert told.startswith(f"cleanup.policy of {at.topic}.failed is compact,delete, not delete: ")
+    assert command in told
+    assert command in error.hint
+    with pytest.raises(Unavailable, match="refuses a record"):
+        opened.remove([letter(1).id])
+    opened.add([letter(3)._replace(key=b"key")])
+    alter(at, {"cleanup.policy": "delete"})
+    until(lambda: not refused())
+    assert [told for told in differences(at, 1, DAY_SECONDS) if "cleanup.policy" in told] == []
+    opened.remove([letter(1).id])
+    assert [(each.offset, each.key) for each in opened.find()[1]] == [(3, b"key"), (2, None)]
+
+
 def test_of_a_record_too_large_for_the_topic_the_beginning_is_kept(tmp_path: Path) -> None:
     """The dead-letter topic has the broker's default size, the record is larger: the updater goes on, and doctor says it."""
     at = place(tmp_path)
     assert [told for told in differences(at, 1, DAY_SECONDS) if "failed" in told] == []
-    resource = ConfigResource(ResourceType.TOPIC, f"{at.topic}.failed")
-    resource.add_incremental_config(ConfigEntry("max.message.bytes", "20000", incremental_operation=AlterConfigOpType.SET))
-    resource.add_incremental_config(ConfigEntry("retention.ms", "-1", incremental_operation=AlterConfigOpType.SET))
-    admin = AdminClient(at.client)  # which has to live until the answer is there
-    (altered,) = admin.incremental_alter_configs([resource]).values()
-    altered.result()
+    alter(at, {"max.message.bytes": "20000", "retention.ms": "-1"})
     opened = KafkaDeadLetters(at)
     whole, key = random.Random(1).randbytes(1_024_000), random.Random(2).randbytes(30_000)
     opened.add([letter(1), letter(2, whole), letter(3)])

@@ -15,6 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.reach import reach
+from devicesync.log.kafka.url import TO_DELETE
 from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 
 DEAD_LETTER_SUFFIX = ".failed"
@@ -25,7 +26,7 @@ _ANY_TIMES = {f"message.timestamp.{which}.max.ms": str((1 << 63) - 1) for which 
 """Of a topic that a backup is restored into: it takes records with whatever times they had."""
 _UNPACKED = {"compression.type": "uncompressed"}
 """The broker keeps records unpacked, so that their bytes count: else some KB may be gigabytes in every reader."""
-DEAD_LETTERS = _UNPACKED | {"max.message.bytes": str(4 << 20)}
+DEAD_LETTERS = _UNPACKED | {"max.message.bytes": str(4 << 20), "cleanup.policy": "delete"}
 _HEADERS_BYTES = 4096
 """What a dead letter has beside the refused record's key and value, at most. Of each of these it has 1 MiB at most."""
 
@@ -144,6 +145,11 @@ def differences(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0) 
         told.append(
             f"max.message.bytes of {names[1]} is {failed['max.message.bytes']}, too small for the largest records of {names[0]} "
             f"({topic['max.message.bytes']}): of such dead letters only the beginning is kept"
+        )
+    if "compact" in failed["cleanup.policy"]:
+        told.append(
+            f"cleanup.policy of {names[1]} is {failed['cleanup.policy']}, not delete: a refused record without a key stops the "
+            f"updaters, and of those with the same key only the newest is kept: {TO_DELETE.format(names[1])}"
         )
     kept_ms, wanted_ms = failed["retention.ms"], _retention_ms(dead_letter_seconds)
     if dead_letter_seconds and not 0 <= int(kept_ms) <= int(wanted_ms):

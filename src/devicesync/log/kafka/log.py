@@ -13,7 +13,7 @@ from devicesync.log.kafka.full import KafkaFullReader
 from devicesync.log.kafka.producer import Producer
 from devicesync.log.kafka.reader import KafkaReader
 from devicesync.log.kafka.survey import newest, records, survey
-from devicesync.log.kafka.url import HINT, KafkaUrl, failures
+from devicesync.log.kafka.url import HINT, TO_DELETE, KafkaUrl, failures
 from devicesync.log.port import Headers, Record
 
 
@@ -24,8 +24,8 @@ class TooLarge(Unavailable):
 class Invalid(Unavailable):
     """The topic takes none of some records, however often they come. stamps_ms: the times of those, as far as is known."""
 
-    def __init__(self, message: str, stamps_ms: frozenset[int]) -> None:
-        super().__init__(message, HINT)
+    def __init__(self, message: str, hint: str, stamps_ms: frozenset[int]) -> None:
+        super().__init__(message, hint)
         self.stamps_ms = stamps_ms
 
 
@@ -140,6 +140,8 @@ def _failure(topic: str, failures: list[KafkaError], invalid_ms: frozenset[int])
     if failures and failures[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
         return TooLarge(f"{topic} in Kafka takes no records of that size", "raise the topic's max.message.bytes")
     if invalid_ms:
-        told = next(error.str() for error in failures if error.code() in _INVALID)
-        return Invalid(f"{topic} in Kafka refuses a record: {told}", invalid_ms)
+        told = next(error for error in failures if error.code() in _INVALID)
+        compacted = f"a topic with cleanup.policy=compact takes no record without a key: {TO_DELETE.format(topic)}"
+        hint = compacted if told.code() == KafkaError.INVALID_RECORD else HINT
+        return Invalid(f"{topic} in Kafka refuses a record: {told.str()}", hint, invalid_ms)
     return Unavailable(f"can't append to {topic} in Kafka: {failures[0].str() if failures else 'time-out'}", HINT)

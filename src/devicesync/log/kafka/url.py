@@ -20,6 +20,11 @@ _FORM = Form(
 _PORT = 9092
 _TOPIC = re.compile(r"[\w.-]+", re.ASCII)
 HINT = "check that Kafka runs, that the log's URL names it, and that the topic exists: `devicesync init`, `devicesync doctor`"
+TO_DELETE = (
+    "kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics "
+    "--entity-name {} --add-config cleanup.policy=delete"
+)
+"""The command after which a topic takes records without keys, and keeps each record for itself."""
 
 
 class KafkaUrl(msgspec.Struct, frozen=True):
