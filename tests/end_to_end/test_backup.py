@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -357,6 +358,21 @@ def workers_of(pid: int) -> set[int]:
             if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
                 found.add(int(child))
     return found
+
+
+def test_a_backup_whose_spool_was_removed_says_so_and_ends(devicesync: Devicesync) -> None:
+    """It waited for room on the disk, until somebody started it again. The next start makes a spool, and has all records."""
+    simulate(devicesync, 100)
+    running = devicesync.start("backup", "run", "--to", "backup", "--max-file-seconds", "1")
+    spools = devicesync.directory / DATA / "backup"
+    until(archive_in(devicesync.directory).manifest.entries)
+    shutil.rmtree(spools)
+    simulate(devicesync, 100, seed=2)
+    _, told = running.communicate(timeout=WAIT_SECONDS)
+    assert (running.returncode, "was removed" in told, "start the command again" in told) == (3, True, True)
+    assert "free some space" not in told
+    back_up(devicesync)
+    check_exactly_once(devicesync.directory, journal_lines(devicesync.directory))
 
 
 def test_a_full_disk_is_waited_for(devicesync: Devicesync, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The local files of one process, in a directory of its own. A later process removes it if this one was killed."""
 
+import errno
 import fcntl
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
+from devicesync.durable import hint_for
 from devicesync.errors import Unavailable
 
 
@@ -26,6 +28,14 @@ class Spool:
         """Remove everything."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
+
+
+def failure_of(spool: Path, error: OSError) -> Unavailable:
+    """What is wrong where a local file can't be written. Raises Unavailable where the spool was removed: a start makes one."""
+    if not spool.exists():
+        raise Unavailable(f"{spool} was removed", "start the command again: what was there comes again") from error
+    hint = hint_for(spool, full=error.errno in {errno.ENOSPC, errno.EDQUOT})
+    return Unavailable(f"can't write to {spool}: {error.strerror or error}", hint)
 
 
 def _make_and_lock(directory: Path) -> tuple[Path, int]:

@@ -18,6 +18,7 @@ from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import Origin
 from devicesync.archive.files import OpenFile
 from devicesync.archive.ranges import MOST_DAYS
+from devicesync.archive.spool import failure_of
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.jobs.backup.closing import Closing
@@ -30,8 +31,7 @@ from devicesync.log.full import OFFSET, Claim, FullLog, FullRecord
 READER = "backup"
 """Its name as a reader of the log."""
 
-_POLL_SECONDS, _POLL_RECORDS = 0.25, 2000
-_DISK_FULL_SECONDS = 2.0
+_POLL_SECONDS, _POLL_RECORDS, _DISK_FULL_SECONDS = 0.25, 2000, 2.0
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -130,8 +130,7 @@ class Backup:
 
     def _step(self) -> int:
         due_in = min((part.due_in(self._limits.file_seconds) for part in self._parts.values()), default=_POLL_SECONDS)
-        timeout_seconds = min(max(due_in, 0), _POLL_SECONDS)
-        polled = self._patience.until_it_works(self._reader.poll, _POLL_RECORDS, timeout_seconds)
+        polled = self._patience.until_it_works(self._reader.poll, _POLL_RECORDS, min(max(due_in, 0), _POLL_SECONDS))
         for part, rows in [(self._parts.get(partition), rows) for partition, rows in polled.items()]:
             if part and self._is_ours(part):
                 self._take(part, rows)
@@ -234,8 +233,9 @@ class Backup:
         self._parts[part.partition] = new
 
     def _start_again(self, part: PartitionBackup, error: OSError) -> None:
-        """The local disk is full: drop the file, close the others to make room, and read its records again."""
-        _log.warning("waiting", reason=f"can't write to {self._spool}: {error.strerror or error}", hint="free some space there")
+        """The local disk is full: drop the file, close the others to make room, read its records again. Raises Unavailable."""
+        failure = failure_of(self._spool, error)
+        _log.warning("waiting", reason=str(failure), hint=failure.hint)
         part.start_again()
         self._is_crowded = True
         if self._is_ours(part):
