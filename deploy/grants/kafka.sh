@@ -49,7 +49,7 @@ grant devicesync-audit --group "$group.audit" --operation Read
 grant devicesync-restore --topic "$topic.restored" --operation Create --operation DescribeConfigs --operation Write
 
 # `dead-letters` lists, replays into the topic, and deletes; `restore --to-stores` keeps what it refuses.
-grant devicesync-letters --topic "$topic.failed" --operation Read --operation Write --operation Delete
+grant devicesync-letters --topic "$topic.failed" --operation Read --operation Write --operation Delete --operation DescribeConfigs
 grant devicesync-letters --topic "$topic" --operation Write
 
 # `enrich` reads telemetry as a member of a group of its own; it makes its two topics where they are missing, and writes them.

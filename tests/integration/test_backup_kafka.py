@@ -68,6 +68,27 @@ def test_a_header_s_name_that_is_not_utf_8_ends_nothing(devicesync: Devicesync, 
     assert devicesync.json("restore", "--from", "backup", "--to-stores")["applied"] == 1
 
 
+@pytest.mark.parametrize("lack", ["missing", "compacted"])
+def test_a_restore_does_not_wait_for_a_topic_that_takes_no_dead_letters(tmp_path: Path, lack: str) -> None:
+    """The backup still has the bad records: they are counted, and it is said why they are nowhere else."""
+    topic = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('backup')}")
+    made = [NewTopic(topic.topic, 1, 1)]
+    if lack == "compacted":
+        made.append(NewTopic(f"{topic.topic}.failed", 1, 1, config={"cleanup.policy": "compact"}))
+    admin = AdminClient(topic.client)
+    for future in admin.create_topics(made).values():
+        future.result()
+    KafkaLog(topic, "x").append([registration("d", V, city="Pune"), b"not JSON"])
+    for devicesync in commands_over(topic, tmp_path):
+        devicesync.json("backup", "run", "--to", "backup", "--until-caught-up")
+        done = devicesync.run("restore", "--from", "backup", "--to-stores", "--json")
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert (told["applied"], told["dead"]) == (1, 1)
+        assert b"not put to the dead letters: " in done.stderr
+        assert (b"devicesync init" if lack == "missing" else b"cleanup.policy=delete") in done.stderr
+
+
 def test_more_partitions_than_descriptors_are_kept(devicesync: Devicesync, topic: KafkaUrl) -> None:
     """Each partition has an open file, and the process may have 150 open: the others are closed first."""
     partitions, records = 300, 5

@@ -157,6 +157,18 @@ def open_dead_letters(settings: Settings, *, read_only: bool = False) -> "DeadLe
     return SqliteDeadLetters(dead_letters_path(settings), read_only=read_only)
 
 
+def check_dead_letters(settings: Settings) -> None:
+    """Raise Unavailable where no refused record can be kept, as far as that is seen without one."""
+    if named_log.is_shared(settings):
+        from devicesync.log.kafka import KafkaUrl
+        from devicesync.log.kafka.admin import check_dead_letters
+
+        check_dead_letters(KafkaUrl.parse(settings.log))
+    else:
+        with closing(open_dead_letters(settings)) as letters:
+            letters.find(limit=1)
+
+
 def dead_letters_path(settings: Settings) -> Path:
     """The file of refused records, where the log is a journal."""
     return settings.directory / data_directory.DEAD_LETTERS

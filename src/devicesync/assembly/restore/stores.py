@@ -150,9 +150,8 @@ def _what(run: Run, buckets: int) -> dict[str, Any]:
 def _can_keep_dead_letters(run: Run) -> bool:
     """Where the dead letters' own store is lost too, the backup still has every bad record."""
     try:
-        with closing(adapters.open_dead_letters(run.settings)) as letters:
-            letters.find(limit=1)
+        adapters.check_dead_letters(run.settings)
     except Unavailable as error:
-        run.watcher.say(f"refused records are counted, but not put to the dead letters: {error}")
+        run.watcher.say(f"refused records are counted, but not put to the dead letters: {error}; hint: {error.hint}")
         return False
     return True

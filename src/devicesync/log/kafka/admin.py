@@ -157,6 +157,24 @@ def differences(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0) 
     return told
 
 
+def check_dead_letters(url: KafkaUrl) -> None:
+    """Raise Unavailable where there is no dead-letter topic, or where it is compacted, which a user may not be allowed to see."""
+    reach(url)
+    admin = AdminClient(url.client)
+    name = url.topic + DEAD_LETTER_SUFFIX
+    try:
+        if name not in admin.list_topics(timeout=_TIMEOUT_SECONDS).topics:
+            raise Unavailable(f"there is no topic {name}", "run `devicesync init`")
+        (described,) = _described(admin, [name]).values()
+        policy = _values(described.result())["cleanup.policy"]
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            return
+        raise Unavailable(f"can't reach Kafka: {error.args[0].str()}", "check that Kafka runs, and the log's URL") from error
+    if "compact" in policy:
+        raise Unavailable(f"{name} is compacted, and takes no record without a key", TO_DELETE.format(name))
+
+
 def _values(config: dict[str, ConfigEntry]) -> dict[str, str]:
     return {name: str(entry.value) for name, entry in config.items()}
 
