@@ -3,7 +3,10 @@
 import json
 import os
 import signal
+import sqlite3
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +73,28 @@ def test_a_database_deleted_under_up_ends_it(devicesync: Devicesync) -> None:
     devicesync.start("up")
     until(lambda: devicesync.run("get", "b").returncode == 0)
     assert devicesync.json("get", "a")["profile"]["city"] == "Pune"
+
+
+def test_an_older_copy_written_into_the_database_under_up_ends_it(devicesync: Devicesync) -> None:
+    """It would write a newer position beside the older rows: what they lack would be gone, and nothing would say so."""
+    database, copy = devicesync.directory / "devicesync-data" / "device-profile.db", devicesync.directory / "copy.db"
+    running = devicesync.start("up")
+    devicesync.run("apply", "-", stdin=event("a"))
+    _write_into(copy, database)
+    devicesync.run("apply", "-", stdin=event("b"))
+    _write_into(database, copy)
+    devicesync.run("apply", "-", stdin=event("c"))
+    assert running.wait(WAIT_SECONDS) == 3
+    assert running.stderr
+    assert "an older copy was written into the database" in running.stderr.read()
+    devicesync.run("apply", "-", stdin=event("d"))
+    assert [devicesync.json("get", each)["profile"]["city"] for each in "abcd"] == ["Pune"] * 4
+
+
+def _write_into(target: Path, source: Path) -> None:
+    """As `.restore` of sqlite3 does."""
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target, timeout=WAIT_SECONDS)) as new:
+        old.backup(new)
 
 
 def test_a_journal_deleted_under_up_goes_on(devicesync: Devicesync) -> None:

@@ -32,6 +32,7 @@ _PAGE_BYTES = 2048
 _SCANNED = 500
 _CACHE_KIB = 12 * 1024
 _BUSY_SECONDS = 10.0
+_START_AGAIN = "start again: then the log is applied to the one that is there"
 
 
 class SqliteDatabase:
@@ -46,6 +47,7 @@ class SqliteDatabase:
         self._path = path
         self._checkpointer = Checkpointer(path)
         self._added: list[str] = []
+        self._kept: dict[str, int] = {}
         with self._failures("open"):
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,15 +138,19 @@ class SqliteDatabase:
         """See port.Database.
 
         A file of an older release gets the table, and another identity: an older copy of it lacks the table, and has the former.
+        Raises Replaced where the file has less than was kept here: what it lost would count as applied.
         """
         identity = self.identity
         with self._failures("write to"), unsynced(self._connection), transaction(self._connection):
-            if not sqlite_applied.is_kept(self._connection):
+            held = sqlite_applied.position(self._connection, log)
+            if (held or 0) < self._kept.get(log, 0):
+                raise Replaced(f"an older copy was written into the database {self._path} while it was worked with", _START_AGAIN)
+            if held is None:
                 identity = uuid.uuid4().hex
                 self._connection.execute(sqlite_applied.CREATE)
                 self._connection.execute(_CHANGE_IDENTITY, (identity,))
             self._connection.execute(sqlite_applied.KEEP, (log, position))
-        self.identity = identity
+        self.identity, self._kept[log] = identity, position
         self._checkpointer.committed(1, erased=False)
 
     def check(self) -> None:
@@ -217,8 +223,7 @@ class SqliteDatabase:
         """SQLite would go on in a file that is deleted, and lose it all with the process."""
         if _inode(self._path) != self._inode:
             raise Replaced(
-                f"the database {self._path} was deleted, or replaced by another, while it was worked with",
-                "start again: then the log is applied to the one that is there",
+                f"the database {self._path} was deleted, or replaced by another, while it was worked with", _START_AGAIN
             )
 
     @contextmanager
