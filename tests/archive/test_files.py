@@ -125,6 +125,25 @@ def test_the_same_records_make_the_same_bytes(tmp_path: Path, file_format: str) 
     assert sums[0] == sums[1]
 
 
+@pytest.mark.parametrize("is_closed", [True, False])
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_no_record_stays_beside_a_file_that_is_done(tmp_path: Path, file_format: str, *, is_closed: bool) -> None:
+    """In what its groups waited in, which the next file takes. Else a backup kept erased devices in clear text while it ran."""
+    with closing(Encoder(tmp_path)) as encoder:
+        file = OpenFile(tmp_path, Origin("topic", "source", 1, 3), file_format, encoder)
+        for start in range(0, 6_000, 2_000):
+            file.write([(start + number, 5, b"PLANTED", b"PLANTED\n" + b"t" * 1_000, None) for number in range(2_000)])
+            file.end_group()
+        if is_closed:
+            file.close(0, 6_000, 7).discard()
+        else:
+            file.write([(6_000, 5, b"PLANTED", b"PLANTED\n", None)])
+            file.discard()
+        left = [path.read_bytes() for path in tmp_path.iterdir()]
+    assert left
+    assert not any(b"PLANTED" in each for each in left)
+
+
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
 def test_records_without_bytes_fill_groups_and_files_too(tmp_path: Path, file_format: str) -> None:
     """Any producer can send millions of them in few bytes. What is read back is as many, and so is what a group has."""

@@ -1,6 +1,7 @@
 """Compresses row groups in a second thread, beside the one that reads the log.
 
-The groups wait in files that are reused: to get pages from the system and give them back takes longer than to write.
+The groups wait in files that are reused: to get pages from the system and give them back takes longer than to write. What a file
+had is overwritten as soon as its group is compressed, for a backup may run for months.
 """
 
 import os
@@ -12,6 +13,7 @@ from io import FileIO
 from pathlib import Path
 
 _AHEAD = 2
+_ZEROS = bytes(1 << 20)
 
 
 class Encoder:
@@ -31,17 +33,20 @@ class Encoder:
         return self._ahead[-1]
 
     def take_file(self) -> FileIO:
-        """Return a file, to be written from its beginning. Old content may follow what is written. Raises OSError."""
+        """Return a file, to be written from its beginning. Zeros may follow what is written. Raises OSError."""
         if not self._free:
             descriptor, name = tempfile.mkstemp(dir=self._directory)
             os.close(descriptor)
             return FileIO(name, "r+b")
-        file = self._free.pop()
-        file.seek(0)
-        return file
+        return self._free.pop()
 
     def give_back(self, file: FileIO) -> None:
-        """Return the file: it is not needed any more."""
+        """Take the file back, which is at the end of what was written. Raises OSError."""
+        end = file.tell()
+        file.seek(0)
+        for begin in range(0, end, len(_ZEROS)):
+            file.write(_ZEROS[: end - begin])
+        file.seek(0)
         self._free.append(file)
 
     def close(self) -> None:

@@ -99,7 +99,8 @@ class ParquetWriter:
         with suppress(OSError):
             self._sink.close()
         if self._file is not None:
-            self._encoder.give_back(self._file)
+            with suppress(OSError):
+                self._encoder.give_back(self._file)
 
     def _encode(self, file: FileIO) -> None:
         try:
