@@ -30,7 +30,7 @@ def lines_into(target: Path, stop: threading.Event) -> Iterator[Callable[[Sequen
         at_once = sys.maxsize if is_file else select.PIPE_BUF  # so many bytes fit into a pipe that can be written to
 
         def write(lines: Sequence[bytes]) -> None:
-            left = memoryview(b"".join([line + b"\n" for line in lines]))
+            left = memoryview(b"\n".join([*lines, b""]))
             while left:
                 while not select.select([], [descriptor], [], _LOOK_SECONDS)[1]:
                     if stop.is_set():

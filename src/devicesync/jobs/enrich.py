@@ -3,8 +3,9 @@
 What is polled is committed when the target has acknowledged it. What is refused goes to the dead letters whole.
 """
 
+import sys
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -23,6 +24,10 @@ READER = "enrich"
 
 _POLL_SECONDS = 0.25
 _BATCH_RECORDS, _PIECE_RECORDS = 5_000, 500
+_PART_BYTES = 16 << 20
+"""So many bytes of enriched events, and one piece more, are in memory. With a large profile 37 bytes of an event become 58 KB."""
+_Placed = tuple[int, FullRecord]
+"""A record and its partition."""
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -79,23 +84,38 @@ def enrich_lines(
     write: Callable[[Sequence[bytes]], None],
     advance: Callable[[int], None] = lambda size: None,
 ) -> None:
-    """From a file: its lines in batches. advance: is told the bytes of each batch. Raises TooManyBad, Stopped."""
+    """From a file: its lines in batches. advance: is told the bytes of what is done. Raises TooManyBad, Stopped.
+
+    A batch is done at once, unless the lines before became large: a database is read faster for whole batches.
+    """
     patience = Patience(job.stop)
+    at_once = _PIECE_RECORDS
     for batch in batches:
-        if job.stop.is_set():
-            raise Stopped
-        enriched = iter(patience.until_it_works(job.enricher.enrich, [line.value for line in batch if not line.more]))
-        done = [_TOO_LONG if line.more else next(enriched) for line in batch]
-        letters = [
-            letter_of(line, result, job.source) if isinstance(result, Refused) else None
-            for line, result in zip(batch, done, strict=True)
-        ]
-        job.bury(patience, job.judged(letters))
-        good = [result for result in done if isinstance(result, bytes)]
-        write(good)
-        job.progress.read += len(batch)
-        job.progress.written += len(good)
-        advance(sum(len(line.value) + line.more + 1 for line in batch))
+        done = 0
+        while done < len(batch):
+            lines = batch[done : done + at_once]
+            done += len(lines)
+            written = _pass_lines_on(job, patience, lines, write)
+            at_once = _PIECE_RECORDS if written > _PART_BYTES else sys.maxsize
+            advance(sum(len(line.value) + line.more + 1 for line in lines))
+
+
+def _pass_lines_on(job: Job, patience: Patience, lines: Sequence[Line], write: Callable[[Sequence[bytes]], None]) -> int:
+    """Return how many bytes of events were written."""
+    if job.stop.is_set():
+        raise Stopped
+    enriched = iter(patience.until_it_works(job.enricher.enrich, [line.value for line in lines if not line.more]))
+    done = [_TOO_LONG if line.more else next(enriched) for line in lines]
+    letters = [
+        letter_of(line, result, job.source) if isinstance(result, Refused) else None
+        for line, result in zip(lines, done, strict=True)
+    ]
+    job.bury(patience, job.judged(letters))
+    good = [result for result in done if isinstance(result, bytes)]
+    write(good)
+    job.progress.read += len(lines)
+    job.progress.written += len(good)
+    return sum(map(len, good))
 
 
 def enrich_topic(job: Job, reader: ForwardedReader, target: Forward, *, until_caught_up: bool = False) -> None:
@@ -116,29 +136,53 @@ def enrich_topic(job: Job, reader: ForwardedReader, target: Forward, *, until_ca
         _log.info("stopped while waiting; the batch in hand comes again on the next start")
 
 
+class _Part:
+    """Some of a batch: what was read, what the target was offered for it and its bytes, and the dead letters of the others."""
+
+    def __init__(self) -> None:
+        self.placed: list[_Placed] = []
+        self.out: dict[int, list[FullRecord]] = defaultdict(list)
+        self.bytes = 0
+        self.dead: list[DeadLetter] = []
+
+    def add(self, placed: Sequence[_Placed], out: Mapping[int, Sequence[FullRecord]], dead: Sequence[DeadLetter]) -> None:
+        """Add a piece."""
+        self.placed += placed
+        self.dead += dead
+        for partition, records in out.items():
+            self.out[partition] += records
+            self.bytes += sum(len(record[VALUE] or b"") for record in records)
+
+
 def _pass_on(job: Job, patience: Patience, records: Mapping[int, Sequence[FullRecord]], target: Forward) -> None:
-    """One batch, in pieces: while the target takes one, the next is enriched."""
+    """One batch, in pieces: while the target takes one, the next is enriched. It has to have them all after some MiB."""
     placed = [(partition, record) for partition, found in records.items() for record in found]
-    out: dict[int, list[FullRecord]] = {partition: [] for partition in records}
-    dead: list[DeadLetter] = []
+    part = _Part()
     for start in range(0, len(placed), _PIECE_RECORDS):
-        piece, letters = _enriched(job, patience, placed[start : start + _PIECE_RECORDS])
-        dead += job.judged(letters)
-        target.offer(piece)
-        for partition, found in piece.items():
-            out[partition] += found
-    job.bury(patience, dead)
-    too_large = patience.until_it_works(target.put, out)
+        if part.bytes >= _PART_BYTES:
+            _finish(job, patience, part, target)
+            part = _Part()
+        piece = placed[start : start + _PIECE_RECORDS]
+        out, letters = _enriched(job, patience, piece)
+        part.add(piece, out, job.judged(letters))
+        target.offer(out)
+    _finish(job, patience, part, target)
+
+
+def _finish(job: Job, patience: Patience, part: _Part, target: Forward) -> None:
+    """Return when the dead letters and the target have all of it."""
+    job.bury(patience, part.dead)
+    too_large = patience.until_it_works(target.put, part.out)
     if too_large:
-        originals = {(partition, record[OFFSET]): record for partition, record in placed}
+        originals = {(partition, record[OFFSET]): record for partition, record in part.placed}
         job.bury(patience, [_letter(job, place[0], originals[place], _TOO_LARGE) for place in too_large])
-    job.progress.read += len(placed)
-    job.progress.written += len(placed) - len(dead) - len(too_large)
-    _log.debug("batch", records=len(placed), dead=len(dead) + len(too_large))
+    job.progress.read += len(part.placed)
+    job.progress.written += len(part.placed) - len(part.dead) - len(too_large)
+    _log.debug("batch", records=len(part.placed), dead=len(part.dead) + len(too_large))
 
 
 def _enriched(
-    job: Job, patience: Patience, placed: Sequence[tuple[int, FullRecord]]
+    job: Job, patience: Patience, placed: Sequence[_Placed]
 ) -> tuple[dict[int, list[FullRecord]], list[DeadLetter | None]]:
     """The records with enriched values, and for each a dead letter where it is refused."""
     events = [record[VALUE] for _, record in placed if record[VALUE] is not None]
