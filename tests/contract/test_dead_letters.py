@@ -244,6 +244,28 @@ def test_what_others_put_among_the_dead_letters_ends_nothing(tmp_path: Path, hea
     assert opened.find() == (0, [])
 
 
+@pytest.mark.parametrize("end", ["none", "commit_transaction", "abort_transaction"])
+def test_a_transaction_of_somebody_else_hides_no_dead_letter(tmp_path: Path, end: str) -> None:
+    """While it is open, and after its end: ours are part of none. An open one hid all that came later, without a word."""
+    at = place(tmp_path)
+    opened = KafkaDeadLetters(at)
+    opened.add([letter(1)])
+    foreign = Producer({**at.client, "transactional.id": at.topic})
+    foreign.init_transactions(60)
+    foreign.begin_transaction()
+    foreign.produce(at.topic + DEAD_LETTER_SUFFIX, b"foreign")
+    assert foreign.flush(60) == 0
+    opened.add([letter(2), letter(3)])
+    if end != "none":
+        getattr(foreign, end)(60)
+    assert offsets(opened) == [3, 2, 1]
+    assert [found.offset for found in opened.each()] == [1, 2, 3]
+    opened.remove([letter(2).id])
+    assert offsets(opened) == [3, 1]
+    assert opened.remove_older(time.time_ns() // 1_000_000 + HOUR_MS) == 2
+    assert opened.find() == (0, [])
+
+
 class _Silent(Consumer):
     """A consumer that is given nothing, as of a partition whose leader is away."""
 

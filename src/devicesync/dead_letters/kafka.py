@@ -159,6 +159,8 @@ class KafkaDeadLetters:
     def _messages(self, spans: Mapping[int, tuple[int, int]] | None = None) -> Iterator[tuple[Message, dict[str, str]]]:
         """The whole topic, with each record's headers; none of records that are not ours.
 
+        Also what lies behind a transaction that somebody left open: ours are part of none. One that was aborted is read too: who
+        copies letters in transactions writes the same ones again.
         spans: the partitions to read, each from one offset to another; None for all of all.
         """
         consumer = Consumer(
@@ -166,6 +168,7 @@ class KafkaDeadLetters:
                 **self._url.client,
                 "group.id": "devicesync.dead-letters",
                 "enable.auto.commit": False,
+                "isolation.level": "read_uncommitted",
                 "fetch.max.bytes": _FETCH_BYTES,
                 "queued.max.messages.kbytes": _QUEUE_KIB,
             }
