@@ -146,6 +146,70 @@ def test_a_clock_that_steps_back_while_the_log_is_asked(clock: Clock) -> None:
     assert of_next(opened) > last
 
 
+class Asked(MemoryLog):
+    """Keeps how many of its newest records it was asked for."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        super().__init__(clock)
+        self.asked: list[int] = []
+
+    def newest(self, count: int) -> Iterator[Record]:
+        self.asked.append(count)
+        return super().newest(count)
+
+
+def test_a_log_that_is_followed_is_read_only_as_far_as_it_is_new(clock: Clock) -> None:
+    """Else each look took seconds with many records of the last minutes, and registrations came in bursts until the clock was past."""
+    log = Asked(clock.ms)
+    here = given_by(log)
+    log.append([registered_at(clock.us() + 1) for _ in range(30_000)])
+    log.asked.clear()
+    clock.step(-60)
+    of_next(here)
+    assert log.asked == [1_000, 10_000, 100_000, 1_000_000]
+    for new, asked in ((0, [1_000]), (900, [1_000]), (1_100, [1_000, 10_000]), (0, [1_000])):
+        log.append([registered_at(version := clock.us() + 61_000_000 + new), *[registered_at(1_500_000_000_000_000)] * new])
+        log.asked.clear()
+        here._learned_at -= 1
+        here.look()
+        assert of_next(here) > version
+        assert log.asked == asked
+
+
+def test_a_clock_that_steps_back_again_shows_what_was_seen_before(clock: Clock) -> None:
+    """What another process has given was not past now at the first look."""
+    log = Asked(clock.ms)
+    here = given_by(log)
+    log.append([registered_at(clock.us() - 2_000_000), registered_at(last := clock.us() - 1_000_000)])
+    for seconds in (2, 60):
+        log.asked.clear()
+        clock.step(-seconds)
+        here.look()
+        assert of_next(here) > last
+        assert log.asked[-1] == 1_000_000
+
+
+def test_a_producer_s_time_past_now_is_looked_at_again(clock: Clock) -> None:
+    """It counts as taken now. So a version that the law refused at the first look is one that it takes at the next."""
+
+    class Stamped(Asked):
+        def newest(self, count: int) -> Iterator[Record]:
+            return (record._replace(taken_ms=min(record.taken_ms, clock.ms())) for record in super().newest(count))
+
+    log = Stamped(clock.ms)
+    here = given_by(log)
+    here._last = here._taken = clock.us() - 1_000_000
+    log.append([registered_at(last := clock.us())])
+    clock.step(-400)
+    log.append([registered_at(1_500_000_000_000_000)] * 1_100)
+    here.look()
+    asyncio.run(here.ready())
+    clock.step(200)
+    here._learned_at -= 1
+    here.look()
+    assert of_next(here) > last
+
+
 def given_by(log: MemoryLog) -> versions.Versions:
     """The versions of a process, which knows the log's last one."""
     opened = versions.Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(1, "LOG_UNAVAILABLE", ""))

@@ -1,24 +1,19 @@
 """The versions that this process gives. They only grow, and the law accepts each of them."""
 
 import asyncio
-import re
 from typing import Any
 
 import structlog
 
 from devicesync.api.answers import RequestError
 from devicesync.api.fuse import Fuse
+from devicesync.api.last_version import Newest
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
-from devicesync.law.event import decode
 from devicesync.law.refusal import Refused
 from devicesync.law.version import guard, next_version
-from devicesync.log.port import Log, Record
+from devicesync.log.port import Log
 
-_LOOKED_AT = (1_000, 10_000, 100_000, 1_000_000)
-"""How many of the log's newest records say where the versions of a former process ended; so many more only if they must."""
-
-_VERSION = re.compile(rb'"version"\s*:\s*(\d{1,19})')
 _STEP_US = 1_000_000
 """A clock that went back by less was slowed down, or two clocks were not read at once."""
 _FOLLOWED_SECONDS = 1.0
@@ -31,12 +26,12 @@ class Versions:
     """Versions in µs, for one event loop. `ready` must have returned once before any is given.
 
     A former process may have given versions later than now: its clock was ahead, or ours was set back. So the last version is
-    read from the log's newest records. Another process may do so now, when the clock steps back. So from then on they are read
-    every second, until the clock is past the last version. fuse: of the log.
+    read from the log's newest records. Another process may do so now, when the clock steps back. So from then on what is new is
+    read every second, until the clock is past the last version. fuse: of the log.
     """
 
     def __init__(self, log: Log, max_clock_ahead_ms: int, fuse: Fuse, clock: Clock = SYSTEM) -> None:
-        self._log = log
+        self._newest = Newest(log, clock, max_clock_ahead_ms)
         self._fuse = fuse
         self._clock = clock
         self._max_clock_ahead_ms = max_clock_ahead_ms
@@ -150,7 +145,7 @@ class Versions:
 
     async def _learn(self) -> bool:
         try:
-            last = await asyncio.to_thread(last_version, self._log, self._clock, self._max_clock_ahead_ms)
+            last = await asyncio.to_thread(self._newest.last_version)
         except Unavailable as error:
             if not self._said_log:
                 _log.error("the log can't be asked for its last version", reason=str(error), hint=error.hint)
@@ -161,47 +156,3 @@ class Versions:
         self._last, self._taken = max(self._last, last), max(self._taken, last)
         self._known, self._learned_at = True, self._clock.monotonic()
         return True
-
-
-def last_version(log: Log, clock: Clock, max_clock_ahead_ms: int) -> int:
-    """The highest version past now that a former process may have given, as the log's newest records tell; 0 where none do.
-
-    More are looked at until one is older than the clock may lie ahead: the clock may have been set back meanwhile, and records
-    that tell less, such as old lines, may follow the one that tells. Raises Unavailable.
-    """
-    last = read = 0
-    now_us = clock.now_us()
-    for count in _LOOKED_AT:
-        before, read = read, 0
-        oldest_ms: dict[int, int] = {}
-        for record in log.newest(count):
-            read += 1
-            oldest_ms.setdefault(record.partition, record.taken_ms)
-            if _may_tell(record, max(last, now_us)):
-                last = max(last, _told_by(record, max_clock_ahead_ms))
-        if max(oldest_ms.values(), default=0) <= now_us // 1000 - max_clock_ahead_ms:
-            return last
-    if read > before:
-        _log.warning("the log's newest records do not reach as far back as a clock may lie ahead", records=read)
-    return last
-
-
-def _may_tell(record: Record, version: int) -> bool:
-    """Whether it can show a later version to have been given. Decoding each would take ten times as long."""
-    found = _VERSION.findall(record.value or b"")
-    return record.taken_ms * 1000 + 999 > version or any(int(digits) > version for digits in found)
-
-
-def _told_by(record: Record, max_clock_ahead_ms: int) -> int:
-    """The highest version that this record shows to have been given; 0 where it shows none.
-
-    A registration with a version of its own tells it. What else is valid, such as an erase, may follow another clock: it tells
-    its version, or the time at which the log took it, whichever is less.
-    """
-    value = record.value or b""
-    try:
-        event = decode(value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
-    except Refused:
-        return 0
-    is_given = not event.erase and b'"version"' in value
-    return event.version if is_given else min(event.version, record.taken_ms * 1000 + 999)

@@ -1,0 +1,106 @@
+"""The last version that any process may have given, as the log's newest records tell it."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from devicesync.clock import Clock
+from devicesync.law.event import decode
+from devicesync.law.refusal import Refused
+from devicesync.log.port import Log, Record
+
+_LOOKED_AT = (1_000, 10_000, 100_000, 1_000_000)
+"""How many of the log's newest records say where the versions of a former process ended; so many more only if they must."""
+
+_VERSION = re.compile(rb'"version"\s*:\s*(\d{1,19})')
+_Place = tuple[int, int]
+"""An offset, and when the log took the record there."""
+_log: Any = structlog.get_logger("devicesync")
+
+
+class Newest:
+    """The log's newest records, as they tell the last version that was given. Use it from one thread at a time."""
+
+    def __init__(self, log: Log, clock: Clock, max_clock_ahead_ms: int) -> None:
+        self._log = log
+        self._clock = clock
+        self._max_clock_ahead_ms = max_clock_ahead_ms
+        self._seen: dict[int, _Place] = {}
+        self._seen_us = 0
+
+    def last_version(self) -> int:
+        """The highest version past now that a former process may have given; 0 where they tell none.
+
+        More are looked at until one is older than the clock may lie ahead: the clock may have been set back meanwhile, and
+        records that tell less, such as old lines, may follow the one that tells. Or until one was seen by an earlier look, unless
+        the clock has gone back since: that look left out what was not past now then. Raises Unavailable.
+        """
+        read, now_us = 0, self._clock.now_us()
+        seen = self._seen if now_us >= self._seen_us else {}
+        for count in _LOOKED_AT:
+            before, look = read, _Look(seen, now_us, self._max_clock_ahead_ms)
+            for record in self._log.newest(count):
+                look.at(record)
+            read = look.read
+            if max(look.oldest_ms.values(), default=0) <= now_us // 1000 - self._max_clock_ahead_ms:
+                break
+        else:
+            if read > before:
+                _log.warning("the log's newest records do not reach as far back as a clock may lie ahead", records=read)
+        self._seen, self._seen_us = look.seen, now_us
+        return look.last
+
+
+class _Look:
+    """One look at the log's newest records, those of each partition in their order.
+
+    last: the highest version that they tell. read: how many they are.
+    oldest_ms: when the log took the first of each partition; 0 where an earlier look has seen what lies before.
+    seen: the offset and the time of the last record of each partition up to which a later look would see nothing else.
+    """
+
+    def __init__(self, seen: Mapping[int, _Place], now_us: int, max_clock_ahead_ms: int) -> None:
+        self.last = self.read = 0
+        self.oldest_ms: dict[int, int] = {}
+        self.seen: dict[int, _Place] = {}
+        self._moving: set[int] = set()
+        self._seen_before = seen
+        self._now_us = now_us
+        self._max_clock_ahead_ms = max_clock_ahead_ms
+
+    def at(self, record: Record) -> None:
+        """Look at the next one."""
+        self.read += 1
+        partition, place = record.partition, (record.offset, record.taken_ms)
+        self.oldest_ms.setdefault(partition, record.taken_ms)
+        if self._seen_before.get(partition) == place:
+            self.oldest_ms[partition] = 0
+        if record.logged_ms not in (None, record.taken_ms):  # a producer's time past now: it counts as taken now, at each look
+            self._moving.add(partition)
+        if partition not in self._moving:
+            self.seen[partition] = place
+        if _may_tell(record, max(self.last, self._now_us)):
+            self.last = max(self.last, _told_by(record, self._max_clock_ahead_ms))
+
+
+def _may_tell(record: Record, version: int) -> bool:
+    """Whether it can show a later version to have been given. Decoding each would take ten times as long."""
+    found = _VERSION.findall(record.value or b"")
+    return record.taken_ms * 1000 + 999 > version or any(int(digits) > version for digits in found)
+
+
+def _told_by(record: Record, max_clock_ahead_ms: int) -> int:
+    """The highest version that this record shows to have been given; 0 where it shows none.
+
+    A registration with a version of its own tells it. What else is valid, such as an erase, may follow another clock: it tells
+    its version, or the time at which the log took it, whichever is less.
+    """
+    value = record.value or b""
+    try:
+        event = decode(value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
+    except Refused:
+        return 0
+    is_given = not event.erase and b'"version"' in value
+    return event.version if is_given else min(event.version, record.taken_ms * 1000 + 999)
