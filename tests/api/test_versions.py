@@ -142,8 +142,16 @@ def test_a_clock_that_steps_back_while_the_log_is_asked(clock: Clock) -> None:
 
     log = Stepping(clock.ms)
     log.append([registered_at(last := clock.us())])
-    opened = versions.Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(1, "LOG_UNAVAILABLE", ""))
-    assert of_next(opened) > last
+    opened = versions.Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(2, "LOG_UNAVAILABLE", ""))
+
+    async def given() -> int:
+        await opened.ready()
+        return opened.next()
+
+    async def given_at_once() -> list[int]:
+        return [*await asyncio.gather(given(), given())]
+
+    assert min(asyncio.run(given_at_once())) > last
 
 
 class Asked(MemoryLog):

@@ -51,7 +51,8 @@ class Versions:
                     self._learning = asyncio.create_task(self._learn())
                 if not await asyncio.shield(self._learning):
                     raise Unavailable("the log can't be asked for its last version")
-            self._known = not self._has_stepped()  # while the log was asked
+            if self._has_stepped():  # while the log was asked
+                self._known = False
 
     def next(self) -> int:
         """A new version. Raises RequestError while the law would refuse it."""
