@@ -29,7 +29,9 @@ OLD_TABLES = (
         " USING TIMESTAMP 1600000000000000"
     ),
 )
-OF_ERASURES = ["device_erasure.location", "device_erasure.user_declared", "device_erasure.user_declared_on"]
+OF_ERASURES = [
+    f"device_erasure.{column}" for column in ("device_spec", "location", "uaspec", "user_declared", "user_declared_on")
+]
 LATER = ["device_profile.district_custom"]  # the profile has had it only since
 OF_MAPS = ["device_profile.device_spec_version", "device_profile.uaspec_version"]
 
