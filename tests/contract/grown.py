@@ -45,10 +45,10 @@ def older(kind: str) -> tuple[Database, list[str]]:
         database: Database = SqliteDatabase(Path(os.environ["OLD_SQLITE"]))
         columns = {*NEW_FIELDS, *(f"{name}_version" for name in NEW_FACETS)}
         return database, [f"device_profile.{column}" for column in SQLITE_COLUMNS if column in columns]
-    several = [facet.name for facet in FACETS if facet.name in NEW_FACETS and len(facet.fields) > 1]
+    emptied = [each.name for each in FACETS if each.name in NEW_FACETS and (len(each.fields) > 1 or each.fields[0] in MAP_FIELDS)]
     return CassandraDatabase(CassandraUrl.parse(os.environ["OLD_CASSANDRA"])), [
         *(f"device_profile.{field}" for field in COLUMNS["device_profile"] if field in NEW_FIELDS),
-        *(f"device_erasure.{name}" for name in several),
+        *(f"device_erasure.{name}" for name in emptied),
     ]
 
 

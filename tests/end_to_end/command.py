@@ -42,7 +42,7 @@ class Devicesync:
     def json(self, *arguments: str | Path, status: int = 0, stdin: bytes | None = None) -> Any:
         """The document that a command prints with --json, after checking its exit status."""
         done = self.run(*arguments, "--json", stdin=stdin)
-        assert done.returncode == status, f"it ended with {done.returncode}: {done.stderr.decode()}"
+        assert done.returncode == status, f"it ended with {done.returncode}: {done.stderr.decode()}{done.stdout.decode()}"
         assert done.stdout.count(b"\n") == 1
         return json.loads(done.stdout)
 
