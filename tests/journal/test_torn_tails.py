@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -44,3 +45,20 @@ def test_a_running_reader_gets_each_line_once(steps: list[tuple[str, int]], segm
         found += [value for _, value in rest(reader)]
         close_all()
     assert found == appended
+
+
+@pytest.mark.parametrize("next_bytes", [100_000, 1_500_000, 8_000_000])
+def test_a_long_half_line_that_another_program_left(tmp_path: Path, next_bytes: int) -> None:
+    """It was searched to its end. What is written in its place may be another long line, and end before or behind that."""
+    journal = open_journal(tmp_path)
+    reader = reader_of(journal, "reader")
+    journal.append([b"first"])
+    with (tmp_path / "device-profile.log").open("ab") as file:
+        file.write(b"x" * 5_000_000)
+    assert [value for _, value in rest(reader)] == [b"first"]
+    journal.tidy()
+    with (tmp_path / "device-profile.log").open("ab") as file:
+        file.write(b"y" * next_bytes + b"\n")
+    journal.append([b"third"])
+    journal.append([b"z" * 100_000] * 60)
+    assert [len(value) for _, value in rest(reader)] == [min(next_bytes, 1 << 20), 5, *[100_000] * 60]

@@ -37,11 +37,17 @@ class WholeLines:
 
     def _size_of_long(self, byte: int) -> int:
         """How many bytes the long line from `byte` on has, without its end; 0 where it has no end yet."""
-        if byte != self._byte:
+        if byte != self._byte or os.fstat(self._file).st_size < byte + self._searched:
             self._byte, self._searched = byte, LONGEST_LINE_BYTES
-        while chunk := os.pread(self._file, LONGEST_LINE_BYTES, byte + self._searched):
+        if not self._end_from(byte, self._searched):
+            return 0
+        return self._end_from(byte, LONGEST_LINE_BYTES)  # whole lines may be where a half one was searched
+
+    def _end_from(self, byte: int, searched: int) -> int:
+        while chunk := os.pread(self._file, LONGEST_LINE_BYTES, byte + searched):
             end = chunk.find(b"\n")
             if end >= 0:
-                return self._searched + end
-            self._searched += len(chunk)
+                return searched + end
+            searched += len(chunk)
+        self._searched = searched
         return 0
