@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -300,7 +301,10 @@ class S3:
         import boto3  # type: ignore[import-untyped] # noqa: PLC0415
 
         self._client: Any = boto3.client("s3")
-        until(self._has_bucket)
+        with ExitStack() as on_error:
+            on_error.callback(self.stop)
+            until(self._has_bucket)
+            on_error.pop_all()
 
     def pause(self) -> None:
         """Answer nobody; who waits gets a time-out."""
