@@ -20,7 +20,10 @@ def met(before: State, change: State, after: State) -> bool:
     if after.erased > min(before.erased, change.erased):
         return True
     return any(
-        (spot in SEVERAL_FIELDS and mine[0] == theirs[0] and theirs != left) or any(map(_is_emptied, (mine, theirs, left)))
+        (spot in SEVERAL_FIELDS and mine[0] == theirs[0] and theirs != left)
+        or _is_emptied(mine)
+        or _is_emptied(theirs)
+        or _is_emptied(left)
         for spot, (mine, theirs, left) in enumerate(zip(before.registers, change.registers, after.registers, strict=True))
     )
 

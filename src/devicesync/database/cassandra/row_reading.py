@@ -39,9 +39,7 @@ def state_of_row(row: Sequence[Any] | None, erasure: Erasure, dialect: schema.Di
         registers,
     )
     state = join(state, erase) if erase.erased else state
-    has_too_many = any(
-        len(values[place] or ()) > maps.MOST_ENTRIES for place in _MAP_PLACES
-    )  # ties left them: no event has so many
+    has_too_many = any(len(values[place] or ()) > maps.MOST_ENTRIES for place in _MAP_PLACES)  # see _text
     return state, not dated and not has_too_many and _shows(row[:8], written, state)
 
 
