@@ -19,8 +19,13 @@ def open_to_read(path: Path, busy_seconds: float) -> sqlite3.Connection:
         # A file in WAL mode is read with the help of files beside it. Where there are none, nobody writes it now.
         if not path.exists() or path.with_name(path.name + "-wal").exists():
             raise
-        return _connect(path, "mode=ro&immutable=1", busy_seconds)
+        return open_alone(path, busy_seconds)
     return connection
+
+
+def open_alone(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    """A connection to the file as it is without its -wal: what others write meanwhile it may see in part."""
+    return _connect(path, "mode=ro&immutable=1", busy_seconds)
 
 
 def _connect(path: Path, options: str, busy_seconds: float) -> sqlite3.Connection:

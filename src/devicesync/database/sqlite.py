@@ -12,10 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from devicesync.database import sqlite_applied
+from devicesync.database import sqlite_applied, sqlite_main_file
 from devicesync.database import sqlite_table as table
 from devicesync.database.port import Stored
 from devicesync.database.sqlite_checkpoint import Checkpointer
+from devicesync.database.sqlite_main_file import CHANGE_IDENTITY, START_AGAIN, MainFile, empty_wal_of_another
 from devicesync.durable import check_room, hint_for, one_at_a_time
 from devicesync.errors import NewerData, Replaced, Unavailable, WrongUse
 from devicesync.law.seen import Seen, seen_of
@@ -26,13 +27,12 @@ from devicesync.sqlite_transaction import transaction, unsynced
 FORMAT = 1
 _CREATE_IDENTITY = "CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)"
 _GIVE_IDENTITY = "INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)"
-_CHANGE_IDENTITY = "UPDATE identity SET id = ?"
 _HAS_IDENTITY = "SELECT 1 FROM sqlite_master WHERE name = 'identity'"
+_HAS_COUNTS = "SELECT 1 FROM sqlite_master WHERE name = 'commits'"
 _PAGE_BYTES = 2048
 _SCANNED = 500
 _CACHE_KIB = 12 * 1024
 _BUSY_SECONDS = 10.0
-_START_AGAIN = "start again: then the log is applied to the one that is there"
 
 
 class SqliteDatabase:
@@ -45,12 +45,14 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
-        self._checkpointer = Checkpointer(path)
+        self._main_file = MainFile(path)
+        self._checkpointer = Checkpointer(path, self._main_file)
         self._added: list[str] = []
         self._kept: dict[str, int] = {}
         with self._failures("open"):
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
+                empty_wal_of_another(path)
             self._connection = (
                 open_to_read(path, _BUSY_SECONDS)
                 if read_only
@@ -60,7 +62,6 @@ class SqliteDatabase:
                 on_error.callback(self.close)
                 self._prepare(read_only=read_only)
                 on_error.pop_all()
-        self._inode = _inode(path)
 
     def create(self) -> list[str]:
         """See port.Database. All was made when the file was opened."""
@@ -68,8 +69,8 @@ class SqliteDatabase:
 
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         """See port.Database."""
-        self._check_that_it_is_there()
-        with self._failures("write to"), transaction(self._connection):
+        self._main_file.check()
+        with self._failures("write to"), self._counted():
             held = self._rows(list(changes))
             updates, inserts = [], []
             for device_id, change in changes.items():
@@ -141,21 +142,22 @@ class SqliteDatabase:
         Raises Replaced where the file has less than was kept here: what it lost would count as applied.
         """
         identity = self.identity
-        with self._failures("write to"), unsynced(self._connection), transaction(self._connection):
+        self._main_file.check()
+        with self._failures("write to"), unsynced(self._connection), self._counted():
             held = sqlite_applied.position(self._connection, log)
             if (held or 0) < self._kept.get(log, 0):
-                raise Replaced(f"an older copy was written into the database {self._path} while it was worked with", _START_AGAIN)
+                raise Replaced(f"an older copy was written into the database {self._path} while it was worked with", START_AGAIN)
             if held is None:
                 identity = uuid.uuid4().hex
                 self._connection.execute(sqlite_applied.CREATE)
-                self._connection.execute(_CHANGE_IDENTITY, (identity,))
+                self._connection.execute(CHANGE_IDENTITY, (identity,))
             self._connection.execute(sqlite_applied.KEEP, (log, position))
         self.identity, self._kept[log] = identity, position
         self._checkpointer.committed(1, erased=False)
 
     def check(self) -> None:
         """See port.Database. Raises Replaced where the file is another by now."""
-        self._check_that_it_is_there()
+        self._main_file.check()
         check_room(self._path.parent)
         with self._failures("read"):
             self._connection.execute(f"SELECT {', '.join(table.COLUMNS)} FROM device_profile LIMIT 1").fetchall()
@@ -163,7 +165,7 @@ class SqliteDatabase:
     def close(self) -> None:
         """See port.Database."""
         self._checkpointer.close()
-        self._connection.close()
+        self._main_file.close(self._connection)
 
     def _prepare(self, *, read_only: bool) -> None:
         execute = self._connection.execute
@@ -172,6 +174,7 @@ class SqliteDatabase:
         if found > FORMAT:
             raise NewerData(f"{self._path} has format {found}; this devicesync knows {FORMAT}", "upgrade devicesync")
         if read_only:
+            self._main_file.found()
             if lacking := self._lacking():
                 raise Unavailable(
                     f"the table in {self._path} lacks {', '.join(lacking)}", "`devicesync init` makes what is missing"
@@ -182,6 +185,7 @@ class SqliteDatabase:
             execute("PRAGMA synchronous = FULL")
             execute("PRAGMA wal_autocheckpoint = 0")
             execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, in the page and in free ones
+            self._main_file.opened(self._connection)
             self._checkpointer.opened()
         if execute(_HAS_IDENTITY).fetchone():
             ((self.identity,),) = execute("SELECT id FROM identity").fetchall()
@@ -193,13 +197,15 @@ class SqliteDatabase:
         if found < FORMAT:
             execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             execute("PRAGMA journal_mode = WAL")
-        if found < FORMAT or not execute(_HAS_IDENTITY).fetchone():
+        if found < FORMAT or not execute(_HAS_IDENTITY).fetchone() or not execute(_HAS_COUNTS).fetchone():
             with transaction(self._connection):
                 execute(table.CREATE)
                 if found < FORMAT:
                     execute(sqlite_applied.CREATE)
                 execute(_CREATE_IDENTITY)
                 execute(_GIVE_IDENTITY, (uuid.uuid4().hex,))
+                execute(sqlite_main_file.CREATE)
+                execute(sqlite_main_file.BEGIN)
                 execute(f"PRAGMA user_version = {FORMAT}")
         self._added = self._lacking()
         for column in self._added:
@@ -219,12 +225,11 @@ class SqliteDatabase:
         rows = self._connection.execute(table.SELECT, (msgspec.json.encode(device_ids).decode(),))
         return {row[1]: (row[0], table.state_of_row(row)) for row in rows}
 
-    def _check_that_it_is_there(self) -> None:
-        """SQLite would go on in a file that is deleted, and lose it all with the process."""
-        if _inode(self._path) != self._inode:
-            raise Replaced(
-                f"the database {self._path} was deleted, or replaced by another, while it was worked with", _START_AGAIN
-            )
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with transaction(self._connection):
+            yield
+            self._connection.execute(sqlite_main_file.COUNT, (self._main_file.copied,))
 
     @contextmanager
     def _failures(self, what: str) -> Iterator[None]:
@@ -237,11 +242,3 @@ class SqliteDatabase:
             raise WrongUse(
                 f"{self._path} is not a database of devicesync: {error}", "name another file with --database sqlite:PATH"
             ) from error
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -9,6 +9,8 @@ import threading
 from contextlib import closing, suppress
 from pathlib import Path
 
+from devicesync.database.sqlite_main_file import MainFile
+from devicesync.errors import Replaced
 from devicesync.sqlite_old_pages import tell_that_they_stay
 
 _PAGES = 16_000
@@ -21,8 +23,9 @@ _CLOSING_BUSY_SECONDS = 1.0
 class Checkpointer:
     """Told of every commit; not for several threads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, main_file: MainFile) -> None:
         self._path = path
+        self._main_file = main_file
         self._wal = path.with_name(path.name + "-wal")
         self._written = 0
         self._wanted = threading.Event()
@@ -83,10 +86,13 @@ class Checkpointer:
     def _checkpoint(self, kind: str, busy_seconds: float = _BUSY_SECONDS) -> bool | None:
         """Whether all of it was done; None where it failed.
 
-        That is no harm: a later one does it, and commits tell of a full disk or a torn file.
+        That is no harm: a later one does it, and commits tell of a full disk, or of a torn or another file.
         """
-        with suppress(sqlite3.DatabaseError), closing(_connect(self._path, busy_seconds)) as connection:
-            ((busy, _, _),) = connection.execute(f"PRAGMA wal_checkpoint({kind})").fetchall()
+        with suppress(sqlite3.DatabaseError, Replaced), closing(_connect(self._path, busy_seconds)) as connection:
+            with self._main_file.checkpoint():
+                ((busy, pages, copied),) = connection.execute(f"PRAGMA wal_checkpoint({kind})").fetchall()
+            if not busy and pages == copied:
+                self._main_file.is_complete()
             return not busy
         return None
 

@@ -1,0 +1,196 @@
+"""The database file itself, without its -wal: whether nobody but SQLite writes into it.
+
+SQLite does not look. Where somebody copies an older file into it (`cp`), SQLite goes on, and mixes its newer pages with the older
+ones. So every commit is counted in the file. A file that has fewer commits than SQLite had copied into it is an older one. Its
+-wal then belongs to the newer one, and is emptied: what is left is the older copy as it was.
+"""
+
+import os
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import structlog
+
+from devicesync.clock import SYSTEM
+from devicesync.errors import Replaced
+from devicesync.sqlite_reading import open_alone, open_to_read
+
+CREATE = "CREATE TABLE IF NOT EXISTS commits (written INTEGER NOT NULL, copied INTEGER NOT NULL)"
+BEGIN = "INSERT INTO commits SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM commits)"
+COUNT = "UPDATE commits SET written = written + 1, copied = max(copied, min(written, ?))"
+"""Part of every transaction that writes. Binds `MainFile.copied`."""
+
+CHANGE_IDENTITY = "UPDATE identity SET id = ?"
+START_AGAIN = "start again: then the log is applied to the one that is there"
+_COUNTS = "SELECT written, copied FROM commits"
+_BUSY_SECONDS = 10.0
+_LOOKS, _NAP_SECONDS = 20, 0.05
+_log: Any = structlog.get_logger("devicesync")
+
+
+class _Counts(NamedTuple):
+    written: int = 0
+    copied: int = 0  # how many of them the file surely has without its -wal
+
+
+class MainFile:
+    """Of an open database. One thread works with it, another one makes the checkpoints."""
+
+    def __init__(self, path: Path) -> None:
+        self.copied = 0
+        self._path = path
+        self._checkpoint = threading.Lock()
+        self._written: int | None = None  # of the file alone; who only reads does not look
+        self._stat: tuple[int, ...] | None = None
+
+    def found(self) -> None:
+        """The file is there."""
+        self._stat = _stat_of(self._path)
+
+    def opened(self, connection: sqlite3.Connection) -> None:
+        """The file was opened for writing, and what it lacked was made."""
+        self.found()
+        alone = _counts_alone(self._path) or _Counts()
+        self._written = min(alone.written, _counts_of(connection).written)  # a -wal may have an older database: by `.restore`
+        if not _has_wal(self._path):
+            self.copied = self._written
+
+    def check(self) -> None:
+        """Raises Replaced where somebody else has put another file there, or has written into it. Sees little of a checkpoint."""
+        if self._checkpoint.acquire(blocking=False):
+            try:
+                self._check()
+            finally:
+                self._checkpoint.release()
+
+    @contextmanager
+    def checkpoint(self) -> Iterator[None]:
+        """The body makes one. Raises Replaced before it."""
+        with self._checkpoint:
+            self._check()
+            yield
+            self._look()
+
+    def is_complete(self) -> None:
+        """The checkpoint has copied all that was committed, and synced it."""
+        self.copied = self._written or 0
+
+    def close(self, connection: sqlite3.Connection) -> None:
+        """Close the last connection: SQLite would copy its -wal into whatever file is there."""
+        now = _stat_of(self._path)
+        try:
+            self._check()
+        except Replaced:
+            if self._written is not None and _is_same(now, self._stat) and _has_newer_wal(self._path, connection, self._written):
+                os.truncate(_wal_of(self._path), 0)
+                connection.close()
+                _is_another(self._path)
+        connection.close()
+
+    def _check(self) -> None:
+        now = _stat_of(self._path)
+        if now == self._stat:
+            return
+        if not _is_same(now, self._stat):
+            told = f"the database {self._path} was deleted, or replaced by another, while it was worked with"
+            raise Replaced(told, START_AGAIN)
+        if self._written is not None:
+            counts = _counts_alone(self._path)
+            if counts is None:
+                return
+            if counts.written < self._written:
+                told = f"another file was copied into the database {self._path} while it was worked with"
+                raise Replaced(told, f"stop whatever reads it, and {START_AGAIN}")
+            self._written = counts.written
+        self._stat = now
+
+    def _look(self) -> None:
+        self._stat = _stat_of(self._path)
+        counts = _counts_alone(self._path)
+        if counts:
+            self._written = counts.written
+
+
+def empty_wal_of_another(path: Path) -> None:
+    """Before the database is opened for writing: empty its -wal where an older file was copied to its place beside it."""
+    if not _has_wal(path):
+        return
+    with suppress(sqlite3.Error):  # opening it tells of these
+        with closing(open_to_read(path, _BUSY_SECONDS)) as connection:
+            is_another = _has_newer_wal(path, connection)
+        if is_another:
+            os.truncate(_wal_of(path), 0)
+            _is_another(path)
+
+
+def _has_newer_wal(path: Path, connection: sqlite3.Connection, copied: int = 0) -> bool:
+    """Whether the -wal, through which the connection sees, belongs to a newer database than the file. copied: what that had."""
+    alone = _counts_alone(path)
+    if alone is None:
+        return False
+    try:
+        shown = _counts_of(connection)
+    except sqlite3.OperationalError:
+        return False
+    except sqlite3.DatabaseError:
+        return alone != _Counts()  # by itself the file can be read
+    return alone.written < min(shown.written, max(shown.copied, copied))
+
+
+def _is_another(path: Path) -> None:
+    """To who has applied a log to it: a log that tells this by the identity alone is applied again from its beginning."""
+    _log.warning("the -wal of a newer database lay beside an older file: it is emptied", path=str(path))
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(CHANGE_IDENTITY, (uuid.uuid4().hex,))
+
+
+def _counts_of(connection: sqlite3.Connection) -> _Counts:
+    try:
+        return _Counts(*connection.execute(_COUNTS).fetchone())
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
+        return _Counts()  # an older release has made it
+
+
+def _counts_alone(path: Path) -> _Counts | None:
+    """Those of the file as it is without its -wal; None where it can't be opened. Waits while others write it."""
+    looks, before = 0, None
+    while looks < _LOOKS:
+        try:
+            with closing(open_alone(path, _BUSY_SECONDS)) as connection:
+                return _counts_of(connection)
+        except sqlite3.OperationalError:
+            return None
+        except sqlite3.DatabaseError:
+            now = _stat_of(path)
+            looks, before = looks + 1 if now == before else 0, now
+            SYSTEM.sleep(_NAP_SECONDS)
+    return _Counts()  # it is no database any more
+
+
+def _wal_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _has_wal(path: Path) -> bool:
+    found = _stat_of(_wal_of(path))
+    return bool(found and found[2])
+
+
+def _is_same(one: tuple[int, ...] | None, other: tuple[int, ...] | None) -> bool:
+    return one is not None and other is not None and one[:2] == other[:2]
+
+
+def _stat_of(path: Path) -> tuple[int, ...] | None:
+    """Which file it is, and what changes when somebody writes into it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,103 @@
+"""A file that somebody copies into the SQLite database while it is open, or to its place beside a newer -wal.
+
+Random steps: whatever comes, each device up to the position that the file tells is there.
+"""
+
+import random
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from devicesync.database.sqlite import SqliteDatabase
+from devicesync.database.sqlite_checkpoint import Checkpointer
+from devicesync.errors import Replaced
+from devicesync.law.event import Event
+from devicesync.law.state import state_of
+from tests.law.strategies import BASE_US, values_of
+
+_LOG, _STEPS = "log", 60
+
+
+class Life:
+    """A database file, and what people and crashes do to it. Device n is record n of the log."""
+
+    def __init__(self, directory: Path, chance: random.Random) -> None:
+        self.told = self.lives = 0
+        self._chance, self._directory = chance, directory
+        self._position = 0
+        self._copy: Path | None = None
+        self._path = directory / "0" / "device-profile.db"
+        self._open()
+
+    def write(self) -> None:
+        """The next records of the log. A crash may come before their position is kept."""
+        end = self._position + self._chance.choice((1, 5, 40))
+        changes = {
+            str(each): state_of(Event(str(each), BASE_US, values=values_of(city="Pune" * self._chance.choice((1, 99)))))
+            for each in range(self._position, end)
+        }
+        try:
+            self._database.merge(changes)
+            if self._chance.random() < 0.8:
+                self._database.keep_applied(_LOG, end)
+                self._position = end
+        except Replaced:
+            self.told += 1
+            self.close()
+            self._open()
+
+    def checkpoint(self) -> None:
+        self._database._checkpointer._checkpoint(self._chance.choice(("PASSIVE", "TRUNCATE")), 0)
+
+    def copy(self) -> None:
+        """As `cp` does. While nobody makes a checkpoint, what is copied is whole."""
+        self._copy = self._directory / "copy.db"
+        subprocess.run(["cp", self._path, self._copy], check=True)  # in this process it would take locks from SQLite
+
+    def put_back(self) -> None:
+        if self._copy:
+            subprocess.run(["cp", self._copy, self._path], check=True)
+
+    def open_again(self) -> None:
+        self.close()
+        self._open()
+
+    def crash(self) -> None:
+        """What is on the disk is all that the next life has."""
+        self.lives += 1
+        there = self._directory / str(self.lives)
+        there.mkdir()
+        for name in ("device-profile.db", "device-profile.db-wal"):
+            if (self._path.parent / name).exists():
+                shutil.copy(self._path.parent / name, there)
+        self.close()
+        self._path = there / "device-profile.db"
+        if self._copy and self._chance.random() < 0.3:
+            self.put_back()
+        self._open()
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _open(self) -> None:
+        self._database = SqliteDatabase(self._path)
+        self._position = self._database.applied(_LOG) or 0
+        ids = [str(each) for each in range(self._position)]
+        assert self._database.read(ids).keys() == set(ids)
+        with closing(sqlite3.connect(self._path)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_a_file_tells_it_has_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    monkeypatch.setattr(Checkpointer, "opened", lambda _: None)  # no `cp` comes in the middle of a checkpoint
+    chance = random.Random(seed)
+    life = Life(tmp_path, chance)
+    steps = [life.write] * 6 + [life.checkpoint] * 3 + [life.copy, life.put_back, life.open_again, life.crash]
+    for _ in range(_STEPS):
+        chance.choice(steps)()
+    life.close()
