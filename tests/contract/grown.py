@@ -49,6 +49,7 @@ def older(kind: str) -> tuple[Database, list[str]]:
     return CassandraDatabase(CassandraUrl.parse(os.environ["OLD_CASSANDRA"])), [
         *(f"device_profile.{field}" for field in COLUMNS["device_profile"] if field in NEW_FIELDS),
         *(f"device_erasure.{name}" for name in emptied),
+        *(f"device_erasure.long_{each.name}" for each in FACETS if each.name in NEW_FACETS and each.fields[0] in MAP_FIELDS),
     ]
 
 

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from devicesync.cache.port import Cache, Merged
 from devicesync.database.port import Database
 from devicesync.law.event import MAX_BYTES, Event
-from devicesync.law.maps import map_text
+from devicesync.law.maps import MOST_ENTRIES, map_text
 from devicesync.law.profile import view
 from devicesync.law.state import State, join, join_all, state_of
 from devicesync.stores import Stores
@@ -96,6 +97,40 @@ def test_many_ties_of_as_many_entries_as_an_event_can_have(cache: Cache, databas
     assert database.seen([name])[name].profile == profile(expected)
 
 
+_long = st.dictionaries(st.sampled_from("ab"), st.sampled_from(["1", "long!", "longer", "é"]), min_size=1)
+
+
+@shared_fixture
+@given(maps=st.lists(_long, min_size=2, max_size=3))
+def test_a_long_map_is_united_with_no_other(database: Database, maps: list[dict[str, str]]) -> None:
+    """By writers that know nothing of each other, also where the row shows only what the last one has written."""
+    name = next(_names)
+    with few_entries():
+        changes = [tied(entries) for entries in maps]
+        for change in changes:
+            database.merge({name: change})
+        held = join_all(changes)
+        assert database.read([name]) == {name: held}
+        database.settle({name: held})
+        database.merge({name: changes[0]})
+        assert database.read([name]) == {name: held}
+        database.settle({name: held})
+        assert database.look([name]) == ({name: held}, [])
+        assert database.seen([name])[name].profile == profile(held)
+
+
+@pytest.mark.parametrize(("character", "count"), [("v", 512), ("é", 256), ("\n", 512)])
+def test_how_long_a_united_value_may_be(cache: Cache, database: Database, character: str, count: int) -> None:
+    """In bytes of UTF-8, however many the JSON text has."""
+    stores = Stores(cache, database)
+    for length, is_united in ((count, True), (count + 1, False)):
+        name = next(_names)
+        for entries in ({"a": character * length}, {"b": "v"}):
+            stores.write({name: tied(entries)})
+        assert ("device_spec" in profile(stores.read(name, anew=True))) == is_united
+        assert cache.read([name]) == database.read([name])
+
+
 def test_a_row_with_too_many_entries_is_not_shown_as_settled(database: Database) -> None:
     """Two writers that did not know of each other left it so, and one may never come back."""
     name = next(_names)
@@ -109,10 +144,13 @@ def test_a_row_with_too_many_entries_is_not_shown_as_settled(database: Database)
 
 
 def test_ties_that_are_too_large_for_one_request(database: Database) -> None:
-    """Cassandra takes 16 MiB at once. An updater that had to write more of one device waited for ever."""
+    """Cassandra takes 16 MiB at once. An updater that had to write more of one device waited for ever.
+
+    As large as a union can be.
+    """
     name = next(_names)
     large, other = (
-        tied({f"{number:03}": letter * 60_000 for number in range(320)}, **fields)
+        tied({f"{number:0512}": letter * 512 for number in range(MOST_ENTRIES)}, **fields)
         for letter, fields in (("v", {"city": "a"}), ("w", {"state": "b"}))
     )
     database.merge({name: large})

@@ -78,7 +78,7 @@ def _value(field: str, chance: random.Random) -> str | None:
     if field not in MAP_FIELDS:
         return chance.choice(_TEXTS)
     keys = chance.sample(("os", "make", ""), chance.randrange(4))
-    entries = [(key, chance.choice("12é")) for key in keys]
+    entries = [(key, chance.choice(("1", "long!", "é"))) for key in keys]
     return map_text({key + value * (value == "é"): value for key, value in entries[:FEW_ENTRIES]})
 
 

@@ -30,7 +30,8 @@ OLD_TABLES = (
     ),
 )
 OF_ERASURES = [
-    f"device_erasure.{column}" for column in ("device_spec", "location", "uaspec", "user_declared", "user_declared_on")
+    f"device_erasure.{column}"
+    for column in ("device_spec", "location", "long_device_spec", "long_uaspec", "uaspec", "user_declared", "user_declared_on")
 ]
 LATER = ["device_profile.district_custom"]  # the profile has had it only since
 OF_MAPS = ["device_profile.device_spec_version", "device_profile.uaspec_version"]

@@ -62,7 +62,13 @@ def _winner(field: str, written: list[str]) -> Any:
             entries.setdefault(key, []).append(value)
     if len(entries) > maps.MOST_ENTRIES:
         return None
-    return {key: max(values, key=str.encode) for key, values in entries.items()}
+    united = {key: max(values, key=str.encode) for key, values in entries.items()}
+    long = [entries for entries in map(msgspec.json.decode, {*written}) if _is_long(entries)]
+    return united if not long or long == [united] else None
+
+
+def _is_long(entries: dict[str, str]) -> bool:
+    return max(len(text.encode()) for text in (*entries, *entries.values())) > maps.LONGEST_UNITED
 
 
 def _updated_on(event: Event) -> int:

@@ -14,25 +14,26 @@ from devicesync.law.facets import FIELDS, MAP_FIELDS, Values
 from devicesync.law.maps import map_text
 
 BASE_US = 1_600_000_000_000_000
-FEW_ENTRIES = 2
+FEW_ENTRIES, FEW_BYTES = 2, 4
 """An event's map has no more."""
 
 versions = st.integers(0, 6).map(lambda step: BASE_US + step * 700)
 _texts = st.sampled_from([None, None, "a", "b", "é", "\U0001f600", "\uffff"])
-_maps = st.dictionaries(st.sampled_from(["os", "make", "", "é"]), st.sampled_from(["1", "2", "é"]), max_size=FEW_ENTRIES).map(
-    map_text
-)
+_maps = st.dictionaries(
+    st.sampled_from(["os", "make", "", "é"]), st.sampled_from(["1", "2", "é", "long!"]), max_size=FEW_ENTRIES
+).map(map_text)
 _times = st.sampled_from([0, 0, 1_500_000_000_000, BASE_US // 1000, BASE_US // 1000 + 3, 1_900_000_000_000])
 
 
 @contextmanager
 def few_entries() -> Iterator[None]:
-    """Unions of maps keep FEW_ENTRIES, so that random ones have too many."""
-    limit = f"MOST_ENTRIES = {maps.MOST_ENTRIES} "
+    """Unions of maps keep FEW_ENTRIES of FEW_BYTES, so that random ones have too many, or too long ones."""
+    limit = f"MOST_ENTRIES, LONGEST_UNITED = {maps.MOST_ENTRIES}, {maps.LONGEST_UNITED} "
     script: str = vars(redis)["MERGE"]
     assert limit in script
-    few = script.replace(limit, f"MOST_ENTRIES = {FEW_ENTRIES} ")
-    with mock.patch.object(maps, "MOST_ENTRIES", FEW_ENTRIES), mock.patch.object(redis, "MERGE", few):
+    few = script.replace(limit, f"MOST_ENTRIES, LONGEST_UNITED = {FEW_ENTRIES}, {FEW_BYTES} ")
+    limits = mock.patch.multiple(maps, MOST_ENTRIES=FEW_ENTRIES, LONGEST_UNITED=FEW_BYTES)
+    with limits, mock.patch.object(redis, "MERGE", few):
         yield
 
 

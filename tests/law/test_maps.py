@@ -4,10 +4,11 @@ import subprocess
 import sys
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicesync.law.maps import entries_of, map_text, union
+from devicesync.law.maps import LONGEST_UNITED, entries_of, is_long, map_text, union
 
 MANY_IN_A_SMALL_STACK = """
 import threading
@@ -48,3 +49,17 @@ def test_a_union_of_many_needs_no_deep_stack() -> None:
     """300 ties of 4,200 entries each ended the updater by SIGSEGV, at each start. A small stack stands for more of them."""
     done = subprocess.run([sys.executable, "-c", MANY_IN_A_SMALL_STACK], check=False, capture_output=True, text=True)
     assert (done.returncode, int(done.stdout or 0) > 150_000) == (0, True)
+
+
+@pytest.mark.parametrize("character", ["v", "é", "\n"])
+def test_a_map_is_long_by_the_bytes_of_a_key_or_a_value(character: str) -> None:
+    text = character * (LONGEST_UNITED // len(character.encode()))
+    for entries, expected in (({text: text}, False), ({text + "v": "v"}, True), ({"k": text + "v"}, True), ({"k": "v"}, False)):
+        assert is_long(map_text(entries) or "") == expected
+
+
+def test_a_long_map_beats_what_it_contains() -> None:
+    """With anything else, another long map above all, it is no value."""
+    long = map_text({"a": "v" * (LONGEST_UNITED + 1), "b": "2"}) or ""
+    for other, expected in (('{"b":"1"}', long), ('{"b":"3"}', None), ('{"c":"1"}', None), (long.replace("2", "1"), None)):
+        assert union(long, other) == union(other, long) == expected

@@ -14,9 +14,9 @@ Types = dict[str, str]
 
 _INSERT = re.compile(r"INSERT INTO \S+?\.(\w+) \((.*?)\) VALUES \((.*)\) USING TIMESTAMP (\?|\d+)$")
 _UPDATE = re.compile(
-    r"UPDATE \S+?\.(\w+) USING TIMESTAMP \? SET (\w+) = (?:blobAsTimestamp\(bigintAsBlob\(\?\)\)|\w+ ([+-]) \?) WHERE"
+    r"UPDATE \S+?\.(\w+) USING TIMESTAMP \? SET (\w+) = (?:blobAsTimestamp\(bigintAsBlob\(\?\)\)|\?|\w+ ([+-]) \?) WHERE"
 )
-_DELETE = re.compile(r"DELETE (?:(\w+) )?FROM \S+?\.(\w+) USING TIMESTAMP \? WHERE")
+_DELETE = re.compile(r"DELETE (?:(\w+(?:, \w+)*) )?FROM \S+?\.(\w+) USING TIMESTAMP \? WHERE")
 _SELECT = re.compile(r"SELECT (.*) FROM \S+?\.(\w+) WHERE (.*)$")
 _SHOWN = re.compile(r"(?:(\w+)\()?(\w+)\)?$")
 
@@ -54,13 +54,15 @@ def write(statement: str, values: Sequence[Any], types: Callable[[str], Types], 
     if match := _delete(statement):
         deletion = Deletion(values[0], now_s)
         if match[1]:
-            row.deletions[match[1]] = deletion
+            row.deletions |= dict.fromkeys(match[1].split(", "), deletion)
         else:
             row.deletion = deletion
         return Write(match[2], values[1], row)
     if match := _update(statement):
         timestamp, value, device_id = values
-        if match[3]:
+        if isinstance(value, set) and not match[3]:
+            row.deletions[match[2]] = Deletion(timestamp - 1, now_s)
+        if isinstance(value, dict | set):
             entries = value if isinstance(value, dict) else dict.fromkeys(value, None if match[3] == "-" else True)
             row.cells |= {(match[2], key): Cell(timestamp, each, now_s) for key, each in entries.items()}
         else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from devicesync.law import maps
-from devicesync.law.event import Event
+from devicesync.law.event import MAX_BYTES, Event
 from tests.law.specification import specified
 from tests.simulation.scheduler import current
 
@@ -70,7 +70,7 @@ class Lost:
         """What the law makes of a device's events: the last of these, of all; the others, without some of those that are lost.
 
         Who wrote such a record into the log may have crashed between the stores, so each of them may know of others. Then nobody
-        may have counted the entries of a map either.
+        may have looked at the sizes of a tie's maps either.
         """
         lost = [by_place[place] for place in self.places if place in by_place and by_place[place].device_id == name]
         rest = [*events]
@@ -80,6 +80,6 @@ class Lost:
         sets = [[*rest, *subset] for subset, _ in zip(some, range(_MOST_SUBSETS), strict=False)]
         if not lost:
             return [specified(events)]
-        with mock.patch.object(maps, "MOST_ENTRIES", len(events) * maps.MOST_ENTRIES):
-            uncounted = [specified(set_) for set_ in sets if set_]
-        return [*uncounted, *[specified(set_) for set_ in (*sets, events) if set_]]
+        with mock.patch.multiple(maps, MOST_ENTRIES=len(events) * maps.MOST_ENTRIES, LONGEST_UNITED=MAX_BYTES):
+            united = [specified(set_) for set_ in sets if set_]
+        return [*united, *[specified(set_) for set_ in (*sets, events) if set_]]

@@ -1,9 +1,12 @@
 """What the ledger `device_erasure` knows of a device."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from devicesync.law.facets import EMPTIED_BY_TIES, FACETS
+from devicesync.law.facets import EMPTIED_BY_TIES, FACETS, MAPS
+
+_DIGITS = 32
 
 
 class Erasure(NamedTuple):
@@ -12,16 +15,23 @@ class Erasure(NamedTuple):
     version: the highest erase's, in µs; 0 when never erased.
     ties: of each facet, in the order of FACETS, the versions at which a tie emptied it, in µs.
     user_declared_on: ms, while it hides; else 0.
+    long_maps: of each facet, the marks (mark_of) of the long maps that were written last.
     """
 
     version: int = 0
     ties: tuple[frozenset[int], ...] = (frozenset(),) * len(FACETS)
     user_declared_on: int = 0
+    long_maps: tuple[frozenset[str], ...] = (frozenset(),) * len(FACETS)
 
     @property
     def has_ties(self) -> bool:
         """Whether a tie emptied a facet of this device."""
         return any(self.ties)
+
+    def has_several(self, spot: int, version: int, text: str | None) -> bool:
+        """Whether what a row shows of a facet, a map as text, is made of several, and a long one of them is not this very one."""
+        marks = [mark for mark in self.long_maps[spot] if mark.startswith(f"{version} ")]
+        return bool(marks) and marks != [mark_of(version, text or "")]
 
 
 NO_ERASURE = Erasure()
@@ -29,6 +39,16 @@ NO_ERASURE = Erasure()
 
 def erasure_of(row: Sequence[Any]) -> tuple[str, Erasure]:
     """A device's id and erasure, from a row of schema.READ_ERASURES."""
-    device_id, version, hidden, *tied = row
-    ties = dict(zip(EMPTIED_BY_TIES, tied, strict=True))
-    return device_id, Erasure(version or 0, tuple(frozenset(ties.get(spot) or ()) for spot in range(len(FACETS))), hidden or 0)
+    device_id, version, hidden, *rest = row
+    ties = dict(zip(EMPTIED_BY_TIES, rest, strict=False))
+    long_maps = dict(zip(MAPS, rest[len(EMPTIED_BY_TIES) :], strict=True))
+    return device_id, Erasure(version or 0, _of_facets(ties), hidden or 0, _of_facets(long_maps))
+
+
+def mark_of(version: int, text: str) -> str:
+    """What the ledger keeps of a long map: its version in µs, and the beginning of its SHA-256."""
+    return f"{version} {hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]}"
+
+
+def _of_facets(found: dict[int, Any]) -> tuple[frozenset[Any], ...]:
+    return tuple(frozenset(found.get(spot) or ()) for spot in range(len(FACETS)))

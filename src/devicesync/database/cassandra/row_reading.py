@@ -81,9 +81,9 @@ def _clamped(value_ms: int | None, written_at: int | None) -> int:
 
 def _emptied(spot: int, register: Register, erasure: Erasure) -> Register:
     ties = erasure.ties[spot]
-    if not ties:
-        return register
-    at = max((version for version in ties if version > erasure.version), default=0)
+    at = max((version for version in ties if version > erasure.version), default=0) if ties else 0
+    if erasure.long_maps[spot] and erasure.has_several(spot, register[0], register[1][0]):
+        at = max(at, register[0])
     return (at, UNWRITTEN[spot][1]) if at and at >= register[0] else register
 
 

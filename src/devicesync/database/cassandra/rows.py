@@ -5,22 +5,22 @@ from typing import Any
 
 from devicesync.database.cassandra import schema
 from devicesync.database.cassandra.call import Call
-from devicesync.database.cassandra.erasure import Erasure
+from devicesync.database.cassandra.erasure import Erasure, mark_of
 from devicesync.database.cassandra.large_maps import first_part
 from devicesync.database.cassandra.stamps import OURS, stamp_of
+from devicesync.law import maps
 from devicesync.law.facets import DECLARED, MAPS
 from devicesync.law.state import State
 
 _KEPT_MAPS, _KEPT_MAP_BYTES = 1024, 1024
 
 
-def erase_of(device_id: str, state: State) -> list[Call]:
-    """What the ledger must be told of the state's erase. It comes before the row, for a row is read before the ledger."""
-    if not state.erased:
-        return []
-    return [
-        Call(schema.REMEMBER_ERASE, (device_id, state.erased, state.erased)),
-        Call(schema.HIDDEN_DECLARED_ON, (stamp_of(0, state.erased, 0), None, device_id)),
+def before_row_of(device_id: str, state: State) -> list[Call]:
+    """What the ledger must be told of the state before the row is written, for a row is read before the ledger."""
+    return _erase_of(device_id, state) + [
+        Call(schema.REMEMBER_LONG[spot], (version, {mark_of(version, text)}, device_id))
+        for spot, (version, (text,)) in ((spot, state.registers[spot]) for spot in MAPS)
+        if text and maps.is_long(text)
     ]
 
 
@@ -110,3 +110,14 @@ def _facets_at(version: int, device_id: str, state: State, dialect: schema.Diale
         values += state.api_last_updated_on, version // 1000
     values.append(version)
     return Call(schema.write(facets, dialect, is_live=is_live), values)
+
+
+def _erase_of(device_id: str, state: State) -> list[Call]:
+    """What the ledger must be told of the state's erase."""
+    if not state.erased:
+        return []
+    return [
+        Call(schema.REMEMBER_ERASE, (device_id, state.erased, state.erased)),
+        Call(schema.HIDDEN_DECLARED_ON, (stamp_of(0, state.erased, 0), None, device_id)),
+        Call(schema.FORGET_LONG, (state.erased, device_id)),
+    ]

@@ -25,11 +25,13 @@ COLUMNS = {
         "version": "bigint",
         "user_declared_on": "timestamp",
         **{FACETS[spot].name: "set<bigint>" for spot in EMPTIED_BY_TIES},
+        **{f"long_{FACETS[spot].name}": "set<text>" for spot in MAPS},
     },
 }
 """The columns that we use, by table, and their types. device_id is the primary key.
 
-The ledger tells beside erases the user_declared_on that hides, and the versions at which a tie emptied a facet.
+The ledger tells beside erases the user_declared_on that hides, the versions at which a tie emptied a facet, and which long maps
+(law/maps.py) were written: of several that have one version the row shows a union, and not that they were several.
 """
 
 _OF_OTHERS = {"last_access": "timestamp", "total_ts": "double", "total_launches": "bigint", "avg_ts": "double"}
@@ -78,9 +80,15 @@ REMEMBER_TIES = {
     spot: f"UPDATE {{keyspace}}.device_erasure USING TIMESTAMP ? SET {name} = {name} + ? WHERE device_id = ?"
     for spot, name in _TIED.items()
 }
+_LONG = {spot: f"long_{FACETS[spot].name}" for spot in MAPS}
+REMEMBER_LONG = {
+    spot: f"UPDATE {{keyspace}}.device_erasure USING TIMESTAMP ? SET {name} = ? WHERE device_id = ?"
+    for spot, name in _LONG.items()
+}
+FORGET_LONG = f"DELETE {', '.join(_LONG.values())} FROM {{keyspace}}.device_erasure USING TIMESTAMP ? WHERE device_id = ?"
 HIDDEN_DECLARED_ON = f"UPDATE {{keyspace}}.device_erasure USING TIMESTAMP ? SET user_declared_on = {_MS} WHERE device_id = ?"
 READ_ERASURES = (
-    f"SELECT device_id, version, toUnixTimestamp(user_declared_on), {', '.join(_TIED.values())} "
+    f"SELECT device_id, version, toUnixTimestamp(user_declared_on), {', '.join([*_TIED.values(), *_LONG.values()])} "
     "FROM {keyspace}.device_erasure WHERE device_id IN ?"
 )
 
