@@ -87,7 +87,7 @@ class MainFile:
             self._check()
         except Replaced:
             if self._written is not None and _is_same(now, self._stat) and _has_newer_wal(self._path, connection, self._written):
-                os.truncate(_wal_of(self._path), 0)
+                _empty_wal(self._path)
                 connection.close()
                 _is_another(self._path)
         connection.close()
@@ -117,15 +117,17 @@ class MainFile:
 
 
 def empty_wal_of_another(path: Path) -> None:
-    """Before the database is opened for writing: empty its -wal where an older file was copied to its place beside it."""
-    if not _has_wal(path):
-        return
-    with suppress(sqlite3.Error):  # opening it tells of these
-        with closing(open_to_read(path, _BUSY_SECONDS)) as connection:
+    """Before the database is opened for writing: empty its -wal where an older file was copied to its place beside it.
+
+    Raises sqlite3.OperationalError where it can't.
+    """
+    is_another = False
+    if _has_wal(path):
+        with suppress(sqlite3.Error), closing(open_to_read(path, _BUSY_SECONDS)) as connection:  # opening it tells of these
             is_another = _has_newer_wal(path, connection)
-        if is_another:
-            os.truncate(_wal_of(path), 0)
-            _is_another(path)
+    if is_another:
+        _empty_wal(path)
+        _is_another(path)
 
 
 def _has_newer_wal(path: Path, connection: sqlite3.Connection, copied: int = 0) -> bool:
@@ -140,6 +142,13 @@ def _has_newer_wal(path: Path, connection: sqlite3.Connection, copied: int = 0) 
     except sqlite3.DatabaseError:
         return alone != _Counts()  # by itself the file can be read
     return alone.written < min(shown.written, max(shown.copied, copied))
+
+
+def _empty_wal(path: Path) -> None:
+    try:
+        os.truncate(_wal_of(path), 0)
+    except OSError as error:
+        raise sqlite3.OperationalError(f"its -wal is a newer database's, and can't be emptied: {error}") from error
 
 
 def _is_another(path: Path) -> None:
