@@ -86,8 +86,9 @@ class MainFile:
         try:
             self._check()
         except Replaced:
-            if self._written is not None and _is_same(now, self._stat) and _has_newer_wal(self._path, connection, self._written):
-                _empty_wal(self._path)
+            if self._written is not None and _is_same(now, self._stat):
+                if _has_newer_wal(self._path, connection, self._written):
+                    _empty_wal(self._path)
                 connection.close()
                 _is_another(self._path)
         connection.close()
@@ -149,11 +150,11 @@ def _empty_wal(path: Path) -> None:
         os.truncate(_wal_of(path), 0)
     except OSError as error:
         raise sqlite3.OperationalError(f"its -wal is a newer database's, and can't be emptied: {error}") from error
+    _log.warning("the -wal of a newer database lay beside an older file: it is emptied", path=str(path))
 
 
 def _is_another(path: Path) -> None:
     """To who has applied a log to it: a log that tells this by the identity alone is applied again from its beginning."""
-    _log.warning("the -wal of a newer database lay beside an older file: it is emptied", path=str(path))
     with suppress(sqlite3.Error), closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(CHANGE_IDENTITY, (uuid.uuid4().hex,))
 
