@@ -105,7 +105,7 @@ def test_an_older_copy_written_by_cp_under_up_ends_it(devicesync: Devicesync) ->
     devicesync.run("apply", "-", stdin=event("c"))
     assert running.wait(WAIT_SECONDS) == 3
     assert running.stderr
-    assert "another file was copied into the database" in running.stderr.read()
+    assert "an older copy was written into the database" in running.stderr.read()
     devicesync.run("apply", "-", stdin=event("d"))
     assert [devicesync.json("get", each)["profile"]["city"] for each in "abcd"] == ["Pune"] * 4
 

@@ -105,16 +105,15 @@ class MainFile:
             if counts is None:
                 return
             if counts.written < self._written:
-                told = f"another file was copied into the database {self._path} while it was worked with"
+                told = f"an older copy was written into the database {self._path} while it was worked with"
                 raise Replaced(told, f"stop whatever reads it, and {START_AGAIN}")
             self._written = counts.written
         self._stat = now
 
     def _look(self) -> None:
-        self._stat = _stat_of(self._path)
-        counts = _counts_alone(self._path)
-        if counts:
-            self._written = counts.written
+        now, counts = _stat_of(self._path), _counts_alone(self._path)
+        if counts and counts.written >= (self._written or 0):  # else another file came meanwhile, and the next check says so
+            self._stat, self._written = now, counts.written
 
 
 def empty_wal_of_another(path: Path) -> None:
