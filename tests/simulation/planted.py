@@ -120,8 +120,8 @@ MISTAKES = (
     Mistake(
         "the ledger is told of an erase after the row",
         "database/cassandra/database.py",
-        "{device_id: before_row_of(device_id, change) for device_id, change in changes.items()},\n            {device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},",
-        "{device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},\n            {device_id: before_row_of(device_id, change) for device_id, change in changes.items()},",
+        "{device_id: erase_of(device_id, change) for device_id, change in changes.items()},\n            {device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},",
+        "{device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},\n            {device_id: erase_of(device_id, change) for device_id, change in changes.items()},",
     ),
     Mistake(
         "what was tried again leaves the dead letters, refused or not",

@@ -16,7 +16,7 @@ from devicesync.database.cassandra.driver import Driver, Failed, Rows
 from devicesync.database.cassandra.erasure import NO_ERASURE, Erasure, erasure_of
 from devicesync.database.cassandra.large_maps import rest_of
 from devicesync.database.cassandra.row_reading import state_of_row
-from devicesync.database.cassandra.rows import before_row_of, row_of, settled_row_of, ties_of
+from devicesync.database.cassandra.rows import erase_of, row_of, settled_row_of, ties_of
 from devicesync.database.cassandra.seeing import seen_between, seen_of_row
 from devicesync.database.cassandra.sending import Writes, together, token_of, until_done
 from devicesync.database.cassandra.url import CassandraUrl
@@ -64,7 +64,7 @@ class CassandraDatabase:
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         """See port.Database."""
         self._write(
-            {device_id: before_row_of(device_id, change) for device_id, change in changes.items()},
+            {device_id: erase_of(device_id, change) for device_id, change in changes.items()},
             {device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},
         )
         self._write_rest(changes)
@@ -76,7 +76,7 @@ class CassandraDatabase:
         known = self._erasures([*states])
         ties = _ties(states)
         self._write(
-            {device_id: before_row_of(device_id, state) for device_id, state in states.items()},
+            {device_id: erase_of(device_id, state) for device_id, state in states.items()},
             {device_id: row_of(device_id, states[device_id], self._dialect) for device_id in ties},
             ties,
             {
@@ -87,9 +87,9 @@ class CassandraDatabase:
         self._write_rest(states)
 
     def look(self, device_ids: Collection[str]) -> Stored:
-        """See port.Database. The ledger is read after the rows: its erases and long maps are written before them, ties after."""
+        """See port.Database. The ledger's erases are written before the rows, its ties after them; it is read after them."""
         rows, erasures = self._profiles(device_ids), self._erasures(device_ids)
-        doubtful = [device_id for device_id, erasure in erasures.items() if erasure.has_ties]
+        doubtful = [device_id for device_id, erasure in erasures.items() if erasure.tells_of_row]
         while doubtful:  # a tie is known only after both events are in the row: read it again, between two equal ledgers
             rows |= dict.fromkeys(doubtful) | self._profiles(doubtful)
             again = self._erasures(doubtful)

@@ -24,9 +24,9 @@ class Erasure(NamedTuple):
     long_maps: tuple[frozenset[str], ...] = (frozenset(),) * len(FACETS)
 
     @property
-    def has_ties(self) -> bool:
-        """Whether a tie emptied a facet of this device."""
-        return any(self.ties)
+    def tells_of_row(self) -> bool:
+        """Whether it has what was written after the row: that a tie emptied a facet, or the mark of a long map."""
+        return any(self.ties) or any(self.long_maps)
 
     def has_several(self, spot: int, version: int, text: str | None) -> bool:
         """Whether what a row shows of a facet, a map as text, is made of several, and a long one of them is not this very one."""

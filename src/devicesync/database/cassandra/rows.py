@@ -15,20 +15,24 @@ from devicesync.law.state import State
 _KEPT_MAPS, _KEPT_MAP_BYTES = 1024, 1024
 
 
-def before_row_of(device_id: str, state: State) -> list[Call]:
-    """What the ledger must be told of the state before the row is written, for a row is read before the ledger."""
-    return _erase_of(device_id, state) + [
-        Call(schema.REMEMBER_LONG[spot], (version, {mark_of(version, text)}, device_id))
-        for spot, (version, (text,)) in ((spot, state.registers[spot]) for spot in MAPS)
-        if text and maps.is_long(text)
+def erase_of(device_id: str, state: State) -> list[Call]:
+    """What the ledger must be told of the state's erase. It comes before the row, for a row is read before the ledger."""
+    if not state.erased:
+        return []
+    return [
+        Call(schema.REMEMBER_ERASE, (device_id, state.erased, state.erased)),
+        Call(schema.HIDDEN_DECLARED_ON, (stamp_of(0, state.erased, 0), None, device_id)),
+        Call(schema.FORGET_LONG, (state.erased, device_id)),
     ]
 
 
 def ties_of(device_id: str, state: State) -> list[Call]:
-    """What the ledger must be told of the state's ties. It comes after the row: an older row would show them as its own."""
+    """What the ledger must be told of ties and long maps. It comes after the row: an older row would show them as its own."""
     calls = []
     for spot, statement in schema.REMEMBER_TIES.items():
         version, values = state.registers[spot]
+        if spot in MAPS and values[0] and maps.is_long(values[0]):
+            calls.append(Call(schema.REMEMBER_LONG[spot], (version, {mark_of(version, values[0])}, device_id)))
         if version and not any(values):
             calls.append(Call(statement, (version, {version}, device_id)))
             if spot == DECLARED and not state.erased:
@@ -110,14 +114,3 @@ def _facets_at(version: int, device_id: str, state: State, dialect: schema.Diale
         values += state.api_last_updated_on, version // 1000
     values.append(version)
     return Call(schema.write(facets, dialect, is_live=is_live), values)
-
-
-def _erase_of(device_id: str, state: State) -> list[Call]:
-    """What the ledger must be told of the state's erase."""
-    if not state.erased:
-        return []
-    return [
-        Call(schema.REMEMBER_ERASE, (device_id, state.erased, state.erased)),
-        Call(schema.HIDDEN_DECLARED_ON, (stamp_of(0, state.erased, 0), None, device_id)),
-        Call(schema.FORGET_LONG, (state.erased, device_id)),
-    ]
