@@ -48,7 +48,7 @@ OF_LOGS = (
         "log/kafka/reader.py",
         "Note(self._identities[partition], store=self._store)",
         "Note(self._identity())",
-        range(98, 218, 12),
+        range(578, 698, 12),
     ),
     _of_one_machine(
         "a closed segment is dropped that a reader still needs", "tail.py", "if end > least or", "if first > least or"
