@@ -5,7 +5,8 @@ import os
 import resource
 
 KEPT = 256
-"""Never used by connections within max_connections: for those that are ending, the admin port, the log, the stores, new files."""
+"""Never used by connections within max_connections: for those that are ending or just accepted, the admin port, the log,
+the stores, new files."""
 
 
 def raise_limit(connections: int) -> int:
@@ -23,7 +24,7 @@ def raise_limit(connections: int) -> int:
 
 
 def are_used_up() -> bool:
-    """Whether no more can be opened. Then connections fail without a message."""
+    """Whether no more can be opened. Then new connections wait without a message."""
     try:
         os.close(os.dup(2))
     except OSError as error:

@@ -12,6 +12,7 @@ import structlog
 import uvloop
 
 from devicesync.api import descriptors
+from devicesync.api.acceptor import Acceptor
 from devicesync.api.connections import Door
 from devicesync.api.protocol import Connection
 from devicesync.config import host_and_port
@@ -90,14 +91,14 @@ class _Served:
                 self._loop.call_soon_threadsafe(self._stop.set)
 
     async def _serve(self) -> None:
-        loop = self._loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         opened = self._make_doors()
-        servers = [await loop.create_server(partial(Connection, door), sock=sock, backlog=_BACKLOG) for door, sock in opened]
+        acceptors = [Acceptor(sock, partial(Connection, door)) for door, sock in opened]
         self.started.set()
         doors = [door for door, _ in opened]
         await _watch(doors, self._stop, self._look)
-        for server in servers:
-            server.close()
+        for acceptor in acceptors:
+            await acceptor.close()
         await _finish(doors)
 
 
@@ -111,7 +112,7 @@ async def _watch(doors: Sequence[Door], stop: asyncio.Event, look: Callable[[], 
         look()
         used_up = descriptors.are_used_up()
         if used_up and not said:
-            _log.error("no file descriptors are left: new connections fail", hint="raise the limit (ulimit -n, LimitNOFILE)")
+            _log.error("no file descriptors are left: new connections wait", hint="raise the limit (ulimit -n, LimitNOFILE)")
         said = used_up
         await _within(LOOK_SECONDS, stop.wait())
 

@@ -86,6 +86,6 @@ def _busy() -> RequestError:
 
 
 async def _rest(spent_seconds: float) -> None:
-    """After long work, give others as much time. A turn of the loop accepts one connection, and hundreds may wait before it."""
+    """After long work, give others as much time: hundreds may wait for a turn of the loop."""
     if spent_seconds > _LONG_SECONDS:
         await asyncio.sleep(spent_seconds)
