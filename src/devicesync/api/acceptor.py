@@ -50,4 +50,9 @@ class Acceptor:
                 return
             task = self._loop.create_task(self._loop.connect_accepted_socket(self._make, accepted))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._is_made)
+
+    def _is_made(self, task: asyncio.Task[object]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # who has left meanwhile is nobody's concern
