@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,8 @@ from devicesync.errors import Unavailable
 _OURS_ALONE = 0o600
 _LEAST_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 20
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+"""What a file system says that has no hard links."""
 _FREE = "free some space; work goes on when there is room"
 _CHECK = "check the path and its permissions"
 
@@ -23,6 +26,30 @@ def replace(path: Path, content: bytes, *, durable: bool) -> None:
     """Make the file, or put it over the one that is there. See `replacing`."""
     with replacing(path, durable=durable) as beside:
         beside.write_bytes(content)
+
+
+def create(path: Path, content: bytes) -> bool:
+    """Make the file durably, unless one is there: that stays. Of several who make it at once, one does.
+
+    Return whether the file system can do that, by a hard link. If not, nothing is made. Raises OSError.
+    """
+    beside = path.with_name(f".{path.name}.{secrets.randbits(63)}")  # containers that share a directory may share process ids too
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OURS_ALONE), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError, FileNotFoundError):  # not found: another made the file, and removed what was left
+            path.hardlink_to(beside)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return False
+    finally:
+        beside.unlink(missing_ok=True)
+    _remove_left(path)
+    sync_directory(path.parent)
+    return True
 
 
 def content_of(path: Path, most_bytes: int) -> bytes:

@@ -30,6 +30,37 @@ def two_generations(tmp_path: Path) -> tuple[Archive, "list[ClosedFile]"]:
     return archive, files
 
 
+def begun_at_once(place: str, monkeypatch: pytest.MonkeyPatch, *identities: str) -> list[int]:
+    """The generations of logs of which each looks before any has begun, and the first one writes last."""
+    numbers: list[int] = []
+
+    def begin(left: tuple[str, ...]) -> None:
+        archive = Archive(Storage(place), "topic")
+        ended = archive.manifest._ended
+
+        def others_first(newest: int) -> dict[int, int]:
+            monkeypatch.setattr(archive.manifest, "_ended", ended)
+            begin(left[1:])
+            return ended(newest)
+
+        if left:
+            monkeypatch.setattr(archive.manifest, "_ended", others_first)
+            numbers.insert(0, archive.generation_of(left[0]))
+
+    begin(identities)
+    return numbers
+
+
+@pytest.mark.parametrize("kind", ["", "memory:/"])
+def test_logs_that_begin_at_once_get_a_generation_each(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two had one, and their files replaced each other. Processes of one log share one."""
+    place = f"{kind}{tmp_path}/backup"
+    assert begun_at_once(place, monkeypatch, "a", "b", "b", "c") == [3, 2, 2, 1]
+    manifest = Archive(Storage(place), "topic").manifest
+    assert [manifest.generation_named(name) for name in "abcd"] == [3, 2, 1, None]
+    assert Archive(Storage(place), "topic").generation_of("b") == 2
+
+
 def test_a_missing_end_is_noticed(tmp_path: Path) -> None:
     """One range, or both; not where they are only pruned, nor where the old log's processes brought more."""
     archive, files = two_generations(tmp_path)

@@ -1,11 +1,13 @@
 """Where a backup is: for its user alone, and without showing the password of its URL."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from devicesync.archive.storage import Storage
+from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged, DevicesyncError, Unavailable, WrongUse
 
 
@@ -21,6 +23,46 @@ def test_what_a_backup_makes_is_for_its_user_alone(tmp_path: Path) -> None:
     made = [*(tmp_path / "made").rglob("*"), tmp_path / "made"]
     assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_file()} == {"0o600"}
     assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_dir()} == {"0o700"}
+
+
+def test_a_file_is_created_once(tmp_path: Path) -> None:
+    """Of several the first one stays, whole, also where a link or a directory is in its place; nothing else is left."""
+    storage = Storage(str(tmp_path / "backup"))
+    for data in (b"first", b"second"):
+        storage.create("a/1.json", data)
+        assert storage.read_bytes("a/1.json", 100) == b"first"
+    assert [path.name for path in (tmp_path / "backup" / "a").iterdir()] == ["1.json"]
+    assert (tmp_path / "backup" / "a" / "1.json").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "backup" / "a" / "2.json").symlink_to("nowhere")
+    (tmp_path / "backup" / "a" / "3.json").mkdir()
+    for name in "23":
+        storage.create(f"a/{name}.json", b"ours")
+    assert storage.read_bytes("a/2.json", 100) is None
+
+
+@pytest.mark.parametrize("place", ["memory:/", ""])
+def test_where_a_new_file_can_t_be_told_from_a_replaced_one_a_moment_passes(
+    tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that knows no condition, or a file system without hard links. Who came last is seen then; who came before stays."""
+
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, f"no hard links: {self} to {target}")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    ours, theirs = Storage(f"{place}{tmp_path}/backup"), Storage(f"{place}{tmp_path}/backup")
+    if place:
+        pipe_file = ours._files.pipe_file
+
+        def without_condition(path: str, data: bytes, mode: str = "overwrite") -> None:
+            if mode == "create":
+                raise OSError(errno.ENOSYS, "a header that is not implemented")
+            pipe_file(path, data)
+
+        ours._files.pipe_file = without_condition
+    monkeypatch.setattr(SYSTEM, "sleep", lambda seconds: theirs.put_bytes("1.json", b"%d" % seconds), raising=False)
+    ours.create("1.json", b"ours")
+    assert ours.read_bytes("1.json", 100) == b"1"
 
 
 def test_nothing_is_removed_behind_a_link_out_of_the_backup(tmp_path: Path) -> None:

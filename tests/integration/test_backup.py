@@ -22,6 +22,7 @@ from devicesync.archive.storage import Storage
 from devicesync.log.full import FullRecord
 from devicesync.log.kafka.admin import create_topics
 from devicesync.simulation import Simulation, key_of
+from tests.archive.test_generations import begun_at_once
 from tests.end_to_end.command import Devicesync, stopped, until
 from tests.end_to_end.test_backup import KILLED_WHEN_DONE, RESTORE, STEPS
 from tests.integration.real import Real, erase, registration
@@ -338,6 +339,12 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     server = S3(monkeypatch)
     yield server
     server.stop()
+
+
+def test_logs_that_begin_at_once_in_a_bucket_get_a_generation_each(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store makes an object only where there is none."""
+    del s3
+    assert begun_at_once("s3://bucket/shared", monkeypatch, "a", "b", "b", "c") == [3, 2, 2, 1]
 
 
 @pytest.mark.parametrize("step", ["uploaded", "listed"])

@@ -1,6 +1,7 @@
 """An object store, as fsspec reaches it: objects by their paths, whole or not at all. A put that timed out may come late."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,13 +19,15 @@ class ObjectStore:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
-        self.late: list[tuple[str, bytes, str]] = []
+        self.late: list[tuple[str, bytes, str, str]] = []
         self.changed: list[str] = []
         self.puts = 0
         self.put_by: dict[str, tuple[int, str]] = {}
 
-    def put(self, path: str, content: bytes, name: str) -> None:
-        """Over what is there."""
+    def put(self, path: str, content: bytes, name: str, mode: str) -> None:
+        """Over what is there; to "create" an object raises FileExistsError then."""
+        if mode == "create" and path in self.objects:
+            raise FileExistsError(path)
         self.objects[path] = content
         self.changed.append(path)
         self.puts += 1
@@ -39,7 +42,8 @@ class ObjectStore:
     def deliver(self, number: int) -> None:
         """One of the late puts arrives."""
         if self.late:
-            self.put(*self.late.pop(number % len(self.late)))
+            with suppress(FileExistsError):
+                self.put(*self.late.pop(number % len(self.late)))
 
     def storage(self) -> Storage:
         """As a process opens it."""
@@ -57,10 +61,10 @@ class GatedFiles:
         self._store = store
 
     def put_file(self, here: str, path: str) -> None:
-        self._put("put", path, Path(here).read_bytes())
+        self._put("put", path, Path(here).read_bytes(), "overwrite")
 
-    def pipe_file(self, path: str, content: bytes) -> None:
-        self._put("put", path, content)
+    def pipe_file(self, path: str, content: bytes, mode: str = "overwrite") -> None:
+        self._put("put" if mode == "overwrite" else mode, path, content, mode)
 
     def get_file(self, path: str, here: str, *, callback: object) -> None:
         del callback
@@ -76,13 +80,13 @@ class GatedFiles:
     def rm_file(self, path: str) -> None:
         self._asked("remove", path, lambda: self._store.remove(path))
 
-    def _put(self, what: str, path: str, content: bytes) -> None:
+    def _put(self, what: str, path: str, content: bytes, mode: str) -> None:
         fate, process = gate(f"{what} {path}"), current()
         name = process.name if process else ""
         if fate == "comes late":
-            self._store.late.append((path, content, name))
+            self._store.late.append((path, content, name, mode))
         elif fate not in ("is refused", "is done by half"):  # half an object is none
-            self._store.put(path, content, name)
+            self._store.put(path, content, name, mode)
         done(fate)
         if fate != "goes on":
             raise OSError(fate)

@@ -61,6 +61,13 @@ OF_BACKUPS = (
         range(225, 240),
     ),
     _of_backups(
+        "a generation is begun over that of another log",
+        "archive/manifest.py",
+        "self._storage.create(f",
+        "self._storage.put_bytes(f",
+        range(470, 490),
+    ),
+    _of_backups(
         "what was pruned loses its erases",
         "archive/manifest.py",
         "json.encode(Erasures(erased, entries))",

@@ -92,16 +92,18 @@ class Manifest:
         return self._generation(identity)[0] or None
 
     def generation_of(self, identity: str, *, after: int = 0) -> int:
-        """Return the last generation of the log with this identity, above `after`. Without one, give it the next number.
+        """Return the last generation of the log with this identity, above `after`. Without one, give it the next free number.
 
         Raises Unavailable, Damaged.
         """
         found, newest = self._generation(identity)
-        if found > after:
-            return found
-        begun = msgspec.json.encode(Begin(identity, self._ended(newest)))
-        self._storage.put_bytes(f"{self._directory}/generation-{newest + 1}.json", begun)
-        return newest + 1
+        while found <= after:
+            begun = msgspec.json.encode(Begin(identity, self._ended(newest)))
+            newest += 1
+            self._storage.create(f"{self._directory}/generation-{newest}.json", begun)
+            if self._begun(newest)[1].identity == identity:  # else another log has just got this number
+                found = newest
+        return found
 
     def prune(self, entries: list[Entry], erased: dict[str, int]) -> None:
         """Remove a range whose files are to be removed, but keep its erasures. Safe to repeat.

@@ -9,7 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from devicesync.durable import content_of, replace, replacing, too_large
+from devicesync.clock import SYSTEM
+from devicesync.durable import content_of, create, replace, replacing, too_large
 from devicesync.errors import Damaged, Unavailable, WrongUse
 from devicesync.extras import require
 from devicesync.url import masked_place, secrets_in
@@ -25,6 +26,8 @@ _NO_PLACE = {errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG}
 _LATE = "no whole answer came in time"
 _LINK_HINT = "nothing is removed there; put the directory itself in the link's place"
 _S3 = ("s3:", "s3a:")
+_MOMENT_SECONDS = 1.0
+"""How long two who make the same file may be apart, where the store makes no difference between a new file and a replaced one."""
 
 
 class Storage:
@@ -76,6 +79,19 @@ class Storage:
                 replace(self._local(path), data, durable=True)
             else:
                 self._call(self._files.pipe_file, self._path(path), data, size=len(data))
+
+    def create(self, path: str, data: bytes) -> None:
+        """Make a file of these bytes, durably, unless one is there: that stays. Read afterwards whose it is.
+
+        Some stores put ours over another's all the same. So in a store this takes a moment more, and the last one stays.
+        Raises Unavailable.
+        """
+        with self._failures("write", path):
+            if not self._is_local:
+                self._create_in_store(path, data)
+            elif not create(self._local(path), data) and self.size(path) is None:
+                replace(self._local(path), data, durable=True)
+                SYSTEM.sleep(_MOMENT_SECONDS)
 
     def read_bytes(self, path: str, most_bytes: int) -> bytes | None:
         """Return the file's bytes; None without the file. Raises Unavailable, and Damaged for what can't be one of ours."""
@@ -133,6 +149,17 @@ class Storage:
             except OSError as error:
                 if not _is_absent(error):
                     raise
+
+    def _create_in_store(self, path: str, data: bytes) -> None:
+        try:
+            self._call(self._files.pipe_file, self._path(path), data, mode="create", size=len(data))
+        except Exception as error:  # each kind says in its own way that a file is there
+            if self.size(path) is not None:
+                return
+            if getattr(error, "errno", None) != errno.ENOSYS:
+                raise
+            self._call(self._files.pipe_file, self._path(path), data, size=len(data))
+        SYSTEM.sleep(_MOMENT_SECONDS)
 
     def _copied(self, path: str, into: Path, most_bytes: int) -> Path:
         """Copy a store's file. Raises OSError as soon as more has come, which is after one of the client's pieces at most."""
