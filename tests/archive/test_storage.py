@@ -104,6 +104,27 @@ def test_what_can_never_be_read_is_damaged_and_is_not_waited_for(tmp_path: Path)
     storage.remove("around/x/1.json")
 
 
+def test_what_can_never_be_written_is_damaged_and_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe, a file or a link to itself in a directory's place. A link to a disk that is away may lead somewhere later."""
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    (tmp_path / "file").write_bytes(b"what is put")
+    (backup / "file").write_bytes(b"{}")
+    (backup / "loop").symlink_to("loop")
+    (backup / "away").symlink_to("nowhere")
+    os.mkfifo(backup / "pipe")
+    storage = Storage(str(backup))
+    for place in ("file", "loop", "pipe"):
+        for path in (f"{place}/1.json", f"{place}/0/1.json"):
+            for write in (storage.put_bytes, storage.create):
+                with pytest.raises(Damaged, match=f"^{path} can't be written: "):
+                    write(path, b"")
+            with pytest.raises(Damaged, match=f"^{path} can't be written: "):
+                storage.put(tmp_path / "file", path)
+    with pytest.raises(Unavailable):
+        storage.put_bytes("away/1.json", b"")
+
+
 def test_a_file_that_grows_while_it_is_opened_is_read_to_its_bound(tmp_path: Path) -> None:
     """Nobody measures it before."""
     (tmp_path / "large").write_bytes(b"x" * 101)

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ _NO_FILE = {errno.EINVAL, errno.EISDIR, errno.EFBIG}
 """What opening and reading says of a pipe, a device, a directory, and of more bytes than are read."""
 _NO_PLACE = {errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG}
 """What it says of a link to itself, of a file where a directory should be, and of a name that no file has."""
+_DONE = {"read": ("read", ""), "write": ("written", "something else stands in its way: take that away, and start again")}
 _LATE = "no whole answer came in time"
 _LINK_HINT = "nothing is removed there; put the directory itself in the link's place"
 _S3 = ("s3:", "s3a:")
@@ -64,7 +66,7 @@ class Storage:
         self._is_local = _LOCAL in (self._files.protocol, *self._files.protocol)
 
     def put(self, here: Path, path: str) -> None:
-        """Upload the local file, and replace what is there. It is durable when this returns. Raises Unavailable."""
+        """Upload the local file, and replace what is there. It is durable when this returns. Raises Unavailable, Damaged."""
         with self._failures("write", path):
             if self._is_local:
                 with replacing(self._local(path), durable=True) as beside:
@@ -73,7 +75,7 @@ class Storage:
                 self._call(self._files.put_file, str(here), self._path(path), size=here.stat().st_size)
 
     def put_bytes(self, path: str, data: bytes) -> None:
-        """Make a file of these bytes. It is durable when this returns. Raises Unavailable."""
+        """Make a file of these bytes. It is durable when this returns. Raises Unavailable, Damaged where none can be made."""
         with self._failures("write", path):
             if self._is_local:
                 replace(self._local(path), data, durable=True)
@@ -84,7 +86,7 @@ class Storage:
         """Make a file of these bytes, durably, unless one is there: that stays. Read afterwards whose it is.
 
         Some stores put ours over another's all the same. So in a store this takes a moment more, and the last one stays.
-        Raises Unavailable.
+        Raises Unavailable, Damaged.
         """
         with self._failures("write", path):
             if not self._is_local:
@@ -186,7 +188,11 @@ class Storage:
     def _local(self, path: str) -> Path:
         target = Path(self._path(path))
         for directory in reversed(target.parents):
-            directory.mkdir(_OURS_ALONE, exist_ok=True)
+            try:
+                directory.mkdir(_OURS_ALONE, exist_ok=True)
+            except FileExistsError:
+                if not stat.S_ISDIR(directory.stat().st_mode):  # a link to a disk that is away is waited for
+                    raise OSError(errno.ENOTDIR, f"{directory} is no directory") from None
         return target
 
     def _shown(self, text: str) -> str:
@@ -202,8 +208,9 @@ class Storage:
         except Exception as error:
             if most_bytes is not None and isinstance(error, OSError) and error.errno in _NO_FILE:
                 raise Damaged(path, f"is no file, or has more than {most_bytes:,} bytes") from error
-            if what == "read" and isinstance(error, OSError) and error.errno in _NO_PLACE:
-                raise Damaged(path, f"can't be read: {error.strerror}") from error
+            if what in _DONE and isinstance(error, OSError) and error.errno in _NO_PLACE:
+                done, hint = _DONE[what]
+                raise Damaged(path, f"can't be {done}: {error.strerror}", hint) from error
             told = str(error) or (_LATE if isinstance(error, TimeoutError) else type(error).__name__)
             raise Unavailable(f"can't {what} {self.url.rstrip('/')}/{path}: {self._shown(told)}", _HINT) from error
 
