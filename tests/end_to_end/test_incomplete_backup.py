@@ -47,6 +47,32 @@ def test_a_lost_or_torn_entry_is_refused_by_name(devicesync: Devicesync, harm: H
     assert devicesync.json(*RESTORE, "--allow-gaps")["records"] == 200
 
 
+def rewritten(devicesync: Devicesync, entry: Entry, **fields: object) -> None:
+    """Its entry says something else; of a field that is None, nothing."""
+    said = {name: value for name, value in (msgspec.to_builtins(entry) | fields).items() if value is not None}
+    (devicesync.directory / "backup" / listed_at(entry)).write_bytes(msgspec.json.encode([said]))
+
+
+@pytest.mark.parametrize("spot", [0, 2])
+def test_a_file_of_another_log_is_refused_by_name(devicesync: Devicesync, spot: int) -> None:
+    """Two backups that were copied into one place, or a store that put one log's generation over another's.
+
+    A log in whose place another one's records end is kept anew. Archives from before do not say whose a file is.
+    """
+    entries = three_files(devicesync)
+    victim = entries[spot]
+    rewritten(devicesync, victim, identity="another")
+    refused = devicesync.run(*RESTORE)
+    assert (refused.returncode, f"{victim.path} is of another log" in refused.stderr.decode()) == (1, True)
+    (problem,) = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]
+    assert problem == {"path": victim.path, "problem": "is of another log than generation 1"}
+    assert back_up(devicesync)["records"] == (300 if victim is entries[-1] else 0)
+    assert devicesync.json(*RESTORE, "--allow-gaps")["records"] == (600 if victim is entries[-1] else 300)
+    for entry in entries:
+        rewritten(devicesync, entry, identity=None)
+    assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []
+
+
 def test_a_lost_beginning_is_found(devicesync: Devicesync) -> None:
     """The first file is gone with its entry; what is left would look like a log whose retention came first."""
     first, second, _ = three_files(devicesync)

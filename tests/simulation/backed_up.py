@@ -12,7 +12,15 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry, day_of
 from devicesync.archive.ranges import by_range, entries_in
 from devicesync.archive.room import Room
-from devicesync.jobs.backup.verify import behind, check_ends, check_log, check_order, check_range, check_unlisted
+from devicesync.jobs.backup.verify import (
+    behind,
+    check_ends,
+    check_identities,
+    check_log,
+    check_order,
+    check_range,
+    check_unlisted,
+)
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import gather
@@ -98,6 +106,7 @@ class BackedUp:
         pruned = archive.manifest.pruned_entries()
         found = [
             *check_order(pruned, entries),
+            *check_identities(archive, [*pruned, *entries]),
             *check_ends(ends, [*pruned, *entries]),
             *check_unlisted(archive, [*pruned, *entries]),
             *check_log(pruned, entries, generation, survey),

@@ -35,6 +35,7 @@ class Origin(NamedTuple):
     source: str
     generation: int
     partition: int
+    identity: str = ""
 
 
 class Extra(msgspec.Struct, frozen=True):
@@ -55,6 +56,7 @@ class Entry(msgspec.Struct, frozen=True):
     rest: what JSON lines can't hold (jsonl.py).
     revision: of a file that was rewritten without an erased device's records: how often, and a name, such as 1-5f3a9c20. It may
     have fewer records than the log had on that day, or none.
+    identity: that of the log, as its generation has it; "" in older archives, which do not say.
     """
 
     path: str
@@ -76,6 +78,7 @@ class Entry(msgspec.Struct, frozen=True):
     rest: Extra | None = None
     revision: str = ""
     follows: bool | None = None
+    identity: _Source = ""
 
     @property
     def range(self) -> tuple[int, int, int]:

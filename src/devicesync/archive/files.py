@@ -71,7 +71,7 @@ class OpenFile:
     def close(self, from_offset: int, next_offset: int, record_bytes: int, *, follows: bool | None = None) -> "ClosedFile":
         """Finish the file. Its range has from_offset <= offset < next_offset. `follows`: see Entry."""
         self._writer.close()
-        topic, source, generation, partition = self._origin
+        topic, source, generation, partition, identity = self._origin
         first_ms, last_ms = stamps_of(self._rest_here or self._here)
         entry = Entry(
             path=path_of(self._origin, self._first, EXTENSIONS[self._format]),
@@ -91,6 +91,7 @@ class OpenFile:
             closed_ms=self._now_ms(last_ms),
             format=self._format,
             follows=follows,
+            identity=identity,
         )
         if self._rest_here:
             extra = Extra(rest_path(entry), self._rest_here.stat().st_size, digest_of(self._rest_here))

@@ -91,6 +91,12 @@ class Manifest:
         """Return the last generation of the log with this identity. Raises Unavailable, Damaged."""
         return self._generation(identity)[0] or None
 
+    def identity(self, generation: int) -> str:
+        """Return that of a generation's log; "" where its file is damaged, as `ends` says. Raises Unavailable."""
+        with suppress(Damaged):
+            return self._begun(generation)[1].identity
+        return ""
+
     def generation_of(self, identity: str, *, after: int = 0) -> int:
         """Return the last generation of the log with this identity, above `after`. Without one, give it the next free number.
 

@@ -19,6 +19,7 @@ from devicesync.jobs.backup.verify import (
     Problem,
     behind,
     check_ends,
+    check_identities,
     check_log,
     check_order,
     check_range,
@@ -43,6 +44,7 @@ def verify(place: str, settings: Settings, watcher: Watcher, *, deep: bool) -> d
             pruned = archive.manifest.pruned_entries(damaged)
             problems += map(problem_of, damaged)
             problems += check_order(pruned, entries)
+            problems += check_identities(archive, [*pruned, *entries])
             problems += check_ends(ends, [*pruned, *entries])
             problems += check_unlisted(archive, [*pruned, *entries])
             with _same_log(settings, archive, watcher) as (log, survey, generation):

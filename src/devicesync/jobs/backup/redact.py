@@ -79,7 +79,7 @@ class Redaction:
         return sum(entry.records - file.entry.records for entry, file in zip(files, closed, strict=True))
 
     def _without(self, entry: Entry, erased: int, number: int, encoder: Encoder) -> ClosedFile:
-        origin = Origin(entry.topic, entry.source, entry.generation, entry.partition)
+        origin = Origin(entry.topic, entry.source, entry.generation, entry.partition, entry.identity)
         file = OpenFile(self._spool, origin, entry.format, encoder)
         record_bytes = 0
         with self._archive.fetched(entry, self._spool) as batches:

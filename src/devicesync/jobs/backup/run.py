@@ -121,8 +121,8 @@ class Backup:
         first, end = self._reader.bounds(partition)  # asked last: meanwhile the log may have grown, and another have kept that
         self._recreated.identity(identity)
         start = newest.next_offset if newest else begun(claim, identity, first)
-        if start > end:
-            _log.warning("the log ends before its backup, and counts as recreated", partition=partition, end=end, backup=start)
+        if start > end or (newest and newest.identity not in ("", identity)):  # another log's, see Storage.create
+            _log.warning("the log lacks its backup's end, and counts as recreated", partition=partition, end=end, backup=start)
             return self._part(partition, claim, after=generation)
         part = PartitionBackup(partition, generation, identity, start, claim, follows=newest is not None, clock=self._clock)
         part.skip_to(first)
@@ -187,7 +187,7 @@ class Backup:
         return True  # else the log has nothing in between: compaction, or markers of transactions
 
     def _open(self, part: PartitionBackup) -> OpenFile:
-        origin = Origin(self._archive.topic, self._source, part.generation, part.partition)
+        origin = Origin(self._archive.topic, self._source, part.generation, part.partition, part.identity)
         is_timed = self._reader.has_log_time
         return OpenFile(self._spool, origin, self._format, self._encoder, clock=self._clock, has_log_time=is_timed)
 

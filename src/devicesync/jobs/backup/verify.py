@@ -52,6 +52,14 @@ def _check_pruned(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem
             yield Problem(after.path, "counts as pruned, but no prune removes more than the first files of a partition")
 
 
+def check_identities(archive: Archive, known: list[Entry]) -> Iterator[Problem]:
+    """Find files of another log than their generation is of. Older archives do not say whose a file is. Raises Unavailable."""
+    identities = {number: archive.manifest.identity(number) for number in {entry.generation for entry in known}}
+    for entry in known:
+        if "" not in (entry.identity, identities[entry.generation]) and entry.identity != identities[entry.generation]:
+            yield Problem(entry.path, f"is of another log than generation {entry.generation}")
+
+
 def check_ends(ends: list[End], known: list[Entry]) -> Iterator[Problem]:
     """Find the partitions of earlier generations whose last files are gone with their entries. Pruned files are known too."""
     last: dict[tuple[int, int], int] = {}

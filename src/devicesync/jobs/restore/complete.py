@@ -4,7 +4,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged
-from devicesync.jobs.backup.verify import check_ends, check_order
+from devicesync.jobs.backup.verify import check_ends, check_identities, check_order
 from devicesync.jobs.restore.selection import Selection
 
 _LOOK_AGAIN_SECONDS = (0.0, 1.0, 3.0)
@@ -20,6 +20,8 @@ def files_to_restore(archive: Archive, selection: Selection, *, allow_gaps: bool
     pruned = [entry for entry in archive.manifest.pruned_entries() if selection.wants(entry.partition)]
     for finding in check_order(pruned, entries):
         raise Damaged(finding.path, f"is not in order: {finding.problem}", _HINT)
+    for finding in check_identities(archive, [*pruned, *entries]):
+        raise Damaged(finding.path, finding.problem, _HINT)
     for finding in check_ends(ends, [*pruned, *entries]):
         raise Damaged(finding.path, f"says that records are missing: {finding.problem}", _HINT)
     for path in _unlisted(archive, selection):
