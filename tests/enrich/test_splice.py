@@ -81,13 +81,43 @@ def test_an_event_is_enriched_where_its_fields_stand() -> None:
     )
 
 
+_repeated = st.lists(st.tuples(_keys | st.just("devicedata_version"), _values), max_size=6)
+
+
+@given(_repeated, st.sampled_from([(",", ":"), (" , ", "\t:\n")]), st.booleans())
+def test_a_field_of_ours_stands_once(
+    members: list[tuple[str, Any]],
+    separators: tuple[str, str],
+    escaped: bool,  # noqa: FBT001
+) -> None:
+    """Readers that take the last of a repeated key, and those that take the first, see the same then."""
+    members = [("flags", None) if name == "flags" and not isinstance(value, dict) else (name, value) for name, value in members]
+    comma, colon = separators
+    pairs = [*members, ("context", {"did": "d1"})]
+    text = f"{{ {comma.join(json.dumps(name) + colon + json.dumps(value) for name, value in pairs)} }}"
+    event = (_escaped(text) if escaped else text).encode()
+    expected = json.loads(event) | json.loads(b"{%b}" % _MEMBERS)
+    expected["flags"] = {**(expected.get("flags") or {}), "device_denorm": True}
+    found = _spliced(event, _MEMBERS, known=True)
+    names: list[str] = [name for name, _ in json.loads(found, object_pairs_hook=lambda found: found)]
+    ours = {"flags", "devicedata", "devicedata_version"}
+    assert json.loads(found) == expected
+    assert list(json.loads(found)) == list(expected)
+    assert [name for name in names if name not in ours] == [name for name, _ in pairs if name not in ours]
+    assert all(names.count(name) == 1 for name in ours)
+
+
 def test_a_key_that_is_there_twice_says_one_thing() -> None:
-    event = b'{"context":{"did":"d1"},"devicedata":1,"flags":{"a":1},"devicedata":2,"flags":{"device_denorm":0,"b":2}}'
+    event = b'{"context":{"did":"d1"},"devicedata":1,"flags":{"a":1},"x":1.0 , "devicedat\\u0061":2,"flags":{"device_denorm":0,"b":2}}'
     found = _spliced(event, b'"devicedata":{}', known=False)
-    assert found == (
-        b'{"context":{"did":"d1"},"devicedata":{},"flags":{"device_denorm":false,"b":2},"devicedata":{},'
-        b'"flags":{"device_denorm":false,"b":2}}'
-    )
+    assert found == b'{"context":{"did":"d1"},"devicedata":{},"flags":{"device_denorm":false,"b":2},"x":1.0}'
+
+
+@pytest.mark.parametrize("name", ["devicedata", "devicedat\\u0061", "flags"])
+def test_an_event_grows_once_however_often_it_repeats_a_field(name: str) -> None:
+    event = ('{"context":{"did":"d1"}' + f',"{name}":{{}}' * 1000 + "}").encode()
+    members = b'"devicedata":{"city":"%s"}' % (b"x" * 58_000)
+    assert len(_spliced(event, members, known=True)) < len(event) + len(members) + 100
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ it can't read, or that holds one of our fields already, is read again by the slo
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,7 +18,7 @@ _DENORM = {True: _NAME + b":true", False: _NAME + b":false"}
 _FLAGS = {known: b',"flags":{%b}' % flag for known, flag in _DENORM.items()}
 _BOM = b"\xef\xbb\xbf"
 _ABSENT, _UNREAD = msgspec.Raw(b""), msgspec.Raw(b"?")
-_space = re.compile(r"[ \t\n\r]*").match
+_comma, _colon = re.compile(r"[\s,]*+"), re.compile(r"[\s:]*+")
 
 
 class _Context(msgspec.Struct, frozen=True, gc=False):
@@ -61,6 +61,8 @@ class _Number(str):
 
 _exactly = json.JSONDecoder(parse_int=_Number, parse_float=_Number, parse_constant=_not_json)
 _value_at = _exactly.raw_decode
+_skimmed_at = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
+"""For where a value ends."""
 
 
 def read(event: bytes) -> Telemetry:
@@ -108,14 +110,15 @@ def _flagged(event: bytes, telemetry: Telemetry, members: bytes, denorm: bytes) 
 
 def _spliced_exactly(event: bytes, members: bytes, denorm: bytes) -> bytes:
     bom, text = _text(event)
-    flags = _values(text).get("flags", "{}")
+    new = _values(f"{{{members.decode()}}}") | {"flags": "{}"}
+    places = [place for place in _places(text) if place.name in new]
+    flags = next((text[place.start : place.end] for place in reversed(places) if place.name == "flags"), "null")
     if flags == "null":
         flags = "{}"
     if not flags.startswith("{"):
         raise Refused("invalid_field", "flags is no object")
-    new = _values(f"{{{members.decode()}}}")
-    new["flags"] = _with_members(flags, _values(f"{{{denorm.decode()}}}"))
-    return bom + _with_members(text, new).encode()
+    new["flags"] = _with_members(flags, _places(flags), _values(f"{{{denorm.decode()}}}"))
+    return bom + _with_members(text, places, new).encode()
 
 
 def _text(event: bytes) -> tuple[bytes, str]:
@@ -136,38 +139,50 @@ def _read_exactly(event: bytes) -> Telemetry:
     return Telemetry(_Context(did if isinstance(did, str) and not isinstance(did, _Number) else ""), _UNREAD)
 
 
-def _members(text: str) -> Iterator[tuple[str, int, int]]:
-    """The keys of a JSON object, and where each one's value begins and ends."""
-    at = _after_space(text, text.index("{") + 1)
-    while text[at] != "}":
-        if text[at] == ",":
-            at = _after_space(text, at + 1)
-        key, at = _value_at(text, at)
-        at = _after_space(text, _after_space(text, at) + 1)  # after the colon
-        _, end = _value_at(text, at)
-        yield key, at, end
-        at = _after_space(text, end)
+class _Place(NamedTuple):
+    """Where a member of a JSON object stands. before: where what precedes it ends, its comma not counted."""
+
+    name: str
+    before: int
+    start: int
+    end: int
 
 
-def _after_space(text: str, at: int) -> int:
-    found = _space(text, at)
+def _places(text: str) -> Iterator[_Place]:
+    """The members of a JSON object."""
+    before = text.index("{") + 1
+    while True:
+        at = _after(_comma, text, before)
+        if text[at] == "}":
+            return
+        name, at = _value_at(text, at)
+        start = _after(_colon, text, at)
+        _, end = _skimmed_at(text, start)
+        yield _Place(name, before, start, end)
+        before = end
+
+
+def _after(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
     return found.end() if found else at
 
 
 def _values(text: str) -> dict[str, str]:
-    return {key: text[start:end] for key, start, end in _members(text)}
+    return {name: text[start:end] for name, _, start, end in _places(text)}
 
 
-def _with_members(text: str, members: Mapping[str, str]) -> str:
-    """The JSON object with these members. Of a key that is there twice every value is replaced: readers differ about them."""
+def _with_members(text: str, places: Iterable[_Place], members: Mapping[str, str]) -> str:
+    """The JSON object with these members. One that is there several times stands once then, in the first place.
+
+    A reader that takes the last one, as most do, sees nothing else in another order or of another value.
+    """
     parts: list[str] = []
     done = 0
     missing = dict(members)
-    for key, start, end in _members(text):
-        if key in members:
-            parts += (text[done:start], members[key])
+    for name, before, start, end in places:
+        if name in members:
+            parts += (text[done:start], missing.pop(name)) if name in missing else (text[done:before],)
             done = end
-            missing.pop(key, None)
     close = text.rindex("}")
     is_empty = not text[text.index("{") + 1 : close].strip()
     new = ",".join(f'"{name}":{value}' for name, value in missing.items())
