@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -187,3 +188,15 @@ def test_flags_that_are_no_object_are_not_overwritten(flags: bytes) -> None:
 def test_a_megabyte_goes_through() -> None:
     event = b'{"context":{"did":"d"},"x":"%s"}' % (b"x" * 1_000_000)
     assert _spliced(event, b"", known=True) == event[:-1] + b',"flags":{"device_denorm":true}}'
+
+
+@pytest.mark.parametrize(
+    "event", [b'{"context":{"did":"d"},"flags":null,%b}', b'{"context":{"did":"d"},"flags":{"device_denorm":0,%b}}']
+)
+def test_python_takes_no_step_for_each_of_many_fields(event: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = [b"1", b'"\\"}"', b"[1, 2]", b'{"a":"]"}']
+    event %= b" , ".join(b'"k%d" : %b' % (number, values[number % 4]) for number in range(5000))
+    step = Mock(wraps=vars(splice)["_skimmed_at"])
+    monkeypatch.setattr(splice, "_skimmed_at", step)
+    assert json.loads(_spliced(event, b"", known=True))["flags"]["device_denorm"] is True
+    assert step.call_count < 10
