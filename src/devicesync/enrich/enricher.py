@@ -6,6 +6,7 @@ from devicesync.extras import require
 
 require("redis")
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -90,14 +91,15 @@ class Enricher:
         self.near.land(boarded.flight, found.entries, keep=found.may_keep)
         return found.entries
 
-    def enrich(self, events: Sequence[bytes]) -> list[bytes | Refused]:
+    def enrich(self, events: Sequence[bytes], until_bytes: int = sys.maxsize) -> list[bytes | Refused]:
         """Each event with what is known of its device, or why it is refused: its JSON is bad, or its `flags` no object.
 
+        until_bytes: when the enriched events have so many bytes, those that follow are left out; one at least is done.
         Every event keeps its bytes; those without `context.did` go through untouched. Raises Unavailable, then no event was lost
         or changed and the call may be repeated.
         """
         self.start()
-        return self.steps.enrich(events)
+        return self.steps.enrich(events, until_bytes)
 
     def enrich_batch(self, events: Sequence[bytes]) -> list[bytes]:
         """As `enrich`, with each refused event as it came; `counts.refused` counts them. Raises Unavailable."""

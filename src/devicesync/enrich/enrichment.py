@@ -1,6 +1,7 @@
 """Enrichment of a batch: read each event, know its device, splice. Where the knowledge comes from is told from outside."""
 
 import re
+import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FlightTimeout
@@ -66,11 +67,11 @@ class Enrichment:
         self._mark = mark
         self._counting = threading.Lock()
 
-    def enrich(self, events: Sequence[bytes]) -> list[bytes | Refused]:
+    def enrich(self, events: Sequence[bytes], until_bytes: int) -> list[bytes | Refused]:
         """See Enricher.enrich."""
         batch = self.read(events)
         self.fetch(batch)
-        return self.splice(batch)
+        return self.splice(batch, until_bytes)
 
     def read(self, events: Sequence[bytes]) -> Batch:
         """The first step: read the events, and remember. Does no input or output."""
@@ -117,25 +118,30 @@ class Enrichment:
                 raise Unavailable("can't read the cache: another thread that reads it is stuck") from None
         return entries
 
-    def splice(self, batch: Batch) -> list[bytes | Refused]:
+    def splice(self, batch: Batch, until_bytes: int = sys.maxsize) -> list[bytes | Refused]:
         """The last step. Does no input or output."""
         known, missing, proven_at = batch.recall
         missed = frozenset(missing)
         now = SYSTEM.monotonic()
         counts = Counts()
-        counts.events = len(batch.events)
         done: list[bytes | Refused] = []
+        size = 0
         for event, telemetry in zip(batch.events, batch.found, strict=True):
+            if size >= until_bytes:
+                break
             try:
                 if isinstance(telemetry, Refused):
                     raise telemetry
                 device_id = telemetry.context.did
                 if not device_id:
                     counts.without_device += 1
+                    size += len(event)
                     done.append(event)
                     continue
                 members, is_known = self._members(known.get(device_id), proven_at, now, counts)
-                done.append(spliced(event, telemetry, members, known=is_known))
+                enriched = spliced(event, telemetry, members, known=is_known)
+                size += len(enriched)
+                done.append(enriched)
             except Refused as refused:
                 counts.refused += 1
                 done.append(refused)
@@ -144,6 +150,7 @@ class Enrichment:
                     counts.misses += 1
                 else:
                     counts.hits += 1
+        counts.events = len(done)
         with self._counting:
             self.counts.add(counts)
         return done

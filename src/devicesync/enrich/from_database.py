@@ -1,5 +1,6 @@
 """Enrichment without a cache that others fill: the embedded default, whose database is read for each batch."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 from devicesync.clock import SYSTEM
@@ -28,9 +29,9 @@ class DatabaseEnricher:
         """See Enricher."""
         return self._enrichment.counts
 
-    def enrich(self, events: Sequence[bytes]) -> list[bytes | Refused]:
+    def enrich(self, events: Sequence[bytes], until_bytes: int = sys.maxsize) -> list[bytes | Refused]:
         """See Enricher."""
-        return self._enrichment.enrich(events)
+        return self._enrichment.enrich(events, until_bytes)
 
     def read(self, boarded: Boarded) -> Mapping[str, Entry]:
         """See enrichment.Knowledge."""

@@ -6,7 +6,7 @@ What is polled is committed when the target has acknowledged it. What is refused
 import sys
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -25,7 +25,7 @@ READER = "enrich"
 _POLL_SECONDS = 0.25
 _BATCH_RECORDS, _PIECE_RECORDS = 5_000, 500
 _PART_BYTES = 16 << 20
-"""So many bytes of enriched events, and one piece more, are in memory. With a large profile 37 bytes of an event become 58 KB."""
+"""So many bytes of enriched events, and one event more, are in memory. With a large profile 37 bytes of an event become 58 KB."""
 _Placed = tuple[int, FullRecord]
 """A record and its partition."""
 _log: Any = structlog.get_logger("devicesync")
@@ -34,8 +34,8 @@ _log: Any = structlog.get_logger("devicesync")
 class Enriches(Protocol):
     """devicesync.Enricher, or the same over a database."""
 
-    def enrich(self, events: Sequence[bytes]) -> list[bytes | Refused]:
-        """Each event enriched, or why it is refused. Raises Unavailable."""
+    def enrich(self, events: Sequence[bytes], until_bytes: int) -> list[bytes | Refused]:
+        """Each event enriched, or why it is refused: of the first events, until they have so many bytes. Raises Unavailable."""
         ...
 
 
@@ -86,36 +86,47 @@ def enrich_lines(
 ) -> None:
     """From a file: its lines in batches. advance: is told the bytes of what is done. Raises TooManyBad, Stopped.
 
-    A batch is done at once, unless the lines before became large: a database is read faster for whole batches.
+    A batch is done at once, unless the lines before became large: a database is read faster for whole batches, and it is read
+    again for what is left of a batch.
     """
     patience = Patience(job.stop)
     at_once = _PIECE_RECORDS
     for batch in batches:
-        done = 0
-        while done < len(batch):
-            lines = batch[done : done + at_once]
-            done += len(lines)
-            written = _pass_lines_on(job, patience, lines, write)
-            at_once = _PIECE_RECORDS if written > _PART_BYTES else sys.maxsize
-            advance(sum(len(line.value) + line.more + 1 for line in lines))
+        left = batch
+        while left:
+            passed = _pass_lines_on(job, patience, left[:at_once], write)
+            at_once = _PIECE_RECORDS if passed < _PIECE_RECORDS else sys.maxsize
+            advance(sum(len(line.value) + line.more + 1 for line in left[:passed]))
+            left = left[passed:]
 
 
 def _pass_lines_on(job: Job, patience: Patience, lines: Sequence[Line], write: Callable[[Sequence[bytes]], None]) -> int:
-    """Return how many bytes of events were written."""
+    """Return how many of the lines are done, the first ones."""
     if job.stop.is_set():
         raise Stopped
-    enriched = iter(patience.until_it_works(job.enricher.enrich, [line.value for line in lines if not line.more]))
-    done = [_TOO_LONG if line.more else next(enriched) for line in lines]
+    events = [line.value for line in lines if not line.more]
+    enriched = patience.until_it_works(job.enricher.enrich, events, _PART_BYTES)
+    done = [*_with_refused(enriched, [_TOO_LONG if line.more else None for line in lines])]
     letters = [
         letter_of(line, result, job.source) if isinstance(result, Refused) else None
-        for line, result in zip(lines, done, strict=True)
+        for line, result in zip(lines, done, strict=False)
     ]
     job.bury(patience, job.judged(letters))
     good = [result for result in done if isinstance(result, bytes)]
     write(good)
-    job.progress.read += len(lines)
+    job.progress.read += len(done)
     job.progress.written += len(good)
-    return sum(map(len, good))
+    return len(done)
+
+
+def _with_refused(enriched: Sequence[bytes | Refused], refused: Sequence[Refused | None]) -> Iterator[bytes | Refused]:
+    """What was enriched, and between it what was refused before. It ends where an enriched one is missing."""
+    rest = iter(enriched)
+    for reason in refused:
+        result = reason or next(rest, None)
+        if result is None:
+            return
+        yield result
 
 
 def enrich_topic(job: Job, reader: ForwardedReader, target: Forward, *, until_caught_up: bool = False) -> None:
@@ -158,14 +169,15 @@ def _pass_on(job: Job, patience: Patience, records: Mapping[int, Sequence[FullRe
     """One batch, in pieces: while the target takes one, the next is enriched. It has to have them all after some MiB."""
     placed = [(partition, record) for partition, found in records.items() for record in found]
     part = _Part()
-    for start in range(0, len(placed), _PIECE_RECORDS):
+    start = 0
+    while start < len(placed):
         if part.bytes >= _PART_BYTES:
             _finish(job, patience, part, target)
             part = _Part()
-        piece = placed[start : start + _PIECE_RECORDS]
-        out, letters = _enriched(job, patience, piece)
-        part.add(piece, out, job.judged(letters))
+        out, letters = _enriched(job, patience, placed[start : start + _PIECE_RECORDS], _PART_BYTES - part.bytes)
+        part.add(placed[start : start + len(letters)], out, job.judged(letters))
         target.offer(out)
+        start += len(letters)
     _finish(job, patience, part, target)
 
 
@@ -182,16 +194,16 @@ def _finish(job: Job, patience: Patience, part: _Part, target: Forward) -> None:
 
 
 def _enriched(
-    job: Job, patience: Patience, placed: Sequence[_Placed]
+    job: Job, patience: Patience, placed: Sequence[_Placed], until_bytes: int
 ) -> tuple[dict[int, list[FullRecord]], list[DeadLetter | None]]:
-    """The records with enriched values, and for each a dead letter where it is refused."""
+    """The first records with enriched values, until they have so many bytes; for each a dead letter where it is refused."""
     events = [record[VALUE] for _, record in placed if record[VALUE] is not None]
-    done = iter(patience.until_it_works(job.enricher.enrich, events))
+    enriched = patience.until_it_works(job.enricher.enrich, events, until_bytes)
+    done = _with_refused(enriched, [_NULL if record[VALUE] is None else None for _, record in placed])
     out: dict[int, list[FullRecord]] = {partition: [] for partition, _ in placed}
     letters: list[DeadLetter | None] = []
-    for partition, record in placed:
-        offset, stamp_ms, key, value, headers = record
-        result = _NULL if value is None else next(done)
+    for (partition, record), result in zip(placed, done, strict=False):
+        offset, stamp_ms, key, _, headers = record
         if isinstance(result, Refused):
             letters.append(_letter(job, partition, record, result))
         else:
