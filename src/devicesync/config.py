@@ -11,7 +11,7 @@ from msgspec import Meta
 from devicesync import data_directory
 from devicesync.durable import too_large
 from devicesync.errors import WrongUse
-from devicesync.url import masked, masked_wrong
+from devicesync.url import masked, masked_word, masked_wrong
 
 _LAST_PORT = 65_535
 _PORT = re.compile("[0-9]{1,5}")
@@ -152,7 +152,7 @@ def host_and_port(name: str, address: str) -> tuple[str, int]:
     """Read HOST:PORT, the value of the setting `name`. Raises WrongUse."""
     host, _, port = address.rpartition(":")
     if not host or not _PORT.fullmatch(port) or int(port) > _LAST_PORT:
-        raise WrongUse(f"{name} = {address!r} is not HOST:PORT", "for example 127.0.0.1:8080")
+        raise WrongUse(f"{name} = {masked_word(address)!r} is not HOST:PORT", "for example 127.0.0.1:8080")
     return host.strip("[]"), int(port)
 
 
@@ -164,7 +164,7 @@ def _layers(flags: Mapping[str, Any], environment: Mapping[str, str], config_fil
         if name.startswith(PREFIX) and not _KUBERNETES.fullmatch(f"{name}={value}")
     }
     return [
-        (lambda name: f"{name} in {file}", _read_file(file, required=config_file is not None)),
+        (lambda name: f"{masked_word(name)} in {file}", _read_file(file, required=config_file is not None)),
         (lambda name: f"{PREFIX}{name.upper()}", from_environment),
         (lambda name: f"--{name.replace('_', '-')}", {name: value for name, value in flags.items() if value is not None}),
     ]

@@ -6,6 +6,7 @@ The login ends at the last @, so a password may hold / and @ as they are. %XX st
 import re
 from collections.abc import Collection, Mapping
 from ipaddress import IPv6Address
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -19,8 +20,8 @@ T = TypeVar("T")
 _LAST_PORT = 65_535
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 _PASSWORD = re.compile(r"(//[^:/]*):(.*)@", re.DOTALL)
-_VALUE = re.compile(r"([?&][^?&=]*)(=[^&]*)")
-_SECRET_VALUE = re.compile(r"([?&][^?&=]*(?:pass|secret|token|signature)[^?&=]*)=[^&]*", re.IGNORECASE)
+_VALUE = re.compile(r"([?&#;][^?&#;=]*)(=[^&]*)")
+_SECRET_VALUE = re.compile(r"([?&#;][^?&#;=]*(?:pass|secret|token|signature)[^?&#;=]*)=[^&]*", re.IGNORECASE)
 _SCHEME = re.compile(r"[\w+.-]*", re.ASCII)
 _HOST_AND_PORT = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::\d{0,5})?", re.ASCII)
 _ADDRESS = re.compile(r"(?:\[([^\[\]]+)\]|([^\s:\[\]]+))(?::(.*))?", re.DOTALL)
@@ -102,6 +103,23 @@ def masked_wrong(url: str) -> str:
 def masked_place(place: str) -> str:
     """A backup's place with asterisks for its password and for every option's value: any of them may be a key."""
     return _VALUE.sub(r"\1=***", masked(place)) if "://" in place else masked(place)
+
+
+def masked_word(word: str) -> str:
+    """A word that may be a URL in a wrong place, with asterisks for all that may be secret in it."""
+    return masked_wrong(masked_place(word)) if "@" in word or "://" in word else word
+
+
+def masked_text(text: str) -> str:
+    """A message in which a URL with its login may stand as a path, with one slash: asterisks stand for what may be secret."""
+    return " ".join(masked_word(word) if "@" in word and ":***@" not in word else word for word in text.split(" "))
+
+
+def file_of(text: str) -> Path:
+    """The file that an argument names. Raises WrongUse for a URL, which it does not repeat."""
+    if "://" in text:
+        raise WrongUse("a URL stands where a file belongs", "name a file")
+    return Path(text)
 
 
 def secrets_in(place: str) -> list[str]:

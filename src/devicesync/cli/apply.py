@@ -2,11 +2,11 @@
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
+from devicesync.url import file_of
 
 if TYPE_CHECKING:
     from devicesync.jobs.apply import Summary
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def apply_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `apply`."""
-    parser.add_argument("file", metavar="FILE", type=Path, help="JSON lines; - is stdin")
+    parser.add_argument("file", metavar="FILE", type=file_of, help="JSON lines; - is stdin")
     parser.add_argument("--strict", action="store_true", help="exit with status 1 if any line was refused")
 
 

@@ -2,13 +2,13 @@
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from devicesync.cli.options import number, processes
 from devicesync.cli.outcome import Outcome
 from devicesync.clock import date_of
 from devicesync.config import Settings
+from devicesync.url import file_of
 
 if TYPE_CHECKING:
     from devicesync.jobs.digests.compare import Comparison, Differing
@@ -20,16 +20,13 @@ _SHOWN_WITHOUT_LIST = 100
 
 def digests_make_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `digests make`."""
-    parser.add_argument("file", metavar="FILE", type=Path, help="the file of digests to make")
-    parser.add_argument(
-        "--of", metavar="WHAT", default="database", help="cache, database, or the DIR or URL of a backup [database]"
-    )
-    parser.add_argument(
-        "--against", metavar="OTHER", type=Path, help="keep the devices of the buckets that differ from this file's"
-    )
-    parser.add_argument("--on", metavar="processes:N", type=processes, default=2, help="so many processes at once [processes:2]")
-    parser.add_argument("--rate", metavar="N", type=number(float, 0.001), default=0, help="at most N devices a second [no limit]")
-    parser.add_argument("--restart", action="store_true", help="begin again, instead of going on with an interrupted run")
+    add = parser.add_argument
+    add("file", metavar="FILE", type=file_of, help="the file of digests to make")
+    add("--of", metavar="WHAT", default="database", help="cache, database, or the DIR or URL of a backup [database]")
+    add("--against", metavar="OTHER", type=file_of, help="keep the devices of the buckets that differ from this file's")
+    add("--on", metavar="processes:N", type=processes, default=2, help="so many processes at once [processes:2]")
+    add("--rate", metavar="N", type=number(float, 0.001), default=0, help="at most N devices a second [no limit]")
+    add("--restart", action="store_true", help="begin again, instead of going on with an interrupted run")
 
 
 def digests_make(arguments: argparse.Namespace, settings: Settings) -> Outcome:
@@ -57,8 +54,8 @@ def digests_make(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def digests_compare_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `digests compare`."""
-    parser.add_argument("one", metavar="ONE", type=Path, help="a file that `digests make` made")
-    parser.add_argument("other", metavar="OTHER", type=Path, help="the same of another store")
+    parser.add_argument("one", metavar="ONE", type=file_of, help="a file that `digests make` made")
+    parser.add_argument("other", metavar="OTHER", type=file_of, help="the same of another store")
     parser.add_argument("--list", action="store_true", help="show each differing device")
 
 

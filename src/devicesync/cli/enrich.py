@@ -2,13 +2,13 @@
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devicesync.cli.options import admin_option, log_options, until_caught_up_option
 from devicesync.cli.outcome import Outcome
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
+from devicesync.url import file_of
 
 if TYPE_CHECKING:
     from devicesync.jobs.enrich import Progress
@@ -21,8 +21,8 @@ def enrich_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--telemetry-from", metavar="URL", help="kafka://HOST:PORT/TOPIC with telemetry")
     add("--telemetry-to", metavar="URL", help="kafka://HOST:PORT/TOPIC for enriched telemetry")
-    add("--from", dest="source", metavar="FILE", help="a file of JSON lines instead; - is stdin")
-    add("--to", dest="target", metavar="FILE", help="the file to write; - is stdout")
+    add("--from", dest="source", metavar="FILE", type=file_of, help="a file of JSON lines instead; - is stdin")
+    add("--to", dest="target", metavar="FILE", type=file_of, help="the file to write; - is stdout")
     add("--no-stamps", action="store_true", help="leave out devicedata_version and devicedata_age_ms")
     add("--mark-unavailable", action="store_true", help="while Redis is away, pass events on with a mark [they wait]")
     until_caught_up_option(parser)
@@ -50,8 +50,8 @@ def enrich(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     stamped, mark = not arguments.no_stamps, arguments.mark_unavailable
     with enricher_of(settings, stamped=stamped, mark_unavailable=mark) as enricher:
         if not all(topics):
-            progress = enrich_file((Path(arguments.source), Path(arguments.target)), settings, enricher, run)
-            has_stdout = arguments.target == "-"
+            progress = enrich_file(files, settings, enricher, run)
+            has_stdout = str(arguments.target) == "-"
             return Outcome(None if has_stdout else progress.document(), remark="\n".join(_lines(progress)))
         progress = enrich_topic(topics, settings, enricher, run)
     return Outcome(progress.document(), remark="\n".join(_lines(progress)))

@@ -106,7 +106,9 @@ def _give_output_up() -> None:
 
 
 def _fail(status: int, message: str, hint: str = "") -> NoReturn:
-    print(f"devicesync: {printable(message)}" + (f"\n  hint: {printable(hint)}" if hint else ""), file=sys.stderr)
+    from devicesync.url import masked_text
+
+    print(f"devicesync: {masked_text(printable(message))}" + (f"\n  hint: {printable(hint)}" if hint else ""), file=sys.stderr)
     sys.exit(status)
 
 

@@ -4,11 +4,11 @@ import argparse
 import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 
 from devicesync import config
 from devicesync.printable import printable
+from devicesync.url import file_of, masked_word
 
 _SETTINGS = {
     "--data-dir": ("DIR", "the directory of the embedded data [devicesync-data here]"),
@@ -41,15 +41,15 @@ class Parser(argparse.ArgumentParser):
         print(self.format_help(), end="", file=file)
 
     def error(self, message: str) -> NoReturn:
-        """See argparse; what it repeats of an argument, no terminal obeys."""
-        super().error(printable(message))
+        """See argparse; what it repeats of an argument, no terminal obeys, and it is no secret."""
+        super().error(" ".join(map(masked_word, printable(message).split(" "))))
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the settings flags and --json; every command has them."""
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout, for programs")
     settings = parser.add_argument_group("settings (docs/reference/settings.md)")
-    settings.add_argument("--config", metavar="PATH", type=Path, help="settings file [devicesync.toml here]")
+    settings.add_argument("--config", metavar="PATH", type=file_of, help="settings file [devicesync.toml here]")
     for flag, (metavar, text) in _SETTINGS.items():
         settings.add_argument(flag, metavar=metavar, help=text)
 

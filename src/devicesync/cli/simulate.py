@@ -1,12 +1,12 @@
 """`simulate`: writes realistic registrations."""
 
 import argparse
-from pathlib import Path
 
 from devicesync.cli.options import MANY, number
 from devicesync.cli.outcome import Outcome
 from devicesync.clock import LAST_MS
 from devicesync.config import Settings
+from devicesync.url import file_of
 
 
 def simulate_options(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def simulate_options(parser: argparse.ArgumentParser) -> None:
     add("--bad", type=number(float, 0, 1), default=0.01, help="the share of records that are invalid [0.01]")
     add("--seed", type=number(int, -MANY), default=1, help="the same seed gives the same devices [1]")
     add("--start-ms", type=number(int, 0, LAST_MS - MANY), help="the first one's time, in ms; each ms has one [the last is now]")
-    add("--to", metavar="FILE|-", type=Path, help="write lines to a file or stdout [into the log]")
+    add("--to", metavar="FILE|-", type=file_of, help="write lines to a file or stdout [into the log]")
 
 
 def simulate(arguments: argparse.Namespace, settings: Settings) -> Outcome:
