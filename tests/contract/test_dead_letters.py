@@ -57,6 +57,12 @@ def letter(number: int, value: bytes | None = b"not JSON") -> DeadLetter:
     return DeadLetter(value, "malformed_json", "why", "topic", 0, number, 1000 + number)
 
 
+def test_an_id_and_a_reason_that_are_no_utf_8_are_not_there(letters: DeadLetters) -> None:
+    """As the command line has them of the byte ff."""
+    letters.add([letter(1)])
+    assert (letters.get("x\udcff"), letters.find(reason="x\udcff"), [*letters.each("x\udcff")]) == (None, (0, []), [])
+
+
 def offsets(letters: DeadLetters) -> list[int]:
     return [found.offset for found in letters.find()[1]]
 

@@ -61,6 +61,18 @@ def test_names_that_are_no_utf_8(devicesync: Devicesync) -> None:
         assert devicesync.json("restore", "--from", backup, "--to-stores", *where)["records"] == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [("show", 1), ("show --json", 1), ("delete", 1), ("delete --reason", 1), ("replay --id", 0), ("list --reason", 0)],
+)
+def test_a_dead_letter_whose_id_is_no_utf_8_is_not_there(devicesync: Devicesync, words: str, status: int) -> None:
+    """Nor one of such a reason. It is told in a line, as of any that is not there."""
+    devicesync.run("apply", "-", stdin=b"junk\n")
+    done = devicesync.run("dead-letters", *words.split(), os.fsdecode(b"x\xff"))
+    assert (done.returncode, b"Traceback" in done.stderr) == (status, False)
+    assert devicesync.json("dead-letters", "list")["total"] == 1
+
+
 def test_a_line_of_100_mb(devicesync: Devicesync) -> None:
     """It is refused, its beginning is kept, and the lines around it are applied."""
     with (devicesync.directory / "file").open("wb") as file:

@@ -9,6 +9,7 @@ from typing import Any
 from devicesync.dead_letters.port import DeadLetter, kept, listed
 from devicesync.durable import hint_for, one_at_a_time
 from devicesync.errors import Unavailable
+from devicesync.printable import encodable
 from devicesync.sqlite_old_pages import tell_that_they_stay
 from devicesync.sqlite_reading import open_to_read
 from devicesync.sqlite_transaction import transaction
@@ -54,7 +55,7 @@ class SqliteDeadLetters:
 
     def find(self, *, reason: str | None = None, limit: int | None = None) -> tuple[int, list[DeadLetter]]:
         """See port.DeadLetters."""
-        where, values = ("", []) if reason is None else ("WHERE reason = ?", [reason])
+        where, values = ("", []) if reason is None else ("WHERE reason = ?", [encodable(reason)])
         with self._failures("read"):
             (total,) = self._connection.execute(f"SELECT count(*) FROM dead_letter {where}", values).fetchone()
             rows = self._connection.execute(
@@ -66,7 +67,7 @@ class SqliteDeadLetters:
 
     def each(self, reason: str | None = None) -> Iterator[DeadLetter]:
         """See port.DeadLetters."""
-        where, values = ("", []) if reason is None else ("WHERE reason = ?", [reason])
+        where, values = ("", []) if reason is None else ("WHERE reason = ?", [encodable(reason)])
         with self._failures("read"):
             ids = [letter_id for (letter_id,) in self._connection.execute(f"SELECT id FROM dead_letter {where}", values)]
         return (letter for letter_id in ids if (letter := self.get(letter_id)))
@@ -75,7 +76,7 @@ class SqliteDeadLetters:
         """See port.DeadLetters."""
         with self._failures("read"):
             row: tuple[Any, ...] | None = self._connection.execute(
-                f"SELECT {_FIELDS} FROM dead_letter WHERE id = ?", (letter_id,)
+                f"SELECT {_FIELDS} FROM dead_letter WHERE id = ?", (encodable(letter_id),)
             ).fetchone()
         return DeadLetter(*row) if row else None
 
