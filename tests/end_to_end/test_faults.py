@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -153,3 +154,23 @@ def test_nobody_reads_the_output(devicesync: Devicesync, command: str) -> None:
             [*COMMAND, *command.split()], cwd=devicesync.directory, stdout=pipe, stderr=subprocess.PIPE, timeout=60, check=False
         )
     assert (done.returncode, done.stderr.decode().replace("1 registrations written\n", "")) == (141, "")
+
+
+def test_nobody_reads_a_named_pipe_any_more(devicesync: Devicesync) -> None:
+    """It is an output too."""
+    pipe = devicesync.directory / "pipe"
+    os.mkfifo(pipe)
+    (devicesync.directory / "many").write_bytes(b'{"did":"d"}\n' * 20_000)
+    process = devicesync.start("enrich", "--from", "many", "--to", "pipe", ready=False)
+    with pipe.open("rb"):
+        pass  # it can't have written all: a pipe holds less
+    assert (process.wait(60), process.stderr and process.stderr.read()) == (141, "")
+
+
+def test_a_broken_pipe_that_is_not_the_output_is_told() -> None:
+    """Or the command would end without a word, as if nobody read it."""
+    broken = (
+        "from devicesync.cli import main\ndef run(words): raise BrokenPipeError(32, 'Broken pipe')\nmain.run = run\nmain.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", broken], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, b"BrokenPipeError" in done.stderr) == (1, True)

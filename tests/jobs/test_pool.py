@@ -4,7 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
+from multiprocessing import resource_tracker, util
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -93,3 +97,52 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_process_that_is_killed_at_birth_is_as_one_that_is_killed_later(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    """As by the system that ran out of memory: the pipe to it breaks before it has read its work."""
+    said: list[str] = []
+    die_at_birth(monkeypatch, times=2)
+    with Pool(workers, Settings(), said.append) as pool:
+        assert sorted(pool.each(same, {name: name for name in "abc"})) == ["a", "b", "c"]
+    assert len(said) >= 2
+
+
+def test_processes_that_all_die_at_birth_end_the_command_with_the_part_s_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would begin them for ever."""
+    die_at_birth(monkeypatch, times=1000)
+    with pytest.raises(Unavailable, match="3 worker processes died over a"), Pool(1, Settings()) as pool:
+        list(pool.each(same, {"a": "a"}))
+
+
+@pytest.mark.parametrize(("times", "error"), [(2, nullcontext()), (3, pytest.raises(Unavailable, match="at birth"))])
+def test_the_process_beside_the_workers_that_dies_at_birth_is_begun_again(
+    monkeypatch: pytest.MonkeyPatch, times: int, error: AbstractContextManager[Any]
+) -> None:
+    """Python's tracker of semaphores: the pipe to it breaks where these are made."""
+    begin = Mock(side_effect=[BrokenPipeError() for _ in range(times)] + [Mock()])
+    monkeypatch.setattr("devicesync.assembly.pool.ProcessPoolExecutor", begin)
+    with error:
+        Pool(1, Settings())
+
+
+def die_at_birth(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """The next so many worker processes are dead before anything is written to them."""
+    resource_tracker.ensure_running()  # it is none of them
+    spawn, left = util.spawnv_passfds, [None] * times
+
+    def spawn_dead(*arguments: Any) -> int:
+        pid: int = spawn(*arguments)
+        if left:
+            left.pop()
+            os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        return pid
+
+    monkeypatch.setattr(util, "spawnv_passfds", spawn_dead)
+
+
+def same(name: str) -> str:
+    """The name."""
+    return name

@@ -1,5 +1,6 @@
 """Worker processes that share out a job's parts. One that is killed ends nothing: its part is done again."""
 
+import errno
 import os
 import signal
 import threading
@@ -7,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import active_children, get_context, parent_process
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -25,6 +27,7 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 _MOST_DEATHS = 3
+_MEMORY = "where the system ran out of memory, its log says so; fewer --workers need less"
 _worker: dict[str, Any] = {}
 """What a worker process keeps: the settings, and its own connections."""
 
@@ -61,39 +64,52 @@ class Pool:
         return self
 
     def __exit__(self, kind: object, *exception: object) -> None:
-        if kind is not None:
-            for process in active_children():
-                process.terminate()
-        self._executor.shutdown(cancel_futures=True)
+        self._end(at_once=kind is not None)
 
     def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self._workers, get_context("spawn"), _begin, (self._settings,))
+        """Raises Unavailable where the process that Python runs beside the workers dies at birth, again and again."""
+        for _ in range(_MOST_DEATHS):
+            with suppress(BrokenPipeError):
+                return ProcessPoolExecutor(self._workers, get_context("spawn"), _begin, (self._settings,))
+        raise Unavailable("no worker process can be started: each dies at birth", _MEMORY)
+
+    def _end(self, *, at_once: bool) -> None:
+        for process in active_children() if at_once else ():
+            process.terminate()
+        self._executor.shutdown(cancel_futures=True)
+
+    def _submitted(self, work: Callable[[P], R], part: P) -> Future[R]:
+        """The part in a process. Raises BrokenProcessPool, also where a death has just closed what the process is to read."""
+        try:
+            return self._executor.submit(work, part)
+        except OSError as error:
+            if error.errno not in {errno.EPIPE, None}:  # None: Python's own "handle is closed"
+                raise
+            raise BrokenProcessPool(str(error)) from error
 
     def _until_one_dies(
         self, work: Callable[[P], R], parts: Mapping[str, P], names: deque[str], at_once: int
     ) -> Generator[R, None, list[str]]:
         """Takes from `names`, and yields results; returns the parts that were under way when a process died."""
         running: dict[Future[R], str] = {}
+        under_way: list[str] = []
         try:
             while names or running:
                 while names and len(running) < at_once:
-                    future = self._executor.submit(work, parts[names[0]])
-                    running[future] = names.popleft()
+                    under_way.append(names.popleft())
+                    running[self._submitted(work, parts[under_way[-1]])] = under_way[-1]
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     result = future.result()
-                    del running[future]
+                    under_way.remove(running.pop(future))
                     yield result
         except BrokenProcessPool:
-            self._executor.shutdown()
+            self._end(at_once=True)
             self._executor = self._start()
-        return list(running.values())
+        return under_way
 
 
 def _killer(name: str) -> Unavailable:
-    return Unavailable(
-        f"{_MOST_DEATHS} worker processes died over {name}",
-        "where the system ran out of memory, its log says so; fewer --workers need less",
-    )
+    return Unavailable(f"{_MOST_DEATHS} worker processes died over {name}", _MEMORY)
 
 
 def worker_settings() -> Settings:

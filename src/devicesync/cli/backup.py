@@ -156,16 +156,13 @@ def backup_redact(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     done = redact(arguments.place, device_id, settings, Terminal("backup redact"), dry_run=dry_run)
     told = "would be written anew" if dry_run else f"written anew, without {done['records']:,} records"
     lines = [*done["rewritten"], f"{len(done['rewritten']):,} files {told}"]
-    if done["erased"] and done["unlisted"]:
-        there = "\n".join(done["unlisted"])
-        note = (
-            f"these files have no entry in the manifest, and were not looked into:\n{there}\n  hint: `devicesync backup verify`"
-        )
-        return Outcome(done, lines, notes=[note], status=1)
-    if done["erased"]:
-        return Outcome(done, lines)
-    note = f"no erase of {device_id} is in the backup\n  hint: `devicesync erase` it, then `devicesync backup run`"
-    return Outcome(done, lines, notes=[note], status=1)
+    notes = []
+    if not done["erased"]:
+        notes = [f"no erase of {device_id} is in the backup", "  hint: `devicesync erase` it, then `devicesync backup run`"]
+    elif done["unlisted"]:
+        told = "these files have no entry in the manifest, and were not looked into:"
+        notes = [told, *done["unlisted"], "  hint: `devicesync backup verify`"]
+    return Outcome(done, lines, notes=notes, status=1 if notes else 0)
 
 
 def _line(entry: "Entry") -> str:

@@ -73,8 +73,7 @@ def digests_compare(arguments: argparse.Namespace, settings: Settings) -> Outcom
     files = load_whole(arguments.one), load_whole(arguments.other)
     found = compare(*files)
     differences = counts(found.devices)
-    shown = found.devices if arguments.list else found.devices[:_SHOWN_WITHOUT_LIST]
-    devices = [_shown(device) for device in shown]
+    devices = [_shown(device) for device in (found.devices if arguments.list else found.devices[:_SHOWN_WITHOUT_LIST])]
     document = {
         "one": _told(files[0]),
         "other": _told(files[1]),
@@ -95,8 +94,7 @@ def _shown(device: "Differing") -> dict[str, Any]:
 
 def _told(file: "DigestFile") -> dict[str, Any]:
     told: dict[str, Any] = {"of": file.of, "place": file.place, "as_of_ms": file.as_of_ms}
-    digests = file.digests
-    for name, sums in (("profiles", digests.profiles), ("erased", digests.erased)):
+    for name, sums in (("profiles", file.digests.profiles), ("erased", file.digests.erased)):
         count, total = sums.all
         told |= {name: count, f"{name}_digest": f"{total:032x}"}
     return told

@@ -80,11 +80,11 @@ def main() -> None:
             print(end="", flush=True)  # at Python's own end an output that can't be written is no error of the command
     except DevicesyncError as error:
         _fail(error.exit_status, str(error), error.hint)
-    except Stopped as stopped:
+    except (Stopped, KeyboardInterrupt) as stopped:
         _fail(130, str(stopped) or "stopped")
-    except KeyboardInterrupt:
-        _fail(130, "interrupted")
-    except BrokenPipeError:
+    except BrokenPipeError as error:
+        if not (error.filename or _nobody_reads()):
+            raise
         _give_output_up()
         sys.exit(141)  # whoever read our output left; that is no error of ours
     except OSError as error:
@@ -98,6 +98,16 @@ def main() -> None:
         hint = "run as the user that owns it" if isinstance(error, PermissionError) else "check the path"
         what = f"can't use {error.filename or 'the output'}: {error.strerror}"
         _fail(3, what, "make room there, or write to another place" if is_full else hint)
+
+
+def _nobody_reads() -> bool:
+    """Whether the other end of our output, or of stderr, is closed: another pipe may have broken."""
+    import select
+
+    outputs = select.poll()
+    for descriptor in (1, 2):
+        outputs.register(descriptor, 0)
+    return any(found & (select.POLLERR | select.POLLHUP) for _, found in outputs.poll(0))
 
 
 def _give_output_up() -> None:
@@ -133,9 +143,8 @@ def run(words: list[str]) -> int:
     return present(command(arguments, loaded_by(arguments).settings), as_json=arguments.json)
 
 
-def _leave(number: int, frame: object) -> None:
+def _leave(*_: object) -> None:
     """A stop signal during start-up: nothing was begun, so nothing has to be ended. The command's own handlers come later."""
-    del number, frame
     os.write(sys.stderr.fileno(), b"devicesync: stopped before it began\n")
     os._exit(0)
 

@@ -7,12 +7,10 @@ from devicesync.cli.outcome import Outcome
 from devicesync.clock import SYSTEM, date_of
 from devicesync.config import Settings
 
-_DEFAULT_WORKERS = 2
-
 
 def rebuild_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `rebuild`."""
-    parser.add_argument("--workers", type=workers, default=_DEFAULT_WORKERS, help="how many processes at once [2]")
+    parser.add_argument("--workers", type=workers, default=2, help="how many processes at once [2]")
     parser.add_argument("--restart", action="store_true", help="begin again, instead of going on with an interrupted run")
 
 

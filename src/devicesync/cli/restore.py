@@ -10,8 +10,6 @@ from devicesync.cli.outcome import Outcome
 from devicesync.clock import LAST_MS, SYSTEM
 from devicesync.config import Settings
 
-_WORKERS = 2
-
 
 def restore_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `restore`."""
@@ -30,7 +28,7 @@ def restore_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rekey", action="store_true", help="with --to-topic: partition by key, instead of as it was")
     parser.add_argument("--append", action="store_true", help="with --to-topic: also into a topic that has records already")
     parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
-    parser.add_argument("--workers", type=workers, default=_WORKERS, help="how many processes at once [2]")
+    parser.add_argument("--workers", type=workers, default=2, help="how many processes at once [2]")
     parser.add_argument("--restart", action="store_true", help="begin again, instead of going on with an interrupted run")
 
 
@@ -89,8 +87,7 @@ def _of_stores(document: dict[str, Any]) -> Iterator[str]:
     elif document.get("proof", {}).get("devices"):
         proof = document["proof"]
         equal = not (proof["cache_differs"] or proof["database_differs"])
-        told = "equal in both stores" if equal else ""
-        yield f"proof: {proof['devices']:,} devices in {len(proof['buckets'])} buckets, {told}"
+        yield f"proof: {proof['devices']:,} devices in {len(proof['buckets'])} buckets, {'equal in both stores' if equal else ''}"
         if not equal:
             yield f"{proof['cache_differs']:,} differ in the cache, {proof['database_differs']:,} in the database"
 
