@@ -1,4 +1,4 @@
-r"""Looks for texts in a bad record, however JSON's escapes write them: in a text of JSON, or in one within another.
+r"""Looks for texts in a bad record, however JSON's escapes write them: in a text of JSON, or in one within others.
 
 Some KB of Parquet unpack to 60 MiB of escapes. So the record is read piece by piece.
 """
@@ -8,8 +8,8 @@ from codecs import getincrementaldecoder
 from functools import lru_cache
 
 _PIECE_BYTES = 64 << 10
-_LEVELS = 2
-"""How often escapes are read."""
+_LEVELS = 3
+"""How often escapes are read: those of an id in JSON within JSON within JSON too."""
 _ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|.)", re.DOTALL)
 _OPEN = re.compile(r"\\(?:u[0-9A-Fa-f]{0,3})?")
 _OPEN_LENGTH = 5
