@@ -6,7 +6,8 @@
     device-profile.db   the database (SQLite), written by the process that has the hold, read by any
     dead-letters.db     the refused records of a journal (SQLite), written and read by any process
     follow.json         how far a followed log was copied, written by the process that has the hold
-    ship/               its own hold: one `ship` at a time
+    ship/, restore-topic/
+                        their own holds: one `ship`, and one `restore --to-topic`, at a time
     backup/, redact-spool/, verify-spool/, restore-spool/
                         files on their way, in a directory for each process; the next process removes what a killed one left
     restore/            the buckets of `restore --to-stores`, kept until it is done
@@ -34,7 +35,7 @@ JOURNAL = "device-profile.log"
 DATABASE = "device-profile.db"
 DEAD_LETTERS = "dead-letters.db"
 FOLLOWED = "follow.json"
-SHIP = "ship"
+SHIP, RESTORE_TOPIC = "ship", "restore-topic"
 BACKUP_SPOOL, REDACT_SPOOL, VERIFY_SPOOL, RESTORE_SPOOL = "backup", "redact-spool", "verify-spool", "restore-spool"
 BUCKETS = "restore"
 AUDIT, AUDIT_PROGRESS = "audit", "audit.json"

@@ -39,7 +39,7 @@ class Held(DevicesyncError):
 
 
 class Replaced(DevicesyncError):
-    """A file or topic was deleted, emptied, or another put in its place, while this process worked with it."""
+    """A file or topic was deleted, emptied, replaced by another, or written by others too, while this process worked with it."""
 
 
 class NewerData(DevicesyncError):

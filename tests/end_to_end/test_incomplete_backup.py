@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from devicesync.archive.entry import Entry
+from devicesync.data_directory import Hold
 from tests.archive.test_trust import listed_at
 from tests.end_to_end.command import Devicesync
 from tests.end_to_end.test_backup import DATA, archive_in, back_up, simulate
@@ -104,6 +105,18 @@ def test_a_file_with_fewer_records_than_its_entry_says_is_refused(devicesync: De
         assert (refused.returncode, entry.path in refused.stderr.decode()) == (1, True)
     assert b"instead of 101" in devicesync.run("backup", "verify", "--in", "backup", "--deep").stdout
     assert devicesync.json("get", "any", status=1)["version"] is None
+
+
+def test_a_second_restore_into_a_topic_on_one_data_directory_is_refused(devicesync: Devicesync) -> None:
+    """They noted in one file what was done: one ended by a file that another had taken, and the topic had each record thrice."""
+    three_files(devicesync)
+    directory = devicesync.directory / "devicesync-data" / "restore-topic"
+    directory.mkdir()
+    held = Hold(directory, "restore --to-topic")
+    refused = devicesync.run(*RESTORE[:3], "--to-topic", "kafka://127.0.0.1:1/t")
+    assert (refused.returncode, b"is held by `devicesync restore --to-topic`" in refused.stderr) == (3, True), refused.stderr
+    held.release()
+    assert devicesync.run(*RESTORE[:3], "--to-topic", "kafka://127.0.0.1:1/t", "--dry-run").returncode == 0
 
 
 def test_a_lost_generation_is_refused_and_nothing_is_written_over(devicesync: Devicesync) -> None:

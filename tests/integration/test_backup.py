@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from confluent_kafka import OFFSET_END, Producer, TopicPartition
@@ -19,6 +20,12 @@ from devstack.server import free_ports
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.storage import Storage
+from devicesync.assembly.restore import topic as into_topic
+from devicesync.assembly.restore.run import Request
+from devicesync.assembly.watcher import Unwatched
+from devicesync.config import Settings
+from devicesync.errors import Replaced
+from devicesync.jobs.restore.selection import Selection
 from devicesync.log.full import FullRecord
 from devicesync.log.kafka.admin import create_topics
 from devicesync.simulation import Simulation, key_of
@@ -161,6 +168,35 @@ def test_a_restore_into_a_topic_goes_on_where_it_was_killed(devicesync: Devicesy
     assert {*there} == {*real.sent}
     repeated = len(there) - len(real.sent)
     assert repeated <= max(entry.records for entry in archive_of(devicesync, real).manifest.entries())  # the one under way
+
+
+def test_what_others_write_into_the_topic_meanwhile_is_told(
+    devicesync: Devicesync, real: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As restores from other data directories: six at once all ended with status 0, and left each record six times."""
+    real.load(count=100).join()
+    back_up(devicesync)
+    put_all = into_topic._put_all
+
+    def put_beside_others(*arguments: Any) -> None:
+        put_all(*arguments)
+        producer = Producer(real.topic.client)
+        producer.produce(f"{real.topic.topic}.restored", b"another's")
+        producer.flush()
+
+    monkeypatch.setattr(into_topic, "_put_all", put_beside_others)
+    settings = Settings(data_dir=str(devicesync.directory / "data"), log=real.flags[1])
+    request = Request(
+        str(devicesync.directory / "backup"), Selection(), allow_gaps=False, dry_run=False, workers=1, restart=False
+    )
+    said: list[str] = []
+    watcher = Mock(wraps=Unwatched(), say=said.append)
+    target = into_topic.Target(f"{real.topic.topic}.restored", rekey=False, append=False)
+    sent = len(real.sent)
+    with pytest.raises(Replaced, match=f"has {sent + 1} records, and {sent} were put there"):
+        into_topic.restore_to_topic(request, target, settings, watcher)
+    assert into_topic.restore_to_topic(request, target, settings, watcher)["records"] == sent
+    assert f"has {sent + 2} records, and {sent} were put there" in said[-1]
 
 
 @pytest.mark.parametrize("loss", ["deleted", "emptied"])

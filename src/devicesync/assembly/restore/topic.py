@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections import defaultdict
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,10 +49,21 @@ class _Task(NamedTuple):
 
 
 def restore_to_topic(request: Request, target: Target, settings: Settings, watcher: Watcher) -> dict[str, Any]:
-    """The document that `restore --to-topic --json` prints, without its seconds. Raises Damaged, WrongUse, Unavailable."""
+    """The document that `restore --to-topic --json` prints, without its seconds.
+
+    Raises Damaged, WrongUse, Unavailable; Held while another restore into a topic uses the data directory; Replaced.
+    """
     run = begin(request, settings, watcher)
-    with closing(Spool(settings.directory / data_directory.RESTORE_SPOOL)) as spool:
+    with ExitStack() as opened:
+        opened.callback(_held(settings.directory / data_directory.RESTORE_TOPIC).release)
+        spool = opened.enter_context(closing(Spool(settings.directory / data_directory.RESTORE_SPOOL)))
         return _into_topic(run, target, str(spool.path))
+
+
+def _held(directory: Path) -> data_directory.Hold:
+    """What is done so far is noted in one file of the data directory: two restores would take it from each other."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return data_directory.Hold(directory, "restore --to-topic")
 
 
 def _into_topic(run: Run, target: Target, spool: str) -> dict[str, Any]:
@@ -74,7 +85,8 @@ def _into_topic(run: Run, target: Target, spool: str) -> dict[str, Any]:
         _put_all(run, pool, task, progress)
     records = sum(progress.results.values())
     if before:
-        _check_that_all_is_there(settings, target, before.identity, records)
+        progress.begin()  # all is noted: the same command again puts nothing more
+        _check_what_is_there(run, target, before.identity, records, goes_on=progress.goes_on)
     progress.finish()
     return {"records": records, "files": len(run.entries), "topic": masked(target.topic)}
 
@@ -117,14 +129,26 @@ def _survey(settings: Settings, target: Target) -> "Survey":
     return Patience(threading.Event()).until_it_works(adapters.survey_topic, settings, target.topic)
 
 
-def _check_that_all_is_there(settings: Settings, target: Target, identity: str, records: int) -> None:
-    """Raise Replaced where the topic is another one by now, or has fewer records than were put there."""
-    found = _survey(settings, target)
+def _check_what_is_there(run: Run, target: Target, identity: str, records: int, *, goes_on: bool) -> None:
+    """Raise Replaced where the topic is another one by now, or has not as many records as were put there.
+
+    Where an earlier run began it, some may be there twice: that is only said. With --append others may write there.
+    """
+    found = _survey(run.settings, target)
     if found.identity != identity or found.records < records:
         raise Replaced(
             f"{masked(target.topic)} has {found.records:,} of {records:,} records: it was made anew or emptied meanwhile",
             "name another topic; or delete this one, and start again",
         )
+    if found.records == records or target.append:
+        return
+    more = f"{masked(target.topic)} has {found.records:,} records, and {records:,} were put there"
+    if not goes_on:
+        raise Replaced(
+            f"{more}: others wrote there too, or a worker process died, and its part was put again",
+            "delete the topic, and start again; or call the same command again: it takes the topic as it is",
+        )
+    run.watcher.say(f"{more}: what was under way when an earlier run ended is there twice, or others wrote there too")
 
 
 def _waves(ranges: list[list[Entry]]) -> list[list[list[Entry]]]:
