@@ -26,9 +26,10 @@ class Life:
     """A database file, and what people and crashes do to it. Device n is record n of the log."""
 
     def __init__(self, directory: Path, chance: random.Random) -> None:
-        self.told = self.lives = 0
+        self.lives = 0
         self._chance, self._directory = chance, directory
         self._position = 0
+        self._is_put_back = self._is_half = False
         self._copy: Path | None = None
         self._path = directory / "0" / "device-profile.db"
         self._open()
@@ -46,7 +47,7 @@ class Life:
                 self._database.keep_applied(_LOG, end)
                 self._position = end
         except Replaced:
-            self.told += 1
+            assert self._is_put_back
             self.close()
             self._open()
 
@@ -54,16 +55,34 @@ class Life:
         self._database._checkpointer._checkpoint(self._chance.choice(("PASSIVE", "TRUNCATE")), 0)
 
     def copy(self) -> None:
-        """As `cp` does. While nobody makes a checkpoint, what is copied is whole."""
+        """As `cp` does, of a file that is whole."""
+        if self._is_half:
+            return
         self._copy = self._directory / "copy.db"
         subprocess.run(["cp", self._path, self._copy], check=True)  # in this process it would take locks from SQLite
 
     def put_back(self) -> None:
         if self._copy:
+            self._is_put_back, self._is_half = True, False
             subprocess.run(["cp", self._copy, self._path], check=True)
+
+    def checkpoint_by_half(self) -> None:
+        """As on a full disk: the file has the first pages of a checkpoint, and may say that it has more pages than it has."""
+        if self._is_put_back:
+            return
+        whole = self._directory / "whole.db"
+        for suffix in ("", "-wal"):
+            subprocess.run(["cp", f"{self._path}{suffix}", f"{whole}{suffix}"], check=False, stderr=subprocess.DEVNULL)
+        with closing(sqlite3.connect(whole)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._is_half = True
+        half = ["conv=notrunc", "bs=2048", f"count={self._chance.randint(1, 20)}", "status=none"]
+        subprocess.run(["dd", f"if={whole}", f"of={self._path}", *half], check=True)
+        self._database.check()
 
     def open_again(self) -> None:
         self.close()
+        self._is_half = False
         self._open()
 
     def crash(self) -> None:
@@ -85,6 +104,7 @@ class Life:
 
     def _open(self) -> None:
         self._database = SqliteDatabase(self._path)
+        self._is_put_back = False
         self._position = self._database.applied(_LOG) or 0
         ids = [str(each) for each in range(self._position)]
         assert self._database.read(ids).keys() == set(ids)
@@ -98,6 +118,7 @@ def test_what_a_file_tells_it_has_it_has(tmp_path: Path, monkeypatch: pytest.Mon
     chance = random.Random(seed)
     life = Life(tmp_path, chance)
     steps = [life.write] * 6 + [life.checkpoint] * 3 + [life.copy, life.put_back, life.open_again, life.crash]
+    steps += [life.checkpoint_by_half] * 2
     for _ in range(_STEPS):
         chance.choice(steps)()
     life.close()

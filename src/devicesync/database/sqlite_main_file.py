@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from devicesync.clock import SYSTEM
 from devicesync.errors import Replaced
 from devicesync.sqlite_reading import open_alone, open_to_read
 
@@ -29,7 +28,6 @@ CHANGE_IDENTITY = "UPDATE identity SET id = ?"
 START_AGAIN = "start again: then the log is applied to the one that is there"
 _COUNTS = "SELECT written, copied FROM commits"
 _BUSY_SECONDS = 10.0
-_LOOKS, _NAP_SECONDS = 20, 0.05
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -168,19 +166,12 @@ def _counts_of(connection: sqlite3.Connection) -> _Counts:
 
 
 def _counts_alone(path: Path) -> _Counts | None:
-    """Those of the file as it is without its -wal; None where it can't be opened. Waits while others write it."""
-    looks, before = 0, None
-    while looks < _LOOKS:
-        try:
-            with closing(open_alone(path, _BUSY_SECONDS)) as connection:
-                return _counts_of(connection)
-        except sqlite3.OperationalError:
-            return None
-        except sqlite3.DatabaseError:
-            now = _stat_of(path)
-            looks, before = looks + 1 if now == before else 0, now
-            SYSTEM.sleep(_NAP_SECONDS)
-    return _Counts()  # it is no database any more
+    """Those of the file as it is without its -wal; None where it can't be read so, as after half a checkpoint."""
+    try:
+        with closing(open_alone(path, _BUSY_SECONDS)) as connection:
+            return _counts_of(connection)
+    except sqlite3.Error:
+        return None
 
 
 def _wal_of(path: Path) -> Path:
