@@ -76,6 +76,7 @@ def test_a_redis_url_is_read() -> None:
         (KafkaUrl.parse, "kafka://h1:9092/t?tls", "tls"),
         (KafkaUrl.parse, "kafka://h1:9092/t?tls=maybe", "tls"),
         (KafkaUrl.parse, "kafka://u@h1:9092/t", "password"),
+        (KafkaUrl.parse, "kafka://u:p@h1:9092/t?sasl=PLAINX", "PLAINX"),
         (KafkaUrl.parse, "kafka:h1:9092/t", "://"),
         (RedisUrl.parse, "redis://h:abc/2", "port of 'h'"),
         (RedisUrl.parse, "redis://h/two", "'two'"),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from confluent_kafka import KafkaException
@@ -18,6 +18,7 @@ _FORM = Form(
     ("tls", "ca", "sasl"),
 )
 _PORT = 9092
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 _TOPIC = re.compile(r"[\w.-]+", re.ASCII)
 HINT = "check that Kafka runs, that the log's URL names it, and that the topic exists: `devicesync init`, `devicesync doctor`"
 TO_DELETE = (
@@ -34,7 +35,7 @@ class KafkaUrl(msgspec.Struct, frozen=True):
     topic: str
     user: str | None = None
     password: str | None = None
-    sasl: str = "SCRAM-SHA-512"
+    sasl: Mechanism = "SCRAM-SHA-512"
     tls: bool = False
     ca: str | None = None
 
