@@ -1,11 +1,12 @@
 """Text from outside does not steer a terminal."""
 
+import io
 import json
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicesync.printable import encodable, json_text, printable, printable_json
+from devicesync.printable import encodable, json_for, json_text, printable, printable_json
 
 DIRECTIONS = {*map(chr, (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))}
 """Unicode's Bidi_Control: they change the order of what is shown."""
@@ -39,3 +40,11 @@ def test_json_says_the_same(text: str) -> None:
     shown = printable_json(json.dumps(text, ensure_ascii=False))
     assert json.loads(shown) == text
     assert printable(shown) == shown
+
+
+@given(st.text(), st.sampled_from(["ascii", "latin-1", "utf-8"]))
+def test_json_is_json_in_every_encoding(text: str, encoding: str) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding)
+    stream.write(json_for(stream, {"city": text}))
+    stream.seek(0)
+    assert json.loads(stream.read()) == {"city": encodable(text)}

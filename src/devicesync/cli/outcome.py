@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from devicesync.printable import json_text, printable, printable_json
+from devicesync.printable import json_for, printable
 
 
 class Outcome(NamedTuple):
@@ -27,8 +27,7 @@ class Outcome(NamedTuple):
 def present(outcome: Outcome, *, as_json: bool) -> int:
     """Print it; its exit status."""
     if as_json and outcome.document is not None:
-        text = json_text(outcome.document)
-        print(printable_json(text) if sys.stdout.isatty() else text)
+        print(json_for(sys.stdout, outcome.document))
     else:
         for line in outcome.lines:
             show(line)
@@ -42,8 +41,9 @@ def present(outcome: Outcome, *, as_json: bool) -> int:
 
 
 def show(text: str) -> None:
-    """A line for people, on stdout. Whatever of it came from outside, no terminal obeys it."""
-    print(printable(text))
+    """A line for people, on stdout. Whatever of it came from outside, no terminal obeys it; what stdout can't take is escaped."""
+    encoding = sys.stdout.encoding
+    print(printable(text).encode(encoding, "backslashreplace").decode(encoding))
 
 
 def say(text: str) -> None:
