@@ -48,8 +48,7 @@ class Life:
                 self._position = end
         except Replaced:
             assert self._is_put_back
-            self.close()
-            self._open()
+            self.crash()
 
     def checkpoint(self) -> None:
         self._database._checkpointer._checkpoint(self._chance.choice(("PASSIVE", "TRUNCATE")), 0)
@@ -81,6 +80,9 @@ class Life:
         self._database.check()
 
     def open_again(self) -> None:
+        if self._is_put_back:
+            self.crash()  # it stays open, so that nothing of it is written any more
+            return
         self.close()
         self._is_half = False
         self._open()
@@ -103,7 +105,13 @@ class Life:
         self._database.close()
 
     def _open(self) -> None:
-        self._database = SqliteDatabase(self._path)
+        try:
+            self._database = SqliteDatabase(self._path)
+        except Replaced:
+            assert self._is_put_back
+            for suffix in ("-wal", "-shm"):  # as the message says
+                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+            self._database = SqliteDatabase(self._path)
         self._is_put_back = False
         self._position = self._database.applied(_LOG) or 0
         ids = [str(each) for each in range(self._position)]

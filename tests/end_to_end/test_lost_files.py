@@ -101,11 +101,16 @@ def test_an_older_copy_written_by_cp_under_up_ends_it(devicesync: Devicesync) ->
     shutil.copyfile(database, copy)
     devicesync.run("apply", "-", stdin=event("b"))
     _empty_wal(devicesync)
+    devicesync.run("apply", "-", stdin=event("b"))  # it is in the -wal
     shutil.copyfile(copy, database)
     devicesync.run("apply", "-", stdin=event("c"))
     assert running.wait(WAIT_SECONDS) == 3
     assert running.stderr
     assert "an older copy was written into the database" in running.stderr.read()
+    refused = devicesync.run("apply", "-", stdin=event("d"))
+    assert (refused.returncode, b"belongs to a newer database" in refused.stderr) == (3, True)
+    for suffix in ("-wal", "-shm"):  # as it says
+        database.with_name(database.name + suffix).unlink()
     devicesync.run("apply", "-", stdin=event("d"))
     assert [devicesync.json("get", each)["profile"]["city"] for each in "abcd"] == ["Pune"] * 4
 

@@ -16,7 +16,7 @@ from devicesync.database import sqlite_applied, sqlite_main_file
 from devicesync.database import sqlite_table as table
 from devicesync.database.port import Stored
 from devicesync.database.sqlite_checkpoint import Checkpointer
-from devicesync.database.sqlite_main_file import CHANGE_IDENTITY, START_AGAIN, MainFile, empty_wal_of_another
+from devicesync.database.sqlite_main_file import START_AGAIN, MainFile, refuse_wal_of_another
 from devicesync.durable import check_room, hint_for, one_at_a_time
 from devicesync.errors import NewerData, Replaced, Unavailable, WrongUse
 from devicesync.law.seen import Seen, seen_of
@@ -27,6 +27,7 @@ from devicesync.sqlite_transaction import transaction, unsynced
 FORMAT = 1
 _CREATE_IDENTITY = "CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)"
 _GIVE_IDENTITY = "INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)"
+_CHANGE_IDENTITY = "UPDATE identity SET id = ?"
 _HAS_IDENTITY = "SELECT 1 FROM sqlite_master WHERE name = 'identity'"
 _HAS_COUNTS = "SELECT 1 FROM sqlite_master WHERE name = 'commits'"
 _PAGE_BYTES = 2048
@@ -52,7 +53,7 @@ class SqliteDatabase:
         with self._failures("open"):
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                empty_wal_of_another(path)
+                refuse_wal_of_another(path)
             self._connection = (
                 open_to_read(path, _BUSY_SECONDS)
                 if read_only
@@ -150,7 +151,7 @@ class SqliteDatabase:
             if held is None:
                 identity = uuid.uuid4().hex
                 self._connection.execute(sqlite_applied.CREATE)
-                self._connection.execute(CHANGE_IDENTITY, (identity,))
+                self._connection.execute(_CHANGE_IDENTITY, (identity,))
             self._connection.execute(sqlite_applied.KEEP, (log, position))
         self.identity, self._kept[log] = identity, position
         self._checkpointer.committed(1, erased=False)

@@ -9,7 +9,7 @@ import threading
 from contextlib import closing, suppress
 from pathlib import Path
 
-from devicesync.database.sqlite_main_file import MainFile
+from devicesync.database.sqlite_main_file import MainFile, written_in
 from devicesync.errors import Replaced
 from devicesync.sqlite_old_pages import tell_that_they_stay
 
@@ -24,7 +24,7 @@ class Checkpointer:
     """Told of every commit; not for several threads."""
 
     def __init__(self, path: Path, main_file: MainFile) -> None:
-        self._path = path
+        self._path = path = path.resolve()
         self._main_file = main_file
         self._wal = path.with_name(path.name + "-wal")
         self._written = 0
@@ -90,9 +90,10 @@ class Checkpointer:
         """
         with suppress(sqlite3.DatabaseError, Replaced), closing(_connect(self._path, busy_seconds)) as connection:
             with self._main_file.checkpoint():
+                written = written_in(connection)
                 ((busy, pages, copied),) = connection.execute(f"PRAGMA wal_checkpoint({kind})").fetchall()
             if not busy and pages == copied:
-                self._main_file.is_complete()
+                self._main_file.synced(written)
             return not busy
         return None
 

@@ -1,20 +1,17 @@
 """The database file itself, without its -wal: whether nobody but SQLite writes into it.
 
 SQLite does not look. Where somebody copies an older file into it (`cp`), SQLite goes on, and mixes its newer pages with the older
-ones. So every commit is counted in the file. A file that has fewer commits than SQLite had copied into it is an older one. Its
--wal then belongs to the newer one, and is emptied: what is left is the older copy as it was.
+ones. So every commit is counted in the file. A file that has fewer commits than SQLite had copied into it is an older one. Then
+nothing is written any more. Its -wal belongs to the newer one, and only a person can know that nobody uses it: it is not removed.
 """
 
-import os
+import ctypes
 import sqlite3
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import structlog
+from typing import NamedTuple
 
 from devicesync.errors import Replaced
 from devicesync.sqlite_reading import open_alone, open_to_read
@@ -24,11 +21,10 @@ BEGIN = "INSERT INTO commits SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM commits
 COUNT = "UPDATE commits SET written = written + 1, copied = max(copied, min(written, ?))"
 """Part of every transaction that writes. Binds `MainFile.copied`."""
 
-CHANGE_IDENTITY = "UPDATE identity SET id = ?"
 START_AGAIN = "start again: then the log is applied to the one that is there"
+_REMOVE = "stop all that uses it, remove its -wal and -shm, and start again: then the rest of a journal is applied to the copy"
 _COUNTS = "SELECT written, copied FROM commits"
 _BUSY_SECONDS = 10.0
-_log: Any = structlog.get_logger("devicesync")
 
 
 class _Counts(NamedTuple):
@@ -41,7 +37,7 @@ class MainFile:
 
     def __init__(self, path: Path) -> None:
         self.copied = 0
-        self._path = path
+        self._path = path.resolve()  # SQLite has its -wal beside the file that a link names
         self._checkpoint = threading.Lock()
         self._written: int | None = None  # of the file alone; who only reads does not look
         self._stat: tuple[int, ...] | None = None
@@ -74,21 +70,19 @@ class MainFile:
             yield
             self._look()
 
-    def is_complete(self) -> None:
-        """The checkpoint has copied all that was committed, and synced it."""
-        self.copied = self._written or 0
+    def synced(self, written: int) -> None:
+        """A checkpoint has copied so many commits, and synced the file."""
+        self.copied = max(self.copied, written)
 
     def close(self, connection: sqlite3.Connection) -> None:
-        """Close the last connection: SQLite would copy its -wal into whatever file is there."""
+        """Close the connection. Not where another file was copied over ours: SQLite would copy its -wal into that one."""
         now = _stat_of(self._path)
         try:
             self._check()
         except Replaced:
             if self._written is not None and _is_same(now, self._stat):
-                if _has_newer_wal(self._path, connection, self._written):
-                    _empty_wal(self._path)
-                connection.close()
-                _is_another(self._path)
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))  # it stays open until the process is gone
+                return
         connection.close()
 
     def _check(self) -> None:
@@ -104,7 +98,7 @@ class MainFile:
                 return
             if counts.written < self._written:
                 told = f"an older copy was written into the database {self._path} while it was worked with"
-                raise Replaced(told, f"stop whatever reads it, and {START_AGAIN}")
+                raise Replaced(told, _REMOVE)
             self._written = counts.written
         self._stat = now
 
@@ -114,55 +108,36 @@ class MainFile:
             self._stat, self._written = now, counts.written
 
 
-def empty_wal_of_another(path: Path) -> None:
-    """Before the database is opened for writing: empty its -wal where an older file was copied to its place beside it.
-
-    Raises sqlite3.OperationalError where it can't.
-    """
-    is_another = False
-    if _has_wal(path):
-        with suppress(sqlite3.Error), closing(open_to_read(path, _BUSY_SECONDS)) as connection:  # opening it tells of these
-            is_another = _has_newer_wal(path, connection)
-    if is_another:
-        _empty_wal(path)
-        _is_another(path)
-
-
-def _has_newer_wal(path: Path, connection: sqlite3.Connection, copied: int = 0) -> bool:
-    """Whether the -wal, through which the connection sees, belongs to a newer database than the file. copied: what that had."""
-    alone = _counts_alone(path)
-    if alone is None:
-        return False
-    try:
-        shown = _counts_of(connection)
-    except sqlite3.OperationalError:
-        return False
-    except sqlite3.DatabaseError:
-        return alone != _Counts()  # by itself the file can be read
-    return alone.written < min(shown.written, max(shown.copied, copied))
+def refuse_wal_of_another(path: Path) -> None:
+    """Raise Replaced where an older file was copied to the place of the database, and the newer one's -wal lies beside it."""
+    path = path.resolve()
+    if not _has_wal(path):
+        return
+    with suppress(sqlite3.Error):  # opening it tells of these
+        with closing(open_to_read(path, _BUSY_SECONDS)) as connection:
+            shown = _counts_of(connection)
+        alone = _counts_alone(path)  # looked at last: another process may make a checkpoint meanwhile
+        if alone and alone.written < min(shown):
+            raise Replaced(
+                f"{_wal_of(path)} belongs to a newer database than the file beside it, which is an older copy", _REMOVE
+            )
 
 
-def _empty_wal(path: Path) -> None:
-    try:
-        os.truncate(_wal_of(path), 0)
-    except OSError as error:
-        raise sqlite3.OperationalError(f"its -wal is a newer database's, and can't be emptied: {error}") from error
-    _log.warning("the -wal of a newer database lay beside an older file: it is emptied", path=str(path))
-
-
-def _is_another(path: Path) -> None:
-    """To who has applied a log to it: a log that tells this by the identity alone is applied again from its beginning."""
-    with suppress(sqlite3.Error), closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute(CHANGE_IDENTITY, (uuid.uuid4().hex,))
+def written_in(connection: sqlite3.Connection) -> int:
+    """How many commits the database has had, as the connection sees it. Raises sqlite3.DatabaseError."""
+    return _counts_of(connection).written
 
 
 def _counts_of(connection: sqlite3.Connection) -> _Counts:
     try:
-        return _Counts(*connection.execute(_COUNTS).fetchone())
+        row = connection.execute(_COUNTS).fetchone()
     except sqlite3.OperationalError as error:
         if "no such table" not in str(error):
             raise
         return _Counts()  # an older release has made it
+    if row is None or not all(isinstance(count, int) for count in row):
+        raise sqlite3.DatabaseError("another table stands there")  # as after half a checkpoint
+    return _Counts(*row)
 
 
 def _counts_alone(path: Path) -> _Counts | None:
