@@ -3,6 +3,7 @@
 import os
 import pty
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,11 @@ def install(machine: Path, *, user: int, terminal: str | None = None, **variable
         ours, theirs = pty.openpty()
         os.write(ours, terminal.encode())
         subprocess.run(["/bin/sh", INSTALL], env=environment, check=True, stdin=theirs, stdout=theirs, stderr=theirs, timeout=30)
-        shown = os.read(ours, 65_536).decode()
         os.close(theirs)
+        shown = ""
+        with suppress(OSError):  # the terminal's end; before it the echo may come alone
+            while piece := os.read(ours, 65_536):
+                shown += piece.decode()
         os.close(ours)
         assert "redis-server" in shown
     asked = machine / "asked"
