@@ -17,7 +17,7 @@ def open_to_read(path: Path, busy_seconds: float) -> sqlite3.Connection:
     except sqlite3.OperationalError:
         connection.close()
         # A file in WAL mode is read with the help of files beside it. Where there are none, nobody writes it now.
-        if not path.exists() or path.with_name(path.name + "-wal").exists():
+        if not path.exists() or wal_of(path).exists():
             raise
         return open_alone(path, busy_seconds)
     return connection
@@ -26,6 +26,11 @@ def open_to_read(path: Path, busy_seconds: float) -> sqlite3.Connection:
 def open_alone(path: Path, busy_seconds: float) -> sqlite3.Connection:
     """A connection to the file as it is without its -wal: what others write meanwhile it may see in part."""
     return _connect(path, "mode=ro&immutable=1", busy_seconds)
+
+
+def wal_of(path: Path) -> Path:
+    """The write-ahead log's place. SQLite has it beside the file itself, not beside a link to it."""
+    return path.with_name(path.name + "-wal")
 
 
 def _connect(path: Path, options: str, busy_seconds: float) -> sqlite3.Connection:

@@ -130,3 +130,17 @@ def test_what_a_file_tells_it_has_it_has(tmp_path: Path, monkeypatch: pytest.Mon
     for _ in range(_STEPS):
         chance.choice(steps)()
     life.close()
+
+
+def test_a_copy_that_an_older_release_made_and_sqlite_itself_restores_is_told(tmp_path: Path) -> None:
+    """`.restore` under a running process. Before commits were counted the file had no table for that."""
+    database = SqliteDatabase(tmp_path / "device-profile.db")
+    with closing(sqlite3.connect(tmp_path / "device-profile.db", isolation_level=None)) as other:
+        other.execute("DROP TABLE commits")
+    with pytest.raises(Replaced, match="older copy"):
+        database.merge({"a": state_of(Event("a", BASE_US, values=values_of(city="Pune")))})
+    assert not database.read(["a"])
+    database.close()
+    with closing(SqliteDatabase(tmp_path / "device-profile.db")) as again:
+        again.merge({"a": state_of(Event("a", BASE_US, values=values_of(city="Pune")))})
+        assert again.read(["a"])

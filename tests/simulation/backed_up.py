@@ -14,12 +14,9 @@ from devicesync.archive.ranges import by_range, entries_in
 from devicesync.archive.room import Room
 from devicesync.jobs.backup.verify import (
     behind,
-    check_ends,
-    check_identities,
+    check_entries,
     check_log,
-    check_order,
     check_range,
-    check_unlisted,
 )
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
@@ -105,10 +102,7 @@ class BackedUp:
         generation = archive.manifest.generation_named(survey.identity) or 0
         pruned = archive.manifest.pruned_entries()
         found = [
-            *check_order(pruned, entries),
-            *check_identities(archive, [*pruned, *entries]),
-            *check_ends(ends, [*pruned, *entries]),
-            *check_unlisted(archive, [*pruned, *entries]),
+            *check_entries(archive, ends, pruned, entries),
             *check_log(pruned, entries, generation, survey),
         ]
         for files in by_range(entries):

@@ -92,7 +92,7 @@ class Manifest:
         return self._generation(identity)[0] or None
 
     def identity(self, generation: int) -> str:
-        """Return that of a generation's log; "" where its file is damaged, as `ends` says. Raises Unavailable."""
+        """Return the identity of a generation's log; "" where its file is damaged, as `ends` says. Raises Unavailable."""
         with suppress(Damaged):
             return self._begun(generation)[1].identity
         return ""

@@ -110,9 +110,9 @@ local function entry_at(map, start)
   return key, value, after
 end
 
--- All entries of two maps given as canonical JSON text, the greater value per key; false where they are too many, or where a map is
--- long, unless it alone is, and is the union by itself; nil where `one` is no map of ours. Both are sorted: what lies in `one` between two entries of `other` is copied as it stands. cjson neither sorts nor
--- writes UTF-8 as we do.
+-- All entries of two maps given as canonical JSON text, the greater value per key. false where they are too many, or where a map is
+-- long, unless it alone is, and is the union by itself. nil where `one` is no map of ours. Both are sorted: what lies in `one`
+-- between two entries of `other` is copied as it stands. cjson neither sorts nor writes UTF-8 as we do.
 local function union(one, other)
   if string.sub(one, 1, 1) ~= '{' then return nil end
   local parts, copied, position = {}, 1, 2 -- up to where `one` is in `parts`, and where its next entry begins

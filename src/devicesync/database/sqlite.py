@@ -18,7 +18,7 @@ from devicesync.database.port import Stored
 from devicesync.database.sqlite_checkpoint import Checkpointer
 from devicesync.database.sqlite_main_file import START_AGAIN, MainFile, refuse_wal_of_another
 from devicesync.durable import check_room, hint_for, one_at_a_time
-from devicesync.errors import NewerData, Replaced, Unavailable, WrongUse
+from devicesync.errors import NewerData, Unavailable, WrongUse
 from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import State, join
 from devicesync.sqlite_reading import open_to_read
@@ -47,7 +47,7 @@ class SqliteDatabase:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
         self._main_file = MainFile(path)
-        self._checkpointer = Checkpointer(path, self._main_file)
+        self._checkpointer = Checkpointer(self._main_file)
         self._added: list[str] = []
         self._kept: dict[str, int] = {}
         with self._failures("open"):
@@ -147,7 +147,7 @@ class SqliteDatabase:
         with self._failures("write to"), unsynced(self._connection), self._counted():
             held = sqlite_applied.position(self._connection, log)
             if (held or 0) < self._kept.get(log, 0):
-                raise Replaced(f"an older copy was written into the database {self._path} while it was worked with", START_AGAIN)
+                raise self._main_file.older_copy(START_AGAIN)
             if held is None:
                 identity = uuid.uuid4().hex
                 self._connection.execute(sqlite_applied.CREATE)
@@ -230,7 +230,7 @@ class SqliteDatabase:
     def _counted(self) -> Iterator[None]:
         with transaction(self._connection):
             yield
-            self._connection.execute(sqlite_main_file.COUNT, (self._main_file.copied,))
+            self._main_file.count(self._connection)
 
     @contextmanager
     def _failures(self, what: str) -> Iterator[None]:

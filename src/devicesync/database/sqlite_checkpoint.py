@@ -12,6 +12,7 @@ from pathlib import Path
 from devicesync.database.sqlite_main_file import MainFile, written_in
 from devicesync.errors import Replaced
 from devicesync.sqlite_old_pages import tell_that_they_stay
+from devicesync.sqlite_reading import wal_of
 
 _PAGES = 16_000
 _LONGEST_WAL_BYTES = 256 << 20
@@ -21,34 +22,31 @@ _CLOSING_BUSY_SECONDS = 1.0
 
 
 class Checkpointer:
-    """Told of every commit; not for several threads."""
+    """Makes the checkpoints of one connection, which tells it of every commit. Not for several threads."""
 
-    def __init__(self, path: Path, main_file: MainFile) -> None:
-        self._path = path = path.resolve()
+    def __init__(self, main_file: MainFile) -> None:
         self._main_file = main_file
-        self._wal = path.with_name(path.name + "-wal")
-        self._written = 0
+        self._pages = 0
         self._wanted = threading.Event()
         self._over = threading.Event()
         self._has_erased = False
         self._thread: threading.Thread | None = None
 
     def opened(self) -> None:
-        """The database was opened for writing. What a process that was killed has left in the log may be erased by now."""
-        with suppress(OSError):
-            if self._wal.stat().st_size:
-                self._empty_soon()
+        """Empty the log soon that a killed process has left: what it has may be erased by now."""
+        if self._main_file.has_wal():
+            self._empty_soon()
 
     def committed(self, pages: int, *, erased: bool) -> None:
-        """About so many pages were committed, erases among them or not. Waits only when the log has grown far too long."""
-        self._written += pages
+        """Note that about so many pages were committed, erases among them or not. Waits only when the log is far too long."""
+        self._pages += pages
         if erased:
             self._empty_soon()
-        if self._written < _PAGES:
+        if self._pages < _PAGES:
             return
-        self._written = 0
+        self._pages = 0
         self._wake()
-        if self._wal.stat().st_size > _LONGEST_WAL_BYTES:
+        if wal_of(self._main_file.path).stat().st_size > _LONGEST_WAL_BYTES:
             self._checkpoint("RESTART")
 
     def close(self) -> None:
@@ -58,7 +56,7 @@ class Checkpointer:
         if self._thread:
             self._thread.join()
         if self._has_erased and self._checkpoint("TRUNCATE", _CLOSING_BUSY_SECONDS) is False:
-            tell_that_they_stay(self._path)
+            tell_that_they_stay(self._main_file.path)
 
     def _empty_soon(self) -> None:
         self._has_erased = True
@@ -88,7 +86,7 @@ class Checkpointer:
 
         That is no harm: a later one does it, and commits tell of a full disk, or of a torn or another file.
         """
-        with suppress(sqlite3.DatabaseError, Replaced), closing(_connect(self._path, busy_seconds)) as connection:
+        with suppress(sqlite3.DatabaseError, Replaced), closing(_connect(self._main_file.path, busy_seconds)) as connection:
             with self._main_file.checkpoint():
                 written = written_in(connection)
                 ((busy, pages, copied),) = connection.execute(f"PRAGMA wal_checkpoint({kind})").fetchall()

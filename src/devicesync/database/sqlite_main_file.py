@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from devicesync.errors import Replaced
-from devicesync.sqlite_reading import open_alone, open_to_read
+from devicesync.sqlite_reading import open_alone, open_to_read, wal_of
 
 CREATE = "CREATE TABLE IF NOT EXISTS commits (written INTEGER NOT NULL, copied INTEGER NOT NULL)"
 BEGIN = "INSERT INTO commits SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM commits)"
-COUNT = "UPDATE commits SET written = written + 1, copied = max(copied, min(written, ?))"
-"""Part of every transaction that writes. Binds `MainFile.copied`."""
-
 START_AGAIN = "start again: then the log is applied to the one that is there"
 _REMOVE = "stop all that uses it, remove its -wal and -shm, and start again: then the rest of a journal is applied to the copy"
+_COUNT = "UPDATE commits SET written = written + 1, copied = max(copied, min(written, ?))"
 _COUNTS = "SELECT written, copied FROM commits"
 _BUSY_SECONDS = 10.0
 
@@ -33,50 +31,70 @@ class _Counts(NamedTuple):
 
 
 class MainFile:
-    """Of an open database. One thread works with it, another one makes the checkpoints."""
+    """Watches the file of an open database, for the thread that works with it and the one that makes the checkpoints.
+
+    path: the file itself, where the caller named a link to it.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.copied = 0
-        self._path = path.resolve()  # SQLite has its -wal beside the file that a link names
-        self._checkpoint = threading.Lock()
+        self.path = path.resolve()
+        self._copied = 0
+        self._checkpointing = threading.Lock()
         self._written: int | None = None  # of the file alone; who only reads does not look
         self._stat: tuple[int, ...] | None = None
 
     def found(self) -> None:
-        """The file is there."""
-        self._stat = _stat_of(self._path)
+        """Take the file that is there now for the right one."""
+        self._stat = _stat_of(self.path)
 
     def opened(self, connection: sqlite3.Connection) -> None:
-        """The file was opened for writing, and what it lacked was made."""
+        """Take the file for the right one, and look how many commits it has. Call this once it has all tables."""
         self.found()
-        alone = _counts_alone(self._path) or _Counts()
+        alone = _counts_alone(self.path) or _Counts()
         self._written = min(alone.written, _counts_of(connection).written)  # a -wal may have an older database: by `.restore`
-        if not _has_wal(self._path):
-            self.copied = self._written
+        if not self.has_wal():
+            self._copied = self._written
+
+    def has_wal(self) -> bool:
+        """Whether a write-ahead log with anything in it lies beside the file."""
+        return _has_wal(self.path)
+
+    def count(self, connection: sqlite3.Connection) -> None:
+        """Count a commit, as a part of it. Raises Replaced where the file is a copy that an older release has made."""
+        try:
+            connection.execute(_COUNT, (self._copied,))
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            raise self.older_copy(START_AGAIN) from error
 
     def check(self) -> None:
         """Raises Replaced where somebody else has put another file there, or has written into it. Sees little of a checkpoint."""
-        if self._checkpoint.acquire(blocking=False):
+        if self._checkpointing.acquire(blocking=False):
             try:
                 self._check()
             finally:
-                self._checkpoint.release()
+                self._checkpointing.release()
 
     @contextmanager
     def checkpoint(self) -> Iterator[None]:
-        """The body makes one. Raises Replaced before it."""
-        with self._checkpoint:
+        """Let the body make one. Raises Replaced before it."""
+        with self._checkpointing:
             self._check()
             yield
             self._look()
 
     def synced(self, written: int) -> None:
-        """A checkpoint has copied so many commits, and synced the file."""
-        self.copied = max(self.copied, written)
+        """Note that a checkpoint has copied so many commits, and synced the file."""
+        self._copied = max(self._copied, written)
+
+    def older_copy(self, hint: str) -> Replaced:
+        """The error to raise where the file is older than it was."""
+        return Replaced(f"an older copy was written into the database {self.path} while it was worked with", hint)
 
     def close(self, connection: sqlite3.Connection) -> None:
         """Close the connection. Not where another file was copied over ours: SQLite would copy its -wal into that one."""
-        now = _stat_of(self._path)
+        now = _stat_of(self.path)
         try:
             self._check()
         except Replaced:
@@ -86,24 +104,23 @@ class MainFile:
         connection.close()
 
     def _check(self) -> None:
-        now = _stat_of(self._path)
+        now = _stat_of(self.path)
         if now == self._stat:
             return
         if not _is_same(now, self._stat):
-            told = f"the database {self._path} was deleted, or replaced by another, while it was worked with"
+            told = f"the database {self.path} was deleted, or replaced by another, while it was worked with"
             raise Replaced(told, START_AGAIN)
         if self._written is not None:
-            counts = _counts_alone(self._path)
+            counts = _counts_alone(self.path)
             if counts is None:
                 return
             if counts.written < self._written:
-                told = f"an older copy was written into the database {self._path} while it was worked with"
-                raise Replaced(told, _REMOVE)
+                raise self.older_copy(_REMOVE)
             self._written = counts.written
         self._stat = now
 
     def _look(self) -> None:
-        now, counts = _stat_of(self._path), _counts_alone(self._path)
+        now, counts = _stat_of(self.path), _counts_alone(self.path)
         if counts and counts.written >= (self._written or 0):  # else another file came meanwhile, and the next check says so
             self._stat, self._written = now, counts.written
 
@@ -118,9 +135,7 @@ def refuse_wal_of_another(path: Path) -> None:
             shown = _counts_of(connection)
         alone = _counts_alone(path)  # looked at last: another process may make a checkpoint meanwhile
         if alone and alone.written < min(shown):
-            raise Replaced(
-                f"{_wal_of(path)} belongs to a newer database than the file beside it, which is an older copy", _REMOVE
-            )
+            raise Replaced(f"{wal_of(path)} belongs to a newer database than the file beside it, which is an older copy", _REMOVE)
 
 
 def written_in(connection: sqlite3.Connection) -> int:
@@ -149,12 +164,8 @@ def _counts_alone(path: Path) -> _Counts | None:
         return None
 
 
-def _wal_of(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
-
-
 def _has_wal(path: Path) -> bool:
-    found = _stat_of(_wal_of(path))
+    found = _stat_of(wal_of(path))
     return bool(found and found[2])
 
 

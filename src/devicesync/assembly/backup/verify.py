@@ -18,12 +18,9 @@ from devicesync.errors import Damaged, Unavailable
 from devicesync.jobs.backup.verify import (
     Problem,
     behind,
-    check_ends,
-    check_identities,
+    check_entries,
     check_log,
-    check_order,
     check_range,
-    check_unlisted,
     problem_of,
 )
 from devicesync.log.full import FullLog, Survey
@@ -43,10 +40,7 @@ def verify(place: str, settings: Settings, watcher: Watcher, *, deep: bool) -> d
             entries = archive.manifest.entries(damaged)
             pruned = archive.manifest.pruned_entries(damaged)
             problems += map(problem_of, damaged)
-            problems += check_order(pruned, entries)
-            problems += check_identities(archive, [*pruned, *entries])
-            problems += check_ends(ends, [*pruned, *entries])
-            problems += check_unlisted(archive, [*pruned, *entries])
+            problems += check_entries(archive, ends, pruned, entries)
             with _same_log(settings, archive, watcher) as (log, survey, generation):
                 if log and survey and generation:
                     problems += check_log(pruned, entries, generation, survey)

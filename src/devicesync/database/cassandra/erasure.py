@@ -40,8 +40,9 @@ NO_ERASURE = Erasure()
 def erasure_of(row: Sequence[Any]) -> tuple[str, Erasure]:
     """A device's id and erasure, from a row of schema.READ_ERASURES."""
     device_id, version, hidden, *rest = row
-    ties = dict(zip(EMPTIED_BY_TIES, rest, strict=False))
-    long_maps = dict(zip(MAPS, rest[len(EMPTIED_BY_TIES) :], strict=True))
+    count = len(EMPTIED_BY_TIES)
+    ties = dict(zip(EMPTIED_BY_TIES, rest[:count], strict=True))
+    long_maps = dict(zip(MAPS, rest[count:], strict=True))
     return device_id, Erasure(version or 0, _of_facets(ties), hidden or 0, _of_facets(long_maps))
 
 

@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from devicesync.law.facets import EMPTIED_BY_TIES, FACETS, FIELDS, MAP_FIELDS, MAPS
 
+_TIED = {spot: FACETS[spot].name for spot in EMPTIED_BY_TIES}
+_LONG = {spot: f"long_{FACETS[spot].name}" for spot in MAPS}
+
 COLUMNS = {
     "device_profile": {
         "device_id": "text",
@@ -24,8 +27,8 @@ COLUMNS = {
         "device_id": "text",
         "version": "bigint",
         "user_declared_on": "timestamp",
-        **{FACETS[spot].name: "set<bigint>" for spot in EMPTIED_BY_TIES},
-        **{f"long_{FACETS[spot].name}": "set<text>" for spot in MAPS},
+        **dict.fromkeys(_TIED.values(), "set<bigint>"),
+        **dict.fromkeys(_LONG.values(), "set<text>"),
     },
 }
 """The columns that we use, by table, and their types. device_id is the primary key.
@@ -75,12 +78,10 @@ EMPTY_MAP = {
 }
 """By map, its place in facets.FACETS. Entries of the very timestamp go too: a null in an INSERT removes only older ones."""
 REMEMBER_ERASE = "INSERT INTO {keyspace}.device_erasure (device_id, version) VALUES (?, ?) USING TIMESTAMP ?"
-_TIED = {spot: FACETS[spot].name for spot in EMPTIED_BY_TIES}
 REMEMBER_TIES = {
     spot: f"UPDATE {{keyspace}}.device_erasure USING TIMESTAMP ? SET {name} = {name} + ? WHERE device_id = ?"
     for spot, name in _TIED.items()
 }
-_LONG = {spot: f"long_{FACETS[spot].name}" for spot in MAPS}
 REMEMBER_LONG = {
     spot: f"UPDATE {{keyspace}}.device_erasure USING TIMESTAMP ? SET {name} = ? WHERE device_id = ?"
     for spot, name in _LONG.items()

@@ -25,6 +25,15 @@ class Problem(NamedTuple):
     problem: str
 
 
+def check_entries(archive: Archive, ends: list[End], pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
+    """Find what does not fit among the listed files, and files that are not listed. Raises Unavailable."""
+    known = [*pruned, *entries]
+    yield from check_order(pruned, entries)
+    yield from check_identities(archive, known)
+    yield from check_ends(ends, known)
+    yield from check_unlisted(archive, known)
+
+
 def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
     """Find gaps and overlaps between the files of each partition, pruned files included, and such as no prune has removed."""
     yield from _check_pruned(pruned, entries)
