@@ -6,8 +6,8 @@
     device-profile.db   the database (SQLite), written by the process that has the hold, read by any
     dead-letters.db     the refused records of a journal (SQLite), written and read by any process
     follow.json         how far a followed log was copied, written by the process that has the hold
-    ship/, restore-topic/
-                        their own holds: one `ship`, and one `restore --to-topic`, at a time
+    ship/, restore-topic/, restore-stores/, sweep/, rebuild/
+                        their own holds: one of each of these commands at a time
     backup/, redact-spool/, verify-spool/, restore-spool/
                         files on their way, in a directory for each process; the next process removes what a killed one left
     restore/            the buckets of `restore --to-stores`, kept until it is done
@@ -22,7 +22,7 @@ by the system when the process ends, however it ends.
 import fcntl
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -35,7 +35,7 @@ JOURNAL = "device-profile.log"
 DATABASE = "device-profile.db"
 DEAD_LETTERS = "dead-letters.db"
 FOLLOWED = "follow.json"
-SHIP, RESTORE_TOPIC = "ship", "restore-topic"
+SHIP, RESTORE_TOPIC, RESTORE_STORES, SWEEP, REBUILD = "ship", "restore-topic", "restore-stores", "sweep", "rebuild"
 BACKUP_SPOOL, REDACT_SPOOL, VERIFY_SPOOL, RESTORE_SPOOL = "backup", "redact-spool", "verify-spool", "restore-spool"
 BUCKETS = "restore"
 AUDIT, AUDIT_PROGRESS = "audit", "audit.json"
@@ -112,11 +112,12 @@ def _write_format(data_dir: Path) -> str:
 
 
 class Hold:
-    """The hold on a data directory; ends with `release` or with the process."""
+    """The hold on a data directory, or on one in it that a command has for this; ends with `release` or with the process."""
 
     def __init__(self, data_dir: Path, command: str) -> None:
-        """Take hold. Raises Held at once when another process has it; `holder` then says who."""
+        """Take hold. Raises Unavailable, and Held at once when another process has it; `holder` then says who."""
         try:
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = open_ours(data_dir / HOLD, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise Unavailable(f"can't hold the data directory by {data_dir / HOLD}: {error.strerror}", _OWNER) from error
@@ -131,6 +132,14 @@ class Hold:
             ) from None
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, msgspec.json.encode(Holder(os.getpid(), command)), 0)
+
+    def __enter__(self) -> Self:
+        """Return the hold."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go."""
+        self.release()
 
     def release(self) -> None:
         """Let go."""

@@ -200,3 +200,18 @@ def _is_same(file: Path, other: Path) -> bool:
         return file.samefile(other)
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_journal_whose_identity_is_no_file_is_refused_and_doctor_names_it(
+    devicesync: Devicesync, make: Callable[[Path], None]
+) -> None:
+    """A backup waited for it for ever, and doctor said ok."""
+    identity = devicesync.directory / "devicesync-data" / ".device-profile.log.id"
+    devicesync.run("init")
+    identity.unlink(missing_ok=True)
+    make(identity)
+    for command in (("up", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"), ("doctor",)):
+        refused = devicesync.run(*command)
+        assert refused.returncode != 0
+        assert b"device-profile.log.id" in refused.stdout + refused.stderr

@@ -107,16 +107,22 @@ def test_a_file_with_fewer_records_than_its_entry_says_is_refused(devicesync: De
     assert devicesync.json("get", "any", status=1)["version"] is None
 
 
-def test_a_second_restore_into_a_topic_on_one_data_directory_is_refused(devicesync: Devicesync) -> None:
-    """They noted in one file what was done: one ended by a file that another had taken, and the topic had each record thrice."""
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        ("restore-topic", (*RESTORE[:3], "--to-topic", "kafka://127.0.0.1:1/t", "--dry-run")),
+        ("restore-stores", RESTORE),
+        ("sweep", ("audit",)),
+    ],
+)
+def test_a_second_long_job_on_one_data_directory_is_refused(devicesync: Devicesync, job: str, words: tuple[str, ...]) -> None:
+    """They noted in one file what was done: one ended by a file that another had taken, and a topic had each record thrice."""
     three_files(devicesync)
-    directory = devicesync.directory / "devicesync-data" / "restore-topic"
-    directory.mkdir()
-    held = Hold(directory, "restore --to-topic")
-    refused = devicesync.run(*RESTORE[:3], "--to-topic", "kafka://127.0.0.1:1/t")
-    assert (refused.returncode, b"is held by `devicesync restore --to-topic`" in refused.stderr) == (3, True), refused.stderr
-    held.release()
-    assert devicesync.run(*RESTORE[:3], "--to-topic", "kafka://127.0.0.1:1/t", "--dry-run").returncode == 0
+    assert devicesync.run(*RESTORE).returncode == 0
+    with Hold(devicesync.directory / "devicesync-data" / job, "another"):
+        refused = devicesync.run(*words)
+        assert (refused.returncode, b"is held by `devicesync another`" in refused.stderr) == (3, True), refused.stderr
+    assert devicesync.run(*words).returncode == 0
 
 
 def test_a_lost_generation_is_refused_and_nothing_is_written_over(devicesync: Devicesync) -> None:

@@ -30,7 +30,15 @@ def test_no_regular_file_in_the_journal_s_place_is_told(tmp_path: Path, make: Ca
             use()
 
 
-@pytest.mark.parametrize("name", ["device-profile.log.times", f"device-profile.log.{0:020d}", "device-profile.log.reader.other"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "device-profile.log.times",
+        f"device-profile.log.{0:020d}",
+        "device-profile.log.reader.other",
+        ".device-profile.log.id",
+    ],
+)
 def test_the_file_that_is_none_is_named(tmp_path: Path, name: str) -> None:
     """It is not the journal, which is as it was."""
     open_journal(tmp_path).append([b"one"])
@@ -42,6 +50,16 @@ def test_the_file_that_is_none_is_named(tmp_path: Path, name: str) -> None:
     for use in (files.read_position, files.read_store, partial(reader_lag, files)):
         with pytest.raises(Unavailable) if name.endswith("other") else suppress(Unavailable):
             use("other")
+
+
+def test_an_identity_that_was_emptied_is_given_anew(tmp_path: Path) -> None:
+    """Stores and backups then begin anew; with none, one journal could not be told from another."""
+    open_journal(tmp_path).append([b"one"])
+    before = (tmp_path / ".device-profile.log.id").read_bytes()
+    (tmp_path / ".device-profile.log.id").write_bytes(b"\n")
+    open_journal(tmp_path)
+    assert len((tmp_path / ".device-profile.log.id").read_bytes()) == len(before)
+    assert open_journal(tmp_path).survey().identity
 
 
 def test_times_that_are_no_file_cost_no_descriptors(tmp_path: Path) -> None:

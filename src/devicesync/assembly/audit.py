@@ -3,7 +3,7 @@
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,9 +55,15 @@ class Swept(NamedTuple):
 
 
 def sweep(asked: Sweep, settings: Settings, watcher: Watcher, *, restart: bool) -> Swept:
-    """Compare both stores. Raises WrongUse, Unavailable."""
+    """Compare both stores. Raises WrongUse, Held, Unavailable."""
     if not adapters.database_exists(settings):
         return Swept(Findings(), False, SYSTEM.now_ms(), False, iter(()), lambda: None)  # noqa: FBT003 - named in Swept
+    with ExitStack() as opened:
+        opened.enter_context(data_directory.Hold(settings.directory / data_directory.SWEEP, "audit --sweep"))
+        return _sweep(asked, settings, watcher, opened, restart=restart)
+
+
+def _sweep(asked: Sweep, settings: Settings, watcher: Watcher, opened: ExitStack, *, restart: bool) -> Swept:
     directory = settings.directory / data_directory.AUDIT
     with closing(adapters.open_stores_to_compare(settings)) as both:
         both.cache.check()
@@ -79,7 +85,8 @@ def sweep(asked: Sweep, settings: Settings, watcher: Watcher, *, restart: bool) 
         findings = _rounds(task, numbers, _Work(pool, progress, watcher))
     resumed, began_ms = progress.goes_on, progress.began_ms
     progress.finish()
-    return Swept(findings, resumed, began_ms, is_private, differences(directory, numbers), lambda: shutil.rmtree(directory))
+    opened.callback(shutil.rmtree, directory)
+    return Swept(findings, resumed, began_ms, is_private, differences(directory, numbers), opened.pop_all().close)
 
 
 class _Task(NamedTuple):

@@ -1,7 +1,7 @@
 """`rebuild`: the cache from the database, by several processes, resumable."""
 
 from contextlib import closing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from devicesync import data_directory
 from devicesync.assembly import adapters
@@ -27,7 +27,7 @@ class Rebuilt(NamedTuple):
 
 
 def rebuild(settings: Settings, watcher: Watcher, *, workers: int, restart: bool) -> Rebuilt:
-    """Fill the cache with everything that the database holds. Raises WrongUse, Unavailable."""
+    """Fill the cache with everything that the database holds. Raises WrongUse, Held, Unavailable."""
     with closing(adapters.open_cache(settings)) as cache:
         if cache.is_private:
             raise WrongUse(
@@ -37,6 +37,12 @@ def rebuild(settings: Settings, watcher: Watcher, *, workers: int, restart: bool
         database.check()
         parts, identity = database.ranges, database.identity
     what = {"database": [masked(settings.database), identity], "cache": masked(settings.cache), "parts": parts}
+    with data_directory.Hold(settings.directory / data_directory.REBUILD, "rebuild"):
+        return _rebuild(what, settings, watcher, workers, restart=restart)
+
+
+def _rebuild(what: dict[str, Any], settings: Settings, watcher: Watcher, workers: int, *, restart: bool) -> Rebuilt:
+    parts: int = what["parts"]
     progress = Progress(settings.directory / data_directory.REBUILD_PROGRESS, what, restart=restart, ages=True)
     left = progress.left(map(str, range(parts)))
     progress.tell(watcher, parts - len(left), parts, "parts are done")

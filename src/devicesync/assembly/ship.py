@@ -31,13 +31,8 @@ def ship(settings: Settings, run: LongRun) -> int:
     if not named_log.is_topic(settings.ship_to):
         raise WrongUse("ship needs a Kafka topic to write to", "--ship-to kafka://HOST:PORT/TOPIC, or the setting ship_to")
     data_directory.prepare(settings.directory)
-    directory = settings.directory / data_directory.SHIP
-    directory.mkdir(exist_ok=True)
-    held = data_directory.Hold(directory, "ship")
-    try:
+    with data_directory.Hold(settings.directory / data_directory.SHIP, "ship"):
         return _ship(settings, run)
-    finally:
-        held.release()
 
 
 def _ship(settings: Settings, run: LongRun) -> int:

@@ -38,6 +38,8 @@ def check_journal(settings: Settings) -> Iterator[Finding]:
     if not path.exists():
         raise Unavailable(f"there is no journal {path}", INIT)
     files = JournalFiles(path)
+    if files.identity.exists():  # what an older release has left gets one when it is written to
+        files.read_identity()
     positions = files.positions()
     lags = {name: reader_lag(files, name) for name in positions}
     readers = ", ".join(f"{name} at record {position}, {told(lags[name])}" for name, position in sorted(positions.items()))

@@ -31,9 +31,13 @@ _FEWEST, _MOST = 16, 256
 
 
 def restore_to_stores(request: Request, settings: Settings, watcher: Watcher) -> dict[str, Any]:
-    """The document that `restore --to-stores --json` prints, without its seconds. Raises Damaged, TooManyBad, Unavailable."""
+    """The document that `restore --to-stores --json` prints, without its seconds.
+
+    Raises Damaged, TooManyBad, Unavailable; Held while another one uses the data directory.
+    """
     run = begin(request, settings, watcher)
     with ExitStack() as opened:
+        opened.enter_context(data_directory.Hold(settings.directory / data_directory.RESTORE_STORES, "restore --to-stores"))
         if request.dry_run and not adapters.database_exists(settings):
             there = opened.enter_context(TemporaryDirectory())
             settings = msgspec.structs.replace(settings, database=f"sqlite:{there}/empty.db")
@@ -48,7 +52,7 @@ def _check_stores(request: Request, settings: Settings, opened: ExitStack) -> in
     with closing(adapters.open_stores(settings, read_only=request.dry_run)) as stores:
         if stores.cache.is_private and not request.dry_run:
             # Such a cache is its updater's own, and would not see what we write into the database.
-            opened.callback(data_directory.Hold(settings.directory, "restore").release)
+            opened.enter_context(data_directory.Hold(settings.directory, "restore"))
         stores.cache.check()
         stores.database.check()
         return min(request.workers, stores.database.ranges)

@@ -55,15 +55,10 @@ def restore_to_topic(request: Request, target: Target, settings: Settings, watch
     """
     run = begin(request, settings, watcher)
     with ExitStack() as opened:
-        opened.callback(_held(settings.directory / data_directory.RESTORE_TOPIC).release)
+        # What is done so far is noted in one file: two restores would take it from each other.
+        opened.enter_context(data_directory.Hold(settings.directory / data_directory.RESTORE_TOPIC, "restore --to-topic"))
         spool = opened.enter_context(closing(Spool(settings.directory / data_directory.RESTORE_SPOOL)))
         return _into_topic(run, target, str(spool.path))
-
-
-def _held(directory: Path) -> data_directory.Hold:
-    """What is done so far is noted in one file of the data directory: two restores would take it from each other."""
-    directory.mkdir(mode=0o700, exist_ok=True)
-    return data_directory.Hold(directory, "restore --to-topic")
 
 
 def _into_topic(run: Run, target: Target, spool: str) -> dict[str, Any]:

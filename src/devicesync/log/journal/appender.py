@@ -44,8 +44,7 @@ class Appender:
         self._lock = os.open(files.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with self._all_to_ourselves(), naming_failures("open", files.active):
             self._tail.catch_up()
-            if not files.identity.exists():
-                files.write_identity()
+            files.keep_identity()
 
     def append(self, values: Sequence[bytes]) -> int:
         """Make `values` durable as consecutive records; the number of the first. Raises Unavailable."""

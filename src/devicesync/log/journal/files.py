@@ -104,8 +104,10 @@ class JournalFiles:
         last = span.last if span and sound else TimeEntry(first, 0, 0, 0)
         return last.first + count_lines(self.closed(first), last.start)
 
-    def write_identity(self) -> None:
-        """Give the journal an identity. Durable before the file has its name."""
+    def keep_identity(self) -> None:
+        """Give the journal an identity where it has none. Durable before the file has its name. Raises Unavailable."""
+        if self.identity.exists() and self.read_identity():
+            return
         replace(self.identity, f"{uuid.uuid4().hex}\n".encode(), durable=True)
 
     def read_identity(self) -> str:
