@@ -1,5 +1,6 @@
 """A topic that is deleted and made anew under its readers: its records are all read, whatever was committed of the former one."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,6 +14,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SystemClock
+from devicesync.database.sqlite import SqliteDatabase
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
@@ -131,6 +133,43 @@ def test_a_database_made_anew_gets_the_topic_again(topic: Topic) -> None:
             topic.take(reader, wanted)
             until(partial(topic.has_caught_up, reader))
         assert [line["partitions"] for line in told if "another" in line["event"]] == [[0]] * (store == "another")
+
+
+def test_an_older_copy_of_a_sqlite_file_gets_what_came_after_it(topic: Topic, tmp_path: Path) -> None:
+    """And is not caught up before. The file itself keeps up to where it has each partition, until it is closed."""
+    file = tmp_path / "devices.db"
+    told: list[list[list[int]]] = []
+    for wanted, is_older in ((OLD, False), ([], False), (NEW, False), ([], False), (NEW, True), ([], False)):
+        if wanted and not is_older:
+            topic.log.append(wanted)
+        if is_older:
+            shutil.move(tmp_path / "copy.db", file)
+        with (
+            structlog.testing.capture_logs() as said,
+            closing(SqliteDatabase(file)) as database,
+            closing(topic.log.reader("updater")) as reader,
+        ):
+            reader.bind(database)
+            taken = {record.value for _ in range(20) for record in reader.poll(100, 0.2)}
+            assert taken == {*wanted}
+            reader.commit()
+            until(partial(topic.has_caught_up, reader))
+            told.append([line["partitions"] for line in said if "an older copy" in line["event"]])
+        if wanted == OLD:
+            shutil.copy(file, tmp_path / "copy.db")
+    assert told == [[], [], [], [], [[0]], []]
+
+
+def test_a_file_of_a_release_that_kept_no_place_in_a_topic_gets_nothing_again(topic: Topic, tmp_path: Path) -> None:
+    """An upgrade applies no topic again: the commits of that release are believed."""
+    topic.log.append(OLD)
+    with closing(SqliteDatabase(tmp_path / "devices.db")) as database:
+        with closing(topic.log.reader("updater")) as reader:
+            reader.bind(Named(database.identity))
+            topic.take(reader, OLD)
+        with closing(topic.log.reader("updater")) as reader:
+            reader.bind(database)
+            assert not any(reader.poll(100, 0.2) for _ in range(20))
 
 
 def test_what_a_database_made_anew_can_not_get_again_is_told(topic: Topic) -> None:

@@ -25,8 +25,8 @@ OF_LOGS = (
     Mistake(
         "what is gone together with the group's position is passed by in silence",
         "log/kafka/reader.py",
-        "                _tell_of_no_position(partition, begin)\n",
-        "",
+        "_tell_of_no_position(partition, firsts[partition])",
+        "pass",
         range(5, 125, 12),
     ),
     Mistake(
@@ -46,8 +46,8 @@ OF_LOGS = (
     Mistake(
         "an old offset is committed as one of the topic made anew",
         "log/kafka/reader.py",
-        "Note(self._identities[partition], store=self._store)",
-        "Note(self._identity())",
+        "self._applied.keep(self._identities[partition], partition, offset)",
+        "self._applied.keep(self._identity(), partition, offset)",
         range(578, 698, 12),
     ),
     _of_one_machine(

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from devicesync import data_directory
 from devicesync.assembly import adapters, named_log
@@ -23,6 +23,9 @@ from devicesync.stores import Stores
 if TYPE_CHECKING:
     from devicesync.log.full import BoundReader
     from devicesync.log.journal import Journal, JournalReader
+
+
+R = TypeVar("R", bound="BoundReader")
 
 
 class Embedded(NamedTuple):
@@ -80,8 +83,7 @@ def embedded(settings: Settings, stop: threading.Event, spans: Spans = NO_SPANS)
     """The updater of a data directory, which the caller holds; closed after the body."""
     with ExitStack() as opened:
         journal = opened.enter_context(closing(adapters.open_journal(settings)))
-        reader = opened.enter_context(closing(journal.reader(READER)))
-        stores, updater, calls = _over(reader, journal.source, settings, opened, stop, spans)
+        reader, stores, updater, calls = _over(journal.reader, journal.source, settings, opened, stop, spans)
         followed = named_log.followed_path(settings)
         if followed:
             foreign = ForeignLog(followed, settings.directory / data_directory.FOLLOWED)
@@ -97,14 +99,14 @@ def group_member(settings: Settings, stop: threading.Event, spans: Spans = NO_SP
     """A member of the log's group of updaters; closed after the body."""
     with ExitStack() as opened:
         log = opened.enter_context(closing(adapters.open_log(settings)))
-        reader = opened.enter_context(closing(log.reader(READER)))
-        yield GroupMember(log, reader, *_over(reader, log.source, settings, opened, stop, spans))
+        yield GroupMember(log, *_over(log.reader, log.source, settings, opened, stop, spans))
 
 
 def _over(  # noqa: PLR0917 - all of them are needed
-    reader: "BoundReader", source: str, settings: Settings, opened: ExitStack, stop: threading.Event, spans: Spans
-) -> tuple[Stores, Updater, StoreCalls]:
+    open_reader: Callable[[str], R], source: str, settings: Settings, opened: ExitStack, stop: threading.Event, spans: Spans
+) -> tuple[R, Stores, Updater, StoreCalls]:
     stores, calls = opened.enter_context(closing(adapters.open_stores(settings))), StoreCalls()
+    reader = opened.enter_context(closing(open_reader(READER)))  # closed first: the store may keep its last position
     reader.bind(stores.database)
     updater = Updater(
         reader,
@@ -118,7 +120,7 @@ def _over(  # noqa: PLR0917 - all of them are needed
         spans=spans,
     )
     opened.callback(updater.close)
-    return stores, updater, calls
+    return reader, stores, updater, calls
 
 
 def _chores(settings: Settings, journal: "Journal", opened: ExitStack) -> list[Callable[[], Any]]:

@@ -16,7 +16,7 @@ from devicesync.database import sqlite_applied, sqlite_main_file
 from devicesync.database import sqlite_table as table
 from devicesync.database.port import Stored
 from devicesync.database.sqlite_checkpoint import Checkpointer
-from devicesync.database.sqlite_main_file import START_AGAIN, MainFile, refuse_wal_of_another
+from devicesync.database.sqlite_main_file import MainFile, refuse_wal_of_another
 from devicesync.durable import check_room, hint_for, one_at_a_time
 from devicesync.errors import NewerData, Unavailable, WrongUse
 from devicesync.law.seen import Seen, seen_of
@@ -49,7 +49,6 @@ class SqliteDatabase:
         self._main_file = MainFile(path)
         self._checkpointer = Checkpointer(self._main_file)
         self._added: list[str] = []
-        self._kept: dict[str, int] = {}
         with self._failures("open"):
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +70,7 @@ class SqliteDatabase:
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         """See port.Database."""
         self._main_file.check()
-        with self._failures("write to"), self._counted():
+        with self._failures("write to"), self._main_file.commit(self._connection):
             held = self._rows(list(changes))
             updates, inserts = [], []
             for device_id, change in changes.items():
@@ -140,20 +139,16 @@ class SqliteDatabase:
         """See port.Database.
 
         A file of an older release gets the table, and another identity: an older copy of it lacks the table, and has the former.
-        Raises Replaced where the file has less than was kept here: what it lost would count as applied.
         """
         identity = self.identity
         self._main_file.check()
-        with self._failures("write to"), unsynced(self._connection), self._counted():
-            held = sqlite_applied.position(self._connection, log)
-            if (held or 0) < self._kept.get(log, 0):
-                raise self._main_file.older_copy(START_AGAIN)
-            if held is None:
+        with self._failures("write to"), unsynced(self._connection), self._main_file.commit(self._connection):
+            if not sqlite_applied.is_kept(self._connection):
                 identity = uuid.uuid4().hex
                 self._connection.execute(sqlite_applied.CREATE)
                 self._connection.execute(_CHANGE_IDENTITY, (identity,))
             self._connection.execute(sqlite_applied.KEEP, (log, position))
-        self.identity, self._kept[log] = identity, position
+        self.identity = identity
         self._checkpointer.committed(1, erased=False)
 
     def check(self) -> None:
@@ -225,12 +220,6 @@ class SqliteDatabase:
     def _rows(self, device_ids: Sequence[str]) -> dict[str, tuple[int, State]]:
         rows = self._connection.execute(table.SELECT, (msgspec.json.encode(device_ids).decode(),))
         return {row[1]: (row[0], table.state_of_row(row)) for row in rows}
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        with transaction(self._connection):
-            yield
-            self._main_file.count(self._connection)
 
     @contextmanager
     def _failures(self, what: str) -> Iterator[None]:

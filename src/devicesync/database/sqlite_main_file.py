@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from devicesync.errors import Replaced
 from devicesync.sqlite_reading import open_alone, open_to_read, wal_of
+from devicesync.sqlite_transaction import transaction
 
 CREATE = "CREATE TABLE IF NOT EXISTS commits (written INTEGER NOT NULL, copied INTEGER NOT NULL)"
 BEGIN = "INSERT INTO commits SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM commits)"
@@ -38,7 +39,7 @@ class MainFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
-        self._copied = 0
+        self._copied = self._seen = 0
         self._checkpointing = threading.Lock()
         self._written: int | None = None  # of the file alone; who only reads does not look
         self._stat: tuple[int, ...] | None = None
@@ -51,7 +52,8 @@ class MainFile:
         """Take the file for the right one, and look how many commits it has. Call this once it has all tables."""
         self.found()
         alone = _counts_alone(self.path) or _Counts()
-        self._written = min(alone.written, _counts_of(connection).written)  # a -wal may have an older database: by `.restore`
+        self._seen = _counts_of(connection).written
+        self._written = min(alone.written, self._seen)  # a -wal may have an older database: by `.restore`
         if not self.has_wal():
             self._copied = self._written
 
@@ -59,14 +61,16 @@ class MainFile:
         """Whether a write-ahead log with anything in it lies beside the file."""
         return _has_wal(self.path)
 
-    def count(self, connection: sqlite3.Connection) -> None:
-        """Count a commit, as a part of it. Raises Replaced where the file is a copy that an older release has made."""
-        try:
+    @contextmanager
+    def commit(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """Commit what the body writes, and count that. Raises Replaced where SQLite itself has restored an older copy."""
+        with transaction(connection):
+            yield
+            if _counts_of(connection).written < self._seen:
+                raise self._older_copy(START_AGAIN)
             connection.execute(_COUNT, (self._copied,))
-        except sqlite3.OperationalError as error:
-            if "no such table" not in str(error):
-                raise
-            raise self.older_copy(START_AGAIN) from error
+            seen = _counts_of(connection).written
+        self._seen = seen
 
     def check(self) -> None:
         """Raises Replaced where somebody else has put another file there, or has written into it. Sees little of a checkpoint."""
@@ -88,7 +92,7 @@ class MainFile:
         """Note that a checkpoint has copied so many commits, and synced the file."""
         self._copied = max(self._copied, written)
 
-    def older_copy(self, hint: str) -> Replaced:
+    def _older_copy(self, hint: str) -> Replaced:
         """The error to raise where the file is older than it was."""
         return Replaced(f"an older copy was written into the database {self.path} while it was worked with", hint)
 
@@ -115,7 +119,7 @@ class MainFile:
             if counts is None:
                 return
             if counts.written < self._written:
-                raise self.older_copy(_REMOVE)
+                raise self._older_copy(_REMOVE)
             self._written = counts.written
         self._stat = now
 

@@ -143,7 +143,7 @@ class BoundReader(Reader, Protocol):
     def bind(self, store: Store) -> None:
         """What is polled goes into this store: call it before the first poll. Raises Unavailable.
 
-        What was committed for a store of another identity is polled again, and in a journal also what the store lacks.
+        What was committed for a store of another identity is polled again, and also what a store lacks that keeps positions.
         """
         ...
 

@@ -1,9 +1,58 @@
-"""Whether a consumer group has applied a topic to another store than this one, seen from outside."""
+"""Up to where a consumer group has applied a topic to a store: its commits say so, and a file of SQLite says so itself."""
 
-from devicesync.log.kafka.identity import is_of_another
+from typing import Any
+
+import structlog
+from confluent_kafka import TopicPartition
+
+from devicesync.log.full import Store
+from devicesync.log.kafka.identity import Note, is_of, is_of_another, note_of
 from devicesync.log.kafka.onlooker import committed_of, onlooker
 from devicesync.log.kafka.reach import reach
 from devicesync.log.kafka.url import KafkaUrl
+
+_ANOTHER = "the database is another than the one that the topic was applied to: the topic is applied again"
+_LESS = "the database has less of the topic than was applied: an older copy, or its -wal was removed. The rest is applied again"
+_log: Any = structlog.get_logger("devicesync")
+
+
+class Applied:
+    """What the store has of each partition. Of what the group has committed and what the store keeps the lesser counts."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        """Raises Unavailable."""
+        self._store = store
+        self._keeps = store is not None and store.applied("") is not None
+
+    @property
+    def identity(self) -> str:
+        """The store's; "" where it is not known."""
+        return self._store.identity if self._store else ""
+
+    def keep(self, topic_id: str, partition: int, offset: int) -> Note:
+        """Tell the store that it has what lies before this offset; what the commit has to say. Raises Unavailable."""
+        if self._store and self._keeps:
+            self._store.keep_applied(_of(topic_id, partition), offset)
+        return Note(topic_id, store=self.identity, is_kept=self._keeps)
+
+    def begin(self, committed: TopicPartition, topic_id: str) -> int:
+        """The offset from which a partition is to be read, 0 where the commit says nothing of it. Raises Unavailable."""
+        if not is_of(committed, topic_id, self.identity):
+            return 0
+        if not self._store or not note_of(committed).is_kept:
+            return committed.offset
+        return min(self._store.applied(_of(topic_id, committed.partition)) or 0, committed.offset)
+
+    def lacking(self, committed: list[TopicPartition], begins: list[int], topic_id: str) -> set[int]:
+        """The partitions of this topic of which the store lacks something that was committed. They are told."""
+        another = {each.partition for each in committed if is_of_another(each, self.identity)}
+        both = zip(committed, begins, strict=True)
+        less = {each.partition for each, begin in both if is_of(each, topic_id, self.identity) and begin < each.offset}
+        for why, partitions in ((_ANOTHER, another), (_LESS, less)):
+            if partitions:
+                hint = "what the topic has no more, a backup has: `devicesync restore --to-stores`"
+                _log.warning(why, partitions=sorted(partitions), hint=hint)
+        return another | less
 
 
 def is_applied_to_another(url: KafkaUrl, group: str, store: str) -> bool:
@@ -11,3 +60,8 @@ def is_applied_to_another(url: KafkaUrl, group: str, store: str) -> bool:
     reach(url)
     with onlooker(url, group) as consumer:
         return any(is_of_another(committed, store) for committed, _ in committed_of(consumer, url))
+
+
+def _of(topic_id: str, partition: int) -> str:
+    """The name that a partition has in a store: each is a log of its own."""
+    return f"{topic_id}/{partition}"

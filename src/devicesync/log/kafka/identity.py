@@ -19,12 +19,14 @@ class Note(msgspec.Struct):
     """What a commit's metadata says.
 
     topic_id: "" in somebody else's commit. end, none_from: see full.Claim. store: see BoundReader.bind.
+    is_kept: whether that store keeps the position, too.
     """
 
     topic_id: str
     end: int | None = None
     store: str = ""
     none_from: int | None = None
+    is_kept: bool = False
 
 
 _decode = msgspec.json.Decoder(Note).decode

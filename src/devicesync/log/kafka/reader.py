@@ -18,9 +18,10 @@ from confluent_kafka import (
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import DELETED, FullRecord, Store
+from devicesync.log.kafka.applied import Applied
 from devicesync.log.kafka.full import full_records_of
 from devicesync.log.kafka.headers import headers_of
-from devicesync.log.kafka.identity import Note, identity_of, is_of, is_of_another, noted
+from devicesync.log.kafka.identity import identity_of, noted
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import KafkaUrl, failures
 from devicesync.log.port import Headers, Record
@@ -46,7 +47,7 @@ class KafkaReader:
         self.lost = 0
         self.reads_headers = False
         self._clock = clock
-        self._store = ""
+        self._applied = Applied()
         self._polls: list[dict[int, int]] = []
         self._due: dict[int, int] = {}
         self._next: dict[int, int] = {}
@@ -57,7 +58,7 @@ class KafkaReader:
 
     def bind(self, store: Store) -> None:
         """See full.BoundReader."""
-        self._store = store.identity
+        self._applied = Applied(store)
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader."""
@@ -108,14 +109,16 @@ class KafkaReader:
 
     def caught_up(self) -> bool:
         """Whether the whole group has committed everything that is in the topic now."""
-        return self._member.caught_up(self._identity(), self._store)
+        return not self._due and self._member.caught_up(self._identity(), self._applied.identity)
 
     def close(self) -> None:
         """See port.Reader; leaves the group, so that the others take over at once."""
-        if not self._member.is_lost():
-            with suppress(Unavailable):
-                self._commit_due()
-        self._member.close()
+        try:
+            if not self._member.is_lost():
+                with suppress(Unavailable):
+                    self._commit_due()
+        finally:
+            self._member.close()  # also where the store is another file by now
 
     def _pass_markers(self) -> None:
         """What lies between the last record and the end is done with: markers of transactions, and what retention dropped."""
@@ -150,7 +153,7 @@ class KafkaReader:
         # What the group does not take now stays due; it then tells us what was taken away.
         self._look_for_recreated()
         offsets = [
-            noted(self._member.topic, partition, offset, Note(self._identities[partition], store=self._store))
+            noted(self._member.topic, partition, offset, self._applied.keep(self._identities[partition], partition, offset))
             for partition, offset in self._due.items()
             if partition in self._identities  # else the topic is deleted, or was when it was asked for
         ]
@@ -164,16 +167,18 @@ class KafkaReader:
             identity = self._identity()  # asked first: what is committed later is of this topic, or of one after it
             committed = self._member.committed(position.partition for position in positions)
             firsts = {each.partition: self._member.bounds(each.partition)[0] for each in committed if each.offset < 0}
-        for position, before in zip(positions, committed, strict=True):
-            partition, begin = position.partition, before.offset if is_of(before, identity, self._store) else 0
+            begins = [self._applied.begin(each, identity) for each in committed]
+        lacking = self._applied.lacking(committed, begins, identity)
+        for position, begin in zip(positions, begins, strict=True):
+            partition = position.partition
             if partition in firsts:
-                begin = self._due[partition] = firsts[partition]  # committed soon, so that the group has a position from now on
-                _tell_of_no_position(partition, begin)
-            if is_of_another(before, self._store):
-                self._due[partition] = begin  # committed soon, so that it is of this store, also where nothing is left to read
-            position.offset = self._next[partition] = begin  # what is gone from there is looked for, whatever is committed
+                _tell_of_no_position(partition, firsts[partition])
+            if partition in firsts or partition in lacking:
+                # Committed soon: then the group has a position, and all see what is lacking, also where nothing is left to read.
+                self._due[partition] = firsts.get(partition, begin)
+            # What is gone from there is looked for, whatever is committed.
+            position.offset = self._next[partition] = firsts.get(partition, begin)
             self._identities[partition] = identity
-        _tell_of_another_store(before.partition for before in committed if is_of_another(before, self._store))
 
     def _look_for_recreated(self) -> None:
         """Now and then: read a topic that was made anew from its beginning. Raises Unavailable."""
@@ -215,15 +220,6 @@ def _tell_of_no_position(partition: int, first: int) -> None:
             offset=0,
             next_offset=first,
             hint="if the group is new, all is well; else a backup has what it missed: `devicesync restore --to-stores`",
-        )
-
-
-def _tell_of_another_store(partitions: Iterable[int]) -> None:
-    if again := sorted(partitions):
-        _log.warning(
-            "the database is another than the one that the topic was applied to: the topic is applied again",
-            partitions=again,
-            hint="what the topic has no more, a backup has: `devicesync restore --to-stores`",
         )
 
 
