@@ -43,11 +43,28 @@ def test_a_failure_leaves_the_file_as_it_was(tmp_path: Path) -> None:
 def test_a_link_in_the_place_of_the_new_file_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another user of a shared directory can place one between any two of our steps."""
     (tmp_path / "ours").write_bytes(b"kept")
-    place = tmp_path / f".file.{os.getpid()}"
-    monkeypatch.setattr(durable, "_remove_left", lambda path: place.symlink_to("ours"))
+    place = tmp_path / ".file.1"
+    place.symlink_to("ours")
+    monkeypatch.setattr(durable, "_remove_left", lambda path: None)
+    monkeypatch.setattr(durable, "_beside", lambda path: place)
     with pytest.raises(FileExistsError):
         durable.replace(tmp_path / "file", b"new", durable=False)
     assert (tmp_path / "ours").read_bytes() == b"kept"
+
+
+def test_two_writers_never_publish_each_other_s_half(tmp_path: Path) -> None:
+    """In two containers both may be process 1, and write one file of a shared backup."""
+    path = tmp_path / "file"
+    first, second = durable.replacing(path, durable=False), durable.replacing(path, durable=False)
+    first.__enter__().write_bytes(b"first")
+    half = second.__enter__()
+    half.write_bytes(b"ha")
+    with suppress(FileNotFoundError):
+        first.__exit__(None, None, None)
+    assert not path.exists()
+    half.write_bytes(b"half and half")
+    second.__exit__(None, None, None)
+    assert path.read_bytes() == b"half and half"
 
 
 def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:

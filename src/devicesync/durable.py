@@ -33,7 +33,7 @@ def create(path: Path, content: bytes) -> bool:
 
     Return whether the file system can do that, by a hard link. If not, nothing is made. Raises OSError.
     """
-    beside = path.with_name(f".{path.name}.{secrets.randbits(63)}")  # containers that share a directory may share process ids too
+    beside = _beside(path)
     try:
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OURS_ALONE), "wb") as file:
             file.write(content)
@@ -117,7 +117,7 @@ def replacing(path: Path, *, durable: bool) -> Iterator[Path]:
     Raises OSError. Then the old file is still there.
     """
     _remove_left(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = _beside(path)
     # A link that another user of the directory has just placed there must not lead us to a file of ours.
     os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OURS_ALONE))
     try:
@@ -168,6 +168,11 @@ def hint_for(path: Path, *, full: bool) -> str:
 def _is_full(directory: Path) -> bool:
     room = os.statvfs(directory)
     return room.f_bavail * room.f_frsize < _LEAST_BYTES
+
+
+def _beside(path: Path) -> Path:
+    """A name for a file on its way. Containers that share a directory may share process ids, too."""
+    return path.with_name(f".{path.name}.{secrets.randbits(63)}")
 
 
 def _remove_left(path: Path) -> None:
