@@ -53,6 +53,13 @@ class Life:
     def checkpoint(self) -> None:
         self._database._checkpointer._checkpoint(self._chance.choice(("PASSIVE", "TRUNCATE")), 0)
 
+    def checkpoint_outside(self) -> None:
+        """As `devicesync init` makes one, or SQLite's own shell."""
+        if self._is_put_back or self._is_half:
+            return
+        with closing(sqlite3.connect(self._path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def copy(self) -> None:
         """As `cp` does, of a file that is whole."""
         if self._is_half:
@@ -126,7 +133,7 @@ def test_what_a_file_tells_it_has_it_has(tmp_path: Path, monkeypatch: pytest.Mon
     chance = random.Random(seed)
     life = Life(tmp_path, chance)
     steps = [life.write] * 6 + [life.checkpoint] * 3 + [life.copy, life.put_back, life.open_again, life.crash]
-    steps += [life.checkpoint_by_half] * 2
+    steps += [life.checkpoint_by_half, life.checkpoint_outside] * 2
     for _ in range(_STEPS):
         chance.choice(steps)()
     life.close()
@@ -144,3 +151,47 @@ def test_a_copy_that_an_older_release_made_and_sqlite_itself_restores_is_told(tm
     with closing(SqliteDatabase(tmp_path / "device-profile.db")) as again:
         again.merge({"a": state_of(Event("a", BASE_US, values=values_of(city="Pune")))})
         assert again.read(["a"])
+
+
+def test_an_older_copy_that_sqlite_restores_before_the_first_commit_is_told(tmp_path: Path) -> None:
+    """`up` had just been started: 300 of 405 registrations were gone, and nothing said so."""
+    path, copy = tmp_path / "device-profile.db", tmp_path / "copy.db"
+    with closing(SqliteDatabase(path)) as database:
+        database.keep_applied(_LOG, 1)
+        restore(path, copy)
+        database.keep_applied(_LOG, 2)
+    with closing(SqliteDatabase(path)) as database:
+        restore(copy, path)
+        with pytest.raises(Replaced, match="older copy"):
+            database.keep_applied(_LOG, 3)
+
+
+@pytest.mark.parametrize("how", ["under it", "by sqlite", "beside its -wal"])
+def test_another_database_in_its_place_is_told_however_many_commits_it_has(tmp_path: Path, how: str) -> None:
+    """Its pages and ours were mixed."""
+    path, other = tmp_path / "device-profile.db", tmp_path / "other.db"
+    with closing(SqliteDatabase(other)) as database:
+        for position in range(9):
+            database.keep_applied(_LOG, position)
+    SqliteDatabase(path).close()
+    database = SqliteDatabase(path)
+    database.keep_applied(_LOG, 1)
+    if how == "by sqlite":
+        restore(other, path)
+    elif how == "under it":
+        subprocess.run(["cp", other, path], check=True)
+    else:
+        there = tmp_path / "killed.db"
+        shutil.copy(other, there)
+        shutil.copy(f"{path}-wal", f"{there}-wal")
+        with pytest.raises(Replaced, match="which is another database"):
+            SqliteDatabase(there)
+        return
+    with pytest.raises(Replaced, match="another database was written into"):
+        database.keep_applied(_LOG, 2)
+
+
+def restore(source: Path, target: Path) -> None:
+    """As `.backup` and `.restore` of SQLite's shell do."""
+    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
+        one.backup(other)

@@ -108,7 +108,7 @@ def test_an_older_copy_written_by_cp_under_up_ends_it(devicesync: Devicesync) ->
     assert running.stderr
     assert "an older copy was written into the database" in running.stderr.read()
     refused = devicesync.run("apply", "-", stdin=event("d"))
-    assert (refused.returncode, b"belongs to a newer database" in refused.stderr) == (3, True)
+    assert (refused.returncode, b"does not belong to the file beside it, which is an older copy" in refused.stderr) == (3, True)
     for suffix in ("-wal", "-shm"):  # as it says
         database.with_name(database.name + suffix).unlink()
     devicesync.run("apply", "-", stdin=event("d"))

@@ -29,7 +29,6 @@ _CREATE_IDENTITY = "CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)"
 _GIVE_IDENTITY = "INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)"
 _CHANGE_IDENTITY = "UPDATE identity SET id = ?"
 _HAS_IDENTITY = "SELECT 1 FROM sqlite_master WHERE name = 'identity'"
-_HAS_COUNTS = "SELECT 1 FROM sqlite_master WHERE name = 'commits'"
 _PAGE_BYTES = 2048
 _SCANNED = 500
 _CACHE_KIB = 12 * 1024
@@ -193,15 +192,18 @@ class SqliteDatabase:
         if found < FORMAT:
             execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             execute("PRAGMA journal_mode = WAL")
-        if found < FORMAT or not execute(_HAS_IDENTITY).fetchone() or not execute(_HAS_COUNTS).fetchone():
+        lacks_counts = execute(sqlite_main_file.LACKS).fetchone()
+        if found < FORMAT or not execute(_HAS_IDENTITY).fetchone() or lacks_counts:
             with transaction(self._connection):
                 execute(table.CREATE)
                 if found < FORMAT:
                     execute(sqlite_applied.CREATE)
                 execute(_CREATE_IDENTITY)
                 execute(_GIVE_IDENTITY, (uuid.uuid4().hex,))
-                execute(sqlite_main_file.CREATE)
-                execute(sqlite_main_file.BEGIN)
+                if lacks_counts:
+                    for statement in sqlite_main_file.CREATE:
+                        execute(statement)
+                    execute(sqlite_main_file.COUNT, (0,))
                 execute(f"PRAGMA user_version = {FORMAT}")
         self._added = self._lacking()
         for column in self._added:

@@ -9,7 +9,7 @@ import threading
 from contextlib import closing, suppress
 from pathlib import Path
 
-from devicesync.database.sqlite_main_file import MainFile, written_in
+from devicesync.database.sqlite_main_file import MainFile
 from devicesync.errors import Replaced
 from devicesync.sqlite_old_pages import tell_that_they_stay
 from devicesync.sqlite_reading import wal_of
@@ -88,10 +88,7 @@ class Checkpointer:
         """
         with suppress(sqlite3.DatabaseError, Replaced), closing(_connect(self._main_file.path, busy_seconds)) as connection:
             with self._main_file.checkpoint():
-                written = written_in(connection)
-                ((busy, pages, copied),) = connection.execute(f"PRAGMA wal_checkpoint({kind})").fetchall()
-            if not busy and pages == copied:
-                self._main_file.synced(written)
+                ((busy, _, _),) = connection.execute(f"PRAGMA wal_checkpoint({kind})").fetchall()
             return not busy
         return None
 

@@ -1,8 +1,9 @@
 """The database file itself, without its -wal: whether nobody but SQLite writes into it.
 
 SQLite does not look. Where somebody copies an older file into it (`cp`), SQLite goes on, and mixes its newer pages with the older
-ones. So every commit is counted in the file. A file that has fewer commits than SQLite had copied into it is an older one. Then
-nothing is written any more. Its -wal belongs to the newer one, and only a person can know that nobody uses it: it is not removed.
+ones. So every commit is counted in the file, beside the database's identity. A file that has fewer commits than SQLite had copied
+into it is an older one. Then nothing is written any more. Its -wal belongs to the newer one, and only a person can know that
+nobody uses it: it is not removed.
 """
 
 import ctypes
@@ -13,22 +14,34 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from devicesync.durable import beginning_of
 from devicesync.errors import Replaced
 from devicesync.sqlite_reading import open_alone, open_to_read, wal_of
 from devicesync.sqlite_transaction import transaction
 
-CREATE = "CREATE TABLE IF NOT EXISTS commits (written INTEGER NOT NULL, copied INTEGER NOT NULL)"
-BEGIN = "INSERT INTO commits SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM commits)"
+LACKS = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM pragma_table_info('commits') WHERE name = 'identity')"
+CREATE = (
+    "DROP TABLE IF EXISTS commits",
+    "CREATE TABLE commits (written INTEGER NOT NULL, copied INTEGER NOT NULL, identity TEXT NOT NULL)",
+    "INSERT INTO commits VALUES (0, 0, '')",
+)
+COUNT = (
+    "UPDATE commits SET written = written + 1, copied = max(copied, min(written, ?)), identity = CASE "
+    "WHEN EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'applied') THEN (SELECT id FROM identity) ELSE '' END"
+)
+"""Part of every commit. Binds how many commits the file surely has without its -wal."""
+
 START_AGAIN = "start again: then the log is applied to the one that is there"
 _REMOVE = "stop all that uses it, remove its -wal and -shm, and start again: then the rest of a journal is applied to the copy"
-_COUNT = "UPDATE commits SET written = written + 1, copied = max(copied, min(written, ?))"
-_COUNTS = "SELECT written, copied FROM commits"
+_COUNTS = "SELECT written, copied, identity FROM commits"
 _BUSY_SECONDS = 10.0
+_WAL_HEADER_BYTES = 32
 
 
 class _Counts(NamedTuple):
     written: int = 0
     copied: int = 0  # how many of them the file surely has without its -wal
+    identity: str = ""  # "" where the database may still get another one
 
 
 class MainFile:
@@ -39,9 +52,11 @@ class MainFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
-        self._copied = self._seen = 0
         self._checkpointing = threading.Lock()
-        self._written: int | None = None  # of the file alone; who only reads does not look
+        self._seen = _Counts()  # of the file with its -wal
+        self._copied = 0
+        self._wal = b""  # how its -wal begins, which is another beginning each time
+        self._alone: _Counts | None = None  # of the file without its -wal; who only reads does not look
         self._stat: tuple[int, ...] | None = None
 
     def found(self) -> None:
@@ -51,11 +66,9 @@ class MainFile:
     def opened(self, connection: sqlite3.Connection) -> None:
         """Take the file for the right one, and look how many commits it has. Call this once it has all tables."""
         self.found()
-        alone = _counts_alone(self.path) or _Counts()
-        self._seen = _counts_of(connection).written
-        self._written = min(alone.written, self._seen)  # a -wal may have an older database: by `.restore`
-        if not self.has_wal():
-            self._copied = self._written
+        self._seen = _counts_of(connection)
+        self._alone = min(_counts_alone(self.path) or _Counts(), self._seen)  # a -wal may have an older one: by `.restore`
+        self._wal = _beginning_of(wal_of(self.path))
 
     def has_wal(self) -> bool:
         """Whether a write-ahead log with anything in it lies beside the file."""
@@ -63,13 +76,26 @@ class MainFile:
 
     @contextmanager
     def commit(self, connection: sqlite3.Connection) -> Iterator[None]:
-        """Commit what the body writes, and count that. Raises Replaced where SQLite itself has restored an older copy."""
-        with transaction(connection):
+        """Commit what the body writes, and count that. Raises Replaced where SQLite itself has restored another file.
+
+        SQLite begins its -wal anew only when the file has all that was committed before. Then that is noted, too.
+        """
+        before = self._seen.written
+        with self._counted(connection):
             yield
-            if _counts_of(connection).written < self._seen:
-                raise self._older_copy(START_AGAIN)
-            connection.execute(_COUNT, (self._copied,))
-            seen = _counts_of(connection).written
+        wal = _beginning_of(wal_of(self.path))
+        if wal != self._wal:
+            self._wal, self._copied = wal, before
+            with suppress(sqlite3.OperationalError), self._counted(connection):  # else the next commit notes it
+                pass
+
+    @contextmanager
+    def _counted(self, connection: sqlite3.Connection) -> Iterator[None]:
+        with transaction(connection):
+            self._compare(_counts_of(connection), self._seen, START_AGAIN)
+            yield
+            connection.execute(COUNT, (self._copied,))
+            seen = _counts_of(connection)
         self._seen = seen
 
     def check(self) -> None:
@@ -88,21 +114,13 @@ class MainFile:
             yield
             self._look()
 
-    def synced(self, written: int) -> None:
-        """Note that a checkpoint has copied so many commits, and synced the file."""
-        self._copied = max(self._copied, written)
-
-    def _older_copy(self, hint: str) -> Replaced:
-        """The error to raise where the file is older than it was."""
-        return Replaced(f"an older copy was written into the database {self.path} while it was worked with", hint)
-
     def close(self, connection: sqlite3.Connection) -> None:
         """Close the connection. Not where another file was copied over ours: SQLite would copy its -wal into that one."""
         now = _stat_of(self.path)
         try:
             self._check()
         except Replaced:
-            if self._written is not None and _is_same(now, self._stat):
+            if self._alone is not None and _is_same(now, self._stat):
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))  # it stays open until the process is gone
                 return
         connection.close()
@@ -114,19 +132,22 @@ class MainFile:
         if not _is_same(now, self._stat):
             told = f"the database {self.path} was deleted, or replaced by another, while it was worked with"
             raise Replaced(told, START_AGAIN)
-        if self._written is not None:
-            counts = _counts_alone(self.path)
-            if counts is None:
+        if self._alone is not None:
+            alone = _counts_alone(self.path)
+            if alone is None:
                 return
-            if counts.written < self._written:
-                raise self._older_copy(_REMOVE)
-            self._written = counts.written
+            self._compare(alone, self._alone, _REMOVE)
+            self._alone = alone
         self._stat = now
 
     def _look(self) -> None:
-        now, counts = _stat_of(self.path), _counts_alone(self.path)
-        if counts and counts.written >= (self._written or 0):  # else another file came meanwhile, and the next check says so
-            self._stat, self._written = now, counts.written
+        now, alone = _stat_of(self.path), _counts_alone(self.path)
+        if alone and not _unlike(alone, self._alone or alone):  # else another file came meanwhile, and the next check says so
+            self._stat, self._alone = now, alone
+
+    def _compare(self, there: _Counts, before: _Counts, hint: str) -> None:
+        if what := _unlike(there, before):
+            raise Replaced(f"{what} was written into the database {self.path} while it was worked with", hint)
 
 
 def refuse_wal_of_another(path: Path) -> None:
@@ -138,23 +159,25 @@ def refuse_wal_of_another(path: Path) -> None:
         with closing(open_to_read(path, _BUSY_SECONDS)) as connection:
             shown = _counts_of(connection)
         alone = _counts_alone(path)  # looked at last: another process may make a checkpoint meanwhile
-        if alone and alone.written < min(shown):
-            raise Replaced(f"{wal_of(path)} belongs to a newer database than the file beside it, which is an older copy", _REMOVE)
+        if alone and (what := _unlike(alone, shown._replace(written=min(shown.written, shown.copied)))):
+            raise Replaced(f"{wal_of(path)} does not belong to the file beside it, which is {what}", _REMOVE)
 
 
-def written_in(connection: sqlite3.Connection) -> int:
-    """How many commits the database has had, as the connection sees it. Raises sqlite3.DatabaseError."""
-    return _counts_of(connection).written
+def _unlike(there: _Counts, before: _Counts) -> str:
+    """What is there in the place of what was before; "" where it is the same, with later commits or none."""
+    if "" not in (there.identity, before.identity) and there.identity != before.identity:
+        return "another database"
+    return "an older copy" if there.written < before.written else ""
 
 
 def _counts_of(connection: sqlite3.Connection) -> _Counts:
     try:
         row = connection.execute(_COUNTS).fetchone()
     except sqlite3.OperationalError as error:
-        if "no such table" not in str(error):
+        if "no such" not in str(error):
             raise
         return _Counts()  # an older release has made it
-    if row is None or not all(isinstance(count, int) for count in row):
+    if row is None or [type(value) for value in row] != [int, int, str]:
         raise sqlite3.DatabaseError("another table stands there")  # as after half a checkpoint
     return _Counts(*row)
 
@@ -166,6 +189,13 @@ def _counts_alone(path: Path) -> _Counts | None:
             return _counts_of(connection)
     except sqlite3.Error:
         return None
+
+
+def _beginning_of(wal: Path) -> bytes:
+    try:
+        return beginning_of(wal, _WAL_HEADER_BYTES)
+    except OSError:
+        return b""
 
 
 def _has_wal(path: Path) -> bool:
