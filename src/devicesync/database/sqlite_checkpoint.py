@@ -11,7 +11,7 @@ from pathlib import Path
 
 from devicesync.database.sqlite_main_file import MainFile
 from devicesync.errors import Replaced
-from devicesync.sqlite_old_pages import tell_that_they_stay
+from devicesync.sqlite_old_pages import forget_old_pages, tell_that_they_stay
 from devicesync.sqlite_reading import wal_of
 
 _PAGES = 16_000
@@ -88,6 +88,8 @@ class Checkpointer:
         """
         with suppress(sqlite3.DatabaseError, Replaced), closing(_connect(self._main_file.path, busy_seconds)) as connection:
             with self._main_file.checkpoint():
+                if kind == "TRUNCATE":
+                    return forget_old_pages(connection, self._main_file.path)
                 ((busy, _, _),) = connection.execute(f"PRAGMA wal_checkpoint({kind})").fetchall()
             return not busy
         return None

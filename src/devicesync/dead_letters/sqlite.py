@@ -10,7 +10,7 @@ from devicesync.dead_letters.port import DeadLetter, kept, listed
 from devicesync.durable import hint_for, one_at_a_time
 from devicesync.errors import Unavailable
 from devicesync.printable import encodable
-from devicesync.sqlite_old_pages import tell_that_they_stay
+from devicesync.sqlite_old_pages import forget_old_pages, tell_that_they_stay
 from devicesync.sqlite_reading import open_to_read
 from devicesync.sqlite_transaction import transaction
 
@@ -90,7 +90,8 @@ class SqliteDeadLetters:
         """See port.DeadLetters."""
         with self._failures("write to"):
             removed = self._connection.execute("DELETE FROM dead_letter WHERE time_ms < ?", (before_ms,)).rowcount
-            self._forget_old_pages()
+            if removed:
+                self._forget_old_pages()
             return removed
 
     def close(self) -> None:
@@ -98,9 +99,8 @@ class SqliteDeadLetters:
         self._connection.close()
 
     def _forget_old_pages(self) -> None:
-        """The write-ahead log has what was deleted too. Where somebody reads it just now, the next one to come here cuts it."""
-        ((busy, _, _),) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        if busy:
+        """They have what was deleted, too. Where somebody reads the file just now, the next one to come here does it."""
+        if not forget_old_pages(self._connection, self._path):
             tell_that_they_stay(self._path)
 
     @contextmanager

@@ -1,0 +1,42 @@
+"""What SQLite leaves in a file of rows that it has moved."""
+
+import random
+import re
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+from devicesync.sqlite_old_pages import forget_old_pages
+
+
+def test_of_an_erased_row_no_former_copy_stays(tmp_path: Path) -> None:
+    """`secure_delete` does not reach what SQLite leaves of a row where it has divided its page."""
+    path = tmp_path / "file.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for setting in ("page_size = 2048", "journal_mode = WAL", "secure_delete = ON"):
+            connection.execute(f"PRAGMA {setting}")
+        connection.execute("CREATE TABLE devices (id INTEGER PRIMARY KEY, token TEXT)")
+        moved = _moved(connection, path)
+        connection.executemany("DELETE FROM devices WHERE id = ?", [(number,) for number in moved])
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert moved & _found(path).keys()
+        assert forget_old_pages(connection, path)
+        assert not moved & _found(path).keys()
+        assert connection.execute("SELECT count(*) FROM devices").fetchone() == (2000 - len(moved),)
+
+
+def _moved(connection: sqlite3.Connection, path: Path) -> set[int]:
+    """The rows of which the file has two copies, after many changes of length."""
+    chance = random.Random(1)
+    while True:
+        rows = [(number, f"MARK-{number}-{'x' * chance.randrange(300)}") for number in range(2000)]
+        chance.shuffle(rows)
+        connection.executemany("INSERT OR REPLACE INTO devices VALUES (?, ?)", rows)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if moved := {number for number, count in _found(path).items() if count > 1}:
+            return moved
+
+
+def _found(path: Path) -> Counter[int]:
+    return Counter(map(int, re.findall(rb"MARK-([0-9]+)-", path.read_bytes())))
