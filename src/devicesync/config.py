@@ -108,8 +108,14 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
                 raise WrongUse(f"unknown setting {source(name)}", _suggestion(name))
             given[name] = value
             sources[name] = source(name)
+    for name in _PATHS & given.keys():
+        if "://" in str(given[name]):  # messages name the path; a URL's password is not to stand there
+            raise WrongUse(f"setting {sources[name]} names a file or a directory, and a URL stands there", "name a path")
     try:
         settings = msgspec.convert(given, Settings, strict=False)
+    except UnicodeEncodeError as error:
+        wrong = next(name for name, value in given.items() if value == error.object)
+        raise WrongUse(f"setting {sources[wrong]}: it is no UTF-8", "see `devicesync config --help`") from None
     except msgspec.ValidationError as error:
         name = str(error).rpartition("$.")[2].rstrip("`")
         raise WrongUse(
@@ -130,6 +136,8 @@ def on_this_machine(settings: Settings) -> Settings:
         cache="memory:",
     )
 
+
+_PATHS = {"data_dir", "city_file", "location_table"}
 
 SECRETS = ("register_keys", "admin_keys", "jwt_key")
 """Settings whose whole value is secret."""

@@ -75,3 +75,17 @@ def test_a_share_of_more_records_than_memory_counts_is_wrong_use() -> None:
     for records in ("1000001", "9" * 30):
         with pytest.raises(WrongUse, match="setting DEVICESYNC_BAD_SHARE_RECORDS: Expected `int` <= 1000000"):
             load({}, {"DEVICESYNC_BAD_SHARE_RECORDS": records}, None)
+
+
+@pytest.mark.parametrize("name", ["DATA_DIR", "CITY_FILE", "LOCATION_TABLE"])
+def test_a_url_where_a_path_belongs_is_wrong_use_and_not_repeated(name: str) -> None:
+    """As a path it has one slash less, and a message that named it showed the password."""
+    with pytest.raises(WrongUse, match=name) as refused:
+        load({}, {f"DEVICESYNC_{name}": "redis+cluster://user:PASSWORD@127.0.0.1:1"}, None)
+    assert "PASSWORD" not in str(refused.value) + str(refused.value.hint)
+
+
+def test_a_number_that_is_no_utf8_is_wrong_use() -> None:
+    """It was a traceback, in every command."""
+    with pytest.raises(WrongUse, match="DEVICESYNC_BAD_SHARE_RECORDS"):
+        load({}, {"DEVICESYNC_BAD_SHARE_RECORDS": "\udcff"}, None)
