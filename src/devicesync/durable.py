@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ _LEAST_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 20
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 """What a file system says that has no hard links."""
+_ON_ITS_WAY = re.compile(r"\.(.+)\.[0-9]+", re.DOTALL)
 _FREE = "free some space; work goes on when there is room"
 _CHECK = "check the path and its permissions"
 
@@ -39,8 +41,11 @@ def create(path: Path, content: bytes) -> bool:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileExistsError, FileNotFoundError):  # not found: another made the file, and removed what was left
+        with suppress(FileExistsError):
             path.hardlink_to(beside)
+    except FileNotFoundError:  # another removed what was left; one that made the file does so, too
+        if not path.exists():
+            raise
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
@@ -132,6 +137,12 @@ def replacing(path: Path, *, durable: bool) -> Iterator[Path]:
         sync_directory(path.parent)
 
 
+def name_of(beside: str) -> str:
+    """The name that the file at a hidden name of `replacing` or `create` was to have; "" for any other name."""
+    found = _ON_ITS_WAY.fullmatch(beside)
+    return found[1] if found else ""
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in it durable: what was made, renamed or removed. Raises OSError."""
     _sync(directory)
@@ -177,9 +188,8 @@ def _beside(path: Path) -> Path:
 
 def _remove_left(path: Path) -> None:
     """Remove what killed writers left. One that is still alive fails to rename it, and writes it again."""
-    prefix = f".{path.name}."
     for left in path.parent.iterdir():
-        if left.name.startswith(prefix) and left.name.removeprefix(prefix).isdigit():
+        if name_of(left.name) == path.name:
             left.unlink(missing_ok=True)
 
 

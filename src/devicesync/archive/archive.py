@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from devicesync.archive.entry import Entry
@@ -14,12 +14,17 @@ from devicesync.archive.ranges import by_range
 from devicesync.archive.room import Room
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import proved
+from devicesync.durable import name_of
 from devicesync.errors import Damaged
 from devicesync.log.full import FullRecord
 
 _ANY = 1 << 62
 _DAY = re.compile(r"dt=.*")
 _FILE = re.compile(r"([0-9]+_([0-9]+)_[0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?\.(?:parquet|jsonl\.gz)")
+_HIDDEN = re.compile(r"(?:generation-)?[0-9]\S*\.(?:parquet|jsonl\.gz|json)")
+"""What a file was to be called that a killed upload left under a hidden name."""
+UPLOAD_SECONDS = 3600.0
+"""Who has not written to a file for so long, does not upload it any more."""
 
 
 class Archive:
@@ -45,6 +50,10 @@ class Archive:
         if file.entry.rest and file.rest_here:
             self._storage.put(file.rest_here, file.entry.rest.path)
         self._storage.put(file.here, file.entry.path)
+        if self._storage.is_local:
+            for path in (file.entry.path, *([file.entry.rest.path] if file.entry.rest else [])):
+                with suppress(Damaged):  # behind a link nothing is removed
+                    self._remove(self._hidden_in(path.rpartition("/")[0], UPLOAD_SECONDS))
 
     def has_more(self, entries: list[Entry]) -> bool:
         """Whether the range is listed already with records that these files lack, since the log lost them meanwhile.
@@ -99,10 +108,19 @@ class Archive:
         days = sorted({entry.path.split("/")[1] for entry in entries})
         return max((int(match[3] or 0) for path, match in self._files(days) if _stem(path) in stems), default=0)
 
-    def remove_leftovers(self) -> None:
+    def interrupted(self, untouched_seconds: float = 0.0) -> list[str]:
+        """Return what killed uploads left in a directory under hidden names, or what is on its way there.
+
+        untouched_seconds: for how long nobody has written to it. Raises Unavailable.
+        """
+        days = [f"{self.topic}/{day}" for day in self._days()]
+        manifests = [f"{MANIFEST}/{self.topic}", f"{self.topic}/{MANIFEST}", *self.manifest.partitions()]
+        return [path for directory in (*days, *manifests) for path in self._hidden_in(directory, untouched_seconds)]
+
+    def remove_leftovers(self, untouched_seconds: float = 0.0) -> None:
         """Remove files that a prune or a redact has removed, or was killed before it did, or that came back since.
 
-        Raises Unavailable, Damaged.
+        What `interrupted` returns goes too: who still writes it, fails, and writes it again. Raises Unavailable, Damaged.
         """
         listed, pruned = self.manifest.entries(), self.manifest.pruned_entries()
         by_stem = {_stem(entry.path): entry for entry in (*pruned, *listed)}
@@ -115,6 +133,16 @@ class Archive:
                 name = path.rpartition("/")[2].partition("_")[2].partition("_")[2].removesuffix(".jsonl.gz")
                 self.manifest.remove_rest(entry, name)
                 self._storage.remove(path)
+        self._remove(self.interrupted(untouched_seconds))
+
+    def _hidden_in(self, directory: str, untouched_seconds: float) -> list[str]:
+        names = [name for name in self._storage.names(directory) if _HIDDEN.fullmatch(name_of(name))]
+        paths = [f"{directory}/{name}" for name in names]
+        return [path for path in paths if not untouched_seconds or self._storage.is_untouched(path, untouched_seconds)]
+
+    def _remove(self, paths: list[str]) -> None:
+        for path in paths:
+            self._storage.remove(path)
 
     def _files(self, only: Collection[str] = ()) -> list[tuple[str, re.Match[str]]]:
         days = [f"{self.topic}/{name}" for name in only or self._days()]

@@ -146,9 +146,19 @@ class Manifest:
         for path in paths_of([entry], ENTRY):
             self._storage.remove(f"{path.rpartition('/')[0]}/{name}.rest.parquet")
 
+    def partitions(self) -> list[str]:
+        """Return the directory of each partition's entries. Raises Unavailable."""
+        generations = [
+            f"{directory}/{name}"
+            for directory in self._directories
+            for name in self._storage.names(directory)
+            if re.fullmatch(_NUMBER, name)
+        ]
+        return [f"{generation}/{name}" for generation in generations for name in self._storage.names(generation)]
+
     def rests(self) -> dict[str, tuple[int, int, int]]:
         """Return the path of each `rest` that is there, with the order of its entry. Raises Unavailable."""
-        there = (f"{directory}/{name}" for directory in self._partitions() for name in self._storage.names(directory))
+        there = (f"{directory}/{name}" for directory in self.partitions() for name in self._storage.names(directory))
         found = map(_REST.fullmatch, there)
         return {match[0]: (int(match[1]), int(match[2]), int(match[3])) for match in found if match}
 
@@ -232,16 +242,7 @@ class Manifest:
 
     def _of_all(self, ending: str) -> list[str]:
         """The files of all partitions whose names end so."""
-        return [path for directory in self._partitions() for path in self._paths(directory, ending)]
-
-    def _partitions(self) -> list[str]:
-        generations = [
-            f"{directory}/{name}"
-            for directory in self._directories
-            for name in self._storage.names(directory)
-            if re.fullmatch(_NUMBER, name)
-        ]
-        return [f"{generation}/{name}" for generation in generations for name in self._storage.names(generation)]
+        return [path for directory in self.partitions() for path in self._paths(directory, ending)]
 
     def _paths(self, directory: str, ending: str) -> list[str]:
         """Of the files that count of their ranges, and have this ending, by the ranges' offsets."""

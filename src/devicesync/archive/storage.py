@@ -35,8 +35,9 @@ _MOMENT_SECONDS = 1.0
 class Storage:
     """Files by their path below the storage's URL. Safe for threads. A file is there as a whole, or not at all.
 
-    url: without its secrets. In a directory, only this user can read and write what we make. A store may send what it likes: of a
-    file no more is read than was asked for. What a store that speaks S3 answers has an end in time too: see s3.py.
+    url: without its secrets. is_local: whether it is a directory. There only this user can read and write what we make. A store
+    may send what it likes: of a file no more is read than was asked for. What a store that speaks S3 answers has an end in time
+    too: see s3.py.
     """
 
     def __init__(self, url: str) -> None:
@@ -63,12 +64,12 @@ class Storage:
             raise WrongUse(f"can't use {self.url}: {self._shown(str(error))}", _FORM) from None
         except Exception as error:  # some kinds connect at once
             raise Unavailable(f"can't reach {self.url}: {self._shown(str(error))}", _HINT) from error
-        self._is_local = _LOCAL in (self._files.protocol, *self._files.protocol)
+        self.is_local = _LOCAL in (self._files.protocol, *self._files.protocol)
 
     def put(self, here: Path, path: str) -> None:
         """Upload the local file, and replace what is there. It is durable when this returns. Raises Unavailable, Damaged."""
         with self._failures("write", path):
-            if self._is_local:
+            if self.is_local:
                 with replacing(self._local(path), durable=True) as beside:
                     shutil.copyfile(here, beside)
             else:
@@ -77,7 +78,7 @@ class Storage:
     def put_bytes(self, path: str, data: bytes) -> None:
         """Make a file of these bytes. It is durable when this returns. Raises Unavailable, Damaged where none can be made."""
         with self._failures("write", path):
-            if self._is_local:
+            if self.is_local:
                 replace(self._local(path), data, durable=True)
             else:
                 self._call(self._files.pipe_file, self._path(path), data, size=len(data))
@@ -89,7 +90,7 @@ class Storage:
         Raises Unavailable, Damaged.
         """
         with self._failures("write", path):
-            if not self._is_local:
+            if not self.is_local:
                 self._create_in_store(path, data)
             elif not create(self._local(path), data) and self.size(path) is None:
                 replace(self._local(path), data, durable=True)
@@ -99,7 +100,7 @@ class Storage:
         """Return the file's bytes; None without the file. Raises Unavailable, and Damaged for what can't be one of ours."""
         with self._failures("read", path, most_bytes):
             try:
-                if self._is_local:  # opened once: it may be replaced at any time
+                if self.is_local:  # opened once: it may be replaced at any time
                     return content_of(Path(self._path(path)), most_bytes)
                 with TemporaryDirectory() as directory:
                     return self._copied(path, Path(directory) / "file", most_bytes).read_bytes()
@@ -113,7 +114,7 @@ class Storage:
         Raises Unavailable, and Damaged where a store sends more bytes than that.
         """
         with self._failures("read", path, most_bytes):
-            if self._is_local:
+            if self.is_local:
                 here = Path(self._path(path))
                 return here if here.is_file() else None
             try:
@@ -129,6 +130,14 @@ class Storage:
             except FileNotFoundError:
                 return None
 
+    def is_untouched(self, path: str, seconds: float) -> bool:
+        """Whether the file is there, and nobody has written to it for so long; in a store it is always. Raises Unavailable."""
+        with self._failures("read", path):
+            try:
+                return not self.is_local or SYSTEM.now_ms() - Path(self._path(path)).stat().st_mtime * 1000 >= seconds * 1000
+            except FileNotFoundError:
+                return False
+
     def names(self, directory: str) -> list[str]:
         """Return the names directly in a directory, in order; none where there is no directory. Raises Unavailable."""
         with self._failures("list", directory):
@@ -143,7 +152,7 @@ class Storage:
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there. Raises Unavailable, and Damaged where a link in the path leads out of our directory."""
-        if self._is_local and not _real(Path(self._path(path)).parent).is_relative_to(_real(Path(self._root))):
+        if self.is_local and not _real(Path(self._path(path)).parent).is_relative_to(_real(Path(self._root))):
             raise Damaged(path, "lies behind a link that leads out of the backup", _LINK_HINT)
         with self._failures("remove", path):
             try:

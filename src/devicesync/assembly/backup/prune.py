@@ -1,6 +1,7 @@
 """`backup prune`: old files away, their erasures kept."""
 
 from devicesync import data_directory
+from devicesync.archive.archive import UPLOAD_SECONDS
 from devicesync.archive.entry import Entry
 from devicesync.assembly.backup.archives import archives_at, spool_of
 from devicesync.assembly.watcher import Watcher
@@ -20,7 +21,7 @@ def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, d
             for entry in from_the_future(entries, SYSTEM.now_ms() + settings.max_clock_ahead_ms):
                 watcher.say(f"{entry.path} was closed in the future by its entry: it stays, and the partition's files after it")
             if not dry_run:
-                archive.remove_leftovers()
+                archive.remove_leftovers(UPLOAD_SECONDS)
             with watcher.bar(f"prune {archive.topic}", len(old), unit="files") as advance:
                 for files in [] if dry_run else old:
                     prune_range(archive, files, spool.path, settings.max_clock_ahead_ms)

@@ -32,6 +32,7 @@ def check_entries(archive: Archive, ends: list[End], pruned: list[Entry], entrie
     yield from check_identities(archive, known)
     yield from check_ends(ends, known)
     yield from check_unlisted(archive, known)
+    yield from check_interrupted(archive)
 
 
 def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
@@ -87,6 +88,14 @@ def check_unlisted(archive: Archive, known: list[Entry]) -> Iterator[Problem]:
     """Find files that no entry names. Raises Unavailable."""
     for path in archive.unlisted(known):
         yield Problem(path, "has no entry in the manifest; `devicesync backup run` completes an upload that was interrupted")
+
+
+def check_interrupted(archive: Archive) -> Iterator[Problem]:
+    """Find what killed uploads left under hidden names. Raises Unavailable."""
+    for path in archive.interrupted():
+        yield Problem(
+            path, "is on its way, or a killed upload left it: `devicesync backup redact` removes it, `prune` after an hour"
+        )
 
 
 def check_log(pruned: list[Entry], entries: list[Entry], generation: int, survey: Survey) -> Iterator[Problem]:
