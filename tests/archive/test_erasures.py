@@ -77,6 +77,28 @@ def test_erasures_of_another_form_are_named(tmp_path: Path, erased: bytes) -> No
     assert [damage.path for damage in found] == ["_manifest/topic/1/3/0.erasures.json"]
 
 
+def test_a_flipped_bit_is_named(tmp_path: Path) -> None:
+    """Wherever it is: in an id it brought an erased device back. Only in the checksum's name it changes nothing."""
+    archive = pruned(tmp_path, {"X": IN_2023_US, "Z": 7})
+    (there,) = (tmp_path / "backup").rglob("*.erasures.json")
+    held, said = there.read_bytes(), dict(next(archive.manifest.pruned()).erased())
+    its_name = range(held.rindex(b'sha256"'), held.rindex(b'":"'))
+    for at in range(len(held)):
+        there.write_bytes(held[:at] + bytes([held[at] ^ 1]) + held[at + 1 :])
+        found: list[Damaged] = []
+        read = [dict(kept.erased()) for kept in archive.manifest.pruned(found)]
+        assert (read, len(found)) == (([said], 0) if at in its_name else ([], 1)), held[at:]
+
+
+def test_erasures_of_an_older_version_have_no_checksum(tmp_path: Path) -> None:
+    """They are read as they are."""
+    archive = pruned(tmp_path, {"X": IN_2023_US})
+    (there,) = (tmp_path / "backup").rglob("*.erasures.json")
+    held = there.read_bytes()
+    there.write_bytes(held[: held.rindex(b',"sha256"')] + b"}")
+    assert [dict(kept.erased()) for kept in archive.manifest.pruned()] == [{"X": IN_2023_US}]
+
+
 def test_the_entries_beside_erasures_are_as_short_as_others(tmp_path: Path) -> None:
     """They are all in memory together."""
     archive = pruned(tmp_path, {})

@@ -21,7 +21,7 @@ from devicesync.archive.files import digest_of
 from devicesync.archive.parquet import GROUP_BYTES, SCHEMA
 from devicesync.archive.parquet_footer import groups_of, metadata_of
 from devicesync.archive.parquet_reading import BATCH_BYTES
-from devicesync.archive.ranges import ENTRY, MOST_DAYS, Erasures, paths_of
+from devicesync.archive.ranges import ENTRY, MOST_DAYS, erasures_of, paths_of
 from devicesync.assembly.digests.source import ends_at_ms
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import Damaged
@@ -140,7 +140,7 @@ def test_the_entry_of_a_pruned_file_names_its_own_files_only(tmp_path: Path) -> 
     archive, closed = stored(tmp_path, ROWS, "parquet")
     archive.manifest.prune([closed.entry], {})
     (there,) = (tmp_path / "backup").rglob("*.erasures.json")
-    there.write_bytes(msgspec.json.encode(Erasures({}, [msgspec.structs.replace(closed.entry, path="../outside")])))
+    there.write_bytes(erasures_of({}, [msgspec.structs.replace(closed.entry, path="../outside")]))
     with pytest.raises(Damaged, match="erasures"):
         list(archive.manifest.pruned())
 

@@ -70,8 +70,8 @@ OF_BACKUPS = (
     _of_backups(
         "what was pruned loses its erases",
         "archive/manifest.py",
-        "json.encode(Erasures(erased, entries))",
-        "json.encode(Erasures({}, entries))",
+        "0], erasures_of(erased, entries)",
+        "0], erasures_of({}, entries)",
         range(20, 60),
     ),
     _of_backups("prune takes the last range too", f"{_BACKUP}/prune.py", "list(ranges)[:-1]", "list(ranges)", range(20, 60)),

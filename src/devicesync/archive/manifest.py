@@ -22,10 +22,10 @@ from devicesync.archive.ranges import (
     ENTRY_BYTES,
     ERASURES,
     ERASURES_BYTES,
-    Erasures,
     Pruned,
     counting,
     entries_in,
+    erasures_of,
     is_of,
     paths_of,
     pruned_in,
@@ -116,7 +116,7 @@ class Manifest:
 
         Raises Unavailable, and WrongUse for more erasures than are read: such a range stays.
         """
-        path, kept = paths_of(entries, ERASURES)[0], msgspec.json.encode(Erasures(erased, entries))
+        path, kept = paths_of(entries, ERASURES)[0], erasures_of(erased, entries)
         if len(kept) > ERASURES_BYTES:
             raise WrongUse(
                 f"{path} would have more than {ERASURES_BYTES:,} bytes, and could not be read again",

@@ -9,6 +9,7 @@ was stopped while it listed the range, changes nothing.
 In older archives a range is one file. Its entry is named after the file's first offset, and lies in <topic>/_manifest.
 """
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -32,19 +33,22 @@ _NO_ENTRIES = msgspec.Raw(b"[]")
 _NAME = re.compile(r"([0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?(\.erasures)?\.json")
 
 
-class Erasures(msgspec.Struct, frozen=True):
-    """What is kept of a pruned range: its entries, and for each device erased in it the version of the highest erase, in µs."""
+class _Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is kept of a pruned range: its entries, and for each device erased in it the version of the highest erase, in µs.
 
-    erased: dict[str, int]
-    entries: list[Entry]
-
-
-class _Parts(msgspec.Struct, frozen=True):
-    """The same as it lies in the file. entry: what older archives have in place of `entries`."""
+    sha256: of the two; "" in older archives, which do not say. entry: what still older ones have in place of `entries`.
+    """
 
     erased: msgspec.Raw
     entries: msgspec.Raw = _NO_ENTRIES
     entry: msgspec.Raw = _NO_ENTRIES
+    sha256: str = ""
+
+    def digest(self) -> str:
+        """What `sha256` has to be."""
+        digest = hashlib.sha256(self.erased)
+        digest.update(self.entries)
+        return digest.hexdigest()
 
 
 class Pruned(NamedTuple):
@@ -67,7 +71,7 @@ class Pruned(NamedTuple):
 
 
 _OF_ENTRIES: msgspec.json.Decoder[Entry | list[Entry]] = msgspec.json.Decoder(Entry | list[Entry])
-_OF_PARTS = msgspec.json.Decoder(_Parts)
+_OF_KEPT = msgspec.json.Decoder(_Kept)
 _OF_ID = msgspec.json.Decoder(str)
 
 
@@ -115,13 +119,21 @@ def entries_in(path: str, held: bytes) -> list[Entry]:
     return _placed_entries(path, held, ENTRY)
 
 
+def erasures_of(erased: dict[str, int], entries: list[Entry]) -> bytes:
+    """The file that `pruned_in` reads."""
+    kept = _Kept(msgspec.Raw(msgspec.json.encode(erased)), msgspec.Raw(msgspec.json.encode(entries)))
+    return msgspec.json.encode(msgspec.structs.replace(kept, sha256=kept.digest()))
+
+
 def pruned_in(path: str, held: bytes) -> Pruned:
     """Return what is kept of a pruned range. Raises Damaged, which names the path."""
-    parts = decoded(path, held, _OF_PARTS)
-    entries = bytes(parts.entry if parts.entries == _NO_ENTRIES else parts.entries)
+    kept = decoded(path, held, _OF_KEPT)
+    entries = bytes(kept.entry if kept.entries == _NO_ENTRIES else kept.entries)
     if len(entries) > ENTRY_BYTES:
         raise Damaged(path, f"has entries of more than {ENTRY_BYTES:,} bytes")
-    pruned = Pruned(_placed_entries(path, entries, ERASURES), path, parts.erased)
+    if kept.sha256 not in ("", kept.digest()):
+        raise Damaged(path, "is not what was written: its checksum differs")
+    pruned = Pruned(_placed_entries(path, entries, ERASURES), path, kept.erased)
     for _ in pruned.erased():  # a damaged one is named before any of them is used
         pass
     return pruned
