@@ -94,8 +94,8 @@ def backup_verify_options(parser: argparse.ArgumentParser) -> None:
 def backup_verify(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """Find what is wrong with a backup: missing or damaged files, gaps, overlaps, and records of the log that are in no file.
 
-    Exit status 1 when something is wrong; the files are named. A log that can't be reached, or is another one, is not
-    compared with the backup.
+    Exit status 1 when something is wrong; the files are named. A log that can't be reached is not compared with the backup.
+    One that is not in it is named, and its records count as more records that are in no file yet; that alone is exit status 0.
     """
     from devicesync.assembly.backup.verify import verify
     from devicesync.cli.process import Terminal

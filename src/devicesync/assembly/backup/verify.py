@@ -10,6 +10,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import by_range
 from devicesync.archive.spool import Spool
+from devicesync.archive.storage import Storage
 from devicesync.assembly import adapters, named_log
 from devicesync.assembly.backup.archives import archives_at, spool_of
 from devicesync.assembly.watcher import Advance, Watcher
@@ -31,6 +32,9 @@ _AT_ONCE = 4
 def verify(place: str, settings: Settings, watcher: Watcher, *, deep: bool) -> dict[str, Any]:
     """The document that `backup verify --json` prints. Raises Unavailable, WrongUse."""
     archives = archives_at(place)
+    topic = named_log.topic_of(settings)
+    if named_log.log_exists(settings) and topic not in {archive.topic for archive in archives}:
+        archives.append(Archive(Storage(place), topic))  # an empty one: all that the log has is in no file
     problems: list[Problem] = []
     files = records = left = 0
     with spool_of(settings, data_directory.VERIFY_SPOOL) as spool:
@@ -42,8 +46,8 @@ def verify(place: str, settings: Settings, watcher: Watcher, *, deep: bool) -> d
             problems += map(problem_of, damaged)
             problems += check_entries(archive, ends, pruned, entries)
             with _same_log(settings, archive, watcher) as (log, survey, generation):
-                if log and survey and generation:
-                    problems += check_log(pruned, entries, generation, survey)
+                if log and survey:
+                    problems += check_log(pruned, entries, generation, survey) if generation else ()
                     left += behind(entries, generation, survey, log)
                 bar = watcher.bar(f"verify {archive.topic}", sum(entry.bytes for entry in entries))
                 problems += _check_files(archive, entries, spool, log, generation, bar, deep=deep)
@@ -83,9 +87,9 @@ def _check_files(  # noqa: PLR0917 - all of them are needed
 def _same_log(
     settings: Settings, archive: Archive, watcher: Watcher
 ) -> Iterator[tuple[FullLog | None, Survey | None, int | None]]:
-    """The log that the archive is of, what it has, and its generation.
+    """The log of the archive's topic, what it has, and its generation: None where the archive has nothing of this log.
 
-    None where it is another, or can't be reached, or the generations' files are damaged.
+    All are None where the log has another topic, or can't be reached, or the generations' files are damaged.
     """
     nothing = (None, None, None)
     if named_log.topic_of(settings) != archive.topic or not named_log.log_exists(settings):
@@ -99,4 +103,6 @@ def _same_log(
             watcher.say(f"not compared with the log: {error}")
             yield nothing
             return
-        yield (log, survey, generation) if generation else nothing
+        if not generation:
+            watcher.say(f"the log {log.source} is in no generation of this backup: none of its records counts as kept")
+        yield log, survey, generation

@@ -109,10 +109,11 @@ def check_log(pruned: list[Entry], entries: list[Entry], generation: int, survey
             yield Problem(files[0].path, f"gap: the log has records {first} to {files[0].from_offset - 1}, and no file has them")
 
 
-def behind(entries: list[Entry], generation: int, survey: Survey, log: FullLog) -> int:
+def behind(entries: list[Entry], generation: int | None, survey: Survey, log: FullLog) -> int:
     """Return how many records the log has after the last files. Few are counted; many are estimated by their offsets.
 
-    Some offsets have no record: those of transaction markers. Raises Unavailable.
+    generation: None where there is no file of this log. Some offsets have no record: those of transaction markers.
+    Raises Unavailable.
     """
     ends = {entry.partition: entry.next_offset for entry in entries if entry.generation == generation}
     total = 0
