@@ -64,9 +64,11 @@ def journal_lines(directory: Path) -> list[bytes]:
     return (directory / DATA / LOG).read_bytes().splitlines()
 
 
-def simulate(devicesync: Devicesync, count: int, seed: int = 1, bad: float = 0.01, **settings: float) -> None:
+def simulate(
+    devicesync: Devicesync, count: int, seed: int = 1, bad: float = 0.01, data_dir: Path | None = None, **settings: float
+) -> None:
     """Put registrations into the journal, as `simulate` does; a process of it is tested elsewhere."""
-    flags = {"data_dir": str(devicesync.directory / DATA), **settings}
+    flags = {"data_dir": str(data_dir or devicesync.directory / DATA), **settings}
     simulation = Simulation(seed=seed, devices=200, bad_share=bad)
     with into_log(load(flags, {}).settings) as write:
         assert assembly.simulate(simulation, Pace(count, None, None), write, threading.Event(), Terminal("simulate")) == count
@@ -162,6 +164,32 @@ def test_a_new_journal_is_a_new_generation(devicesync: Devicesync) -> None:
     assert [(file["generation"], file["first_offset"], file["records"]) for file in files] == [(1, 0, 30), (2, 0, 20)]
     assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []
     assert devicesync.json("restore", "--from", "backup", "--to-stores")["records"] == 50
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_clone_without_its_identity_is_kept_as_another_log(devicesync: Devicesync, *, is_late: bool) -> None:
+    """As docs/backup.md says: nothing else is removed, and it heals, too, what was kept of one of the two alone."""
+    simulate(devicesync, 20)
+    back_up(devicesync)
+    clone = devicesync.directory / "clone"
+    shutil.copytree(devicesync.directory / DATA, clone)
+    (clone / f".{LOG}.id").unlink() if not is_late else None
+    simulate(devicesync, 30, seed=2)
+    simulate(devicesync, 80, seed=3, data_dir=clone)
+    runs: list[tuple[str, ...]] = [(), ("--data-dir", str(clone))]
+    for more in runs:
+        back_up(devicesync, *more)
+    if is_late:
+        assert devicesync.json("backup", "verify", "--in", "backup", "--deep", *runs[1], status=1)["problems"]
+        (clone / f".{LOG}.id").unlink()
+        simulate(devicesync, 1, seed=4, data_dir=clone)
+        for more in reversed(runs):
+            back_up(devicesync, *more)
+    for more in runs:
+        found = devicesync.json("backup", "verify", "--in", "backup", "--deep", *more)
+        assert (found["problems"], found["behind"]) == ([], 0)
+    kept = {row[3] for row in rows_in(archive_in(devicesync.directory), devicesync.directory)}
+    assert kept >= {*journal_lines(devicesync.directory), *(clone / LOG).read_bytes().splitlines()}
 
 
 def test_a_lost_position_repeats_no_record(devicesync: Devicesync) -> None:
