@@ -1,11 +1,17 @@
 """A place in the journal, from which it is read on."""
 
-from contextlib import suppress
+import os
+from contextlib import ExitStack, suppress
 
-from devicesync.log.journal.files import JournalFiles, count_lines, naming_failures
+from devicesync.durable import open_regular
+from devicesync.errors import Unavailable
+from devicesync.log.journal.files import JournalFiles, count_lines_of, naming_failures, same_file
 from devicesync.log.journal.segment import Segment
 from devicesync.log.journal.times import span_of
 from devicesync.log.port import Record
+
+_LOOKS = 100
+"""A rotation syncs its files and so takes far longer than a look: of so many in a row one comes between two of them."""
 
 
 class Cursor:
@@ -29,14 +35,16 @@ class Cursor:
         self.position = record
 
     def bounds(self) -> tuple[int, int]:
-        """The number of the first record that the journal still has, and the one that its next record will have."""
-        with naming_failures("read", self._files.active), suppress(FileNotFoundError):
-            span = span_of(self._files.times)
-            firsts = self._files.closed_firsts()
-            if span:
-                end = span.last.first + count_lines(self._files.active, span.last.start)
-                return min(firsts, default=span.beginning.first), end
-        return 0, 0
+        """The number of the first record that the journal still has, and the one that its next record will have.
+
+        Both as they were at a moment while this ran: it takes no lock, so it looks again where a file moved meanwhile.
+        """
+        with naming_failures("read", self._files.active):
+            for _ in range(_LOOKS):
+                with suppress(FileNotFoundError):  # a segment was dropped meanwhile
+                    if bounds := self._bounds_at_rest():
+                        return bounds
+        raise Unavailable(f"the segments of {self._files.active} change faster than they are read", "see what moves them")
 
     def read(self, max_records: int) -> list[Record]:
         """The next records, at most so many; [] when there are none now. Blank lines are skipped. Raises Unavailable."""
@@ -48,6 +56,29 @@ class Cursor:
         if self._segment:
             self._segment.close()
         self._segment = None
+
+    def _bounds_at_rest(self) -> tuple[int, int] | None:
+        """The bounds; None where the files moved while they were read.
+
+        An active file that stays in its place has its own times beside it. Where it is missing, a rotation is under way, or
+        was cut short: the end is that of the closed segments, or where the next one's times already begin.
+        """
+        files = self._files
+        with ExitStack() as on_exit:
+            active = -1
+            with suppress(FileNotFoundError):
+                active = open_regular(files.active, os.O_RDONLY)
+                on_exit.callback(os.close, active)
+            span = span_of(files.times)
+            firsts = files.closed_firsts()
+            if span and active >= 0:
+                end = span.last.first + count_lines_of(active, span.last.start)
+            else:
+                end = max(files.end_of_closed(), span.last.first if span else 0)
+            moved = active >= 0 and not same_file(active, files.active)
+            if moved or files.closed_firsts() != firsts:
+                return None
+        return min(firsts, default=span.beginning.first if span else end), end
 
     def _read(self, max_records: int) -> list[Record]:
         self._segment = self._segment or self._open()

@@ -133,19 +133,24 @@ def times_of(segment: Path) -> Path:
 
 
 def count_lines(path: Path, start: int) -> int:
-    """The number of line ends at or after the byte `start`."""
+    """The number of line ends at or after the byte `start`; 0 where there is no file."""
     try:
         file = open_regular(path, os.O_RDONLY)
     except FileNotFoundError:
         return 0
-    count, at = 0, start
     try:
-        while chunk := os.pread(file, _READ_BYTES, at):
-            count += chunk.count(b"\n")
-            at += len(chunk)
-        return count
+        return count_lines_of(file, start)
     finally:
         os.close(file)
+
+
+def count_lines_of(file: int, start: int) -> int:
+    """The same of an open file."""
+    count, at = 0, start
+    while chunk := os.pread(file, _READ_BYTES, at):
+        count += chunk.count(b"\n")
+        at += len(chunk)
+    return count
 
 
 def same_file(file: int, path: Path) -> bool:
