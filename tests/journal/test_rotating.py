@@ -79,7 +79,7 @@ def test_a_journal_that_never_rests_is_told_of(tmp_path: Path, monkeypatch: pyte
         journal.survey()
 
 
-@pytest.mark.parametrize("step", range(2))
+@pytest.mark.parametrize("step", range(3))
 def test_a_rotation_that_was_killed_has_lost_nothing(tmp_path: Path, step: int) -> None:
     """After each of its steps: neither the next look nor the next process tells of a loss, or of another end."""
     journal = open_journal(tmp_path)

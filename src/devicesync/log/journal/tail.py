@@ -149,8 +149,9 @@ class Tail:
 
     def _is_cut(self, span: Span) -> bool:
         """Whether lines are gone that were durable, or that a reader has passed."""
-        size = self._files.active.stat().st_size if self._files.active.exists() else -1
-        if size < span.last.start or (size < 0 < span.last.end):
+        exists = self._files.active.exists()
+        size = self._files.active.stat().st_size if exists else 0
+        if size < span.last.start or (span.last.end and not exists):  # no lines yet: a rotation that was cut short
             return True
         end = span.last.first + count_lines(self._files.active, span.last.start)
         return end < max(self._files.positions().values(), default=0)
