@@ -5,6 +5,7 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -18,6 +19,9 @@ _SYNCS = ("fdatasync", "fsync")
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a directory of its own is made in it
 IN_MEMORY = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
 """Where the files of a history lie: many histories a second are made and gone. None: where all temporary files do."""
+
+_PATIENT = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda seconds: None)
+"""Who waits for a lock here: whoever holds it goes on, or is dead, and no time passes meanwhile."""
 
 
 def _full() -> OSError:
@@ -50,6 +54,7 @@ class Disk:
                 *((f"os.{name}", self._whole(name, _synced)) for name in _SYNCS),
             ):
                 stack.enter_context(mock.patch(name, made))
+            stack.enter_context(mock.patch("devicesync.log.journal.lock.SYSTEM", _PATIENT))
             yield
 
     def drop(self, process: Process) -> None:
@@ -106,12 +111,7 @@ class Disk:
 
     @staticmethod
     def _locked(file: Any, how: int) -> None:
-        """Who waits for a lock lets the others go on."""
-        if current() is None or how & (fcntl.LOCK_NB | fcntl.LOCK_UN):
-            _flock(file, how)
-            return
-        while True:
+        """Who tries again lets the others go on."""
+        if current() is not None and how & fcntl.LOCK_EX:
             done(gate("disk flock"))
-            with suppress(BlockingIOError):
-                _flock(file, how | fcntl.LOCK_NB)
-                return
+        _flock(file, how)

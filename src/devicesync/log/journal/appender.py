@@ -1,8 +1,6 @@
 """Appending: one write and one sync for all callers that wait at the same time, under a lock shared by all processes."""
 
-import fcntl
 import math
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +8,7 @@ from contextlib import contextmanager
 from devicesync.clock import SYSTEM
 from devicesync.errors import Unavailable
 from devicesync.log.journal.files import JournalFiles, naming_failures
+from devicesync.log.journal.lock import JournalLock
 from devicesync.log.journal.tail import Limits, Tail
 
 _TOLD_SECONDS = 30.0
@@ -41,10 +40,14 @@ class Appender:
         self._lost_at = -math.inf
         self.syncs = 0
         files.active.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = os.open(files.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with self._all_to_ourselves(), naming_failures("open", files.active):
-            self._tail.catch_up()
-            files.keep_identity()
+        self._lock = JournalLock(files.lock)
+        try:
+            with self._lock.held(), naming_failures("open", files.active):
+                self._tail.catch_up()
+                files.keep_identity()
+        except BaseException:
+            self.close()
+            raise
 
     def append(self, values: Sequence[bytes]) -> int:
         """Make `values` durable as consecutive records; the number of the first. Raises Unavailable."""
@@ -71,13 +74,13 @@ class Appender:
 
     def end(self) -> int:
         """The number that the next record will have."""
-        with self._turn(), self._all_to_ourselves(), naming_failures("read", self._files.active):
+        with self._turn(), self._lock.held(), naming_failures("read", self._files.active):
             self._tail.catch_up()
             return self._tail.next
 
     def tidy(self) -> None:
         """Close the active segment where it is old enough, and drop closed ones that are not needed. Raises Unavailable."""
-        with self._turn(), self._all_to_ourselves(), naming_failures("tidy", self._files.active):
+        with self._turn(), self._lock.held(), naming_failures("tidy", self._files.active):
             self._tail.catch_up()
             self._tail.rotate_if_due()
             self._tail.drop_old_segments()
@@ -95,9 +98,7 @@ class Appender:
         """Close the files."""
         with self._turn():
             self._tail.close()
-            if self._lock >= 0:
-                os.close(self._lock)
-                self._lock = -1  # a number that is closed twice may be another file's by then
+            self._lock.close()
 
     def _lost(self) -> None:
         self._lost_at = SYSTEM.monotonic()
@@ -120,7 +121,7 @@ class Appender:
 
     def _write_groups(self, groups: list[_Group]) -> None:
         try:
-            with self._all_to_ourselves(), naming_failures("append to", self._files.active):
+            with self._lock.held(), naming_failures("append to", self._files.active):
                 self._tail.catch_up()
                 self._tail.rotate_if_due()
                 first = self._tail.write(b"".join([group.payload for group in groups]), sum(group.count for group in groups))
@@ -134,11 +135,3 @@ class Appender:
             for group in groups:
                 group.first = first
                 first += group.count
-
-    @contextmanager
-    def _all_to_ourselves(self) -> Iterator[None]:
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)

@@ -1,0 +1,64 @@
+"""The journal's lock: its writers take turns, in one process and in all. A process that was stopped may hold it for good."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from devicesync.clock import SYSTEM
+from devicesync.errors import Unavailable
+
+_PATIENCE_SECONDS = 10.0
+_PATIENCE_AFTER_REFUSAL_SECONDS = 1.0
+"""Whoever was refused asks again: all that one process has to write must not wait the whole time each, also when it ends."""
+_FIRST_NAP_SECONDS, _LAST_NAP_SECONDS = 0.0005, 0.005
+_NAP_SHARE = 0.001
+"""Naps grow with the time waited: a busy lock is taken soon, and one that nobody gives back costs nearly nothing."""
+
+
+class JournalLock:
+    """The open lock file. Not for several threads at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._patience_seconds = _PATIENCE_SECONDS
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """No other writer is in here. Raises Unavailable where another process keeps the lock."""
+        if not self._is_taken():
+            self._wait()
+        self._patience_seconds = _PATIENCE_SECONDS
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Close the file; again, it does nothing."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1  # a number that is closed twice may be another file's by then
+
+    def _is_taken(self) -> bool:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _wait(self) -> None:
+        began = SYSTEM.monotonic()
+        waited = 0.0
+        while waited < self._patience_seconds:
+            SYSTEM.sleep(min(max(waited * _NAP_SHARE, _FIRST_NAP_SECONDS), _LAST_NAP_SECONDS))
+            if self._is_taken():
+                return
+            waited = SYSTEM.monotonic() - began
+        self._patience_seconds = _PATIENCE_AFTER_REFUSAL_SECONDS
+        raise Unavailable(
+            f"another process has held {self._path} for {waited:.0f} s: the journal can't be written",
+            f"a suspended or frozen process? `fuser {self._path}` or `lslocks` names it: let it go on, or end it",
+        )

@@ -1,0 +1,107 @@
+"""The journal's lock, where a process that was stopped holds it, and where many take turns."""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from devicesync.errors import Unavailable
+from devicesync.log.journal import Journal, lock
+from tests.journal.opened import everything, open_journal
+
+LOCK = "device-profile.log.lock"
+
+
+@contextmanager
+def _held(directory: Path) -> Iterator[None]:
+    """As by another process."""
+    file = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less patience."""
+    monkeypatch.setattr(lock, "_PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(lock, "_PATIENCE_AFTER_REFUSAL_SECONDS", 0.02)
+
+
+@pytest.mark.usefixtures("short")
+def test_a_lock_that_another_process_keeps_is_named(tmp_path: Path) -> None:
+    """Whatever needs it ends, with the file and a hint, and works when it is given back."""
+    journal = open_journal(tmp_path)
+    journal.append([b"a"])
+    with _held(tmp_path):
+        for use in (lambda: journal.append([b"b"]), journal.end, journal.check, journal.tidy, lambda: open_journal(tmp_path)):
+            with pytest.raises(Unavailable, match=f"another process has held .*{LOCK}") as told:
+                use()
+            assert "lslocks" in told.value.hint
+    assert journal.append([b"c"]) == 1
+    assert everything(journal) == [(0, b"a"), (1, b"c")]
+
+
+@pytest.mark.usefixtures("short")
+def test_who_was_refused_waits_less_until_the_lock_is_free_again(tmp_path: Path) -> None:
+    """Else a process that ends with much to write would wait the whole time for each."""
+    journal = open_journal(tmp_path)
+    for _ in range(2):
+        waits = []
+        with _held(tmp_path):
+            for _ in range(3):
+                began = time.monotonic()
+                with pytest.raises(Unavailable):
+                    journal.append([b"a"])
+                waits.append(time.monotonic() - began)
+        assert waits[0] >= 0.3 > max(waits[1:])
+        journal.append([b"b"])
+
+
+@pytest.mark.usefixtures("short")
+def test_a_journal_that_could_not_be_opened_leaves_no_file_open(tmp_path: Path) -> None:
+    """`up` tries again and again."""
+    open_journal(tmp_path)
+    with _held(tmp_path):
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        with pytest.raises(Unavailable):
+            open_journal(tmp_path)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_lock_that_is_given_back_in_time_is_taken(tmp_path: Path) -> None:
+    """Soon after it is free."""
+    journal = open_journal(tmp_path)
+    with _held(tmp_path):
+        appending = threading.Thread(target=journal.append, args=([b"a"],))
+        appending.start()
+        time.sleep(0.1)
+    appending.join(5)
+    assert journal.end() == 1
+
+
+def test_many_that_append_at_once_all_get_their_turn(tmp_path: Path) -> None:
+    """None of them waits anywhere near to a refusal."""
+    journals = [open_journal(tmp_path) for _ in range(4)]
+    longest = []
+
+    def append(journal: Journal) -> None:
+        for _ in range(50):
+            began = time.monotonic()
+            journal.append([b"a"])
+            longest.append(time.monotonic() - began)
+
+    threads = [threading.Thread(target=append, args=(journal,)) for journal in journals]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert journals[0].end() == len(longest) == 200
+    assert max(longest) < 5
