@@ -4,7 +4,7 @@ from tests.simulation.planted_backup import Mistake
 
 
 def _of_one_machine(name: str, file: str, right: str, wrong: str) -> Mistake:
-    return Mistake(name, f"log/journal/{file}", right, wrong, range(30), "embedded")
+    return Mistake(name, f"log/journal/{file}", right, wrong, range(60), "embedded")
 
 
 OF_LOGS = (
