@@ -11,6 +11,7 @@ from msgspec import Meta
 from devicesync import data_directory
 from devicesync.durable import too_large
 from devicesync.errors import WrongUse
+from devicesync.printable import encodable
 from devicesync.url import masked, masked_word, masked_wrong
 
 _LAST_PORT = 65_535
@@ -111,11 +112,11 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
     for name in _PATHS & given.keys():
         if "://" in str(given[name]):  # messages name the path; a URL's password is not to stand there
             raise WrongUse(f"setting {sources[name]} names a file or a directory, and a URL stands there", "name a path")
+    for name in given.keys() - _PATHS - _URLS:
+        if isinstance(given[name], str) and encodable(given[name]) != given[name]:  # a client of a server may abort at it
+            raise WrongUse(f"setting {sources[name]}: it is no UTF-8", "see `devicesync config --help`")
     try:
         settings = msgspec.convert(given, Settings, strict=False)
-    except UnicodeEncodeError as error:
-        wrong = next(name for name, value in given.items() if value == error.object)
-        raise WrongUse(f"setting {sources[wrong]}: it is no UTF-8", "see `devicesync config --help`") from None
     except msgspec.ValidationError as error:
         name = str(error).rpartition("$.")[2].rstrip("`")
         raise WrongUse(
@@ -138,6 +139,8 @@ def on_this_machine(settings: Settings) -> Settings:
 
 
 _PATHS = {"data_dir", "city_file", "location_table"}
+_URLS = {"log", "database", "cache"}
+"""Some name a file, whose name may be no UTF-8. Those of servers are looked at when they are read."""
 
 SECRETS = ("register_keys", "admin_keys", "jwt_key")
 """Settings whose whole value is secret."""

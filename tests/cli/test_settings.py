@@ -85,7 +85,8 @@ def test_a_url_where_a_path_belongs_is_wrong_use_and_not_repeated(name: str) -> 
     assert "PASSWORD" not in str(refused.value) + str(refused.value.hint)
 
 
-def test_a_number_that_is_no_utf8_is_wrong_use() -> None:
-    """It was a traceback, in every command."""
-    with pytest.raises(WrongUse, match="DEVICESYNC_BAD_SHARE_RECORDS"):
-        load({}, {"DEVICESYNC_BAD_SHARE_RECORDS": "\udcff"}, None)
+@pytest.mark.parametrize("name", ["BAD_SHARE_RECORDS", "GROUP", "REGISTER_KEYS"])
+def test_a_value_that_is_no_utf8_is_wrong_use(name: str) -> None:
+    """It was a traceback, in every command; and of a group Kafka's client aborted the process."""
+    with pytest.raises(WrongUse, match=f"DEVICESYNC_{name}: it is no UTF-8"):
+        load({}, {f"DEVICESYNC_{name}": "\udcff"}, None)

@@ -44,7 +44,7 @@ class Life:
         try:
             self._database.merge(changes)
             if self._chance.random() < 0.8:
-                self._database.keep_applied(_LOG, end)
+                self._database.keep_applied({_LOG: end})
                 self._position = end
         except Replaced:
             assert self._is_put_back
@@ -157,13 +157,13 @@ def test_an_older_copy_that_sqlite_restores_before_the_first_commit_is_told(tmp_
     """`up` had just been started: 300 of 405 registrations were gone, and nothing said so."""
     path, copy = tmp_path / "device-profile.db", tmp_path / "copy.db"
     with closing(SqliteDatabase(path)) as database:
-        database.keep_applied(_LOG, 1)
+        database.keep_applied({_LOG: 1})
         restore(path, copy)
-        database.keep_applied(_LOG, 2)
+        database.keep_applied({_LOG: 2})
     with closing(SqliteDatabase(path)) as database:
         restore(copy, path)
         with pytest.raises(Replaced, match="older copy"):
-            database.keep_applied(_LOG, 3)
+            database.keep_applied({_LOG: 3})
 
 
 @pytest.mark.parametrize("how", ["under it", "by sqlite", "beside its -wal"])
@@ -172,10 +172,10 @@ def test_another_database_in_its_place_is_told_however_many_commits_it_has(tmp_p
     path, other = tmp_path / "device-profile.db", tmp_path / "other.db"
     with closing(SqliteDatabase(other)) as database:
         for position in range(9):
-            database.keep_applied(_LOG, position)
+            database.keep_applied({_LOG: position})
     SqliteDatabase(path).close()
     database = SqliteDatabase(path)
-    database.keep_applied(_LOG, 1)
+    database.keep_applied({_LOG: 1})
     if how == "by sqlite":
         restore(other, path)
     elif how == "under it":
@@ -188,7 +188,7 @@ def test_another_database_in_its_place_is_told_however_many_commits_it_has(tmp_p
             SqliteDatabase(there)
         return
     with pytest.raises(Replaced, match="another database was written into"):
-        database.keep_applied(_LOG, 2)
+        database.keep_applied({_LOG: 2})
 
 
 def restore(source: Path, target: Path) -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ class Named(NamedTuple):
     def applied(self, log: str) -> None:
         pass
 
-    def keep_applied(self, log: str, position: int) -> None:
+    def keep_applied(self, positions: Mapping[str, int]) -> None:
         pass
 
 

@@ -71,9 +71,9 @@ class GatedDatabase:
         """See port.Database."""
         return _under("applied", lambda: self._database.applied(log))
 
-    def keep_applied(self, log: str, position: int) -> None:
+    def keep_applied(self, positions: Mapping[str, int]) -> None:
         """See port.Database."""
-        _under("keep applied", lambda: self._database.keep_applied(log, position))
+        _under("keep applied", lambda: self._database.keep_applied(positions))
 
     def check(self) -> None:
         """See port.Database."""

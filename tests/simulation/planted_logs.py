@@ -46,8 +46,8 @@ OF_LOGS = (
     Mistake(
         "an old offset is committed as one of the topic made anew",
         "log/kafka/reader.py",
-        "self._applied.keep(self._identities[partition], partition, offset)",
-        "self._applied.keep(self._identity(), partition, offset)",
+        "self._applied.note(self._identities[partition])",
+        "self._applied.note(self._identity())",
         range(578, 698, 12),
     ),
     _of_one_machine(

@@ -24,6 +24,8 @@ class Tokens:
         if form == "hs256":
             self._key, self._algorithm = _secret(rest), "HS256"
         elif form == "file":
+            if "://" in rest:
+                raise WrongUse("jwt_key: a URL stands where a file belongs", f"write {_FORMS}")
             self._key, self._algorithm = _public_key(Path(rest)), "RS256"
         else:
             raise WrongUse("jwt_key says neither hs256: nor file:", f"write {_FORMS}")

@@ -118,8 +118,8 @@ class Database(Protocol):
         """
         ...
 
-    def keep_applied(self, log: str, position: int) -> None:
-        """Keep for `applied` that the rows have everything of this log before that position. Raises Unavailable.
+    def keep_applied(self, positions: Mapping[str, int]) -> None:
+        """Keep for `applied` that the rows have everything of each log before its position. Raises Unavailable.
 
         It need not be durable: it is lost before the rows are, never after. The identity may change with the first call.
         """

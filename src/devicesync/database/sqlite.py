@@ -134,7 +134,7 @@ class SqliteDatabase:
         with self._failures("read"):
             return sqlite_applied.position(self._connection, log)
 
-    def keep_applied(self, log: str, position: int) -> None:
+    def keep_applied(self, positions: Mapping[str, int]) -> None:
         """See port.Database.
 
         A file of an older release gets the table, and another identity: an older copy of it lacks the table, and has the former.
@@ -146,7 +146,7 @@ class SqliteDatabase:
                 identity = uuid.uuid4().hex
                 self._connection.execute(sqlite_applied.CREATE)
                 self._connection.execute(_CHANGE_IDENTITY, (identity,))
-            self._connection.execute(sqlite_applied.KEEP, (log, position))
+            self._connection.executemany(sqlite_applied.KEEP, positions.items())
         self.identity = identity
         self._checkpointer.committed(1, erased=False)
 

@@ -132,8 +132,8 @@ class Store(Protocol):
         """Up to where it has applied the log with that identity."""
         ...
 
-    def keep_applied(self, log: str, position: int) -> None:
-        """It has applied the log up to there."""
+    def keep_applied(self, positions: Mapping[str, int]) -> None:
+        """It has applied these logs up to there."""
         ...
 
 

@@ -159,7 +159,7 @@ class CassandraDatabase:
     def applied(self, log: str) -> None:
         """See port.Database. It keeps none."""
 
-    def keep_applied(self, log: str, position: int) -> None:
+    def keep_applied(self, positions: Mapping[str, int]) -> None:
         """See port.Database."""
 
     def check(self) -> None:

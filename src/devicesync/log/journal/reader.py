@@ -89,7 +89,7 @@ class JournalReader(Cursor):
         Not synced: a position lost with the power leaves an older one, and reading again is harmless.
         """
         if self._store:
-            self._store.keep_applied(self._log, position)  # first: without a crash it is never the lesser
+            self._store.keep_applied({self._log: position})  # first: without a crash it is never the lesser
             self._named = self._store.identity
         with self._keeping_position():
             os.pwrite(self._position_file, f"{position:020d} {self._named}".rstrip().encode() + b"\n", 0)

@@ -1,5 +1,6 @@
 """Up to where a consumer group has applied a topic to a store: its commits say so, and a file of SQLite says so itself."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -29,10 +30,13 @@ class Applied:
         """The store's; "" where it is not known."""
         return self._store.identity if self._store else ""
 
-    def keep(self, topic_id: str, partition: int, offset: int) -> Note:
-        """Tell the store that it has what lies before this offset; what the commit has to say. Raises Unavailable."""
-        if self._store and self._keeps:
-            self._store.keep_applied(_of(topic_id, partition), offset)
+    def keep(self, offsets: Mapping[int, int], topic_ids: Mapping[int, str]) -> None:
+        """Tell the store that it has what lies before these offsets. Both by partition. Raises Unavailable."""
+        if self._store and self._keeps and offsets:
+            self._store.keep_applied({_of(topic_ids[partition], partition): offset for partition, offset in offsets.items()})
+
+    def note(self, topic_id: str) -> Note:
+        """What the commit says that follows."""
         return Note(topic_id, store=self.identity, is_kept=self._keeps)
 
     def begin(self, committed: TopicPartition, topic_id: str) -> int:

@@ -152,10 +152,12 @@ class KafkaReader:
     def _commit_due(self) -> None:
         # What the group does not take now stays due; it then tells us what was taken away.
         self._look_for_recreated()
+        # Those of no identity are of a topic that is deleted, or was when it was asked for.
+        due = {partition: offset for partition, offset in self._due.items() if partition in self._identities}
+        self._applied.keep(due, self._identities)
         offsets = [
-            noted(self._member.topic, partition, offset, self._applied.keep(self._identities[partition], partition, offset))
-            for partition, offset in self._due.items()
-            if partition in self._identities  # else the topic is deleted, or was when it was asked for
+            noted(self._member.topic, partition, offset, self._applied.note(self._identities[partition]))
+            for partition, offset in due.items()
         ]
         if offsets and self._member.commit(offsets):
             self._due = {partition: offset for partition, offset in self._due.items() if partition not in self._identities}
