@@ -1,7 +1,7 @@
 """What lies in a topic and is no record, and what no longer lies there."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM
-from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl, transactions
+from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl, bounds, reader, transactions
 from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.lag import group_lag
 from devicesync.log.kafka.member import Member
@@ -96,6 +96,30 @@ def test_an_updater_catches_up_behind_the_marker_of_a_transaction(devicesync: De
     assert devicesync.json("get", "d2")["version"]
     again = devicesync.run("update", "--until-caught-up")
     assert again.returncode == 0, again.stderr
+
+
+def test_small_transactions_cost_a_question_a_poll_and_not_one_each(topic: KafkaUrl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each leaves a gap, its marker. A consumer's own question waited for 100 ms: 10 records a second, and SIGTERM waited too."""
+    asked: list[set[int]] = []
+
+    def counted(admin: AdminClient, name: str, partitions: Iterable[int]) -> dict[int, int]:
+        asked.append({*partitions})
+        return bounds.firsts(admin, name, asked[-1])
+
+    monkeypatch.setattr(reader, "firsts", counted)
+    producer = Producer({**topic.client, "transactional.id": topic.topic})
+    producer.init_transactions(30)
+    for number in range(40):
+        producer.begin_transaction()
+        producer.produce(topic.topic, event(number))
+        producer.commit_transaction()
+    with closing(KafkaLog(topic, topic.topic)) as log, closing(log.reader("updater")) as taking:
+        polls = [len(taking.poll(1, 30))]
+        monkeypatch.setattr(taking._member, "bounds", None)
+        while sum(polls) < 40:
+            polls.append(len(taking.poll(100, 0.2)))
+        assert len([partitions for partitions in asked if partitions]) <= len(polls)
+        assert taking.lost == 0
 
 
 @pytest.mark.parametrize("commits", [True, False])

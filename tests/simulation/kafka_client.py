@@ -7,12 +7,16 @@ from typing import Any
 from unittest import mock
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from tests.simulation.kafka_broker import Broker, Kept
 from tests.simulation.scheduler import current, done, gate
 
 Places = list[TopicPartition]
 _NO_TOPIC = KafkaError.UNKNOWN_TOPIC_OR_PART
+
+
+_EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 
 
 class SimulatedConsumer:
@@ -237,15 +241,16 @@ class SimulatedAdmin:
         del isolation_level  # nobody has transactions here
         self._broker.answer(request_timeout)
 
-        def answer_of(partition: int) -> Any:
+        def answer_of(partition: int, spec: Any) -> Any:
             def result() -> Any:
                 if self._broker.is_gone:
                     raise KafkaException(KafkaError(_NO_TOPIC))
-                return SimpleNamespace(offset=self._broker.partitions[partition].high)
+                there = self._broker.partitions[partition]
+                return SimpleNamespace(offset=there.low if spec is _EARLIEST else there.high)
 
             return SimpleNamespace(result=result)
 
-        return {place: answer_of(place.partition) for place in wanted}
+        return {place: answer_of(place.partition, spec) for place, spec in wanted.items()}
 
     def list_topics(self, topic: str, timeout: float) -> Any:
         self._broker.answer(timeout)

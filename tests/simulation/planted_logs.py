@@ -11,7 +11,7 @@ OF_LOGS = (
     Mistake(
         "what retention dropped up to the end is passed by in silence",
         "log/kafka/reader.py",
-        "                    self._look_for_lost(partition, self._next.get(partition, end), end)\n",
+        "        self._look_for_lost(gaps)\n",
         "",
         range(653, 701, 12),
     ),

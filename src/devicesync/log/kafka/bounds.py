@@ -1,6 +1,10 @@
 """Where a partition begins and ends."""
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from collections.abc import Iterable
+from typing import Any
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from devicesync.clock import SYSTEM
 
@@ -26,3 +30,30 @@ def bounds(consumer: Consumer, topic: str, partition: int, timeout_seconds: floa
             SYSTEM.sleep(_PAUSE_SECONDS)
         else:
             return low, high
+
+
+def firsts(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """The first offset that each partition has. Raises KafkaException.
+
+    All are asked for at once. A consumer's question waits behind its own fetch, for 100 ms each.
+    """
+    earliest: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+    return _offsets(admin, topic, partitions, earliest, IsolationLevel.READ_UNCOMMITTED)
+
+
+def ends(admin: AdminClient, topic: str, partitions: Iterable[int], level: IsolationLevel) -> dict[int, int]:
+    """The offset at which each partition ends.
+
+    READ_UNCOMMITTED: the one that its next record will have. READ_COMMITTED: where the first open transaction begins, if there
+    is one. Raises KafkaException.
+    """
+    latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    return _offsets(admin, topic, partitions, latest, level)
+
+
+def _offsets(admin: AdminClient, topic: str, partitions: Iterable[int], spec: Any, level: IsolationLevel) -> dict[int, int]:
+    wanted = {TopicPartition(topic, partition): spec for partition in partitions}
+    if not wanted:
+        return {}
+    answers = admin.list_offsets(wanted, isolation_level=level, request_timeout=TIMEOUT_SECONDS)
+    return {place.partition: int(answer.result().offset) for place, answer in answers.items()}

@@ -4,9 +4,9 @@ from confluent_kafka import Consumer, ConsumerGroupState, IsolationLevel, KafkaE
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM
+from devicesync.log.kafka.bounds import ends
 from devicesync.log.kafka.onlooker import all_bounds, committed_of, onlooker
 from devicesync.log.kafka.reach import reach
-from devicesync.log.kafka.transactions import ends
 from devicesync.log.kafka.url import KafkaUrl, failures
 from devicesync.log.port import Lag
 

@@ -10,12 +10,12 @@ from confluent_kafka.admin import AdminClient
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import DELETED
-from devicesync.log.kafka.bounds import TIMEOUT_SECONDS, bounds
+from devicesync.log.kafka.bounds import TIMEOUT_SECONDS, bounds, ends, firsts
 from devicesync.log.kafka.commits import Commits
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.identity import is_of
 from devicesync.log.kafka.taken import Bound, taken
-from devicesync.log.kafka.transactions import Awaited, ends
+from devicesync.log.kafka.transactions import Awaited
 from devicesync.log.kafka.unpacked import passed_over
 from devicesync.log.kafka.url import KafkaUrl, failures
 
@@ -187,13 +187,13 @@ class Member:
         with failures("read"):
             partitions = self.consumer.list_topics(self.topic, timeout=TIMEOUT_SECONDS).topics[self.topic].partitions
             last = ends(self.admin, self.topic, partitions, IsolationLevel.READ_UNCOMMITTED)  # before where readers end
-            readable: dict[int, int] = {}
+            readable = ends(self.admin, self.topic, partitions, IsolationLevel.READ_COMMITTED)
+            begins = firsts(self.admin, self.topic, partitions)
             for position in self.committed(partitions):
-                low, high = self.bounds(position.partition)
+                low, high = begins[position.partition], readable[position.partition]
                 has_begun = position.offset >= 0 and is_of(position, identity, store)
                 if position.offset < high if has_begun else high > low:  # all it lacks may be gone: then its reader says so
                     return False
-                readable[position.partition] = high
             return self._awaited.is_there(readable, last) and identity != DELETED
 
     def committed(self, partitions: Iterable[int]) -> list[TopicPartition]:

@@ -1,6 +1,5 @@
 """The updater's side of a topic. Nothing here coordinates anything: the law bears every duplicate."""
 
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import repeat
 from typing import Any
@@ -8,8 +7,6 @@ from typing import Any
 import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    TIMESTAMP_LOG_APPEND_TIME,
-    TIMESTAMP_NOT_AVAILABLE,
     KafkaException,
     Message,
     TopicPartition,
@@ -19,12 +16,14 @@ from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import DELETED, FullRecord, Store
 from devicesync.log.kafka.applied import Applied
+from devicesync.log.kafka.bounds import firsts
 from devicesync.log.kafka.full import full_records_of
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import identity_of, noted
 from devicesync.log.kafka.member import Member
+from devicesync.log.kafka.records import records_of
 from devicesync.log.kafka.url import KafkaUrl, failures
-from devicesync.log.port import Headers, Record
+from devicesync.log.port import Record
 
 _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.1
@@ -122,23 +121,35 @@ class KafkaReader:
 
     def _pass_markers(self) -> None:
         """What lies between the last record and the end is done with: markers of transactions, and what retention dropped."""
-        for partition, end in [*self._member.ends.items()]:
-            if not any(partition in polled for polled in self._polls):
-                if end > self._next.get(partition, 0):
-                    self._look_for_lost(partition, self._next.get(partition, end), end)
-                    self._due[partition] = self._next[partition] = end
-                del self._member.ends[partition]
+        passed = {
+            partition: end
+            for partition, end in self._member.ends.items()
+            if not any(partition in polled for polled in self._polls)
+        }
+        gaps = [(partition, self._next.get(partition, end), end) for partition, end in passed.items()]
+        self._look_for_lost(gaps)
+        for partition, end in passed.items():
+            if end > self._next.get(partition, 0):
+                self._due[partition] = self._next[partition] = end
+            del self._member.ends[partition]
 
     def _look_into_gaps(self) -> None:
         """Tell what is gone from before the records just taken. Where nobody answers, the next poll asks again."""
         with suppress(KafkaException):
-            while self._gaps:
-                self._look_for_lost(*self._gaps[0])
-                del self._gaps[0]
+            self._look_for_lost(self._gaps)
+            self._gaps = []
 
-    def _look_for_lost(self, partition: int, expected: int, offset: int) -> None:
-        """A gap before this offset: markers of transactions and compaction make some, and so does the topic's retention."""
-        first = min(self._member.bounds(partition)[0], offset) if offset > expected else expected
+    def _look_for_lost(self, gaps: list[tuple[int, int, int]]) -> None:
+        """Gaps of a partition, each before an offset. Markers and compaction make some, and so does the topic's retention.
+
+        The first offsets are asked for once: they only grow. A topic of small transactions has a gap after each record.
+        """
+        real = [(partition, expected, offset) for partition, expected, offset in gaps if offset > expected]
+        begins = firsts(self._member.admin, self._member.topic, {partition for partition, _, _ in real})
+        for partition, expected, offset in real:
+            self._tell_lost(partition, expected, min(begins[partition], offset))
+
+    def _tell_lost(self, partition: int, expected: int, first: int) -> None:
         if first > expected:
             self.lost += first - expected
             _log.error(
@@ -223,23 +234,3 @@ def _tell_of_no_position(partition: int, first: int) -> None:
             next_offset=first,
             hint="if the group is new, all is well; else a backup has what it missed: `devicesync restore --to-stores`",
         )
-
-
-def records_of(messages: Sequence[Message], headers: Iterable[Headers | None], clock: Clock = SYSTEM) -> list[Record]:
-    """Messages as readers get them, each with its headers."""
-    return [_record_of(message, of_message, clock) for message, of_message in zip(messages, headers, strict=False)]
-
-
-def _record_of(message: Message, headers: Headers | None, clock: Clock) -> Record:
-    now_ms = clock.now_us() // 1000
-    kind, stamp_ms = message.timestamp()
-    has_time = kind != TIMESTAMP_NOT_AVAILABLE
-    # A producer's own clock may run ahead: what the broker did not stamp was taken now at the latest.
-    taken_ms = stamp_ms if kind == TIMESTAMP_LOG_APPEND_TIME else min(stamp_ms, now_ms) if has_time else now_ms
-    logged_ms = stamp_ms if has_time else None
-    partition, offset = int(message.partition() or 0), int(message.offset() or 0)
-    return Record(message.value(), partition, offset, taken_ms, logged_ms, _bytes(message.key()), headers)
-
-
-def _bytes(key: str | bytes | None) -> bytes | None:
-    return key.encode() if isinstance(key, str) else key

@@ -13,7 +13,7 @@ from devicesync.log.kafka.full import for_a_backup
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import identity_of
 from devicesync.log.kafka.onlooker import all_bounds, onlooker
-from devicesync.log.kafka.reader import records_of
+from devicesync.log.kafka.records import records_of
 from devicesync.log.kafka.taken import Bound, taken
 from devicesync.log.kafka.unpacked import passed_over
 from devicesync.log.kafka.url import HINT, KafkaUrl

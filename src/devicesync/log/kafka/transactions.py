@@ -1,14 +1,11 @@
 """Transactions that producers have not ended. No reader gets what lies behind the first record of one: it may be aborted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from confluent_kafka import IsolationLevel, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from devicesync.clock import Clock
-from devicesync.log.kafka.bounds import TIMEOUT_SECONDS
 
 LONG_SECONDS = 10.0
 """A transaction that is open for less is usual, and nobody is told of it."""
@@ -18,20 +15,6 @@ HINT = (
     "`kafka-transactions.sh list` and `forceTerminateTransaction`"
 )
 _log: Any = structlog.get_logger("devicesync")
-
-
-def ends(admin: AdminClient, topic: str, partitions: Iterable[int], level: IsolationLevel) -> dict[int, int]:
-    """The offset at which each partition ends.
-
-    READ_UNCOMMITTED: the one that its next record will have. READ_COMMITTED: where the first open transaction begins, if there
-    is one. Raises KafkaException.
-    """
-    latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    wanted = {TopicPartition(topic, partition): latest for partition in partitions}
-    if not wanted:
-        return {}
-    answers = admin.list_offsets(wanted, isolation_level=level, request_timeout=TIMEOUT_SECONDS)
-    return {place.partition: int(answer.result().offset) for place, answer in answers.items()}
 
 
 class Awaited:
