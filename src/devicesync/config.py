@@ -109,11 +109,11 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
                 raise WrongUse(f"unknown setting {source(name)}", _suggestion(name))
             given[name] = value
             sources[name] = source(name)
-    for name in _PATHS & given.keys():
-        if "://" in str(given[name]):  # messages name the path; a URL's password is not to stand there
+    for name, value in given.items():
+        if name in _PATHS and "://" in str(value):  # messages name the path; a URL's password is not to stand there
             raise WrongUse(f"setting {sources[name]} names a file or a directory, and a URL stands there", "name a path")
-    for name in given.keys() - _PATHS - _URLS:
-        if isinstance(given[name], str) and encodable(given[name]) != given[name]:  # a client of a server may abort at it
+        may_be_bytes = name in _PATHS | _URLS or not isinstance(value, str)
+        if not may_be_bytes and encodable(value) != value:  # a client of a server may abort at it
             raise WrongUse(f"setting {sources[name]}: it is no UTF-8", "see `devicesync config --help`")
     try:
         settings = msgspec.convert(given, Settings, strict=False)

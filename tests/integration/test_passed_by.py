@@ -43,6 +43,16 @@ def event(number: int) -> bytes:
     return b'{"device_id":"d%d","api_last_updated_on":%d}' % (number, time.time_ns() // 1_000_000)
 
 
+def send_in_transactions(topic: KafkaUrl, count: int) -> None:
+    """Records of one transaction each: behind every one of them lies a marker."""
+    producer = Producer({**topic.client, "transactional.id": topic.topic})
+    producer.init_transactions(30)
+    for number in range(count):
+        producer.begin_transaction()
+        producer.produce(topic.topic, event(number))
+        producer.commit_transaction()
+
+
 def drop_before(topic: KafkaUrl, offset: int) -> None:
     """As the topic's retention does it."""
     admin = AdminClient(topic.client)  # which has to live until the answer is there
@@ -107,12 +117,7 @@ def test_small_transactions_cost_a_question_a_poll_and_not_one_each(topic: Kafka
         return bounds.firsts(admin, name, asked[-1])
 
     monkeypatch.setattr(reader, "firsts", counted)
-    producer = Producer({**topic.client, "transactional.id": topic.topic})
-    producer.init_transactions(30)
-    for number in range(40):
-        producer.begin_transaction()
-        producer.produce(topic.topic, event(number))
-        producer.commit_transaction()
+    send_in_transactions(topic, 40)
     with closing(KafkaLog(topic, topic.topic)) as log, closing(log.reader("updater")) as taking:
         polls = [len(taking.poll(1, 30))]
         monkeypatch.setattr(taking._member, "bounds", None)
@@ -255,12 +260,7 @@ def test_what_is_lost_is_told_though_the_first_question_fails(topic: KafkaUrl, m
 
 def test_gaps_of_compaction_are_no_loss(topic: KafkaUrl) -> None:
     """The log still begins before the gap: markers of a transaction, as compaction leaves gaps too."""
-    producer = Producer({**topic.client, "transactional.id": topic.topic})
-    producer.init_transactions(30)
-    for number in range(4):
-        producer.begin_transaction()
-        producer.produce(topic.topic, event(number))
-        producer.commit_transaction()
+    send_in_transactions(topic, 4)
     with closing(KafkaReader(topic, topic.topic)) as reader:
         assert polled(reader, 4) == [0, 2, 4, 6]
         assert reader.lost == 0

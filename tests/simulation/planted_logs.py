@@ -25,7 +25,7 @@ OF_LOGS = (
     Mistake(
         "what is gone together with the group's position is passed by in silence",
         "log/kafka/reader.py",
-        "_tell_of_no_position(partition, firsts[partition])",
+        "_tell_of_no_position(partition, begin)",
         "pass",
         range(5, 125, 12),
     ),

@@ -67,15 +67,11 @@ def refusal_limit(settings: Settings, *, at_once: bool = False) -> RefusalLimit:
 def updating(settings: Settings, command: str, stop: threading.Event, spans: Spans = NO_SPANS) -> Iterator[Embedded]:
     """Hold the data directory and assemble its updater. Raises Held when another process has it."""
     data_directory.prepare(settings.directory)
-    held = data_directory.Hold(settings.directory, command)
-    try:
-        with embedded(settings, stop, spans) as assembled:
-            try:
-                yield assembled
-            finally:
-                stop.set()
-    finally:
-        held.release()
+    with data_directory.Hold(settings.directory, command), embedded(settings, stop, spans) as assembled:
+        try:
+            yield assembled
+        finally:
+            stop.set()
 
 
 @contextmanager

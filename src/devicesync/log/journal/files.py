@@ -145,7 +145,7 @@ def count_lines(path: Path, start: int) -> int:
 
 
 def count_lines_of(file: int, start: int) -> int:
-    """The same of an open file."""
+    """The number of line ends of an open file at or after the byte `start`."""
     count, at = 0, start
     while chunk := os.pread(file, _READ_BYTES, at):
         count += chunk.count(b"\n")

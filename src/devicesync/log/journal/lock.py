@@ -27,7 +27,7 @@ class JournalLock:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """No other writer is in here. Raises Unavailable where another process keeps the lock."""
+        """Keep every other writer out while the body runs. Raises Unavailable where another process keeps the lock."""
         if not self._is_taken():
             self._wait()
         self._patience_seconds = _PATIENCE_SECONDS

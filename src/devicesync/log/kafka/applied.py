@@ -27,7 +27,7 @@ class Applied:
 
     @property
     def identity(self) -> str:
-        """The store's; "" where it is not known."""
+        """What names the store; "" where it is not known."""
         return self._store.identity if self._store else ""
 
     def keep(self, offsets: Mapping[int, int], topic_ids: Mapping[int, str]) -> None:
@@ -36,7 +36,7 @@ class Applied:
             self._store.keep_applied({_of(topic_ids[partition], partition): offset for partition, offset in offsets.items()})
 
     def note(self, topic_id: str) -> Note:
-        """What the commit says that follows."""
+        """What the next commit has to say of the store."""
         return Note(topic_id, store=self.identity, is_kept=self._keeps)
 
     def begin(self, committed: TopicPartition, topic_id: str) -> int:
@@ -48,7 +48,7 @@ class Applied:
         return min(self._store.applied(_of(topic_id, committed.partition)) or 0, committed.offset)
 
     def lacking(self, committed: list[TopicPartition], begins: list[int], topic_id: str) -> set[int]:
-        """The partitions of this topic of which the store lacks something that was committed. They are told."""
+        """The partitions of this topic of which the store lacks something that was committed. Log a warning of them."""
         another = {each.partition for each in committed if is_of_another(each, self.identity)}
         both = zip(committed, begins, strict=True)
         less = {each.partition for each, begin in both if is_of(each, topic_id, self.identity) and begin < each.offset}

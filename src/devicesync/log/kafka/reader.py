@@ -179,18 +179,18 @@ class KafkaReader:
         with self._member.explaining(), failures("read"):
             identity = self._identity()  # asked first: what is committed later is of this topic, or of one after it
             committed = self._member.committed(position.partition for position in positions)
-            firsts = {each.partition: self._member.bounds(each.partition)[0] for each in committed if each.offset < 0}
+            unknown = {each.partition: self._member.bounds(each.partition)[0] for each in committed if each.offset < 0}
             begins = [self._applied.begin(each, identity) for each in committed]
         lacking = self._applied.lacking(committed, begins, identity)
-        for position, begin in zip(positions, begins, strict=True):
+        for position, known in zip(positions, begins, strict=True):
             partition = position.partition
-            if partition in firsts:
-                _tell_of_no_position(partition, firsts[partition])
-            if partition in firsts or partition in lacking:
+            begin = unknown.get(partition, known)
+            if partition in unknown:
+                _tell_of_no_position(partition, begin)
+            if partition in unknown or partition in lacking:
                 # Committed soon: then the group has a position, and all see what is lacking, also where nothing is left to read.
-                self._due[partition] = firsts.get(partition, begin)
-            # What is gone from there is looked for, whatever is committed.
-            position.offset = self._next[partition] = firsts.get(partition, begin)
+                self._due[partition] = begin
+            position.offset = self._next[partition] = begin  # what is gone from there is looked for, whatever is committed
             self._identities[partition] = identity
 
     def _look_for_recreated(self) -> None:
