@@ -50,6 +50,11 @@ class Life:
             assert self._is_put_back
             self.crash()
 
+    def _before(self, statement: str) -> None:
+        """The thread that makes checkpoints may make one between any two commits."""
+        if statement.startswith("BEGIN") and self._chance.random() < 0.3:
+            self.checkpoint()
+
     def checkpoint(self) -> None:
         self._database._checkpointer._checkpoint(self._chance.choice(("PASSIVE", "TRUNCATE")), 0)
 
@@ -120,6 +125,7 @@ class Life:
                 Path(f"{self._path}{suffix}").unlink(missing_ok=True)
             self._database = SqliteDatabase(self._path)
         self._is_put_back = False
+        self._database._connection.set_trace_callback(self._before)
         self._position = self._database.applied(_LOG) or 0
         ids = [str(each) for each in range(self._position)]
         assert self._database.read(ids).keys() == set(ids)

@@ -80,12 +80,10 @@ class MainFile:
 
         SQLite begins its -wal anew only when the file has all that was committed before. Then that is noted, too.
         """
-        before = self._seen.written
+        copied = self._copied
         with self._counted(connection):
             yield
-        wal = _beginning_of(wal_of(self.path))
-        if wal != self._wal:
-            self._wal, self._copied = wal, before
+        if self._copied != copied:
             with suppress(sqlite3.OperationalError), self._counted(connection):  # else the next commit notes it
                 pass
 
@@ -96,7 +94,10 @@ class MainFile:
             yield
             connection.execute(COUNT, (self._copied,))
             seen = _counts_of(connection)
-        self._seen = seen
+        before, self._seen = self._seen, seen
+        wal = _beginning_of(wal_of(self.path))
+        if wal != self._wal:
+            self._wal, self._copied = wal, before.written
 
     def check(self) -> None:
         """Raises Replaced where somebody else has put another file there, or has written into it. Sees little of a checkpoint."""
