@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Message, Producer
+from confluent_kafka import IsolationLevel, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from devstack.servers import Redis
 
 from devicesync.assembly.opening import open_cache
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl
+from devicesync.log.kafka.bounds import ends
 from devicesync.log.kafka.survey import records, survey
 from devicesync.status.declared import declared_for
 from tests import servers
@@ -58,7 +59,17 @@ class Telemetry:
         assert failed == []
 
     def enrich(self, *words: str) -> Any:
-        return self.devicesync.json("enrich", *self.flags, "--until-caught-up", *words)
+        done = self.devicesync.json("enrich", *self.flags, "--until-caught-up", *words)
+        until(self._is_readable)
+        return done
+
+    def _is_readable(self) -> bool:
+        """Whether each partition of the target has the marker of its last transaction: Kafka says "committed" before."""
+        topic = KafkaUrl.parse(self.target).topic
+        partitions = self.admin.list_topics(topic).topics[topic].partitions
+        levels = (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
+        committed, written = (ends(self.admin, topic, partitions, level) for level in levels)
+        return committed == written
 
     def read(self) -> dict[int, list[Stored]]:
         """What the target has; nothing where it was not made yet."""
