@@ -12,7 +12,7 @@ import structlog
 from devicesync.api import fuse, profiles, writer
 from devicesync.api.answers import RequestError
 from devicesync.cache.memory import MemoryCache
-from devicesync.errors import Unavailable
+from devicesync.errors import DevicesyncError, NewerData, Unavailable, WrongUse
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Record
 from tests.api.attacked import BODY
@@ -90,14 +90,15 @@ def test_reads_that_wait_leave_connections_for_registrations(start: Start, froze
         assert started.client.post(REGISTER + "d", content=BODY).status_code == 200
 
 
-def test_reads_that_fail_fill_no_log(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [Unavailable, WrongUse, NewerData])
+def test_reads_that_fail_fill_no_log(start: Start, monkeypatch: pytest.MonkeyPatch, error: type[DevicesyncError]) -> None:
     """It is said once, and that it works again; not for each read, nor at each turn of a store that works now and then."""
     is_away = True
     read = MemoryCache.read
 
     def fail(self: MemoryCache, device_ids: Any) -> Any:
         if is_away:
-            raise Unavailable("it is away", "")
+            raise error("it is away", "")
         return read(self, device_ids)
 
     monkeypatch.setattr(MemoryCache, "read", fail)

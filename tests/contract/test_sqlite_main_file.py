@@ -14,7 +14,7 @@ import pytest
 
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.database.sqlite_checkpoint import Checkpointer
-from devicesync.errors import Replaced
+from devicesync.errors import Replaced, WrongUse
 from devicesync.law.event import Event
 from devicesync.law.state import state_of
 from tests.law.strategies import BASE_US, values_of
@@ -143,6 +143,27 @@ def test_what_a_file_tells_it_has_it_has(tmp_path: Path, monkeypatch: pytest.Mon
     for _ in range(_STEPS):
         chance.choice(steps)()
     life.close()
+
+
+@pytest.mark.parametrize("page", [*range(1, 20), 40, -1])
+def test_a_damaged_page_is_told(tmp_path: Path, page: int) -> None:
+    """Also one that only a reader meets."""
+    path = tmp_path / "device-profile.db"
+    changes = {str(each): state_of(Event(str(each), BASE_US, values=values_of(city="Pune"))) for each in range(1000)}
+    with closing(SqliteDatabase(path)) as database:
+        database.merge(changes)
+    pages = path.stat().st_size // 2048
+    with path.open("r+b") as file:
+        file.seek(page % pages * 2048)
+        file.write(random.Random(page).randbytes(2048))
+
+    def use() -> None:
+        with closing(SqliteDatabase(path)) as database:
+            database.read([*changes])
+            database.keep_applied({_LOG: 1000})
+
+    with pytest.raises(WrongUse, match="is damaged"):
+        use()
 
 
 def test_a_copy_that_an_older_release_made_and_sqlite_itself_restores_is_told(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from devicesync.api.answers import RequestError
 from devicesync.api.clients import Address, network_of
 from devicesync.api.fuse import Fuse
 from devicesync.clock import SYSTEM, Clock
-from devicesync.errors import Unavailable
+from devicesync.errors import DevicesyncError, Unavailable
 from devicesync.law.state import State
 from devicesync.stores import Stores
 
@@ -121,12 +121,14 @@ class Profiles:
     async def _in_thread(self, call: Callable[[Stores], T]) -> T:
         """What the call returns. One that nobody waits for any more is not begun. Raises Unavailable."""
         loop = asyncio.get_running_loop()
-        stores = self._opened or await self._once_opened()
         try:
+            stores = self._opened or await self._once_opened()
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await loop.run_in_executor(self._threads, call, stores)
         except TimeoutError:
             raise Unavailable(f"the stores did not answer within {ANSWER_SECONDS:g} s") from None
+        except DevicesyncError as error:  # also a damaged file: a client is told the same
+            raise Unavailable(str(error), error.hint) from error
 
     async def _once_opened(self) -> Stores:
         """The stores, when they are open. All who wait learn of one attempt. Raises Unavailable."""

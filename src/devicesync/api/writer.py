@@ -8,7 +8,7 @@ import structlog
 
 from devicesync.api.answers import RequestError
 from devicesync.api.fuse import SLOW_SECONDS, Fuse
-from devicesync.errors import Unavailable
+from devicesync.errors import DevicesyncError, Unavailable
 from devicesync.log.port import Headers, Log
 
 MAX_WAITING = 10_000
@@ -69,7 +69,8 @@ class Writer:
                 taken_ms = await loop.run_in_executor(self._thread, self._append, lines, keys, headers if any(headers) else None)
             except Exception as error:  # noqa: BLE001 - nobody may wait for ever, whatever the log's fault is
                 if self.works:
-                    _log.error("the log can't take registrations", reason=str(error), exc_info=not isinstance(error, Unavailable))
+                    hint = error.hint if isinstance(error, DevicesyncError) else None
+                    _log.error("the log can't take registrations", reason=str(error), hint=hint, exc_info=hint is None)
                 failure = Unavailable("the log can't take registrations")
                 if loop.time() - began >= SLOW_SECONDS:  # those that came meanwhile would wait as long again
                     group, self._waiting, self._waiting_bytes = group + self._waiting, [], 0

@@ -33,6 +33,7 @@ _PAGE_BYTES = 2048
 _SCANNED = 500
 _CACHE_KIB = 12 * 1024
 _BUSY_SECONDS = 10.0
+_DAMAGED = "move it and its -wal away: then the log is applied again; what the log has no more, a backup has"
 
 
 class SqliteDatabase:
@@ -231,6 +232,8 @@ class SqliteDatabase:
             hint = hint_for(self._path, full="full" in str(error))
             raise Unavailable(f"can't {what} the database {self._path}: {error}", hint) from error
         except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT:
+                raise WrongUse(f"the database {self._path} is damaged: {error}", _DAMAGED) from error
             raise WrongUse(
                 f"{self._path} is not a database of devicesync: {error}", "name another file with --database sqlite:PATH"
             ) from error

@@ -179,7 +179,9 @@ def _counts_of(connection: sqlite3.Connection) -> _Counts:
             raise
         return _Counts()  # an older release has made it
     if row is None or [type(value) for value in row] != [int, int, str]:
-        raise sqlite3.DatabaseError("another table stands there")  # as after half a checkpoint
+        torn = sqlite3.DatabaseError("another table stands there")  # as after half a checkpoint
+        torn.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise torn
     return _Counts(*row)
 
 
