@@ -1,7 +1,7 @@
 """Where a partition begins and ends."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
@@ -11,25 +11,17 @@ from devicesync.clock import SYSTEM
 TIMEOUT_SECONDS = 5.0  # which a stop signal may have to wait for
 _PAUSE_SECONDS = 0.1
 _NO_LEADER_YET = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+T = TypeVar("T")
 
 
 def bounds(consumer: Consumer, topic: str, partition: int, timeout_seconds: float = TIMEOUT_SECONDS) -> tuple[int, int]:
     """The first offset that the partition has, and the one its next record will have. Raises KafkaException.
 
-    To a consumer with the isolation level read_committed, the default, it ends where the first open transaction begins. A
-    partition that was just made, or whose leader changes, has no leader for a moment: it is asked again until the time is over.
+    To a consumer with the isolation level read_committed, the default, it ends where the first open transaction begins.
     """
     place = TopicPartition(topic, partition)
-    deadline = SYSTEM.monotonic() + timeout_seconds
-    while True:
-        try:
-            low, high = consumer.get_watermark_offsets(place, timeout=timeout_seconds)
-        except KafkaException as error:
-            if error.args[0].code() not in _NO_LEADER_YET or SYSTEM.monotonic() > deadline:
-                raise
-            SYSTEM.sleep(_PAUSE_SECONDS)
-        else:
-            return low, high
+    low, high = _answered(lambda: consumer.get_watermark_offsets(place, timeout=timeout_seconds), timeout_seconds)
+    return low, high
 
 
 def firsts(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, int]:
@@ -55,5 +47,21 @@ def _offsets(admin: AdminClient, topic: str, partitions: Iterable[int], spec: An
     wanted = {TopicPartition(topic, partition): spec for partition in partitions}
     if not wanted:
         return {}
-    answers = admin.list_offsets(wanted, isolation_level=level, request_timeout=TIMEOUT_SECONDS)
-    return {place.partition: int(answer.result().offset) for place, answer in answers.items()}
+
+    def ask() -> dict[int, int]:
+        answers = admin.list_offsets(wanted, isolation_level=level, request_timeout=TIMEOUT_SECONDS)
+        return {place.partition: int(answer.result().offset) for place, answer in answers.items()}
+
+    return _answered(ask, TIMEOUT_SECONDS)
+
+
+def _answered(ask: Callable[[], T], timeout_seconds: float) -> T:
+    """What asking returns. A partition that was just made, or whose leader changes, has none for a moment: then ask again."""
+    deadline = SYSTEM.monotonic() + timeout_seconds
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_LEADER_YET or SYSTEM.monotonic() > deadline:
+                raise
+            SYSTEM.sleep(_PAUSE_SECONDS)

@@ -173,14 +173,14 @@ class Member:
     def lag(self) -> int:
         """How many records lie after the position, of the partitions assigned to this member."""
         with failures("read"):
-            total = 0
-            kept = {message.partition(): int(message.offset() or 0) for message in reversed(self._kept)}
-            for position in self.consumer.position(self.consumer.assignment()):
-                low, high = self.bounds(position.partition)
-                begin = kept.get(position.partition, position.offset)
-                begin = begin if begin >= 0 else max(self.committed([position.partition])[0].offset, low)
-                total += max(high - begin, 0)  # a position in a topic that was made anew may lie beyond its end
-            return total
+            begins = {position.partition: position.offset for position in self.consumer.position(self.consumer.assignment())}
+            begins |= {int(message.partition() or 0): int(message.offset() or 0) for message in reversed(self._kept)}
+            if unread := [partition for partition, begin in begins.items() if begin < 0]:
+                lows = firsts(self.admin, self.topic, unread)
+                begins |= {each.partition: max(each.offset, lows[each.partition]) for each in self.committed(unread)}
+            last = ends(self.admin, self.topic, begins, IsolationLevel.READ_COMMITTED)
+            # A position in a topic that was made anew may lie beyond its end.
+            return sum(max(last[partition] - begin, 0) for partition, begin in begins.items())
 
     def caught_up(self, identity: str, store: str = "") -> bool:
         """Whether the whole group has committed all that is now in the topic with this id, for that store; see Awaited, too."""

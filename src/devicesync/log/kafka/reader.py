@@ -179,7 +179,7 @@ class KafkaReader:
         with self._member.explaining(), failures("read"):
             identity = self._identity()  # asked first: what is committed later is of this topic, or of one after it
             committed = self._member.committed(position.partition for position in positions)
-            unknown = {each.partition: self._member.bounds(each.partition)[0] for each in committed if each.offset < 0}
+            unknown = firsts(self._member.admin, self._member.topic, (each.partition for each in committed if each.offset < 0))
             begins = [self._applied.begin(each, identity) for each in committed]
         lacking = self._applied.lacking(committed, begins, identity)
         for position, known in zip(positions, begins, strict=True):
