@@ -3,6 +3,7 @@
 Random steps: whatever comes, each device up to the position that the file tells is there.
 """
 
+import errno
 import random
 import shutil
 import sqlite3
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from devicesync.database import sqlite_main_file
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.database.sqlite_checkpoint import Checkpointer
+from devicesync.durable import beginning_of
 from devicesync.errors import Replaced, WrongUse
 from devicesync.law.event import Event
 from devicesync.law.state import state_of
@@ -137,6 +140,13 @@ class Life:
 def test_what_a_file_tells_it_has_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(Checkpointer, "opened", lambda _: None)  # no `cp` comes in the middle of a checkpoint
     chance = random.Random(seed)
+
+    def beginning(path: Path, size: int) -> bytes:
+        if chance.random() < 0.1:
+            raise OSError(errno.EMFILE, "no free descriptor")
+        return beginning_of(path, size)
+
+    monkeypatch.setattr(sqlite_main_file, "beginning_of", beginning)
     life = Life(tmp_path, chance)
     steps = [life.write] * 6 + [life.checkpoint] * 3 + [life.copy, life.put_back, life.open_again, life.crash]
     steps += [life.checkpoint_by_half, life.checkpoint_outside] * 2

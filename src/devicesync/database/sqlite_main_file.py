@@ -55,7 +55,8 @@ class MainFile:
         self._checkpointing = threading.Lock()
         self._seen = _Counts()  # of the file with its -wal
         self._copied = 0
-        self._wal = b""  # how its -wal begins, which is another beginning each time
+        self._wal = b""  # how its -wal began at the last look, which is another beginning each time
+        self._before_wal = 0  # how many commits there were then: the file has them when the -wal begins anew
         self._alone: _Counts | None = None  # of the file without its -wal; who only reads does not look
         self._stat: tuple[int, ...] | None = None
 
@@ -68,7 +69,7 @@ class MainFile:
         self.found()
         self._seen = _counts_of(connection)
         self._alone = min(_counts_alone(self.path) or _Counts(), self._seen)  # a -wal may have an older one: by `.restore`
-        self._wal = _beginning_of(wal_of(self.path))
+        self._look_at_wal()
 
     def has_wal(self) -> bool:
         """Whether a write-ahead log with anything in it lies beside the file."""
@@ -94,10 +95,16 @@ class MainFile:
             yield
             connection.execute(COUNT, (self._copied,))
             seen = _counts_of(connection)
-        before, self._seen = self._seen, seen
+        self._seen = seen
+        self._look_at_wal()
+
+    def _look_at_wal(self) -> None:
         wal = _beginning_of(wal_of(self.path))
+        if wal is None:
+            return
         if wal != self._wal:
-            self._wal, self._copied = wal, before.written
+            self._copied = self._before_wal
+        self._wal, self._before_wal = wal, self._seen.written
 
     def check(self) -> None:
         """Raises Replaced where somebody else has put another file there, or has written into it. Sees little of a checkpoint."""
@@ -194,11 +201,13 @@ def _counts_alone(path: Path) -> _Counts | None:
         return None
 
 
-def _beginning_of(wal: Path) -> bytes:
+def _beginning_of(wal: Path) -> bytes | None:
     try:
         return beginning_of(wal, _WAL_HEADER_BYTES)
-    except OSError:
+    except FileNotFoundError:
         return b""
+    except OSError:  # as without a free descriptor
+        return None
 
 
 def _has_wal(path: Path) -> bool:
