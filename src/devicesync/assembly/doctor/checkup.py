@@ -72,11 +72,10 @@ def _database(settings: Settings) -> Iterator[Finding]:
         raise Unavailable(f"there is no database {masked(settings.database)}", INIT)
     with closing(adapters.open_database(settings, read_only=True)) as database:
         database.check()
-        identity = database.identity
-    yield Finding("database", "ok", masked(settings.database))
-    if named_log.is_shared(settings):
-        with suppress(DevicesyncError):  # the log's own finding says it
-            yield from check_store(settings, identity)
+        yield Finding("database", "ok", masked(settings.database))
+        if named_log.is_shared(settings):
+            with suppress(DevicesyncError):  # the log's own finding says it
+                yield from check_store(settings, database)
 
 
 def _cache(settings: Settings) -> Iterator[Finding]:

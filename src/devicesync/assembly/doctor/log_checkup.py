@@ -18,6 +18,7 @@ from devicesync.log.port import Lag
 from devicesync.url import masked
 
 if TYPE_CHECKING:
+    from devicesync.database.port import Database
     from devicesync.log.kafka.overtaken import Gone
 
 _UPDATER = "updater"
@@ -80,15 +81,12 @@ def check_topic(settings: Settings) -> Iterator[Finding]:
         yield _dead_letters(f"{total:,} records in {failed}: refused ones, and marks of those that were replayed or deleted")
 
 
-def check_store(settings: Settings, identity: str) -> Iterator[Finding]:
-    """Whether the topic was applied to the database with this identity. Raises Unavailable."""
+def check_store(settings: Settings, database: "Database") -> Iterator[Finding]:
+    """Whether the database has what the group has applied of the topic. Raises Unavailable."""
     from devicesync.log.kafka import KafkaUrl
-    from devicesync.log.kafka.applied import is_applied_to_another
+    from devicesync.log.kafka.applied import lacks
 
-    if is_applied_to_another(KafkaUrl.parse(settings.log), settings.group, identity):
-        detail = (
-            f"the group {settings.group} has applied the topic to another database: the updaters will apply it again to this one"
-        )
+    for detail in lacks(KafkaUrl.parse(settings.log), settings.group, database):
         yield Finding("database", "warning", detail, "what the topic has no more, a backup has: `devicesync restore --to-stores`")
 
 

@@ -12,6 +12,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from devicesync.clock import SYSTEM
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.reach import reach
@@ -20,6 +21,7 @@ from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 
 DEAD_LETTER_SUFFIX = ".failed"
 _TIMEOUT_SECONDS = 10.0
+_NAP_SECONDS = 0.05
 _SETTINGS = {"message.timestamp.type": "LogAppendTime", "min.insync.replicas": "1", "max.message.bytes": "1048588"}
 _OWN_TIMES = {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
 _ANY_TIMES = {f"message.timestamp.{which}.max.ms": str((1 << 63) - 1) for which in ("before", "after")}
@@ -52,10 +54,18 @@ def create_topics(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0
             ),
         ]
         _create(admin, [topic for topic in wanted if topic.topic not in metadata.topics])
+        _wait_for(admin, {topic.topic for topic in wanted})
     except KafkaException as error:
         raise Unavailable(
             f"can't make topics in Kafka: {error.args[0].str()}", "check that Kafka runs and that this user may make topics"
         ) from error
+
+
+def _wait_for(admin: AdminClient, names: set[str]) -> None:
+    """Return when the brokers tell of these topics, as they do soon after they said that they made them; or give it up."""
+    deadline = SYSTEM.monotonic() + _TIMEOUT_SECONDS
+    while not names <= admin.list_topics(timeout=_TIMEOUT_SECONDS).topics.keys() and SYSTEM.monotonic() < deadline:
+        SYSTEM.sleep(_NAP_SECONDS)
 
 
 def _create(admin: AdminClient, topics: list[NewTopic]) -> None:

@@ -1,20 +1,18 @@
 """Up to where a consumer group has applied a topic to a store: its commits say so, and a file of SQLite says so itself."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
-import structlog
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from devicesync.log.full import Store
-from devicesync.log.kafka.identity import Note, is_of, is_of_another, note_of
+from devicesync.log.kafka.identity import Note, identity_of, is_of, is_of_another, note_of
 from devicesync.log.kafka.onlooker import committed_of, onlooker
 from devicesync.log.kafka.reach import reach
 from devicesync.log.kafka.url import KafkaUrl
 
 _ANOTHER = "the database is another than the one that the topic was applied to: the topic is applied again"
 _LESS = "the database has less of the topic than was applied: an older copy, or its -wal was removed. The rest is applied again"
-_log: Any = structlog.get_logger("devicesync")
 
 
 class Applied:
@@ -39,31 +37,35 @@ class Applied:
         """What the next commit has to say of the store."""
         return Note(topic_id, store=self.identity, is_kept=self._keeps)
 
-    def begin(self, committed: TopicPartition, topic_id: str) -> int:
-        """The offset from which a partition is to be read, 0 where the commit says nothing of it. Raises Unavailable."""
-        if not is_of(committed, topic_id, self.identity):
-            return 0
+    def begin(self, committed: TopicPartition, topic_id: str) -> int | None:
+        """The offset from which a partition is to be read; None where the commit says nothing of it. Raises Unavailable."""
+        if committed.offset < 0 or not is_of(committed, topic_id, self.identity):
+            return None
         if not self._store or not note_of(committed).is_kept:
             return committed.offset
         return min(self._store.applied(_of(topic_id, committed.partition)) or 0, committed.offset)
 
-    def lacking(self, committed: list[TopicPartition], begins: list[int], topic_id: str) -> set[int]:
-        """The partitions of this topic of which the store lacks something that was committed. Log a warning of them."""
-        another = {each.partition for each in committed if is_of_another(each, self.identity)}
-        both = zip(committed, begins, strict=True)
-        less = {each.partition for each, begin in both if is_of(each, topic_id, self.identity) and begin < each.offset}
-        for why, partitions in ((_ANOTHER, another), (_LESS, less)):
-            if partitions:
-                hint = "what the topic has no more, a backup has: `devicesync restore --to-stores`"
-                _log.warning(why, partitions=sorted(partitions), hint=hint)
-        return another | less
+    def lacking(self, committed: Iterable[TopicPartition], topic_id: str) -> dict[str, set[int]]:
+        """The partitions of this topic of which the store lacks something that was committed, by the reason.
+
+        Raises Unavailable.
+        """
+        found: dict[str, set[int]] = {}
+        for each in committed:
+            begin = self.begin(each, topic_id)
+            if is_of_another(each, self.identity):
+                found.setdefault(_ANOTHER, set()).add(each.partition)
+            elif begin is not None and begin < each.offset:
+                found.setdefault(_LESS, set()).add(each.partition)
+        return found
 
 
-def is_applied_to_another(url: KafkaUrl, group: str, store: str) -> bool:
-    """Whether some commit of the group names another store than the one with this identity. Raises Unavailable."""
+def lacks(url: KafkaUrl, group: str, store: Store) -> list[str]:
+    """In words, what the store lacks of what the group has committed. Raises Unavailable."""
     reach(url)
+    topic_id = identity_of(AdminClient(url.client), url.topic)
     with onlooker(url, group) as consumer:
-        return any(is_of_another(committed, store) for committed, _ in committed_of(consumer, url))
+        return [*Applied(store).lacking((committed for committed, _ in committed_of(consumer, url)), topic_id)]
 
 
 def _of(topic_id: str, partition: int) -> str:

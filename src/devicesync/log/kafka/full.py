@@ -14,6 +14,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message, TopicPartition
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.log.full import HEADERS, KEY, LARGEST_BYTES, OFFSET, VALUE, Claim, FullRecord, RebalanceListener
+from devicesync.log.kafka.applied import Applied
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import Note, identity_of, note_of, noted
 from devicesync.log.kafka.member import Member
@@ -97,7 +98,7 @@ class KafkaFullReader:
 
     def caught_up(self) -> bool:
         """See full.FullReader."""
-        return self._member.caught_up(self.identity())
+        return self._member.caught_up(self.identity(), Applied())
 
     def close(self) -> None:
         """See full.FullReader."""

@@ -10,10 +10,10 @@ from confluent_kafka.admin import AdminClient
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import DELETED
+from devicesync.log.kafka.applied import Applied
 from devicesync.log.kafka.bounds import TIMEOUT_SECONDS, bounds, ends, firsts
 from devicesync.log.kafka.commits import Commits
 from devicesync.log.kafka.contact import Contact
-from devicesync.log.kafka.identity import is_of
 from devicesync.log.kafka.taken import Bound, taken
 from devicesync.log.kafka.transactions import Awaited
 from devicesync.log.kafka.unpacked import passed_over
@@ -182,8 +182,8 @@ class Member:
             # A position in a topic that was made anew may lie beyond its end.
             return sum(max(last[partition] - begin, 0) for partition, begin in begins.items())
 
-    def caught_up(self, identity: str, store: str = "") -> bool:
-        """Whether the whole group has committed all that is now in the topic with this id, for that store; see Awaited, too."""
+    def caught_up(self, identity: str, applied: Applied) -> bool:
+        """Whether the whole group has committed and applied all that is now in the topic with this id; see Awaited, too."""
         with failures("read"):
             partitions = self.consumer.list_topics(self.topic, timeout=TIMEOUT_SECONDS).topics[self.topic].partitions
             last = ends(self.admin, self.topic, partitions, IsolationLevel.READ_UNCOMMITTED)  # before where readers end
@@ -191,8 +191,8 @@ class Member:
             begins = firsts(self.admin, self.topic, partitions)
             for position in self.committed(partitions):
                 low, high = begins[position.partition], readable[position.partition]
-                has_begun = position.offset >= 0 and is_of(position, identity, store)
-                if position.offset < high if has_begun else high > low:  # all it lacks may be gone: then its reader says so
+                begin = applied.begin(position, identity)
+                if (low if begin is None else begin) < high:  # also where all that it lacks is gone: its reader says so
                     return False
             return self._awaited.is_there(readable, last) and identity != DELETED
 

@@ -107,8 +107,8 @@ class KafkaReader:
         return self._member.lag()
 
     def caught_up(self) -> bool:
-        """Whether the whole group has committed everything that is in the topic now."""
-        return not self._due and self._member.caught_up(self._identity(), self._applied.identity)
+        """Whether the whole group has committed everything that is in the topic now, and the store has it."""
+        return not self._due and self._member.caught_up(self._identity(), self._applied)
 
     def close(self) -> None:
         """See port.Reader; leaves the group, so that the others take over at once."""
@@ -180,8 +180,8 @@ class KafkaReader:
             identity = self._identity()  # asked first: what is committed later is of this topic, or of one after it
             committed = self._member.committed(position.partition for position in positions)
             unknown = firsts(self._member.admin, self._member.topic, (each.partition for each in committed if each.offset < 0))
-            begins = [self._applied.begin(each, identity) for each in committed]
-        lacking = self._applied.lacking(committed, begins, identity)
+            begins = [self._applied.begin(each, identity) or 0 for each in committed]
+        lacking = self._lacking(committed, identity)
         for position, known in zip(positions, begins, strict=True):
             partition = position.partition
             begin = unknown.get(partition, known)
@@ -192,6 +192,14 @@ class KafkaReader:
                 self._due[partition] = begin
             position.offset = self._next[partition] = begin  # what is gone from there is looked for, whatever is committed
             self._identities[partition] = identity
+
+    def _lacking(self, committed: list[TopicPartition], identity: str) -> set[int]:
+        """The partitions of which the store lacks something. Log a warning of them."""
+        found = self._applied.lacking(committed, identity)
+        for why, partitions in found.items():
+            hint = "what the topic has no more, a backup has: `devicesync restore --to-stores`"
+            _log.warning(why, partitions=sorted(partitions), hint=hint)
+        return set().union(*found.values())
 
     def _look_for_recreated(self) -> None:
         """Now and then: read a topic that was made anew from its beginning. Raises Unavailable."""
