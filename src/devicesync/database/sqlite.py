@@ -28,6 +28,7 @@ FORMAT = 1
 _CREATE_IDENTITY = "CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)"
 _GIVE_IDENTITY = "INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)"
 _CHANGE_IDENTITY = "UPDATE identity SET id = ?"
+_IDENTITY = "SELECT id FROM identity"
 _HAS_IDENTITY = "SELECT 1 FROM sqlite_master WHERE name = 'identity'"
 _PAGE_BYTES = 2048
 _SCANNED = 500
@@ -140,14 +141,13 @@ class SqliteDatabase:
 
         A file of an older release gets the table, and another identity: an older copy of it lacks the table, and has the former.
         """
-        identity = self.identity
         self._main_file.check()
         with self._failures("write to"), unsynced(self._connection), self._main_file.commit(self._connection):
             if not sqlite_applied.is_kept(self._connection):
-                identity = uuid.uuid4().hex
                 self._connection.execute(sqlite_applied.CREATE)
-                self._connection.execute(_CHANGE_IDENTITY, (identity,))
+                self._connection.execute(_CHANGE_IDENTITY, (uuid.uuid4().hex,))
             self._connection.executemany(sqlite_applied.KEEP, positions.items())
+            ((identity,),) = self._connection.execute(_IDENTITY)  # which another process may have changed so
         self.identity = identity
         self._checkpointer.committed(1, erased=False)
 
@@ -184,7 +184,7 @@ class SqliteDatabase:
             self._main_file.opened(self._connection)
             self._checkpointer.opened()
         if execute(_HAS_IDENTITY).fetchone():
-            ((self.identity,),) = execute("SELECT id FROM identity").fetchall()
+            ((self.identity,),) = execute(_IDENTITY).fetchall()
 
     def _make(self) -> None:
         """What is not there yet."""

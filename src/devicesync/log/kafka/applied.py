@@ -21,17 +21,23 @@ class Applied:
     def __init__(self, store: Store | None = None) -> None:
         """Raises Unavailable."""
         self._store = store
-        self._keeps = store is not None and store.applied("") is not None
+        self._keeps = self._has_kept()
 
     @property
     def identity(self) -> str:
         """What names the store; "" where it is not known."""
         return self._store.identity if self._store else ""
 
+    @property
+    def begins_to_keep(self) -> bool:
+        """Whether the store is a file that an older release made: it has an identity, which changes, and keeps nothing yet."""
+        return bool(self.identity) and not self._keeps
+
     def keep(self, offsets: Mapping[int, int], topic_ids: Mapping[int, str]) -> None:
         """Tell the store that it has what lies before these offsets. Both by partition. Raises Unavailable."""
-        if self._store and self._keeps and offsets:
+        if self._store and offsets:
             self._store.keep_applied({_of(topic_ids[partition], partition): offset for partition, offset in offsets.items()})
+            self._keeps = self._keeps or self._has_kept()
 
     def note(self, topic_id: str) -> Note:
         """What the next commit has to say of the store."""
@@ -58,6 +64,9 @@ class Applied:
             elif begin is not None and begin < each.offset:
                 found.setdefault(_LESS, set()).add(each.partition)
         return found
+
+    def _has_kept(self) -> bool:
+        return self._store is not None and self._store.applied("") is not None
 
 
 def lacks(url: KafkaUrl, group: str, store: Store) -> list[str]:

@@ -187,8 +187,9 @@ class KafkaReader:
             begin = unknown.get(partition, known)
             if partition in unknown:
                 _tell_of_no_position(partition, begin)
-            if partition in unknown or partition in lacking:
-                # Committed soon: then the group has a position, and all see what is lacking, also where nothing is left to read.
+            if partition in unknown or partition in lacking or self._applied.begins_to_keep:
+                # Committed soon: then the group has a position, and all see what is lacking, also where nothing is left to read,
+                # and a file that gets another identity has it in the commits of all partitions.
                 self._due[partition] = begin
             position.offset = self._next[partition] = begin  # what is gone from there is looked for, whatever is committed
             self._identities[partition] = identity
