@@ -207,14 +207,14 @@ def test_a_deleted_sqlite_file_gets_the_topic_again(tmp_path: Path) -> None:
     log.close()
     assert devicesync.json("update", "--until-caught-up", *places)["applied"] == 1
     assert devicesync.json("update", "--until-caught-up", *places)["applied"] == 0
-    assert b"another database" not in devicesync.run("doctor", *places).stdout
+    assert b"database is another" not in devicesync.run("doctor", *places).stdout
     for file in tmp_path.glob("devices.db*"):
         file.unlink()
     devicesync.run("init", *places)
-    assert b"another database" in devicesync.run("doctor", *places).stdout
+    assert b"database is another" in devicesync.run("doctor", *places).stdout
     assert devicesync.json("update", "--until-caught-up", *places)["applied"] == 1
     assert devicesync.json("get", "d", *places)["profile"] is not None
-    assert b"another database" not in devicesync.run("doctor", *places).stdout
+    assert b"database is another" not in devicesync.run("doctor", *places).stdout
 
 
 def test_the_next_reader_believes_no_commit_of_the_former_topic(topic: Topic) -> None:

@@ -64,9 +64,11 @@ class Api:
         await self._ready()
         known = await self._profiles.read_anew(name)
         version = self._versions.for_erase(known.profile_version)
-        taken_ms = await self._writer.append(erase_line(name, version), name.encode())
+        is_given = self._versions.has_given(version)  # else it follows another clock
+        taken_ms = await self._writer.append(erase_line(name, version, is_given=is_given), name.encode())
         self._versions.check_logged(version, taken_ms)
-        self._law.acknowledges(name, version, None)  # it may follow another clock
+        self._law.acknowledges(name, version, self._last if is_given else None)
+        self._last = version if is_given else self._last
 
     async def _get(self, name: str, _: None) -> None:
         await self._show(name, 0)

@@ -21,11 +21,11 @@ class Law(Protocol):
         ...
 
     def acknowledges(self, name: str, version: int, after: int | None) -> None:
-        """A client was told that this version is in the log; that of a registration must be greater than `after`."""
+        """A client was told that this version is in the log; one that the API gave must be greater than `after`."""
         ...
 
     def acknowledged(self) -> int:
-        """The greatest version of a registration that a client was told so far."""
+        """The greatest version that an API gave and a client was told so far."""
         ...
 
     def has_caught_up(self, group: str) -> None:

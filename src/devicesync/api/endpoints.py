@@ -125,7 +125,8 @@ class Calls:
         await needs.versions.ready()
         known = await needs.profiles.read_anew(device_id)  # another job's write may not be in the cache
         version = needs.versions.for_erase(known.profile_version)
-        taken_ms = await needs.writer.append(erase_line(device_id, version), device_id.encode(), needs.spans.headers())
+        line = erase_line(device_id, version, is_given=needs.versions.has_given(version))
+        taken_ms = await needs.writer.append(line, device_id.encode(), needs.spans.headers())
         needs.versions.check_logged(version, taken_ms)
         return success(PROFILE, {"message": "Device erased", "version": version})
 

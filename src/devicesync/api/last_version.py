@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from devicesync.clock import Clock
+from devicesync.jobs.erase import is_given
 from devicesync.law.event import decode
 from devicesync.law.refusal import Refused
 from devicesync.log.port import Log, Record
@@ -94,13 +95,13 @@ def _may_tell(record: Record, version: int) -> bool:
 def _told_by(record: Record, max_clock_ahead_ms: int) -> int:
     """The highest version that this record shows to have been given; 0 where it shows none.
 
-    A registration with a version of its own tells it. What else is valid, such as an erase, may follow another clock: it tells
-    its version, or the time at which the log took it, whichever is less.
+    A registration with a version of its own tells it, and so does an erase whose version the API gave. What else is valid may
+    follow another clock: it tells its version, or the time at which the log took it, whichever is less.
     """
     value = record.value or b""
     try:
         event = decode(value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
     except Refused:
         return 0
-    is_given = not event.erase and b'"version"' in value
-    return event.version if is_given else min(event.version, record.taken_ms * 1000 + 999)
+    is_told = is_given(value) if event.erase else b'"version"' in value
+    return event.version if is_told else min(event.version, record.taken_ms * 1000 + 999)

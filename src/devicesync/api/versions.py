@@ -113,7 +113,7 @@ class Versions:
     def for_erase(self, known: int) -> int:
         """Return a version later than `known`, which the stores have. Raises RequestError while the law would refuse it.
 
-        The device's version may come from another clock, so it does not move the versions of this process.
+        The device's version may come from another clock, so it does not move the versions of this process: see `has_given`.
         """
         version = max(self.next(), known + 1)
         if not self._is_taken(version, self._log_now_ms()):
@@ -121,6 +121,10 @@ class Versions:
             said = f"the profile lies {ahead_seconds} s past now, by another clock, so that the log would refuse an erase of it"
             raise RequestError(409, "PROFILE_AHEAD", said)
         return version
+
+    def has_given(self, version: int) -> bool:
+        """Whether the next version is later than this one, because this one is the last or came before it."""
+        return version <= self._last
 
     def check_asked(self, min_version: int) -> None:
         """Return if a profile of this version can be there now or soon. Raises RequestError."""
