@@ -1,6 +1,7 @@
 """A broker whose clock is not the API's: its time is what the law guards records by."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,10 +9,14 @@ import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
 from devicesync.api import versions
+from devicesync.api.answers import RequestError
+from devicesync.api.fuse import Fuse
+from devicesync.api.versions import Versions
 from devicesync.clock import SYSTEM
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.log import Outgoing, deliver
+from devicesync.log.memory import MemoryLog
 from tests import servers
 from tests.api.conftest import Start
 from tests.api.test_http import BODY, REGISTER, assert_refused
@@ -38,6 +43,52 @@ def test_a_clock_ahead_of_the_brokers_acknowledges_nothing(start: Start, monkeyp
     clock.step(-190)
     assert started.client.post(REGISTER + "d", json=BODY).status_code == 200
     log.close()
+
+
+class Times:
+    """A machine's clock, as Versions asks it."""
+
+    def __init__(self) -> None:
+        self.seconds = 1.8e9
+
+    def now_us(self) -> int:
+        return int(self.seconds) * 1_000_000
+
+    def now_ms(self) -> int:
+        return int(self.seconds) * 1000
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+def test_one_registration_in_a_while_measures_a_clock_that_was_wrong() -> None:
+    """All 400 that came at once measured, every 10 s: soon nearly all records were refused ones, and `up` ended."""
+    clock = Times()
+    given = Versions(MemoryLog(), 300_000, Fuse(1, "LOG_UNAVAILABLE", ""), clock)
+
+    def given_of(count: int) -> int:
+        """How many of so many registrations get a version, and are refused when the log has them."""
+        number = 0
+        for _ in range(count):
+            with suppress(RequestError):
+                version = given.next()
+                number += 1
+                given.check_logged(version, clock.now_ms() - 400_000)
+        return number
+
+    assert given_of(400) == 1
+    for _ in range(5):
+        clock.sleep(10)
+        assert given_of(400) == 1
+    clock.sleep(10)
+    version = given.next()  # under way
+    with pytest.raises(RequestError):
+        given.next()
+    given.check_logged(version, clock.now_ms())
+    assert given.next() > version
 
 
 class Brokers:

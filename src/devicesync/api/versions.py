@@ -57,7 +57,7 @@ class Versions:
     def next(self) -> int:
         """A new version. Raises RequestError while the law would refuse it."""
         version = next_version(self._last, self._clock.now_us())
-        self._check(version, self._log_now_ms())
+        self._check(version, self._log_now_ms(measures=True))
         self._last = version
         return version
 
@@ -115,7 +115,10 @@ class Versions:
 
         The device's version may come from another clock, so it does not move the versions of this process: see `has_given`.
         """
-        version = max(self.next(), known + 1)
+        version = self.next()
+        if version > known:
+            return version
+        version = known + 1
         if not self._is_taken(version, self._log_now_ms()):
             ahead_seconds = (known - self._clock.now_us()) // 1_000_000
             said = f"the profile lies {ahead_seconds} s past now, by another clock, so that the log would refuse an erase of it"
@@ -143,10 +146,18 @@ class Versions:
             return False
         return True
 
-    def _log_now_ms(self) -> int:
-        """The time by the log's clock. A measurement counts for a while; then a registration measures again."""
-        fresh = self._behind_ms and self._clock.monotonic() - self._measured_at < _MEASURED_SECONDS
-        return self._clock.now_us() // 1000 - (self._behind_ms if fresh else 0)
+    def _log_now_ms(self, *, measures: bool = False) -> int:
+        """The time by the log's clock, as measured last.
+
+        measures: a registration asks, and may measure again. Of all that ask, one in a while does: then the time is this
+        machine's, and the others go on by the last measurement. Where that was right, none of them fills the log with lines that
+        the law refuses.
+        """
+        now_ms, monotonic = self._clock.now_us() // 1000, self._clock.monotonic()
+        if measures and monotonic - self._measured_at >= _MEASURED_SECONDS:
+            self._measured_at = monotonic
+            return now_ms
+        return now_ms - self._behind_ms
 
     async def _learn(self) -> bool:
         try:
