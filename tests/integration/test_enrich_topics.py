@@ -4,6 +4,7 @@ import base64
 import json
 import random
 import re
+import threading
 import time
 import urllib.request
 from collections import defaultdict
@@ -13,12 +14,14 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Message, Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]
 from devstack.servers import Redis
 
 from devicesync.assembly.opening import open_cache
 from devicesync.errors import Unavailable
+from devicesync.jobs.shared.patience import Patience
 from devicesync.log.kafka import KafkaUrl
+from devicesync.log.kafka.forward import KafkaForward
 from devicesync.log.kafka.survey import records, survey
 from devicesync.status.declared import declared_for
 from tests import servers
@@ -134,6 +137,21 @@ def test_records_of_a_topic_with_other_partitions_go_by_key(telemetry: Telemetry
             assert value
     assert len(of_key) == 6
     assert all(len(partitions) == 1 for key, partitions in of_key.items() if key)
+
+
+def test_a_topic_that_gets_more_partitions_stops_nobody(telemetry: Telemetry) -> None:
+    """Their first records are tried again, by key. All partitions of the process stood still until it was started again."""
+    forward = KafkaForward(KafkaUrl.parse(telemetry.source), KafkaUrl.parse(telemetry.target))
+    forward.open()
+    telemetry.admin.create_partitions([NewPartitions(f"{telemetry.name}.unique", PARTITIONS + 1)])[
+        f"{telemetry.name}.unique"
+    ].result()
+    records = {partition: [(0, None, b"k", b"%d" % partition, None)] for partition in range(PARTITIONS + 1)}
+    forward.offer(records)
+    Patience(threading.Event()).until_it_works(forward.put, records)
+    assert {row[3] for found in telemetry.read().values() for row in found} == {b"0", b"1", b"2", b"3"}
+    forward.offer(records)
+    assert forward.put(records) == []
 
 
 def test_an_event_that_gets_too_large_is_a_dead_letter(telemetry: Telemetry) -> None:

@@ -30,6 +30,7 @@ class KafkaForward:
         self._contact = Contact(target)
         self._partitions = 0
         self._is_alike = self._is_offered = False
+        self._is_counted = True  # until there is a record of a partition that the target has not: the source got more
         self._failed: list[KafkaError] = []
 
     def open(self) -> None:
@@ -49,6 +50,7 @@ class KafkaForward:
             _make(admin, self._source.topic + DEAD_LETTER_SUFFIX, 1, DEAD_LETTERS)
             self._partitions = _make(AdminClient(self._target.client), self._target.topic, partitions, {})
         self._is_alike = self._partitions == partitions
+        self._is_counted = True
 
     def offer(self, records: Mapping[int, Sequence[FullRecord]]) -> None:
         """See full.Forward."""
@@ -61,6 +63,8 @@ class KafkaForward:
     def put(self, records: Mapping[int, Sequence[FullRecord]]) -> list[tuple[int, int]]:
         """See full.Forward."""
         is_offered, self._is_offered = self._is_offered, False
+        if not self._is_counted:
+            self.open()
         with failures("append to"):
             if is_offered:
                 try:
@@ -99,19 +103,29 @@ class KafkaForward:
         def where(partition: int, key: bytes | None) -> int:
             return partition if is_alike else -1 if key is not None else partition % self._partitions
 
-        self._producer.produce(
-            (topic, value, key, where(partition, key), None, None, stamp_ms or 0, headers)
-            for partition, (_, stamp_ms, key, value, headers) in placed
-        )
+        try:
+            self._producer.produce(
+                (topic, value, key, where(partition, key), None, None, stamp_ms or 0, headers)
+                for partition, (_, stamp_ms, key, value, headers) in placed
+            )
+        except KafkaException as error:
+            self._is_counted = self._is_counted and _has_partition(error.args[0])
+            raise
 
     def _settle(self) -> None:
         """Return when the brokers have everything. Raises Unavailable, TooLarge."""
         left = self._producer.flush()
         failed, self._failed = self._failed, []
+        self._is_counted = self._is_counted and all(map(_has_partition, failed))
         if failed and all(error.code() == KafkaError.MSG_SIZE_TOO_LARGE for error in failed):
             raise TooLarge(f"{self._target.topic} in Kafka takes no records of that size", HINT)
         if failed or left:
             raise Unavailable(f"can't append to {self._target.topic} in Kafka: {failed[0].str() if failed else 'time-out'}", HINT)
+
+
+def _has_partition(error: KafkaError) -> bool:
+    """False for the error of a partition that the topic has not."""
+    return error.code() != KafkaError._UNKNOWN_PARTITION  # noqa: SLF001 - librdkafka's own codes have this name
 
 
 def _make(admin: AdminClient, topic: str, partitions: int, settings: Mapping[str, str]) -> int:

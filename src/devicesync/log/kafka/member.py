@@ -23,8 +23,7 @@ _KEPT = 100
 _FETCH_BYTES = 2 << 20
 _QUEUE_KIB = 4096
 """What is fetched ahead. At the client's own defaults one answer of a broker with many partitions has 50 MB, and the queue 64."""
-_IDLE_MS = 100
-"""So long the broker keeps an answer that would be empty; a record goes at once. Each such answer costs it processor time."""
+_IDLE_MS = 100  # So long the broker keeps an answer that would be empty, for each costs it time; a record goes at once.
 _BRIEF_SECONDS = 0.001
 
 
@@ -70,6 +69,7 @@ class Member:
                 "enable.auto.offset.store": False,
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": 10_000,
+                "topic.metadata.refresh.interval.ms": 30_000,  # so soon a topic's new partitions are seen
                 "on_commit": self._commits.answered,
                 "fetch.wait.max.ms": _IDLE_MS,
                 "fetch.queue.backoff.ms": 5,

@@ -28,6 +28,8 @@ from devicesync.log.port import Record
 _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.1
 _IDENTITY_SECONDS = 10.0
+_MOST_GAPS = 10_000
+"""So many are kept while nobody tells where a partition begins."""
 _SETTINGS: dict[str, Any] = {"enable.partition.eof": True}
 _log: Any = structlog.get_logger("devicesync")
 
@@ -136,7 +138,8 @@ class KafkaReader:
     def _look_into_gaps(self) -> None:
         """Tell what is gone from before the records just taken. Where nobody answers, the next poll asks again."""
         with suppress(KafkaException):
-            self._look_for_lost(self._gaps)
+            gaps, self._gaps = self._gaps, self._gaps[:_MOST_GAPS]
+            self._look_for_lost(gaps)
             self._gaps = []
 
     def _look_for_lost(self, gaps: list[tuple[int, int, int]]) -> None:
