@@ -2,9 +2,10 @@
 
 import fcntl
 import os
+import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -99,13 +100,24 @@ def test_a_lock_that_is_given_back_in_time_is_taken(tmp_path: Path) -> None:
     assert journal.end() == 1
 
 
-def test_many_that_append_at_once_all_get_their_turn(tmp_path: Path) -> None:
-    """None of them is refused."""
-    journals = [open_journal(tmp_path) for _ in range(4)]
+def test_a_lock_in_a_directory_that_was_removed_is_named(tmp_path: Path) -> None:
+    """Nothing can be made anew there."""
+    journal = open_journal(tmp_path / "removed")
+    shutil.rmtree(tmp_path / "removed")
+    with pytest.raises(Unavailable, match=f"can't lock .*{LOCK}"):
+        journal.append([b"a"])
+
+
+@pytest.mark.parametrize("removes", [Path.exists, Path.unlink])
+def test_many_that_append_at_once_all_get_their_turn(tmp_path: Path, removes: Callable[[Path], object]) -> None:
+    """None of them is refused. Where somebody removed the lock's file, all take the one that is there."""
+    journals = [open_journal(tmp_path) for _ in range(2)]
+    removes(tmp_path / LOCK)
+    journals += [open_journal(tmp_path) for _ in range(2)]
+    numbers: list[int] = []
 
     def append(journal: Journal) -> None:
-        for _ in range(50):
-            journal.append([b"a"])
+        numbers.extend(journal.append([b"a"]) for _ in range(50))
 
     threads = [threading.Thread(target=append, args=(journal,)) for journal in journals]
     for thread in threads:
@@ -113,3 +125,4 @@ def test_many_that_append_at_once_all_get_their_turn(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert journals[0].end() == 200
+    assert sorted(numbers) == [*range(200)]

@@ -3,11 +3,12 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from devicesync.clock import SYSTEM
 from devicesync.errors import Unavailable
+from devicesync.log.journal.files import naming_failures
 
 _PATIENCE_SECONDS = 10.0
 _PATIENCE_AFTER_REFUSAL_SECONDS = 1.0
@@ -22,7 +23,7 @@ class JournalLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = self._open()
         self._patience_seconds = _PATIENCE_SECONDS
 
     @contextmanager
@@ -42,12 +43,29 @@ class JournalLock:
             os.close(self._file)
             self._file = -1  # a number that is closed twice may be another file's by then
 
+    def _open(self) -> int:
+        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
     def _is_taken(self) -> bool:
+        with naming_failures("lock", self._path):
+            while self._locks():
+                if self._is_there():
+                    return True
+                self._file, former = self._open(), self._file  # somebody removed it: others lock the one that is there now
+                os.close(former)
+        return False
+
+    def _locks(self) -> bool:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
+
+    def _is_there(self) -> bool:
+        with suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(self._file), self._path.stat())
+        return False
 
     def _wait(self) -> None:
         began = SYSTEM.monotonic()
