@@ -3,6 +3,8 @@
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ import pytest
 
 from devicesync.errors import Unavailable
 from devicesync.log.journal import Journal, lock
+from tests.end_to_end.command import until
 from tests.journal.opened import everything, open_journal
 
 LOCK = "device-profile.log.lock"
@@ -56,7 +59,7 @@ def test_a_lock_that_another_process_keeps_is_named(tmp_path: Path) -> None:
     journal.append([b"a"])
     with _held(tmp_path):
         for use in (lambda: journal.append([b"b"]), journal.end, journal.check, journal.tidy, lambda: open_journal(tmp_path)):
-            with pytest.raises(Unavailable, match=f"another process has held .*{LOCK}") as told:
+            with pytest.raises(Unavailable, match=f"others have held .*{LOCK}") as told:
                 use()
             assert "lslocks" in told.value.hint
     assert journal.append([b"c"]) == 1
@@ -98,6 +101,33 @@ def test_a_lock_that_is_given_back_in_time_is_taken(tmp_path: Path) -> None:
         time.sleep(0.1)
     appending.join()
     assert journal.end() == 1
+
+
+_TAKE = """
+import pathlib, sys
+from devicesync.log.journal.lock import JournalLock
+with JournalLock(pathlib.Path(sys.argv[1])).held():
+    pathlib.Path(sys.argv[2]).touch()
+"""
+
+
+def test_who_waits_gets_the_lock_before_the_one_that_has_it_gets_it_again(tmp_path: Path) -> None:
+    """Six processes that appended without a pause, to a slow disk: each was refused now and then after 10 s."""
+    taken = tmp_path / "taken"
+    own = lock.JournalLock(tmp_path / LOCK)
+
+    def another_is_next() -> bool:
+        is_next = own._is_next()
+        fcntl.lockf(own._file, fcntl.LOCK_UN)
+        return not is_next
+
+    with own.held():
+        waiting = subprocess.Popen([sys.executable, "-c", _TAKE, tmp_path / LOCK, taken])
+        until(another_is_next)
+    with own.held():
+        assert taken.exists()
+    assert waiting.wait() == 0
+    own.close()
 
 
 def test_a_lock_in_a_directory_that_was_removed_is_named(tmp_path: Path) -> None:

@@ -28,9 +28,11 @@ class JournalLock:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep every other writer out while the body runs. Raises Unavailable where another process keeps the lock."""
-        if not self._is_taken():
-            self._wait()
+        """Keep every other writer out while the body runs. Raises Unavailable where others keep the lock."""
+        try:
+            self._take()
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
         self._patience_seconds = _PATIENCE_SECONDS
         try:
             yield
@@ -67,16 +69,24 @@ class JournalLock:
             return os.path.samestat(os.fstat(self._file), self._path.stat())
         return False
 
-    def _wait(self) -> None:
-        began = SYSTEM.monotonic()
-        waited = 0.0
-        while waited < self._patience_seconds:
+    def _take(self) -> None:
+        began, waited = SYSTEM.monotonic(), 0.0
+        while not (self._is_next() and self._is_taken()):
+            if waited >= self._patience_seconds:
+                self._patience_seconds = _PATIENCE_AFTER_REFUSAL_SECONDS
+                raise Unavailable(
+                    f"others have held {self._path} for {waited:.0f} s: the journal can't be written",
+                    f"a suspended or frozen process? `fuser {self._path}` or `lslocks` names it: let it go on, or end it",
+                )
             SYSTEM.sleep(min(max(waited * _NAP_SHARE, _FIRST_NAP_SECONDS), _LAST_NAP_SECONDS))
-            if self._is_taken():
-                return
             waited = SYSTEM.monotonic() - began
-        self._patience_seconds = _PATIENCE_AFTER_REFUSAL_SECONDS
-        raise Unavailable(
-            f"another process has held {self._path} for {waited:.0f} s: the journal can't be written",
-            f"a suspended or frozen process? `fuser {self._path}` or `lslocks` names it: let it go on, or end it",
-        )
+
+    def _is_next(self) -> bool:
+        """Whether this process is the next to get the lock, as a second lock of the file says.
+
+        Who waits looks only now and then. Without that, one that takes the lock again at once would nearly always be first.
+        """
+        with suppress(BlockingIOError):
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        return False
