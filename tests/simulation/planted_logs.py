@@ -39,8 +39,8 @@ OF_LOGS = (
     Mistake(
         "a commit of a deleted topic counts as caught up",
         "log/kafka/member.py",
-        "position.offset >= 0 and is_of(position, identity, store)",
-        "position.offset >= 0",
+        "applied.begin(position, identity)",
+        "position.offset if position.offset >= 0 else None",
         range(326, 746, 12),
     ),
     Mistake(

@@ -138,9 +138,9 @@ class KafkaReader:
     def _look_into_gaps(self) -> None:
         """Tell what is gone from before the records just taken. Where nobody answers, the next poll asks again."""
         with suppress(KafkaException):
-            gaps, self._gaps = self._gaps, self._gaps[:_MOST_GAPS]
-            self._look_for_lost(gaps)
+            self._look_for_lost(self._gaps)
             self._gaps = []
+        self._gaps = self._gaps[:_MOST_GAPS]
 
     def _look_for_lost(self, gaps: list[tuple[int, int, int]]) -> None:
         """Gaps of a partition, each before an offset. Markers and compaction make some, and so does the topic's retention.
