@@ -81,7 +81,9 @@ def test_one_registration_in_a_while_measures_a_clock_that_was_wrong() -> None:
 
     assert given_of(400) == 1
     for _ in range(5):
+        assert given.stepped_back
         clock.sleep(10)
+        assert not given.stepped_back  # else a balancer that asks /readyz would send none, and nobody would measure
         assert given_of(400) == 1
     clock.sleep(10)
     version = given.next()  # under way

@@ -136,8 +136,10 @@ class Versions:
 
     @property
     def stepped_back(self) -> bool:
-        """Whether no version can be given now."""
-        return not self._is_taken(next_version(self._last, self._clock.now_us()), self._log_now_ms())
+        """Whether no version can be given now, as far as is known. Who is told so may send registrations elsewhere meanwhile."""
+        now_us = self._clock.now_us()
+        log_now_ms = now_us // 1000 if self._is_measurement_old() else self._log_now_ms()
+        return not self._is_taken(next_version(self._last, now_us), log_now_ms)
 
     def _is_taken(self, version: int, taken_ms: int) -> bool:
         try:
@@ -153,11 +155,14 @@ class Versions:
         machine's, and the others go on by the last measurement. Where that was right, none of them fills the log with lines that
         the law refuses.
         """
-        now_ms, monotonic = self._clock.now_us() // 1000, self._clock.monotonic()
-        if measures and monotonic - self._measured_at >= _MEASURED_SECONDS:
-            self._measured_at = monotonic
+        now_ms = self._clock.now_us() // 1000
+        if measures and self._is_measurement_old():
+            self._measured_at = self._clock.monotonic()
             return now_ms
         return now_ms - self._behind_ms
+
+    def _is_measurement_old(self) -> bool:
+        return self._clock.monotonic() - self._measured_at >= _MEASURED_SECONDS
 
     async def _learn(self) -> bool:
         try:

@@ -32,7 +32,8 @@ class JournalLock:
         try:
             self._take()
         finally:
-            fcntl.lockf(self._file, fcntl.LOCK_UN)
+            with suppress(OSError):
+                fcntl.lockf(self._file, fcntl.LOCK_UN)
         self._patience_seconds = _PATIENCE_SECONDS
         try:
             yield
@@ -86,7 +87,10 @@ class JournalLock:
 
         Who waits looks only now and then. Without that, one that takes the lock again at once would nearly always be first.
         """
-        with suppress(BlockingIOError):
+        try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # as where the file system has no such locks: then chance decides
             return True
-        return False
+        return True
