@@ -48,6 +48,20 @@ def test_a_lost_or_torn_entry_is_refused_by_name(devicesync: Devicesync, harm: H
     assert devicesync.json(*RESTORE, "--allow-gaps")["records"] == 200
 
 
+def test_what_is_there_is_restored_where_a_listed_file_is_missing(devicesync: Devicesync) -> None:
+    """With --allow-gaps, which names it; else nothing. A file that is there and damaged is refused by both."""
+    entries = three_files(devicesync)
+    lost = devicesync.directory / "backup" / entries[1].path
+    lost.unlink()
+    refused = devicesync.run(*RESTORE)
+    assert (refused.returncode, f"{entries[1].path} is missing" in refused.stderr.decode()) == (1, True)
+    done = devicesync.run(*RESTORE, "--allow-gaps", "--json")
+    assert (done.returncode, msgspec.json.decode(done.stdout)["records"]) == (0, 200)
+    assert f"{entries[1].path}" in done.stderr.decode()
+    lost.write_bytes(b"junk")
+    assert devicesync.run(*RESTORE, "--allow-gaps").returncode == 1
+
+
 def rewritten(devicesync: Devicesync, entry: Entry, **fields: object) -> None:
     """Its entry says something else; of a field that is None, nothing."""
     said = {name: value for name, value in (msgspec.to_builtins(entry) | fields).items() if value is not None}

@@ -130,6 +130,15 @@ def test_who_waits_gets_the_lock_before_the_one_that_has_it_gets_it_again(tmp_pa
     own.close()
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("elsewhere", path)])
+def test_a_lock_that_is_no_file_of_ours_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """A link made a file outside of the data directory."""
+    make(tmp_path / LOCK)
+    with pytest.raises(Unavailable, match=f"can't lock .*{LOCK}"):
+        open_journal(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+
+
 def test_a_lock_in_a_directory_that_was_removed_is_named(tmp_path: Path) -> None:
     """Nothing can be made anew there."""
     journal = open_journal(tmp_path / "removed")

@@ -1,7 +1,7 @@
 """One topic's files: uploads them, reads them back, and finds the damaged ones."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Archive:
             self._storage.put(file.rest_here, file.entry.rest.path)
         self._storage.put(file.here, file.entry.path)
         if self._storage.is_local:
-            for path in (file.entry.path, *([file.entry.rest.path] if file.entry.rest else [])):
+            for path in file.entry.paths:
                 with suppress(Damaged):  # behind a link nothing is removed
                     self._remove(self._hidden_in(path.rpartition("/")[0], UPLOAD_SECONDS))
 
@@ -101,6 +101,16 @@ class Archive:
         stems, orders = {_stem(entry.path) for entry in known}, {entry.order for entry in known}
         rests = {path: order[1] for path, order in self.manifest.rests().items() if order not in orders}
         return rests | {path: int(match[2]) for path, match in self._files() if _stem(path) not in stems}
+
+    def missing(self, entries: Iterable[Entry]) -> set[str]:
+        """The paths of these entries' files, and of their rests, that are not there. Raises Unavailable."""
+        wanted = {path for entry in entries for path in entry.paths}
+        there = {
+            f"{directory}/{name}"
+            for directory in {path.rpartition("/")[0] for path in wanted}
+            for name in self._storage.names(directory)
+        }
+        return wanted - there
 
     def last_revision(self, entries: list[Entry]) -> int:
         """The greatest number of a revision that a file of these ever had, listed or not. Raises Unavailable."""

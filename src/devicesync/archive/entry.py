@@ -86,6 +86,11 @@ class Entry(msgspec.Struct, frozen=True):
         return self.generation, self.partition, self.from_offset
 
     @property
+    def paths(self) -> tuple[str, ...]:
+        """Of the file, and of its rest if it has one."""
+        return (self.path, self.rest.path) if self.rest else (self.path,)
+
+    @property
     def order(self) -> tuple[int, int, int]:
         """By generation, partition and offset."""
         return self.generation, self.partition, self.first_offset

@@ -1,5 +1,9 @@
 """Checks that a backup is whole, so that a restore says "equal" of all records, or says which are missing."""
 
+from typing import Any
+
+import structlog
+
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.clock import SYSTEM
@@ -8,15 +12,20 @@ from devicesync.jobs.backup.verify import check_ends, check_identities, check_or
 from devicesync.jobs.restore.selection import Selection
 
 _LOOK_AGAIN_SECONDS = (0.0, 1.0, 3.0)
+_SOME = 5
+_log: Any = structlog.get_logger("devicesync")
 _HINT = "`devicesync backup verify` finds every such place; --allow-gaps restores what is there"
 
 
 def files_to_restore(archive: Archive, selection: Selection, *, allow_gaps: bool) -> list[Entry]:
-    """Return the wanted files, in order. Raises Unavailable, and Damaged where records are missing, unless `allow_gaps`."""
+    """Return the wanted files, in order. Raises Unavailable, and Damaged where records are missing.
+
+    allow_gaps: those that are there, whatever is missing.
+    """
     ends = [] if allow_gaps else [end for end in archive.manifest.ends() if selection.wants(end.partition)]
     entries = [entry for entry in archive.manifest.entries() if selection.wants(entry.partition)]
     if allow_gaps:
-        return entries
+        return _there(archive, entries)
     pruned = [entry for entry in archive.manifest.pruned_entries() if selection.wants(entry.partition)]
     for finding in check_order(pruned, entries):
         raise Damaged(finding.path, f"is not in order: {finding.problem}", _HINT)
@@ -27,6 +36,15 @@ def files_to_restore(archive: Archive, selection: Selection, *, allow_gaps: bool
     for path in _unlisted(archive, selection):
         raise Damaged(path, "has no entry in the manifest, so nobody knows whether it is whole", _HINT)
     return entries
+
+
+def _there(archive: Archive, entries: list[Entry]) -> list[Entry]:
+    """Those whose files are there. Log a warning of the others."""
+    missing = archive.missing(entries)
+    if missing:
+        some = sorted(missing)[:_SOME]
+        _log.warning("files of the backup are missing: their records are not restored", files=len(missing), paths=some)
+    return [entry for entry in entries if missing.isdisjoint(entry.paths)]
 
 
 def _unlisted(archive: Archive, selection: Selection) -> list[str]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from devicesync.clock import SYSTEM
+from devicesync.durable import open_ours
 from devicesync.errors import Unavailable
 from devicesync.log.journal.files import naming_failures
 
@@ -47,7 +48,8 @@ class JournalLock:
             self._file = -1  # a number that is closed twice may be another file's by then
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with naming_failures("lock", self._path):
+            return open_ours(self._path, os.O_RDWR | os.O_CREAT)
 
     def _is_taken(self) -> bool:
         with naming_failures("lock", self._path):
