@@ -176,9 +176,14 @@ def hint_for(path: Path, *, full: bool) -> str:
     return _FREE if full else _CHECK
 
 
-def _is_full(directory: Path) -> bool:
+def room_in(directory: Path) -> int:
+    """How many bytes are left on its disk. Raises OSError."""
     room = os.statvfs(directory)
-    return room.f_bavail * room.f_frsize < _LEAST_BYTES
+    return room.f_bavail * room.f_frsize
+
+
+def _is_full(directory: Path) -> bool:
+    return room_in(directory) < _LEAST_BYTES
 
 
 def _beside(path: Path) -> Path:

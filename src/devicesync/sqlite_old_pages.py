@@ -7,8 +7,14 @@ room that it leaves. Of some 1 in 1,000 devices a page has such a copy. Only VAC
 import sqlite3
 from pathlib import Path
 
+from devicesync.durable import room_in
+
 _VACUUM_BYTES = 64 << 20
 """A larger file is not written anew each time: this takes a second."""
+_TIMES_ITS_SIZE = 3
+"""VACUUM writes the file twice more, into a temporary one and into its -wal; and others want room, too."""
+_ROOM = "make room on it, and call `sqlite3 FILE VACUUM` while nobody works with it, or erase something else then"
+_ENDS = "it goes when a command next opens the file to write; or run this one again, when the other has ended"
 
 
 def forget_old_pages(connection: sqlite3.Connection, path: Path) -> bool:
@@ -19,7 +25,11 @@ def forget_old_pages(connection: sqlite3.Connection, path: Path) -> bool:
     try:
         if not _empty_log(connection):
             return False  # a reader would keep us from it again, each time after a VACUUM
-        if path.stat().st_size > _VACUUM_BYTES:
+        size = path.stat().st_size
+        if size > _VACUUM_BYTES:
+            return True
+        if room_in(path.parent) < size * _TIMES_ITS_SIZE:
+            _tell("the file may have former copies of what was erased: the disk has no room to write it anew", path, _ROOM)
             return True
         connection.execute("VACUUM")
         return _empty_log(connection)
@@ -36,10 +46,10 @@ def _empty_log(connection: sqlite3.Connection) -> bool:
 
 def tell_that_they_stay(path: Path) -> None:
     """Log it: the write-ahead log of this file could not be emptied, for another process reads the file."""
+    _tell("what was deleted is still in the file: another process reads it", path, _ENDS)
+
+
+def _tell(what: str, path: Path, hint: str) -> None:
     import structlog  # noqa: PLC0415 - who only reads has nothing to tell, and is to be quick
 
-    structlog.get_logger("devicesync").warning(
-        "what was deleted is still in the file: another process reads it",
-        path=str(path),
-        hint="it goes when a command next opens the file to write; or run this one again, when the other has ended",
-    )
+    structlog.get_logger("devicesync").warning(what, path=str(path), hint=hint)

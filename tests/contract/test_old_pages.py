@@ -7,6 +7,12 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+import structlog
+
+from devicesync import sqlite_old_pages
+from devicesync.dead_letters.port import DeadLetter
+from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.sqlite_old_pages import forget_old_pages
 
 
@@ -26,6 +32,20 @@ def test_of_an_erased_row_no_former_copy_stays(tmp_path: Path) -> None:
         assert connection.execute("SELECT count(*) FROM devices").fetchone() == (2000 - len(moved),)
 
 
+def test_a_disk_without_room_is_not_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """VACUUM failed each 2 s, in silence, and registrations were refused meanwhile."""
+    path = tmp_path / "file.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE devices (id INTEGER PRIMARY KEY)")
+        monkeypatch.setattr(sqlite_old_pages, "room_in", lambda _: 2 * path.stat().st_size)
+        seen: list[str] = []
+        connection.set_trace_callback(seen.append)
+        with structlog.testing.capture_logs() as told:
+            assert forget_old_pages(connection, path)
+        assert "VACUUM" not in seen
+        assert "no room" in told[0]["event"]
+
+
 def _moved(connection: sqlite3.Connection, path: Path) -> set[int]:
     """The rows of which the file has two copies, after many changes of length."""
     chance = random.Random(1)
@@ -40,3 +60,17 @@ def _moved(connection: sqlite3.Connection, path: Path) -> set[int]:
 
 def _found(path: Path) -> Counter[int]:
     return Counter(map(int, re.findall(rb"MARK-([0-9]+)-", path.read_bytes())))
+
+
+def test_old_dead_letters_that_a_reader_kept_go_at_the_next_look(tmp_path: Path) -> None:
+    """It had no others to remove, and did nothing."""
+    path = tmp_path / "dead-letters.db"
+    with closing(SqliteDeadLetters(path)) as letters, closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        letters.add([DeadLetter(b"MARK-%d-" % number, "malformed_json", "", "log", 0, number, 1) for number in range(50)])
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM dead_letter").fetchone()
+        letters._connection.execute("PRAGMA busy_timeout = 1")
+        assert letters.remove_older(2) == 50
+        reader.execute("COMMIT")
+        assert letters.remove_older(2) == 0
+        assert b"MARK" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())

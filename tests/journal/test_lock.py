@@ -130,7 +130,7 @@ def test_who_waits_gets_the_lock_before_the_one_that_has_it_gets_it_again(tmp_pa
     own.close()
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("elsewhere", path)])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("elsewhere")])
 def test_a_lock_that_is_no_file_of_ours_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
     """A link made a file outside of the data directory."""
     make(tmp_path / LOCK)

@@ -7,6 +7,7 @@ nobody uses it: it is not removed.
 """
 
 import ctypes
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ class MainFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.resolve()
+        self.path = _behind_links(path)
         self._checkpointing = threading.Lock()
         self._seen = _Counts()  # of the file with its -wal
         self._copied = 0
@@ -87,6 +88,7 @@ class MainFile:
         if self._copied != copied:
             with suppress(sqlite3.OperationalError), self._counted(connection):  # else the next commit notes it
                 pass
+            self._check_copied()
 
     @contextmanager
     def _counted(self, connection: sqlite3.Connection) -> Iterator[None]:
@@ -105,6 +107,13 @@ class MainFile:
         if wal != self._wal:
             self._copied = self._before_wal
         self._wal, self._before_wal = wal, self._seen.written
+
+    def _check_copied(self) -> None:
+        """Raises Replaced where the file has not what SQLite, in whatever process, had copied into it before this -wal."""
+        if self._alone is not None and self._stat is not None:
+            self._alone = self._alone._replace(written=max(self._alone.written, self._copied))
+            self._stat = (*self._stat[:2], -1, -1)  # so that it is looked at, now or after a checkpoint
+            self.check()
 
     def check(self) -> None:
         """Raises Replaced where somebody else has put another file there, or has written into it. Sees little of a checkpoint."""
@@ -160,7 +169,7 @@ class MainFile:
 
 def refuse_wal_of_another(path: Path) -> None:
     """Raise Replaced where an older file was copied to the place of the database, and the newer one's -wal lies beside it."""
-    path = path.resolve()
+    path = _behind_links(path)
     if not _has_wal(path):
         return
     with suppress(sqlite3.Error):  # opening it tells of these
@@ -169,6 +178,10 @@ def refuse_wal_of_another(path: Path) -> None:
         alone = _counts_alone(path)  # looked at last: another process may make a checkpoint meanwhile
         if alone and (what := _unlike(alone, shown._replace(written=min(shown.written, shown.copied)))):
             raise Replaced(f"{wal_of(path)} does not belong to the file beside it, which is {what}", _REMOVE)
+
+
+def _behind_links(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # which bears a link to itself
 
 
 def _unlike(there: _Counts, before: _Counts) -> str:

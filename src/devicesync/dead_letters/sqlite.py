@@ -30,6 +30,7 @@ class SqliteDeadLetters:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
+        self._has_old_pages = False
         with self._failures("open"):
             if read_only:
                 self._connection = open_to_read(path, _BUSY_SECONDS)
@@ -90,7 +91,7 @@ class SqliteDeadLetters:
         """See port.DeadLetters."""
         with self._failures("write to"):
             removed = self._connection.execute("DELETE FROM dead_letter WHERE time_ms < ?", (before_ms,)).rowcount
-            if removed:
+            if removed or self._has_old_pages:
                 self._forget_old_pages()
             return removed
 
@@ -100,7 +101,8 @@ class SqliteDeadLetters:
 
     def _forget_old_pages(self) -> None:
         """They have what was deleted, too. Where somebody reads the file just now, the next one to come here does it."""
-        if not forget_old_pages(self._connection, self._path):
+        self._has_old_pages = not forget_old_pages(self._connection, self._path)
+        if self._has_old_pages:
             tell_that_they_stay(self._path)
 
     @contextmanager
