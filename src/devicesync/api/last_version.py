@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from devicesync.clock import Clock
-from devicesync.jobs.erase import is_given
+from devicesync.jobs.erase import says_given
 from devicesync.law.event import decode
 from devicesync.law.refusal import Refused
 from devicesync.log.port import Log, Record
@@ -103,5 +103,5 @@ def _told_by(record: Record, max_clock_ahead_ms: int) -> int:
         event = decode(value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
     except Refused:
         return 0
-    is_told = is_given(value) if event.erase else b'"version"' in value
+    is_told = says_given(value) if event.erase else b'"version"' in value
     return event.version if is_told else min(event.version, record.taken_ms * 1000 + 999)

@@ -126,7 +126,7 @@ class Versions:
         return version
 
     def has_given(self, version: int) -> bool:
-        """Whether the next version is later than this one, because this one is the last or came before it."""
+        """Whether this process gives only later versions than this one from now on."""
         return version <= self._last
 
     def check_asked(self, min_version: int) -> None:

@@ -80,7 +80,8 @@ class MainFile:
     def commit(self, connection: sqlite3.Connection) -> Iterator[None]:
         """Commit what the body writes, and count that. Raises Replaced where SQLite itself has restored another file.
 
-        SQLite begins its -wal anew only when the file has all that was committed before. Then that is noted, too.
+        SQLite begins its -wal anew only when the file has all that was committed before. Then that is noted, too, and looked at:
+        raises Replaced where the file has less.
         """
         copied = self._copied
         with self._counted(connection):

@@ -30,12 +30,12 @@ def erase(device_id: str, stores: Stores, delivery: Delivery, *, max_clock_ahead
 
 
 def erase_line(device_id: str, version: int, *, is_given: bool = False) -> bytes:
-    """An erase as the log carries it. is_given: the API gave it this version, and gives none that is not later."""
+    """An erase as the log carries it. is_given: the API gave it this version, and gives only later ones from then on."""
     return msgspec.json.encode(
         {"device_id": device_id, "erase": True, "version": version} | ({"given": True} if is_given else {})
     )
 
 
-def is_given(line: bytes) -> bool:
-    """Whether `erase_line` has said so of the erase in this line."""
+def says_given(line: bytes) -> bool:
+    """Whether the line of an erase says that the API gave its version."""
     return b'"given":true' in line

@@ -84,10 +84,10 @@ def check_topic(settings: Settings) -> Iterator[Finding]:
 def check_store(settings: Settings, database: "Database") -> Iterator[Finding]:
     """Whether the database has what the group has applied of the topic. Raises Unavailable."""
     from devicesync.log.kafka import KafkaUrl
-    from devicesync.log.kafka.applied import lacks
+    from devicesync.log.kafka.applied import LACKS_HINT, lacks
 
     for detail in lacks(KafkaUrl.parse(settings.log), settings.group, database):
-        yield Finding("database", "warning", detail, "what the topic has no more, a backup has: `devicesync restore --to-stores`")
+        yield Finding("database", "warning", detail, LACKS_HINT)
 
 
 def _gone(gone: "Gone", group: str) -> Iterator[Finding]:

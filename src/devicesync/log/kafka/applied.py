@@ -11,6 +11,7 @@ from devicesync.log.kafka.onlooker import committed_of, onlooker
 from devicesync.log.kafka.reach import reach
 from devicesync.log.kafka.url import KafkaUrl
 
+LACKS_HINT = "what the topic has no more, a backup has: `devicesync restore --to-stores`"
 _ANOTHER = "the database is another than the one that the topic was applied to: the topic is applied again"
 _LESS = "the database has less of the topic than was applied: an older copy, or its -wal was removed. The rest is applied again"
 

@@ -15,7 +15,7 @@ from confluent_kafka import (
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import DELETED, FullRecord, Store
-from devicesync.log.kafka.applied import Applied
+from devicesync.log.kafka.applied import LACKS_HINT, Applied
 from devicesync.log.kafka.bounds import firsts
 from devicesync.log.kafka.full import full_records_of
 from devicesync.log.kafka.headers import headers_of
@@ -201,8 +201,7 @@ class KafkaReader:
         """The partitions of which the store lacks something. Log a warning of them."""
         found = self._applied.lacking(committed, identity)
         for why, partitions in found.items():
-            hint = "what the topic has no more, a backup has: `devicesync restore --to-stores`"
-            _log.warning(why, partitions=sorted(partitions), hint=hint)
+            _log.warning(why, partitions=sorted(partitions), hint=LACKS_HINT)
         return set().union(*found.values())
 
     def _look_for_recreated(self) -> None:
