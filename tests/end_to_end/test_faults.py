@@ -25,6 +25,8 @@ from tests.law.specification import specified
 EVENTS = 30_000
 """More than a process gets to before it is killed."""
 DEVICES = 20_000
+NO_ROOM_TO_FORGET = "the file may have former copies of what was erased"
+"""Is told where an erase was among the events, on a disk that is nearly full."""
 MAKE_ROOM = "make room there, or write to another place"
 
 
@@ -100,6 +102,8 @@ def test_a_full_disk(devicesync: Devicesync, small_disk: Path) -> None:
     process = devicesync.start("apply", file, "--json", "--data-dir", small_disk / "data", ready=False)
     assert process.stderr
     said = process.stderr.readline()
+    while NO_ROOM_TO_FORGET in said:
+        said = process.stderr.readline()
     assert "free some space" in said, said
     time.sleep(1)
     assert process.poll() is None
@@ -107,7 +111,7 @@ def test_a_full_disk(devicesync: Devicesync, small_disk: Path) -> None:
     out, more = process.communicate(timeout=60)
     assert process.returncode == 0, more
     assert '"read":8000' in out
-    told = [msgspec.json.decode(line)["event"] for line in (said + more).splitlines()]
+    told = [msgspec.json.decode(line)["event"] for line in (said + more).splitlines() if NO_ROOM_TO_FORGET not in line]
     assert told == ["waiting", "going on"] * (len(told) // 2), more  # what a failed write gave back may do for the next one
     assert differences(small_disk / "data", expected_of(file)) == []
 

@@ -37,9 +37,10 @@ def _truncate_in_the_middle(file: Path) -> None:
     os.truncate(file, file.stat().st_size // 2 + 1)
 
 
-def _delete_with_its_times(file: Path) -> None:
-    _delete(file)
-    _delete(file.with_name(f"{file.name}.times"))
+def _put_another_there(file: Path) -> None:
+    other = file.with_name("other")
+    other.write_bytes(b"other\n" * 3)
+    other.replace(file)
 
 
 WAYS = [_delete, _rename, _rename_and_create, _truncate, _truncate_in_the_middle]
@@ -56,14 +57,25 @@ def worked_off(directory: Path) -> tuple[Journal, JournalReader]:
     return journal, reader
 
 
-@pytest.mark.parametrize("take_away", [*WAYS, _delete_with_its_times])
-def test_a_journal_taken_away_under_us_goes_on(tmp_path: Path, take_away: Callable[[Path], None]) -> None:
+def _delete_times(directory: Path) -> None:
+    (directory / f"{NAME}.times").unlink()
+
+
+@pytest.mark.parametrize("without_times", [False, True])
+@pytest.mark.parametrize("take_away", [*WAYS, _put_another_there])
+def test_a_journal_taken_away_under_us_goes_on(tmp_path: Path, take_away: Callable[[Path], None], *, without_times: bool) -> None:
     """The next append is read by every reader, under a number that no record had; and the check says so."""
     journal, reader = worked_off(tmp_path)
     journal.check()
     take_away(tmp_path / NAME)
+    if without_times:
+        _delete_times(tmp_path)
     assert journal.append([b"after"]) >= 15
-    assert [value for _, value in rest(reader)] == [b"after"]
+    *left, after = [value for _, value in rest(reader)]
+    assert after == b"after"
+    assert set(left) <= {b"other", *(b"before-%d" % number for number in range(5))}
+    assert journal.append([b"more"]) > 15
+    assert [value for _, value in rest(reader)] == [b"more"]
     with pytest.raises(Unavailable, match="cut, moved or deleted"):
         journal.check()
 
@@ -72,7 +84,8 @@ def test_records_that_nobody_had_read_are_taken_away_with_their_times(tmp_path: 
     """No reader's position tells of them: whoever wrote them does."""
     journal = open_journal(tmp_path)
     journal.append([b"before"] * 3)
-    _delete_with_its_times(tmp_path / NAME)
+    _delete(tmp_path / NAME)
+    _delete_times(tmp_path)
     assert journal.append([b"after"]) >= 3
     with pytest.raises(Unavailable, match="cut, moved or deleted"):
         journal.check()

@@ -92,14 +92,17 @@ class Cursor:
         return []
 
     def _advance(self) -> bool:
-        """Go on with the segment after this one, which is read to its end. Numbers may leave a gap where a file was lost."""
-        before = self.position
-        following = self._after(self._segment.first) if self._segment else None
+        """Go on with the segment after this one, which is read to its end. Numbers may leave a gap where a file was lost.
+
+        Where nobody knew the lost file's numbers, they come again.
+        """
+        following = self._after(self._segment) if self._segment else None
         if following is None or self._segment is None:
             return False
         self._segment.close()
-        self.lost += max(following.first - before, 0)
+        self.lost += max(following.first - self.position, 0)
         self._segment = following
+        self.position = following.first
         return True
 
     def _open(self) -> Segment | None:
@@ -110,13 +113,18 @@ class Cursor:
             return self._at_position(active)
         if active:
             active.close()
-        return self._closed(max((first for first in firsts if first <= self.position), default=firsts[0])) if firsts else None
+        if not firsts:
+            return None
+        closed = self._closed(max((first for first in firsts if first <= self.position), default=firsts[0]))
+        return self._at_position(closed) if closed else None
 
-    def _after(self, first: int) -> Segment | None:
+    def _after(self, segment: Segment) -> Segment | None:
+        """The segment after a closed one. Where an empty one is gone, the next has the same first record."""
         active = self._active()  # first, so that none of those before it is missed
-        closed = [each for each in self._files.closed_firsts() if first < each]
-        if active and active.first > first and not [each for each in closed if each < active.first]:
-            return self._at_position(active)
+        firsts = [each for each in self._files.closed_firsts() if segment.first <= each]
+        closed = [each for each in firsts if not segment.is_at(self._files.closed(each))]
+        if active and active.first >= segment.first and not [each for each in closed if each < active.first]:
+            return active
         if active:
             active.close()
         return self._closed(closed[0]) if closed else None
@@ -128,7 +136,7 @@ class Cursor:
 
     def _closed(self, first: int) -> Segment | None:
         with suppress(FileNotFoundError):
-            return self._at_position(Segment(self._files.closed(first), first))
+            return Segment(self._files.closed(first), first)
         return None
 
     def _at_position(self, segment: Segment) -> Segment:

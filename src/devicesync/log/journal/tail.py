@@ -36,18 +36,18 @@ class Tail:
         self._limits = limits
         self._lost = lost
         self._data = self._times = self._end = -1
+        self._written = (0, 0)  # how the times were when they were last written or counted
         self._began_us = 0
 
     def catch_up(self) -> None:
         """Open or reopen the active segment, and count what others have appended to it. Raises OSError."""
-        if self._data < 0 or not same_file(self._data, self._files.active):
-            taken_away = self._is_taken_away()
+        if self._data < 0:
+            self._open()
+        elif not self._is_in_place():
+            lost, is_ours = self._is_taken_away(), same_file(self._data, self._files.active)
             self.close()
-            self._open(taken_away=taken_away)
-        size = os.fstat(self._data).st_size
-        if size < self._end:
-            self._begin_anew()
-        elif size != self._end or os.fstat(self._times).st_size % ENTRY_BYTES:  # another process died while it wrote
+            self._open(lost=lost, keep=is_ours)
+        if os.fstat(self._data).st_size != self._end or self._stat_of_times() != self._written:
             self._count()
 
     def write(self, payload: bytes, count: int) -> int:
@@ -64,6 +64,7 @@ class Tail:
             self._end = -1  # what is in the file now is counted, and its torn tail cut, before the next append
             self._cut_torn_tails()
             raise
+        self._written = self._stat_of_times()
         self.next += count
         self._end += len(payload)
         self.taken_ms = now_us // 1000
@@ -103,20 +104,26 @@ class Tail:
                 os.close(file)
         self._data = self._times = self._end = -1
 
-    def _open(self, *, taken_away: bool = False) -> None:
+    def _open(self, *, lost: bool = False, keep: bool = True) -> None:
+        """Open both files. Where something is wrong with them, go on with numbers that no lost record had.
+
+        lost: lines were taken away. keep: those that are left keep their numbers, in a closed segment.
+        """
         files = self._files
         files.finish_rotation()
         files.mend_times()
         span = span_of(files.times)
-        first = files.end_of_closed()
-        if span is None or span.beginning.first < first or self._is_edited(span):
-            # Lines without times: a file that someone put here, which becomes the journal's beginning, or times that were lost.
-            first = max(self.next, first, span.bound if span else 0, *files.positions().values(), 0)
-            self._create_times(first)
-            if taken_away:
+        end = files.end_of_closed()
+        # Lines without times: a file that someone put here, which becomes the journal's beginning, or times that were lost.
+        known = span if span and span.beginning.first >= end and not self._is_edited(span) else None
+        lost = lost or bool(known and self._is_cut(known))
+        if lost or not known:
+            first = max(self.next, end, span.bound if span else 0, *files.positions().values(), 0)
+            if known and keep and files.active.exists():
+                self._set_aside()
+            self._number_anew(first)
+            if lost:
                 self._tell_of_loss(first)
-        elif taken_away or self._is_cut(span):
-            self._open_anew(span, keep=not taken_away)
         self._data = open_regular(files.active, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         self._times = open_regular(files.times, os.O_RDWR | os.O_APPEND)
         self._end = -1
@@ -129,12 +136,29 @@ class Tail:
         self._began_us = (span.first_group or span.beginning).at_us if span else 0
         self._end = os.fstat(self._data).st_size
         self.next = last.first + count_lines(self._files.active, last.start)
+        self._written = self._stat_of_times()
+
+    def _stat_of_times(self) -> tuple[int, int]:
+        found = os.fstat(self._times)
+        return found.st_size, found.st_mtime_ns
+
+    def _is_in_place(self) -> bool:
+        """Whether the files that are open are the journal's, with all that was in them, and times that can be read."""
+        files = self._files
+        if not (same_file(self._data, files.active) and same_file(self._times, files.times)):
+            return False
+        if self._stat_of_times() == self._written:
+            return os.fstat(self._data).st_size >= self._end
+        span = span_of(files.times)
+        return span is not None and not self._is_cut(span)
 
     def _is_taken_away(self) -> bool:
         """Whether the lines that were open are gone, and not by a rotation: it moves both files, and makes both anew."""
         files = self._files
-        if self._times < 0 or files.active.exists():
-            return self._times >= 0 and same_file(self._times, files.times)
+        if same_file(self._data, files.active):
+            return os.fstat(self._data).st_size < self._end
+        if files.active.exists():
+            return same_file(self._times, files.times) or not files.times.exists()
         return not any(same_file(self._data, files.closed(first)) for first in files.closed_firsts())
 
     def _is_edited(self, span: Span) -> bool:
@@ -156,21 +180,20 @@ class Tail:
         end = span.last.first + count_lines(self._files.active, span.last.start)
         return end < max(self._files.positions().values(), default=0)
 
-    def _begin_anew(self) -> None:
-        span = span_of(self._files.times)
-        self.close()
-        if span:
-            self._open_anew(span, keep=True)
-        self._open()
-        self._count()
+    def _number_anew(self, first: int) -> None:
+        """Begin with the number `first`. Where records may have been read, lines without numbers are moved to a closed segment.
 
-    def _open_anew(self, span: Span, *, keep: bool) -> None:
-        """Go on with numbers that no lost record had. keep: what is left of the lines keeps its numbers, as a closed segment."""
-        first = max(self.next, span.bound, *self._files.positions().values(), 0)
-        if keep and self._files.active.exists():
-            self._set_aside()
+        Else whoever reads that file would go on at its place in it, and the next lines stand before that.
+        """
+        active = self._files.active
+        if first and active.exists():
+            if lines := count_lines(active, 0):
+                self._create_times(first)
+                self._set_aside()
+                first += lines
+            else:
+                active.unlink()
         self._create_times(first)
-        self._tell_of_loss(first)
 
     def _tell_of_loss(self, first: int) -> None:
         _log.error(

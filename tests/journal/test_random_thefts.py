@@ -1,0 +1,115 @@
+"""Other programs cut, move, replace and delete the journal's files at random, between appends of two processes and a reader's polls."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.journal.opened import close_all, open_journal, reader_of, rest
+
+ACTIVE = "device-profile.log"
+TIMES = f"{ACTIVE}.times"
+
+
+def _delete(file: Path) -> None:
+    file.unlink(missing_ok=True)
+
+
+def _move(file: Path) -> None:
+    if file.exists():
+        file.rename(file.with_name(f"moved-{file.name}"))
+
+
+def _cut(part: int) -> Callable[[Path], None]:
+    def cut(file: Path) -> None:
+        if file.exists():
+            os.truncate(file, file.stat().st_size * part // 4)
+
+    return cut
+
+
+def _replace(file: Path) -> None:
+    _move(file)
+    file.write_bytes(b"a stranger's\n" * 2)
+
+
+def _spoil(file: Path) -> None:
+    if file.exists() and file.name == TIMES:
+        with file.open("rb+") as there:
+            there.write(b"\xff" * file.stat().st_size)
+
+
+def _put_back(file: Path) -> None:
+    moved = file.with_name(f"moved-{file.name}")
+    if moved.exists():
+        moved.rename(file)
+
+
+ACTS = [_delete, _move, _cut(0), _cut(2), _cut(3), _replace, _spoil, _put_back]
+Step = tuple[str, *tuple[Any, ...]]
+STEPS: st.SearchStrategy[Step] = st.one_of(
+    st.tuples(st.just("append"), st.sampled_from([0, 1])),
+    st.just(("poll",)),
+    st.tuples(st.just("restart"), st.sampled_from([0, 1])),
+    st.tuples(st.just("take_away"), st.sampled_from(ACTS), st.sampled_from([ACTIVE, TIMES])),
+)
+
+
+class Thefts:
+    """Two appenders and a reader of one journal. `unread`: what was acknowledged, and neither read nor taken away since."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._journals = [open_journal(directory, segment_bytes=60) for _ in range(2)]
+        self._reader = reader_of(self._journals[0], "updater")
+        self._count = 0
+        self._unread: set[bytes] = set()
+        self._lost = False
+
+    def append(self, by: int) -> None:
+        value = b"record-%d" % self._count
+        self._count += 1
+        self._journals[by].append([value])
+        self._unread.add(value)
+
+    def poll(self) -> None:
+        self._journals[0].tidy()  # as `up` does now and then
+        found = {value for _, value in rest(self._reader)}
+        assert self._unread <= found
+        self._unread.clear()
+        self._reader.commit()
+
+    def restart(self, which: int) -> None:
+        """One of the two processes; the reader is in the first."""
+        self._journals[which].close()
+        self._journals[which] = open_journal(self._directory, segment_bytes=60)
+        if which == 0:
+            self._reader.close()
+            self._reader = reader_of(self._journals[0], "updater")
+
+    def take_away(self, act: Callable[[Path], None], name: str) -> None:
+        act(self._directory / name)
+        if name == ACTIVE:
+            self._unread.clear()
+            self._lost = True
+
+    def ends(self) -> None:
+        """Each process appends once more, and all of it is read."""
+        for by in range(2):
+            self.append(by)
+        self.poll()
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=st.lists(STEPS, min_size=3, max_size=14))
+def test_what_is_appended_after_a_theft_is_read(tmp_path_factory: pytest.TempPathFactory, steps: list[Step]) -> None:
+    """Whatever was taken away before it."""
+    thefts = Thefts(tmp_path_factory.mktemp("thefts"))
+    for step, *arguments in steps:
+        getattr(thefts, step)(*arguments)
+    thefts.ends()
+    close_all()
