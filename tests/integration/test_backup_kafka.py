@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.storage import Storage
+from devicesync.jobs.erase import erase_line
 from devicesync.log.full import FullRecord
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics, prepare_for_restore
@@ -165,6 +166,32 @@ def test_records_of_many_days_killed_at_each_step(devicesync: Devicesync, topic:
     assert (refused.returncode, b"--append" in refused.stderr) == (2, True)
     devicesync.json("restore", "--from", "backup", "--to-topic", target.topic, "--append")
     assert len(there(target)) == 1200
+
+
+def test_whoever_was_erased_does_not_come_back_by_a_topic(devicesync: Devicesync, topic: KafkaUrl) -> None:
+    """From before a moment, and then the erase after it; what came late, and then the erase of a file that was pruned."""
+    source, then, now = (msgspec.structs.replace(topic, topic=f"{topic.topic}.{name}") for name in ("source", "then", "now"))
+    prepare_for_restore(source, 1, rekey=False)
+    (devicesync.directory / "devicesync.toml").write_text(
+        f'log = "kafka://{source.servers}/{source.topic}"\ngroup = "{source.topic}"\n'
+    )
+    registered, erased, late = registration("é", V), erase_line("é", V + 1), registration("é", V, city="Pune")
+    run = ("backup", "run", "--to", "backup", "--until-caught-up")
+    producer = Producer(source.client)
+    for value, stamp_ms in ((registered, V // 1000), (erased, V // 1000 + 2)):
+        producer.produce(source.topic, value, partition=0, timestamp=stamp_ms)
+    producer.flush()
+    devicesync.json(*run)
+    into_topic = ("restore", "--from", "backup", "--to-topic")
+    assert devicesync.json(*into_topic, then.topic, "--until", str(V // 1000 + 1))["records"] == 2
+    assert [row[3] for row in there(then)] == [registered, erased]
+    producer.produce(source.topic, late, partition=0)
+    producer.flush()
+    devicesync.json(*run)
+    assert len(devicesync.json("backup", "prune", "--in", "backup", "--keep-days", "1")["removed"]) == 1
+    assert devicesync.json(*into_topic, now.topic, "--dry-run")["records"] == 2
+    assert devicesync.json(*into_topic, now.topic)["records"] == 2
+    assert [row[2:4] for row in there(now)] == [("é".encode(), erased), (None, late)]
 
 
 def there(topic: KafkaUrl) -> list[FullRecord]:

@@ -18,6 +18,7 @@ from devicesync.assembly.restore.run import Request, Run, begin
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.errors import Replaced, WrongUse
+from devicesync.jobs.restore.erasures import erasure_rows
 from devicesync.jobs.restore.republish import put_range
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.patience import Patience
@@ -63,7 +64,8 @@ def restore_to_topic(request: Request, target: Target, settings: Settings, watch
 
 def _into_topic(run: Run, target: Target, spool: str) -> dict[str, Any]:
     request, settings = run.request, run.settings
-    partitions = max((entry.partition for entry in run.entries), default=0) + 1
+    pruned = run.archive.manifest.pruned_entries()
+    partitions = max((entry.partition for entry in [*run.entries, *pruned]), default=0) + 1
     task = _Task(
         request.place, run.archive.topic, request.selection, target.topic, partitions, target.rekey, request.dry_run, spool
     )
@@ -77,6 +79,8 @@ def _into_topic(run: Run, target: Target, spool: str) -> dict[str, Any]:
             )
         progress.begin()
     with Pool(request.workers, settings, run.watcher.say) as pool:
+        _check_all(run, pool, task)
+        _put_erasures(run, task, progress)
         _put_all(run, pool, task, progress)
     records = sum(progress.results.values())
     if before:
@@ -86,14 +90,32 @@ def _into_topic(run: Run, target: Target, spool: str) -> dict[str, Any]:
     return {"records": records, "files": len(run.entries), "topic": masked(target.topic)}
 
 
+def _check_all(run: Run, pool: Pool, task: _Task) -> None:
+    with run.watcher.bar("check the backup", run.record_bytes) as advance:
+        for checked in pool.each(_check, {entry.path: (task, entry) for entry in run.entries}):
+            advance(checked)
+
+
+def _put_erasures(run: Run, task: _Task, progress: Progress) -> None:
+    """Those of pruned files, as records: whoever was erased there is not brought back by what came late."""
+    patience = Patience(threading.Event())
+    with closing(_sink_of(task, run.settings)) as sink:
+        for pruned in run.archive.manifest.pruned():
+            partition = pruned.entries[0].partition
+            if not task.selection.wants(partition) or not progress.left([pruned.path]):
+                continue
+            count = 0
+            for rows in erasure_rows(pruned, task.selection, run.settings.max_clock_ahead_ms):
+                patience.until_it_works(sink.put, partition, rows)
+                count += len(rows)
+            progress.done(pruned.path, count)
+
+
 def _put_all(run: Run, pool: Pool, task: _Task, progress: Progress) -> None:
     by_name = {files[0].path: files for files in by_range(run.entries)}
     sizes = {name: sum(entry.record_bytes for entry in files) for name, files in by_name.items()}
     left = set(progress.left(by_name))
     progress.tell(run.watcher, len(by_name) - len(left), len(by_name), "ranges are there")
-    with run.watcher.bar("check the backup", run.record_bytes) as advance:
-        for checked in pool.each(_check, {entry.path: (task, entry) for entry in run.entries}):
-            advance(checked)
     with run.watcher.bar(f"into {masked(task.to_topic)}", run.record_bytes) as advance:
         advance(run.record_bytes - sum(sizes[name] for name in left))
         for wave in _waves([*by_name.values()]):
@@ -165,11 +187,7 @@ def _check(part: tuple[_Task, Entry]) -> int:
 def _put(part: tuple[_Task, list[Entry]]) -> tuple[str, int]:
     task, files = part
     settings = worker_settings()
-    sink: Sink = (
-        _Nowhere()
-        if task.dry_run
-        else kept("sink", lambda: adapters.open_sink(settings, task.to_topic, task.partitions, rekey=task.rekey))
-    )
+    sink = kept("sink", lambda: _sink_of(task, settings))
     records = put_range(
         archive_of(task.place, task.topic),
         files,
@@ -181,6 +199,12 @@ def _put(part: tuple[_Task, list[Entry]]) -> tuple[str, int]:
         max_clock_ahead_ms=settings.max_clock_ahead_ms,
     )
     return files[0].path, records
+
+
+def _sink_of(task: _Task, settings: Settings) -> "Sink":
+    if task.dry_run:
+        return _Nowhere()
+    return adapters.open_sink(settings, task.to_topic, task.partitions, rekey=task.rekey)
 
 
 class _Nowhere:

@@ -8,12 +8,15 @@ from typing import Any
 import structlog
 
 from devicesync.archive.archive import Archive
+from devicesync.archive.ranges import Pruned
+from devicesync.jobs.erase import erase_line
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import kept_at_ms
 from devicesync.law.event import check_id
 from devicesync.law.refusal import Refused
 from devicesync.law.state import State
 from devicesync.law.version import guard
+from devicesync.log.full import FullRecord
 
 _PIECE = 10_000
 _log: Any = structlog.get_logger("devicesync")
@@ -22,13 +25,25 @@ _log: Any = structlog.get_logger("devicesync")
 def pruned_erasures(archive: Archive, selection: Selection, max_clock_ahead_ms: int) -> Iterator[dict[str, State]]:
     """Yield the erases of all pruned ranges, some thousand at a time. A device may come again. Raises Unavailable, Damaged."""
     for kept in archive.manifest.pruned():
-        erased, left_out, first = kept.erased(), 0, kept.entries[0]
-        while piece := [*islice(erased, _PIECE)]:
-            believed = _believed(piece, kept_at_ms(first), max_clock_ahead_ms)
-            left_out += len(piece) - len(believed)
-            yield {device_id: State(erased=at) for device_id, at in believed if selection.device_id in (None, device_id)}
-        if left_out:
-            _log.error("erasures with an impossible id or version are left out", path=first.path, erasures=left_out)
+        for some in _erased_in(kept, selection, max_clock_ahead_ms):
+            yield {device_id: State(erased=at) for device_id, at in some}
+
+
+def erasure_rows(kept: Pruned, selection: Selection, max_clock_ahead_ms: int) -> Iterator[list[FullRecord]]:
+    """Yield the erases of one pruned range as records of a log, some thousand at a time."""
+    time_ms = kept_at_ms(kept.entries[0])
+    for some in _erased_in(kept, selection, max_clock_ahead_ms):
+        yield [(0, time_ms, device_id.encode(), erase_line(device_id, at), None) for device_id, at in some]
+
+
+def _erased_in(kept: Pruned, selection: Selection, max_clock_ahead_ms: int) -> Iterator[list[tuple[str, int]]]:
+    erased, left_out, first = kept.erased(), 0, kept.entries[0]
+    while piece := [*islice(erased, _PIECE)]:
+        believed = _believed(piece, kept_at_ms(first), max_clock_ahead_ms)
+        left_out += len(piece) - len(believed)
+        yield [each for each in believed if selection.device_id in (None, each[0])]
+    if left_out:
+        _log.error("erasures with an impossible id or version are left out", path=first.path, erasures=left_out)
 
 
 def _believed(erased: list[tuple[str, int]], kept_ms: int, max_clock_ahead_ms: int) -> list[tuple[str, int]]:

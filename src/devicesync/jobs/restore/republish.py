@@ -38,7 +38,7 @@ def put_range(  # noqa: PLR0917 - all of them are needed
     records, room = 0, Room()
     with ExitStack() as fetched:
         for all_rows in _in_order([fetched.enter_context(archive.fetched(entry, spool, room)) for entry in files]):
-            rows = selection.rows(all_rows, files[0], max_clock_ahead_ms)
+            rows = selection.rows_and_later_erases(all_rows, files[0], max_clock_ahead_ms)
             if rekey:
                 rows = _rekeyed(rows)
             patience.until_it_works(sink.put, files[0].partition, rows)

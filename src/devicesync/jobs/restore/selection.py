@@ -1,11 +1,12 @@
 """Which records of a backup are restored."""
 
+from operator import itemgetter
 from typing import NamedTuple
 
 from devicesync.archive.entry import Entry
-from devicesync.jobs.shared.backed_up import erases_in, event_of
+from devicesync.jobs.shared.backed_up import erase_rows_in, event_of
 from devicesync.law.event import Event
-from devicesync.log.full import TIMESTAMP_MS, VALUE, FullRecord
+from devicesync.log.full import OFFSET, TIMESTAMP_MS, VALUE, FullRecord
 
 
 class Selection(NamedTuple):
@@ -36,8 +37,16 @@ class Selection(NamedTuple):
 
     def later_erases(self, rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[Event]:
         """Return the erases after `until_ms`, so that no erased device comes back with an older state."""
+        return [event for _, event in self._later_erases(rows, entry, max_clock_ahead_ms)]
+
+    def rows_and_later_erases(self, rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[FullRecord]:
+        """Return the wanted rows, and those of the erases after `until_ms`, in their order."""
+        later = [row for row, _ in self._later_erases(rows, entry, max_clock_ahead_ms)]
+        return sorted(self.rows(rows, entry, max_clock_ahead_ms) + later, key=itemgetter(OFFSET))
+
+    def _later_erases(self, rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[tuple[FullRecord, Event]]:
         if self.until_ms is None:
             return []
         later = [row for row in rows if (row[TIMESTAMP_MS] or 0) > self.until_ms]
-        erases = erases_in(later, entry, max_clock_ahead_ms)
-        return [event for event in erases if self.device_id in (None, event.device_id)]
+        erases = erase_rows_in(later, entry, max_clock_ahead_ms)
+        return [(row, event) for row, event in erases if self.device_id in (None, event.device_id)]

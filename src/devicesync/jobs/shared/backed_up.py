@@ -10,9 +10,14 @@ from devicesync.log.port import Record
 
 def erases_in(rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[Event]:
     """The erases among these records."""
+    return [event for _, event in erase_rows_in(rows, entry, max_clock_ahead_ms)]
+
+
+def erase_rows_in(rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[tuple[FullRecord, Event]]:
+    """The records that are erases, each with what it says."""
     maybe = [row for row in rows if row[VALUE] and (b"erase" in row[VALUE] or b"\\u" in row[VALUE])]
-    events = [event_of(row, entry, max_clock_ahead_ms) for row in maybe]
-    return [event for event in events if event and event.erase]
+    events = [(row, event_of(row, entry, max_clock_ahead_ms)) for row in maybe]
+    return [(row, event) for row, event in events if event and event.erase]
 
 
 def kept_at_ms(entry: Entry) -> int:
