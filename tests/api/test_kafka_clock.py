@@ -13,13 +13,14 @@ from devicesync.api.answers import RequestError
 from devicesync.api.fuse import Fuse
 from devicesync.api.versions import Versions
 from devicesync.clock import SYSTEM
+from devicesync.law.event import MAX_BYTES
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.log import Outgoing, deliver
 from devicesync.log.memory import MemoryLog
 from tests import servers
 from tests.api.conftest import Start
-from tests.api.test_http import BODY, REGISTER, assert_refused
+from tests.api.test_http import BODY, REGISTER, assert_refused, request
 from tests.api.test_versions import Clock
 from tests.end_to_end.command import until
 
@@ -91,6 +92,51 @@ def test_one_registration_in_a_while_measures_a_clock_that_was_wrong() -> None:
         given.next()
     given.check_logged(version, clock.now_ms())
     assert given.next() > version
+
+
+def test_what_is_acknowledged_after_a_refused_one_stays_the_last() -> None:
+    """The refused one counts as not given. What was under way meanwhile does, and the log has it now."""
+    given = Versions(MemoryLog(), 300_000, Fuse(1, "LOG_UNAVAILABLE", ""), clock := Times())
+    refused, logged = given.next(), given.next()
+    clock.seconds -= 30
+    with pytest.raises(RequestError):
+        given.check_logged(refused, clock.now_ms() - 301_000)
+    given.check_logged(logged, clock.now_ms())
+    assert given.next() > logged
+
+
+def test_what_the_log_may_have_counts_after_a_refused_one() -> None:
+    """A time-out says nothing: the log may have the line, and the next one is to win over it."""
+    given = Versions(MemoryLog(), 300_000, Fuse(1, "LOG_UNAVAILABLE", ""), clock := Times())
+    refused, unknown = given.next(), given.next()
+    given.may_be_logged(unknown)
+    clock.seconds -= 30
+    with pytest.raises(RequestError):
+        given.check_logged(refused, clock.now_ms() - 301_000)
+    given.check_logged(unknown + 5, clock.now_ms())
+    assert given.next() > unknown
+
+
+def test_what_is_too_large_measures_no_clock() -> None:
+    """Else one such registration in 10 s keeps a clock that was wrong, and is right again, from being measured."""
+    clock = Times()
+    given = Versions(MemoryLog(), 300_000, Fuse(1, "LOG_UNAVAILABLE", ""), clock)
+    with pytest.raises(RequestError):
+        given.check_logged(given.next(), clock.now_ms() - 400_000)
+    clock.sleep(10)
+    given.not_sent(given.next())
+    version = given.next()
+    given.check_logged(version, clock.now_ms())
+    assert given.next() > version
+
+
+def test_a_line_that_is_too_large_is_not_sent(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its body has is small enough; what is added to it is not."""
+    given: list[int] = []
+    monkeypatch.setattr(Versions, "not_sent", lambda _, version: given.append(version))
+    body = request(fcmToken="x" * (MAX_BYTES - 400))
+    assert_refused(start(MemoryLog()).client.post(REGISTER + "d", json=body), 413, "TOO_LARGE")
+    assert len(given) == 1
 
 
 class Brokers:

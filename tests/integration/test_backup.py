@@ -26,8 +26,9 @@ from devicesync.assembly.watcher import Unwatched
 from devicesync.config import Settings
 from devicesync.errors import Replaced
 from devicesync.jobs.restore.selection import Selection
-from devicesync.log.full import FullRecord
+from devicesync.log.full import DELETED, FullRecord
 from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.identity import identity_of
 from devicesync.simulation import Simulation, key_of
 from tests.archive.test_generations import begun_at_once
 from tests.end_to_end.command import Devicesync, stopped, until
@@ -302,9 +303,12 @@ def test_a_topic_that_is_made_anew_is_a_new_generation(devicesync: Devicesync, r
     else:
         back_up(devicesync)
     admin = AdminClient(real.topic.client)
+    before = identity_of(admin, real.topic.topic)
     admin.delete_topics([real.topic.topic])[real.topic.topic].result(10)
-    time.sleep(2)
+    # Until the broker itself knows, it takes records for the old one.
+    until(lambda: real.topic.topic not in admin.list_topics(timeout=10).topics)
     create_topics(real.topic, partitions=6)
+    until(lambda: identity_of(admin, real.topic.topic) not in (DELETED, before))
     real.log.append(new, [key_of(value) for value in new])
     if running:
         until(lambda: sum(entry.records for entry in archive_of(devicesync, real).manifest.entries()) == 180)

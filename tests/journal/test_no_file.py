@@ -71,4 +71,4 @@ def test_times_that_are_no_file_cost_no_descriptors(tmp_path: Path) -> None:
     opened = [*Path("/proc/self/fd").iterdir()]
     with pytest.raises(Unavailable):
         cursor.read(1)
-    assert len([*Path("/proc/self/fd").iterdir()]) == len(opened)
+    assert len([*Path("/proc/self/fd").iterdir()]) <= len(opened)  # other tests' may be closed meanwhile

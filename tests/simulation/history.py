@@ -60,8 +60,10 @@ class _History:
             world.write_old(world.names[device], event)
 
     def run(self, seed: int, given: list[Turn] | None) -> Outcome:
-        told = mock.patch("devicesync.log.kafka.reader._log", Told(self._law.lost.are_told))
-        with clients_of(self._world.broker, self._now_ms), self._world.backup.processes(), mock.patch(*_WRITERS), told:
+        told = Told(self._law.lost.are_told)
+        by_reader, of_gaps = (mock.patch(f"devicesync.log.kafka.{name}._log", told) for name in ("reader", "gaps"))
+        clients, files = clients_of(self._world.broker, self._now_ms), self._world.backup.processes()
+        with clients, files, mock.patch(*_WRITERS), by_reader, of_gaps:
             for device, event in self._plan.lines:
                 name = self._world.names[int(event.device_id) if not isinstance(event, bytes) else device]
                 key = name.encode() if device >= 0 else None

@@ -94,8 +94,7 @@ class Calls:
         else:
             async with self._turns.next(client):
                 version, line = self._line(device_id, body, client, headers)
-        taken_ms = await needs.writer.append(line, device_id.encode(), needs.spans.headers())
-        needs.versions.check_logged(version, taken_ms)
+        await self._append(version, line, device_id)
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
 
     def _line(self, device_id: str, body: bytes, client: Address | None, headers: Headers) -> tuple[int, bytes]:
@@ -105,7 +104,21 @@ class Calls:
         location = needs.locations.locate(_whereabouts(client, asked.ip_addr, left_out))
         version = needs.versions.next()
         agent = agents.uaspec(_user_agent(headers, left_out))
-        return version, line_of(device_id, asked, location=location, agent=agent, version=version, left_out=left_out)
+        try:
+            return version, line_of(device_id, asked, location=location, agent=agent, version=version, left_out=left_out)
+        except RequestError:
+            needs.versions.not_sent(version)
+            raise
+
+    async def _append(self, version: int, line: bytes, device_id: str) -> None:
+        """Return when the log has the line, and the law accepts it. Raises RequestError."""
+        needs = self._needs
+        try:
+            taken_ms = await needs.writer.append(line, device_id.encode(), needs.spans.headers())
+        except BaseException:
+            needs.versions.may_be_logged(version)
+            raise
+        needs.versions.check_logged(version, taken_ms)
 
     async def _profile(self, scope: Any, headers: Headers, receive: Any) -> Answer:
         client = self._client(scope, headers)
@@ -126,8 +139,7 @@ class Calls:
         known = await needs.profiles.read_anew(device_id)  # another job's write may not be in the cache
         version = needs.versions.for_erase(known.profile_version)
         line = erase_line(device_id, version, is_given=needs.versions.has_given(version))
-        taken_ms = await needs.writer.append(line, device_id.encode(), needs.spans.headers())
-        needs.versions.check_logged(version, taken_ms)
+        await self._append(version, line, device_id)
         return success(PROFILE, {"message": "Device erased", "version": version})
 
     def _client(self, scope: Any, headers: Headers) -> Address | None:

@@ -1,6 +1,7 @@
 """The versions that this process gives. They only grow, and the law accepts each of them."""
 
 import asyncio
+import math
 from typing import Any
 
 import structlog
@@ -35,12 +36,12 @@ class Versions:
         self._fuse = fuse
         self._clock = clock
         self._max_clock_ahead_ms = max_clock_ahead_ms
-        self._last = self._taken = 0
+        self._given = self._last = self._taken = 0  # the highest of all; that counts as given; that the log has
         self._known = self._follows = False
         self._most_us, self._learned_at = 0, 0.0
         self._learning: asyncio.Task[bool] | None = None
         self._said_log = self._said_clock = False
-        self._behind_ms, self._measured_at = 0, 0.0
+        self._behind_ms, self._measured_at, self._measures = 0, 0.0, 0
 
     async def ready(self) -> None:
         """Return when the log's last version is known. Raises RequestError."""
@@ -57,9 +58,22 @@ class Versions:
     def next(self) -> int:
         """A new version. Raises RequestError while the law would refuse it."""
         version = next_version(self._last, self._clock.now_us())
+        measures = self._is_measurement_old()
         self._check(version, self._log_now_ms(measures=True))
-        self._last = version
+        self._last, self._given = version, max(self._given, version)
+        if measures:
+            self._measures = version
         return version
+
+    def not_sent(self, version: int) -> None:
+        """Note that no line with this version goes to the log: where it was to measure the log's clock, the next one does."""
+        if version == self._measures:
+            self._measured_at = -math.inf
+
+    def may_be_logged(self, version: int) -> None:
+        """Note that the log may have this version: nobody knows. What is given later is later, if the law accepts it."""
+        if self._is_taken(version, self._log_now_ms()):
+            self._take(version)
 
     def check_logged(self, version: int, taken_ms: int | None) -> None:
         """Return if the law accepts this version, which is in the log now. Else it counts as not given. Raises RequestError.
@@ -77,7 +91,11 @@ class Versions:
             self._last = self._taken
             raise
         self._said_clock = False
-        self._taken = max(self._taken, min(version, self._last))  # an erase may lie ahead of all that was given
+        self._take(version)
+
+    def _take(self, version: int) -> None:
+        self._taken = max(self._taken, min(version, self._given))  # an erase may lie ahead of all that was given
+        self._last = max(self._last, self._taken)  # which an earlier one may have lowered, that was refused
 
     def look(self) -> None:
         """Look at the clock. Forget what is known where another process may have given later versions.

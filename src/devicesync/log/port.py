@@ -47,13 +47,18 @@ class Reader(Protocol):
     A reader starts after its last commit. Without a commit it starts at the earliest record. What was polled but not committed
     is delivered again to the next reader of this name, so every record is delivered at least once.
 
-    lost: how many records the log dropped before a reader of this name could poll them. Those before the first position that is
-    known of this name do not count: nobody knows whether they were polled.
     reads_headers: whether records come with their headers, False at first. Nothing but a broker's own limits bounds headers.
     """
 
-    lost: int
     reads_headers: bool
+
+    @property
+    def lost(self) -> int:
+        """How many records the log dropped before a reader of this name could poll them.
+
+        Those before the first position that is known of this name do not count: nobody knows whether they were polled.
+        """
+        ...
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """Return the next records, at most `max_records`, as soon as there are any. Return [] after `timeout_seconds`.

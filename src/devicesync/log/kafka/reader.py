@@ -7,7 +7,6 @@ from typing import Any
 import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    KafkaException,
     Message,
     TopicPartition,
 )
@@ -18,6 +17,7 @@ from devicesync.log.full import DELETED, FullRecord, Store
 from devicesync.log.kafka.applied import LACKS_HINT, Applied
 from devicesync.log.kafka.bounds import firsts
 from devicesync.log.kafka.full import full_records_of
+from devicesync.log.kafka.gaps import Gaps
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import identity_of, noted
 from devicesync.log.kafka.member import Member
@@ -28,8 +28,6 @@ from devicesync.log.port import Record
 _POLL_SECONDS = 0.1
 _COMMIT_SECONDS = 0.1
 _IDENTITY_SECONDS = 10.0
-_MOST_GAPS = 10_000
-"""So many are kept while nobody tells where a partition begins."""
 _SETTINGS: dict[str, Any] = {"enable.partition.eof": True}
 _log: Any = structlog.get_logger("devicesync")
 
@@ -45,17 +43,21 @@ class KafkaReader:
     """
 
     def __init__(self, url: KafkaUrl, group: str, clock: Clock = SYSTEM) -> None:
-        self.lost = 0
         self.reads_headers = False
         self._clock = clock
         self._applied = Applied()
         self._polls: list[dict[int, int]] = []
         self._due: dict[int, int] = {}
         self._next: dict[int, int] = {}
-        self._gaps: list[tuple[int, int, int]] = []
         self._identities: dict[int, str] = {}
         self._committed_at = self._identified_at = 0.0
         self._member = Member(url, group, on_assigned=self._assigned, on_revoked=self._forget, clock=clock, **_SETTINGS)
+        self._gaps = Gaps(self._member.admin, url.topic, clock)
+
+    @property
+    def lost(self) -> int:
+        """See port.Reader."""
+        return self._gaps.lost
 
     def bind(self, store: Store) -> None:
         """See full.BoundReader."""
@@ -79,10 +81,9 @@ class KafkaReader:
                 polled: dict[int, int] = {}
                 for message in messages:
                     partition, offset = int(message.partition() or 0), int(message.offset() or 0)
-                    if offset != self._next.get(partition, offset):
-                        self._gaps.append((partition, self._next[partition], offset))
+                    self._gaps.found(partition, self._next.get(partition, offset), offset)
                     polled[partition] = self._next[partition] = offset + 1
-                self._look_into_gaps()
+                self._gaps.look()
                 if messages:
                     self._polls.append(polled)
                 else:
@@ -129,39 +130,11 @@ class KafkaReader:
             if not any(partition in polled for polled in self._polls)
         }
         gaps = [(partition, self._next.get(partition, end), end) for partition, end in passed.items()]
-        self._look_for_lost(gaps)
+        self._gaps.look_into(gaps)
         for partition, end in passed.items():
             if end > self._next.get(partition, 0):
                 self._due[partition] = self._next[partition] = end
             del self._member.ends[partition]
-
-    def _look_into_gaps(self) -> None:
-        """Tell what is gone from before the records just taken. Where nobody answers, the next poll asks again."""
-        with suppress(KafkaException):
-            self._look_for_lost(self._gaps)
-            self._gaps = []
-        self._gaps = self._gaps[:_MOST_GAPS]
-
-    def _look_for_lost(self, gaps: list[tuple[int, int, int]]) -> None:
-        """Gaps of a partition, each before an offset. Markers and compaction make some, and so does the topic's retention.
-
-        The first offsets are asked for once: they only grow. A topic of small transactions has a gap after each record.
-        """
-        real = [(partition, expected, offset) for partition, expected, offset in gaps if offset > expected]
-        begins = firsts(self._member.admin, self._member.topic, {partition for partition, _, _ in real})
-        for partition, expected, offset in real:
-            self._tell_lost(partition, expected, min(begins[partition], offset))
-
-    def _tell_lost(self, partition: int, expected: int, first: int) -> None:
-        if first > expected:
-            self.lost += first - expected
-            _log.error(
-                "records were gone from the log before they were applied",
-                partition=partition,
-                offset=expected,
-                next_offset=first,
-                hint="a backup has them: `devicesync restore --to-stores`; let the topic keep records for longer",
-            )
 
     def _commit_due(self) -> None:
         # What the group does not take now stays due; it then tells us what was taken away.
@@ -230,7 +203,7 @@ class KafkaReader:
             {partition: offset for partition, offset in offsets.items() if partition not in gone}
             for offsets in (self._due, self._next, *self._polls)
         )
-        self._gaps = [gap for gap in self._gaps if gap[0] not in gone]
+        self._gaps.forget(gone)
         for partition in gone:
             self._identities.pop(partition, None)
 
