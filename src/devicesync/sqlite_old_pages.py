@@ -13,7 +13,12 @@ _VACUUM_BYTES = 64 << 20
 """A larger file is not written anew each time: this takes a second."""
 _TIMES_ITS_SIZE = 3
 """VACUUM writes the file twice more, into a temporary one and into its -wal; and others want room, too."""
-_ROOM = "make room on it, and call `sqlite3 FILE VACUUM` while nobody works with it, or erase something else then"
+_KIND = 0xFF
+"""Of an error's extended code."""
+_ROOM = (
+    "make room on it, and on the one with SQLite's temporary files (SQLITE_TMPDIR), and call `sqlite3 FILE VACUUM` while nobody "
+    "works with it, or erase something else then"
+)
 _ENDS = "it goes when a command next opens the file to write; or run this one again, when the other has ended"
 
 
@@ -28,15 +33,25 @@ def forget_old_pages(connection: sqlite3.Connection, path: Path) -> bool:
         size = path.stat().st_size
         if size > _VACUUM_BYTES:
             return True
-        if room_in(path.parent) < size * _TIMES_ITS_SIZE:
+        if room_in(path.parent) < size * _TIMES_ITS_SIZE or not _write_anew(connection):
             _tell("the file may have former copies of what was erased: the disk has no room to write it anew", path, _ROOM)
             return True
-        connection.execute("VACUUM")
         return _empty_log(connection)
     except sqlite3.OperationalError as error:
         if "locked" not in str(error):
             raise
         return False
+
+
+def _write_anew(connection: sqlite3.Connection) -> bool:
+    """Return False where a disk was full: the file's own, or the one for SQLite's temporary files."""
+    try:
+        connection.execute("VACUUM")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & _KIND in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}:
+            return False
+        raise
+    return True
 
 
 def _empty_log(connection: sqlite3.Connection) -> bool:

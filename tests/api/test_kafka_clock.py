@@ -65,6 +65,18 @@ class Times:
         self.seconds += seconds
 
 
+class StepBack(Times):
+    """One that is set back."""
+
+    back_seconds = 0
+
+    def now_us(self) -> int:
+        return super().now_us() - self.back_seconds * 1_000_000
+
+    def now_ms(self) -> int:
+        return super().now_ms() - self.back_seconds * 1000
+
+
 def test_one_registration_in_a_while_measures_a_clock_that_was_wrong() -> None:
     """All 400 that came at once measured, every 10 s: soon nearly all records were refused ones, and `up` ended."""
     clock = Times()
@@ -91,6 +103,18 @@ def test_one_registration_in_a_while_measures_a_clock_that_was_wrong() -> None:
     with pytest.raises(RequestError):
         given.next()
     given.check_logged(version, clock.now_ms())
+    assert given.next() > version
+
+
+def test_a_clock_that_is_set_right_needs_no_measurement() -> None:
+    """It was ahead of the log's by less than the law allows, and for 10 s registrations were refused when it was set right."""
+    clock = StepBack()
+    given = Versions(MemoryLog(), 300_000, Fuse(1, "LOG_UNAVAILABLE", ""), clock)
+    given.look()
+    version = given.next()
+    given.check_logged(version, clock.now_ms() - 200_000)
+    clock.back_seconds = 200
+    given.look()
     assert given.next() > version
 
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -44,6 +45,27 @@ def test_a_disk_without_room_is_not_filled(tmp_path: Path, monkeypatch: pytest.M
             assert forget_old_pages(connection, path)
         assert "VACUUM" not in seen
         assert "no room" in told[0]["event"]
+
+
+class _WithoutTemporary(sqlite3.Connection):
+    """One whose temporary files find no room."""
+
+    def execute(self, sql: str, *more: Any) -> sqlite3.Cursor:
+        if sql == "VACUUM":
+            full = sqlite3.OperationalError("database or disk is full")
+            full.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise full
+        return super().execute(sql, *more)
+
+
+def test_temporary_files_without_room_are_told(tmp_path: Path) -> None:
+    """VACUUM writes the file there first. It failed in silence, and erased data stayed."""
+    path = tmp_path / "file.db"
+    with closing(sqlite3.connect(path, isolation_level=None, factory=_WithoutTemporary)) as connection:
+        connection.execute("CREATE TABLE devices (id INTEGER PRIMARY KEY)")
+        with structlog.testing.capture_logs() as told:
+            assert forget_old_pages(connection, path)
+    assert "no room" in told[0]["event"]
 
 
 def _moved(connection: sqlite3.Connection, path: Path) -> set[int]:

@@ -240,6 +240,47 @@ def test_a_file_from_the_future_that_keeps_a_partition_whole_is_named(devicesync
     assert len(archive_in(devicesync.directory).manifest.entries()) == 3
 
 
+def test_what_is_later_than_now_is_neither_restored_nor_redacted(devicesync: Devicesync) -> None:
+    """By a clock that is behind, valid erases counted as refused: erased devices came back, and a redact took the erases away."""
+    first, *_ = three_files(devicesync)
+    ahead_ms = 3_600_000
+    changed = msgspec.structs.replace(first, last_ms=(first.last_ms or 0) + ahead_ms, closed_ms=first.closed_ms + ahead_ms)
+    (devicesync.directory / "backup" / listed_at(first)).write_bytes(msgspec.json.encode([changed]))
+    for command in (
+        RESTORE,
+        ("backup", "redact", "--in", "backup", "--device", "x"),
+        ("digests", "make", "--of", "backup", "made"),
+    ):
+        refused = devicesync.run(*command)
+        told = refused.stderr.decode()
+        assert (refused.returncode, f"{first.path} has records of 3," in told, "set the clock" in told) == (1, True, True), told
+    (problem,) = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]
+    assert (problem["path"], "later than now" in problem["problem"]) == (first.path, True)
+    assert devicesync.json(*RESTORE, "--allow-gaps")["records"] == 300
+
+
+def test_refused_records_of_later_than_they_were_kept_are_told(devicesync: Devicesync) -> None:
+    """As those of a backup whose machine's clock was behind. An erase among them does not count, and its device comes back."""
+    first, *_ = three_files(devicesync)
+    changed = msgspec.structs.replace(first, closed_ms=1_000_000_000_000)
+    (devicesync.directory / "backup" / listed_at(first)).write_bytes(msgspec.json.encode([changed]))
+    done = devicesync.run(*RESTORE, "--json")
+    document = msgspec.json.decode(done.stdout)
+    assert 90 < document["ahead"] <= document["dead"]
+    assert b"of the refused records have versions of later" in done.stderr
+
+
+def test_another_topic_s_damage_holds_up_no_redact(devicesync: Devicesync) -> None:
+    """It is named at the end, and the exit status is 1."""
+    first, *_ = three_files(devicesync)
+    torn = devicesync.directory / "backup" / "_manifest" / "aaa" / "1" / "0" / "0.json"
+    torn.parent.mkdir(parents=True)
+    torn.write_bytes(b"")
+    done = devicesync.run(*PRUNE)
+    assert (done.returncode, b"_manifest/aaa/1/0/0.json" in done.stderr) == (1, True)
+    assert not (devicesync.directory / "backup" / first.path).exists()
+
+
 def test_a_killed_prune_leaves_a_whole_backup(devicesync: Devicesync) -> None:
     """Between the removal of the entry and of the file; the next prune removes the file."""
     first, *_ = three_files(devicesync)

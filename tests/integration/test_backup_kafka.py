@@ -131,7 +131,7 @@ def test_a_record_from_the_far_future_comes_back_into_a_topic(devicesync: Device
     assert devicesync.json("restore", "--from", "backup", "--to-topic", target.topic)["records"] == 3
     rows = [row for batch in KafkaLog(target, "x").records(0, 0, 3) for row in batch]
     assert [row[1] for row in rows] == [V // 1000, far_ms, V // 1000]
-    settings = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": "3600000"}
+    settings = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": "3600000", "retention.ms": "-1"}
     admin = AdminClient(topic.client)
     admin.create_topics([NewTopic(strict.topic, 1, 1, config=settings)])[strict.topic].result(60)
     refused = devicesync.run("restore", "--from", "backup", "--to-topic", strict.topic)

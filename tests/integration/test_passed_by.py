@@ -12,10 +12,10 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM
-from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl, bounds, reader, transactions
+from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl, bounds, gaps, transactions
 from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.bounds import firsts
 from devicesync.log.kafka.lag import group_lag
-from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.overtaken import overtaken
 from devicesync.log.kafka.transactions import Awaited
 from tests import servers
@@ -116,15 +116,28 @@ def test_small_transactions_cost_a_question_a_poll_and_not_one_each(topic: Kafka
         asked.append({*partitions})
         return bounds.firsts(admin, name, asked[-1])
 
-    monkeypatch.setattr(reader, "firsts", counted)
+    monkeypatch.setattr(gaps, "firsts", counted)
     send_in_transactions(topic, 40)
     with closing(KafkaLog(topic, topic.topic)) as log, closing(log.reader("updater")) as taking:
         polls = [len(taking.poll(1, 30))]
-        monkeypatch.setattr(taking._member, "bounds", None)
         while sum(polls) < 40:
             polls.append(len(taking.poll(100, 0.2)))
         assert len([partitions for partitions in asked if partitions]) <= len(polls)
         assert taking.lost == 0
+
+
+def test_the_newest_records_lie_behind_an_open_transaction(topic: KafkaUrl) -> None:
+    """Else an API whose clock steps back does not see which versions another one has given."""
+    producer = Producer({**topic.client, "transactional.id": topic.topic})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(topic.topic, b"under way", partition=0)
+    producer.flush()
+    with closing(KafkaLog(topic, topic.topic)) as log:
+        log.append([b"behind it"])
+        assert [record.value for record in log.newest(10)] == [b"under way", b"behind it"]
+        producer.abort_transaction(30)
+        assert [record.value for record in log.newest(10)][1] == b"behind it"
 
 
 @pytest.mark.parametrize("commits", [True, False])
@@ -239,23 +252,24 @@ def test_a_group_has_a_position_from_its_first_start_on(topic: KafkaUrl) -> None
 def test_what_is_lost_is_told_though_the_first_question_fails(topic: KafkaUrl, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was taken from the topic is given at once; the question is asked again."""
     answers = iter([KafkaException(KafkaError(KafkaError._TIMED_OUT))])
-    bounds = Member.bounds
 
-    def asked(self: Member, partition: int) -> tuple[int, int]:
-        for failed in answers:
-            raise failed
-        return bounds(self, partition)
+    def asked(admin: AdminClient, name: str, partitions: Iterable[int]) -> dict[int, int]:
+        if [*partitions]:
+            for failed in answers:
+                raise failed
+        return firsts(admin, name, partitions)
 
     with closing(KafkaLog(topic, topic.topic)) as log:
         read_ten(log)
         log.append([event(number) for number in range(10, 20)])
         drop_before(topic, 15)
         with closing(log.reader("updater")) as reader:
-            monkeypatch.setattr(Member, "bounds", asked)
+            monkeypatch.setattr(gaps, "firsts", asked)
+            monkeypatch.setattr(gaps, "_PAUSE_SECONDS", 0.0)
             assert polled(reader, 5) == [*range(15, 20)]
             reader.commit()  # the group knows no more where the gap began
             until(lambda: reader.poll(1, 0.1) == [] and reader.lost)
-            assert reader.lost == 5
+            assert (reader.lost, [*answers]) == (5, [])
 
 
 def test_gaps_of_compaction_are_no_loss(topic: KafkaUrl) -> None:

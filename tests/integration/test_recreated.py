@@ -13,6 +13,8 @@ import structlog
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from devicesync.archive.archive import Archive
+from devicesync.archive.storage import Storage
 from devicesync.clock import SystemClock
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.errors import Unavailable
@@ -23,7 +25,8 @@ from devicesync.log.kafka.lag import group_lag
 from devicesync.log.kafka.overtaken import overtaken
 from devicesync.log.kafka.survey import survey
 from tests import servers
-from tests.end_to_end.command import Devicesync, until
+from tests.end_to_end.command import Devicesync, stopped, until
+from tests.integration.real import commands_over
 
 SECONDS = 30.0
 
@@ -61,22 +64,22 @@ class Clock(SystemClock):
 
 
 class Topic:
-    """A topic of one partition, and a group."""
+    """A topic, and a group."""
 
-    def __init__(self) -> None:
+    def __init__(self, partitions: int = 1) -> None:
         name = servers.unused_name("recreated")
         self.clock = Clock()
         self.url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{name}")
         self.log = KafkaLog(self.url, group=name, clock=self.clock)
-        create_topics(self.url, partitions=1)
+        create_topics(self.url, partitions)
 
-    def make_anew(self) -> None:
+    def make_anew(self, partitions: int = 1) -> None:
         """With more records than it had."""
         before = survey(self.url).identity
         admin = AdminClient(self.url.client)
         admin.delete_topics([self.url.topic])[self.url.topic].result(10)
         until(lambda: self.url.topic not in admin.list_topics(timeout=10).topics)
-        create_topics(self.url, partitions=1)
+        create_topics(self.url, partitions)
         until(lambda: _identity_of(self.url) not in ("", before))
         KafkaLog(self.url, group="").append(NEW)
 
@@ -121,6 +124,36 @@ def test_a_reader_begins_anew_while_it_runs(topic: Topic) -> None:
     topic.take(reader, NEW)
     until(lambda: topic.has_caught_up(reader))
     reader.close()
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 5])
+def test_a_topic_made_anew_may_have_other_partitions(partitions: int) -> None:
+    """With fewer, the reader went for the missing ones for good, and read nothing of the others."""
+    topic = Topic(partitions=4)
+    topic.log.append(OLD)
+    with closing(topic.log.reader("updater")) as reader:
+        topic.take(reader, OLD)
+        topic.make_anew(partitions)
+        topic.take(reader, NEW)
+        KafkaLog(topic.url, group="").append(more := [b"more %d" % number for number in range(60)])
+        topic.take(reader, more)
+        until(lambda: topic.has_caught_up(reader))
+    topic.log.close()
+
+
+@pytest.mark.parametrize("partitions", [1, 5])
+def test_a_backup_of_a_topic_that_is_made_anew_with_other_partitions(tmp_path: Path, partitions: int) -> None:
+    """What was open of the missing ones is kept, and all of the new topic."""
+    topic = Topic(partitions=4)
+    manifest = Archive(Storage(str(tmp_path / "backup")), topic.url.topic).manifest
+    for devicesync in commands_over(topic.url, tmp_path):
+        running = devicesync.start("backup", "run", "--to", "backup", "--max-file-seconds", "1")
+        topic.log.append(OLD)
+        until(lambda: sum(entry.records for entry in manifest.entries()) == len(OLD))
+        topic.make_anew(partitions)
+        until(lambda: sum(entry.records for entry in manifest.entries()) == len(OLD) + len(NEW))
+        assert stopped(running) == 0
+    topic.log.close()
 
 
 def test_a_database_made_anew_gets_the_topic_again(topic: Topic) -> None:

@@ -6,9 +6,9 @@ from unittest.mock import Mock
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from devicesync.errors import Unavailable
+from devicesync.errors import Unavailable, WrongUse
 from devicesync.log.kafka import KafkaUrl, admin
 from devicesync.log.kafka.admin import create_topics, differences, prepare_for_restore
 from devicesync.log.kafka.bounds import bounds
@@ -74,6 +74,19 @@ def test_a_topic_that_keeps_what_is_compressed_is_told_of() -> None:
     create_topics(url, 1)
     (told,) = [told for told in differences(url, 1) if "compression.type" in told]
     assert told.startswith(f"compression.type of {url.topic} is producer, not uncompressed: ")
+
+
+@pytest.mark.parametrize("drops", ["retention.ms=86400000", "retention.bytes=1000", "cleanup.policy=compact"])
+def test_a_topic_that_drops_records_takes_no_backup(drops: str) -> None:
+    """They were put there, status 0; and a minute later the broker had dropped all of them."""
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('topics')}")
+    name, _, value = drops.partition("=")
+    keeps = {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
+    made = NewTopic(url.topic, 1, 1, config=keeps | {name: value})
+    client = AdminClient(url.client)  # which has to live until the answer is there
+    client.create_topics([made])[url.topic].result(60)
+    with pytest.raises(WrongUse, match=f"drops records by its {drops}$"):
+        prepare_for_restore(url, 1, rekey=False)
 
 
 def test_a_partition_without_a_leader_is_asked_again() -> None:

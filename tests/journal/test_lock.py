@@ -111,8 +111,31 @@ with JournalLock(pathlib.Path(sys.argv[1])).held():
 """
 
 
-def test_who_waits_gets_the_lock_before_the_one_that_has_it_gets_it_again(tmp_path: Path) -> None:
+_STAY_NEXT = """
+import fcntl, sys, time
+file = open(sys.argv[1], "r+")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("next", flush=True)
+time.sleep(1000)
+"""
+
+
+@pytest.mark.usefixtures("clock")
+def test_who_is_next_and_suspended_keeps_nobody_out(tmp_path: Path) -> None:
+    """Nobody had the lock, and all were refused."""
+    journal = open_journal(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", _STAY_NEXT, tmp_path / LOCK], stdout=subprocess.PIPE) as suspended:
+        assert suspended.stdout
+        assert suspended.stdout.readline() == b"next\n"
+        assert journal.append([b"a"]) == 0
+        suspended.kill()
+
+
+def test_who_waits_gets_the_lock_before_the_one_that_has_it_gets_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Six processes that appended without a pause, to a slow disk: each was refused now and then after 10 s."""
+    monkeypatch.setattr(lock, "_TURN_SECONDS", 60.0)
     taken = tmp_path / "taken"
     own = lock.JournalLock(tmp_path / LOCK)
 

@@ -21,7 +21,7 @@ def _delete(file: Path) -> None:
 
 
 def _rename(file: Path) -> None:
-    file.rename(file.with_name("elsewhere"))
+    file.rename(file.with_name(f"elsewhere-{file.name}"))
 
 
 def _rename_and_create(file: Path) -> None:
@@ -35,6 +35,12 @@ def _truncate(file: Path) -> None:
 
 def _truncate_in_the_middle(file: Path) -> None:
     os.truncate(file, file.stat().st_size // 2 + 1)
+
+
+def _make_both_anew(file: Path) -> None:
+    for each in (file, file.with_name(f"{file.name}.times")):
+        if each.exists():
+            _rename_and_create(each)
 
 
 def _put_another_there(file: Path) -> None:
@@ -62,7 +68,7 @@ def _delete_times(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("without_times", [False, True])
-@pytest.mark.parametrize("take_away", [*WAYS, _put_another_there])
+@pytest.mark.parametrize("take_away", [*WAYS, _put_another_there, _make_both_anew])
 def test_a_journal_taken_away_under_us_goes_on(tmp_path: Path, take_away: Callable[[Path], None], *, without_times: bool) -> None:
     """The next append is read by every reader, under a number that no record had; and the check says so."""
     journal, reader = worked_off(tmp_path)

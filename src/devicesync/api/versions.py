@@ -110,6 +110,8 @@ class Versions:
         now_us = self._clock.now_us()
         ahead_us = now_us - int(self._clock.monotonic() * 1_000_000)
         stepped = ahead_us < self._most_us - _STEP_US
+        if stepped:
+            self._behind_ms = max(self._behind_ms - (self._most_us - ahead_us) // 1000, 0)
         self._most_us = ahead_us if stepped else max(self._most_us, ahead_us)  # small steps back add up
         self._follows = stepped or (self._follows and (not self._known or self._last > now_us))
         return stepped

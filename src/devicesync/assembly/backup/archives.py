@@ -1,6 +1,6 @@
 """The backups at a place, and room on the local disk to work on them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 
 from devicesync import data_directory
@@ -9,7 +9,7 @@ from devicesync.archive.entry import Entry
 from devicesync.archive.spool import Spool
 from devicesync.archive.storage import Storage
 from devicesync.config import Settings
-from devicesync.errors import WrongUse
+from devicesync.errors import Damaged, WrongUse
 
 
 def archives_at(place: str) -> list[Archive]:
@@ -19,6 +19,18 @@ def archives_at(place: str) -> list[Archive]:
     if not topics:
         raise WrongUse(f"there is no backup in {opened.url}", "name the place that `devicesync backup run --to` was given")
     return [Archive(opened, topic) for topic in topics]
+
+
+def in_each(archives: Iterable[Archive], work: Callable[[Archive], None]) -> None:
+    """Call it with each, also after one that is damaged. Raises the first Damaged at the end, and what else is raised at once."""
+    damaged: list[Damaged] = []
+    for archive in archives:
+        try:
+            work(archive)
+        except Damaged as error:
+            damaged.append(error)
+    if damaged:
+        raise damaged[0]
 
 
 def entries_at(place: str) -> list[Entry]:

@@ -1,13 +1,15 @@
 """`backup prune`: old files away, their erasures kept."""
 
 from devicesync import data_directory
-from devicesync.archive.archive import UPLOAD_SECONDS
+from devicesync.archive.archive import UPLOAD_SECONDS, Archive
 from devicesync.archive.entry import Entry
-from devicesync.assembly.backup.archives import archives_at, spool_of
+from devicesync.assembly.backup.archives import archives_at, in_each, spool_of
 from devicesync.assembly.watcher import Watcher
 from devicesync.clock import SYSTEM
 from devicesync.config import Settings
-from devicesync.jobs.backup.prune import from_the_future, old_ranges, prune_range
+from devicesync.jobs.backup.prune import old_ranges, prune_range
+from devicesync.jobs.shared.backed_up import from_the_future
+from devicesync.printable import printable
 
 
 def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, dry_run: bool) -> list[Entry]:
@@ -15,16 +17,20 @@ def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, d
     removed: list[Entry] = []
     archives = archives_at(place)
     with spool_of(settings, data_directory.VERIFY_SPOOL) as spool:
-        for archive in archives:
+
+        def prune_one(archive: Archive) -> None:
             entries = archive.manifest.entries()
             old = list(old_ranges(entries, before_ms))
             for entry in from_the_future(entries, SYSTEM.now_ms() + settings.max_clock_ahead_ms):
-                watcher.say(f"{entry.path} was closed in the future by its entry: it stays, and the partition's files after it")
+                said = f"{printable(entry.path)} was closed in the future by its entry"
+                watcher.say(f"{said}: it stays, and the partition's files after it")
             if not dry_run:
                 archive.remove_leftovers(UPLOAD_SECONDS)
             with watcher.bar(f"prune {archive.topic}", len(old), unit="files") as advance:
                 for files in [] if dry_run else old:
                     prune_range(archive, files, spool.path, settings.max_clock_ahead_ms)
                     advance(1)
-            removed += [entry for files in old for entry in files]
+            removed.extend(entry for files in old for entry in files)
+
+        in_each(archives, prune_one)
     return removed

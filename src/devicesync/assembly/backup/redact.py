@@ -6,20 +6,20 @@ from typing import Any
 from devicesync import data_directory
 from devicesync.archive.archive import Archive
 from devicesync.archive.ranges import by_range
-from devicesync.assembly.backup.archives import archives_at, spool_of
+from devicesync.assembly.backup.archives import archives_at, in_each, spool_of
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.jobs.backup.redact import Redaction
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.selection import Selection
+from devicesync.jobs.shared.backed_up import refuse_the_future
 
 
 def redact(place: str, device_id: str, settings: Settings, watcher: Watcher, *, dry_run: bool) -> dict[str, Any]:
     """The document that `backup redact --json` prints. Raises Unavailable, Damaged, WrongUse."""
     document: dict[str, Any] = {"rewritten": [], "records": 0, "erased": 0, "unlisted": [], "dry_run": dry_run}
     with spool_of(settings, data_directory.REDACT_SPOOL) as spool:
-        for archive in archives_at(place):
-            _redact(archive, settings, watcher, device_id, spool.path, document)
+        in_each(archives_at(place), lambda archive: _redact(archive, settings, watcher, device_id, spool.path, document))
     return document
 
 
@@ -28,6 +28,7 @@ def _redact(  # noqa: PLR0917 - as above
 ) -> None:
     redaction = Redaction(archive, device_id, spool, settings.max_clock_ahead_ms)
     entries = archive.manifest.entries()
+    refuse_the_future([*archive.manifest.pruned_entries(), *entries], settings.max_clock_ahead_ms)
     of_pruned = pruned_erasures(archive, Selection(device_id=device_id), settings.max_clock_ahead_ms)
     erased = max((state.erased for states in of_pruned for state in states.values()), default=0)
     oldest: dict[tuple[int, int, int], int] = {}

@@ -28,6 +28,10 @@ from devicesync.url import masked_place
 
 _BUCKET_BYTES = 32 << 20
 _FEWEST, _MOST = 16, 256
+_AHEAD = (
+    "{:,} of the refused records have versions of later than they were logged or kept: a clock was wrong. Some may be erases"
+    "\n  hint: `devicesync dead-letters list`; DEVICESYNC_MAX_CLOCK_AHEAD_SECONDS=N takes what is up to N seconds later"
+)
 
 
 def restore_to_stores(request: Request, settings: Settings, watcher: Watcher) -> dict[str, Any]:
@@ -75,6 +79,8 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
         _gather(run, pool, task, progress, by_name)
         settled = _settle(run, pool, task)
     document = _document(run, [progress.results[name] for name in by_name], settled)
+    if document["ahead"]:
+        run.watcher.say(_AHEAD.format(document["ahead"]))
     progress.finish()
     shutil.rmtree(directory, ignore_errors=True)
     return document
@@ -129,6 +135,7 @@ def _document(run: Run, gathered_raw: list[Any], settled: list[Proof]) -> dict[s
         "dead": sum(file.dead for file in gathered),
         "devices": devices,
         "later_erases": sum(file.later_erases for file in gathered),
+        "ahead": sum(file.ahead for file in gathered),
         "files": len(gathered),
     }
     if run.request.dry_run:

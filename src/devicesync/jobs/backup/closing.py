@@ -11,11 +11,13 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.files import ClosedFile
 from devicesync.jobs.backup.partition_backup import PartitionBackup
 from devicesync.jobs.shared.patience import Patience, Stopped
+from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.full import Claim, FullReader
 from devicesync.status.declared import BACKUP_BYTES, BACKUP_FILES, BACKUP_RECORDS, Readings
 
 _UPLOADS = 8
 _NAP_SECONDS = 0.1
+_AHEAD = "set the clock, if it is behind: else a restore refuses versions of later than a file was closed, erases too"
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -116,6 +118,9 @@ class Closing:
             self.kept.records += entry.records
             self.kept.bytes += entry.bytes
             _log.info("kept", path=entry.path, records=entry.records, bytes=entry.bytes)
+            ahead_ms = (entry.last_ms or 0) - entry.closed_ms
+            if ahead_ms > DEFAULT_MAX_CLOCK_AHEAD_MS:
+                _log.error("records have times past this machine's clock", path=entry.path, seconds=ahead_ms // 1000, hint=_AHEAD)
 
     def _put(self, files: list[ClosedFile]) -> None:
         """Upload all files of a range, then list its entries at once. So the range counts as a whole, or not at all."""

@@ -25,11 +25,6 @@ def old_ranges(entries: list[Entry], before_ms: int) -> Iterator[list[Entry]]:
             yield files
 
 
-def from_the_future(entries: list[Entry], now_ms: int) -> list[Entry]:
-    """Return the files whose entries say that they were closed later than now: they never get old, nor those after them."""
-    return [entry for entry in entries if min(entry.last_ms or 0, entry.closed_ms) > now_ms]
-
-
 def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahead_ms: int) -> None:
     """Remove the files of a range, and keep the erasures in them. Safe to repeat. Raises Unavailable, Damaged, WrongUse."""
     erased: dict[str, int] = {}

@@ -11,8 +11,11 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.generation import End
 from devicesync.archive.ranges import by_range
+from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.redact import redacted_erase
+from devicesync.jobs.shared.backed_up import from_the_future
+from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.full import OFFSET, FullLog, FullRecord, Survey
 
 _COUNTED = 10_000
@@ -33,6 +36,8 @@ def check_entries(archive: Archive, ends: list[End], pruned: list[Entry], entrie
     yield from check_ends(ends, known)
     yield from check_unlisted(archive, known)
     yield from check_interrupted(archive)
+    for entry in from_the_future(known, SYSTEM.now_ms() + DEFAULT_MAX_CLOCK_AHEAD_MS):
+        yield Problem(entry.path, "has records of later than now, by this machine's clock: a restore would refuse them")
 
 
 def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.verify import check_ends, check_identities, check_order
 from devicesync.jobs.restore.selection import Selection
+from devicesync.jobs.shared.backed_up import refuse_the_future
 
 _LOOK_AGAIN_SECONDS = (0.0, 1.0, 3.0)
 _SOME = 5
@@ -17,8 +18,8 @@ _log: Any = structlog.get_logger("devicesync")
 _HINT = "`devicesync backup verify` finds every such place; --allow-gaps restores what is there"
 
 
-def files_to_restore(archive: Archive, selection: Selection, *, allow_gaps: bool) -> list[Entry]:
-    """Return the wanted files, in order. Raises Unavailable, and Damaged where records are missing.
+def files_to_restore(archive: Archive, selection: Selection, max_clock_ahead_ms: int, *, allow_gaps: bool) -> list[Entry]:
+    """Return the wanted files, in order. Raises Unavailable, and Damaged where records are missing, or lie in the future.
 
     allow_gaps: those that are there, whatever is missing.
     """
@@ -27,6 +28,7 @@ def files_to_restore(archive: Archive, selection: Selection, *, allow_gaps: bool
     if allow_gaps:
         return _there(archive, entries)
     pruned = [entry for entry in archive.manifest.pruned_entries() if selection.wants(entry.partition)]
+    refuse_the_future([*pruned, *entries], max_clock_ahead_ms)
     for finding in check_order(pruned, entries):
         raise Damaged(finding.path, f"is not in order: {finding.problem}", _HINT)
     for finding in check_identities(archive, [*pruned, *entries]):

@@ -14,12 +14,16 @@ from devicesync.log.full import FullRecord
 
 
 class Gathered(NamedTuple):
-    """The counts of one file: wanted records, valid events among them, refused ones, and erases after `until`."""
+    """The counts of one file: wanted records, valid events among them, refused ones, and erases after `until`.
+
+    ahead: how many of the refused ones have a version past the time at which they were logged or kept.
+    """
 
     records: int = 0
     applied: int = 0
     dead: int = 0
     later_erases: int = 0
+    ahead: int = 0
 
 
 def gather(
@@ -33,7 +37,7 @@ def gather(
     max_clock_ahead_ms: int,
 ) -> Gathered:
     """Read one file. dead_letters: None for a dry run. Safe to repeat. Raises TooManyBad, Unavailable, OSError."""
-    records = applied = dead = later = 0
+    records = applied = dead = later = ahead = 0
     for all_rows in rows_of_file:
         rows = selection.rows(all_rows, entry, max_clock_ahead_ms)
         folded = fold(
@@ -51,5 +55,6 @@ def gather(
         applied += folded.applied
         dead += len(folded.dead)
         later += len(erases)
+        ahead += sum(letter.reason == "version_in_future" for letter in folded.dead)
     buckets.flush()
-    return Gathered(records, applied, dead, later)
+    return Gathered(records, applied, dead, later, ahead)

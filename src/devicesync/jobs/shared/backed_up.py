@@ -2,10 +2,15 @@
 
 from devicesync.archive.entry import Entry
 from devicesync.clock import SYSTEM
+from devicesync.errors import Damaged
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
 from devicesync.log.full import VALUE, FullRecord
 from devicesync.log.port import Record
+
+_FUTURE = (
+    "set the clock, by NTP for example; where it is right, another one was ahead: wait until then, or see `restore --allow-gaps`"
+)
 
 
 def erases_in(rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[Event]:
@@ -18,6 +23,18 @@ def erase_rows_in(rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int)
     maybe = [row for row in rows if row[VALUE] and (b"erase" in row[VALUE] or b"\\u" in row[VALUE])]
     events = [(row, event_of(row, entry, max_clock_ahead_ms)) for row in maybe]
     return [(row, event) for row, event in events if event and event.erase]
+
+
+def from_the_future(entries: list[Entry], now_ms: int) -> list[Entry]:
+    """The files that have records of later than now, by their entries. This clock is behind, or another one was ahead."""
+    return [entry for entry in entries if min(entry.last_ms or 0, entry.closed_ms) > now_ms]
+
+
+def refuse_the_future(entries: list[Entry], max_clock_ahead_ms: int) -> None:
+    """Raise Damaged where there are such files: the law would refuse what they have, erases too."""
+    for entry in from_the_future(entries, SYSTEM.now_ms() + max_clock_ahead_ms):
+        seconds = (min(entry.last_ms or 0, entry.closed_ms) - SYSTEM.now_ms()) // 1000
+        raise Damaged(entry.path, f"has records of {seconds:,} s past now, by this machine's clock", _FUTURE)
 
 
 def kept_at_ms(entry: Entry) -> int:

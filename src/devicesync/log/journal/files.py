@@ -35,9 +35,13 @@ _NOT_WAITED_FOR = {"audit"}
 
 
 class JournalFiles:
-    """Names and finds the files of the journal at `path`."""
+    """Names and finds the files of the journal at `path`; where that is a link, of the one that it leads to.
+
+    Else a rotation would move the link, and a retention remove it, and the file behind it would stay.
+    """
 
     def __init__(self, path: Path) -> None:
+        path = Path(os.path.realpath(path)) if path.is_symlink() else path
         self.active = path
         self.times = path.with_name(path.name + ".times")
         self.lock = path.with_name(path.name + ".lock")

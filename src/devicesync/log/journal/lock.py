@@ -14,6 +14,8 @@ from devicesync.log.journal.files import naming_failures
 _PATIENCE_SECONDS = 10.0
 _PATIENCE_AFTER_REFUSAL_SECONDS = 1.0
 """Whoever was refused asks again: all that one process has to write must not wait the whole time each, also when it ends."""
+_TURN_SECONDS = 1.0
+"""Whoever waits longer tries it out of turn: who is next may be a suspended process, and then nobody would get the lock."""
 _FIRST_NAP_SECONDS, _LAST_NAP_SECONDS = 0.0005, 0.005
 _NAP_SHARE = 0.001
 """Naps grow with the time waited: a busy lock is taken soon, and one that nobody gives back costs nearly nothing."""
@@ -74,7 +76,7 @@ class JournalLock:
 
     def _take(self) -> None:
         began, waited = SYSTEM.monotonic(), 0.0
-        while not (self._is_next() and self._is_taken()):
+        while not ((self._is_next() or waited >= _TURN_SECONDS) and self._is_taken()):
             if waited >= self._patience_seconds:
                 self._patience_seconds = _PATIENCE_AFTER_REFUSAL_SECONDS
                 raise Unavailable(

@@ -158,7 +158,7 @@ class Tail:
         if same_file(self._data, files.active):
             return os.fstat(self._data).st_size < self._end
         if files.active.exists():
-            return same_file(self._times, files.times) or not files.times.exists()
+            return same_file(self._times, files.times) or span_of(files.times) is None  # which a rotation makes anew
         return not any(same_file(self._data, files.closed(first)) for first in files.closed_firsts())
 
     def _is_edited(self, span: Span) -> bool:

@@ -23,7 +23,8 @@ DEAD_LETTER_SUFFIX = ".failed"
 _TIMEOUT_SECONDS = 10.0
 _NAP_SECONDS = 0.05
 _SETTINGS = {"message.timestamp.type": "LogAppendTime", "min.insync.replicas": "1", "max.message.bytes": "1048588"}
-_OWN_TIMES = {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
+_KEEPS_ALL = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+_OWN_TIMES = {"message.timestamp.type": "CreateTime"} | _KEEPS_ALL
 _ANY_TIMES = {f"message.timestamp.{which}.max.ms": str((1 << 63) - 1) for which in ("before", "after")}
 """Of a topic that a backup is restored into: it takes records with whatever times they had."""
 _UNPACKED = {"compression.type": "uncompressed"}
@@ -81,7 +82,7 @@ def _create(admin: AdminClient, topics: list[NewTopic]) -> None:
 def prepare_for_restore(url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
     """Make the topic so that it keeps the records' own times, and all of them, or check that it does.
 
-    Raises Unavailable; WrongUse for a topic that would give them other times, or has too few partitions.
+    Raises Unavailable; WrongUse for a topic that would give them other times, drops some, or has too few partitions.
     """
     admin = AdminClient(url.client)
     try:
@@ -97,6 +98,13 @@ def prepare_for_restore(url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
         raise WrongUse(
             f"{url.topic} gives records the time at which it gets them, and versions are guarded by the records' own",
             "name a topic that does not exist: it is made as it should be; or set its message.timestamp.type to CreateTime",
+        )
+    drops = {name: found[name].value for name, keeps in _KEEPS_ALL.items() if found[name].value != keeps}
+    if drops:
+        raise WrongUse(
+            f"{url.topic} drops records by its {', '.join(f'{name}={value}' for name, value in drops.items())}",
+            "name a topic that does not exist: it is made as it should be; or set "
+            + ", ".join(f"{name}={keeps}" for name, keeps in _KEEPS_ALL.items()),
         )
     there = len(metadata.topics[url.topic].partitions)
     if there < partitions and not rekey:

@@ -15,6 +15,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message, TopicPartition
 from devicesync.clock import SYSTEM, Clock
 from devicesync.log.full import HEADERS, KEY, LARGEST_BYTES, OFFSET, VALUE, Claim, FullRecord, RebalanceListener
 from devicesync.log.kafka.applied import Applied
+from devicesync.log.kafka.bounds import bounds
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import Note, identity_of, note_of, noted
 from devicesync.log.kafka.member import Member
@@ -90,7 +91,7 @@ class KafkaFullReader:
     def bounds(self, partition: int) -> tuple[int, int]:
         """See full.FullReader."""
         with self._member.explaining(), failures("read"):
-            return self._member.bounds(partition)
+            return bounds(self._member.consumer, self._member.topic, partition)
 
     def keep_alive(self) -> None:
         """See full.FullReader."""

@@ -31,12 +31,12 @@ class Gaps:
         if offset != expected and len(self._found) < _MOST:
             self._found.append((partition, expected, offset))
 
-    def look(self) -> None:
+    def look(self, *, is_last: bool = False) -> None:
         """Tell what is gone of what was found. Where nobody answers, a later call asks again.
 
-        Not the next one: of two brokers one may be away, and each question then takes 5 s.
+        Not the next one, unless it is the last: of two brokers one may be away, and each question then takes 5 s.
         """
-        if self._clock.monotonic() < self._due_at:
+        if self._clock.monotonic() < self._due_at and not is_last:
             return
         try:
             self.look_into(self._found)

@@ -11,7 +11,7 @@ from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import DELETED
 from devicesync.log.kafka.applied import Applied
-from devicesync.log.kafka.bounds import TIMEOUT_SECONDS, bounds, ends, firsts
+from devicesync.log.kafka.bounds import TIMEOUT_SECONDS, ends, firsts
 from devicesync.log.kafka.commits import Commits
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.taken import Bound, taken
@@ -148,6 +148,11 @@ class Member:
         self.ends.pop(partition, None)  # which it has not reached from there
         self.consumer.seek(TopicPartition(self.topic, partition, offset))
 
+    def rejoin(self) -> None:
+        """Give all partitions back. The next poll asks for others: the topic may not have these any more."""
+        self.consumer.unsubscribe()
+        self._is_member = False
+
     def keep_alive(self) -> None:
         """Pause the partitions and serve the group, which else takes them away after five minutes."""
         with failures("read"):
@@ -163,10 +168,7 @@ class Member:
         return self._commits.commit(self.consumer, positions, self._serve)
 
     def _serve(self) -> None:
-        if len(self._kept) < _KEPT:
-            self._keep(1, _BRIEF_SECONDS)
-        else:
-            self.keep_alive()
+        self._keep(1, _BRIEF_SECONDS) if len(self._kept) < _KEPT else self.keep_alive()
         if self._kept:
             self._clock.sleep(_BRIEF_SECONDS)
 
@@ -203,10 +205,6 @@ class Member:
         for error in (position.error for position in found if position.error is not None):
             raise KafkaException(error)
         return found
-
-    def bounds(self, partition: int) -> tuple[int, int]:
-        """The first offset that the topic has, and the one at which it ends for readers. Raises KafkaException."""
-        return bounds(self.consumer, self.topic, partition)
 
     @contextmanager
     def explaining(self) -> Iterator[None]:

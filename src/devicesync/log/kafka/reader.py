@@ -6,7 +6,6 @@ from typing import Any
 
 import structlog
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Message,
     TopicPartition,
 )
@@ -119,6 +118,7 @@ class KafkaReader:
             if not self._member.is_lost():
                 with suppress(Unavailable):
                     self._commit_due()
+                self._gaps.look(is_last=True)
         finally:
             self._member.close()  # also where the store is another file by now
 
@@ -187,12 +187,8 @@ class KafkaReader:
         stale = {partition for partition in assigned if self._identities.get(partition) != identity}
         if stale and identity != DELETED:
             _log.warning("the topic was deleted and made anew: it is read from its beginning", partitions=sorted(stale))
-            self._forget(stale)
-            for partition in stale:
-                with failures("read"):
-                    self._member.rewind(partition, OFFSET_BEGINNING)
-                self._next[partition] = 0  # what is gone from there was not read
-                self._identities[partition] = identity
+            self._forget(assigned)
+            self._member.rejoin()
         self._identified_at = self._clock.monotonic()
 
     def _identity(self) -> str:

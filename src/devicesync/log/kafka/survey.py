@@ -46,8 +46,8 @@ def records(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[lis
 
 
 def newest(url: KafkaUrl, count: int) -> Iterator[Record]:
-    """See port.Log; nothing of a topic that is not there."""
-    with onlooker(url) as consumer:
+    """See port.Log; nothing of a topic that is not there. Also what lies behind an open transaction, which readers get later."""
+    with onlooker(url, isolation="read_uncommitted") as consumer:
         ends = {partition: (low, high) for partition, (low, high) in all_bounds(consumer, url.topic).items() if high > low}
         share = max(count // max(len(ends), 1), 1)
         consumer.assign([TopicPartition(url.topic, *each) for each in _starts(ends, share)])
