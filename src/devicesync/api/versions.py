@@ -56,13 +56,17 @@ class Versions:
                 self._known = False
 
     def next(self) -> int:
-        """A new version. Raises RequestError while the law would refuse it."""
+        """A new version. Raises RequestError while the law would refuse it.
+
+        One in a while measures the log's clock: for it this machine's counts, and the others go on by the last measurement. Where
+        that was right, none of them fills the log with lines that the law refuses.
+        """
         version = next_version(self._last, self._clock.now_us())
         measures = self._is_measurement_old()
-        self._check(version, self._log_now_ms(measures=True))
+        self._check(version, self._clock.now_us() // 1000 if measures else self._log_now_ms())
         self._last, self._given = version, max(self._given, version)
         if measures:
-            self._measures = version
+            self._measured_at, self._measures = self._clock.monotonic(), version
         return version
 
     def not_sent(self, version: int) -> None:
@@ -135,11 +139,10 @@ class Versions:
 
         The device's version may come from another clock, so it does not move the versions of this process: see `has_given`.
         """
-        version = self.next()
-        if version > known:
-            return version
-        version = known + 1
-        if not self._is_taken(version, self._log_now_ms()):
+        given = self.next()
+        version = max(given, known + 1)
+        if version > given and not self._is_taken(version, self._log_now_ms()):
+            self.not_sent(given)
             ahead_seconds = (known - self._clock.now_us()) // 1_000_000
             said = f"the profile lies {ahead_seconds} s past now, by another clock, so that the log would refuse an erase of it"
             raise RequestError(409, "PROFILE_AHEAD", said)
@@ -168,18 +171,9 @@ class Versions:
             return False
         return True
 
-    def _log_now_ms(self, *, measures: bool = False) -> int:
-        """The time by the log's clock, as measured last.
-
-        measures: a registration asks, and may measure again. Of all that ask, one in a while does: then the time is this
-        machine's, and the others go on by the last measurement. Where that was right, none of them fills the log with lines that
-        the law refuses.
-        """
-        now_ms = self._clock.now_us() // 1000
-        if measures and self._is_measurement_old():
-            self._measured_at = self._clock.monotonic()
-            return now_ms
-        return now_ms - self._behind_ms
+    def _log_now_ms(self) -> int:
+        """The time by the log's clock, as measured last."""
+        return self._clock.now_us() // 1000 - self._behind_ms
 
     def _is_measurement_old(self) -> bool:
         return self._clock.monotonic() - self._measured_at >= _MEASURED_SECONDS
