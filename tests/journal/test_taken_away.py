@@ -86,6 +86,16 @@ def test_a_journal_taken_away_under_us_goes_on(tmp_path: Path, take_away: Callab
         journal.check()
 
 
+def test_times_alone_that_go_lose_no_record(tmp_path: Path) -> None:
+    """The lines are read again, by other numbers, where somebody comes later. Who has read them goes on, and none counts as lost."""
+    journal, reader = worked_off(tmp_path)
+    _delete_times(tmp_path)
+    journal.append([b"after"])
+    assert [value for _, value in rest(reader)] == [b"after"]
+    assert (reader.lost, reader.lag()) == (0, 0)
+    journal.check()
+
+
 def test_records_that_nobody_had_read_are_taken_away_with_their_times(tmp_path: Path) -> None:
     """No reader's position tells of them: whoever wrote them does."""
     journal = open_journal(tmp_path)

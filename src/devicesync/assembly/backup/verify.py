@@ -44,7 +44,7 @@ def verify(place: str, settings: Settings, watcher: Watcher, *, deep: bool) -> d
             entries = archive.manifest.entries(damaged)
             pruned = archive.manifest.pruned_entries(damaged)
             problems += map(problem_of, damaged)
-            problems += check_entries(archive, ends, pruned, entries)
+            problems += check_entries(archive, ends, pruned, entries, settings.max_clock_ahead_ms)
             with _same_log(settings, archive, watcher) as (log, survey, generation):
                 if log and survey:
                     problems += check_log(pruned, entries, generation, survey) if generation else ()

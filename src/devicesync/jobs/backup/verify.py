@@ -28,7 +28,13 @@ class Problem(NamedTuple):
     problem: str
 
 
-def check_entries(archive: Archive, ends: list[End], pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
+def check_entries(
+    archive: Archive,
+    ends: list[End],
+    pruned: list[Entry],
+    entries: list[Entry],
+    max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS,
+) -> Iterator[Problem]:
     """Find what does not fit among the listed files, and files that are not listed. Raises Unavailable."""
     known = [*pruned, *entries]
     yield from check_order(pruned, entries)
@@ -36,7 +42,7 @@ def check_entries(archive: Archive, ends: list[End], pruned: list[Entry], entrie
     yield from check_ends(ends, known)
     yield from check_unlisted(archive, known)
     yield from check_interrupted(archive)
-    for entry in from_the_future(known, SYSTEM.now_ms() + DEFAULT_MAX_CLOCK_AHEAD_MS):
+    for entry in from_the_future(known, SYSTEM.now_ms() + max_clock_ahead_ms):
         yield Problem(entry.path, "has records of later than now, by this machine's clock: a restore would refuse them")
 
 

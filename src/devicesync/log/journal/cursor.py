@@ -99,8 +99,9 @@ class Cursor:
         following = self._after(self._segment) if self._segment else None
         if following is None or self._segment is None:
             return False
+        if not self._is_numbered_anew(self._segment):
+            self.lost += max(following.first - self.position, 0)
         self._segment.close()
-        self.lost += max(following.first - self.position, 0)
         self._segment = following
         self.position = following.first
         return True
@@ -117,6 +118,10 @@ class Cursor:
             return None
         closed = self._closed(max((first for first in firsts if first <= self.position), default=firsts[0]))
         return self._at_position(closed) if closed else None
+
+    def _is_numbered_anew(self, segment: Segment) -> bool:
+        """Whether these lines, which lost their times, have other numbers now."""
+        return any(segment.is_at(self._files.closed(first)) for first in self._files.closed_firsts() if first != segment.first)
 
     def _after(self, segment: Segment) -> Segment | None:
         """The segment after a closed one. Where an empty one is gone, the next has the same first record."""

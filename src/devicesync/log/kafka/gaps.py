@@ -55,7 +55,7 @@ class Gaps:
             self._tell(partition, expected, min(begins[partition], offset))
 
     def forget(self, partitions: set[int]) -> None:
-        """Forget the gaps of partitions that another reader has now."""
+        """Forget the gaps of partitions of another topic."""
         self._found = [gap for gap in self._found if gap[0] not in partitions]
 
     def _tell(self, partition: int, expected: int, first: int) -> None:

@@ -188,6 +188,7 @@ class KafkaReader:
         if stale and identity != DELETED:
             _log.warning("the topic was deleted and made anew: it is read from its beginning", partitions=sorted(stale))
             self._forget(assigned)
+            self._gaps.forget(assigned)
             self._member.rejoin()
         self._identified_at = self._clock.monotonic()
 
@@ -199,7 +200,6 @@ class KafkaReader:
             {partition: offset for partition, offset in offsets.items() if partition not in gone}
             for offsets in (self._due, self._next, *self._polls)
         )
-        self._gaps.forget(gone)
         for partition in gone:
             self._identities.pop(partition, None)
 
