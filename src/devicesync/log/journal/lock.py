@@ -14,7 +14,7 @@ from devicesync.log.journal.files import naming_failures
 _PATIENCE_SECONDS = 10.0
 _PATIENCE_AFTER_REFUSAL_SECONDS = 1.0
 """Whoever was refused asks again: all that one process has to write must not wait the whole time each, also when it ends."""
-_TURN_SECONDS = 1.0
+_TURN_SECONDS, _TURN_AFTER_ONE_IN_VAIN_SECONDS = 5.0, 0.05
 """Whoever waits longer tries it out of turn: who is next may be a suspended process, and then nobody would get the lock."""
 _FIRST_NAP_SECONDS, _LAST_NAP_SECONDS = 0.0005, 0.005
 _NAP_SHARE = 0.001
@@ -28,6 +28,7 @@ class JournalLock:
         self._path = path
         self._file = self._open()
         self._patience_seconds = _PATIENCE_SECONDS
+        self._turn_seconds = _TURN_SECONDS
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -76,7 +77,11 @@ class JournalLock:
 
     def _take(self) -> None:
         began, waited = SYSTEM.monotonic(), 0.0
-        while not ((self._is_next() or waited >= _TURN_SECONDS) and self._is_taken()):
+        while True:
+            is_next = self._is_next()
+            if (is_next or waited >= self._turn_seconds) and self._is_taken():
+                self._turn_seconds = _TURN_SECONDS if is_next else _TURN_AFTER_ONE_IN_VAIN_SECONDS
+                return
             if waited >= self._patience_seconds:
                 self._patience_seconds = _PATIENCE_AFTER_REFUSAL_SECONDS
                 raise Unavailable(

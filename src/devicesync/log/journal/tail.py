@@ -147,10 +147,11 @@ class Tail:
         files = self._files
         if not (same_file(self._data, files.active) and same_file(self._times, files.times)):
             return False
+        size = os.fstat(self._data).st_size
         if self._stat_of_times() == self._written:
-            return os.fstat(self._data).st_size >= self._end
+            return size >= self._end
         span = span_of(files.times)
-        return span is not None and not self._is_cut(span)
+        return span is not None and (size >= max(span.last.end, self._end) or not self._is_cut(span))
 
     def _is_taken_away(self) -> bool:
         """Whether the lines that were open are gone, and not by a rotation: it moves both files, and makes both anew."""
@@ -221,7 +222,8 @@ class Tail:
     def _cut_torn_tails(self) -> None:
         """Cut what follows the last line end: it was never acknowledged, and no reader takes it."""
         size = os.fstat(self._times).st_size
-        os.ftruncate(self._times, size - size % ENTRY_BYTES)
+        if size % ENTRY_BYTES:
+            os.ftruncate(self._times, size - size % ENTRY_BYTES)
         end = os.fstat(self._data).st_size
         while end:
             start = max(end - _TAIL_BYTES, 0)
