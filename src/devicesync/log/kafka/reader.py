@@ -49,6 +49,7 @@ class KafkaReader:
         self._due: dict[int, int] = {}
         self._next: dict[int, int] = {}
         self._identities: dict[int, str] = {}
+        self._made_anew = ""  # a topic that this reader saw come: what is gone from its beginning was read by nobody
         self._committed_at = self._identified_at = 0.0
         self._member = Member(url, group, on_assigned=self._assigned, on_revoked=self._forget, clock=clock, **_SETTINGS)
         self._gaps = Gaps(self._member.admin, url.topic, clock)
@@ -155,7 +156,8 @@ class KafkaReader:
         with self._member.explaining(), failures("read"):
             identity = self._identity()  # asked first: what is committed later is of this topic, or of one after it
             committed = self._member.committed(position.partition for position in positions)
-            unknown = firsts(self._member.admin, self._member.topic, (each.partition for each in committed if each.offset < 0))
+            new = [each.partition for each in committed if each.offset < 0 and identity != self._made_anew]
+            unknown = firsts(self._member.admin, self._member.topic, new)
             begins = [self._applied.begin(each, identity) or 0 for each in committed]
         lacking = self._lacking(committed, identity)
         for position, known in zip(positions, begins, strict=True):
@@ -189,6 +191,7 @@ class KafkaReader:
             _log.warning("the topic was deleted and made anew: it is read from its beginning", partitions=sorted(stale))
             self._forget(assigned)
             self._gaps.forget(assigned)
+            self._made_anew = identity
             self._member.rejoin()
         self._identified_at = self._clock.monotonic()
 
