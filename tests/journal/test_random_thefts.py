@@ -68,7 +68,6 @@ class Thefts:
         self._reader = reader_of(self._journals[0], "updater")
         self._count = 0
         self._unread: set[bytes] = set()
-        self._lost = False
 
     def append(self, by: int) -> None:
         value = b"record-%d" % self._count
@@ -95,7 +94,6 @@ class Thefts:
         act(self._directory / name)
         if name == ACTIVE:
             self._unread.clear()
-            self._lost = True
 
     def ends(self) -> None:
         """Each process appends once more, and all of it is read."""

@@ -61,9 +61,10 @@ class Versions:
         One in a while measures the log's clock: for it this machine's counts, and the others go on by the last measurement. Where
         that was right, none of them fills the log with lines that the law refuses.
         """
-        version = next_version(self._last, self._clock.now_us())
+        now_us = self._clock.now_us()
+        version = next_version(self._last, now_us)
         measures = self._is_measurement_old()
-        self._check(version, self._clock.now_us() // 1000 if measures else self._log_now_ms())
+        self._check(version, now_us // 1000 if measures else self._log_now_ms())
         self._last, self._given = version, max(self._given, version)
         if measures:
             self._measured_at, self._measures = self._clock.monotonic(), version

@@ -27,14 +27,18 @@ def erase_rows_in(rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int)
 
 def from_the_future(entries: list[Entry], now_ms: int) -> list[Entry]:
     """The files that have records of later than now, by their entries. This clock is behind, or another one was ahead."""
-    return [entry for entry in entries if min(entry.last_ms or 0, entry.closed_ms) > now_ms]
+    return [entry for entry in entries if _newest_ms(entry) > now_ms]
 
 
 def refuse_the_future(entries: list[Entry], max_clock_ahead_ms: int) -> None:
     """Raise Damaged where there are such files: the law would refuse what they have, erases too."""
     for entry in from_the_future(entries, SYSTEM.now_ms() + max_clock_ahead_ms):
-        seconds = (min(entry.last_ms or 0, entry.closed_ms) - SYSTEM.now_ms()) // 1000
+        seconds = (_newest_ms(entry) - SYSTEM.now_ms()) // 1000
         raise Damaged(entry.path, f"has records of {seconds:,} s past now, by this machine's clock", _FUTURE)
+
+
+def _newest_ms(entry: Entry) -> int:
+    return min(entry.last_ms or 0, entry.closed_ms)
 
 
 def kept_at_ms(entry: Entry) -> int:
