@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -96,8 +96,8 @@ def test_a_clock_that_steps_back_under_two_processes(start: Start, clock: Clock,
         assert max([register(one) for _ in range(5)]) < register(other)
     clock.step(120)
     assert register(one) < register(other)  # what was due to be looked at has been, by now
-    looked: list[int] = []
-    monkeypatch.setattr(log, "newest", looked.append)
+    looked: list[Any] = []
+    monkeypatch.setattr(log, "taken_since", lambda *asked: looked.append(asked))
     assert register(one) < register(other)
     assert looked == []
 
@@ -135,8 +135,8 @@ def test_a_clock_that_steps_back_while_the_log_is_asked(clock: Clock) -> None:
     steps = [100]
 
     class Stepping(MemoryLog):
-        def newest(self, count: int) -> Iterator[Record]:
-            found = [*super().newest(count)]
+        def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+            found = [*super().taken_since(ms, count, seen)]
             clock.step(-sum(steps))
             steps.clear()
             return iter(found)
@@ -156,33 +156,61 @@ def test_a_clock_that_steps_back_while_the_log_is_asked(clock: Clock) -> None:
 
 
 class Asked(MemoryLog):
-    """Keeps how many of its newest records it was asked for."""
+    """Keeps how many records each look got."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         super().__init__(clock)
-        self.asked: list[int] = []
+        self.got: list[int] = []
 
-    def newest(self, count: int) -> Iterator[Record]:
-        self.asked.append(count)
-        return super().newest(count)
+    def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+        found = [*super().taken_since(ms, count, seen)]
+        self.got.append(len(found))
+        return iter(found)
 
 
 def test_a_log_that_is_followed_is_read_only_as_far_as_it_is_new(clock: Clock) -> None:
     """Else each look took seconds with many records of the last minutes, and registrations came in bursts until the clock was past."""
     log = Asked(clock.ms)
     here = given_by(log)
-    log.append([registered_at(clock.us() + 1) for _ in range(30_000)])
-    log.asked.clear()
+    log.append([registered_at(clock.us() + 1) for _ in range(3_000)])
     clock.step(-60)
     of_next(here)
-    assert log.asked == [1_000, 10_000, 100_000, 1_000_000]
-    for new, asked in ((0, [1_000]), (900, [1_000]), (1_100, [1_000, 10_000]), (0, [1_000])):
+    assert log.got[1:] == [3_000]
+    for new in (0, 900, 1_100, 0):
         log.append([registered_at(version := clock.us() + 61_000_000 + new), *[registered_at(1_500_000_000_000_000)] * new])
-        log.asked.clear()
+        log.got.clear()
         here._learned_at -= 1
         here.look()
         assert of_next(here) > version
-        assert log.asked == asked
+        assert log.got == [1 + 1 + new]  # with the last one that it had seen
+
+
+def test_a_log_that_is_followed_and_made_anew_is_read_from_its_beginning(clock: Clock) -> None:
+    """Its records stand where others were seen."""
+    log = MemoryLog(clock.ms)
+    here = given_by(log)
+    log.append([registered_at(clock.us())] * 10)
+    clock.step(-60)
+    of_next(here)
+    log.records.clear()
+    clock.offset_us += 1_000
+    log.append([registered_at(last := clock.us() + 90_000_000), *[registered_at(clock.us())] * 20])
+    here._learned_at -= 1
+    here.look()
+    assert of_next(here) > last
+
+
+def test_the_log_s_own_clock_may_have_stepped_back(clock: Clock) -> None:
+    """Another producer's records hid what was given before that: after a restart versions went back by 49 s."""
+    log = MemoryLog(clock.ms)
+    clock.step(400)
+    last = of_next(given_by(log))
+    log.append([registered_at(last)])
+    clock.step(-400)
+    for _ in range(35):
+        clock.step(10)
+        log.append([b'{"device_id":"o","api_last_updated_on":%d}' % clock.ms()] * 300)
+    assert of_next(given_by(log)) > last
 
 
 def test_a_clock_that_steps_back_again_shows_what_was_seen_before(clock: Clock) -> None:
@@ -191,19 +219,19 @@ def test_a_clock_that_steps_back_again_shows_what_was_seen_before(clock: Clock) 
     here = given_by(log)
     log.append([registered_at(clock.us() - 2_000_000), registered_at(last := clock.us() - 1_000_000)])
     for seconds in (2, 60):
-        log.asked.clear()
         clock.step(-seconds)
         here.look()
         assert of_next(here) > last
-        assert log.asked[-1] == 1_000_000
+        assert log.got[-1] == 2
 
 
 def test_a_producer_s_time_past_now_is_looked_at_again(clock: Clock) -> None:
     """It counts as taken now. So a version that the law refused at the first look is one that it takes at the next."""
 
     class Stamped(Asked):
-        def newest(self, count: int) -> Iterator[Record]:
-            return (record._replace(taken_ms=min(record.taken_ms, clock.ms())) for record in super().newest(count))
+        def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+            found = super().taken_since(ms, count, seen)
+            return (record._replace(taken_ms=min(record.taken_ms, clock.ms())) for record in found)
 
     log = Stamped(clock.ms)
     here = given_by(log)
@@ -421,11 +449,11 @@ def test_a_log_that_can_not_be_asked_is_asked_again(start: Start) -> None:
     class Away(MemoryLog):
         asked = 0
 
-        def newest(self, count: int) -> Iterator[Record]:
+        def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
             self.asked += 1
             if self.asked < 3:
                 raise Unavailable("it is away", "")
-            return super().newest(count)
+            return super().taken_since(ms, count, seen)
 
     started = start(Away())
     with structlog.testing.capture_logs() as told:

@@ -1,16 +1,25 @@
-"""A log's newest records, which say where the versions of a former process ended."""
+"""A log's newest records, and those that it took since a time, which say where the versions of a former process ended."""
 
+import tempfile
+import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from confluent_kafka import KafkaError, Message
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from devicesync.clock import SYSTEM
 from devicesync.log.journal import Journal
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.log import Outgoing, deliver
+from devicesync.log.kafka.producer import Producer
 from tests import servers
 from tests.contract.logs import now_ms, opened
 from tests.contract.test_log import LOGS
@@ -29,6 +38,73 @@ def test_the_newest_records(name: str, tmp_path: Path) -> None:
         assert [(record.value or b"")[:3] for record in found] == [b"%03d" % number for number in range(11, 21)]
         assert all(record.taken_ms for record in found)
         assert len([*log.newest(1000)]) == 21
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_the_records_since_a_time(name: str, tmp_path: Path) -> None:
+    """From the first of that time on, or from one that was seen before; of them the newest; nothing of a time to come."""
+    with opened(LOGS, name, tmp_path) as log:
+        assert [*log.taken_since(0, 10, {})] == []
+        for number in range(8):
+            log.append([b"%d" % number + b"x" * 50, b"more"])
+            time.sleep(0.003)
+        every = [*log.newest(100)]
+        for record in every:
+            rest = [each for each in every if each.taken_ms >= record.taken_ms]
+            assert [*log.taken_since(record.taken_ms, 100, {})] == rest
+            unseen = [each for each in rest if each.offset >= every[9].offset]
+            assert [*log.taken_since(record.taken_ms, 100, {0: every[9].offset})] == unseen
+            assert [*log.taken_since(record.taken_ms, 3, {})] == rest[-3:]
+        assert [*log.taken_since(every[-1].taken_ms + 60_000, 100, {})] == []
+
+
+_NOW = 100
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 3), st.booleans()), max_size=20), st.integers(0, 21))
+def test_what_a_journal_took_since_a_time_when_its_clock_goes_back_and_forth(
+    groups: list[tuple[int, int, bool]], since: int
+) -> None:
+    """Lines that another program appended count as taken now: where they come first, they and the group before them come too."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "device-profile.log"
+        log = Journal(path, segment_bytes=200, retention_seconds=3600)
+        taken: list[int] = []
+        for at, count, is_ours in groups:
+            with mock.patch.object(SYSTEM, "now_us", lambda at=at: at * 1_000_000):
+                if is_ours:
+                    log.append([b"x" * 30] * count)
+                else:
+                    with path.open("ab") as file:
+                        file.write(b"stranger\n" * count)
+                taken += [at if is_ours else _NOW] * count
+        first = next((number for number, at in enumerate(taken) if at >= since), len(taken))
+        found = [record.offset for record in log.taken_since(since * 1_000, 1000, {})]
+        log.close()
+    assert found == [*range(found[0] if found else len(taken), len(taken))]
+    assert first - 3 <= len(taken) - len(found) <= first
+    if _NOW not in taken:
+        assert len(taken) - len(found) == first
+
+
+def test_what_a_topic_took_since_a_time_when_its_clock_goes_back() -> None:
+    """A real broker's answer, over several segments: it looks for the first record of that time, not for the last before it."""
+    place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/since")
+    own_times = {"message.timestamp.type": "CreateTime", "segment.bytes": str(1 << 20)}
+    admin = AdminClient(place.client)
+    admin.create_topics([NewTopic("since", 1, 1, config=own_times)])["since"].result(30)
+    begin = now_ms() - 1_000_000
+    seconds = [*range(15), *range(300, 315), *range(20, 35)]
+    producer = Producer(place)
+    for each in seconds:
+        deliver(producer, "since", [Outgoing(b"x" * 200_000, None, timestamp_ms=begin + each * 1000)])
+    with closing(KafkaLog(place, group="since")) as log:
+        for since in (0, 7, 20, 100, 314):
+            first = next(spot for spot, each in enumerate(seconds) if each >= since)
+            found = [record.offset for record in log.taken_since(begin + since * 1000, 1000, {})]
+            assert found == [*range(first, len(seconds))]
+        assert [*log.taken_since(begin + 400_000, 1000, {})] == []
 
 
 @pytest.mark.parametrize("name", ["journal", "kafka"])

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from tests.simulation.kafka_broker import Broker, Kept
@@ -123,10 +123,17 @@ class SimulatedConsumer:
         partition = self._broker.partitions[place.partition]
         return partition.low, partition.high
 
+    def offsets_for_times(self, places: Places, timeout: float) -> Places:
+        self._ask(timeout)
+        return [self._place(place.partition, self._first_at(place.partition, place.offset)) for place in places]
+
     def close(self) -> None:
         process = current()
         if self._member is not None and not (process and process.is_dead):  # who is killed says no goodbye
             self._group.remove(self._member)
+
+    def _first_at(self, partition: int, ms: int) -> int:
+        return next((record.offset for record in self._broker.partitions[partition].records if record.stamp[1] >= ms), OFFSET_END)
 
     def _ask(self, timeout: float) -> None:
         is_unheard, self._is_unheard = self._is_unheard, False

@@ -1,6 +1,7 @@
 """The last version that any process may have given, as the log's newest records tell it."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +13,8 @@ from devicesync.law.event import decode
 from devicesync.law.refusal import Refused
 from devicesync.log.port import Log, Record
 
-_LOOKED_AT = (1_000, 10_000, 100_000, 1_000_000)
-"""How many of the log's newest records say where the versions of a former process ended; so many more only if they must."""
+_MOST = 1_000_000
+"""So many of the log's newest records say at most where the versions of a former process ended."""
 
 _VERSION = re.compile(rb'"version"\s*:\s*(\d{1,19})')
 _Place = tuple[int, int]
@@ -34,37 +35,39 @@ class Newest:
     def last_version(self) -> int:
         """The highest version past now that a former process may have given; 0 where they tell none.
 
-        More are looked at until one is older than the clock may lie ahead: the clock may have been set back meanwhile, and
-        records that tell less, such as old lines, may follow the one that tells. Or until one was seen by an earlier look, unless
-        the clock has gone back since: that look left out what was not past now then. Raises Unavailable.
+        A version lies no further past the time at which the log took it than a clock may lie ahead. So the records since that
+        long ago are looked at, and what follows them: the log's clock may have been set back. What an earlier look has seen is
+        left out, unless our clock has gone back since: that look left out what was not past now then. Raises Unavailable.
         """
-        read, now_us = 0, self._clock.now_us()
-        seen = self._seen if now_us >= self._seen_us else {}
-        for count in _LOOKED_AT:
-            before, look = read, _Look(seen, now_us, self._max_clock_ahead_ms)
-            for record in self._log.newest(count):
-                look.at(record)
-            read = look.read
-            if max(look.oldest_ms.values(), default=0) <= now_us // 1000 - self._max_clock_ahead_ms:
-                break
-        else:
-            if read > before:
-                _log.warning("the log's newest records do not reach as far back as a clock may lie ahead", records=read)
+        now_us = self._clock.now_us()
+        look = self._look(self._seen if now_us >= self._seen_us else {}, now_us)
+        if look.is_of_another_log:
+            look = self._look({}, now_us)
+        if look.is_cut_off:
+            _log.warning("the log's newest records do not reach as far back as a clock may lie ahead", records=look.read.total())
         self._seen, self._seen_us = look.seen, now_us
         return look.last
+
+    def _look(self, seen: Mapping[int, _Place], now_us: int) -> "_Look":
+        look = _Look(seen, now_us, self._max_clock_ahead_ms)
+        offsets = {partition: offset for partition, (offset, _) in seen.items()}
+        for record in self._log.taken_since(now_us // 1000 - self._max_clock_ahead_ms, _MOST, offsets):
+            look.at(record)
+        return look
 
 
 class _Look:
     """One look at the log's newest records, those of each partition in their order.
 
-    last: the highest version that they tell. read: how many they are.
-    oldest_ms: when the log took the first of each partition; 0 where an earlier look has seen what lies before.
+    last: the highest version that they tell. read: how many they are, of each partition.
+    is_of_another_log: an earlier look saw another record in the place of one.
     seen: the offset and the time of the last record of each partition up to which a later look would see nothing else.
     """
 
     def __init__(self, seen: Mapping[int, _Place], now_us: int, max_clock_ahead_ms: int) -> None:
-        self.last = self.read = 0
-        self.oldest_ms: dict[int, int] = {}
+        self.last = 0
+        self.read = Counter[int]()
+        self.is_of_another_log = False
         self.seen: dict[int, _Place] = {}
         self._moving: set[int] = set()
         self._seen_before = seen
@@ -73,17 +76,21 @@ class _Look:
 
     def at(self, record: Record) -> None:
         """Look at the next one."""
-        self.read += 1
         partition, place = record.partition, (record.offset, record.taken_ms)
-        self.oldest_ms.setdefault(partition, record.taken_ms)
-        if self._seen_before.get(partition) == place:
-            self.oldest_ms[partition] = 0
+        self.read[partition] += 1
+        seen = self._seen_before.get(partition, place)
+        self.is_of_another_log |= seen[0] == place[0] and seen != place
         if record.logged_ms not in (None, record.taken_ms):  # a producer's time past now: it counts as taken now, at each look
             self._moving.add(partition)
         if partition not in self._moving:
             self.seen[partition] = place
         if _may_tell(record, max(self.last, self._now_us)):
             self.last = max(self.last, _told_by(record, self._max_clock_ahead_ms))
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether there may have been more to look at."""
+        return max(self.read.values(), default=0) >= _MOST // max(len(self.read), 1)
 
 
 def _may_tell(record: Record, version: int) -> bool:

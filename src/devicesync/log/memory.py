@@ -1,6 +1,6 @@
 """A log in memory, for tests of jobs: one partition, no durability."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from devicesync.clock import SYSTEM
 from devicesync.log.port import Headers, Record
@@ -32,6 +32,11 @@ class MemoryLog:
     def newest(self, count: int) -> Iterator[Record]:
         """See port.Log."""
         return iter(self.records[-count:])
+
+    def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+        """See port.Log."""
+        first = next((record.offset for record in self.records if record.taken_ms >= ms), len(self.records))
+        return iter(self.records[max(first, seen.get(0, 0)) :][-count:])
 
     def check(self) -> None:
         """See port.Log."""

@@ -4,7 +4,7 @@ A log never interprets what it carries. `journal` keeps it in a file, `kafka` in
 asks of a log stands in full.py.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 Headers = list[tuple[str, bytes | None]]
@@ -123,6 +123,18 @@ class Log(Protocol):
         """Return the last records of the log, about `count` in all, equally many of each partition.
 
         They come one by one, because together they may be large. Raises Unavailable, also while they come.
+        """
+        ...
+
+    def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+        """Return each partition's records, from the first on that the log took at this time (ms) or later.
+
+        They come one by one, the newest `count` of them in all, equally many of each partition. With them come records that no
+        reader gets yet, behind an open transaction, and aborted ones.
+
+        seen: the offset of a record that was seen before, of some partitions. Those before it are left out.
+
+        Raises Unavailable, also while they come.
         """
         ...
 

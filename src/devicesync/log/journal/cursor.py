@@ -51,6 +51,17 @@ class Cursor:
         with naming_failures("read", self._files.active):
             return self._read(max_records)
 
+    def pass_before(self, at_us: int) -> None:
+        """Pass by what was taken before that time, up to the first record that was not. Raises Unavailable."""
+        with naming_failures("read", self._files.active):
+            self._segment = self._segment or self._open()
+            while (segment := self._segment) is not None:
+                closed = not segment.is_at(self._files.active)
+                found = segment.pass_before(at_us)
+                self.position = segment.record
+                if found or not (closed and self._advance()):
+                    return
+
     def close(self) -> None:
         """Close the files; again, it does nothing."""
         if self._segment:

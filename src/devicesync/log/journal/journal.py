@@ -1,6 +1,6 @@
 """The journal: device-profile.log, an append-only file of JSON lines, exactly what the API writes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -66,6 +66,15 @@ class Journal:
             first, end = cursor.bounds()
             cursor.rewind(max(first, end - count))
             while cursor.position < end and (records := cursor.read(count)):
+                yield from records
+
+    def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+        """See port.Log. Lines that another program wrote count as taken now."""
+        with closing(Cursor(self._files, 0)) as cursor:
+            first, end = cursor.bounds()
+            cursor.rewind(max(first, end - count, seen.get(0, 0)))
+            cursor.pass_before(ms * 1000)
+            while cursor.position < end and (records := cursor.read(_ROWS)):
                 yield from records
 
     def reader(self, name: str) -> JournalReader:

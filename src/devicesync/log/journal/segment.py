@@ -1,6 +1,7 @@
 """One segment of the journal, open for reading from a line on."""
 
 import os
+import sys
 from pathlib import Path
 
 from devicesync.clock import SYSTEM
@@ -38,6 +39,13 @@ class Segment:
             if not lines:
                 return
             self._pass(len(lines), size)
+
+    def pass_before(self, at_us: int) -> bool:
+        """Pass by what was taken before that time. Return whether anything is left."""
+        self.times.refresh()
+        first = self.times.since(at_us)
+        self.skip_to(max(self.record, sys.maxsize if first is None else first))
+        return first is not None
 
     def read(self, max_records: int) -> list[Record]:
         """The next records; blank lines are counted and left out. [] at the end, or where all that was read was blank."""

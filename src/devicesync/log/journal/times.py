@@ -91,6 +91,20 @@ class Times:
         entry = self._entries[spot] if spot >= 0 else None
         return entry if entry and byte < entry.end else None
 
+    def since(self, at_us: int) -> int | None:
+        """The number of the first record that was taken at that time or later, or of one before it; None where there is none.
+
+        Lines that no entry covers count as taken now.
+        """
+        covered = 0
+        for before, entry in zip(self._entries, self._entries[1:], strict=False):
+            if entry.start > covered:
+                return before.first
+            if entry.at_us >= at_us:
+                return entry.first
+            covered = entry.end
+        return self._entries[-1].first if covered < os.fstat(self._segment).st_size else None
+
     def forget_before(self, byte: int) -> None:
         """Drop entries that end at or before `byte`, except the newest: a long segment does not fill the memory."""
         spot = bisect_right(self._entries, byte, key=lambda entry: entry.start) - 1

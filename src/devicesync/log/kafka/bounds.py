@@ -43,6 +43,23 @@ def ends(admin: AdminClient, topic: str, partitions: Iterable[int], level: Isola
     return _offsets(admin, topic, partitions, latest, level)
 
 
+def offsets_at(consumer: Consumer, topic: str, partitions: Iterable[int], ms: int) -> dict[int, int]:
+    """The offset of each partition's first record of that time or later; partitions that have none are left out.
+
+    Raises KafkaException.
+    """
+    wanted = [TopicPartition(topic, partition, ms) for partition in partitions]
+
+    def ask() -> dict[int, int]:
+        answers = consumer.offsets_for_times(wanted, timeout=TIMEOUT_SECONDS)
+        for each in answers:
+            if each.error is not None:
+                raise KafkaException(each.error)
+        return {each.partition: each.offset for each in answers if each.offset >= 0}
+
+    return _answered(ask, TIMEOUT_SECONDS) if wanted else {}
+
+
 def _offsets(admin: AdminClient, topic: str, partitions: Iterable[int], spec: Any, level: IsolationLevel) -> dict[int, int]:
     wanted = {TopicPartition(topic, partition): spec for partition in partitions}
     if not wanted:

@@ -1,6 +1,6 @@
 """Kafka as the log: produced with acks=all and idempotence, keyed as Java's clients do it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message
@@ -12,7 +12,7 @@ from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.full import KafkaFullReader
 from devicesync.log.kafka.producer import Producer
 from devicesync.log.kafka.reader import KafkaReader
-from devicesync.log.kafka.survey import newest, records, survey
+from devicesync.log.kafka.survey import newest, records, survey, taken_since
 from devicesync.log.kafka.url import HINT, TO_DELETE, KafkaUrl, failures
 from devicesync.log.port import Headers, Record
 
@@ -77,6 +77,10 @@ class KafkaLog:
     def newest(self, count: int) -> Iterator[Record]:
         """See port.Log."""
         return newest(self._url, count)
+
+    def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+        """See port.Log."""
+        return taken_since(self._url, ms, count, seen)
 
     def check(self) -> None:
         """See port.Log: whether Kafka answers and has the topic."""

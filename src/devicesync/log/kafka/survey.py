@@ -1,6 +1,6 @@
 """Looking at a topic without being a reader of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
 from devicesync.log.full import FullRecord, Survey
-from devicesync.log.kafka.bounds import bounds
+from devicesync.log.kafka.bounds import bounds, offsets_at
 from devicesync.log.kafka.full import for_a_backup
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import identity_of
@@ -46,16 +46,30 @@ def records(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[lis
 
 
 def newest(url: KafkaUrl, count: int) -> Iterator[Record]:
-    """See port.Log; nothing of a topic that is not there. Also what lies behind an open transaction, which readers get later."""
+    """See port.Log; nothing of a topic that is not there."""
+    with onlooker(url) as consumer:
+        yield from _last(consumer, url.topic, all_bounds(consumer, url.topic), count)
+
+
+def taken_since(url: KafkaUrl, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+    """See port.Log; nothing of a topic that is not there."""
     with onlooker(url, isolation="read_uncommitted") as consumer:
-        ends = {partition: (low, high) for partition, (low, high) in all_bounds(consumer, url.topic).items() if high > low}
-        share = max(count // max(len(ends), 1), 1)
-        consumer.assign([TopicPartition(url.topic, *each) for each in _starts(ends, share)])
-        yield from _read_to(consumer, {partition: high for partition, (_, high) in ends.items()})
+        ends = all_bounds(consumer, url.topic)
+        firsts = offsets_at(consumer, url.topic, ends, ms)
+        for partition, offset in seen.items():
+            if partition in firsts and offset < ends[partition][1]:  # else the topic was made anew
+                firsts[partition] = max(firsts[partition], offset)
+        yield from _last(
+            consumer, url.topic, {partition: (first, ends[partition][1]) for partition, first in firsts.items()}, count
+        )
 
 
-def _starts(ends: dict[int, tuple[int, int]], share: int) -> list[tuple[int, int]]:
-    return [(partition, max(low, high - share)) for partition, (low, high) in ends.items()]
+def _last(consumer: Consumer, topic: str, spans: Mapping[int, tuple[int, int]], count: int) -> Iterator[Record]:
+    """The last `count` records of these offsets [first, end) of each partition, equally many of each."""
+    spans = {partition: (first, end) for partition, (first, end) in spans.items() if end > first}
+    share = max(count // max(len(spans), 1), 1)
+    consumer.assign([TopicPartition(topic, partition, max(first, end - share)) for partition, (first, end) in spans.items()])
+    yield from _read_to(consumer, {partition: end for partition, (_, end) in spans.items()})
 
 
 def _read_to(consumer: Consumer, ends: dict[int, int]) -> Iterator[Record]:
