@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,18 +50,33 @@ def _put_back(file: Path) -> None:
         moved.rename(file)
 
 
-ACTS = [_delete, _move, _cut(0), _cut(2), _cut(3), _replace, _spoil, _put_back]
+def _copy(file: Path) -> None:
+    if file.exists():
+        file.with_name(f"copy-{file.name}").write_bytes(file.read_bytes())
+
+
+def _copy_back(file: Path) -> None:
+    copy = file.with_name(f"copy-{file.name}")
+    if copy.exists():
+        file.write_bytes(copy.read_bytes())
+
+
+ACTS = [_delete, _move, _cut(0), _cut(2), _cut(3), _replace, _spoil, _put_back, _copy, _copy_back]
 Step = tuple[str, *tuple[Any, ...]]
 STEPS: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("append"), st.sampled_from([0, 1])),
-    st.just(("poll",)),
+    st.sampled_from([("read",), ("read_and_commit",)]),
     st.tuples(st.just("restart"), st.sampled_from([0, 1])),
-    st.tuples(st.just("take_away"), st.sampled_from(ACTS), st.sampled_from([ACTIVE, TIMES])),
+    st.tuples(st.just("take_away"), st.sampled_from(ACTS), st.sampled_from([[ACTIVE], [TIMES], [ACTIVE, TIMES]])),
+    st.tuples(st.just("take_away_closed"), st.sampled_from([_delete, _move, _cut(0), _cut(2)]), st.integers(0, 5)),
 )
 
 
 class Thefts:
-    """Two appenders and a reader of one journal. `unread`: what was acknowledged, and neither read nor taken away since."""
+    """Two appenders and a reader of one journal.
+
+    unread: what was acknowledged, and neither read nor taken away since. taken: what was taken away before it was read.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -68,6 +84,7 @@ class Thefts:
         self._reader = reader_of(self._journals[0], "updater")
         self._count = 0
         self._unread: set[bytes] = set()
+        self.taken: set[bytes] = set()
 
     def append(self, by: int) -> None:
         value = b"record-%d" % self._count
@@ -75,31 +92,53 @@ class Thefts:
         self._journals[by].append([value])
         self._unread.add(value)
 
-    def poll(self) -> None:
+    def poll(self, *, commits: bool) -> None:
         self._journals[0].tidy()  # as `up` does now and then
         found = {value for _, value in rest(self._reader)}
         assert self._unread <= found
         self._unread.clear()
-        self._reader.commit()
+        self.taken -= found
+        if commits:
+            self._reader.commit()
+
+    def read(self) -> None:
+        self.poll(commits=False)
+
+    def read_and_commit(self) -> None:
+        self.poll(commits=True)
 
     def restart(self, which: int) -> None:
-        """One of the two processes; the reader is in the first."""
+        """One of the two processes; the reader is in the first. It looks once more: else nobody may know what its last group was."""
+        self._journals[which].end()
         self._journals[which].close()
         self._journals[which] = open_journal(self._directory, segment_bytes=60)
         if which == 0:
             self._reader.close()
             self._reader = reader_of(self._journals[0], "updater")
 
-    def take_away(self, act: Callable[[Path], None], name: str) -> None:
-        act(self._directory / name)
-        if name == ACTIVE:
-            self._unread.clear()
+    def take_away(self, act: Callable[[Path], None], names: list[str]) -> None:
+        for name in names:
+            act(self._directory / name)
+        self._look()
+
+    def take_away_closed(self, act: Callable[[Path], None], spot: int) -> None:
+        closed = sorted(each for each in self._directory.glob(f"{ACTIVE}.0*") if each.suffix != ".times")
+        if closed:
+            act(closed[spot % len(closed)])
+        self._look()
+
+    def _look(self) -> None:
+        """What is in the journal's files still can be read; what is not was taken away."""
+        files = [self._directory / ACTIVE, *self._directory.glob(f"{ACTIVE}.0*")]
+        lines = {line for file in files if file.exists() for line in file.read_bytes().split(b"\n")[:-1]}
+        self.taken = (self.taken | self._unread) - lines
+        self._unread &= lines
 
     def ends(self) -> None:
         """Each process appends once more, and all of it is read."""
         for by in range(2):
             self.append(by)
-        self.poll()
+        self.poll(commits=True)
 
 
 @settings(max_examples=150, deadline=None)
@@ -107,7 +146,9 @@ class Thefts:
 def test_what_is_appended_after_a_theft_is_read(tmp_path_factory: pytest.TempPathFactory, steps: list[Step]) -> None:
     """Whatever was taken away before it."""
     thefts = Thefts(tmp_path_factory.mktemp("thefts"))
-    for step, *arguments in steps:
-        getattr(thefts, step)(*arguments)
-    thefts.ends()
+    with structlog.testing.capture_logs() as told:
+        for step, *arguments in steps:
+            getattr(thefts, step)(*arguments)
+        thefts.ends()
     close_all()
+    assert told or not thefts.taken

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 
-from devicesync.errors import Unavailable
+from devicesync.errors import Held, Unavailable
 from devicesync.log.journal import Journal, JournalReader
 from tests.journal.opened import everything, open_journal, reader_of, rest
 
@@ -143,6 +144,117 @@ def test_the_lines_that_a_cut_leaves_are_still_read(tmp_path: Path) -> None:
     first = journal.append([b"after"])
     found = everything(journal)
     assert found == [*((number, b"line-%d" % number) for number in range(5)), (first, b"after")]
+
+
+def test_what_another_process_made_anew_or_cut_is_told(tmp_path: Path) -> None:
+    """Numbers go on after the last durable record, and who finds fewer tells it. Whoever looked first made it look like a rotation."""
+    one, other = open_journal(tmp_path), open_journal(tmp_path)
+    reader = reader_of(one, "updater")
+    log, times = tmp_path / NAME, tmp_path / f"{NAME}.times"
+    one.append([b"read"])
+    assert rest(reader) == [(0, b"read")]
+    os.truncate(log, 0)  # as it is when a process is killed before it writes the lines that it has announced
+    with structlog.testing.capture_logs() as told:
+        assert other.append([b"behind it"]) == 1
+    assert [line["log_level"] for line in told] == ["error"]
+    assert (rest(reader), reader.lost) == ([(1, b"behind it")], 0)
+    for number in range(2, 5):
+        assert one.append([b"unread"]) == number
+    for file in (log, times):
+        file.unlink()
+    with structlog.testing.capture_logs() as told:
+        third = open_journal(tmp_path)
+        assert [third.append([b"after"]), one.append([b"and then"])] == [5, 6]
+    assert [line["log_level"] for line in told] == ["error"]
+    assert [number for number, _ in rest(reader)] == [2, 3, 4, 5, 6]  # it has the file still open
+    reader.close()
+    with structlog.testing.capture_logs() as told:
+        reader = reader_of(one, "updater")  # which had committed nothing
+        assert (reader.position, rest(reader)[0], reader.lost) == (0, (5, b"after"), 5)
+    assert [(line["from_record"], line["to_record"]) for line in told] == [(0, 5)]
+
+
+def test_an_older_copy_put_back_costs_only_what_it_lacks(tmp_path: Path) -> None:
+    """Its end is before the readers' position: what was appended to it was never read."""
+    one, other = open_journal(tmp_path), open_journal(tmp_path)
+    reader = reader_of(other, "updater")
+    files = [tmp_path / NAME, tmp_path / f"{NAME}.times"]
+    one.append([b"first"])
+    copies = [file.read_bytes() for file in files]
+    other.append([b"second"] * 20)
+    rest(reader)
+    reader.commit()
+    for file, copy in zip(files, copies, strict=True):
+        file.write_bytes(copy)
+    with structlog.testing.capture_logs() as told:
+        assert one.append([b"third"]) == 21
+    assert [line["log_level"] for line in told] == ["error"]
+    assert rest(reader) == [(21, b"third")]
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_closed_segments_that_go_are_counted_and_told(tmp_path: Path, *, is_open: bool) -> None:
+    """To a reader that is at work, and to one that starts after that."""
+    journal = open_journal(tmp_path, segment_bytes=20)
+    reader = reader_of(journal, "updater")
+    journal.append([b"read"])
+    assert len(rest(reader)) == 1
+    reader.commit()
+    for number in range(10):
+        journal.append([b"record-%d" % number] * 3)
+    if is_open:
+        reader.poll(1, 0)
+    else:
+        reader.close()
+    closed = sorted(tmp_path.glob(f"{NAME}.0*"))
+    for file in closed[4:8]:
+        file.unlink()
+    with structlog.testing.capture_logs() as told:
+        reader = reader if is_open else reader_of(journal, "updater")
+        found = rest(reader)
+    assert (reader.lost, [line["from_record"] for line in told]) == (6, [7])
+    assert told[0]["to_record"] == 13
+    assert [number for number, _ in found][-1] == 30
+
+
+def test_a_reader_that_begins_late_says_so(tmp_path: Path) -> None:
+    """Nobody knows whether one of its name has read what is gone: it does not count as lost, and it is told."""
+    journal = open_journal(tmp_path, segment_bytes=20)
+    for number in range(5):
+        journal.append([b"record-%d" % number] * 3)
+    for file in sorted(tmp_path.glob(f"{NAME}.0*"))[:4]:
+        file.unlink()
+    with structlog.testing.capture_logs() as told:
+        reader = reader_of(journal, "updater")
+        assert len(rest(reader)) == 9
+    assert (reader.lost, [(line["log_level"], line["first_record"]) for line in told]) == (0, [("warning", 6)])
+
+
+def test_a_position_that_is_removed_is_kept_again(tmp_path: Path) -> None:
+    """Else no closed segment was ever dropped again: nothing said who had read it."""
+    journal = open_journal(tmp_path)
+    reader = reader_of(journal, "updater")
+    journal.append([b"one"])
+    rest(reader)
+    (tmp_path / f"{NAME}.reader.updater").unlink()
+    reader.commit()
+    assert journal.committed("updater") == 1
+    with pytest.raises(Held):
+        journal.reader("updater")
+
+
+def test_a_journal_of_which_all_is_gone_is_another_one(tmp_path: Path) -> None:
+    """A backup took it for the former one, and left out as many of its records as that had."""
+    journal = open_journal(tmp_path)
+    identity = journal.survey().identity
+    journal.append([b"one"])
+    journal.close()
+    for file in tmp_path.glob(f"{NAME}*"):
+        file.unlink()
+    again = open_journal(tmp_path)
+    assert again.append([b"another"]) == 0
+    assert again.survey().identity != identity
+    assert open_journal(tmp_path).survey().identity == again.survey().identity
 
 
 @pytest.mark.parametrize("number", ["\N{SUPERSCRIPT TWO}" * 20, "9" * 20, "\N{ARABIC-INDIC DIGIT ONE}" * 20])

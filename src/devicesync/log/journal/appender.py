@@ -36,15 +36,15 @@ class Appender:
         self._waiting: list[_Group] = []
         self._writing = False
         self._change = threading.Condition()
-        self._tail = Tail(files, limits, self._lost)
         self._lost_at = -math.inf
         self.syncs = 0
         files.active.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = JournalLock(files.lock)
+        self._tail = Tail(files, limits, self._lock, self._lost)
         try:
             with self._lock.held(), naming_failures("open", files.active):
                 self._tail.catch_up()
-                files.keep_identity()
+                files.keep_identity(is_new=self._tail.is_new)
         except BaseException:
             self.close()
             raise

@@ -111,7 +111,7 @@ class Cursor:
         if following is None or self._segment is None:
             return False
         if not self._is_numbered_anew(self._segment):
-            self.lost += max(following.first - self.position, 0)
+            self._pass_over(following.first)
         self._segment.close()
         self._segment = following
         self.position = following.first
@@ -155,7 +155,12 @@ class Cursor:
             return Segment(self._files.closed(first), first)
         return None
 
+    def _pass_over(self, first: int) -> None:
+        """Count what is missing before this record."""
+        self.lost += max(first - self.position, 0)
+
     def _at_position(self, segment: Segment) -> Segment:
+        self._pass_over(segment.first)
         segment.skip_to(self.position)
         self.position = segment.record
         return segment

@@ -7,7 +7,7 @@
     device-profile.log.reader.NAME              a reader's position: the number of the next record to read, and the identity
                                                 of the store that has those before it. Such a store may hold a position
                                                 of its own: the lesser of both counts (reader.py)
-    device-profile.log.lock                     locked while someone appends
+    device-profile.log.lock                     locked while someone appends; the number after the last durable record
     .device-profile.log.id                      the journal's identity: a new journal at the same place has another
 
 Records are numbered from 0 for the journal's whole life; a record is a line.
@@ -27,10 +27,10 @@ from devicesync.log.journal.times import TimeEntry, span_of
 
 _DIGITS = 20
 _POSITION_BYTES = 256
-_LAST_RECORD = 1 << 60
+LAST_RECORD = 1 << 60
 _NUMBER = re.compile(rf"[0-9]{{{_DIGITS}}}")
 _READ_BYTES = 1 << 20
-_NOT_WAITED_FOR = {"audit"}
+NOT_WAITED_FOR = {"audit"}
 """Readers that may miss records: else one that nobody runs any more would keep the journal growing."""
 
 
@@ -55,7 +55,7 @@ class JournalFiles:
         """The first records of the closed segments, ascending."""
         prefix = self.active.name + "."
         names = (name.removeprefix(prefix) for name in self._names() if name.startswith(prefix))
-        return sorted(first for name in names if _NUMBER.fullmatch(name) and (first := int(name)) <= _LAST_RECORD)
+        return sorted(first for name in names if _NUMBER.fullmatch(name) and (first := int(name)) <= LAST_RECORD)
 
     def position(self, reader: str) -> Path:
         """Where the reader of that name keeps its position."""
@@ -69,7 +69,7 @@ class JournalFiles:
 
     def least_position(self) -> int | None:
         """The position of the last of those readers for whom the journal keeps what they lack; None where there are none."""
-        return min((position for reader, position in self.positions().items() if reader not in _NOT_WAITED_FOR), default=None)
+        return min((position for reader, position in self.positions().items() if reader not in NOT_WAITED_FOR), default=None)
 
     def read_position(self, reader: str) -> int | None:
         """The reader's position, or None when it has none; one that can't be counts as none: reading again is harmless.
@@ -80,7 +80,7 @@ class JournalFiles:
             position = int(self._read(self.position(reader))[: _DIGITS + 1])
         except ValueError:
             return None
-        return position if 0 <= position <= _LAST_RECORD else None
+        return position if 0 <= position <= LAST_RECORD else None
 
     def read_store(self, reader: str) -> str:
         """The identity of the store that the reader's position is about, "" when it names none. Raises Unavailable."""
@@ -108,9 +108,12 @@ class JournalFiles:
         last = span.last if span and sound else TimeEntry(first, 0, 0, 0)
         return last.first + count_lines(self.closed(first), last.start)
 
-    def keep_identity(self) -> None:
-        """Give the journal an identity where it has none. Durable before the file has its name. Raises Unavailable."""
-        if self.identity.exists() and self.read_identity():
+    def keep_identity(self, *, is_new: bool) -> None:
+        """Give the journal an identity where it has none. Durable before the file has its name. Raises Unavailable.
+
+        is_new: its numbers begin at 0. So it is none of those that were here before, for which a backup may take it.
+        """
+        if not is_new and self.identity.exists() and self.read_identity():
             return
         replace(self.identity, f"{uuid.uuid4().hex}\n".encode(), durable=True)
 

@@ -1,4 +1,7 @@
-"""The journal's lock: its writers take turns, in one process and in all. A process that was stopped may hold it for good."""
+"""The journal's lock: its writers take turns, in one process and in all. A process that was stopped may hold it for good.
+
+The lock's file also keeps the mark: the number after the last durable record. Whoever finds fewer knows that some are gone.
+"""
 
 import fcntl
 import os
@@ -9,7 +12,7 @@ from pathlib import Path
 from devicesync.clock import SYSTEM
 from devicesync.durable import open_ours
 from devicesync.errors import Unavailable
-from devicesync.log.journal.files import naming_failures
+from devicesync.log.journal.files import LAST_RECORD, naming_failures
 
 _PATIENCE_SECONDS = 10.0
 _PATIENCE_AFTER_REFUSAL_SECONDS = 1.0
@@ -17,6 +20,7 @@ _PATIENCE_AFTER_REFUSAL_SECONDS = 1.0
 _TURN_SECONDS, _TURN_AFTER_ONE_IN_VAIN_SECONDS = 5.0, 0.05
 """Whoever waits longer tries it out of turn: who is next may be a suspended process, and then nobody would get the lock."""
 _FIRST_NAP_SECONDS, _LAST_NAP_SECONDS = 0.0005, 0.005
+_MARK_BYTES = 20
 _NAP_SHARE = 0.001
 """Naps grow with the time waited: a busy lock is taken soon, and one that nobody gives back costs nearly nothing."""
 
@@ -43,6 +47,15 @@ class JournalLock:
             yield
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def mark(self) -> int:
+        """The mark that was kept last; 0 where there is none. Call it while the lock is held. Raises OSError."""
+        digits = os.pread(self._file, _MARK_BYTES, 0)
+        return min(int(digits), LAST_RECORD) if digits.isdigit() else 0
+
+    def keep_mark(self, record: int) -> None:
+        """Keep the mark. Not synced: where it is lost with the power, an older one does no harm. Raises OSError."""
+        os.pwrite(self._file, b"%0*d\n" % (_MARK_BYTES, record), 0)
 
     def close(self) -> None:
         """Close the file; again, it does nothing."""

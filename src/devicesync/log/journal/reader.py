@@ -12,12 +12,13 @@ from devicesync.durable import open_ours
 from devicesync.errors import Held
 from devicesync.log.full import Store
 from devicesync.log.journal.cursor import Cursor
-from devicesync.log.journal.files import JournalFiles, naming_failures
+from devicesync.log.journal.files import NOT_WAITED_FOR, JournalFiles, naming_failures, same_file
 from devicesync.log.port import Record
 
 _BUSY_SECONDS = 1.0
 _BUSY_NAP_SECONDS = 0.002
 _IDLE_NAP_SECONDS = 0.01
+_FROM_A_BACKUP = "a backup has the records before: `devicesync restore --to-stores`"
 _ANOTHER = "the database is another than the one that the journal was applied to: it is applied again"
 _LESS = "the database has less of the journal than was applied: an older copy, or its -wal was removed. The rest is applied again"
 _log: Any = structlog.get_logger("devicesync")
@@ -35,13 +36,9 @@ class JournalReader(Cursor):
         self._busy_until = 0.0
         self._polls: list[int] = []  # where those that are not committed began
         with self._keeping_position():
-            self._position_file = open_ours(files.position(name), os.O_RDWR | os.O_CREAT)
+            self._position_file = self._hold_position()
             with ExitStack() as on_error:
                 on_error.callback(os.close, self._position_file)
-                try:
-                    fcntl.flock(self._position_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise Held(f"{files.active} is being read as {name!r} by another process", "stop that one first") from None
                 self.commit()
                 on_error.pop_all()
 
@@ -92,6 +89,9 @@ class JournalReader(Cursor):
             self._store.keep_applied({self._log: position})  # first: without a crash it is never the lesser
             self._named = self._store.identity
         with self._keeping_position():
+            if not same_file(self._position_file, self._files.position(self.name)):  # removed: then no segment would be dropped
+                self._position_file, former = self._hold_position(), self._position_file
+                os.close(former)
             os.pwrite(self._position_file, f"{position:020d} {self._named}".rstrip().encode() + b"\n", 0)
         self._polls = [began for began in self._polls if began >= position]
 
@@ -113,25 +113,55 @@ class JournalReader(Cursor):
             os.close(self._position_file)
             self._position_file = -1  # a number that is closed twice may be another file's by then
 
+    def _hold_position(self) -> int:
+        """The file that keeps the position, open, and locked against other readers of this name. Raises Held, OSError."""
+        file = open_ours(self._files.position(self.name), os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            raise Held(f"{self._files.active} is being read as {self.name!r} by another process", "stop that one first") from None
+        return file
+
     def _go_back(self, applied: int, why: str) -> None:
         first, end = self.bounds()
         _log.warning(
             why,
             from_record=max(first, applied),
             to_record=end,
-            hint="a backup has the records before: `devicesync restore --to-stores`" if first > applied else "",
+            hint=_FROM_A_BACKUP if first > applied else "",
         )
         self.rewind(max(first, applied))
+
+    def _pass_over(self, first: int) -> None:
+        super()._pass_over(first)
+        if first > self.position and self.name not in NOT_WAITED_FOR:
+            _log.error(
+                "records of the journal are gone that were not read yet: another program removed them",
+                reader=self.name,
+                from_record=self.position,
+                to_record=first,
+                hint=_FROM_A_BACKUP,
+            )
 
     def _keeping_position(self) -> AbstractContextManager[None]:
         return naming_failures("keep the position of a reader in", self._files.position(self.name))
 
 
 def _position(files: JournalFiles, name: str) -> int:
-    """The position, or the journal's beginning where it can't be of this journal: reading again is harmless."""
-    position = files.read_position(name) or 0
+    """The position, or the journal's beginning where there is none, or it can't be of this journal: reading again is harmless."""
+    position = files.read_position(name)
     with closing(Cursor(files, 0)) as cursor:
         first, end = cursor.bounds()
+    if position is None:
+        if first and name not in NOT_WAITED_FOR:
+            _log.warning(
+                "the journal's first records are gone, and nothing tells whether they were read",
+                reader=name,
+                first_record=first,
+                hint=_FROM_A_BACKUP,
+            )
+        return first
     if position <= end:
         return position
     _log.warning("a position lies past the journal's end: it is read again", path=str(files.position(name)), from_record=first)

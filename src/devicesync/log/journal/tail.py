@@ -9,6 +9,7 @@ import structlog
 from devicesync.clock import SYSTEM
 from devicesync.durable import open_regular, replace, sync_directory
 from devicesync.log.journal.files import JournalFiles, count_lines, same_file, times_of
+from devicesync.log.journal.lock import JournalLock
 from devicesync.log.journal.times import ENTRY_BYTES, Span, TimeEntry, span_of
 
 _TAIL_BYTES = 1 << 16
@@ -26,28 +27,33 @@ class Limits(NamedTuple):
 class Tail:
     """`next`: the number of the next record. `taken_ms`: when the last write's records were taken, None before the first.
 
+    `is_new`: there was no journal here, nor anything that tells of its records.
     `lost`: is called when another program took the end of the journal away.
     """
 
-    def __init__(self, files: JournalFiles, limits: Limits, lost: Callable[[], None]) -> None:
+    def __init__(self, files: JournalFiles, limits: Limits, lock: JournalLock, lost: Callable[[], None]) -> None:
         self.next = 0
         self.taken_ms: int | None = None
+        self.is_new = False
         self._files = files
         self._limits = limits
+        self._lock = lock
         self._lost = lost
         self._data = self._times = self._end = -1
         self._written = (0, 0)  # how the times were when they were last written or counted
         self._began_us = 0
+        self._most_marked = 0  # the lock's file may be removed
 
     def catch_up(self) -> None:
         """Open or reopen the active segment, and count what others have appended to it. Raises OSError."""
         if self._data < 0:
             self._open()
         elif not self._is_in_place():
-            lost, is_ours = self._is_taken_away(), same_file(self._data, self._files.active)
-            self.close()
-            self._open(lost=lost, keep=is_ours)
+            self._reopen()
         if os.fstat(self._data).st_size != self._end or self._stat_of_times() != self._written:
+            self._count()
+        if self.next < self._mark():
+            self._reopen()
             self._count()
 
     def write(self, payload: bytes, count: int) -> int:
@@ -60,6 +66,7 @@ class Tail:
             os.fdatasync(self._times)
             write_all(self._data, payload)
             os.fdatasync(self._data)
+            self._lock.keep_mark(first + count)
         except OSError:
             self._end = -1  # what is in the file now is counted, and its torn tail cut, before the next append
             self._cut_torn_tails()
@@ -104,6 +111,11 @@ class Tail:
                 os.close(file)
         self._data = self._times = self._end = -1
 
+    def _reopen(self) -> None:
+        lost, is_ours = self._is_replaced(), same_file(self._data, self._files.active)
+        self.close()
+        self._open(lost=lost, keep=is_ours)
+
     def _open(self, *, lost: bool = False, keep: bool = True) -> None:
         """Open both files. Where something is wrong with them, go on with numbers that no lost record had.
 
@@ -116,9 +128,11 @@ class Tail:
         end = files.end_of_closed()
         # Lines without times: a file that someone put here, which becomes the journal's beginning, or times that were lost.
         known = span if span and span.beginning.first >= end and not self._is_edited(span) else None
-        lost = lost or bool(known and self._is_cut(known))
+        least = max(self._mark(), *files.positions().values(), 0)
+        lost = lost or (self._is_cut(known, least) if known else end + count_lines(files.active, 0) < least)
         if lost or not known:
-            first = max(self.next, end, span.bound if span else 0, *files.positions().values(), 0)
+            first = max(self.next, end, self._mark() or (span.bound if span else 0), least)
+            self.is_new = not (first or files.active.exists())
             if known and keep and files.active.exists():
                 self._set_aside()
             self._number_anew(first)
@@ -138,6 +152,10 @@ class Tail:
         self.next = last.first + count_lines(self._files.active, last.start)
         self._written = self._stat_of_times()
 
+    def _mark(self) -> int:
+        self._most_marked = max(self._most_marked, self._lock.mark())
+        return self._most_marked
+
     def _stat_of_times(self) -> tuple[int, int]:
         found = os.fstat(self._times)
         return found.st_size, found.st_mtime_ns
@@ -151,16 +169,13 @@ class Tail:
         if self._stat_of_times() == self._written:
             return size >= self._end
         span = span_of(files.times)
-        return span is not None and (size >= max(span.last.end, self._end) or not self._is_cut(span))
+        return span is not None and size >= max(span.last.start, self._end)
 
-    def _is_taken_away(self) -> bool:
-        """Whether the lines that were open are gone, and not by a rotation: it moves both files, and makes both anew."""
+    def _is_replaced(self) -> bool:
+        """Whether another file stands in the place of the open one, and not by a rotation, which makes both files anew."""
         files = self._files
-        if same_file(self._data, files.active):
-            return os.fstat(self._data).st_size < self._end
-        if files.active.exists():
-            return same_file(self._times, files.times) or span_of(files.times) is None  # which a rotation makes anew
-        return not any(same_file(self._data, files.closed(first)) for first in files.closed_firsts())
+        is_another = files.active.exists() and not same_file(self._data, files.active)
+        return is_another and (same_file(self._times, files.times) or span_of(files.times) is None)
 
     def _is_edited(self, span: Span) -> bool:
         """Whether the lines are others than those that the times are of: no line begins where the last group did."""
@@ -172,14 +187,13 @@ class Tail:
         finally:
             os.close(file)
 
-    def _is_cut(self, span: Span) -> bool:
-        """Whether lines are gone that were durable, or that a reader has passed."""
+    def _is_cut(self, span: Span, least: int) -> bool:
+        """Whether lines are gone that were durable, as the next number says that there must be at least."""
         exists = self._files.active.exists()
         size = self._files.active.stat().st_size if exists else 0
         if size < span.last.start or (span.last.end and not exists):  # no lines yet: a rotation that was cut short
             return True
-        end = span.last.first + count_lines(self._files.active, span.last.start)
-        return end < max(self._files.positions().values(), default=0)
+        return span.last.first + count_lines(self._files.active, span.last.start) < least
 
     def _number_anew(self, first: int) -> None:
         """Begin with the number `first`. Where records may have been read, lines without numbers are moved to a closed segment.
@@ -195,6 +209,7 @@ class Tail:
             else:
                 active.unlink()
         self._create_times(first)
+        self._lock.keep_mark(first)
 
     def _tell_of_loss(self, first: int) -> None:
         _log.error(
