@@ -56,7 +56,7 @@ OF_LOGS = (
     _of_one_machine(
         "a torn line stays before the next one",
         "tail.py",
-        "        self._cut_torn_tails()\n        span = span_of",
+        "        cut_torn_tails(self._data, self._times)\n        span = span_of",
         "        span = span_of",
     ),
     _of_one_machine("what the disk did not take is acknowledged", "appender.py", "group.error = error", "group.first = 0"),

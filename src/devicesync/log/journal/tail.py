@@ -10,9 +10,9 @@ from devicesync.clock import SYSTEM
 from devicesync.durable import open_regular, replace, sync_directory
 from devicesync.log.journal.files import JournalFiles, count_lines, same_file, times_of
 from devicesync.log.journal.lock import JournalLock
-from devicesync.log.journal.times import ENTRY_BYTES, Span, TimeEntry, span_of
+from devicesync.log.journal.times import Span, TimeEntry, span_of
+from devicesync.log.journal.torn_tails import cut_torn_tails
 
-_TAIL_BYTES = 1 << 16
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -69,7 +69,7 @@ class Tail:
             self._lock.keep_mark(first + count)
         except OSError:
             self._end = -1  # what is in the file now is counted, and its torn tail cut, before the next append
-            self._cut_torn_tails()
+            cut_torn_tails(self._data, self._times)
             raise
         self._written = self._stat_of_times()
         self.next += count
@@ -144,7 +144,7 @@ class Tail:
         sync_directory(files.active.parent)
 
     def _count(self) -> None:
-        self._cut_torn_tails()
+        cut_torn_tails(self._data, self._times)
         span = span_of(self._files.times)
         last = span.last if span else TimeEntry(self.next, 0, 0, 0)
         self._began_us = (span.first_group or span.beginning).at_us if span else 0
@@ -233,22 +233,6 @@ class Tail:
 
     def _create_times(self, first: int) -> None:
         replace(self._files.times, TimeEntry(first, 0, 0, SYSTEM.now_us()).pack(), durable=True)
-
-    def _cut_torn_tails(self) -> None:
-        """Cut what follows the last line end: it was never acknowledged, and no reader takes it."""
-        size = os.fstat(self._times).st_size
-        if size % ENTRY_BYTES:
-            os.ftruncate(self._times, size - size % ENTRY_BYTES)
-        end = os.fstat(self._data).st_size
-        while end:
-            start = max(end - _TAIL_BYTES, 0)
-            found = os.pread(self._data, end - start, start).rfind(b"\n")
-            if found >= 0:
-                end = start + found + 1
-                break
-            end = start
-        if end != os.fstat(self._data).st_size:
-            os.ftruncate(self._data, end)
 
 
 def write_all(file: int, data: bytes) -> None:
