@@ -112,8 +112,8 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
     for name, value in given.items():
         if name in _PATHS and "://" in str(value):  # messages name the path; a URL's password is not to stand there
             raise WrongUse(f"setting {sources[name]} names a file or a directory, and a URL stands there", "name a path")
-        may_be_bytes = name in _PATHS | _URLS or not isinstance(value, str)
-        if not may_be_bytes and encodable(value) != value:  # a client of a server may abort at it
+        names_a_file = name in _PATHS or (name in _URLS and not str(value).startswith(_SERVERS))
+        if not names_a_file and isinstance(value, str) and encodable(value) != value:  # a client of a server may abort at it
             raise WrongUse(f"setting {sources[name]}: it is no UTF-8", "see `devicesync config --help`")
     try:
         settings = msgspec.convert(given, Settings, strict=False)
@@ -140,7 +140,7 @@ def on_this_machine(settings: Settings) -> Settings:
 
 _PATHS = {"data_dir", "city_file", "location_table"}
 _URLS = {"log", "database", "cache"}
-"""Some name a file, whose name may be no UTF-8. Those of servers are looked at when they are read."""
+"""Some name a file, whose name may be no UTF-8."""
 
 SECRETS = ("register_keys", "admin_keys", "jwt_key")
 """Settings whose whole value is secret."""

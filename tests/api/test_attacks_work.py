@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from devicesync.api.answers import PROFILE, RequestError, success
 from devicesync.api.clients import Address
@@ -26,21 +27,22 @@ SLOW = b'{"request":{"dspec":{"a":[' + b"1," * 4000 + b"1]}}}"
 CROWD = 40
 
 
-def test_a_crowd_of_large_bodies_lets_a_small_one_past(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("body", "agent"), [(SLOW, b"x"), (BODY, b"x" * 1000)])
+def test_a_crowd_of_large_bodies_or_long_agents_lets_a_small_one_past(tmp_path: Path, body: bytes, agent: bytes) -> None:
     """They are all there when the process goes on; versions tell in which order they were worked on."""
     attacked = Attacked(tmp_path, "up")
     try:
         with many(attacked, CROWD) as crowd, closing(attacked.connect()) as small:
             small.sendall(post(BODY))
             version_in(small.recv(65_536))
-            large = post(SLOW, CLOSE, b"Expect: 100-continue")
+            large = post(body, CLOSE, b"Expect: 100-continue", b"User-Agent: " + agent)
             for opened in crowd:
-                opened.sendall(large[: -len(SLOW)])
+                opened.sendall(large[: -len(body)])
                 assert opened.recv(25).startswith(b"HTTP/1.1 100 ")
             attacked.process.send_signal(signal.SIGSTOP)
             until(lambda: is_frozen(attacked.process))
             for opened in crowd:
-                opened.sendall(SLOW)
+                opened.sendall(body)
             small.sendall(post(BODY, CLOSE))
             attacked.process.send_signal(signal.SIGCONT)
             first = version_in(rest_of(small))

@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from devicesync.api import protocol, readiness, requests, writer
 from devicesync.errors import Unavailable
 from devicesync.law.facets import FIELDS
 from devicesync.log.memory import MemoryLog
+from devicesync.log.port import Record
 from tests.api.attacked import is_cut_off
 from tests.api.conftest import Start
 from tests.end_to_end.command import until
@@ -181,6 +183,26 @@ class Sick(MemoryLog):
     def append(self, *given: Any, **named: Any) -> None:
         self.check()
         super().append(*given, **named)
+
+
+class Unasked(MemoryLog):
+    """A log that takes records, and can't be asked for its newest."""
+
+    is_broken = True
+
+    def taken_since(self, *given: Any) -> Iterator[Record]:
+        if self.is_broken:
+            raise Unavailable("this user may not read it", "")
+        return super().taken_since(*given)
+
+
+def test_a_log_that_can_not_be_asked_for_its_last_version_is_not_ready(start: Start) -> None:
+    """No registration can be taken. /readyz said that all was well."""
+    log = Unasked()
+    started = start(log)
+    assert "last version" in started.admin.get("/readyz").json()["lacking"]["log"]
+    log.is_broken = False
+    until(lambda: started.admin.get("/readyz").status_code == 200)
 
 
 def test_readiness_needs_no_traffic_to_heal(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from devicesync.api.access import Access
-from devicesync.api.answers import RequestError
+from devicesync.api.answers import PROFILE, RequestError, refused
 from devicesync.errors import WrongUse
 
 SECRET = "a secret of more than thirty-two bytes"  # noqa: S105 - of this test alone
@@ -24,7 +24,7 @@ def allowed(access: Access, role: Any, **headers: str) -> int:
     try:
         access.check(role, {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()})
     except RequestError as error:
-        return error.status
+        return refused(PROFILE, error).status
     return 200
 
 
@@ -70,9 +70,28 @@ def test_tokens(tmp_path: Path) -> None:
 def test_what_is_no_token_is_refused() -> None:
     """Whatever it is, never a fault of the service."""
     access = Access("", "", "hs256:" + SECRET)
-    deep = base64.urlsafe_b64encode(b"[" * 9000).rstrip(b"=").decode()
-    for text in ("", "x", "a.b.c", "é.é.é", deep + ".e30.x", deep * 2, token(SECRET)[7:] + "x", token(SECRET, exp="soon")[7:]):
+    deep, lone = (
+        base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in (b"[" * 6000, b'{"alg":"HS256","crit":["\\ud800"]}')
+    )
+    for text in (
+        "",
+        "x",
+        "a.b.c",
+        "é.é.é",
+        deep + ".e30.x",
+        deep * 2,
+        lone + ".e30.AAAA",
+        token(SECRET)[7:] + "x",
+        token(SECRET, exp="soon")[7:],
+    ):
         assert allowed(access, "register", authorization="Bearer " + text) == 401
+
+
+def test_a_long_token_is_not_read() -> None:
+    """32 KB of one kept the event loop for 4 ms before its signature was looked at."""
+    access = Access("", "", "hs256:" + SECRET)
+    assert allowed(access, "register", authorization=token(SECRET, names="x" * 5000)) == 200
+    assert allowed(access, "register", authorization=token(SECRET, names="x" * 9000)) == 401
 
 
 def keys_of_other_kinds(directory: Path) -> Iterator[str]:
@@ -96,7 +115,7 @@ def keys_of_other_kinds(directory: Path) -> Iterator[str]:
 def test_a_jwt_key_is_never_guessed(tmp_path: Path) -> None:
     """A path that is not there, a key of another kind, a secret without its form: said at start, and no secret with it."""
     for setting in keys_of_other_kinds(tmp_path):
-        with pytest.raises(WrongUse) as refused:
+        with pytest.raises(WrongUse) as wrong:
             Access("", "", setting)
-        assert SECRET not in f"{refused.value} {refused.value.hint}"
-        assert refused.value.__cause__ is None
+        assert SECRET not in f"{wrong.value} {wrong.value.hint}"
+        assert wrong.value.__cause__ is None

@@ -90,3 +90,14 @@ def test_a_value_that_is_no_utf8_is_wrong_use(name: str) -> None:
     """It was a traceback, in every command; and of a group Kafka's client aborted the process."""
     with pytest.raises(WrongUse, match=f"DEVICESYNC_{name}: it is no UTF-8"):
         load({}, {f"DEVICESYNC_{name}": "\udcff"}, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "url"), [("LOG", "kafka://u:PW@h/t"), ("DATABASE", "cassandra://u:PW@h/k"), ("CACHE", "redis+cluster://u:PW@h")]
+)
+def test_a_server_s_url_that_is_no_utf8_is_wrong_use_and_not_repeated(name: str, url: str) -> None:
+    """A client of the server ended in a traceback. The name of a file may be of any bytes."""
+    with pytest.raises(WrongUse, match=f"DEVICESYNC_{name}: it is no UTF-8") as refused:
+        load({}, {f"DEVICESYNC_{name}": url.replace("PW", "PW\udcff")}, None)
+    assert "PW" not in str(refused.value)
+    assert load({}, {"DEVICESYNC_LOG": "journal:\udcff"}, None).settings.log == "journal:\udcff"

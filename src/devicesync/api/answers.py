@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from devicesync.clock import SYSTEM
+from devicesync.printable import encodable
 
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 PAGE_HEADERS = (
@@ -80,7 +81,7 @@ def success(api: Api, result: Any) -> Answer:
 
 def refused(api: Api, error: RequestError) -> Answer:
     """The status and the words of the error, in the envelope."""
-    params = _Params(_message_id(), "failed", None, error.err, str(error))
+    params = _Params(_message_id(), "failed", None, error.err, encodable(str(error)))
     code = "CLIENT_ERROR" if error.status < _CLIENT_ERROR_BELOW else "SERVER_ERROR"
     headers: list[tuple[bytes, bytes]] = []
     if error.retry_after_seconds is not None:

@@ -89,7 +89,7 @@ class Calls:
         needs.access.check("register", headers)
         await needs.versions.ready()
         body = await json_body(headers, receive)
-        if len(body) <= LARGE_BYTES:
+        if len(body) <= LARGE_BYTES and len(headers.get(b"user-agent", b"")) <= agents.LARGE_BYTES:
             version, line = self._line(device_id, body, client, headers)
         else:
             async with self._turns.next(client):

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from devicesync.api.answers import RequestError
 from devicesync.api.profiles import Profiles
 from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
@@ -42,8 +43,11 @@ def probe_of_clock(versions: Versions) -> Probe:
     return probe
 
 
-def probe_of_log(log: Log, writer: Writer) -> Probe:
-    """A probe of the log. A group of registrations that could not be written counts as a failure for a while."""
+def probe_of_log(log: Log, writer: Writer, versions: Versions) -> Probe:
+    """A probe of the log: whether it tells its last version, and takes records.
+
+    A group of registrations that could not be written counts as a failure for a while.
+    """
     failed, failed_at = 0, 0.0
 
     async def probe() -> None:
@@ -53,5 +57,9 @@ def probe_of_log(log: Log, writer: Writer) -> Probe:
         if not writer.works and SYSTEM.monotonic() - failed_at < _DISTRUST_SECONDS:
             raise Unavailable("the last registrations could not be written")
         await asyncio.to_thread(log.check)
+        try:
+            await versions.ready()
+        except RequestError as error:
+            raise Unavailable("it can't be asked for its last version; the log says why") from error
 
     return probe

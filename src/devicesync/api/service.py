@@ -68,7 +68,7 @@ def api(
         named, _ = host_and_port("admin_listen", settings.admin_listen)
 
         def make_doors() -> list[Opened]:
-            probes = {"log": probe_of_log(log, writer), "clock": probe_of_clock(versions)}
+            probes = {"log": probe_of_log(log, writer, versions), "clock": probe_of_clock(versions)}
             readiness = Readiness(probes | probes_of_stores(profiles))
             needs = Dependencies(writer, profiles, locations, clients, access, rate_limit, counts, versions, spans)
             door = Door(Front(Calls(needs)), limits)

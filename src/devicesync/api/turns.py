@@ -1,4 +1,4 @@
-"""Large bodies are read one by one, each in a turn of the event loop, so that many of them do not keep others waiting.
+"""Large bodies and long User-Agents are read one by one, each in a turn of the event loop: many do not keep others waiting.
 
 The networks of the clients take turns, so that many bodies of one network do not keep those of others waiting.
 """

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM
@@ -174,8 +174,7 @@ class KafkaDeadLetters:
             }
         )
         try:
-            found = consumer.list_topics(self._topic, timeout=_TIMEOUT_SECONDS).topics[self._topic]
-            for partition in found.partitions if spans is None else spans:
+            for partition in _partitions(consumer, self._topic) if spans is None else spans:
                 place = TopicPartition(self._topic, partition)
                 begin, end = bounds(consumer, self._topic, partition, _TIMEOUT_SECONDS)
                 if spans is not None:
@@ -188,6 +187,14 @@ class KafkaDeadLetters:
             raise Unavailable(f"can't read the dead letters in {self._topic}: {error}", "check that Kafka runs") from error
         finally:
             consumer.close()
+
+
+def _partitions(consumer: Consumer, topic: str) -> list[int]:
+    """The topic's, none where it is not there. Raises KafkaException, also where this user may not see it."""
+    found = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
+    if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+        raise KafkaException(found.error)
+    return [*found.partitions]
 
 
 def _until(consumer: Consumer, place: TopicPartition, begin: int, end: int) -> Iterator[Message]:

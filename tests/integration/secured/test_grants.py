@@ -14,6 +14,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from devstack.servers import Cassandra, Kafka
 
+from devicesync.dead_letters.kafka import KafkaDeadLetters
+from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from tests.integration.secured.granted import JOURNAL, KEYSPACE, TELEMETRY, TOPIC, Granted
 from tests.integration.secured.grants import grant_in_cassandra, grant_in_kafka
@@ -188,6 +190,17 @@ def test_kafka_refuses_the_rest(granted: Granted, user: str, attempt: Callable[[
     with pytest.raises(KafkaException) as refused:
         attempt(client, what)
     assert "authorization failed" in str(refused.value).lower()
+
+
+def test_what_kafka_refuses_is_named(granted: Granted) -> None:
+    """A client of a user that may not write raised it wherever it was just called back from, as a SystemError at times."""
+    log = KafkaLog(KafkaUrl.parse(granted.log("devicesync-backup")), "nobody")
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="authorization failed"):
+            log.append([b"{}"] * 3)
+    log.close()
+    with pytest.raises(Unavailable, match="authorization failed"):
+        KafkaDeadLetters(KafkaUrl.parse(granted.log("devicesync-ship"))).find()
 
 
 @pytest.mark.parametrize(

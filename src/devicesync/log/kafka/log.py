@@ -1,9 +1,10 @@
 """Kafka as the log: produced with acks=all and idempotence, keyed as Java's clients do it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
@@ -104,7 +105,8 @@ class KafkaLog:
 
     def close(self) -> None:
         """See port.Log."""
-        self._producer.flush()
+        with suppress(KafkaException):  # which `append` has told
+            self._producer.flush()
 
 
 def deliver(producer: Producer, topic: str, records: Sequence[Outgoing]) -> int | None:

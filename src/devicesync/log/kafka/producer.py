@@ -1,7 +1,8 @@
 """A producer that is replaced when its client can produce no more."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -48,7 +49,7 @@ class Producer:
     def produce(self, records: Iterable[tuple[Any, ...]]) -> None:
         """Hand them to the client, each as what its `produce` takes. Waits while that has too many. Raises KafkaException."""
         client = self.client()
-        try:
+        with self._given_up_if_fatal(client):
             for record in records:
                 while True:
                     try:
@@ -57,14 +58,29 @@ class Producer:
                         client.poll(_POLL_SECONDS)
                     else:
                         break
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own codes have this name
-                self._give_up(client)
-            raise
 
     def flush(self) -> int:
-        """Wait until all is delivered, for 10 s at most. Return how many records are not."""
-        return 0 if self._client is None else self._client.flush(_DELIVERY_SECONDS)
+        """Wait until all is delivered, for 10 s at most. Return how many records are not. Raises KafkaException."""
+        client = self._client
+        if client is None:
+            return 0
+        with self._given_up_if_fatal(client):
+            return client.flush(_DELIVERY_SECONDS)
+
+    @contextmanager
+    def _given_up_if_fatal(self, client: Client) -> Iterator[None]:
+        """The client raises what is fatal wherever it just calls back; where that calls on, as the cause of another error."""
+        try:
+            yield
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError._FATAL or error.args[0].fatal():  # noqa: SLF001 - librdkafka's own name
+                self._give_up(client)
+            raise
+        except SystemError as error:
+            self._give_up(client)
+            if isinstance(error.__cause__, KafkaException):
+                raise error.__cause__ from None
+            raise
 
     def _give_up(self, client: Client) -> None:
         with self._lock:
