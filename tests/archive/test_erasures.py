@@ -15,9 +15,11 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.ranges import ENTRY_BYTES
 from devicesync.errors import Damaged, WrongUse
 from devicesync.jobs.backup import prune
-from devicesync.jobs.restore.erasures import pruned_erasures
+from devicesync.jobs.restore.erasures import erasure_rows, pruned_erasures
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import erases_in
+from devicesync.law.state import State
+from tests.archive.test_days import DAY_MS, MIDNIGHT_MS, kept, ranges_of
 from tests.archive.test_files import stored
 
 if TYPE_CHECKING:
@@ -139,3 +141,16 @@ def test_of_a_range_with_more_erasures_than_are_kept_no_more_is_read(tmp_path: P
     with pytest.raises(WrongUse, match="could not be read again"):
         prune.prune_range(archive, [closed.entry], tmp_path, 300_000)
     assert read == [10_000]
+
+
+def test_an_erasure_is_guarded_by_the_time_at_which_the_last_file_of_its_range_was_closed(tmp_path: Path) -> None:
+    """With a backup's clock behind the log's the first file of two days was closed before an erase of the second one."""
+    rows: list[FullRecord] = [(0, MIDNIGHT_MS, b"k", b"v", None), (1, MIDNIGHT_MS + DAY_MS, b"k", b"v", None)]
+    (files,) = ranges_of(tmp_path, rows, step=2)
+    entries = [msgspec.structs.replace(file.entry, closed_ms=file.entry.last_ms) for file in files]
+    archive = kept(tmp_path, [])
+    in_time, too_late = (MIDNIGHT_MS + DAY_MS) * 1000, (MIDNIGHT_MS + DAY_MS) * 1000 + 1
+    archive.manifest.prune(entries, {"in time": in_time, "too late": too_late})
+    assert list(pruned_erasures(archive, Selection(), 0)) == [{"in time": State(erased=in_time)}]
+    (pruned,) = archive.manifest.pruned()
+    assert [row[1:3] for rows in erasure_rows(pruned, Selection(), 0) for row in rows] == [(MIDNIGHT_MS + DAY_MS, b"in time")]

@@ -5,11 +5,13 @@ import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.ranges import MOST_DAYS
 from devicesync.errors import Damaged
+from devicesync.jobs.erase import erase_line
 from devicesync.jobs.restore.republish import put_range
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.patience import Patience
@@ -101,3 +103,19 @@ def test_what_comes_together_is_bounded_by_keys_too(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 60 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_record_is_judged_by_the_file_that_it_is_in(tmp_path: Path) -> None:
+    """With a backup's clock behind the log's a file is closed with its last record: an erase of the next day was left out."""
+    erased_ms = MIDNIGHT_MS + DAY_MS
+    rows: list[FullRecord] = [
+        (0, MIDNIGHT_MS, b"k", b"v", None),
+        (1, erased_ms, b"k", erase_line("k", erased_ms * 1000), None),
+    ]
+    first, second = (each.entry for each in ranges_of(tmp_path, rows, step=2)[0])
+    archive = kept(tmp_path, ranges_of(tmp_path, rows, step=2))
+    files = [msgspec.structs.replace(entry, closed_ms=entry.last_ms or 0) for entry in (first, second)]
+    sink, selection = Taken(), Selection(until_ms=MIDNIGHT_MS)
+    patience = Patience(threading.Event())
+    put_range(archive, files, tmp_path, selection, sink, patience, rekey=False, max_clock_ahead_ms=0)
+    assert [offset for offset, _ in sink.records] == [0, 1]

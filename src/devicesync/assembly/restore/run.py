@@ -27,13 +27,14 @@ class Request(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A request for the files that it names."""
+    """A request for the files that it names. pruned: the entries of pruned ones."""
 
     request: Request
     settings: Settings
     watcher: Watcher
     archive: Archive
     entries: list[Entry]
+    pruned: list[Entry]
 
     @property
     def record_bytes(self) -> int:
@@ -45,8 +46,8 @@ def begin(request: Request, settings: Settings, watcher: Watcher) -> Run:
     """Find the files. Raises WrongUse, Unavailable, and Damaged where records are missing."""
     data_directory.prepare(settings.directory)
     archive = _archive(request.place, settings)
-    entries = files_to_restore(archive, request.selection, settings.max_clock_ahead_ms, allow_gaps=request.allow_gaps)
-    return Run(request, settings, watcher, archive, entries)
+    wanted = files_to_restore(archive, request.selection, settings.max_clock_ahead_ms, allow_gaps=request.allow_gaps)
+    return Run(request, settings, watcher, archive, wanted.entries, wanted.pruned)
 
 
 def _archive(place: str, settings: Settings) -> Archive:

@@ -64,8 +64,7 @@ def restore_to_topic(request: Request, target: Target, settings: Settings, watch
 
 def _into_topic(run: Run, target: Target, spool: str) -> dict[str, Any]:
     request, settings = run.request, run.settings
-    pruned = [entry for entry in run.archive.manifest.pruned_entries() if request.selection.wants(entry.partition)]
-    partitions = max((entry.partition for entry in [*run.entries, *pruned]), default=0) + 1
+    partitions = max((entry.partition for entry in [*run.entries, *run.pruned]), default=0) + 1
     task = _Task(
         request.place, run.archive.topic, request.selection, target.topic, partitions, target.rekey, request.dry_run, spool
     )
@@ -94,9 +93,6 @@ def _check_all(run: Run, pool: Pool, task: _Task) -> None:
     with run.watcher.bar("check the backup", run.record_bytes) as advance:
         for checked in pool.each(_check, {entry.path: (task, entry) for entry in run.entries}):
             advance(checked)
-    for pruned in run.archive.manifest.pruned():
-        for _ in pruned.erased():
-            pass
 
 
 def _put_erasures(run: Run, task: _Task, progress: Progress) -> None:

@@ -1,6 +1,6 @@
 """Checks that a backup is whole, so that a restore says "equal" of all records, or says which are missing."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -18,16 +18,23 @@ _log: Any = structlog.get_logger("devicesync")
 _HINT = "`devicesync backup verify` finds every such place; --allow-gaps restores what is there"
 
 
-def files_to_restore(archive: Archive, selection: Selection, max_clock_ahead_ms: int, *, allow_gaps: bool) -> list[Entry]:
-    """Return the wanted files, in order. Raises Unavailable, and Damaged where records are missing, or lie in the future.
+class Wanted(NamedTuple):
+    """The files that are there, in order, and the entries of pruned ones, whose erasures have proved to be whole."""
+
+    entries: list[Entry]
+    pruned: list[Entry]
+
+
+def files_to_restore(archive: Archive, selection: Selection, max_clock_ahead_ms: int, *, allow_gaps: bool) -> Wanted:
+    """Return the wanted files. Raises Unavailable, and Damaged where records are missing, or lie in the future.
 
     allow_gaps: those that are there, whatever is missing.
     """
     ends = [] if allow_gaps else [end for end in archive.manifest.ends() if selection.wants(end.partition)]
     entries = [entry for entry in archive.manifest.entries() if selection.wants(entry.partition)]
-    if allow_gaps:
-        return _there(archive, entries)
     pruned = [entry for entry in archive.manifest.pruned_entries() if selection.wants(entry.partition)]
+    if allow_gaps:
+        return Wanted(_there(archive, entries), pruned)
     refuse_the_future([*pruned, *entries], max_clock_ahead_ms)
     for finding in check_order(pruned, entries):
         raise Damaged(finding.path, f"is not in order: {finding.problem}", _HINT)
@@ -37,7 +44,7 @@ def files_to_restore(archive: Archive, selection: Selection, max_clock_ahead_ms:
         raise Damaged(finding.path, f"says that records are missing: {finding.problem}", _HINT)
     for path in _unlisted(archive, selection):
         raise Damaged(path, "has no entry in the manifest, so nobody knows whether it is whole", _HINT)
-    return entries
+    return Wanted(entries, pruned)
 
 
 def _there(archive: Archive, entries: list[Entry]) -> list[Entry]:

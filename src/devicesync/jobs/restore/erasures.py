@@ -31,19 +31,24 @@ def pruned_erasures(archive: Archive, selection: Selection, max_clock_ahead_ms: 
 
 def erasure_rows(kept: Pruned, selection: Selection, max_clock_ahead_ms: int) -> Iterator[list[FullRecord]]:
     """Yield the erases of one pruned range as records of a log, some thousand at a time."""
-    time_ms = kept_at_ms(kept.entries[0])
+    time_ms = _kept_at_ms(kept)
     for some in _erased_in(kept, selection, max_clock_ahead_ms):
         yield [(0, time_ms, device_id.encode(), erase_line(device_id, at), None) for device_id, at in some]
 
 
 def _erased_in(kept: Pruned, selection: Selection, max_clock_ahead_ms: int) -> Iterator[list[tuple[str, int]]]:
-    erased, left_out, first = kept.erased(), 0, kept.entries[0]
+    erased, left_out, kept_ms = kept.erased(), 0, _kept_at_ms(kept)
     while piece := [*islice(erased, _PIECE)]:
-        believed = _believed(piece, kept_at_ms(first), max_clock_ahead_ms)
+        believed = _believed(piece, kept_ms, max_clock_ahead_ms)
         left_out += len(piece) - len(believed)
         yield [each for each in believed if selection.device_id in (None, each[0])]
     if left_out:
-        _log.error("erasures with an impossible id or version are left out", path=first.path, erasures=left_out)
+        _log.error("erasures with an impossible id or version are left out", path=kept.entries[0].path, erasures=left_out)
+
+
+def _kept_at_ms(kept: Pruned) -> int:
+    """When the last file of the range was closed: which file an erasure is from is not kept, and each was guarded by its own."""
+    return max(map(kept_at_ms, kept.entries))
 
 
 def _believed(erased: list[tuple[str, int]], kept_ms: int, max_clock_ahead_ms: int) -> list[tuple[str, int]]:

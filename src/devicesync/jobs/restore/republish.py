@@ -37,13 +37,20 @@ def put_range(  # noqa: PLR0917 - all of them are needed
     """
     records, room = 0, Room()
     with ExitStack() as fetched:
-        for all_rows in _in_order([fetched.enter_context(archive.fetched(entry, spool, room)) for entry in files]):
-            rows = selection.rows_and_later_erases(all_rows, files[0], max_clock_ahead_ms)
-            if rekey:
-                rows = _rekeyed(rows)
+        opened = [(entry, fetched.enter_context(archive.fetched(entry, spool, room))) for entry in files]
+        for wanted in _in_order([_wanted(rows, entry, selection, max_clock_ahead_ms) for entry, rows in opened]):
+            rows = _rekeyed(wanted) if rekey else wanted
             patience.until_it_works(sink.put, files[0].partition, rows)
             records += len(rows)
     return records
+
+
+def _wanted(
+    rows_of_file: Iterator[list[FullRecord]], entry: Entry, selection: Selection, max_clock_ahead_ms: int
+) -> Iterator[list[FullRecord]]:
+    """A record is judged by the entry of the file that it is in."""
+    for rows in rows_of_file:
+        yield selection.rows_and_later_erases(rows, entry, max_clock_ahead_ms)
 
 
 def _rekeyed(rows: list[FullRecord]) -> list[FullRecord]:
