@@ -1,6 +1,7 @@
 """A restore of a backup in which something is missing says so, and never "equal in both stores"."""
 
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from devicesync.archive.entry import Entry
 from devicesync.data_directory import Hold
 from tests.archive.test_trust import listed_at
 from tests.end_to_end.command import Devicesync
-from tests.end_to_end.test_backup import DATA, archive_in, back_up, simulate
+from tests.end_to_end.test_backup import DATA, KILLED_WHEN_DONE, archive_in, back_up, simulate
 
 PRUNE = ("backup", "prune", "--in", "backup", "--keep-days", "0")
 RESTORE = ("restore", "--from", "backup", "--to-stores")
@@ -66,6 +67,23 @@ def rewritten(devicesync: Devicesync, entry: Entry, **fields: object) -> None:
     """Its entry says something else; of a field that is None, nothing."""
     said = {name: value for name, value in (msgspec.to_builtins(entry) | fields).items() if value is not None}
     (devicesync.directory / "backup" / listed_at(entry)).write_bytes(msgspec.json.encode([said]))
+
+
+@pytest.mark.parametrize("changed", ["--allow-gaps", "max_clock_ahead_seconds", "the clock", "nothing"])
+def test_what_was_read_is_used_only_by_a_run_that_takes_the_same(devicesync: Devicesync, changed: str) -> None:
+    """Killed with --allow-gaps under a clock that was behind, a restore went on without the erases that the law had refused."""
+    (entry,) = three_files(devicesync)[2:]
+    hour_ms = 3_600_000
+    if changed == "the clock":
+        rewritten(devicesync, entry, last_ms=entry.closed_ms + hour_ms, closed_ms=entry.closed_ms + hour_ms)
+    killed = devicesync.run_by(KILLED_WHEN_DONE, "gather_file", "3", *RESTORE, "--allow-gaps")
+    assert killed.returncode == -signal.SIGKILL
+    if changed == "the clock":
+        rewritten(devicesync, entry)
+    if changed == "max_clock_ahead_seconds":
+        (devicesync.directory / "devicesync.toml").write_text("max_clock_ahead_seconds = 301\n")
+    done = devicesync.run(*RESTORE, *(() if changed == "--allow-gaps" else ("--allow-gaps",)))
+    assert (done.returncode, b"going on" in done.stderr) == (0, changed == "nothing")
 
 
 @pytest.mark.parametrize("spot", [0, 2])

@@ -1,6 +1,6 @@
 """What is to be restored, and its files."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from devicesync import data_directory
 from devicesync.archive.archive import Archive
@@ -9,10 +9,13 @@ from devicesync.archive.storage import Storage
 from devicesync.assembly import named_log
 from devicesync.assembly.backup.archives import archives_at
 from devicesync.assembly.watcher import Watcher
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
 from devicesync.jobs.restore.complete import files_to_restore
 from devicesync.jobs.restore.selection import Selection
+from devicesync.jobs.shared.backed_up import from_the_future
+from devicesync.url import masked_place
 
 
 class Request(NamedTuple):
@@ -40,6 +43,24 @@ class Run(NamedTuple):
     def record_bytes(self) -> int:
         """Of all records in the files."""
         return sum(entry.record_bytes for entry in self.entries)
+
+    def what_is_taken(self) -> dict[str, Any]:
+        """All that decides what is read of which records, so that only a run with the same goes on with what was read.
+
+        future: the files that this machine's clock takes for later than now. `--allow-gaps` reads them, and the law refuses
+        some of what they have. Once the clock is right, they are read anew.
+        """
+        files, ahead_ms = [*self.pruned, *self.entries], self.settings.max_clock_ahead_ms
+        return {
+            "from": masked_place(self.request.place),
+            "topic": self.archive.topic,
+            "selection": self.request.selection,
+            "allow_gaps": self.request.allow_gaps,
+            "max_clock_ahead_ms": ahead_ms,
+            "dry_run": self.request.dry_run,
+            "files": [entry.sha256 for entry in files],
+            "future": [entry.sha256 for entry in from_the_future(files, SYSTEM.now_ms() + ahead_ms)],
+        }
 
 
 def begin(request: Request, settings: Settings, watcher: Watcher) -> Run:

@@ -24,7 +24,6 @@ from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import Gathered
 from devicesync.jobs.restore.prove import Proof
-from devicesync.url import masked_place
 
 _BUCKET_BYTES = 32 << 20
 _FEWEST, _MOST = 16, 256
@@ -66,7 +65,8 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     directory = run.settings.directory / data_directory.BUCKETS
     count = min(max(run.record_bytes // _BUCKET_BYTES, _FEWEST), _MOST)
     restart = run.request.restart or not directory.exists()
-    progress = Progress(run.settings.directory / data_directory.RESTORE_PROGRESS, _what(run, count), restart=restart)
+    what = run.what_is_taken() | {"buckets": count}  # the same for any stores
+    progress = Progress(run.settings.directory / data_directory.RESTORE_PROGRESS, what, restart=restart)
     if not progress.goes_on:
         shutil.rmtree(directory, ignore_errors=True)
     keeps = not run.request.dry_run and _can_keep_dead_letters(run)
@@ -144,18 +144,6 @@ def _document(run: Run, gathered_raw: list[Any], settled: list[Proof]) -> dict[s
     differing = [device_id for bucket in settled for device_id in bucket.differing][:10]
     proof = {"devices": devices, "cache_differs": cache_differs, "database_differs": database_differs}
     return document | {"proof": proof | {"buckets": digests, "differing": differing}}
-
-
-def _what(run: Run, buckets: int) -> dict[str, Any]:
-    """What the buckets depend on; they are the same for any stores."""
-    return {
-        "from": masked_place(run.request.place),
-        "topic": run.archive.topic,
-        "selection": run.request.selection,
-        "dry_run": run.request.dry_run,
-        "buckets": buckets,
-        "files": [entry.sha256 for entry in run.entries],
-    }
 
 
 def _can_keep_dead_letters(run: Run) -> bool:

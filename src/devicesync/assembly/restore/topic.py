@@ -22,7 +22,7 @@ from devicesync.jobs.restore.erasures import erasure_rows
 from devicesync.jobs.restore.republish import put_range
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.patience import Patience
-from devicesync.url import masked, masked_place
+from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.log.full import Sink, Survey
@@ -69,7 +69,8 @@ def _into_topic(run: Run, target: Target, spool: str) -> dict[str, Any]:
         request.place, run.archive.topic, request.selection, target.topic, partitions, target.rekey, request.dry_run, spool
     )
     before = None if request.dry_run else _prepared(settings, target, partitions)
-    what = _what(run, target) | {"identity": before and before.identity}
+    into = {"to": masked(target.topic), "rekey": target.rekey, "identity": before and before.identity}
+    what = run.what_is_taken() | into
     progress = Progress(settings.directory / data_directory.RESTORE_TOPIC_PROGRESS, what, restart=request.restart)
     if before:
         if before.records and not (progress.goes_on or target.append):
@@ -122,17 +123,6 @@ def _put_all(run: Run, pool: Pool, task: _Task, progress: Progress) -> None:
             for name, records in pool.each(_put, todo):
                 progress.done(name, records)
                 advance(sizes[name])
-
-
-def _what(run: Run, target: Target) -> dict[str, Any]:
-    return {
-        "from": masked_place(run.request.place),
-        "to": masked(target.topic),
-        "selection": run.request.selection,
-        "rekey": target.rekey,
-        "dry_run": run.request.dry_run,
-        "files": [entry.sha256 for entry in run.entries],
-    }
 
 
 def _prepared(settings: Settings, target: Target, partitions: int) -> "Survey":
