@@ -27,7 +27,7 @@ ROWS: list[FullRecord] = [
     (12, 7, b"", b"x" * 40, None),
 ]
 KEY, HEADER = 3, 5
-_GROUPS, _COLUMNS, _GROUP_ROWS, _DATA, _CODEC, _STATISTICS, _SIZES = 4, 1, 3, 3, 4, 12, 16
+_GROUPS, _COLUMNS, _GROUP_ROWS, _DATA, _CODEC, _PAGES, _STATISTICS, _SIZES = 4, 1, 3, 3, 4, 9, 12, 16
 """The numbers of fields."""
 _numbers = itertools.count()
 
@@ -214,6 +214,28 @@ def test_a_row_group_takes_little_in_a_footer(tmp_path: Path) -> None:
     one, two = (len(honest(tmp_path, [rows] * count)) for count in (1, 2))
     (body, _), (bodies, _) = parted(honest(tmp_path, [rows])), parted(honest(tmp_path, [rows] * 2))
     assert (two - len(bodies)) - (one - len(body)) < 800
+
+
+def of_the_same_group(footer: Struct) -> None:
+    """The second group names the bytes of the first one."""
+    groups = field(footer, _GROUPS)[2][1]
+    groups[1] = copy.deepcopy(groups[0])
+
+
+def of_the_same_column(footer: Struct) -> None:
+    """The value's bytes are the key's."""
+    field(column(footer, KEY + 1), _PAGES)[2] = field(column(footer, KEY), _PAGES)[2]
+
+
+@pytest.mark.parametrize("forge", [of_the_same_group, of_the_same_column])
+def test_columns_that_share_bytes_are_refused(tmp_path: Path, forge: Callable[[Struct], None]) -> None:
+    """1.2 MB of 300 row groups that named the same bytes took 299 s."""
+    body, footer = parted(honest(tmp_path, [ROWS, ROWS]))
+    forge(footer)
+    path = tmp_path / "forged"
+    path.write_bytes(joined(body, footer))
+    with pytest.raises(ValueError, match="share bytes"):
+        list(read_parquet(path, Room()))
 
 
 def test_arrow_reads_what_was_looked_at(tmp_path: Path) -> None:

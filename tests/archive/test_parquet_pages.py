@@ -53,3 +53,16 @@ def test_a_head_that_readers_may_take_differently_is_refused(tmp_path: Path, hea
     """A dictionary that counts as a plain page took gigabytes."""
     with pytest.raises(ValueError, match="a page's head has"):
         pages(tmp_path, bytes.fromhex(head))
+
+
+def test_only_the_first_page_of_a_column_may_have_no_values(tmp_path: Path) -> None:
+    """A dictionary has none. Thousands of empty pages in 17 bytes each were read for each row group that named them."""
+    dictionary, page = bytes.fromhex("1504 1506 1506 4c 1502 1500 00 00") + b"abc", GOOD + b"abc"
+    empty = bytes.fromhex("1500 1500 1500 2c 1500 1500 00 00")
+    path = tmp_path / "file"
+    path.write_bytes(b"PAR1" + dictionary + page + page)
+    assert len(list(pages_of(path, [Column(4, len(dictionary + page + page))]))) == 3
+    for held in (dictionary + page + empty, dictionary + dictionary):
+        path.write_bytes(b"PAR1" + held)
+        with pytest.raises(ValueError, match="no values"):
+            list(pages_of(path, [Column(4, len(held))]))

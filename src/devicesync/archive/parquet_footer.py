@@ -55,7 +55,7 @@ def groups_of(path: Path) -> Iterator[Group]:
         if next(fields, None) != expected:
             raise ValueError("its footer does not begin as ours")
         if expected[0] == _GROUPS:
-            yield from map(_group, footer.structs(_GROUP_TYPES, _LARGEST_BYTES))
+            yield from _apart(map(_group, footer.structs(_GROUP_TYPES, _LARGEST_BYTES)))
         elif expected[0] != _SCHEMA:
             footer.pass_over(expected[1])
         elif list(footer.structs(_ELEMENT_TYPES)) != _our_columns()[0]:
@@ -64,6 +64,17 @@ def groups_of(path: Path) -> Iterator[Group]:
         footer.pass_over(kind)
     if footer.at != len(held):
         raise ValueError("its footer does not end as ours")
+
+
+def _apart(groups: Iterator[Group]) -> Iterator[Group]:
+    """Yield the groups while each column begins where the one before has ended, or later. So no bytes are looked at twice."""
+    end = 0
+    for group in groups:
+        for column in group.columns:
+            if column.begin < end:
+                raise ValueError("columns share bytes, or have another order than a backup writes")
+            end = column.begin + column.bytes
+        yield group
 
 
 def metadata_of(group: Group, values: Sequence[int]) -> Any:

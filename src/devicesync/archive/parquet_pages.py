@@ -40,7 +40,9 @@ def pages_of(path: Path, columns: Sequence[Column]) -> Iterator[tuple[int, Page]
                 yield number, page
 
 
-def _pages_between(file: BinaryIO, begin: int, end: int) -> Iterator[Page]:
+def _pages_between(file: BinaryIO, first: int, end: int) -> Iterator[Page]:
+    """Only the first page may have no values: that of a dictionary. Of others a few bytes each would be looked at one by one."""
+    begin = first
     while begin < end:
         file.seek(begin)
         head = Reader(file.read(_MOST_HEAD_BYTES), "a page's head")
@@ -50,5 +52,7 @@ def _pages_between(file: BinaryIO, begin: int, end: int) -> Iterator[Page]:
         values, encoding = data.get(_COUNT, 0), data.get(_ENCODING, -1)
         if min(packed, unpacked, values) < 0:
             raise ValueError("a page has less than nothing")
+        if not values and begin > first:
+            raise ValueError("a page has no values, and is not its column's first one")
         yield Page(kind, max(unpacked, packed), values, encoding)
         begin += head.at + packed
