@@ -155,3 +155,12 @@ def test_the_password_of_a_url_is_shown_nowhere(url: str) -> None:
     except WrongUse as error:
         told = str(error)
     assert ("S3cret" in told, "user:***@" in told) == (False, True)
+
+
+@pytest.mark.parametrize("place", ["http:/u:PW@h/x", "s3:/PW@bucket", "s3a:PW@bucket", "file:/PW", "data:PW"])
+def test_a_url_without_its_slashes_is_no_directory(place: str) -> None:
+    """A slip of the pen: its password became a directory's name, and was printed."""
+    with pytest.raises(WrongUse) as refused:
+        Storage(place)
+    assert "PW" not in f"{refused.value} {refused.value.hint}"
+    assert Storage("./data:here").is_local

@@ -256,7 +256,12 @@ def test_until_device_and_partitions(devicesync: Devicesync) -> None:
     delete_database(devicesync.directory)
     assert devicesync.json("restore", "--from", "backup", "--to-stores", "--device", "stays")["records"] == 1
     assert devicesync.json("get", "moved", status=1)["version"] is None
-    assert devicesync.json("restore", "--from", "backup", "--to-stores", "--partitions", "1", status=1)["records"] == 0
+    done = devicesync.json("restore", "--from", "backup", "--to-stores", "--partitions", "1")
+    assert (done["records"], done["later_erases"], done["devices"]) == (
+        0,
+        1,
+        1,
+    )  # where a topic grows, an erase may lie elsewhere
     done = devicesync.json("restore", "--from", "backup", "--to-stores", "--until", str(moment))
     assert (done["records"], done["later_erases"], done["devices"]) == (3, 1, 3)
     assert devicesync.json("get", "moved")["profile"]["city"] == "Pune"

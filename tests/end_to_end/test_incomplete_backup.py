@@ -225,6 +225,16 @@ def test_another_log_s_records_are_restored_only_where_it_is_named(devicesync: D
     assert devicesync.json(*RESTORE, "--log", "journal:other/other.log")["records"] == 1
 
 
+def test_what_was_read_is_removed_or_the_restore_says_that_it_can_not_be(devicesync: Devicesync) -> None:
+    """Behind a link it stayed for good, and the next restore, of another backup, put it into its stores too."""
+    three_files(devicesync)
+    elsewhere = devicesync.directory / "elsewhere"
+    elsewhere.mkdir()
+    (devicesync.directory / DATA / "restore").symlink_to(elsewhere)
+    refused = devicesync.run(*RESTORE)
+    assert (refused.returncode, b"link" in refused.stderr, [*elsewhere.iterdir()]) == (3, True, [])
+
+
 def test_a_restore_of_no_device_says_so(devicesync: Devicesync) -> None:
     """Not "equal in both stores"."""
     three_files(devicesync)

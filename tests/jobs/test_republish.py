@@ -105,6 +105,19 @@ def test_what_comes_together_is_bounded_by_keys_too(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
+def test_the_erases_of_other_partitions_come_along(tmp_path: Path) -> None:
+    """A topic that got more partitions has a device's erase in another one than its registrations: 10 of 12 devices came back."""
+    rows: list[FullRecord] = [
+        (0, MIDNIGHT_MS, b"k", b'{"device_id":"k","version":%d}' % (MIDNIGHT_MS * 1000 - 9), None),
+        (1, MIDNIGHT_MS, b"k", erase_line("k", MIDNIGHT_MS * 1000), None),
+    ]
+    (entry,) = (each.entry for each in ranges_of(tmp_path, rows, step=2)[0])
+    assert entry.partition == 3
+    for selection, expected in ((Selection(partitions=(3, 4)), ([0, 1], 0)), (Selection(partitions=(4,)), ([], 1))):
+        wanted = selection.rows(rows, entry, 0), selection.other_erases(rows, entry, 0)
+        assert ([row[0] for row in wanted[0]], len(wanted[1])) == expected
+
+
 def test_a_record_is_judged_by_the_file_that_it_is_in(tmp_path: Path) -> None:
     """With a backup's clock behind the log's a file is closed with its last record: an erase of the next day was left out."""
     erased_ms = MIDNIGHT_MS + DAY_MS

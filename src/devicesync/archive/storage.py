@@ -32,6 +32,14 @@ _MOMENT_SECONDS = 1.0
 """How long two who make the same file may be apart, where the store makes no difference between a new file and a replaced one."""
 
 
+def _is_cut_short(url: str) -> bool:
+    """Whether this would be a directory, and is more likely a URL without one of its slashes. It may have a password."""
+    from fsspec.registry import known_implementations  # noqa: PLC0415 - its import costs 50 ms
+
+    scheme, colon, rest = url.partition(":")
+    return bool(colon) and scheme in known_implementations and not rest.startswith(("//", ":"))
+
+
 class Storage:
     """Files by their path below the storage's URL. Safe for threads. A file is there as a whole, or not at all.
 
@@ -46,6 +54,8 @@ class Storage:
 
         if not url:
             raise WrongUse("a backup's place has a name", _FORM)
+        if _is_cut_short(url):
+            raise WrongUse("a backup's place begins like a URL, and lacks a slash", "write SCHEME://…, or ./ before a directory")
         options: dict[str, Any] = {}
         self._s3: Any = None
         if url.startswith(_S3):

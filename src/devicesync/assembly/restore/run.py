@@ -67,7 +67,7 @@ def begin(request: Request, settings: Settings, watcher: Watcher) -> Run:
     """Find the files. Raises WrongUse, Unavailable, and Damaged where records are missing."""
     data_directory.prepare(settings.directory)
     archive = _archive(request.place, settings)
-    wanted = files_to_restore(archive, request.selection, settings.max_clock_ahead_ms, allow_gaps=request.allow_gaps)
+    wanted = files_to_restore(archive, settings.max_clock_ahead_ms, allow_gaps=request.allow_gaps)
     return Run(request, settings, watcher, archive, wanted.entries, wanted.pruned)
 
 

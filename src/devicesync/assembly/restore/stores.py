@@ -68,7 +68,7 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     what = run.what_is_taken() | {"buckets": count}  # the same for any stores
     progress = Progress(run.settings.directory / data_directory.RESTORE_PROGRESS, what, restart=restart)
     if not progress.goes_on:
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove(directory)
     keeps = not run.request.dry_run and _can_keep_dead_letters(run)
     request, topic = run.request, run.archive.topic
     task = Task(request.place, topic, request.selection, request.dry_run, keeps, str(directory), count, str(spool.path))
@@ -82,8 +82,19 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     if document["ahead"]:
         run.watcher.say(_AHEAD.format(document["ahead"]))
     progress.finish()
-    shutil.rmtree(directory, ignore_errors=True)
+    _remove(directory)
     return document
+
+
+def _remove(directory: Path) -> None:
+    """Remove what was read. Raises Unavailable: what stays would be joined with what another run reads, and is of devices."""
+    try:
+        shutil.rmtree(directory)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        hint = "no link may stand there: put the directory itself in its place" if directory.is_symlink() else "remove it"
+        raise Unavailable(f"can't remove {directory}: {error.strerror or error}", hint) from error
 
 
 def _keep_erasures(run: Run, buckets: Buckets) -> None:
@@ -120,7 +131,7 @@ def _begins_anew_on_damage(progress: Progress, directory: Path) -> Iterator[None
         yield
     except Damaged:
         progress.finish()
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove(directory)
         raise
 
 

@@ -102,7 +102,7 @@ def _put_erasures(run: Run, task: _Task, progress: Progress) -> None:
     with closing(_sink_of(task, run.settings)) as sink:
         for pruned in run.archive.manifest.pruned():
             partition = pruned.entries[0].partition
-            if not task.selection.wants(partition) or not progress.left([pruned.path]):
+            if not progress.left([pruned.path]):
                 continue
             count = 0
             for rows in erasure_rows(pruned, task.selection, run.settings.max_clock_ahead_ms):

@@ -9,7 +9,6 @@ from devicesync.archive.entry import Entry
 from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.verify import check_ends, check_identities, check_order
-from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import refuse_the_future
 
 _LOOK_AGAIN_SECONDS = (0.0, 1.0, 3.0)
@@ -25,14 +24,15 @@ class Wanted(NamedTuple):
     pruned: list[Entry]
 
 
-def files_to_restore(archive: Archive, selection: Selection, max_clock_ahead_ms: int, *, allow_gaps: bool) -> Wanted:
-    """Return the wanted files. Raises Unavailable, and Damaged where records are missing, or lie in the future.
+def files_to_restore(archive: Archive, max_clock_ahead_ms: int, *, allow_gaps: bool) -> Wanted:
+    """Return the files of all partitions, for any may have an erase.
 
+    Raises Unavailable, and Damaged where records are missing, or lie in the future.
     allow_gaps: those that are there, whatever is missing.
     """
-    ends = [] if allow_gaps else [end for end in archive.manifest.ends() if selection.wants(end.partition)]
-    entries = [entry for entry in archive.manifest.entries() if selection.wants(entry.partition)]
-    pruned = [entry for entry in archive.manifest.pruned_entries() if selection.wants(entry.partition)]
+    ends = [] if allow_gaps else archive.manifest.ends()
+    entries = archive.manifest.entries()
+    pruned = archive.manifest.pruned_entries()
     if allow_gaps:
         return Wanted(_there(archive, entries), pruned)
     refuse_the_future([*pruned, *entries], max_clock_ahead_ms)
@@ -42,7 +42,7 @@ def files_to_restore(archive: Archive, selection: Selection, max_clock_ahead_ms:
         raise Damaged(finding.path, finding.problem, _HINT)
     for finding in check_ends(ends, [*pruned, *entries]):
         raise Damaged(finding.path, f"says that records are missing: {finding.problem}", _HINT)
-    for path in _unlisted(archive, selection):
+    for path in _unlisted(archive):
         raise Damaged(path, "has no entry in the manifest, so nobody knows whether it is whole", _HINT)
     return Wanted(entries, pruned)
 
@@ -56,14 +56,13 @@ def _there(archive: Archive, entries: list[Entry]) -> list[Entry]:
     return [entry for entry in entries if missing.isdisjoint(entry.paths)]
 
 
-def _unlisted(archive: Archive, selection: Selection) -> list[str]:
+def _unlisted(archive: Archive) -> list[str]:
     """The files that still have no entry after a while. A running backup writes the entry after the file."""
     left: list[str] = []
     for seconds in _LOOK_AGAIN_SECONDS:
         SYSTEM.sleep(seconds)
         known = archive.manifest.pruned_entries() + archive.manifest.entries()
-        found = archive.unlisted(known)
-        left = [path for path, partition in found.items() if selection.wants(partition)]
+        left = [*archive.unlisted(known)]
         if not left:
             break
     return left

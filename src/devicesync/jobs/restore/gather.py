@@ -14,7 +14,7 @@ from devicesync.log.full import FullRecord
 
 
 class Gathered(NamedTuple):
-    """The counts of one file: wanted records, valid events among them, refused ones, and erases after `until`.
+    """The counts of one file: wanted records, valid events among them, refused ones, and erases besides (see Selection).
 
     ahead: how many of the refused ones have a version past the time at which they were logged or kept.
     """
@@ -46,7 +46,7 @@ def gather(
             refusal_limit=refusal_limit,
             max_clock_ahead_ms=max_clock_ahead_ms,
         )
-        erases = selection.later_erases(all_rows, entry, max_clock_ahead_ms)
+        erases = selection.other_erases(all_rows, entry, max_clock_ahead_ms)
         buckets.add(folded.changes)
         buckets.add(join_events(erases))
         if dead_letters:

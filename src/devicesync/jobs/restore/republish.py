@@ -50,7 +50,7 @@ def _wanted(
 ) -> Iterator[list[FullRecord]]:
     """A record is judged by the entry of the file that it is in."""
     for rows in rows_of_file:
-        yield selection.rows_and_later_erases(rows, entry, max_clock_ahead_ms)
+        yield selection.rows_and_other_erases(rows, entry, max_clock_ahead_ms)
 
 
 def _rekeyed(rows: list[FullRecord]) -> list[FullRecord]:
