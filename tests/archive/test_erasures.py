@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from devicesync.archive import manifest
 from devicesync.archive.archive import Archive
 from devicesync.archive.ranges import ENTRY_BYTES
+from devicesync.archive.storage import Storage
 from devicesync.errors import Damaged, WrongUse
 from devicesync.jobs.backup import prune
 from devicesync.jobs.restore.erasures import erasure_rows, pruned_erasures
@@ -52,6 +53,34 @@ def test_one_file_at_a_time_is_in_memory_and_of_it_some_erasures(tmp_path: Path)
         tracemalloc.stop()
     assert devices == 4 * MANY
     assert peak < 3 * file_bytes + (6 << 20)
+
+
+def test_what_prunes_left_is_looked_for_in_as_many_listings_however_many_ranges_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 4,000 ranges in one partition it took 68 s, and nothing was to be done. Nor does a prune of many list for each."""
+    listed: list[str] = []
+    names = Storage.names
+
+    def counted(storage: Storage, directory: str) -> list[str]:
+        listed.append(directory)
+        return names(storage, directory)
+
+    monkeypatch.setattr(Storage, "names", counted)
+    place = tmp_path / "backup" / "_manifest" / "topic" / "1" / "3"
+    counts = []
+    for first in (0, 1):
+        for number in range(first, 1 + 20 * first):
+            archive, closed = stored(tmp_path, [(number, 5, b"k", b"v", None)], "parquet")
+            listed.clear()
+            archive.manifest.prune([closed.entry], {})
+            assert listed == []
+            for late in (f"{number}.json", f"{number}.1-5f3a9c20.json"):
+                (place / late).write_bytes(b"[]")
+        archive.remove_leftovers()
+        counts.append(len(listed))
+        assert {path.name for path in place.iterdir()} == {f"{number}.erasures.json" for number in range(1 + 20 * first)}
+    assert counts[0] == counts[1]
 
 
 @given(st.dictionaries(_texts, st.integers(0, 1 << 62), max_size=5))

@@ -135,8 +135,7 @@ class Archive:
         listed, pruned = self.manifest.entries(), self.manifest.pruned_entries()
         by_stem = {_stem(entry.path): entry for entry in (*pruned, *listed)}
         last = {_stem(entry.path): int(entry.revision.partition("-")[0] or 0) for entry in listed}
-        for entries in by_range(pruned):
-            self.manifest.remove_pruned(entries)
+        self.manifest.remove_pruned(by_range(pruned))
         for path, match in self._files():
             entry = by_stem.get(_stem(path))
             if entry and int(match[3] or 0) < last.get(_stem(path), _ANY):

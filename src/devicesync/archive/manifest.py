@@ -26,9 +26,10 @@ from devicesync.archive.ranges import (
     counting,
     entries_in,
     erasures_of,
-    is_of,
     paths_of,
+    places_of,
     pruned_in,
+    range_of,
     revised_path,
 )
 from devicesync.archive.storage import Storage
@@ -112,10 +113,7 @@ class Manifest:
         return found
 
     def prune(self, entries: list[Entry], erased: dict[str, int]) -> None:
-        """Remove a range whose files are to be removed, but keep its erasures. Safe to repeat.
-
-        Raises Unavailable, and WrongUse for more erasures than are read: such a range stays.
-        """
+        """Remove a range, but keep its erasures. Safe to repeat. Raises Unavailable, WrongUse for more than are read."""
         path, kept = paths_of(entries, ERASURES)[0], erasures_of(erased, entries)
         if len(kept) > ERASURES_BYTES:
             raise WrongUse(
@@ -123,17 +121,19 @@ class Manifest:
                 "nothing is lost: its range stays, and those after it; a smaller --max-file-bytes makes smaller ranges",
             )
         self._storage.put_bytes(path, kept)
-        self.remove_pruned(entries)
+        for path in paths_of(entries, ENTRY):
+            self._storage.remove(path)
+        if entries[0].revision:  # only then there are more, and a listing has all names of the partition
+            self.remove_pruned([entries])
         for entry in entries:
             self.sweep(entry)
 
-    def remove_pruned(self, entries: list[Entry]) -> None:
-        """Remove the entries of a range that is pruned. Raises Unavailable."""
-        now, before = paths_of(entries, ENTRY)
-        directory = now.rpartition("/")[0]
-        named = [name for name in self._storage.names(directory) if is_of(name, entries[0].from_offset)]
-        for path in (*(f"{directory}/{name}" for name in named), before):
-            self._storage.remove(path)
+    def remove_pruned(self, ranges: list[list[Entry]]) -> None:
+        """Remove the entries of ranges that are pruned. Each directory is listed once. Raises Unavailable."""
+        for directory, offsets in places_of(ranges).items():
+            for name in self._storage.names(directory):
+                if range_of(name) in offsets:
+                    self._storage.remove(f"{directory}/{name}")
 
     def sweep(self, entry: Entry) -> None:
         """Remove a file that no longer counts. Raises Unavailable."""

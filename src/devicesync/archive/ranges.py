@@ -93,10 +93,10 @@ def counting(names: list[str]) -> list[str]:
     return [best[offset][2] for offset in sorted(best)]
 
 
-def is_of(name: str, from_offset: int) -> bool:
-    """Whether a file of that name in a partition's directory has, or had, entries of the range that begins there."""
+def range_of(name: str) -> int | None:
+    """Where the range begins whose entries a file of that name in a partition's directory has, or had; None for other files."""
     match = _NAME.fullmatch(name)
-    return bool(match and int(match[1]) == from_offset and not match[3])
+    return int(match[1]) if match and not match[3] else None
 
 
 def revised_path(path: str, entries: list[Entry]) -> str:
@@ -112,6 +112,16 @@ def paths_of(entries: list[Entry], ending: str) -> tuple[str, str]:
         f"_manifest/{first.topic}/{place}/{first.from_offset}{ending}",
         f"{first.topic}/_manifest/{place}/{first.first_offset}{ending}",
     )
+
+
+def places_of(ranges: Iterable[list[Entry]]) -> dict[str, set[int | None]]:
+    """The directories where entries of these ranges may lie, each with what `range_of` says of them there."""
+    places: defaultdict[str, set[int | None]] = defaultdict(set)
+    for entries in ranges:
+        for path in paths_of(entries, ENTRY):
+            directory, _, name = path.rpartition("/")
+            places[directory].add(range_of(name))
+    return places
 
 
 def entries_in(path: str, held: bytes) -> list[Entry]:
