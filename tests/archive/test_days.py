@@ -14,6 +14,7 @@ from devicesync.archive.archive import Archive, topics_at
 from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import Entry, Origin, rest_path
 from devicesync.archive.files import ClosedFile, OpenFile
+from devicesync.archive.manifest import MANIFEST
 from devicesync.archive.ranges import MOST_DAYS
 from devicesync.archive.storage import Storage
 from devicesync.jobs.backup.partition_backup import PartitionBackup
@@ -190,3 +191,17 @@ def test_a_rest_alone_tells_of_a_file_that_is_gone(tmp_path: Path) -> None:
     (tmp_path / "backup" / entry.path).unlink()
     assert archive.unlisted([entry]) == {}
     assert archive.unlisted([]) == {rest_path(entry): 3}
+
+
+def test_what_older_versions_kept_of_a_log_with_the_manifest_s_name_counts_once(tmp_path: Path) -> None:
+    """`backup run` refuses such a log by now."""
+    archive = Archive(Storage(str(tmp_path)), MANIFEST)
+    archive.manifest.generation_of("id")
+    with closing(Encoder(tmp_path)) as encoder:
+        file = OpenFile(tmp_path, Origin(MANIFEST, "source", 1, 3), "parquet", encoder)
+        file.write([row(0, MIDNIGHT_MS)])
+        closed = file.close(0, 1, 7)
+    archive.upload(closed)
+    archive.manifest.add([closed.entry])
+    assert archive.manifest.entries() == [closed.entry]
+    assert topics_at(Storage(str(tmp_path))) == [MANIFEST]

@@ -339,6 +339,14 @@ def test_an_interrupted_restore_goes_on(devicesync: Devicesync) -> None:
     assert not left & {"restore", "restore.json"}
 
 
+@pytest.mark.parametrize("log", ["journal:devicesync-data/_manifest", "kafka://127.0.0.1:1/_Manifest"])
+def test_a_log_with_the_name_of_the_manifest_is_refused(devicesync: Devicesync, log: str) -> None:
+    """Its files were the manifest's, each counted twice; after a redact nothing could be read for good."""
+    refused = devicesync.run("backup", "run", "--to", "backup", "--until-caught-up", "--log", log)
+    assert (refused.returncode, b"a log named _manifest can't be backed up" in refused.stderr) == (2, True)
+    assert not (devicesync.directory / "backup").exists()
+
+
 @pytest.mark.parametrize(("work", "parts"), [("gather_file", 1), ("settle_bucket", 4)])
 def test_a_restore_that_was_killed_goes_on_where_it_was(devicesync: Devicesync, work: str, parts: int) -> None:
     """It began anew without a word. Once while files are read, once while buckets are written."""

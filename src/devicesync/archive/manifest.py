@@ -51,7 +51,7 @@ class Manifest:
     def __init__(self, storage: Storage, topic: str) -> None:
         self._storage = storage
         self._directory = f"{MANIFEST}/{topic}"
-        self._directories = (self._directory, f"{topic}/{MANIFEST}")
+        self._directories = tuple(dict.fromkeys([self._directory, f"{topic}/{MANIFEST}"]))  # one, of a log of that name
 
     def add(self, entries: list[Entry]) -> None:
         """List the files of a range, all at once. Raises Unavailable."""

@@ -5,13 +5,15 @@ from typing import Literal
 
 from devicesync import data_directory
 from devicesync.archive.archive import Archive
+from devicesync.archive.manifest import MANIFEST
 from devicesync.archive.parquet import spare_memory
 from devicesync.archive.spool import Spool
 from devicesync.archive.storage import Storage
-from devicesync.assembly import adapters
+from devicesync.assembly import adapters, named_log
 from devicesync.assembly.admin import admin_port, used
 from devicesync.assembly.long_run import LongRun
 from devicesync.config import Settings
+from devicesync.errors import WrongUse
 from devicesync.jobs.backup.closing import Kept
 from devicesync.jobs.backup.run import READER, Backup, Limits
 from devicesync.url import masked
@@ -19,6 +21,10 @@ from devicesync.url import masked
 
 def backup(to: str, settings: Settings, run: LongRun, limits: Limits, file_format: Literal["parquet", "jsonl"]) -> Kept:
     """Keep the log's records at `to` until the run ends; what was kept. Raises Unavailable, WrongUse."""
+    if named_log.topic_of(settings).lower() == MANIFEST:  # some file systems take both for one name
+        raise WrongUse(
+            f"a log named {MANIFEST} can't be backed up: a backup has its manifest at that name", "name the log otherwise"
+        )
     spare_memory()
     data_directory.prepare(settings.directory)
     with closing(adapters.open_log(settings)) as log, closing(Spool(settings.directory / data_directory.BACKUP_SPOOL)) as spool:
