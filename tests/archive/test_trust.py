@@ -28,7 +28,7 @@ from devicesync.errors import Damaged
 from devicesync.jobs.backup.prune import old_ranges
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
-from devicesync.jobs.restore.gather import gather
+from devicesync.jobs.restore.gather import LETTER_TIMES, gather
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import record_of
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
@@ -354,7 +354,8 @@ def test_the_largest_records_that_a_log_gives_are_read_back(tmp_path: Path, file
 
 def test_of_a_refused_value_that_is_too_long_the_beginning_is_kept(tmp_path: Path) -> None:
     """As of a line of a followed log: a file of some KB can hold hundreds of MB of them."""
-    large: list[FullRecord] = [(10, 5, None, b"x" * 3_000_000, None), (11, 5, None, None, None), (12, 5, None, b"bad", None)]
+    value = os.urandom(3_000_000)
+    large: list[FullRecord] = [(10, 5, None, value, None), (11, 5, None, None, None), (12, 5, None, b"bad", None)]
     _, closed = stored(tmp_path, large, "parquet")
     with (
         closing(Buckets(tmp_path / "buckets", 1)) as buckets,
@@ -363,8 +364,30 @@ def test_of_a_refused_value_that_is_too_long_the_beginning_is_kept(tmp_path: Pat
         limit = RefusalLimit(1, 1, 0)
         gather(closed.entry, [large], Selection(), buckets, letters, refusal_limit=limit, max_clock_ahead_ms=0)
         found = {letter.offset: letter for letter in letters.each()}
-    assert {offset: letter.value for offset, letter in found.items()} == {10: b"x" * LONGEST_LINE_BYTES, 11: b"", 12: b"bad"}
+    assert {offset: letter.value for offset, letter in found.items()} == {10: value[:LONGEST_LINE_BYTES], 11: b"", 12: b"bad"}
     assert found[10].is_in_part
+
+
+@pytest.mark.parametrize(("size", "key"), [(1 << 20, None), (1, None), (1, b"k" * (1 << 20))])
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_few_bytes_of_a_file_do_not_become_dead_letters_without_end(
+    tmp_path: Path, file_format: str, size: int, key: bytes | None
+) -> None:
+    """400 KB of Parquet made 2 GB. What is not kept is counted."""
+    count = 40_000 if key is None and size == 1 else 40
+    rows: list[FullRecord] = [(10 + number, 5, key, b"x" * size, None) for number in range(count)]
+    _, closed = stored(tmp_path, rows, file_format)
+    file = tmp_path / "dead-letters.db"
+    with closing(Buckets(tmp_path / "buckets", 1)) as buckets, closing(SqliteDeadLetters(file)) as letters:
+        limit = RefusalLimit(1, 1, 0)
+        found = gather(
+            closed.entry, [rows[:7], rows[7:]], Selection(), buckets, letters, refusal_limit=limit, max_clock_ahead_ms=0
+        )
+        there = sum(1 for _ in letters.each())
+    taken = closed.entry.bytes + (closed.entry.rest.bytes if closed.entry.rest else 0)
+    assert (found.dead, there + found.not_kept) == (count, count)
+    assert found.not_kept > 0
+    assert file.stat().st_size < 2 * LETTER_TIMES * taken + 100_000
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])

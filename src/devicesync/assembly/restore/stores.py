@@ -22,7 +22,7 @@ from devicesync.config import Settings
 from devicesync.errors import Damaged, Unavailable
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
-from devicesync.jobs.restore.gather import Gathered
+from devicesync.jobs.restore.gather import LETTER_TIMES, Gathered
 from devicesync.jobs.restore.prove import Proof
 
 _BUCKET_BYTES = 32 << 20
@@ -31,6 +31,11 @@ _AHEAD = (
     "{:,} of the refused records have versions of later than they were logged or kept: a clock was wrong. Some may be erases"
     "\n  hint: `devicesync dead-letters list`; DEVICESYNC_MAX_CLOCK_AHEAD_SECONDS=N takes what is up to N seconds later"
 )
+_NOT_KEPT = (
+    f"{{:,}} of the refused records are no dead letters: of a backup's file these have at most {LETTER_TIMES} times its bytes"
+    "\n  hint: `restore --to-topic`, and an updater of that topic, make dead letters of all"
+)
+_SAID = {"ahead": _AHEAD, "not_kept": _NOT_KEPT}
 
 
 def restore_to_stores(request: Request, settings: Settings, watcher: Watcher) -> dict[str, Any]:
@@ -79,8 +84,9 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
         _gather(run, pool, task, progress, by_name)
         settled = _settle(run, pool, task)
     document = _document(run, [progress.results[name] for name in by_name], settled)
-    if document["ahead"]:
-        run.watcher.say(_AHEAD.format(document["ahead"]))
+    for name, sentence in _SAID.items():
+        if document[name]:
+            run.watcher.say(sentence.format(document[name]))
     progress.finish()
     _remove(directory)
     return document
@@ -147,6 +153,7 @@ def _document(run: Run, gathered_raw: list[Any], settled: list[Proof]) -> dict[s
         "devices": devices,
         "later_erases": sum(file.later_erases for file in gathered),
         "ahead": sum(file.ahead for file in gathered),
+        "not_kept": sum(file.not_kept for file in gathered),
         "files": len(gathered),
     }
     if run.request.dry_run:
