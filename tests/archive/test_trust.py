@@ -22,6 +22,7 @@ from devicesync.archive.parquet import GROUP_BYTES, SCHEMA
 from devicesync.archive.parquet_footer import groups_of, metadata_of
 from devicesync.archive.parquet_reading import BATCH_BYTES
 from devicesync.archive.ranges import ENTRY, MOST_DAYS, erasures_of, paths_of
+from devicesync.archive.storage import Storage
 from devicesync.assembly.digests.source import ends_at_ms
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import Damaged
@@ -48,6 +49,21 @@ _numbers = itertools.count()
 def listed_at(entry: Entry) -> str:
     """Where its entry lies."""
     return paths_of([entry], ENTRY)[0]
+
+
+def test_a_file_of_the_manifest_with_a_flipped_bit_is_damaged(tmp_path: Path) -> None:
+    """Whichever it is. A digit of an entry said that more had been kept: those records never were, and nothing told it."""
+    archive, closed = stored(tmp_path, ROWS, "parquet")
+    begun = Archive(Storage(str(tmp_path / "begun")), "topic")
+    begun.manifest.generation_of("identity")
+    for path in (tmp_path / "backup" / listed_at(closed.entry), tmp_path / "begun/_manifest/topic/generation-1.json"):
+        whole = path.read_bytes()
+        for spot in range(len(whole)):
+            path.write_bytes(whole[:spot] + bytes([whole[spot] ^ 1]) + whole[spot + 1 :])
+            with pytest.raises(Damaged):
+                _ = archive.manifest.entries(), begun.manifest.generation_of("identity")
+        path.write_bytes(whole)
+    assert (archive.manifest.entries(), begun.manifest.generation_of("identity")) == ([closed.entry], 1)
 
 
 def changed(tmp_path: Path, **fields: Any) -> Archive:

@@ -49,6 +49,18 @@ def test_a_lost_or_torn_entry_is_refused_by_name(devicesync: Devicesync, harm: H
     assert devicesync.json(*RESTORE, "--allow-gaps")["records"] == 200
 
 
+def test_a_changed_digit_of_an_entry_is_refused_by_name(devicesync: Devicesync) -> None:
+    """The last one's end lay 4 records further: they were never kept, "equal in both stores"."""
+    entry = three_files(devicesync)[-1]
+    there = devicesync.directory / "backup" / listed_at(entry)
+    held, end = there.read_bytes(), b'"next_offset":%d' % entry.next_offset
+    there.write_bytes(held.replace(end, end[:-1] + b"4"))
+    assert there.read_bytes() != held
+    for words in (RESTORE, ("backup", "run", "--to", "backup", "--until-caught-up"), ("backup", "verify", "--in", "backup")):
+        told = devicesync.run(*words)
+        assert (told.returncode != 0, b"checksum" in told.stdout + told.stderr) == (True, True)
+
+
 def test_what_is_there_is_restored_where_a_listed_file_is_missing(devicesync: Devicesync) -> None:
     """With --allow-gaps, which names it; else nothing. A file that is there and damaged is refused by both."""
     entries = three_files(devicesync)
@@ -130,7 +142,7 @@ def test_a_file_with_fewer_records_than_its_entry_says_is_refused(devicesync: De
     (devicesync.directory / "backup").mkdir()
     entry = three_files(devicesync)[-1]
     there = devicesync.directory / "backup" / listed_at(entry)
-    (told,) = msgspec.json.decode(there.read_bytes())
+    (told,) = msgspec.json.decode(there.read_bytes().splitlines()[0])
     there.write_bytes(msgspec.json.encode([told | {"records": 101, "next_offset": told["next_offset"] + 1}]))
     for words in (RESTORE, (*RESTORE[:3], "--to-topic", "kafka://127.0.0.1:1/t", "--dry-run")):
         refused = devicesync.run(*words)

@@ -163,6 +163,20 @@ def test_copytruncate_that_grew_past_the_old_place(log: Path) -> None:
     assert take(foreign, 12) == [b"another, longer than what was there"]
 
 
+def test_copytruncate_twice_between_two_looks(log: Path) -> None:
+    """All of the first file had been read: the second one was passed over."""
+    write(log, "one\n", "two\n")
+    foreign = follow(log)
+    assert take(foreign) == [b"one", b"two"]
+    for number, lines in enumerate((["three\n", "four\n"], ["five\n"])):
+        for spot in range(number, 0, -1):
+            log.with_name(f"{log.name}.{spot}").rename(log.with_name(f"{log.name}.{spot + 1}"))
+        shutil.copy2(log, log.with_name(f"{log.name}.1"))
+        log.write_bytes(b"")
+        write(log, *lines)
+    assert take(foreign, 20) == [b"three", b"four", b"five"]
+
+
 def test_copytruncate_while_away(log: Path) -> None:
     """After a restart the copy is known again by its first bytes, though its inode is another."""
     foreign = follow(log)

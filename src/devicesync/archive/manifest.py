@@ -13,8 +13,6 @@ from contextlib import suppress
 from itertools import count
 from typing import TypeVar
 
-import msgspec
-
 from devicesync.archive.entry import Entry
 from devicesync.archive.generation import Begin, End, begin_in
 from devicesync.archive.ranges import (
@@ -33,6 +31,7 @@ from devicesync.archive.ranges import (
     revised_path,
 )
 from devicesync.archive.storage import Storage
+from devicesync.archive.trust import sealed
 from devicesync.errors import Damaged, WrongUse
 
 T = TypeVar("T")
@@ -55,13 +54,13 @@ class Manifest:
 
     def add(self, entries: list[Entry]) -> None:
         """List the files of a range, all at once. Raises Unavailable."""
-        self._storage.put_bytes(paths_of(entries, ENTRY)[0], msgspec.json.encode(entries))
+        self._storage.put_bytes(paths_of(entries, ENTRY)[0], sealed(entries))
 
     def replace(self, entries: list[Entry]) -> None:
         """Replace the files of a listed range by another revision, all at once. Raises Unavailable."""
         for path in paths_of(entries, ENTRY):
             if self._storage.size(path) is not None:
-                self._storage.put_bytes(revised_path(path, entries), msgspec.json.encode(entries))
+                self._storage.put_bytes(revised_path(path, entries), sealed(entries))
 
     def first_listed(self, entries: list[Entry]) -> list[Entry]:
         """The files with which the backup listed the range of these; none where it is not listed. Raises Unavailable, Damaged."""
@@ -105,7 +104,7 @@ class Manifest:
         """
         found, newest = self._generation(identity)
         while found <= after:
-            begun = msgspec.json.encode(Begin(identity, self._ended(newest)))
+            begun = sealed(Begin(identity, self._ended(newest)))
             newest += 1
             self._storage.create(f"{self._directory}/generation-{newest}.json", begun)
             if self._begun(newest)[1].identity == identity:  # else another log has just got this number

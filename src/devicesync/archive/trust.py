@@ -1,5 +1,6 @@
 """An archive is believed only where it agrees with itself: others may have written there, or damaged a file."""
 
+import hashlib
 import zlib
 from collections.abc import Iterator
 from itertools import pairwise
@@ -18,12 +19,26 @@ _NO_FILE = (pa.ArrowException, OSError, EOFError, zlib.error, ValueError, TypeEr
 """What reading raises for a file that is not one of ours."""
 
 
+def sealed(document: object) -> bytes:
+    """A file of the manifest: JSON in one line, and its SHA-256 in the next. Older archives have the first line alone."""
+    content = msgspec.json.encode(document)
+    return content + b"\n" + _seal(content)
+
+
 def decoded(path: str, held: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Read a file of the manifest. Raises Damaged, which names the file."""
+    content, _, seal = held.rpartition(b"\n")
+    is_sealed = len(seal) == len(_seal(b"")) and bool(content)
+    if is_sealed and seal != _seal(content):
+        raise Damaged(path, "is not what was written: its checksum differs")
     try:
-        return decoder.decode(held)
+        return decoder.decode(content if is_sealed else held)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Damaged(path, f"can't be read: {error}" if held else "is empty") from error
+
+
+def _seal(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
 
 
 def proved(entry: Entry, batches: Iterator[list[FullRecord]]) -> Iterator[list[FullRecord]]:

@@ -119,7 +119,7 @@ class ForeignLog:
         for path in self._family():
             if (
                 not same_file(self._file, path)
-                and path.stat().st_size > spot.offset
+                and path.stat().st_size >= spot.offset  # all of it may have been read, and not what follows it
                 and _head(path, spot.head_bytes) == spot.head
             ):
                 self._open(path, spot.offset)
