@@ -45,7 +45,7 @@ def test_the_file_that_is_none_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).unlink(missing_ok=True)
     os.mkfifo(tmp_path / name)
     with pytest.raises(Unavailable, match=f"{re.escape(name)}: it is no regular file"):
-        open_journal(tmp_path)
+        open_journal(tmp_path).reader("other")
     files = JournalFiles(tmp_path / "device-profile.log")
     for use in (files.read_position, files.read_store, partial(reader_lag, files)):
         with pytest.raises(Unavailable) if name.endswith("other") else suppress(Unavailable):

@@ -230,6 +230,35 @@ def test_a_reader_that_begins_late_says_so(tmp_path: Path) -> None:
     assert (reader.lost, [(line["log_level"], line["first_record"]) for line in told]) == (0, [("warning", 6)])
 
 
+@pytest.mark.parametrize("position", [b"1000000000000\n", b"%d\n" % (1 << 60), b"%d\n" % 10**30, b"-5\n"])
+def test_a_position_that_can_not_be_moves_no_number(tmp_path: Path, position: bytes) -> None:
+    """It is no sign that records were taken away: they are all read again."""
+    journal = open_journal(tmp_path)
+    reader = reader_of(journal, "updater")
+    journal.append([b"one"])
+    reader.close()
+    journal.close()
+    (tmp_path / f"{NAME}.reader.updater").write_bytes(position)
+    with structlog.testing.capture_logs() as told:
+        journal = open_journal(tmp_path)
+        assert journal.append([b"two"]) == 1
+        assert rest(reader_of(journal, "updater")) == [(0, b"one"), (1, b"two")]
+    assert all(line["log_level"] == "warning" for line in told)
+
+
+@pytest.mark.parametrize("mark", [b"", b"123", b"99999999999999999999\n", b"00000000001000000000 00000000\n", b"\xff" * 30])
+def test_a_damaged_mark_counts_as_none(tmp_path: Path, mark: bytes) -> None:
+    journal = open_journal(tmp_path)
+    journal.append([b"one"])
+    journal.close()
+    (tmp_path / f"{NAME}.lock").write_bytes(mark)
+    with structlog.testing.capture_logs() as told:
+        journal = open_journal(tmp_path)
+        assert journal.append([b"two"]) == 1
+        assert rest(reader_of(journal, "updater")) == [(0, b"one"), (1, b"two")]
+    assert told == []
+
+
 def test_a_position_that_is_removed_is_kept_again(tmp_path: Path) -> None:
     """Else no closed segment was ever dropped again: nothing said who had read it."""
     journal = open_journal(tmp_path)

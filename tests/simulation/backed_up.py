@@ -200,7 +200,7 @@ class BackedUp:
         """Which of the topic's lives a generation is: its identity says so. 0 where it says something else."""
         if generation not in self._lives:
             held = self._world.backup.store.objects[f"/backup/_manifest/{self._world.broker.topic}/generation-{generation}.json"]
-            told = re.fullmatch(rb'{"identity":"(\d+)".*}', held)
+            told = re.match(rb'{"identity":"(\d+)"', held)
             self._lives[generation] = int(told[1]) if told else 0
         return self._lives[generation]
 

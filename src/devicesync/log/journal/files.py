@@ -27,7 +27,7 @@ from devicesync.log.journal.times import TimeEntry, span_of
 
 _DIGITS = 20
 _POSITION_BYTES = 256
-LAST_RECORD = 1 << 60
+_LAST_RECORD = 1 << 60
 _NUMBER = re.compile(rf"[0-9]{{{_DIGITS}}}")
 _READ_BYTES = 1 << 20
 NOT_WAITED_FOR = {"audit"}
@@ -55,7 +55,7 @@ class JournalFiles:
         """The first records of the closed segments, ascending."""
         prefix = self.active.name + "."
         names = (name.removeprefix(prefix) for name in self._names() if name.startswith(prefix))
-        return sorted(first for name in names if _NUMBER.fullmatch(name) and (first := int(name)) <= LAST_RECORD)
+        return sorted(first for name in names if _NUMBER.fullmatch(name) and (first := int(name)) <= _LAST_RECORD)
 
     def position(self, reader: str) -> Path:
         """Where the reader of that name keeps its position."""
@@ -80,7 +80,7 @@ class JournalFiles:
             position = int(self._read(self.position(reader))[: _DIGITS + 1])
         except ValueError:
             return None
-        return position if 0 <= position <= LAST_RECORD else None
+        return position if 0 <= position <= _LAST_RECORD else None
 
     def read_store(self, reader: str) -> str:
         """The identity of the store that the reader's position is about, "" when it names none. Raises Unavailable."""

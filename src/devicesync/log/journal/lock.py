@@ -5,6 +5,7 @@ The lock's file also keeps the mark: the number after the last durable record. W
 
 import fcntl
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from devicesync.clock import SYSTEM
 from devicesync.durable import open_ours
 from devicesync.errors import Unavailable
-from devicesync.log.journal.files import LAST_RECORD, naming_failures
+from devicesync.log.journal.files import naming_failures
 
 _PATIENCE_SECONDS = 10.0
 _PATIENCE_AFTER_REFUSAL_SECONDS = 1.0
@@ -20,9 +21,14 @@ _PATIENCE_AFTER_REFUSAL_SECONDS = 1.0
 _TURN_SECONDS, _TURN_AFTER_ONE_IN_VAIN_SECONDS = 5.0, 0.05
 """Whoever waits longer tries it out of turn: who is next may be a suspended process, and then nobody would get the lock."""
 _FIRST_NAP_SECONDS, _LAST_NAP_SECONDS = 0.0005, 0.005
-_MARK_BYTES = 20
+_MARK_DIGITS = 20
 _NAP_SHARE = 0.001
 """Naps grow with the time waited: a busy lock is taken soon, and one that nobody gives back costs nearly nothing."""
+
+
+def _marked(record: int) -> bytes:
+    digits = b"%0*d" % (_MARK_DIGITS, record)
+    return b"%b %08x\n" % (digits, zlib.crc32(digits))
 
 
 class JournalLock:
@@ -49,13 +55,14 @@ class JournalLock:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def mark(self) -> int:
-        """The mark that was kept last; 0 where there is none. Call it while the lock is held. Raises OSError."""
-        digits = os.pread(self._file, _MARK_BYTES, 0)
-        return min(int(digits), LAST_RECORD) if digits.isdigit() else 0
+        """The mark that was kept last; 0 where there is none, or no whole one. Call it while the lock is held. Raises OSError."""
+        held = os.pread(self._file, len(_marked(0)), 0)
+        digits = held[:_MARK_DIGITS]
+        return int(digits) if digits.isdigit() and held == _marked(int(digits)) else 0
 
     def keep_mark(self, record: int) -> None:
         """Keep the mark. Not synced: where it is lost with the power, an older one does no harm. Raises OSError."""
-        os.pwrite(self._file, b"%0*d\n" % (_MARK_BYTES, record), 0)
+        os.pwrite(self._file, _marked(record), 0)
 
     def close(self) -> None:
         """Close the file; again, it does nothing."""

@@ -55,6 +55,8 @@ class Tail:
         if self.next < self._mark():
             self._reopen()
             self._count()
+        elif self.next > self._mark():  # lines of another program
+            self._lock.keep_mark(self.next)
 
     def write(self, payload: bytes, count: int) -> int:
         """Make `count` records durable; the number of the first. Raises OSError."""
@@ -128,7 +130,7 @@ class Tail:
         end = files.end_of_closed()
         # Lines without times: a file that someone put here, which becomes the journal's beginning, or times that were lost.
         known = span if span and span.beginning.first >= end and not self._is_edited(span) else None
-        least = max(self._mark(), *files.positions().values(), 0)
+        least = self._mark() or max(files.positions().values(), default=0)
         lost = lost or (self._is_cut(known, least) if known else end + count_lines(files.active, 0) < least)
         if lost or not known:
             first = max(self.next, end, self._mark() or (span.bound if span else 0), least)
