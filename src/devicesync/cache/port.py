@@ -133,7 +133,7 @@ class Cache(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise Unavailable unless the cache can be used. The error says what is wrong."""
+        """Raise Unavailable unless the cache can be used: it answers, and may be read. The error says what is wrong."""
         ...
 
     def advice(self) -> list[Advice]:

@@ -17,6 +17,7 @@ from devicesync.cache.redis_connect import Client, Connections, hint_for
 from devicesync.cache.redis_hash import is_hash, seen_in, state_of, versions
 from devicesync.cache.redis_scripts import EXPIRING, LOOK, MERGE, packed
 from devicesync.errors import Unavailable
+from devicesync.law.event import NOBODY
 from devicesync.law.seen import Seen
 from devicesync.law.state import State
 
@@ -151,6 +152,7 @@ class RedisCache:
         """See port.Cache."""
         with self._failures("reach"):
             self._connections.ping()
+        self.read([NOBODY])  # which a user may lack the right for
 
     def advice(self) -> list[Advice]:
         """See port.Cache. Silent where this user may not read the server's settings."""

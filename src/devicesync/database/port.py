@@ -126,7 +126,10 @@ class Database(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise Unavailable unless the database can be used. The error says what is wrong and how to mend it."""
+        """Raise Unavailable unless the database can be used: it answers, and may be read.
+
+        The error says what is wrong and how to mend it.
+        """
         ...
 
     def close(self) -> None:

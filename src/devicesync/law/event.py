@@ -17,6 +17,8 @@ MAX_BYTES = 65_536
 """The largest event, without its line end."""
 
 MAX_ID_BYTES = 256
+NOBODY = "nobody\x1f"
+"""No device has this id, for it has a control character. Who asks for it learns whether it may read."""
 
 _BOM = b"\xef\xbb\xbf"
 

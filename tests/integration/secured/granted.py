@@ -36,7 +36,7 @@ class Granted:
 
     def session(self, role: str, password: str = PASSWORD) -> Session:
         """A session of this role in Cassandra."""
-        return cluster(CassandraUrl.parse(self._database(role, password))).connect()
+        return cluster(CassandraUrl.parse(self.database(role, password))).connect()
 
     def run(self, *words: str, user: str, role: str = "devicesync_read") -> str:
         """What a command prints that is this user in Kafka and that role in Cassandra, after checking that it did its work."""
@@ -58,7 +58,7 @@ class Granted:
         return process, address[1]
 
     def _flags(self, user: str, role: str) -> list[str]:
-        return ["--log", self.log(user), "--database", self._database(role), "--cache", self.cache()]
+        return ["--log", self.log(user), "--database", self.database(role), "--cache", self.cache()]
 
-    def _database(self, role: str, password: str = PASSWORD) -> str:
+    def database(self, role: str, password: str = PASSWORD) -> str:
         return f"cassandra://{role}:{password}@127.0.0.1:{self._cassandra}/{KEYSPACE}?tls=1&ca={self._ca}"

@@ -4,6 +4,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from devstack.servers import Cassandra, Kafka
 
+from devicesync.assembly import adapters
+from devicesync.config import Settings
 from devicesync.dead_letters.kafka import KafkaDeadLetters
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaLog, KafkaUrl
+from tests import servers
 from tests.integration.secured.granted import JOURNAL, KEYSPACE, TELEMETRY, TOPIC, Granted
-from tests.integration.secured.grants import grant_in_cassandra, grant_in_kafka
+from tests.integration.secured.grants import PASSWORD, grant_in_cassandra, grant_in_kafka
 
 FAILED = f"{TOPIC}.failed"
 PATIENCE_SECONDS = 60.0
@@ -201,6 +205,23 @@ def test_what_kafka_refuses_is_named(granted: Granted) -> None:
     log.close()
     with pytest.raises(Unavailable, match="authorization failed"):
         KafkaDeadLetters(KafkaUrl.parse(granted.log("devicesync-ship"))).find()
+
+
+def test_a_store_that_may_not_be_read_is_not_ready(granted: Granted) -> None:
+    """It answered, and had its tables: `doctor` and /readyz said that all was well, and each read was a 503."""
+    session = granted.session("cassandra", "cassandra")
+    session.execute(f"CREATE ROLE blind WITH PASSWORD = '{PASSWORD}' AND LOGIN = true")
+    session.execute(f"GRANT MODIFY ON KEYSPACE {KEYSPACE} TO blind")
+    session.cluster.shutdown()
+    redis_url = f"redis://blind:pw@127.0.0.1:{servers.redis().port}/0"
+    client: Any = redis.Redis(port=servers.redis().port)
+    client.execute_command("ACL", "SETUSER", "blind", "on", ">pw", "~*", "+ping", "+client", "+hello", "+select", "+info")
+    settings = Settings(database=granted.database("blind"), cache=redis_url)
+    for opened in (adapters.open_database(settings), adapters.open_cache(settings)):
+        with closing(opened), pytest.raises(Unavailable):
+            opened.check()
+    client.execute_command("ACL", "DELUSER", "blind")
+    client.close()
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from devicesync.database.cassandra.sending import Writes, together, token_of, un
 from devicesync.database.cassandra.url import CassandraUrl
 from devicesync.database.port import Stored
 from devicesync.errors import Unavailable
+from devicesync.law.event import NOBODY
 from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import State
 
@@ -171,6 +172,7 @@ class CassandraDatabase:
                 raise Unavailable(f"there is no table {self._url.keyspace}.{table}", "run `devicesync init`")
             if columns:
                 raise Unavailable(f"table {table} lacks {', '.join(columns)}", "`devicesync init` adds them")
+        self.read([NOBODY])  # which a role may lack the right for
 
     def close(self) -> None:
         """See port.Database."""
