@@ -200,6 +200,22 @@ def test_a_log_that_is_followed_and_made_anew_is_read_from_its_beginning(clock: 
     assert of_next(here) > last
 
 
+def test_a_process_that_starts_while_versions_lie_ahead_follows_the_others(clock: Clock) -> None:
+    """Another one, whose clock was ahead too, goes on giving: what was registered here 3 s later had lower versions than there."""
+    log = MemoryLog(clock.ms)
+    clock.step(120)
+    there = given_by(log)
+    log.append([registered_at(of_next(there))])
+    clock.step(-120)
+    here = given_by(log)
+    for _ in range(3):
+        there_last = max(of_next(there) for _ in range(5))
+        log.append([registered_at(there_last)])
+        here._learned_at -= 1
+        here.look()
+        assert of_next(here) > there_last
+
+
 def test_the_log_s_own_clock_may_have_stepped_back(clock: Clock) -> None:
     """Another producer's records hid what was given before that: after a restart versions went back by 49 s."""
     log = MemoryLog(clock.ms)

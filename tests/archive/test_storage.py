@@ -157,7 +157,10 @@ def test_the_password_of_a_url_is_shown_nowhere(url: str) -> None:
     assert ("S3cret" in told, "user:***@" in told) == (False, True)
 
 
-@pytest.mark.parametrize("place", ["http:/u:PW@h/x", "s3:/PW@bucket", "s3a:PW@bucket", "file:/PW", "data:PW"])
+SLIPS = ["http:/u:PW@h/x", " s3:/PW@bucket", "s3::/u:PW@bucket", "s3a:PW@bucket", "file:/PW", "data:PW", "dir::s3:/u:PW@b"]
+
+
+@pytest.mark.parametrize("place", [*SLIPS, *map(str.upper, SLIPS[:3])])
 def test_a_url_without_its_slashes_is_no_directory(place: str) -> None:
     """A slip of the pen: its password became a directory's name, and was printed."""
     with pytest.raises(WrongUse) as refused:

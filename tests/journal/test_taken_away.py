@@ -174,6 +174,22 @@ def test_what_another_process_made_anew_or_cut_is_told(tmp_path: Path) -> None:
     assert [(line["from_record"], line["to_record"]) for line in told] == [(0, 5)]
 
 
+@pytest.mark.parametrize("size", [0, 6])
+def test_the_lock_s_file_may_go_with_the_lines(tmp_path: Path, size: int) -> None:
+    """Whoever wrote last still knows the number."""
+    journal = open_journal(tmp_path)
+    reader = reader_of(journal, "updater")
+    journal.append([b"first"])
+    journal.append([b"second"] * 3)
+    assert len(rest(reader)) == 4
+    os.truncate(tmp_path / NAME, size)
+    (tmp_path / f"{NAME}.lock").unlink()
+    with structlog.testing.capture_logs() as told:
+        assert journal.append([b"third"]) == 4
+    assert [line["log_level"] for line in told] == ["error"]
+    assert rest(reader) == [(4, b"third")]
+
+
 def test_an_older_copy_put_back_costs_only_what_it_lacks(tmp_path: Path) -> None:
     """Its end is before the readers' position: what was appended to it was never read."""
     one, other = open_journal(tmp_path), open_journal(tmp_path)

@@ -191,4 +191,5 @@ class Versions:
             self._learning = None
         self._last, self._taken = max(self._last, last), max(self._taken, last)
         self._known, self._learned_at = True, self._clock.monotonic()
+        self._follows |= self._last > self._clock.now_us()  # a clock was ahead: other processes may still give later ones
         return True

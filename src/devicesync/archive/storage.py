@@ -33,11 +33,13 @@ _MOMENT_SECONDS = 1.0
 
 
 def _is_cut_short(url: str) -> bool:
-    """Whether this would be a directory, and is more likely a URL without one of its slashes. It may have a password."""
+    """Whether this would be a directory, and is more likely a URL without its slashes: it may have a password."""
     from fsspec.registry import known_implementations  # noqa: PLC0415 - its import costs 50 ms
 
-    scheme, colon, rest = url.partition(":")
-    return bool(colon) and scheme in known_implementations and not rest.startswith(("//", ":"))
+    if "://" in url or url.startswith(("/", ".", "~")):
+        return False
+    scheme, colon, rest = url.strip().lower().partition(":")
+    return bool(colon) and (scheme in known_implementations or "@" in rest)
 
 
 class Storage:

@@ -56,7 +56,7 @@ class Tail:
             self._reopen()
             self._count()
         elif self.next > self._mark():  # lines of another program
-            self._lock.keep_mark(self.next)
+            self._keep_mark(self.next)
 
     def write(self, payload: bytes, count: int) -> int:
         """Make `count` records durable; the number of the first. Raises OSError."""
@@ -68,7 +68,7 @@ class Tail:
             os.fdatasync(self._times)
             write_all(self._data, payload)
             os.fdatasync(self._data)
-            self._lock.keep_mark(first + count)
+            self._keep_mark(first + count)
         except OSError:
             self._end = -1  # what is in the file now is counted, and its torn tail cut, before the next append
             cut_torn_tails(self._data, self._times)
@@ -154,6 +154,10 @@ class Tail:
         self.next = last.first + count_lines(self._files.active, last.start)
         self._written = self._stat_of_times()
 
+    def _keep_mark(self, record: int) -> None:
+        self._lock.keep_mark(record)
+        self._most_marked = max(self._most_marked, record)
+
     def _mark(self) -> int:
         self._most_marked = max(self._most_marked, self._lock.mark())
         return self._most_marked
@@ -211,7 +215,7 @@ class Tail:
             else:
                 active.unlink()
         self._create_times(first)
-        self._lock.keep_mark(first)
+        self._keep_mark(first)
 
     def _tell_of_loss(self, first: int) -> None:
         _log.error(
