@@ -233,6 +233,20 @@ def test_closed_segments_that_go_are_counted_and_told(tmp_path: Path, *, is_open
     assert [number for number, _ in found][-1] == 30
 
 
+def test_lines_that_got_other_numbers_and_are_cut_are_told(tmp_path: Path) -> None:
+    """By their new numbers, to a reader that has begun with the old ones."""
+    journal = open_journal(tmp_path)
+    reader = reader_of(journal, "updater")
+    journal.append([b"one", b"two", b"three"])
+    assert len(reader.poll(1, 0)) == 1
+    (tmp_path / f"{NAME}.times").unlink()
+    assert journal.append([b"after"]) == 6
+    os.truncate(tmp_path / f"{NAME}.{3:020d}", 0)
+    with structlog.testing.capture_logs() as told:
+        assert (rest(reader), reader.lost) == ([(6, b"after")], 2)
+    assert [(line["from_record"], line["to_record"]) for line in told] == [(4, 6)]
+
+
 def test_a_reader_that_begins_late_says_so(tmp_path: Path) -> None:
     """Nobody knows whether one of its name has read what is gone: it does not count as lost, and it is told."""
     journal = open_journal(tmp_path, segment_bytes=20)

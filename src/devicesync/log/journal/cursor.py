@@ -103,15 +103,12 @@ class Cursor:
         return []
 
     def _advance(self) -> bool:
-        """Go on with the segment after this one, which is read to its end. Numbers may leave a gap where a file was lost.
-
-        Where nobody knew the lost file's numbers, they come again.
-        """
+        """Go on with the segment after this one, which is read to its end. Numbers leave a gap where a file was lost."""
         following = self._after(self._segment) if self._segment else None
         if following is None or self._segment is None:
             return False
-        if not self._is_numbered_anew(self._segment):
-            self._pass_over(following.first)
+        self.position = self._numbered_anew(self._segment)
+        self._pass_over(following.first)
         self._segment.close()
         self._segment = following
         self.position = following.first
@@ -130,9 +127,11 @@ class Cursor:
         closed = self._closed(max((first for first in firsts if first <= self.position), default=firsts[0]))
         return self._at_position(closed) if closed else None
 
-    def _is_numbered_anew(self, segment: Segment) -> bool:
-        """Whether these lines, which lost their times, have other numbers now."""
-        return any(segment.is_at(self._files.closed(first)) for first in self._files.closed_firsts() if first != segment.first)
+    def _numbered_anew(self, segment: Segment) -> int:
+        """The number after the last one read of a segment. Lines that lost their times have other numbers now."""
+        firsts = self._files.closed_firsts()
+        first = next((each for each in firsts if segment.is_at(self._files.closed(each))), segment.first)
+        return first + segment.record - segment.first
 
     def _after(self, segment: Segment) -> Segment | None:
         """The segment after a closed one. Where an empty one is gone, the next has the same first record."""
