@@ -4,6 +4,7 @@ import random
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from devicesync.clock import SYSTEM
 from devicesync.dead_letters import kafka, port
 from devicesync.dead_letters.kafka import KafkaDeadLetters
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
@@ -292,3 +294,12 @@ def test_what_is_removed_stays_so_in_a_topic_of_several_partitions(tmp_path: Pat
     time.sleep(0.01)
     opened.add([letter(5)])
     assert offsets(opened) == [5, 0]
+
+
+def test_a_letter_of_a_clock_that_was_ahead_is_as_old_as_when_that_is_seen(tmp_path: Path) -> None:
+    """A year ahead for one record: it was kept for a year."""
+    with closing(SqliteDeadLetters(tmp_path / "dead-letters.db")) as letters:
+        now_ms = SYSTEM.now_ms()
+        letters.add([letter(1)._replace(time_ms=now_ms + 31_536_000_000)])
+        assert letters.remove_older(now_ms) == 0
+        assert letters.remove_older(now_ms + 60_000) == 1

@@ -302,15 +302,16 @@ def test_a_position_that_is_removed_is_kept_again(tmp_path: Path) -> None:
         journal.reader("updater")
 
 
-def test_a_journal_of_which_all_is_gone_is_another_one(tmp_path: Path) -> None:
-    """A backup took it for the former one, and left out as many of its records as that had."""
-    journal = open_journal(tmp_path)
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_journal_of_which_all_is_gone_is_another_one(tmp_path: Path, *, is_open: bool) -> None:
+    """A backup took it for the former one, and left out as many of its records as that had. Also to who has it open, and never wrote."""
+    journal, idle = open_journal(tmp_path), open_journal(tmp_path)
     identity = journal.survey().identity
     journal.append([b"one"])
     journal.close()
     for file in tmp_path.glob(f"{NAME}*"):
         file.unlink()
-    again = open_journal(tmp_path)
+    again = idle if is_open else open_journal(tmp_path)
     assert again.append([b"another"]) == 0
     assert again.survey().identity != identity
     assert open_journal(tmp_path).survey().identity == again.survey().identity

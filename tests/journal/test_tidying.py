@@ -1,8 +1,11 @@
 """The journal on a quiet host: segments are closed and dropped by their age, whether or not anybody appends."""
 
+import os
 import time
 from pathlib import Path
+from unittest import mock
 
+from devicesync.clock import SYSTEM
 from tests.journal.opened import open_journal, reader_of, rest
 
 
@@ -18,6 +21,24 @@ def test_a_quiet_journal_is_rotated_by_age_and_dropped(tmp_path: Path) -> None:
     assert _grep(tmp_path, b"personal") == []
     assert journal.append([b"next"]) == 1
     assert rest(reader) == [(1, b"next")]
+
+
+def test_what_a_clock_wrote_that_was_ahead_goes_in_its_time(tmp_path: Path) -> None:
+    """A year ahead for one registration: it stayed for a year, and so did what was erased of it."""
+    journal = open_journal(tmp_path, segment_seconds=3600, retention_seconds=0.05)
+    reader = reader_of(journal, "updater")
+    a_year_ahead = SYSTEM.now_us() + 31_536_000_000_000
+    with mock.patch.object(SYSTEM, "now_us", return_value=a_year_ahead):
+        journal.append([b"personal"])
+    rest(reader)
+    reader.commit()
+    journal.tidy()
+    (closed,) = _grep(tmp_path, b"personal")
+    os.utime(closed, (a_year_ahead / 1e6, a_year_ahead / 1e6))
+    journal.tidy()
+    time.sleep(0.1)
+    journal.tidy()
+    assert _grep(tmp_path, b"personal") == []
 
 
 def test_an_old_segment_stays_while_a_reader_needs_it(tmp_path: Path) -> None:

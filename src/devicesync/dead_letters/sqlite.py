@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from devicesync.clock import SYSTEM
 from devicesync.dead_letters.port import DeadLetter, kept, listed
 from devicesync.durable import hint_for, one_at_a_time
 from devicesync.errors import Unavailable
@@ -90,6 +91,8 @@ class SqliteDeadLetters:
     def remove_older(self, before_ms: int) -> int:
         """See port.DeadLetters."""
         with self._failures("write to"):
+            now_ms = SYSTEM.now_ms()  # a letter of later than now, by a clock that was ahead, counts as refused now
+            self._connection.execute("UPDATE dead_letter SET time_ms = ? WHERE time_ms > ?", (now_ms, now_ms))
             removed = self._connection.execute("DELETE FROM dead_letter WHERE time_ms < ?", (before_ms,)).rowcount
             if removed or self._has_old_pages:
                 self._forget_old_pages()

@@ -44,7 +44,7 @@ class Appender:
         try:
             with self._lock.held(), naming_failures("open", files.active):
                 self._tail.catch_up()
-                files.keep_identity(is_new=self._tail.is_new)
+                files.keep_identity()
         except BaseException:
             self.close()
             raise

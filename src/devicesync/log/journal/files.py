@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from devicesync.clock import SYSTEM
 from devicesync.durable import beginning_of, hint_for, open_regular, replace
 from devicesync.errors import Unavailable
 from devicesync.log.journal.times import TimeEntry, span_of
@@ -108,13 +109,16 @@ class JournalFiles:
         last = span.last if span and sound else TimeEntry(first, 0, 0, 0)
         return last.first + count_lines(self.closed(first), last.start)
 
-    def keep_identity(self, *, is_new: bool) -> None:
-        """Give the journal an identity where it has none. Durable before the file has its name. Raises Unavailable.
+    def keep_identity(self) -> None:
+        """Give the journal an identity where it has none. Raises Unavailable, OSError."""
+        if not (self.identity.exists() and self.read_identity()):
+            self.give_identity()
 
-        is_new: its numbers begin at 0. So it is none of those that were here before, for which a backup may take it.
+    def give_identity(self) -> None:
+        """Give the journal a new identity. It is durable before the file has its name. Raises OSError.
+
+        So one whose numbers begin at 0 is none of those that were here before, for which a backup might take it.
         """
-        if not is_new and self.identity.exists() and self.read_identity():
-            return
         replace(self.identity, f"{uuid.uuid4().hex}\n".encode(), durable=True)
 
     def read_identity(self) -> str:
@@ -168,6 +172,15 @@ def same_file(file: int, path: Path) -> bool:
         return False
     here = os.fstat(file)
     return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+def age_seconds(segment: Path) -> float:
+    """How long ago it was written to last. One of later than now, by a clock that was ahead, counts as written now."""
+    now_seconds = SYSTEM.now_us() / 1e6
+    seconds = now_seconds - segment.stat().st_mtime
+    if seconds < 0:
+        os.utime(segment, (now_seconds, now_seconds))
+    return max(seconds, 0.0)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import structlog
 
 from devicesync.clock import SYSTEM
 from devicesync.durable import open_regular, replace, sync_directory
-from devicesync.log.journal.files import JournalFiles, count_lines, same_file, times_of
+from devicesync.log.journal.files import JournalFiles, age_seconds, count_lines, same_file, times_of
 from devicesync.log.journal.lock import JournalLock
 from devicesync.log.journal.times import Span, TimeEntry, span_of
 from devicesync.log.journal.torn_tails import cut_torn_tails
@@ -27,14 +27,12 @@ class Limits(NamedTuple):
 class Tail:
     """`next`: the number of the next record. `taken_ms`: when the last write's records were taken, None before the first.
 
-    `is_new`: there was no journal here, nor anything that tells of its records.
     `lost`: is called when another program took the end of the journal away.
     """
 
     def __init__(self, files: JournalFiles, limits: Limits, lock: JournalLock, lost: Callable[[], None]) -> None:
         self.next = 0
         self.taken_ms: int | None = None
-        self.is_new = False
         self._files = files
         self._limits = limits
         self._lock = lock
@@ -100,8 +98,7 @@ class Tail:
         ends = [*firsts[1:], *([span.beginning.first] if span else [])]
         for first, end in zip(firsts, ends, strict=False):
             segment = self._files.closed(first)
-            age_seconds = SYSTEM.now_us() / 1e6 - segment.stat().st_mtime
-            if end > least or age_seconds < self._limits.retention_seconds:
+            if end > least or age_seconds(segment) < self._limits.retention_seconds:
                 return
             segment.unlink()
             times_of(segment).unlink(missing_ok=True)
@@ -134,7 +131,8 @@ class Tail:
         lost = lost or (self._is_cut(known, least) if known else end + count_lines(files.active, 0) < least)
         if lost or not known:
             first = max(self.next, end, self._mark() or (span.bound if span else 0), least)
-            self.is_new = not (first or files.active.exists())
+            if not (first or files.active.exists()):  # nothing tells of any records that were here
+                files.give_identity()
             if known and keep and files.active.exists():
                 self._set_aside()
             self._number_anew(first)
@@ -234,8 +232,9 @@ class Tail:
             files.finish_rotation()
 
     def _is_old(self) -> bool:
+        """Whether its first record is old, or of later than now: the clock was ahead, and nobody knows how old it is."""
         seconds = self._limits.segment_seconds
-        return seconds > 0 and SYSTEM.now_us() / 1e6 - self._began_us / 1e6 >= seconds
+        return seconds > 0 and not 0 <= SYSTEM.now_us() / 1e6 - self._began_us / 1e6 < seconds
 
     def _create_times(self, first: int) -> None:
         replace(self._files.times, TimeEntry(first, 0, 0, SYSTEM.now_us()).pack(), durable=True)
