@@ -204,3 +204,10 @@ def _sync(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def write_all(file: int, data: bytes) -> None:
+    """Write all of it, in as many calls as that takes. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]

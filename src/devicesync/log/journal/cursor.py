@@ -26,6 +26,7 @@ class Cursor:
         self.position = position
         self.lost = 0
         self.reads_headers = False
+        self._identity = ""
 
     def rewind(self, record: int) -> None:
         """Make `record` the next to poll."""
@@ -54,6 +55,7 @@ class Cursor:
     def pass_before(self, at_us: int) -> None:
         """Pass by what was taken before that time, up to the first record that was not. Raises Unavailable."""
         with naming_failures("read", self._files.active):
+            self._identity = self._files.identity_now()
             self._segment = self._segment or self._open()
             while (segment := self._segment) is not None:
                 closed = not segment.is_at(self._files.active)
@@ -92,7 +94,9 @@ class Cursor:
         return min(firsts, default=span.beginning.first if span else end), end
 
     def _read(self, max_records: int) -> list[Record]:
-        self._segment = self._segment or self._open()
+        if self._segment is None:
+            self._identity = self._files.identity_now()
+            self._segment = self._open()
         while (segment := self._segment) is not None:
             closed = not segment.is_at(self._files.active)  # asked before reading: then what is read is all there is
             records = segment.read(max_records)
@@ -136,6 +140,8 @@ class Cursor:
     def _after(self, segment: Segment) -> Segment | None:
         """The segment after a closed one. Where an empty one is gone, the next has the same first record."""
         active = self._active()  # first, so that none of those before it is missed
+        if self._identity != self._files.identity_now():
+            return self._of_journal_made_anew(active)
         firsts = [each for each in self._files.closed_firsts() if segment.first <= each]
         closed = [each for each in firsts if not segment.is_at(self._files.closed(each))]
         if active and active.first >= segment.first and not [each for each in closed if each < active.first]:
@@ -143,6 +149,16 @@ class Cursor:
         if active:
             active.close()
         return self._closed(closed[0]) if closed else None
+
+    def _of_journal_made_anew(self, active: Segment | None) -> Segment | None:
+        """The first segment: all that was here is gone, and another journal has begun. None of its records were read."""
+        self._identity = self._files.identity_now()
+        firsts = self._files.closed_firsts()
+        if not firsts:
+            return active
+        if active:
+            active.close()
+        return self._closed(firsts[0])
 
     def _active(self) -> Segment | None:
         with suppress(FileNotFoundError):

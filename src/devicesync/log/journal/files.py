@@ -114,17 +114,23 @@ class JournalFiles:
         if not (self.identity.exists() and self.read_identity()):
             self.give_identity()
 
-    def give_identity(self) -> None:
-        """Give the journal a new identity. It is durable before the file has its name. Raises OSError.
+    def give_identity(self) -> str:
+        """Give the journal a new identity, and return it. It is durable before the file has its name. Raises OSError.
 
         So one whose numbers begin at 0 is none of those that were here before, for which a backup might take it.
         """
-        replace(self.identity, f"{uuid.uuid4().hex}\n".encode(), durable=True)
+        identity = uuid.uuid4().hex
+        replace(self.identity, f"{identity}\n".encode(), durable=True)
+        return identity
 
     def read_identity(self) -> str:
         """The journal's identity. Raises Unavailable."""
         with naming_failures("read", self.identity):
             return beginning_of(self.identity, _POSITION_BYTES).decode("ascii", "replace").strip()
+
+    def identity_now(self) -> str:
+        """The journal's identity, "" where it has none yet. Raises Unavailable."""
+        return self.read_identity() if self.identity.exists() else ""
 
     def _read(self, position: Path) -> bytes:
         with naming_failures("read", position), suppress(FileNotFoundError):

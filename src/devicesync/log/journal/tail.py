@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from devicesync.clock import SYSTEM
-from devicesync.durable import open_regular, replace, sync_directory
+from devicesync.durable import open_regular, replace, sync_directory, write_all
 from devicesync.log.journal.files import JournalFiles, age_seconds, count_lines, same_file, times_of
 from devicesync.log.journal.lock import JournalLock
 from devicesync.log.journal.times import Span, TimeEntry, span_of
@@ -41,6 +41,7 @@ class Tail:
         self._written = (0, 0)  # how the times were when they were last written or counted
         self._began_us = 0
         self._most_marked = 0  # the lock's file may be removed
+        self._identity = ""
 
     def catch_up(self) -> None:
         """Open or reopen the active segment, and count what others have appended to it. Raises OSError."""
@@ -121,6 +122,7 @@ class Tail:
         lost: lines were taken away. keep: those that are left keep their numbers, in a closed segment.
         """
         files = self._files
+        self._look_for_another_journal()
         files.finish_rotation()
         files.mend_times()
         span = span_of(files.times)
@@ -132,7 +134,7 @@ class Tail:
         if lost or not known:
             first = max(self.next, end, self._mark() or (span.bound if span else 0), least)
             if not (first or files.active.exists()):  # nothing tells of any records that were here
-                files.give_identity()
+                self._identity = files.give_identity()
             if known and keep and files.active.exists():
                 self._set_aside()
             self._number_anew(first)
@@ -142,6 +144,14 @@ class Tail:
         self._times = open_regular(files.times, os.O_RDWR | os.O_APPEND)
         self._end = -1
         sync_directory(files.active.parent)
+
+    def _look_for_another_journal(self) -> None:
+        """Forget our numbers where all was removed meanwhile, and another process has begun a journal anew."""
+        identity = self._files.identity_now()
+        if self._identity and identity != self._identity:
+            self.next = self._most_marked = 0
+            self._tell_of_loss(0)
+        self._identity = identity
 
     def _count(self) -> None:
         cut_torn_tails(self._data, self._times)
@@ -238,10 +248,3 @@ class Tail:
 
     def _create_times(self, first: int) -> None:
         replace(self._files.times, TimeEntry(first, 0, 0, SYSTEM.now_us()).pack(), durable=True)
-
-
-def write_all(file: int, data: bytes) -> None:
-    """Write all of it, in as many calls as that takes. Raises OSError."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
