@@ -55,8 +55,7 @@ class Cursor:
     def pass_before(self, at_us: int) -> None:
         """Pass by what was taken before that time, up to the first record that was not. Raises Unavailable."""
         with naming_failures("read", self._files.active):
-            self._identity = self._files.identity_now()
-            self._segment = self._segment or self._open()
+            self._begin()
             while (segment := self._segment) is not None:
                 closed = not segment.is_at(self._files.active)
                 found = segment.pass_before(at_us)
@@ -94,9 +93,7 @@ class Cursor:
         return min(firsts, default=span.beginning.first if span else end), end
 
     def _read(self, max_records: int) -> list[Record]:
-        if self._segment is None:
-            self._identity = self._files.identity_now()
-            self._segment = self._open()
+        self._begin()
         while (segment := self._segment) is not None:
             closed = not segment.is_at(self._files.active)  # asked before reading: then what is read is all there is
             records = segment.read(max_records)
@@ -105,6 +102,12 @@ class Cursor:
             if records or not (moved or (closed and self._advance())):
                 return records
         return []
+
+    def _begin(self) -> None:
+        """Open the segment that holds the position, if none is open."""
+        if self._segment is None:
+            self._identity = self._files.identity_now()
+            self._segment = self._open()
 
     def _advance(self) -> bool:
         """Go on with the segment after this one, which is read to its end. Numbers leave a gap where a file was lost."""
