@@ -1,6 +1,7 @@
 """Versions, when the clock steps back, a process starts again, or a device's row lies ahead."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -12,6 +13,7 @@ import pytest
 import structlog
 
 from devicesync.api import versions
+from devicesync.api.answers import RequestError
 from devicesync.api.fuse import Fuse
 from devicesync.clock import SYSTEM
 from devicesync.errors import Unavailable
@@ -153,6 +155,33 @@ def test_a_clock_that_steps_back_while_the_log_is_asked(clock: Clock) -> None:
         return [*await asyncio.gather(given(), given())]
 
     assert min(asyncio.run(given_at_once())) > last
+
+
+def test_a_log_that_takes_long_to_tell(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it without a bound, and none asks it a second time meanwhile."""
+    told = threading.Event()
+    asked = []
+
+    class Slow(MemoryLog):
+        def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+            asked.append(ms)
+            told.wait(60)
+            return super().taken_since(ms, count, seen)
+
+    monkeypatch.setattr(versions, "_PATIENCE_SECONDS", 0.02)
+    opened = versions.Versions(Slow(clock.ms), DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(2, "LOG_UNAVAILABLE", ""))
+
+    async def impatient() -> None:
+        for _ in range(2):
+            with pytest.raises(RequestError, match="still read") as refusal:
+                await opened.ready()
+            assert (refusal.value.status, refusal.value.retry_after_seconds) == (503, 2)
+        told.set()
+        monkeypatch.setattr(versions, "_PATIENCE_SECONDS", 60)
+        await opened.ready()
+
+    asyncio.run(impatient())
+    assert len(asked) == 1
 
 
 class Asked(MemoryLog):

@@ -186,6 +186,26 @@ def test_a_topic_that_is_compacted_is_named_with_the_command_that_sets_it_right(
     assert [(each.offset, each.key) for each in opened.find()[1]] == [(3, b"key"), (2, None)]
 
 
+def test_a_dead_letter_of_an_updater_whose_clock_is_ahead(tmp_path: Path) -> None:
+    """The topic takes it, with the broker's time. One that takes the updaters' times does not, and doctor names it."""
+    at = place(tmp_path)
+    assert [told for told in differences(at, 1, DAY_SECONDS) if "failed" in told] == []
+    ahead_ms = SYSTEM.now_us() // 1000 + 2 * HOUR_MS
+
+    def refused() -> str:
+        producer, errors = Producer(at.client), []
+        topic = at.topic + DEAD_LETTER_SUFFIX
+        producer.produce(topic, b"bad", timestamp=ahead_ms, on_delivery=lambda error, _: errors.append(error))
+        assert producer.flush(30) == 0
+        return str(errors[0].name()) if errors[0] else ""
+
+    assert refused() == ""
+    alter(at, {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(HOUR_MS)})
+    assert until(refused) == "INVALID_TIMESTAMP"
+    (told,) = [told for told in differences(at, 1, DAY_SECONDS) if "timestamp" in told and "failed" in told]
+    assert told.startswith(f"message.timestamp.type of {at.topic}.failed is not LogAppendTime: ")
+
+
 def test_of_a_record_too_large_for_the_topic_the_beginning_is_kept(tmp_path: Path) -> None:
     """The dead-letter topic has the broker's default size, the record is larger: the updater goes on, and doctor says it."""
     at = place(tmp_path)

@@ -177,6 +177,35 @@ def test_copytruncate_twice_between_two_looks(log: Path) -> None:
     assert take(foreign, 20) == [b"three", b"four", b"five"]
 
 
+@pytest.mark.parametrize("rotate", [shutil.copy2, shutil.move])
+def test_copytruncate_of_what_was_empty_at_the_last_look(log: Path, rotate: Callable[[Path, str], object]) -> None:
+    """What it held between two looks is read from the copy, as long as some file came before."""
+    foreign = follow(log)
+    write(log, "zero\n")
+    assert take(foreign) == [b"zero"]
+    rotate(log, f"{log}.1")
+    log.write_bytes(b"")
+    assert take(foreign) == []
+    write(log, "one\n")
+    log.with_name(f"{log.name}.1").rename(f"{log}.2")
+    shutil.copy2(log, f"{log}.1")
+    log.write_bytes(b"")
+    write(log, "two\n")
+    assert take(foreign, 20) == [b"one", b"two"]
+
+
+def test_an_empty_rotated_file_is_passed_over(log: Path) -> None:
+    """It holds nothing up."""
+    foreign = follow(log)
+    write(log, "one\n")
+    assert take(foreign) == [b"one"]
+    log.rename(f"{log}.2")
+    log.with_name(f"{log.name}.1").touch()
+    assert take(foreign) == []
+    write(log, "two\n")
+    assert take(foreign) == [b"two"]
+
+
 def test_copytruncate_while_away(log: Path) -> None:
     """After a restart the copy is known again by its first bytes, though its inode is another."""
     foreign = follow(log)

@@ -60,6 +60,6 @@ def probe_of_log(log: Log, writer: Writer, versions: Versions) -> Probe:
         try:
             await versions.ready()
         except RequestError as error:
-            raise Unavailable("it can't be asked for its last version; the log says why") from error
+            raise Unavailable(f"its last version is not known: {error}") from error
 
     return probe

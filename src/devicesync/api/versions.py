@@ -20,6 +20,9 @@ _STEP_US = 1_000_000
 _FOLLOWED_SECONDS = 1.0
 _MEASURED_SECONDS = 10.0
 _RETRY_AFTER_SECONDS = 30
+_RETRY_AFTER_LOOK_SECONDS = 2
+_PATIENCE_SECONDS = 5.0
+"""So long a registration waits while the log is asked: it may have taken a million records in the last minutes."""
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -44,13 +47,18 @@ class Versions:
         self._behind_ms, self._measured_at, self._measures = 0, 0.0, 0
 
     async def ready(self) -> None:
-        """Return when the log's last version is known. Raises RequestError."""
+        """Return when the log's last version is known. Raises RequestError, also where the log takes seconds to tell it."""
         self.look()
         while not self._known:
             with self._fuse.call():
                 if self._learning is None:
                     self._learning = asyncio.create_task(self._learn())
-                if not await asyncio.shield(self._learning):
+                try:
+                    learned = await asyncio.wait_for(asyncio.shield(self._learning), _PATIENCE_SECONDS)
+                except TimeoutError:
+                    said = "the log is still read for its last version; try again"
+                    raise RequestError(503, "LOG_UNAVAILABLE", said, _RETRY_AFTER_LOOK_SECONDS) from None
+                if not learned:
                     raise Unavailable("the log can't be asked for its last version")
             if self._has_stepped():  # while the log was asked
                 self._known = False

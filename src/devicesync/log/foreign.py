@@ -127,9 +127,12 @@ class ForeignLog:
         self._open(self._path, 0)
 
     def _leave_for_next(self) -> list[bytes]:
-        """Open the next file, and return what this one's last line is without an end; []: there is none yet, so we stay."""
+        """Open the next file, and return what this one's last line is without an end; []: there is none yet, so we stay.
+
+        Nor do we leave for an empty one. By its first bytes it could not be told later from one that was filled and cut.
+        """
         following = self._next()
-        if not following.exists():
+        if not _has_begun(following):
             self._last_data = SYSTEM.monotonic()  # look again after a while
             return []
         unfinished = self._unfinished_line()
@@ -143,6 +146,7 @@ class ForeignLog:
             (path.stat().st_mtime_ns, path)
             for path in self._family()
             if path != self._path and path.stat().st_ino != ours.st_ino and path.stat().st_mtime_ns > ours.st_mtime_ns
+            if path.stat().st_size
         ]
         return min(younger)[1] if younger else self._path
 
@@ -161,6 +165,14 @@ class ForeignLog:
         if size > LONGEST_LINE_BYTES:
             kept = {"bytes": size, "kept_bytes": LONGEST_LINE_BYTES}
             _log.warning("a line is too long to be an event: only its beginning is kept", path=str(self._path), **kept)
+
+
+def _has_begun(path: Path) -> bool:
+    """Whether the file is there, and not empty. Raises OSError where it is no regular file."""
+    try:
+        return bool(beginning_of(path, 1))
+    except FileNotFoundError:
+        return False
 
 
 def _head(path: Path, size: int) -> str:

@@ -29,7 +29,9 @@ _ANY_TIMES = {f"message.timestamp.{which}.max.ms": str((1 << 63) - 1) for which 
 """Of a topic that a backup is restored into: it takes records with whatever times they had."""
 _UNPACKED = {"compression.type": "uncompressed"}
 """The broker keeps records unpacked, so that their bytes count: else some KB may be gigabytes in every reader."""
-DEAD_LETTERS = _UNPACKED | {"max.message.bytes": str(4 << 20), "cleanup.policy": "delete"}
+_DEAD_LETTER_TIMES = {"message.timestamp.type": "LogAppendTime"}
+"""An updater's clock may be ahead. By its times a broker of 4.0 or later would refuse them where that is over an hour."""
+DEAD_LETTERS = _UNPACKED | _DEAD_LETTER_TIMES | {"max.message.bytes": str(4 << 20), "cleanup.policy": "delete"}
 _HEADERS_BYTES = 4096
 """What a dead letter has beside the refused record's key and value, at most. Of each of these it has 1 MiB at most."""
 
@@ -163,6 +165,11 @@ def differences(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0) 
         told.append(
             f"max.message.bytes of {names[1]} is {failed['max.message.bytes']}, too small for the largest records of {names[0]} "
             f"({topic['max.message.bytes']}): of such dead letters only the beginning is kept"
+        )
+    if failed["message.timestamp.type"] != "LogAppendTime":
+        told.append(
+            f"message.timestamp.type of {names[1]} is not LogAppendTime: an updater whose clock is ahead may get no refused "
+            "record into it, and waits"
         )
     if "compact" in failed["cleanup.policy"]:
         told.append(
