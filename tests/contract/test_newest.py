@@ -9,17 +9,19 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import Consumer, KafkaError, Message
+from confluent_kafka import Producer as Transactional
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devicesync.clock import SYSTEM
 from devicesync.log.journal import Journal
-from devicesync.log.kafka import KafkaLog, KafkaUrl
+from devicesync.log.kafka import KafkaLog, KafkaUrl, survey
 from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.log import Outgoing, deliver
 from devicesync.log.kafka.producer import Producer
+from devicesync.log.kafka.taken import Bound, taken
 from tests import servers
 from tests.contract.logs import now_ms, opened
 from tests.contract.test_log import LOGS
@@ -136,6 +138,25 @@ def test_a_former_end_of_the_topic_ends_no_reading(monkeypatch: pytest.MonkeyPat
         log.append([b"0", b"1", b"2", b"3", b"4"])
         assert [record.value for record in log.newest(10)] == [b"0", b"1", b"2", b"3", b"4"]
         assert [record[0] for some in log.records(0, 1, 5) for record in some] == [1, 2, 3, 4]
+
+
+def test_an_end_that_comes_with_the_last_record_before_markers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where both are there at once, it is the end that tells that all was read, and no more is waited for."""
+    place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/markers")
+    create_topics(place, partitions=1)
+    producer = Transactional(place.client | {"transactional.id": "markers"})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce("markers", b"one")
+    producer.commit_transaction(30)
+
+    def after_a_while(consumer: Consumer, most: int, bound: Bound) -> Iterator[list[Message]]:
+        time.sleep(1)
+        return taken(consumer, most, bound)
+
+    monkeypatch.setattr(survey, "taken", after_a_while)
+    with closing(KafkaLog(place, group="markers")) as log:
+        assert [record.value for record in log.taken_since(0, 10, {})] == [b"one"]
 
 
 def test_the_newest_records_of_all_partitions_of_a_topic() -> None:

@@ -76,10 +76,11 @@ def _read_to(consumer: Consumer, ends: dict[int, int]) -> Iterator[Record]:
     """What the consumer reads until each partition is at its end (the offset that its next record had)."""
     while ends:
         found = _some(consumer)
-        reached = dict(_ends(consumer, found))
         good = [message for message in found if message.error() is None]
+        reached = {int(message.partition() or 0): int(message.offset() or 0) + 1 for message in good}
+        for partition, end in _ends(consumer, found):  # past the last record where markers of transactions follow it
+            reached[partition] = max(reached.get(partition, 0), end)
         yield from records_of(good, headers_of(good))
-        reached |= {int(message.partition() or 0): int(message.offset() or 0) + 1 for message in good}
         ends = {partition: end for partition, end in ends.items() if reached.get(partition, 0) < end}
 
 
