@@ -1,5 +1,7 @@
 """What lies in a topic and is no record, and what no longer lies there."""
 
+import os
+import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -289,6 +291,22 @@ def test_workers_do_not_outlive_a_killed_parent(devicesync: Devicesync) -> None:
     parent.kill()
     parent.wait()
     until(lambda: not [pid for pid in workers if _is_running(pid)])
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_worker_that_is_stopped_alone_ends_them_all(devicesync: Devicesync, *, alone: bool) -> None:
+    """A supervisor then starts all anew. Where their parent is told a moment later, they end well."""
+    parent = devicesync.start("update", "--workers", "2")
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    workers = until(lambda: len(found := children.read_text().split()) == 2 and found)
+    told = parent.stderr
+    assert told
+    until(lambda: "devicesync " in told.readline())  # the other one works by now, too
+    os.kill(int(workers[0]), signal.SIGTERM)
+    if not alone:
+        parent.terminate()
+    assert parent.wait(60) == (3 if alone else 0)
+    assert not [pid for pid in workers if _is_running(pid)]
 
 
 def _is_running(pid: str) -> bool:

@@ -10,11 +10,17 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
+import structlog
 
 from devicesync.assembly import adapters, named_log
 from devicesync.assembly.parent import ending_with_this_process
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings, host_and_port
 from devicesync.errors import WrongUse
+
+_TOLD_SECONDS = 1.0
+"""Who stops a service tells each of its processes in turn."""
+_log: Any = structlog.get_logger("devicesync")
 
 
 class Ended(NamedTuple):
@@ -24,11 +30,14 @@ class Ended(NamedTuple):
     document: dict[str, Any]
 
 
-def run_workers(settings: Settings, count: int, words: Sequence[str], admin_listen: str | None, *, collect: bool) -> Ended:
+def run_workers(
+    settings: Settings, count: int, words: Sequence[str], admin_listen: str | None, *, collect: bool, catch_up: bool
+) -> Ended:
     """Run this command of devicesync in so many processes until they end. SIGTERM and Ctrl-C are passed on.
 
     admin_listen: HOST:PORT of the first one's admin port; the others get the ports after it.
-    When one fails, the others are stopped: a supervisor then starts all anew. collect: add up the documents that they print.
+    When one fails, or is stopped alone, the others are stopped: a supervisor then starts all anew. collect: add up the documents
+    that they print. catch_up: each ends by itself when it has caught up.
 
     Raises WrongUse where the log has one reader.
     """
@@ -62,10 +71,19 @@ def run_workers(settings: Settings, count: int, words: Sequence[str], admin_list
         ended, failed = workers.pop(pid, None), os.waitstatus_to_exitcode(code)
         if ended and ended.stdout:
             printed.append(ended.stdout.read())
+        if ended and not (failed or catch_up or stopping):
+            SYSTEM.sleep(_TOLD_SECONDS)
+            failed = 0 if stopping else _stopped_alone()
         if ended and failed and not (stopping and failed == -signal.SIGTERM):
             status = status or (failed if failed > 0 else 3)
             stop_all()
     return Ended(status, _added(printed))
+
+
+def _stopped_alone() -> int:
+    """Say it, and return the exit status that it counts as."""
+    _log.error("a worker was stopped alone: the others are stopped too", hint="to stop them all, stop their parent")
+    return 3
 
 
 def _added(documents: list[bytes]) -> dict[str, Any]:

@@ -57,7 +57,8 @@ def _workers(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from devicesync.assembly.workers import run_workers
 
     words = _without(("--workers", "--admin-listen"), sys.argv[1:])
-    ended = run_workers(settings, arguments.workers, words, arguments.admin_listen, collect=arguments.json)
+    ends = {"collect": arguments.json, "catch_up": arguments.until_caught_up}
+    ended = run_workers(settings, arguments.workers, words, arguments.admin_listen, **ends)
     return Outcome(ended.document, status=ended.status)
 
 
