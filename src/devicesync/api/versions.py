@@ -21,7 +21,7 @@ _FOLLOWED_SECONDS = 1.0
 _MEASURED_SECONDS = 10.0
 _RETRY_AFTER_SECONDS = 30
 _RETRY_AFTER_LOOK_SECONDS = 2
-_PATIENCE_SECONDS = 5.0
+_PATIENCE_SECONDS = 10.0
 """So long a registration waits while the log is asked: it may have taken a million records in the last minutes."""
 _log: Any = structlog.get_logger("devicesync")
 
