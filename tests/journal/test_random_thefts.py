@@ -14,6 +14,7 @@ from tests.journal.opened import close_all, open_journal, reader_of, rest
 
 ACTIVE = "device-profile.log"
 TIMES = f"{ACTIVE}.times"
+LOCK = f"{ACTIVE}.lock"
 
 
 def _delete(file: Path) -> None:
@@ -62,12 +63,16 @@ def _copy_back(file: Path) -> None:
 
 
 ACTS = [_delete, _move, _cut(0), _cut(2), _cut(3), _replace, _spoil, _put_back, _copy, _copy_back]
+NAMES = [[ACTIVE], [TIMES], [ACTIVE, TIMES], [LOCK]]
+OPEN = [f"{ACTIVE}{end}" for end in ("", ".times", ".lock")]
+ALL = [*OPEN, f"{ACTIVE}.0*", f"{ACTIVE}.reader.*"]
 Step = tuple[str, *tuple[Any, ...]]
 STEPS: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("append"), st.sampled_from([0, 1])),
     st.sampled_from([("read",), ("read_and_commit",)]),
     st.tuples(st.just("restart"), st.sampled_from([0, 1])),
-    st.tuples(st.just("take_away"), st.sampled_from(ACTS), st.sampled_from([[ACTIVE], [TIMES], [ACTIVE, TIMES]])),
+    st.tuples(st.just("take_away"), st.sampled_from(ACTS), st.sampled_from(NAMES)),
+    st.tuples(st.just("take_away_all"), st.sampled_from([_delete, _cut(0)]), st.sampled_from([OPEN, ALL])),
     st.tuples(st.just("take_away_closed"), st.sampled_from([_delete, _move, _cut(0), _cut(2)]), st.integers(0, 5)),
 )
 
@@ -125,6 +130,12 @@ class Thefts:
         closed = sorted(each for each in self._directory.glob(f"{ACTIVE}.0*") if each.suffix != ".times")
         if closed:
             act(closed[spot % len(closed)])
+        self._look()
+
+    def take_away_all(self, act: Callable[[Path], None], patterns: list[str]) -> None:
+        """The lock's mark goes too. The identity does not: it is hidden."""
+        for file in [file for pattern in patterns for file in self._directory.glob(pattern)]:
+            act(file)
         self._look()
 
     def _look(self) -> None:

@@ -41,6 +41,24 @@ def test_what_a_clock_wrote_that_was_ahead_goes_in_its_time(tmp_path: Path) -> N
     assert _grep(tmp_path, b"personal") == []
 
 
+def test_segments_of_a_clock_that_was_ahead_do_not_wait_for_one_another(tmp_path: Path) -> None:
+    """Each was stamped anew only when the one before was gone, so the last of ten stayed ten times as long."""
+    journal = open_journal(tmp_path, segment_bytes=10, retention_seconds=0.05)
+    reader = reader_of(journal, "updater")
+    for _ in range(5):
+        journal.append([b"personal", b"more"])
+    rest(reader)
+    reader.commit()
+    journal.append([b"next"])
+    a_year_ahead = SYSTEM.now_us() / 1e6 + 31_536_000
+    for closed in _grep(tmp_path, b"personal"):
+        os.utime(closed, (a_year_ahead, a_year_ahead))
+    journal.tidy()
+    time.sleep(0.1)
+    journal.tidy()
+    assert _grep(tmp_path, b"personal") == []
+
+
 def test_an_old_segment_stays_while_a_reader_needs_it(tmp_path: Path) -> None:
     """Its age alone does not drop a record that was not read yet."""
     journal = open_journal(tmp_path, segment_seconds=0.01, retention_seconds=0)

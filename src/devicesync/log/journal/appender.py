@@ -44,7 +44,6 @@ class Appender:
         try:
             with self._lock.held(), naming_failures("open", files.active):
                 self._tail.catch_up()
-                files.keep_identity()
         except BaseException:
             self.close()
             raise

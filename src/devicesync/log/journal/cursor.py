@@ -26,7 +26,7 @@ class Cursor:
         self.position = position
         self.lost = 0
         self.reads_headers = False
-        self._identity = ""
+        self._identity = files.identity_now()
 
     def rewind(self, record: int) -> None:
         """Make `record` the next to poll."""
@@ -104,9 +104,12 @@ class Cursor:
         return []
 
     def _begin(self) -> None:
-        """Open the segment that holds the position, if none is open."""
+        """Open the segment that holds the position, if none is open; where another journal has begun, its first one."""
         if self._segment is None:
-            self._identity = self._files.identity_now()
+            identity = self._files.identity_now()
+            if "" not in (identity, self._identity) and identity != self._identity:
+                self.position = self.bounds()[0]
+            self._identity = identity
             self._segment = self._open()
 
     def _advance(self) -> bool:
@@ -154,14 +157,14 @@ class Cursor:
         return self._closed(closed[0]) if closed else None
 
     def _of_journal_made_anew(self, active: Segment | None) -> Segment | None:
-        """The first segment: all that was here is gone, and another journal has begun. None of its records were read."""
-        self._identity = self._files.identity_now()
-        firsts = self._files.closed_firsts()
-        if not firsts:
-            return active
-        if active:
+        """The first segment, once it is there: all that was here is gone, and another journal has begun. None of it was read."""
+        identity, firsts = self._files.identity_now(), self._files.closed_firsts()
+        following = self._closed(firsts[0]) if firsts else active
+        if following:
+            self._identity = identity
+        if active and active is not following:
             active.close()
-        return self._closed(firsts[0])
+        return following
 
     def _active(self) -> Segment | None:
         with suppress(FileNotFoundError):

@@ -54,15 +54,17 @@ class JournalLock:
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
-    def mark(self) -> int:
-        """The mark that was kept last; 0 where there is none, or no whole one. Call it while the lock is held. Raises OSError."""
+    def mark(self) -> int | None:
+        """The mark that was kept last; None without a whole one. Call it while the lock is held. Raises OSError."""
         held = os.pread(self._file, len(_marked(0)), 0)
         digits = held[:_MARK_DIGITS]
-        return int(digits) if digits.isdigit() and held == _marked(int(digits)) else 0
+        return int(digits) if digits.isdigit() and held == _marked(int(digits)) else None
 
-    def keep_mark(self, record: int) -> None:
-        """Keep the mark. Not synced: where it is lost with the power, an older one does no harm. Raises OSError."""
+    def keep_mark(self, record: int, *, durable: bool = False) -> None:
+        """Keep the mark. Raises OSError. durable: for the first one. An older one, after a loss of power, does no harm."""
         os.pwrite(self._file, _marked(record), 0)
+        if durable:
+            os.fdatasync(self._file)
 
     def close(self) -> None:
         """Close the file; again, it does nothing."""

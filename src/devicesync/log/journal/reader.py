@@ -20,7 +20,10 @@ _BUSY_NAP_SECONDS = 0.002
 _IDLE_NAP_SECONDS = 0.01
 _FROM_A_BACKUP = "a backup has the records before: `devicesync restore --to-stores`"
 _ANOTHER = "the database is another than the one that the journal was applied to: it is applied again"
-_LESS = "the database has less of the journal than was applied: an older copy, or its -wal was removed. The rest is applied again"
+_LESS = (
+    "the database has less of the journal than was applied: it is an older copy, its -wal was removed, or the journal was begun "
+    "anew. The rest is applied again"
+)
 _log: Any = structlog.get_logger("devicesync")
 
 

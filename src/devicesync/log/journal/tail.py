@@ -10,7 +10,8 @@ from devicesync.clock import SYSTEM
 from devicesync.durable import open_regular, replace, sync_directory, write_all
 from devicesync.log.journal.files import JournalFiles, age_seconds, count_lines, same_file, times_of
 from devicesync.log.journal.lock import JournalLock
-from devicesync.log.journal.times import Span, TimeEntry, span_of
+from devicesync.log.journal.missing_lines import is_cut, is_edited, least_bytes
+from devicesync.log.journal.times import TimeEntry, span_of
 from devicesync.log.journal.torn_tails import cut_torn_tails
 
 _log: Any = structlog.get_logger("devicesync")
@@ -97,9 +98,10 @@ class Tail:
             return
         span = span_of(self._files.times)
         ends = [*firsts[1:], *([span.beginning.first] if span else [])]
-        for first, end in zip(firsts, ends, strict=False):
+        ages = [age_seconds(self._files.closed(first)) for first in firsts]  # of all: it stamps those of a clock that was ahead
+        for first, end, age in zip(firsts, ends, ages, strict=False):
             segment = self._files.closed(first)
-            if end > least or age_seconds(segment) < self._limits.retention_seconds:
+            if end > least or age < self._limits.retention_seconds:
                 return
             segment.unlink()
             times_of(segment).unlink(missing_ok=True)
@@ -128,30 +130,35 @@ class Tail:
         span = span_of(files.times)
         end = files.end_of_closed()
         # Lines without times: a file that someone put here, which becomes the journal's beginning, or times that were lost.
-        known = span if span and span.beginning.first >= end and not self._is_edited(span) else None
+        known = span if span and span.beginning.first >= end and not is_edited(files, span) else None
+        mark = self._lock.mark()
         least = self._mark() or max(files.positions().values(), default=0)
-        lost = lost or (self._is_cut(known, least) if known else end + count_lines(files.active, 0) < least)
+        lost = lost or (is_cut(files, known, mark, least) if known else end + count_lines(files.active, 0) < least)
         if lost or not known:
-            first = max(self.next, end, self._mark() or (span.bound if span else 0), least)
-            if not (first or files.active.exists()):  # nothing tells of any records that were here
-                self._identity = files.give_identity()
+            first = max(self.next, end, least)
+            is_another = mark is None and bool(self._identity or files.identity.exists())
+            if is_another:  # nobody knows which numbers were given, and they may come again
+                files.give_identity()
+            lost |= is_another
             if known and keep and files.active.exists():
                 self._set_aside()
-            self._number_anew(first)
+            self._number_anew(first, was_read=first > 0 or is_another)
             if lost:
                 self._tell_of_loss(first)
         self._data = open_regular(files.active, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         self._times = open_regular(files.times, os.O_RDWR | os.O_APPEND)
         self._end = -1
         sync_directory(files.active.parent)
+        files.keep_identity()
+        self._identity = files.identity_now()
 
     def _look_for_another_journal(self) -> None:
         """Forget our numbers where all was removed meanwhile, and another process has begun a journal anew."""
         identity = self._files.identity_now()
-        if self._identity and identity != self._identity:
+        if "" not in (identity, self._identity) and identity != self._identity:
             self.next = self._most_marked = 0
             self._tell_of_loss(0)
-        self._identity = identity
+        self._identity = identity or self._identity
 
     def _count(self) -> None:
         cut_torn_tails(self._data, self._times)
@@ -167,7 +174,7 @@ class Tail:
         self._most_marked = max(self._most_marked, record)
 
     def _mark(self) -> int:
-        self._most_marked = max(self._most_marked, self._lock.mark())
+        self._most_marked = max(self._most_marked, self._lock.mark() or 0)
         return self._most_marked
 
     def _stat_of_times(self) -> tuple[int, int]:
@@ -183,7 +190,7 @@ class Tail:
         if self._stat_of_times() == self._written:
             return size >= self._end
         span = span_of(files.times)
-        return span is not None and size >= max(span.last.start, self._end)
+        return span is not None and size >= max(least_bytes(span, self._lock.mark()), self._end)
 
     def _is_replaced(self) -> bool:
         """Whether another file stands in the place of the open one, and not by a rotation, which makes both files anew."""
@@ -191,31 +198,13 @@ class Tail:
         is_another = files.active.exists() and not same_file(self._data, files.active)
         return is_another and (same_file(self._times, files.times) or span_of(files.times) is None)
 
-    def _is_edited(self, span: Span) -> bool:
-        """Whether the lines are others than those that the times are of: no line begins where the last group did."""
-        if not span.last.start or not self._files.active.exists():
-            return False
-        file = open_regular(self._files.active, os.O_RDONLY)
-        try:
-            return os.pread(file, 1, span.last.start - 1) not in (b"\n", b"")
-        finally:
-            os.close(file)
-
-    def _is_cut(self, span: Span, least: int) -> bool:
-        """Whether lines are gone that were durable, as the next number says that there must be at least."""
-        exists = self._files.active.exists()
-        size = self._files.active.stat().st_size if exists else 0
-        if size < span.last.start or (span.last.end and not exists):  # no lines yet: a rotation that was cut short
-            return True
-        return span.last.first + count_lines(self._files.active, span.last.start) < least
-
-    def _number_anew(self, first: int) -> None:
+    def _number_anew(self, first: int, *, was_read: bool) -> None:
         """Begin with the number `first`. Where records may have been read, lines without numbers are moved to a closed segment.
 
         Else whoever reads that file would go on at its place in it, and the next lines stand before that.
         """
         active = self._files.active
-        if first and active.exists():
+        if was_read and active.exists():
             if lines := count_lines(active, 0):
                 self._create_times(first)
                 self._set_aside()
@@ -223,7 +212,8 @@ class Tail:
             else:
                 active.unlink()
         self._create_times(first)
-        self._keep_mark(first)
+        self._lock.keep_mark(first, durable=True)
+        self._most_marked = max(self._most_marked, first)
 
     def _tell_of_loss(self, first: int) -> None:
         _log.error(

@@ -126,11 +126,6 @@ class Span(NamedTuple):
     first_group: TimeEntry | None
     last: TimeEntry
 
-    @property
-    def bound(self) -> int:
-        """A number that none of the records has, nor any before: the last group had at most one record a byte."""
-        return self.last.first + self.last.end - self.last.start
-
 
 def span_of(path: Path) -> Span | None:
     """What those times span; None where there are none, or damaged ones. Raises OSError."""
