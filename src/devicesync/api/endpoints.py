@@ -90,9 +90,11 @@ class Calls:
         await needs.versions.ready()
         body = await json_body(headers, receive)
         if len(body) <= LARGE_BYTES and len(headers.get(b"user-agent", b"")) <= agents.LARGE_BYTES:
+            await needs.versions.ready()  # again: a body may take seconds
             version, line = self._line(device_id, body, client, headers)
         else:
             async with self._turns.next(client):
+                await needs.versions.ready()
                 version, line = self._line(device_id, body, client, headers)
         await self._append(version, line, device_id)
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
@@ -137,6 +139,7 @@ class Calls:
         needs.access.check("admin", headers)
         await needs.versions.ready()
         known = await needs.profiles.read_anew(device_id)  # another job's write may not be in the cache
+        await needs.versions.ready()
         version = needs.versions.for_erase(known.profile_version)
         line = erase_line(device_id, version, is_given=needs.versions.has_given(version))
         await self._append(version, line, device_id)

@@ -41,13 +41,16 @@ class Versions:
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._given = self._last = self._taken = 0  # the highest of all; that counts as given; that the log has
         self._known = self._follows = False
-        self._most_us, self._learned_at = 0, 0.0
+        self._most_us, self._learned_at, self._steps = 0, 0.0, 0  # how often the clock has stepped back
         self._learning: asyncio.Task[bool] | None = None
         self._said_log = self._said_clock = False
         self._behind_ms, self._measured_at, self._measures = 0, 0.0, 0
 
     async def ready(self) -> None:
-        """Return when the log's last version is known. Raises RequestError, also where the log takes seconds to tell it."""
+        """Return when the log's last version is known. Raises RequestError, also where the log takes seconds to tell it.
+
+        Await it last before a version is asked for: meanwhile the clock may step, and another process give later ones.
+        """
         self.look()
         while not self._known:
             with self._fuse.call():
@@ -60,8 +63,6 @@ class Versions:
                     raise RequestError(503, "LOG_UNAVAILABLE", said, _RETRY_AFTER_LOOK_SECONDS) from None
                 if not learned:
                     raise Unavailable("the log can't be asked for its last version")
-            if self._has_stepped():  # while the log was asked
-                self._known = False
 
     def next(self) -> int:
         """A new version. Raises RequestError while the law would refuse it.
@@ -126,6 +127,7 @@ class Versions:
         if stepped:
             self._behind_ms = max(self._behind_ms - (self._most_us - ahead_us) // 1000, 0)
         self._most_us = ahead_us if stepped else max(self._most_us, ahead_us)  # small steps back add up
+        self._steps += stepped
         self._follows = stepped or (self._follows and (not self._known or self._last > now_us))
         return stepped
 
@@ -188,6 +190,7 @@ class Versions:
         return self._clock.monotonic() - self._measured_at >= _MEASURED_SECONDS
 
     async def _learn(self) -> bool:
+        steps = self._steps
         try:
             last = await asyncio.to_thread(self._newest.last_version)
         except Unavailable as error:
@@ -198,6 +201,8 @@ class Versions:
         finally:
             self._learning = None
         self._last, self._taken = max(self._last, last), max(self._taken, last)
-        self._known, self._learned_at = True, self._clock.monotonic()
+        self._has_stepped()
+        self._known = steps == self._steps  # else it stepped while the log was asked, which left out what was not past now then
+        self._learned_at = self._clock.monotonic()
         self._follows |= self._last > self._clock.now_us()  # a clock was ahead: other processes may still give later ones
         return True
