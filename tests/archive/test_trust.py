@@ -24,14 +24,16 @@ from devicesync.archive.parquet_reading import BATCH_BYTES
 from devicesync.archive.ranges import ENTRY, MOST_DAYS, erasures_of, paths_of
 from devicesync.archive.storage import Storage
 from devicesync.assembly.digests.source import ends_at_ms
+from devicesync.clock import SYSTEM
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.prune import old_ranges
+from devicesync.jobs.erase import erase_line
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import LETTER_TIMES, gather
 from devicesync.jobs.restore.selection import Selection
-from devicesync.jobs.shared.backed_up import record_of
+from devicesync.jobs.shared.backed_up import erases_in, record_of, refuse_the_future
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.state import State
 from devicesync.log.full import LARGEST_BYTES, FullRecord
@@ -420,8 +422,8 @@ def test_dates_in_the_future_are_not_believed(tmp_path: Path) -> None:
     """Whoever writes the archive writes its times too: versions are guarded by now as well, and old files are still old."""
     archive, closed = stored(tmp_path, ROWS, "parquet")
     entry = msgspec.structs.replace(closed.entry, closed_ms=IN_2200_MS)
-    assert record_of((10, IN_2200_MS, None, b"{}", None), entry).taken_ms <= time.time_ns() // 1_000_000
-    assert record_of((10, None, None, b"{}", None), entry).taken_ms <= time.time_ns() // 1_000_000
+    for logged_ms in (IN_2200_MS, None):
+        assert record_of((10, logged_ms, None, b"{}", None), entry, 300_000).taken_ms <= time.time_ns() // 1_000_000 + 300_000
     assert ends_at_ms([msgspec.structs.replace(entry, last_ms=IN_2200_MS)]) <= time.time_ns() // 1_000_000
     after = msgspec.structs.replace(entry, from_offset=13, first_offset=13, next_offset=14)
     later = msgspec.structs.replace(entry, last_ms=IN_2200_MS)
@@ -430,3 +432,23 @@ def test_dates_in_the_future_are_not_believed(tmp_path: Path) -> None:
         [entry], {"sleeper": IN_2200_MS * 1000, **dict.fromkeys(["erased", "", "a\0b", "x" * 257], 1_700_000_000_000_000)}
     )
     assert list(pruned_erasures(archive, Selection(), 300_000)) == [{"erased": State(erased=1_700_000_000_000_000)}]
+
+
+@pytest.mark.parametrize("has_log_time", [True, False])
+def test_a_clock_behind_judges_as_the_right_one_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_log_time: bool
+) -> None:
+    """An erase whose version is as far past the log's time as the law allows was refused: its device came back, and stayed."""
+    closed_ms, ahead_ms = 1_700_000_000_000, 300_000
+    version = (closed_ms + ahead_ms) * 1000
+    row: FullRecord = (10, closed_ms if has_log_time else None, None, erase_line("erased", version), None)
+    archive, closed = stored(tmp_path, [row], "parquet")
+    entry = msgspec.structs.replace(closed.entry, closed_ms=closed_ms)
+    monkeypatch.setattr(SYSTEM, "now_ms", lambda: closed_ms - ahead_ms, raising=False)
+    refuse_the_future([entry], ahead_ms)
+    assert [event.version for event in erases_in([row], entry, ahead_ms)] == [version]
+    archive.manifest.prune([entry], {"erased": version, "later": version + 1})
+    assert list(pruned_erasures(archive, Selection(), ahead_ms)) == [{"erased": State(erased=version)}]
+    monkeypatch.setattr(SYSTEM, "now_ms", lambda: closed_ms - ahead_ms - 1, raising=False)
+    with pytest.raises(Damaged, match="past now"):
+        refuse_the_future([entry], ahead_ms)

@@ -20,7 +20,7 @@ def old_ranges(entries: list[Entry], before_ms: int) -> Iterator[list[Entry]]:
     """
     for _, ranges in groupby(by_range(entries), key=lambda files: files[0].order[:2]):
         for files in list(ranges)[:-1]:
-            if max(min(entry.last_ms or 0, kept_at_ms(entry)) for entry in files) >= before_ms:
+            if max(min(entry.last_ms or 0, kept_at_ms(entry, 0)) for entry in files) >= before_ms:
                 break
             yield files
 

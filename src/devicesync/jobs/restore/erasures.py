@@ -31,13 +31,13 @@ def pruned_erasures(archive: Archive, selection: Selection, max_clock_ahead_ms: 
 
 def erasure_rows(kept: Pruned, selection: Selection, max_clock_ahead_ms: int) -> Iterator[list[FullRecord]]:
     """Yield the erases of one pruned range as records of a log, some thousand at a time."""
-    time_ms = _kept_at_ms(kept)
+    time_ms = _kept_at_ms(kept, max_clock_ahead_ms)
     for some in _erased_in(kept, selection, max_clock_ahead_ms):
         yield [(0, time_ms, device_id.encode(), erase_line(device_id, at), None) for device_id, at in some]
 
 
 def _erased_in(kept: Pruned, selection: Selection, max_clock_ahead_ms: int) -> Iterator[list[tuple[str, int]]]:
-    erased, left_out, kept_ms = kept.erased(), 0, _kept_at_ms(kept)
+    erased, left_out, kept_ms = kept.erased(), 0, _kept_at_ms(kept, max_clock_ahead_ms)
     while piece := [*islice(erased, _PIECE)]:
         believed = _believed(piece, kept_ms, max_clock_ahead_ms)
         left_out += len(piece) - len(believed)
@@ -46,9 +46,9 @@ def _erased_in(kept: Pruned, selection: Selection, max_clock_ahead_ms: int) -> I
         _log.error("erasures with an impossible id or version are left out", path=kept.entries[0].path, erasures=left_out)
 
 
-def _kept_at_ms(kept: Pruned) -> int:
+def _kept_at_ms(kept: Pruned, max_clock_ahead_ms: int) -> int:
     """When the last file of the range was closed: which file an erasure is from is not kept, and each was guarded by its own."""
-    return max(map(kept_at_ms, kept.entries))
+    return max(kept_at_ms(entry, max_clock_ahead_ms) for entry in kept.entries)
 
 
 def _believed(erased: list[tuple[str, int]], kept_ms: int, max_clock_ahead_ms: int) -> list[tuple[str, int]]:

@@ -52,7 +52,7 @@ def gather(
     for all_rows in rows_of_file:
         rows = selection.rows(all_rows, entry, max_clock_ahead_ms)
         folded = fold(
-            [record_of(row, entry) for row in rows],
+            [record_of(row, entry, max_clock_ahead_ms) for row in rows],
             source=entry.source,
             refusal_limit=refusal_limit,
             max_clock_ahead_ms=max_clock_ahead_ms,

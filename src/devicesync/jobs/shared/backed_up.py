@@ -38,25 +38,28 @@ def refuse_the_future(entries: list[Entry], max_clock_ahead_ms: int) -> None:
 
 
 def _newest_ms(entry: Entry) -> int:
-    return min(entry.last_ms or 0, entry.closed_ms)
+    return entry.closed_ms if entry.last_ms is None else min(entry.last_ms, entry.closed_ms)
 
 
-def kept_at_ms(entry: Entry) -> int:
-    """When the file was closed, which was not in the future, whatever its entry says."""
-    return min(entry.closed_ms, SYSTEM.now_ms())
+def kept_at_ms(entry: Entry, max_clock_ahead_ms: int) -> int:
+    """When the file was closed, which was not in the future, whatever its entry says: this clock may be behind by so much."""
+    return min(entry.closed_ms, SYSTEM.now_ms() + max_clock_ahead_ms)
 
 
-def record_of(row: FullRecord, entry: Entry) -> Record:
-    """The record as the updater got it. Versions are guarded against the log's time, the backup's, or now: the least of them."""
+def record_of(row: FullRecord, entry: Entry, max_clock_ahead_ms: int) -> Record:
+    """The record as the updater got it. Versions are guarded against the log's time, the backup's, or now, the least of them.
+
+    Of a file that `refuse_the_future` lets pass, now is never the least: what was valid is valid by any clock.
+    """
     offset, logged_ms, key, value, _ = row
-    kept_ms = kept_at_ms(entry)
+    kept_ms = kept_at_ms(entry, max_clock_ahead_ms)
     taken_ms = kept_ms if logged_ms is None else min(logged_ms, kept_ms)
     return Record(value, entry.partition, offset, taken_ms, logged_ms, key)
 
 
 def event_of(row: FullRecord, entry: Entry, max_clock_ahead_ms: int) -> Event | None:
     """The record's event; None for a bad one."""
-    record = record_of(row, entry)
+    record = record_of(row, entry, max_clock_ahead_ms)
     try:
         return decode(
             record.value or b"", taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms
