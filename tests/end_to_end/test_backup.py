@@ -166,6 +166,27 @@ def test_a_new_journal_is_a_new_generation(devicesync: Devicesync) -> None:
     assert devicesync.json("restore", "--from", "backup", "--to-stores")["records"] == 50
 
 
+def test_a_segment_that_was_removed_before_it_was_read_is_a_gap(devicesync: Devicesync) -> None:
+    """Else the records before and after it make one range: verify finds no problem, and a restore says that both stores are equal."""
+    simulate(devicesync, 40)
+    with (devicesync.directory / DATA / LOG).open("a") as journal:  # a stranger's blank lines are none
+        journal.write("\n\n")
+    for seed in (2, 3, 4):
+        simulate(devicesync, 40, seed=seed, journal_segment_bytes=1, journal_retention_seconds=3600.0)
+    segments = sorted((devicesync.directory / DATA).glob(f"{LOG}.{'[0-9]' * 20}"))
+    removed = segments[len(segments) // 2]
+    lost = len(removed.read_bytes().splitlines())
+    removed.unlink()
+    back_up(devicesync)
+    files = devicesync.json("backup", "list", "--in", "backup")["files"]
+    assert len(files) == 2
+    assert sum(file["records"] for file in files) == 160 - lost
+    (problem,) = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]
+    assert "gap: records" in problem["problem"]
+    assert devicesync.run("restore", "--from", "backup", "--to-stores").returncode == 1
+    assert devicesync.json("restore", "--from", "backup", "--to-stores", "--allow-gaps")["records"] == 160 - lost
+
+
 @pytest.mark.parametrize("is_late", [False, True])
 def test_a_clone_without_its_identity_is_kept_as_another_log(devicesync: Devicesync, *, is_late: bool) -> None:
     """As docs/backup.md says: nothing else is removed, and it heals, too, what was kept of one of the two alone."""

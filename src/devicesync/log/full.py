@@ -95,6 +95,13 @@ class FullReader(Protocol):
         """Return the first offset that the log still has, and the offset that the next record will have. Raises Unavailable."""
         ...
 
+    def left_from(self, partition: int, start: int, end: int) -> int:
+        """Return the offset between these from which on no record is gone from the log, `start` if none is. Raises Unavailable.
+
+        Where nothing was ever read, as at markers of transactions, nothing is gone.
+        """
+        ...
+
     def keep_alive(self) -> None:
         """Do as Reader.keep_alive does."""
         ...

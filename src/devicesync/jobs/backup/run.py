@@ -179,7 +179,7 @@ class Backup:
         if offset < part.expected:
             part.is_stale = True
             return False
-        first, _ = self._patience.until_it_works(self._reader.bounds, part.partition)
+        first = self._patience.until_it_works(self._reader.left_from, part.partition, part.expected, offset)
         if first > part.expected:
             if not part.is_empty and first >= (part.agreed_end or 0):
                 return False

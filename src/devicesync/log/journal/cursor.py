@@ -2,6 +2,7 @@
 
 import os
 from contextlib import ExitStack, suppress
+from itertools import pairwise
 
 from devicesync.durable import open_regular
 from devicesync.errors import Unavailable
@@ -46,6 +47,16 @@ class Cursor:
                     if bounds := self._bounds_at_rest():
                         return bounds
         raise Unavailable(f"the segments of {self._files.active} change faster than they are read", "see what moves them")
+
+    def left_from(self, start: int, end: int) -> int:
+        """Return the number between these from which on no segment is missing; `start` if none is. Raises Unavailable."""
+        with naming_failures("read", self._files.active):
+            span = span_of(self._files.times)
+            firsts = [*self._files.closed_firsts(), *([span.beginning.first] if span else [])]
+            for before, first in reversed([*pairwise([-1, *firsts])]):
+                if start < first <= end and not (before >= 0 and self._files.end_of(before) == first):
+                    return first
+        return start
 
     def read(self, max_records: int) -> list[Record]:
         """The next records, at most so many; [] when there are none now. Blank lines are skipped. Raises Unavailable."""

@@ -101,9 +101,11 @@ class JournalFiles:
 
     def end_of_closed(self) -> int:
         """The number after the last record of the closed segments, 0 without one."""
-        first = max(self.closed_firsts(), default=None)
-        if first is None:
-            return 0
+        firsts = self.closed_firsts()
+        return self.end_of(firsts[-1]) if firsts else 0
+
+    def end_of(self, first: int) -> int:
+        """The number after the last record of the closed segment that begins with record `first`."""
         span = span_of(times_of(self.closed(first)))
         sound = span is not None and span.beginning.first == first and span.last.start <= self.closed(first).stat().st_size
         last = span.last if span and sound else TimeEntry(first, 0, 0, 0)

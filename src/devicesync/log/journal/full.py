@@ -52,6 +52,11 @@ class JournalFullReader:
         del partition
         return self._reader.bounds()
 
+    def left_from(self, partition: int, start: int, end: int) -> int:
+        """See full.FullReader."""
+        del partition
+        return self._reader.left_from(start, end)
+
     def keep_alive(self) -> None:
         """See full.FullReader."""
 

@@ -93,6 +93,10 @@ class KafkaFullReader:
         with self._member.explaining(), failures("read"):
             return bounds(self._member.consumer, self._member.topic, partition)
 
+    def left_from(self, partition: int, start: int, end: int) -> int:
+        """See full.FullReader. What lacks behind the topic's first record is not gone: compaction, or markers of transactions."""
+        return max(start, min(self.bounds(partition)[0], end))
+
     def keep_alive(self) -> None:
         """See full.FullReader."""
         self._member.keep_alive()
