@@ -49,6 +49,22 @@ def test_a_step_that_is_noticed_while_the_log_is_asked(clock: Clock) -> None:
     assert of_next(opened) > later
 
 
+def test_what_was_on_its_way_into_the_log_when_the_clock_stepped_back(clock: Clock) -> None:
+    """The look at the log came before it, and told nothing: it was the last one."""
+    log = MemoryLog(clock.ms)
+    here = versions.Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(2, "LOG_UNAVAILABLE", ""))
+    asyncio.run(here.ready())
+    given = clock.us()  # by another process, whose disk is slow
+    clock.step(-100)
+    here.look()
+    assert of_next(here) < given - 90_000_000
+    here.look()
+    log.append([registered_at(given)])
+    here._learned_at -= 1
+    here.look()
+    assert of_next(here) > given
+
+
 def test_a_body_that_takes_its_time(start: Start, clock: Clock) -> None:
     """What was known when its head came is not what counts when its version is given."""
     log = MemoryLog(clock.ms)

@@ -41,7 +41,8 @@ class Versions:
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._given = self._last = self._taken = 0  # the highest of all; that counts as given; that the log has
         self._known = self._follows = False
-        self._most_us, self._learned_at, self._steps = 0, 0.0, 0  # how often the clock has stepped back
+        self._most_us, self._learned_at = 0, 0.0
+        self._steps = self._followed_us = 0  # how often the clock has stepped back; until when the log is asked again and again
         self._learning: asyncio.Task[bool] | None = None
         self._said_log = self._said_clock = False
         self._behind_ms, self._measured_at, self._measures = 0, 0.0, 0
@@ -123,12 +124,15 @@ class Versions:
     def _has_stepped(self) -> bool:
         now_us = self._clock.now_us()
         ahead_us = now_us - int(self._clock.monotonic() * 1_000_000)
-        stepped = ahead_us < self._most_us - _STEP_US
+        back_us = self._most_us - ahead_us
+        stepped = back_us > _STEP_US
         if stepped:
-            self._behind_ms = max(self._behind_ms - (self._most_us - ahead_us) // 1000, 0)
+            self._steps += 1
+            self._behind_ms = max(self._behind_ms - back_us // 1000, 0)
+            # What was given before may still be on its way into the log, which takes it for so long.
+            self._followed_us = max(self._followed_us, now_us + min(back_us, self._max_clock_ahead_ms * 1000))
         self._most_us = ahead_us if stepped else max(self._most_us, ahead_us)  # small steps back add up
-        self._steps += stepped
-        self._follows = stepped or (self._follows and (not self._known or self._last > now_us))
+        self._follows = stepped or (self._follows and (not self._known or max(self._last, self._followed_us) > now_us))
         return stepped
 
     def _check(self, version: int, taken_ms: int) -> None:
