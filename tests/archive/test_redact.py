@@ -13,10 +13,12 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.manifest import Manifest
 from devicesync.archive.storage import Storage
+from devicesync.assembly.backup.prune import prune
 from devicesync.assembly.backup.redact import redact as command
 from devicesync.assembly.watcher import Unwatched
 from devicesync.config import Settings
 from devicesync.jobs.backup.redact import Redaction, Traces
+from devicesync.jobs.backup.verify import check_entries
 from devicesync.log.full import FullRecord
 from tests.archive.test_days import DAY_MS, MIDNIGHT_MS, kept, ranges_of, rows_of
 
@@ -82,6 +84,13 @@ def planted(directory: Path) -> list[str]:
     return found
 
 
+def unnamed(archive: Archive, directory: Path) -> set[str]:
+    """The files of records, and their rests, that are there, and that the manifest does not name."""
+    place = directory / "backup"
+    there = {str(path.relative_to(place)) for path in place.rglob("*.*") if path.suffix in {".parquet", ".gz"}}
+    return there - {path for entry in archive.manifest.entries() for path in entry.paths}
+
+
 @FORMATS
 def test_what_an_erase_removed_goes_and_the_rest_stays(tmp_path: Path, file_format: str) -> None:
     """Bad records with its key too; not the erase, nor the registration after it, nor others' under its key; twice is once."""
@@ -101,13 +110,21 @@ class Killed(Exception):
 
 
 @FORMATS
-@pytest.mark.parametrize("step", ["first file", "files", "listed", "first removed"])
+@pytest.mark.parametrize("step", ["rest", "first file", "files", "listed", "first removed"])
 def test_a_crash_at_each_step_leaves_the_old_or_the_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str, step: str
 ) -> None:
-    """Every file that the manifest names is whole; the next redact completes it, and leaves nothing behind."""
+    """Every file that the manifest names is whole; the next redact completes it, and leaves nothing behind.
+
+    A rest whose file was not put any more stayed for good, with what is of devices that are erased later.
+    """
     archive = backup(tmp_path, file_format)
-    spots = {"first file": (Archive, "upload", 2), "files": (Manifest, "replace", 1), "listed": (Manifest, "sweep", 1)}
+    spots = {
+        "rest": (Storage, "put", 2),
+        "first file": (Archive, "upload", 2),
+        "files": (Manifest, "replace", 1),
+        "listed": (Manifest, "sweep", 1),
+    }
     owner, name, times = spots.get(step, (Storage, "remove", 2))
     whole = getattr(owner, name)
     left = times
@@ -125,9 +142,33 @@ def test_a_crash_at_each_step_leaves_the_old_or_the_new(
     monkeypatch.undo()
     assert set(REDACTED) <= set(offsets(archive, tmp_path))
     assert archive.unlisted(archive.manifest.entries()) == {}
+    assert step == "first removed" or len(unnamed(archive, tmp_path)) >= 1
+    assert {each.path for each in check_entries(archive, [], [], archive.manifest.entries())} == unnamed(archive, tmp_path)
     redact(archive, tmp_path)
     assert offsets(archive, tmp_path) == REDACTED
-    assert planted(tmp_path) == []
+    assert (planted(tmp_path), unnamed(archive, tmp_path)) == ([], set())
+
+
+@pytest.mark.parametrize("how", ["redact", "prune"])
+def test_a_rest_whose_file_came_in_another_format_goes_with_its_range(tmp_path: Path, how: str) -> None:
+    """A backup with --format jsonl was killed between the two, and run without: both registrations stayed for good."""
+    storage = Storage(str(tmp_path / "backup"))
+    Archive(storage, "topic").manifest.generation_of("id")
+    for file in ranges_of(tmp_path, ROWS, step=10, file_format="jsonl")[0]:
+        assert file.rest_here
+        assert file.entry.rest
+        storage.put(file.rest_here, file.entry.rest.path)
+    archive = backup(tmp_path, "parquet")
+    archive.remove_leftovers()
+    left = unnamed(archive, tmp_path)
+    assert left == {f"_manifest/topic/1/3/{offset}.rest.parquet" for offset in (0, 1)}, "a backup may be about to name them"
+    assert {each.path for each in check_entries(archive, [], [], archive.manifest.entries())} == left
+    if how == "prune":
+        settings = Settings(data_dir=str(tmp_path / "data"))
+        assert len(prune(str(tmp_path / "backup"), settings, Unwatched(), before_ms=1 << 60, dry_run=False)) == 2
+    else:
+        redact(archive, tmp_path)
+    assert unnamed(archive, tmp_path) == set()
 
 
 @FORMATS

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from devicesync.archive.entry import Entry
 from devicesync.archive.files import ClosedFile, digest_of
@@ -25,6 +26,19 @@ _HIDDEN = re.compile(r"(?:generation-)?[0-9]\S*\.(?:parquet|jsonl\.gz|json)")
 """What a file was to be called that a killed upload left under a hidden name."""
 UPLOAD_SECONDS = 3600.0
 """Who has not written to a file for so long, does not upload it any more."""
+
+
+_Place = str | tuple[int, int, int]
+"""What all revisions of a file share: the stem of its path. Of a rest the order of its entry."""
+
+
+class _Found(NamedTuple):
+    """A file of records that is there, or a rest. number: of its revision, 0 for none."""
+
+    path: str
+    place: _Place
+    partition: int
+    number: int
 
 
 class Archive:
@@ -98,9 +112,18 @@ class Archive:
         Either an upload was interrupted or still runs, or an entry is missing. Other revisions of a listed file are skipped.
         Raises Unavailable.
         """
-        stems, orders = {_stem(entry.path) for entry in known}, {entry.order for entry in known}
-        rests = {path: order[1] for path, order in self.manifest.rests().items() if order not in orders}
-        return rests | {path: int(match[2]) for path, match in self._files() if _stem(path) not in stems}
+        places = {place for entry in known for place in _places(entry)}
+        return {path: partition for path, place, partition, _ in self._found() if place not in places}
+
+    def superseded(self, known: Collection[Entry]) -> list[str]:
+        """Return what `unlisted` skips: the files and rests in whose place these entries name others.
+
+        An upload was interrupted, or still runs, or they came back since. They may have an erased device's records.
+        Raises Unavailable.
+        """
+        places = {place for entry in known for place in _places(entry)}
+        named = {path for entry in known for path in entry.paths}
+        return [path for path, place, _, _ in self._found() if place in places and path not in named]
 
     def missing(self, entries: Iterable[Entry]) -> set[str]:
         """The paths of these entries' files, and of their rests, that are not there. Raises Unavailable."""
@@ -113,10 +136,9 @@ class Archive:
         return wanted - there
 
     def last_revision(self, entries: list[Entry]) -> int:
-        """The greatest number of a revision that a file of these ever had, listed or not. Raises Unavailable."""
-        stems = {_stem(entry.path) for entry in entries}
-        days = sorted({entry.path.split("/")[1] for entry in entries})
-        return max((int(match[3] or 0) for path, match in self._files(days) if _stem(path) in stems), default=0)
+        """The greatest number of a revision that a file of these, or a rest, ever had, listed or not. Raises Unavailable."""
+        places = {place for entry in entries for place in _places(entry)}
+        return max((number for _, place, _, number in self._found(entries) if place in places), default=0)
 
     def interrupted(self, untouched_seconds: float = 0.0) -> list[str]:
         """Return what killed uploads left in a directory under hidden names, or what is on its way there.
@@ -133,15 +155,10 @@ class Archive:
         What `interrupted` returns goes too: who still writes it, fails, and writes it again. Raises Unavailable, Damaged.
         """
         listed, pruned = self.manifest.entries(), self.manifest.pruned_entries()
-        by_stem = {_stem(entry.path): entry for entry in (*pruned, *listed)}
-        last = {_stem(entry.path): int(entry.revision.partition("-")[0] or 0) for entry in listed}
+        last: dict[_Place, int] = {place: _ANY for entry in pruned for place in _places(entry)}
+        last |= {place: int(entry.revision.partition("-")[0] or 0) for entry in listed for place in _places(entry)}
         self.manifest.remove_pruned(by_range(pruned))
-        for path, match in self._files():
-            entry = by_stem.get(_stem(path))
-            if entry and int(match[3] or 0) < last.get(_stem(path), _ANY):
-                name = path.rpartition("/")[2].partition("_")[2].partition("_")[2].removesuffix(".jsonl.gz")
-                self.manifest.remove_rest(entry, name)
-                self._storage.remove(path)
+        self._remove([path for path, place, _, number in self._found() if number < last.get(place, 0)])
         self._remove(self.interrupted(untouched_seconds))
 
     def _hidden_in(self, directory: str, untouched_seconds: float) -> list[str]:
@@ -153,10 +170,15 @@ class Archive:
         for path in paths:
             self._storage.remove(path)
 
-    def _files(self, only: Collection[str] = ()) -> list[tuple[str, re.Match[str]]]:
-        days = [f"{self.topic}/{name}" for name in only or self._days()]
-        there = [(f"{day}/{name}", _FILE.fullmatch(name)) for day in days for name in self._storage.names(day)]
-        return [(path, match) for path, match in there if match]
+    def _found(self, only: list[Entry] | None = None) -> Iterator["_Found"]:
+        """The files of records that are there, and the rests; only: those in the directories of these entries."""
+        days = self._days() if only is None else sorted({entry.path.split("/")[1] for entry in only})
+        for path in (f"{self.topic}/{day}/{name}" for day in days for name in self._storage.names(f"{self.topic}/{day}")):
+            if match := _FILE.fullmatch(path.rpartition("/")[2]):
+                yield _Found(path, _stem(path), int(match[2]), int(match[3] or 0))
+        if only is None or any(entry.rest for entry in only):
+            for path, order, number in self.manifest.rests(only):
+                yield _Found(path, order, order[1], number)
 
     def _days(self) -> list[str]:
         return [name for name in self._storage.names(self.topic) if _DAY.fullmatch(name)]
@@ -178,6 +200,11 @@ def topics_at(storage: Storage) -> list[str]:
     named = {name for name in storage.names(MANIFEST) if Archive(storage, name).manifest.generations()}
     others = [name for name in storage.names("") if name not in {MANIFEST, *named}]
     return sorted({*named, *(name for name in others if MANIFEST in storage.names(name) or Archive(storage, name).has_files())})
+
+
+def _places(entry: Entry) -> tuple[_Place, ...]:
+    """Of its file, and of a rest, which it may have."""
+    return _stem(entry.path), entry.order
 
 
 def _stem(path: str) -> str:

@@ -41,7 +41,7 @@ MANIFEST = "_manifest"
 _NUMBER = "[0-9]{1,9}"
 """Of a generation or a partition. None of ours has a longer one."""
 _GENERATION = re.compile(rf"(?:generation-)?({_NUMBER})(?:\.json)?")
-_REST = re.compile(r".*/([0-9]+)/([0-9]+)/([0-9]+)(?:\.[0-9]+-[0-9a-f]{8})?\.rest\.parquet")
+_REST = re.compile(r".*/([0-9]+)/([0-9]+)/([0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?\.rest\.parquet")
 
 
 class Manifest:
@@ -140,11 +140,6 @@ class Manifest:
             self._storage.remove(entry.rest.path)
         self._storage.remove(entry.path)
 
-    def remove_rest(self, entry: Entry, name: str) -> None:
-        """Remove the `rest` of an earlier revision of this entry, which has that name. Raises Unavailable."""
-        for path in paths_of([entry], ENTRY):
-            self._storage.remove(f"{path.rpartition('/')[0]}/{name}.rest.parquet")
-
     def partitions(self) -> list[str]:
         """Return the directory of each partition's entries. Raises Unavailable."""
         generations = [
@@ -155,11 +150,15 @@ class Manifest:
         ]
         return [f"{generation}/{name}" for generation in generations for name in self._storage.names(generation)]
 
-    def rests(self) -> dict[str, tuple[int, int, int]]:
-        """Return the path of each `rest` that is there, with the order of its entry. Raises Unavailable."""
-        there = (f"{directory}/{name}" for directory in self.partitions() for name in self._storage.names(directory))
-        found = map(_REST.fullmatch, there)
-        return {match[0]: (int(match[1]), int(match[2]), int(match[3])) for match in found if match}
+    def rests(self, only: list[Entry] | None = None) -> Iterator[tuple[str, tuple[int, int, int], int]]:
+        """Yield the path of each `rest` that is there, with the order of its entry, and the number of its revision.
+
+        only: those that may be of these entries, and others of their partition. Raises Unavailable.
+        """
+        directories = self.partitions() if only is None else places_of([only])
+        there = (f"{directory}/{name}" for directory in directories for name in self._storage.names(directory))
+        for match in filter(None, map(_REST.fullmatch, there)):
+            yield match[0], (int(match[1]), int(match[2]), int(match[3])), int(match[4] or 0)
 
     def pruned(self, damaged: list[Damaged] | None = None) -> Iterator[Pruned]:
         """Yield what is kept of each pruned range, for one at a time fits in memory; `damaged` as for `entries`.

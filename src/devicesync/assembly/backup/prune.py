@@ -24,12 +24,14 @@ def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, d
             for entry in from_the_future(entries, SYSTEM.now_ms() + settings.max_clock_ahead_ms):
                 said = f"{printable(entry.path)} was closed in the future by its entry"
                 watcher.say(f"{said}: it stays, and the partition's files after it")
-            if not dry_run:
-                archive.remove_leftovers(UPLOAD_SECONDS)
-            with watcher.bar(f"prune {archive.topic}", len(old), unit="files") as advance:
-                for files in [] if dry_run else old:
-                    prune_range(archive, files, spool.path, settings.max_clock_ahead_ms)
-                    advance(1)
+            try:
+                with watcher.bar(f"prune {archive.topic}", len(old), unit="files") as advance:
+                    for files in [] if dry_run else old:
+                        prune_range(archive, files, spool.path, settings.max_clock_ahead_ms)
+                        advance(1)
+            finally:
+                if not dry_run:
+                    archive.remove_leftovers(UPLOAD_SECONDS)
             removed.extend(entry for files in old for entry in files)
 
         in_each(archives, prune_one)
