@@ -379,6 +379,7 @@ def test_of_a_refused_value_that_is_too_long_the_beginning_is_kept(tmp_path: Pat
         closing(Buckets(tmp_path / "buckets", 1)) as buckets,
         closing(SqliteDeadLetters(tmp_path / "dead-letters.db")) as letters,
     ):
+        buckets.prepare()
         limit = RefusalLimit(1, 1, 0)
         gather(closed.entry, [large], Selection(), buckets, letters, refusal_limit=limit, max_clock_ahead_ms=0)
         found = {letter.offset: letter for letter in letters.each()}
@@ -397,6 +398,7 @@ def test_few_bytes_of_a_file_do_not_become_dead_letters_without_end(
     _, closed = stored(tmp_path, rows, file_format)
     file = tmp_path / "dead-letters.db"
     with closing(Buckets(tmp_path / "buckets", 1)) as buckets, closing(SqliteDeadLetters(file)) as letters:
+        buckets.prepare()
         limit = RefusalLimit(1, 1, 0)
         found = gather(
             closed.entry, [rows[:7], rows[7:]], Selection(), buckets, letters, refusal_limit=limit, max_clock_ahead_ms=0

@@ -81,7 +81,7 @@ def rewritten(devicesync: Devicesync, entry: Entry, **fields: object) -> None:
     (devicesync.directory / "backup" / listed_at(entry)).write_bytes(msgspec.json.encode([said]))
 
 
-@pytest.mark.parametrize("changed", ["--allow-gaps", "max_clock_ahead_seconds", "the clock", "nothing"])
+@pytest.mark.parametrize("changed", ["--allow-gaps", "max_clock_ahead_seconds", "the clock", "its key", "nothing"])
 def test_what_was_read_is_used_only_by_a_run_that_takes_the_same(devicesync: Devicesync, changed: str) -> None:
     """Killed with --allow-gaps under a clock that was behind, a restore went on without the erases that the law had refused."""
     (entry,) = three_files(devicesync)[2:]
@@ -92,6 +92,8 @@ def test_what_was_read_is_used_only_by_a_run_that_takes_the_same(devicesync: Dev
     assert killed.returncode == -signal.SIGKILL
     if changed == "the clock":
         rewritten(devicesync, entry)
+    if changed == "its key":
+        (devicesync.directory / "devicesync-data" / "restore" / "key").unlink()
     if changed == "max_clock_ahead_seconds":
         (devicesync.directory / "devicesync.toml").write_text("max_clock_ahead_seconds = 301\n")
     done = devicesync.run(*RESTORE, *(() if changed == "--allow-gaps" else ("--allow-gaps",)))

@@ -206,6 +206,7 @@ class BackedUp:
 
     def _restores(self, archive: "_Reading", entries: list[Entry], until_ms: int | None, wanted: dict[str, State]) -> None:
         with closing(Buckets(self._world.backup.spool() / str(until_ms), 1)) as buckets:
+            buckets.prepare()
             for erasures in pruned_erasures(archive, Selection(until_ms), DEFAULT_MAX_CLOCK_AHEAD_MS):
                 buckets.add(erasures)
             for entry in entries:

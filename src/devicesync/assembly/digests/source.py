@@ -10,7 +10,7 @@ from devicesync.archive.entry import Entry
 from devicesync.archive.spool import Spool
 from devicesync.archive.storage import Storage
 from devicesync.assembly import adapters
-from devicesync.assembly.digests.work import GROUPS, Task, group_of
+from devicesync.assembly.digests.work import GROUPS, Task
 from devicesync.assembly.pool import Pool
 from devicesync.assembly.restore import work as restore_work
 from devicesync.assembly.restore.run import Request, begin
@@ -23,6 +23,7 @@ from devicesync.jobs.digests.file import BACKUP, CACHE, DATABASE, DigestFile
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.selection import Selection
+from devicesync.jobs.shared.shares import Shares, new_key
 from devicesync.url import masked
 
 
@@ -85,7 +86,7 @@ def _cache(settings: Settings, watcher: Watcher, directory: Path, now_ms: int) -
     def prepare(pool: Pool) -> None:
         del pool
         with closing(adapters.open_cache(settings)) as cache, watcher.bar("ids in the cache", None, unit="devices") as advance:
-            gather(cache, group_of, directory, {*range(GROUPS)}, advance)
+            gather(cache, Shares(new_key(), GROUPS).share_of, directory, {*range(GROUPS)}, advance)
 
     return Source(DigestFile(CACHE, masked(settings.cache), now_ms), Task(CACHE, str(directory)), GROUPS, prepare)
 
@@ -100,6 +101,7 @@ def _backup(asked: Asked, settings: Settings, watcher: Watcher, directory: Path)
 
         def prepare(pool: Pool) -> None:
             with closing(Buckets(directory, GROUPS)) as buckets:
+                buckets.prepare()
                 for erasures in pruned_erasures(run.archive, Selection(), settings.max_clock_ahead_ms):
                     buckets.add(erasures)
                 buckets.flush()

@@ -10,7 +10,7 @@ from devicesync.jobs.audit.held_ids import gathered
 from devicesync.jobs.audit.pace import Pace
 from devicesync.jobs.digests.file import CACHE, DATABASE
 from devicesync.jobs.digests.reading import in_cache, in_database, in_states
-from devicesync.jobs.digests.sums import DeviceDigest, Digests, bucket_of, digests_of
+from devicesync.jobs.digests.sums import DeviceDigest, Digests, digests_of
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.law.seen import Seen
 
@@ -33,11 +33,6 @@ class Task(NamedTuple):
     directory: str
     wanted: frozenset[int] | None = None
     rate: float = 0.0
-
-
-def group_of(device_id: str) -> int:
-    """In which part of a cache the device is read."""
-    return bucket_of(device_id) % GROUPS
 
 
 def sums_of(part: tuple[Task, int]) -> tuple[int, tuple[bytes, bytes]]:

@@ -69,7 +69,8 @@ def _check_stores(request: Request, settings: Settings, opened: ExitStack) -> in
 def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     directory = run.settings.directory / data_directory.BUCKETS
     count = min(max(run.record_bytes // _BUCKET_BYTES, _FEWEST), _MOST)
-    restart = run.request.restart or not directory.exists()
+    buckets = Buckets(directory, count)
+    restart = run.request.restart or not buckets.are_prepared
     what = run.what_is_taken() | {"buckets": count}  # the same for any stores
     progress = Progress(run.settings.directory / data_directory.RESTORE_PROGRESS, what, restart=restart)
     if not progress.goes_on:
@@ -77,7 +78,8 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     keeps = not run.request.dry_run and _can_keep_dead_letters(run)
     request, topic = run.request, run.archive.topic
     task = Task(request.place, topic, request.selection, request.dry_run, keeps, str(directory), count, str(spool.path))
-    with closing(Buckets(directory, count)) as buckets:
+    with closing(buckets):
+        buckets.prepare()
         _keep_erasures(run, buckets)
     with _begins_anew_on_damage(progress, directory), Pool(run.request.workers, run.settings, run.watcher.say) as pool:
         by_name = {entry.path: entry for entry in run.entries}

@@ -2,6 +2,7 @@
 
     <directory>/<bucket>/<writer>    frames: a length, a checksum, and the content
     <directory>/<writer>.sizes       how much of each of its files counts: what was there at the writer's last `flush`
+    <directory>/key                  of the hash that divides the devices, as a frame: the same for all writers
 
 Each process appends to files of its own. What follows the size that counts is of a part that was not finished, and is done again.
 """
@@ -20,10 +21,12 @@ import msgspec
 
 from devicesync.durable import beginning_of, content_of, replace, sync_directory
 from devicesync.errors import Damaged
+from devicesync.jobs.shared.shares import KEY_BYTES, Shares, new_key
 from devicesync.law.state import State, join
 
 _HEAD = struct.Struct("<II")
 _SIZES = ".sizes"
+_KEY = "key"
 _MOST_SIZES_BYTES = 1 << 16
 _HINT = "--restart reads the backup again"
 _encode = msgspec.msgpack.Encoder().encode
@@ -37,17 +40,30 @@ class Buckets:
     def __init__(self, directory: Path, count: int) -> None:
         self._directory = directory
         self._count = count
+        self._shares: Shares | None = None
         self._begin()
 
+    @property
+    def are_prepared(self) -> bool:
+        """Whether `prepare` was called for this directory."""
+        return self._key() is not None
+
+    def prepare(self) -> None:
+        """Make the directory, with a key, unless it has one. Once, before the first `add` of any process."""
+        if not self.are_prepared:
+            self._directory.mkdir(0o700, parents=True, exist_ok=True)
+            replace(self._directory / _KEY, _frame(new_key()), durable=True)
+
     def add(self, states: Mapping[str, State]) -> None:
-        """Join these states in. They count after `flush`."""
+        """Join these states in. They count after `flush`. Raises Damaged where `prepare` was not called."""
+        share_of = self._sharing().share_of
         divided: defaultdict[int, list[tuple[str, State]]] = defaultdict(list)
         for device_id, state in states.items():
-            divided[zlib.crc32(device_id.encode()) % self._count].append((device_id, state))
+            divided[share_of(device_id)].append((device_id, state))
         for bucket, some in divided.items():
-            content = _encode(some)
+            content = _frame(_encode(some))
             with self._begins_anew():
-                self._file(bucket).write(_HEAD.pack(len(content), zlib.crc32(content)) + content)
+                self._file(bucket).write(content)
 
     def flush(self) -> None:
         """Make what was added durable on disk, and let it count."""
@@ -82,6 +98,22 @@ class Buckets:
             with suppress(OSError):
                 file.close()
 
+    def _sharing(self) -> Shares:
+        if self._shares is None:
+            key = self._key()
+            if key is None:
+                raise Damaged(str(self._directory / _KEY), "is missing, or not what was written", _HINT)
+            self._shares = Shares(key, self._count)
+        return self._shares
+
+    def _key(self) -> bytes | None:
+        """None where it is missing, or torn."""
+        try:
+            (key,) = _frames(content_of(self._directory / _KEY, _HEAD.size + KEY_BYTES))
+        except (OSError, ValueError, struct.error):
+            return None
+        return bytes(key)
+
     def _begin(self) -> None:
         self._mine = uuid.uuid4().hex
         self._files: dict[int, BinaryIO] = {}
@@ -100,7 +132,6 @@ class Buckets:
     def _file(self, bucket: int) -> BinaryIO:
         if bucket not in self._files:
             directory = self._directory / str(bucket)
-            self._directory.mkdir(0o700, parents=True, exist_ok=True)
             directory.mkdir(exist_ok=True)
             self._files[bucket] = (directory / self._mine).open("ab")
         return self._files[bucket]
@@ -113,6 +144,10 @@ def _beginning_of(path: Path, size: int) -> bytes:
     if len(content) < size:
         raise ValueError(f"it has {len(content):,} bytes instead of {size:,}")
     return content
+
+
+def _frame(content: bytes) -> bytes:
+    return _HEAD.pack(len(content), zlib.crc32(content)) + content
 
 
 def _frames(data: bytes) -> Iterator[memoryview]:
