@@ -65,6 +65,19 @@ def test_what_was_on_its_way_into_the_log_when_the_clock_stepped_back(clock: Clo
     assert of_next(here) > given
 
 
+def test_what_a_former_process_was_still_writing(clock: Clock) -> None:
+    """It is stopped while this one starts, after its clock was set right."""
+    log = MemoryLog(clock.ms)
+    here = versions.Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(2, "LOG_UNAVAILABLE", ""))
+    given = clock.us() + 100_000_000
+    assert of_next(here) < given
+    here.look()
+    log.append([registered_at(given)])
+    here._learned_at -= 1
+    here.look()
+    assert of_next(here) > given
+
+
 def test_a_body_that_takes_its_time(start: Start, clock: Clock) -> None:
     """What was known when its head came is not what counts when its version is given."""
     log = MemoryLog(clock.ms)

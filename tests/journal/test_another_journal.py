@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from devicesync.log.journal.files import JournalFiles
-from tests.journal.opened import open_journal, reader_of, rest
+from tests.journal.opened import everything, open_journal, reader_of, rest
 
 NAME = "device-profile.log"
 
@@ -110,6 +110,20 @@ def test_a_journal_of_which_all_was_emptied(tmp_path: Path, files: str, *, is_op
         again.append([b"next-%d" % number])
     assert [value for _, value in rest(reader)] == [b"next-%d" % number for number in range(30)]
     assert again.survey().identity != identity
+
+
+def test_lines_that_are_left_do_not_get_numbers_of_the_next_ones(tmp_path: Path) -> None:
+    """The last group is gone, and the mark. A reader took the next segment for the one that it needed, and passed by what was left."""
+    journal = open_journal(tmp_path)
+    journal.append([b"left"] * 5)
+    size = (tmp_path / NAME).stat().st_size
+    journal.append([b"gone"] * 3)
+    journal.close()
+    os.truncate(tmp_path / NAME, size)
+    take_away(tmp_path, f"{NAME}.lock")
+    again = open_journal(tmp_path)
+    again.append([b"next"] * 9)
+    assert everything(again) == [(number, b"left" if number < 5 else b"next") for number in range(14)]
 
 
 def test_who_looks_before_the_new_journal_has_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from devicesync.log.port import Log
 _STEP_US = 1_000_000
 """A clock that went back by less was slowed down, or two clocks were not read at once."""
 _FOLLOWED_SECONDS = 1.0
+_UNDER_WAY_US = 60_000_000
+"""So long a registration may be on its way into the log, and still be acknowledged: a producer tries for 10 s."""
 _MEASURED_SECONDS = 10.0
 _RETRY_AFTER_SECONDS = 30
 _RETRY_AFTER_LOOK_SECONDS = 2
@@ -30,8 +32,9 @@ class Versions:
     """Versions in µs, for one event loop. `ready` must have returned once before any is given.
 
     A former process may have given versions later than now: its clock was ahead, or ours was set back. So the last version is
-    read from the log's newest records. Another process may do so now, when the clock steps back. So from then on what is new is
-    read every second, until the clock is past the last version. fuse: of the log.
+    read from the log's newest records. What it gave last may still be on its way into the log. Another process may do so now,
+    when the clock steps back. So for a while what is new is read every second, and until the clock is past the last version.
+    fuse: of the log.
     """
 
     def __init__(self, log: Log, max_clock_ahead_ms: int, fuse: Fuse, clock: Clock = SYSTEM) -> None:
@@ -40,9 +43,10 @@ class Versions:
         self._clock = clock
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._given = self._last = self._taken = 0  # the highest of all; that counts as given; that the log has
-        self._known = self._follows = False
+        self._known, self._follows = False, True
         self._most_us, self._learned_at = 0, 0.0
-        self._steps = self._followed_us = 0  # how often the clock has stepped back; until when the log is asked again and again
+        self._steps = 0  # how often the clock has stepped back
+        self._followed_us = clock.now_us() + _UNDER_WAY_US  # until then the log is asked again and again, whatever it tells
         self._learning: asyncio.Task[bool] | None = None
         self._said_log = self._said_clock = False
         self._behind_ms, self._measured_at, self._measures = 0, 0.0, 0

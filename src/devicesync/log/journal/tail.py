@@ -142,6 +142,7 @@ class Tail:
             lost |= is_another
             if known and keep and files.active.exists():
                 self._set_aside()
+                first = max(first, files.end_of_closed())
             self._number_anew(first, was_read=first > 0 or is_another)
             if lost:
                 self._tell_of_loss(first)
