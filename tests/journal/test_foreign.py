@@ -194,6 +194,26 @@ def test_copytruncate_of_what_was_empty_at_the_last_look(log: Path, rotate: Call
     assert take(foreign, 20) == [b"one", b"two"]
 
 
+@pytest.mark.parametrize("rotate", [shutil.copy, shutil.move])
+@pytest.mark.parametrize("first", ["", "one\n"])
+def test_rotated_while_away(log: Path, rotate: Callable[[Path, str], object], first: str) -> None:
+    """The log was empty, or its former file is gone by now: what was written since is read all the same, and no more."""
+    write(log.with_name(f"{log.name}.9"), "before the first start\n")
+    write(log, first)
+    foreign = follow(log)
+    take(foreign)
+    foreign.close()
+    log.write_text("")
+    for number in (3, 2, 1):
+        write(log, f"{number}\n")
+        rotate(log, f"{log}.{number}")
+        log.write_text("")
+    write(log, "now\n")
+    with capture_logs() as told:
+        assert take(follow(log), 20) == [b"3", b"2", b"1", b"now"]
+    assert [line["log_level"] for line in told] == (["warning"] if first else [])
+
+
 def test_an_empty_rotated_file_is_passed_over(log: Path) -> None:
     """It holds nothing up."""
     foreign = follow(log)

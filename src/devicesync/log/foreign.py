@@ -84,13 +84,22 @@ class ForeignLog:
             self._file = -1
 
     def _resume(self) -> None:
-        with suppress(FileNotFoundError, UnicodeError, msgspec.MsgspecError):
+        if not self._spot_path.exists():  # a later start has to know what was written since this one
+            self.commit()
+            return
+        family = self._family()
+        with suppress(UnicodeError, msgspec.MsgspecError):
             spot = _decode_spot(beginning_of(self._spot_path, _SPOT_BYTES))
-            candidates = self._family()
-            for path in sorted(candidates, key=lambda path: path.stat().st_ino != spot.inode):
+            for path in sorted(family if spot.head_bytes else [], key=lambda path: path.stat().st_ino != spot.inode):
                 if _head(path, spot.head_bytes) == spot.head and path.stat().st_size >= spot.offset:
                     self._open(path, spot.offset)
                     return
+            if spot.head_bytes:
+                _log.warning("the file that was followed is gone: what was not read of it is lost", path=str(self._path))
+        kept_ns = self._spot_path.stat().st_mtime_ns
+        since = [(mtime_ns, path) for path in family if path != self._path and (mtime_ns := path.stat().st_mtime_ns) > kept_ns]
+        if since:
+            self._open(min(since)[1], 0)
 
     def _open(self, path: Path, offset: int) -> bool:
         """Whether it is there; where not, the file that is open stays so: its writer may still be at it."""
@@ -100,7 +109,8 @@ class ForeignLog:
             return False
         self.close()
         self._file = opened
-        self._spot = Spot(os.fstat(self._file).st_ino, 0, _hash(b""), offset)
+        start = os.pread(opened, _HEAD_BYTES, 0)
+        self._spot = Spot(os.fstat(opened).st_ino, len(start), _hash(start), offset)
         self._lines = WholeLines(opened)
         self._last_data = SYSTEM.monotonic()
         return True
