@@ -1,6 +1,7 @@
 """A journal that is begun anew where another one was: its identity is another, for its numbers may come again."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,6 +125,35 @@ def test_lines_that_are_left_do_not_get_numbers_of_the_next_ones(tmp_path: Path)
     again = open_journal(tmp_path)
     again.append([b"next"] * 9)
     assert everything(again) == [(number, b"left" if number < 5 else b"next") for number in range(14)]
+
+
+def test_the_lock_s_file_alone_is_no_loss(tmp_path: Path) -> None:
+    """Also where the next that is done is a rotation: nothing of the journal is missing."""
+    journal = open_journal(tmp_path, segment_seconds=0.01)
+    identity = journal.survey().identity
+    reader = reader_of(journal, "updater")
+    journal.append([b"first"])
+    take_away(tmp_path, f"{NAME}.lock")
+    time.sleep(0.02)
+    with structlog.testing.capture_logs() as told:
+        journal.tidy()
+        journal.append([b"next"])
+    assert (told, journal.survey().identity) == ([], identity)
+    assert rest(reader) == [(0, b"first"), (1, b"next")]
+
+
+def test_who_is_stopped_has_a_position_and_the_mark_is_gone(tmp_path: Path) -> None:
+    """An idle process went by what it knew itself. What came below the position was never read."""
+    one, idle = open_journal(tmp_path), open_journal(tmp_path)
+    idle.append([b"first"])
+    one.append([b"former"] * 100)
+    reader = reader_of(one, "updater")
+    rest(reader)
+    reader.commit()
+    reader.close()
+    take_away(tmp_path, NAME, f"{NAME}.times", f"{NAME}.lock")
+    idle.append([b"next"] * 150)
+    assert [value for _, value in rest(reader_of(one, "updater"))] == [b"next"] * 150
 
 
 def test_who_looks_before_the_new_journal_has_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

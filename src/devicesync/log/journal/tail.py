@@ -55,8 +55,9 @@ class Tail:
         if self.next < self._mark():
             self._reopen()
             self._count()
-        elif self.next > self._mark():  # lines of another program
-            self._keep_mark(self.next)
+        elif self.next != (mark := self._lock.mark()):  # lines of another program, or the lock's file was removed
+            self._lock.keep_mark(self.next, durable=mark is None)
+            self._most_marked = self.next
 
     def write(self, payload: bytes, count: int) -> int:
         """Make `count` records durable; the number of the first. Raises OSError."""
@@ -132,7 +133,7 @@ class Tail:
         # Lines without times: a file that someone put here, which becomes the journal's beginning, or times that were lost.
         known = span if span and span.beginning.first >= end and not is_edited(files, span) else None
         mark = self._lock.mark()
-        least = self._mark() or max(files.positions().values(), default=0)
+        least = max(self._mark(), 0 if mark is not None else max(files.positions().values(), default=0))
         lost = lost or (is_cut(files, known, mark, least) if known else end + count_lines(files.active, 0) < least)
         if lost or not known:
             first = max(self.next, end, least)
