@@ -59,6 +59,17 @@ def test_segments_of_a_clock_that_was_ahead_do_not_wait_for_one_another(tmp_path
     assert _grep(tmp_path, b"personal") == []
 
 
+def test_times_of_a_closed_segment_that_somebody_removed_are_made_anew(tmp_path: Path) -> None:
+    """A reader waited for them until the next rotation or start."""
+    journal = open_journal(tmp_path, segment_bytes=10)
+    reader = reader_of(journal, "updater")
+    for number in range(3):
+        journal.append([b"record-%d" % number, b"more"])
+    (tmp_path / f"device-profile.log.{2:020d}.times").unlink()
+    journal.tidy()
+    assert len(rest(reader)) == 6
+
+
 def test_an_old_segment_stays_while_a_reader_needs_it(tmp_path: Path) -> None:
     """Its age alone does not drop a record that was not read yet."""
     journal = open_journal(tmp_path, segment_seconds=0.01, retention_seconds=0)

@@ -93,6 +93,7 @@ class Tail:
 
         A segment ends where the next one begins. Where no times tell where that is, the last one is kept.
         """
+        self._files.mend_times()  # a reader waits for them
         firsts = self._files.closed_firsts()
         least = self._files.least_position() if firsts else None
         if least is None:
