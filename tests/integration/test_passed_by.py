@@ -293,8 +293,8 @@ def test_workers_do_not_outlive_a_killed_parent(devicesync: Devicesync) -> None:
     until(lambda: not [pid for pid in workers if _is_running(pid)])
 
 
-@pytest.mark.parametrize("alone", [True, False])
-def test_a_worker_that_is_stopped_alone_ends_them_all(devicesync: Devicesync, *, alone: bool) -> None:
+@pytest.mark.parametrize(("by", "alone"), [(signal.SIGTERM, True), (signal.SIGKILL, True), (signal.SIGTERM, False)])
+def test_a_worker_that_is_stopped_alone_ends_them_all(devicesync: Devicesync, by: signal.Signals, *, alone: bool) -> None:
     """A supervisor then starts all anew. Where their parent is told a moment later, they end well."""
     parent = devicesync.start("update", "--workers", "2")
     children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
@@ -302,10 +302,11 @@ def test_a_worker_that_is_stopped_alone_ends_them_all(devicesync: Devicesync, *,
     told = parent.stderr
     assert told
     until(lambda: "devicesync " in told.readline())  # the other one works by now, too
-    os.kill(int(workers[0]), signal.SIGTERM)
+    os.kill(int(workers[0]), by)
     if not alone:
         parent.terminate()
     assert parent.wait(60) == (3 if alone else 0)
+    assert ("a worker was stopped alone" in told.read()) == alone
     assert not [pid for pid in workers if _is_running(pid)]
 
 

@@ -73,17 +73,21 @@ def run_workers(
             printed.append(ended.stdout.read())
         if ended and not (failed or catch_up or stopping):
             SYSTEM.sleep(_TOLD_SECONDS)
-            failed = 0 if stopping else _stopped_alone()
+            failed = 0 if stopping else -signal.SIGTERM
         if ended and failed and not (stopping and failed == -signal.SIGTERM):
-            status = status or (failed if failed > 0 else 3)
+            status = status or _status_of(failed, say=not stopping)
             stop_all()
     return Ended(status, _added(printed))
 
 
-def _stopped_alone() -> int:
-    """Say it, and return the exit status that it counts as."""
-    _log.error("a worker was stopped alone: the others are stopped too", hint="to stop them all, stop their parent")
-    return 3
+def _status_of(failed: int, *, say: bool) -> int:
+    """What the exit status of a worker, or minus the signal that ended it, makes of ours. say: in the log."""
+    if say and failed > 0:
+        _log.error("a worker failed: the others are stopped too", status=failed)
+    elif say:
+        hint = "to stop them all, stop their parent; where the system ran out of memory, its log says so"
+        _log.error("a worker was stopped alone: the others are stopped too", signal=signal.Signals(-failed).name, hint=hint)
+    return failed if failed > 0 else 3
 
 
 def _added(documents: list[bytes]) -> dict[str, Any]:
