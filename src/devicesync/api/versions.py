@@ -57,12 +57,13 @@ class Versions:
         Await it last before a version is asked for: meanwhile the clock may step, and another process give later ones.
         """
         self.look()
+        deadline = self._clock.monotonic() + _PATIENCE_SECONDS
         while not self._known:
             with self._fuse.call():
                 if self._learning is None:
                     self._learning = asyncio.create_task(self._learn())
                 try:
-                    learned = await asyncio.wait_for(asyncio.shield(self._learning), _PATIENCE_SECONDS)
+                    learned = await asyncio.wait_for(asyncio.shield(self._learning), deadline - self._clock.monotonic())
                 except TimeoutError:
                     said = "the log is still read for its last version; try again"
                     raise RequestError(503, "LOG_UNAVAILABLE", said, _RETRY_AFTER_LOOK_SECONDS) from None
