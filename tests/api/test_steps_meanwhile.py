@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -14,10 +13,9 @@ from devicesync.clock import SYSTEM
 from devicesync.law.state import State
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.memory import MemoryLog
-from devicesync.log.port import Record
 from tests.api.conftest import Start
 from tests.api.test_http import PROFILE, REGISTER
-from tests.api.test_versions import BOSS, Clock, of_next, register, registered_at
+from tests.api.test_versions import BOSS, Clock, Stepping, of_next, register, registered_at
 
 
 @pytest.fixture
@@ -30,19 +28,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_a_step_that_is_noticed_while_the_log_is_asked(clock: Clock) -> None:
     """Another request, or the look at the clock twice a second, used it up: the answer from before it counted for good."""
-    steps = [200]
-
-    class Stepping(MemoryLog):
-        def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
-            found = [*super().taken_since(ms, count, seen)]
-            clock.step(-sum(steps))
-            steps.clear()
-            opened.look()
-            return iter(found)
-
-    log = Stepping(clock.ms)
+    log = Stepping(clock, 200)
     log.append([registered_at(last := clock.us())])
     opened = versions.Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(2, "LOG_UNAVAILABLE", ""))
+    log.then = opened.look
     assert of_next(opened) > last
     log.append([registered_at(later := last + 20_000_000)])  # by another process
     opened._learned_at -= 1

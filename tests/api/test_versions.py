@@ -133,18 +133,25 @@ def test_a_clock_that_steps_back_little_by_little(clock: Clock) -> None:
     assert of_next(here) > before + 4_000_000
 
 
+class Stepping(MemoryLog):
+    """The clock steps back once, while it is asked what it took. then: is called each time after that."""
+
+    def __init__(self, machine: Clock, seconds: int) -> None:
+        super().__init__(machine.ms)
+        self._machine, self._steps = machine, [seconds]
+        self.then: Callable[[], object] = list
+
+    def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+        found = [*super().taken_since(ms, count, seen)]
+        self._machine.step(-sum(self._steps))
+        self._steps.clear()
+        self.then()
+        return iter(found)
+
+
 def test_a_clock_that_steps_back_while_the_log_is_asked(clock: Clock) -> None:
     """What the log tells is compared with the clock as it is then, not as it was when the log was asked."""
-    steps = [100]
-
-    class Stepping(MemoryLog):
-        def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
-            found = [*super().taken_since(ms, count, seen)]
-            clock.step(-sum(steps))
-            steps.clear()
-            return iter(found)
-
-    log = Stepping(clock.ms)
+    log = Stepping(clock, 100)
     log.append([registered_at(last := clock.us())])
     opened = versions.Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(2, "LOG_UNAVAILABLE", ""))
 

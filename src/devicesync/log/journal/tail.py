@@ -56,8 +56,7 @@ class Tail:
             self._reopen()
             self._count()
         elif self.next != (mark := self._lock.mark()):  # lines of another program, or the lock's file was removed
-            self._lock.keep_mark(self.next, durable=mark is None)
-            self._most_marked = self.next
+            self._keep_mark(self.next, durable=mark is None)
 
     def write(self, payload: bytes, count: int) -> int:
         """Make `count` records durable; the number of the first. Raises OSError."""
@@ -172,8 +171,8 @@ class Tail:
         self.next = last.first + count_lines(self._files.active, last.start)
         self._written = self._stat_of_times()
 
-    def _keep_mark(self, record: int) -> None:
-        self._lock.keep_mark(record)
+    def _keep_mark(self, record: int, *, durable: bool = False) -> None:
+        self._lock.keep_mark(record, durable=durable)
         self._most_marked = max(self._most_marked, record)
 
     def _mark(self) -> int:
@@ -215,8 +214,7 @@ class Tail:
             else:
                 active.unlink()
         self._create_times(first)
-        self._lock.keep_mark(first, durable=True)
-        self._most_marked = max(self._most_marked, first)
+        self._keep_mark(first, durable=True)
 
     def _tell_of_loss(self, first: int) -> None:
         _log.error(

@@ -94,7 +94,7 @@ class KafkaFullReader:
             return bounds(self._member.consumer, self._member.topic, partition)
 
     def left_from(self, partition: int, start: int, end: int) -> int:
-        """See full.FullReader. What lacks behind the topic's first record is not gone: compaction, or markers of transactions."""
+        """See full.FullReader. What is missing behind the first record is not gone: compaction, or markers of transactions."""
         return max(start, min(self.bounds(partition)[0], end))
 
     def keep_alive(self) -> None:
