@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from devicesync.api import versions
 from devicesync.api.service import api
 from devicesync.cache.memory import MemoryCache
+from devicesync.clock import SYSTEM
 from devicesync.config import load
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.law.event import decode
@@ -56,6 +58,31 @@ def put(directory: Path, event: bytes, ahead_seconds: int = 0) -> int:
     with closing(SqliteDatabase(directory / "profile.db")) as database:
         database.merge({decoded.device_id: state_of(decoded)})
     return version
+
+
+class Clock:
+    """Stands for the machine's clock: `step` moves it by so many seconds."""
+
+    def __init__(self) -> None:
+        self.offset_us = 0
+
+    def us(self) -> int:
+        return time.time_ns() // 1000 + self.offset_us
+
+    def ms(self) -> int:
+        return self.us() // 1000
+
+    def step(self, seconds: int) -> None:
+        self.offset_us += seconds * 1_000_000
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock that the API looks at. A slow machine may take a while for the log."""
+    monkeypatch.setattr(versions, "_PATIENCE_SECONDS", 60)
+    stepped = Clock()
+    monkeypatch.setattr(SYSTEM, "now_us", stepped.us)
+    return stepped
 
 
 Start = Callable[..., Started]

@@ -19,9 +19,8 @@ from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.log import Outgoing, deliver
 from devicesync.log.memory import MemoryLog
 from tests import servers
-from tests.api.conftest import Start
+from tests.api.conftest import Clock, Start
 from tests.api.test_http import BODY, REGISTER, assert_refused, request
-from tests.api.test_versions import Clock
 from tests.end_to_end.command import until
 
 

@@ -9,21 +9,12 @@ import pytest
 from devicesync.api import versions
 from devicesync.api.fuse import Fuse
 from devicesync.api.profiles import Profiles
-from devicesync.clock import SYSTEM
 from devicesync.law.state import State
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.memory import MemoryLog
-from tests.api.conftest import Start
+from tests.api.conftest import Clock, Start
 from tests.api.test_http import PROFILE, REGISTER
-from tests.api.test_versions import BOSS, Clock, Stepping, of_next, register, registered_at
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    monkeypatch.setattr(versions, "_PATIENCE_SECONDS", 60)
-    stepped = Clock()
-    monkeypatch.setattr(SYSTEM, "now_us", stepped.us)
-    return stepped
+from tests.api.test_versions import BOSS, Stepping, of_next, register, registered_at
 
 
 def test_a_step_that_is_noticed_while_the_log_is_asked(clock: Clock) -> None:

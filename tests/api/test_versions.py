@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -23,36 +22,11 @@ from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.journal import Journal
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Record
-from tests.api.conftest import Start, Started, put
+from tests.api.conftest import Clock, Start, Started, put
 from tests.api.test_http import BODY, PROFILE, REGISTER, assert_refused
 from tests.end_to_end.command import until
 
 BOSS = {"X-API-Key": "boss"}
-
-
-class Clock:
-    """Stands for the machine's clock: `step` moves it by so many seconds."""
-
-    def __init__(self) -> None:
-        self.offset_us = 0
-
-    def us(self) -> int:
-        return time.time_ns() // 1000 + self.offset_us
-
-    def ms(self) -> int:
-        return self.us() // 1000
-
-    def step(self, seconds: int) -> None:
-        self.offset_us += seconds * 1_000_000
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock that the API looks at. A slow machine may take a while for the log."""
-    monkeypatch.setattr(versions, "_PATIENCE_SECONDS", 60)
-    stepped = Clock()
-    monkeypatch.setattr(SYSTEM, "now_us", stepped.us)
-    return stepped
 
 
 def register(started: Started, device_id: str = "d") -> int:

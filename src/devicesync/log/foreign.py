@@ -96,10 +96,8 @@ class ForeignLog:
                     return
             if spot.head_bytes:
                 _log.warning("the file that was followed is gone: what was not read of it is lost", path=str(self._path))
-        kept_ns = self._spot_path.stat().st_mtime_ns
-        since = [(mtime_ns, path) for path in family if path != self._path and (mtime_ns := path.stat().st_mtime_ns) > kept_ns]
-        if since:
-            self._open(min(since)[1], 0)
+        if since := self._rotated_after(self._spot_path.stat().st_mtime_ns):
+            self._open(since[0], 0)
 
     def _open(self, path: Path, offset: int) -> bool:
         """Whether it is there; where not, the file that is open stays so: its writer may still be at it."""
@@ -152,13 +150,13 @@ class ForeignLog:
     def _next(self) -> Path:
         """The file after this one: the next younger of the rotated ones, at last the one being written."""
         ours = os.fstat(self._file)
-        younger = [
-            (path.stat().st_mtime_ns, path)
-            for path in self._family()
-            if path != self._path and path.stat().st_ino != ours.st_ino and path.stat().st_mtime_ns > ours.st_mtime_ns
-            if path.stat().st_size
-        ]
-        return min(younger)[1] if younger else self._path
+        younger = self._rotated_after(ours.st_mtime_ns)
+        return next((path for path in younger if path.stat().st_ino != ours.st_ino and path.stat().st_size), self._path)
+
+    def _rotated_after(self, at_ns: int) -> list[Path]:
+        """The rotated files that were written to after that time, the oldest first."""
+        rotated = [(path.stat().st_mtime_ns, path) for path in self._family() if path != self._path]
+        return [path for mtime_ns, path in sorted(rotated) if mtime_ns > at_ns]
 
     def _family(self) -> list[Path]:
         """The log and the files that its rotation made of it. A rotation makes no links: one may name what only we may read."""
