@@ -10,6 +10,7 @@ equal, whatever is interleaved, lost or repeated:
 """
 
 from collections.abc import Callable, Collection, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from devicesync.cache.port import Cache, Looked
@@ -20,6 +21,7 @@ from devicesync.law.news import met, news
 from devicesync.law.state import NOTHING, UNWRITTEN, State, join
 
 _ROUNDS = 50
+_FIRST_ROWS, _GROWTH, _CHARACTERS_AT_ONCE = 20, 4, 16 << 20
 
 
 class Stores(NamedTuple):
@@ -81,34 +83,60 @@ class Stores(NamedTuple):
             return {*self.cache.merge(self.database.merge(changes), looked.tickets).missing}
         if looked.unsettled:  # what another job wrote into the row must be dated with this write: nobody can tell after it
             looked = looked._replace(held={name: state for name, state in looked.held.items() if name not in looked.unsettled})
-        stored = self.database.look(changes.keys() - looked.held.keys())
+        stored, left = self._look(changes.keys() - looked.held.keys())
+        changes = {device_id: change for device_id, change in changes.items() if device_id not in left} if left else changes
         new, entries, doubtful = _plan(changes, looked, stored)
         whole = {device_id: entries[device_id] for device_id in _met_in_the_database(changes, stored, entries)}
         self.database.merge(new | whole)
         if doubtful:
-            whole |= self._emptied({device_id: new[device_id] for device_id in doubtful})
+            emptied, unread = self._emptied({device_id: new[device_id] for device_id in doubtful})
+            left |= unread
+            whole |= emptied
+            entries = {device_id: entry for device_id, entry in entries.items() if device_id not in unread} if unread else entries
         merged = self.cache.merge(entries | whole, looked.tickets, dict.fromkeys(whole, False))
-        missing = {*merged.missing}
+        missing = {*merged.missing} | left
         return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing, looked.tickets)
 
-    def _emptied(self, parts: Mapping[str, State]) -> dict[str, State]:
+    def _look(self, device_ids: Collection[str]) -> tuple[Stored, set[str]]:
+        """What the database holds of these devices, and those of which it was not asked, since the others' maps are large.
+
+        Nobody knows how large before it was asked. So it is first asked of few, in an order that no producer knows: a set's.
+        """
+        found, rest, count, size = Stored({}, []), [*{*device_ids}], _FIRST_ROWS, 0
+        while rest and size < _CHARACTERS_AT_ONCE:
+            stored = self.database.look(rest[:count])
+            found.states.update(stored.states)
+            found.unsettled.extend(stored.unsettled)
+            size += sum(state.map_characters for state in stored.states.values())
+            rest, count = rest[count:], _GROWTH * count
+        return found, {*rest}
+
+    def _emptied(self, parts: Mapping[str, State]) -> tuple[dict[str, State], set[str]]:
         """Return the whole state of each device of which a tie in the database emptied a facet that was just written.
+
+        And the devices of which that was not asked.
 
         Two events of one version can meet in the database alone. What is then left of the facet is a deletion, whose version
         no reader sees. So a facet that is new, and yet not newer than the device, is read back.
         """
-        stored = self.database.look([*parts])
+        stored, left = self._look(parts)
         whole = {}
-        for device_id, part in parts.items():
+        for device_id in parts.keys() - left:
+            part = parts[device_id]
             found = stored.states.get(device_id, NOTHING)
-            left = _left_of(part, found)
-            if left != part or device_id in stored.unsettled:
-                whole[device_id] = join(found, left)
-        return whole
+            left_of_part = _left_of(part, found)
+            if left_of_part != part or device_id in stored.unsettled:
+                whole[device_id] = join(found, left_of_part)
+        return whole, left
 
     def _settle(self, device_ids: set[str], tickets: Mapping[str, str]) -> set[str]:
-        if not device_ids:
-            return device_ids
+        missing: set[str] = set()
+        rest = iter(device_ids)
+        while some := {*islice(rest, _FIRST_ROWS)}:
+            missing |= self._settle_some(some, tickets)
+        return missing
+
+    def _settle_some(self, device_ids: set[str], tickets: Mapping[str, str]) -> set[str]:
         states = self.cache.read([*device_ids])
         self.database.settle(states)
         merged = self.cache.merge(states, tickets, dict.fromkeys(states, True))
@@ -116,24 +144,26 @@ class Stores(NamedTuple):
 
     def _refill(self, changes: Mapping[str, State]) -> set[str]:
         looked = self.cache.look(changes)
-        stored = self.database.look(changes)
+        stored, left = self._look(changes)
         merged = self.cache.merge(stored.states, looked.tickets, dict.fromkeys(stored.unsettled, False))
-        missing = {*merged.missing}
+        missing = {*merged.missing} | left
         if self.database.merges_in_place:
             return missing
         return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing, looked.tickets)
 
 
 def _until_none_is_left(attempt: Callable[[Mapping[str, State]], set[str]], changes: Mapping[str, State]) -> None:
-    """Call `attempt` again and again with the devices that it returns: the cache lost them in the middle of it."""
-    left = changes
-    for _ in range(_ROUNDS):
-        if not left:
-            return
+    """Call `attempt` again and again with the devices that it returns: the cache lost them in the middle of it.
+
+    Or there were too many large ones for one attempt.
+    """
+    left, in_vain = changes, 0
+    while left:
         missing = attempt(left)
+        in_vain += len(missing) == len(left)
+        if in_vain == _ROUNDS:
+            raise _lost_too_fast()
         left = {device_id: change for device_id, change in left.items() if device_id in missing} if missing else {}
-    if left:
-        raise _lost_too_fast()
 
 
 def _lost_too_fast() -> Unavailable:

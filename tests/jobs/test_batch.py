@@ -1,11 +1,8 @@
 """Batch.apply: records of any engine into both stores, in one call."""
 
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
 from devicesync.cache.memory import MemoryCache
@@ -13,7 +10,6 @@ from devicesync.database.sqlite import SqliteDatabase
 from devicesync.errors import TooManyBad, Unavailable
 from devicesync.jobs.batch import Batch
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
-from devicesync.law.state import State
 from devicesync.log.port import Record
 from devicesync.stores import Stores
 from tests.jobs.test_update import Flaky
@@ -71,32 +67,3 @@ def test_nothing_stops_it_unless_it_is_told_when(tmp_path: Path) -> None:
         assert stores.database.read(["one"]) == {}
         assert len(Batch(stores, source="mine").apply(bad).dead) == 20
         assert stores.database.read(["one"]) != {}
-
-
-class Recorded:
-    """Stores that remember what they were given at once."""
-
-    def __init__(self) -> None:
-        self.given: list[Mapping[str, State]] = []
-
-    def write(self, changes: Mapping[str, State]) -> int:
-        self.given.append(changes)
-        return len(changes)
-
-
-def test_large_maps_are_written_few_at_once() -> None:
-    """Taken apart, thousands of them would need gigabytes; ordinary ones are written together."""
-    stores: Any = Recorded()
-    large = msgspec.json.encode({f"{number}": "x" for number in range(5000)}).decode()
-    values = [
-        msgspec.json.encode({"device_id": f"d{at}", "version": 1_600_000_000_000_000, "uaspec": msgspec.Raw(large.encode())})
-        for at in range(300)
-    ]
-    small = [b'{"device_id":"s%d","version":1600000000000000,"uaspec":{"a":"b"}}' % number for number in range(1000)]
-    folded = Batch(stores, source="mine").apply(records(*values))
-    assert {device_id for given in stores.given for device_id in given} == folded.changes.keys()
-    assert sum(map(len, stores.given)) == len(values)
-    assert max(len(given) * len(large) for given in stores.given) < 5 << 20
-    stores.given.clear()
-    Batch(stores, source="mine").apply(records(*small))
-    assert [len(given) for given in stores.given] == [len(small)]

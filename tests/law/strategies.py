@@ -7,6 +7,7 @@ from unittest import mock
 
 from hypothesis import strategies as st
 
+from devicesync import stores
 from devicesync.cache import redis
 from devicesync.law import maps
 from devicesync.law.event import Event
@@ -14,7 +15,7 @@ from devicesync.law.facets import FIELDS, MAP_FIELDS, Values
 from devicesync.law.maps import map_text
 
 BASE_US = 1_600_000_000_000_000
-FEW_ENTRIES, FEW_BYTES = 2, 4
+FEW_ENTRIES, FEW_BYTES, FEW_KEY_BYTES = 2, 4, 20
 """An event's map has no more."""
 
 versions = st.integers(0, 6).map(lambda step: BASE_US + step * 700)
@@ -27,13 +28,14 @@ _times = st.sampled_from([0, 0, 1_500_000_000_000, BASE_US // 1000, BASE_US // 1
 
 @contextmanager
 def few_entries() -> Iterator[None]:
-    """Unions of maps keep FEW_ENTRIES of FEW_BYTES, so that random ones have too many, or too long ones."""
-    limit = f"MOST_ENTRIES, LONGEST_UNITED = {maps.MOST_ENTRIES}, {maps.LONGEST_UNITED} "
+    """Unions of maps keep FEW_ENTRIES of FEW_BYTES, so that random ones have too many, or too long ones. Any map is large."""
+    limit = f"MOST_KEY_BYTES, LONGEST_UNITED = {maps.MOST_KEY_BYTES}, {maps.LONGEST_UNITED} "
     script: str = vars(redis)["MERGE"]
     assert limit in script
-    few = script.replace(limit, f"MOST_ENTRIES, LONGEST_UNITED = {FEW_ENTRIES}, {FEW_BYTES} ")
-    limits = mock.patch.multiple(maps, MOST_ENTRIES=FEW_ENTRIES, LONGEST_UNITED=FEW_BYTES)
-    with limits, mock.patch.object(redis, "MERGE", few):
+    few = script.replace(limit, f"MOST_KEY_BYTES, LONGEST_UNITED = {FEW_KEY_BYTES}, {FEW_BYTES} ")
+    limits = mock.patch.multiple(maps, MOST_KEY_BYTES=FEW_KEY_BYTES, LONGEST_UNITED=FEW_BYTES)
+    large = mock.patch.multiple(stores, _FIRST_ROWS=1, _CHARACTERS_AT_ONCE=1)
+    with limits, large, mock.patch.object(redis, "MERGE", few):
         yield
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from devicesync.database.cassandra.call import Call, Request
-from devicesync.database.cassandra.driver import Failed, Rows
+from devicesync.database.cassandra.driver import Failed, Rows, rows_of
 from tests.simulation import cql
 from tests.simulation.cells import Row
 from tests.simulation.scheduler import done, gate, told
@@ -141,7 +141,7 @@ class RingDriver:
         """See driver.Driver."""
         if self.ring.is_down:
             return [Failed("no quorum")] * len(requests)
-        return [self._run(request) for request in requests]
+        return [rows_of(self._run(request)) for request in requests]
 
     def run_late(self, requests: Sequence[Request]) -> None:
         """Writes reach one replica and time out; the others have them later. Queries time out."""
@@ -175,7 +175,7 @@ class PeekingDriver(RingDriver):
 
     def run(self, requests: Sequence[Request]) -> list[Rows | Failed]:
         """See driver.Driver; whether the ring is down or not."""
-        return [self._run(request) for request in requests]
+        return [rows_of(self._run(request)) for request in requests]
 
     def _read(self, query: cql.Read) -> Rows:
         return self.ring.read_at(self._asked, query, repairs=False)

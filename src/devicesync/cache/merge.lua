@@ -6,7 +6,7 @@
 -- is held, the `_state` that must still be there. Returns per device: false when its ticket is no longer good, it is not held and
 -- there is none, or another `_state` is there; 1 when the database may not show yet what is held (it is unsettled); else 0.
 --
--- FACETS, DECLARED, FIELDS, FROM, TO, IS_MAP, MOST_ENTRIES and LONGEST_UNITED stand before this text, made from the law by
+-- FACETS, DECLARED, FIELDS, FROM, TO, IS_MAP, MOST_KEY_BYTES, LONGEST_UNITED and ENTRY_BYTES stand before this text, made from the law by
 -- redis_scripts.py.
 --
 -- Beside the fields that readers know, a hash holds `version` and `_state` (state.lua). Unsettled: events met here of which the
@@ -110,22 +110,22 @@ local function entry_at(map, start)
   return key, value, after
 end
 
--- All entries of two maps given as canonical JSON text, the greater value per key. false where they are too many, or where a map is
+-- All entries of two maps given as canonical JSON text, the greater value per key. false where their keys are too many, or where a map is
 -- long, unless it alone is, and is the union by itself. nil where `one` is no map of ours. Both are sorted: what lies in `one`
 -- between two entries of `other` is copied as it stands. cjson neither sorts nor writes UTF-8 as we do.
 local function union(one, other)
   if string.sub(one, 1, 1) ~= '{' then return nil end
   local parts, copied, position = {}, 1, 2 -- up to where `one` is in `parts`, and where its next entry begins
   local start, key, value, behind = 2, entry_at(other, 2)
-  local count, is_one_long, is_other_long = 0, false, false
+  local key_bytes, is_one_long, is_other_long = 0, false, false
   local function add(text, upto, from)
     parts[#parts + 1], parts[#parts + 2], copied = string.sub(one, copied, upto), text, from
   end
   local function next_of_other()
     is_other_long = is_other_long or #key > LONGEST_UNITED or #value > LONGEST_UNITED
+    key_bytes = key_bytes + #key + ENTRY_BYTES
     start = behind + 1
     key, value, behind = entry_at(other, start)
-    count = count + 1
   end
   repeat
     local held_key, held_value, held_behind = entry_at(one, position)
@@ -139,14 +139,14 @@ local function union(one, other)
       if is_less(held_value, value) then add(string.sub(other, start, behind - 1), position - 1, held_behind) end
       next_of_other()
     else
-      count = count + 1
+      key_bytes = key_bytes + #held_key + ENTRY_BYTES
     end
     position = held_behind + 1
   until string.sub(one, held_behind, held_behind) ~= ','
   if string.sub(one, position - 1) ~= '}' then return nil end
   if key then add(',' .. string.sub(other, start), position - 2, position) end
   while key do next_of_other() end
-  if count > MOST_ENTRIES or (is_one_long and is_other_long) then return false end
+  if key_bytes > MOST_KEY_BYTES or (is_one_long and is_other_long) then return false end
   local united = table.concat(parts) .. string.sub(one, copied)
   return (united == one or not is_one_long) and (united == other or not is_other_long) and united
 end

@@ -1,19 +1,16 @@
 """A batch of the log's records, from bytes to both stores: what lies between a poll and a commit."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from devicesync.dead_letters.port import DeadLetter
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.event import Event, decode
-from devicesync.law.facets import MAPS
 from devicesync.law.refusal import Refused
 from devicesync.law.state import State, join, state_of
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.port import Record
 from devicesync.stores import Stores
-
-_MAP_BYTES = 4 << 20
 
 
 class Folded(NamedTuple):
@@ -61,7 +58,7 @@ class Batch:
 
     def write(self, changes: Mapping[str, State]) -> int:
         """Join changes into both stores; how many were not newer than what the cache held. Raises as `apply` does."""
-        return sum(map(self._stores.write, in_parts(changes)))
+        return self._stores.write(changes)
 
 
 def fold(
@@ -86,20 +83,6 @@ def fold(
             refusal_limit.good()
             _join_into(changes, event)  # at once: the processor's caches do not hold the events of a whole batch
     return Folded(changes, dead, len(records) - len(dead))
-
-
-def in_parts(changes: Mapping[str, State]) -> Iterator[dict[str, State]]:
-    """Yield the changes in parts. The maps of a part have few MiB: a store that takes a map apart needs twelve times its text."""
-    part: dict[str, State] = {}
-    size = 0
-    for device_id, change in changes.items():
-        part[device_id] = change
-        size += sum(len(text) for spot in MAPS if (text := change.registers[spot][1][0]))
-        if size > _MAP_BYTES:
-            yield part
-            part, size = {}, 0
-    if part:
-        yield part
 
 
 def join_events(events: Iterable[Event]) -> dict[str, State]:

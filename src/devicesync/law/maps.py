@@ -1,12 +1,17 @@
 """Maps of strings, as the law keeps them: canonical JSON text, keys sorted by code point, no spaces."""
 
+from collections.abc import Collection
+
 import msgspec
 
-MOST_ENTRIES = 1 << 14
-"""Of a union. One event has fewer: an entry takes six bytes at least."""
+MOST_KEY_BYTES = 1 << 16
+"""Of all keys of a union, in UTF-8, with ENTRY_BYTES more for each. One event has fewer."""
 
-LONGEST_UNITED = 512
-"""Bytes of UTF-8 of a key or a value. A map with a longer one is long. A union has none: so it has at most 16 MiB."""
+ENTRY_BYTES = 5
+"""What an entry takes in an event beside its key, at least: two quotes, a colon, a digit, a comma."""
+
+LONGEST_UNITED = 256
+"""Bytes of UTF-8 of a key or a value. A map with a longer one is long. A union has none: so it has at most 2.5 MB."""
 
 _FEW = 100
 _json, _sorted_json = msgspec.json.Encoder(), msgspec.json.Encoder(order="deterministic")
@@ -17,7 +22,7 @@ entries_of = msgspec.json.Decoder(dict[str, str]).decode
 def map_text(entries: dict[str, str]) -> str | None:
     """The canonical JSON text of a map of strings; None when it is empty.
 
-    Few are sorted by msgspec, which is faster. Of a million in an unlucky order it would overflow the stack and end the process.
+    Few are sorted by msgspec, which is faster. Of many in an unlucky order it needs a deep stack, and long.
     """
     if len(entries) <= _FEW:
         return _sorted_json.encode(entries).decode() if entries else None
@@ -29,16 +34,21 @@ def is_long(text: str) -> bool:
     return len(text.encode()) > LONGEST_UNITED and _has_long(entries_of(text))
 
 
+def has_too_many(entries: Collection[str]) -> bool:
+    """Whether a union with these keys is no value: they are more than MOST_KEY_BYTES. More keys never make it one again."""
+    return sum(len(key.encode()) for key in entries) + ENTRY_BYTES * len(entries) > MOST_KEY_BYTES
+
+
 def union(one: str, other: str) -> str | None:
     """Of two different maps as text: all their entries, the greater value per key.
 
-    None where these are more than MOST_ENTRIES. None too where a map is long, unless it alone is, and is the union by itself.
+    None where it has too many. None too where a map is long, unless it alone is, and is the union by itself.
     """
     entries, others = entries_of(one), entries_of(other)
     long = [text for text, of_map in ((one, entries), (other, others)) if _has_long(of_map)]
     for key, theirs in others.items():
         entries[key] = max(entries.get(key, theirs), theirs)
-    united = map_text(entries) if len(entries) <= MOST_ENTRIES else None
+    united = None if has_too_many(entries) else map_text(entries)
     return united if not long or long == [united] else None
 
 

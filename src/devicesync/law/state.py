@@ -8,7 +8,7 @@ by this join; no store has rules of its own.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS, SLICES, Values
+from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS, MAPS, SLICES, Values
 from devicesync.law.maps import union
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ class State(NamedTuple):
     def profile_version(self) -> int:
         """The highest version seen, in µs: of a registration or of an erase."""
         return max(self.version, self.erased)
+
+    @property
+    def map_characters(self) -> int:
+        """How many characters its maps have, as text."""
+        return sum(len(text) for spot in MAPS if (text := self.registers[spot][1][0]))
 
 
 NOTHING = State()

@@ -22,6 +22,7 @@ from devicesync.database.cassandra.driver import (
     Failed,
     Rows,
     longest_seconds,
+    rows_of,
 )
 from devicesync.database.cassandra.url import CassandraUrl
 
@@ -54,7 +55,7 @@ class AcsyllaDriver:
         _done(self._session.close())
 
     async def _query(self, cql: str) -> Rows:
-        return _rows(await self._session.execute(acsylla.create_statement(cql)))
+        return rows_of(row.as_tuple() for row in await self._session.execute(acsylla.create_statement(cql)))
 
     async def _run(self, requests: Sequence[Request], outcomes: list[Rows | Failed]) -> None:
         try:
@@ -77,13 +78,9 @@ class AcsyllaDriver:
                     for statement in bound:
                         batch.add_statement(statement)
                     result = await self._session.execute_batch(batch)
-                outcomes[spot] = _rows(result)
+                outcomes[spot] = rows_of(row.as_tuple() for row in result)
             except _FAILURES as error:
                 outcomes[spot] = Failed(str(error))
-
-
-def _rows(result: Any) -> Rows:
-    return [row.as_tuple() for row in result]
 
 
 async def _connected(url: CassandraUrl) -> Any:

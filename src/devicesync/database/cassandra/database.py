@@ -14,7 +14,7 @@ from devicesync.database.cassandra.call import Call, Request
 from devicesync.database.cassandra.connect import DriverName, connect
 from devicesync.database.cassandra.driver import Driver, Failed, Rows
 from devicesync.database.cassandra.erasure import NO_ERASURE, Erasure, erasure_of
-from devicesync.database.cassandra.large_maps import rest_of
+from devicesync.database.cassandra.large_maps import in_parts, rest_of
 from devicesync.database.cassandra.row_reading import state_of_row
 from devicesync.database.cassandra.rows import erase_of, row_of, settled_row_of, ties_of
 from devicesync.database.cassandra.seeing import seen_between, seen_of_row
@@ -64,16 +64,24 @@ class CassandraDatabase:
 
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         """See port.Database."""
+        for part in in_parts(changes):
+            self._merge(part)
+        return {}
+
+    def settle(self, states: Mapping[str, State]) -> None:
+        """See port.Database."""
+        for part in in_parts(states):
+            self._settle(part)
+
+    def _merge(self, changes: Mapping[str, State]) -> None:
         self._write(
             {device_id: erase_of(device_id, change) for device_id, change in changes.items()},
             {device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},
         )
         self._write_rest(changes)
         self._write(_ties(changes))
-        return {}
 
-    def settle(self, states: Mapping[str, State]) -> None:
-        """See port.Database."""
+    def _settle(self, states: Mapping[str, State]) -> None:
         known = self._erasures([*states])
         ties = _ties(states)
         self._write(

@@ -23,6 +23,7 @@ from devicesync.database.cassandra.driver import (
     Failed,
     Rows,
     longest_seconds,
+    rows_of,
 )
 from devicesync.database.cassandra.url import CassandraUrl
 
@@ -54,7 +55,7 @@ class DatastaxDriver:
     def query(self, cql: str) -> Rows:
         """See driver.Driver."""
         try:
-            return list(self._session.execute(cql))
+            return rows_of(self._session.execute(cql))
         except _FAILURES as error:
             raise Failed(str(error)) from error
 
@@ -141,5 +142,5 @@ class _Flight:
         if isinstance(result, BaseException):
             self._outcomes[index] = Failed(f"{type(result).__name__}: {result}")
         else:
-            self._outcomes[index] = list(result or ())
+            self._outcomes[index] = rows_of(result or ())
         self._room.release()

@@ -1,12 +1,17 @@
 """What CassandraDatabase asks of a driver."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+from cassandra.util import OrderedMap
+
 from devicesync.database.cassandra.call import Request
+from devicesync.law import maps
 
 Rows = list[tuple[Any, ...]]
+"""A map is its JSON text (law/maps.py). One that has too many keys to be a value, by many ties, is a mapping."""
 
+_MAPS = (dict, OrderedMap)
 IN_FLIGHT = 512
 REQUEST_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
@@ -21,6 +26,11 @@ def longest_seconds(requests: int) -> float:
 
 class Failed(Exception):
     """The driver could not do it; its own error is the cause."""
+
+
+def rows_of(found: Iterable[Sequence[Any]]) -> Rows:
+    """The rows of one answer. Call it as the answer comes: apart, the entries of many maps need twenty times as much memory."""
+    return [tuple([_text(value) if isinstance(value, _MAPS) else value for value in row]) for row in found]
 
 
 def succeeded(outcome: Rows | Failed) -> Rows:
@@ -50,3 +60,7 @@ class Driver(Protocol):
     def close(self) -> None:
         """Give back connections."""
         ...
+
+
+def _text(entries: Any) -> Any:
+    return entries if maps.has_too_many(entries) else maps.map_text(dict(entries))

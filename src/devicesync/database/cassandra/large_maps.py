@@ -1,4 +1,7 @@
-"""Maps that only many ties can make: too large for one request. Cassandra unites maps by itself, so they go in parts."""
+"""Large maps. Cassandra takes a map apart, and so must we: what that needs has a bound.
+
+One that only many ties can make is too large for a request. Cassandra unites maps by itself, so it goes in parts.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,8 +11,23 @@ from devicesync.law import maps
 from devicesync.law.facets import MAPS
 from devicesync.law.state import State
 
+_CHARACTERS_AT_ONCE = 4 << 20
 _PART_CHARACTERS = 1 << 18
 """So a request of the two maps of four rows stays far below the 16 MiB that Cassandra takes. No event's map has so many."""
+
+
+def in_parts(changes: Mapping[str, State]) -> Iterator[dict[str, State]]:
+    """Yield the changes in parts. The maps of a part have few MiB: a map taken apart needs twelve times its text."""
+    part: dict[str, State] = {}
+    size = 0
+    for device_id, change in changes.items():
+        part[device_id] = change
+        size += change.map_characters
+        if size > _CHARACTERS_AT_ONCE:
+            yield part
+            part, size = {}, 0
+    if part:
+        yield part
 
 
 def first_part(text: str) -> dict[str, str]:

@@ -1,12 +1,11 @@
 """From a row and the ledger back to the state that they stand for. Pure, so that every driver shares it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from devicesync.database.cassandra import schema
 from devicesync.database.cassandra.erasure import Erasure
 from devicesync.database.cassandra.stamps import OURS, stamp_of
-from devicesync.law import maps
 from devicesync.law.facets import DECLARED, FIELDS, MAPS, SLICES
 from devicesync.law.state import UNWRITTEN, Register, State, join
 
@@ -39,7 +38,7 @@ def state_of_row(row: Sequence[Any] | None, erasure: Erasure, dialect: schema.Di
         registers,
     )
     state = join(state, erase) if erase.erased else state
-    has_too_many = any(len(values[place] or ()) > maps.MOST_ENTRIES for place in _MAP_PLACES)  # see _text
+    has_too_many = any(isinstance(values[place], Mapping) for place in _MAP_PLACES)  # see driver.Rows
     return state, not dated and not has_too_many and _shows(row[:8], written, state)
 
 
@@ -91,10 +90,4 @@ def _register(values: Sequence[Any], times: Sequence[int | None], unwritten: Reg
     version = max((time for time in times if time), default=0)
     if not version:
         return unwritten
-    return version, tuple([_text(value) for value in values])
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value or None
-    return maps.map_text(dict(value)) if len(value) <= maps.MOST_ENTRIES else None  # by ties: no event has so many
+    return version, tuple([value if isinstance(value, str) and value else None for value in values])

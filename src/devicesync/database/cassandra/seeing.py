@@ -5,13 +5,12 @@ from typing import Any
 
 from devicesync.database.cassandra import schema
 from devicesync.database.cassandra.driver import Rows
-from devicesync.law.facets import FIELDS, MAP_FIELDS
+from devicesync.law.facets import FIELDS
 from devicesync.law.maps import map_text
 from devicesync.law.seen import Seen
 
 _TIMES = ("api_last_updated_on", "first_access", "user_declared_on")
 _NAMES = (*_TIMES, *FIELDS)
-_TEXTS = frozenset(FIELDS) - MAP_FIELDS
 
 Pages = Callable[[str, int, int], Iterator[tuple[Rows, int]]]
 """Reads a statement over tokens from the first to the last: rows, and the token up to which all were read."""
@@ -22,7 +21,7 @@ def seen_of_row(row: Sequence[Any], erased: int) -> Seen | None:
     version = row[2]
     if not version:
         return None
-    texts = {name: value if name in _TEXTS else _text(value) for name, value in zip(_NAMES, row[3:], strict=True) if value}
+    texts = {name: _text(value) for name, value in zip(_NAMES, row[3:], strict=True) if value}
     return Seen(version, texts, erased)
 
 
@@ -41,5 +40,5 @@ def seen_between(pages: Pages, first: int, last: int) -> Iterator[tuple[Rows, Ma
 
 
 def _text(value: Any) -> str:
-    """A time in ms, or a map, which a driver may give as a kind of its own."""
-    return str(value if isinstance(value, int) else map_text(dict(value)))
+    """A text, or a time in ms, or a map of too many entries (driver.Rows)."""
+    return str(map_text(dict(value)) if isinstance(value, Mapping) else value)
