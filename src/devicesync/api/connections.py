@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from devicesync.api.networks import Connected, Network, Networks
+from devicesync.api.unsent import Unsent
 
 READ_BYTES = 16_384
 ADMIN_CONNECTIONS = 64
@@ -31,11 +32,15 @@ _DEFAULT = Limits()
 
 
 class Door:
-    """An application and its connections. buffer: where each read goes first. stopping: no further request is accepted."""
+    """An application and its connections. buffer: where each read goes first. stopping: no further request is accepted.
+
+    unsent: what clients have not taken.
+    """
 
     def __init__(self, app: Any, limits: Limits = _DEFAULT) -> None:
         self.app = app
         self.buffer = bytearray(READ_BYTES)
+        self.unsent = Unsent()
         self.stopping = False
         self._limits = limits
         self._networks = Networks()

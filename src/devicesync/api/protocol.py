@@ -62,6 +62,7 @@ class Connection(asyncio.BufferedProtocol):
         """The client is gone."""
         del exc
         self._door.leave(self)
+        self._door.unsent.note(self, 0)
         self._unread.clear()
         if self._exchange is not None:
             self._exchange.leave()
@@ -94,6 +95,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The client has taken all of it."""
         self._unsent_since = None
+        self._door.unsent.note(self, 0)
         self._since = self._loop.time()
         self._advance()
 
@@ -102,6 +104,7 @@ class Connection(asyncio.BufferedProtocol):
     def write(self, data: bytes) -> None:
         """Send this."""
         self._transport.write(data)
+        self._door.unsent.note(self, self._transport.get_write_buffer_size())
 
     def answered(self, *, last: bool) -> None:
         """The answer is written. Go on with the next request, or end."""
