@@ -75,6 +75,37 @@ def test_what_is_there_is_restored_where_a_listed_file_is_missing(devicesync: De
     assert devicesync.run(*RESTORE, "--allow-gaps").returncode == 1
 
 
+@pytest.mark.parametrize("lost", [(0, True), (1, True), (1, False), (2, False)])
+def test_a_restore_with_gaps_names_them_and_does_not_claim_to_be_whole(devicesync: Devicesync, lost: tuple[int, bool]) -> None:
+    """Where a range is gone with its file, and where only its entry is: it said "equal in both stores", and nothing else."""
+    entries = three_files(devicesync)
+    whole = devicesync.run(*RESTORE, "--allow-gaps")
+    assert (b"not whole" in whole.stdout, b"passed over" in whole.stderr) == (False, False)
+    spot, with_its_file = lost
+    for path in (listed_at(entries[spot]), *([entries[spot].path] if with_its_file else [])):
+        (devicesync.directory / "backup" / path).unlink()
+    problems = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]
+    named = {each["path"] for each in problems if "the log has records" not in each["problem"]}
+    done = devicesync.run(*RESTORE, "--allow-gaps")
+    told = [line for line in done.stderr.decode().splitlines() if line.startswith("passed over: ")]
+    assert {line.split()[2] for line in told} == named
+    assert (done.returncode, f"not whole: {len(told)} gaps" in done.stdout.decode().splitlines()[-1]) == (0, True)
+    to_topic = (*RESTORE[:3], "--to-topic", "kafka://127.0.0.1:1/t", "--dry-run", "--allow-gaps")
+    for words in ((*RESTORE, "--allow-gaps"), to_topic):
+        assert devicesync.json(*words)["gaps"] == len(told)
+
+
+def test_of_many_gaps_ten_are_named_and_all_are_counted(devicesync: Devicesync) -> None:
+    """The lines have a bound."""
+    first, *_ = three_files(devicesync)
+    file = devicesync.directory / "backup" / first.path
+    for offset in range(1000, 1012):
+        shutil.copy(file, file.with_name(f"1_0_{offset}.parquet"))
+    done = devicesync.run(*RESTORE, "--allow-gaps", "--json")
+    told = done.stderr.decode()
+    assert (msgspec.json.decode(done.stdout)["gaps"], told.count("passed over"), "and 2 more: " in told) == (12, 10, True)
+
+
 def rewritten(devicesync: Devicesync, entry: Entry, **fields: object) -> None:
     """Its entry says something else; of a field that is None, nothing."""
     said = {name: value for name, value in (msgspec.to_builtins(entry) | fields).items() if value is not None}

@@ -71,11 +71,12 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     document["seconds"] = round(SYSTEM.monotonic() - began, 3)
     proof = document.get("proof", {})
     differs = proof.get("cache_differs") or proof.get("database_differs")
-    hint = "`devicesync get ID`, and --from database, show both"
-    such = f"such as {', '.join(proof['differing'])}\n  hint: {hint}" if differs else ""
+    such = f"such as {', '.join(proof['differing'])}\n  hint: `get ID` and `get ID --from database` show both" if differs else ""
     found = document.get("devices", document["records"])
     notes = [] if found else [f"{arguments.device or 'what was asked for'} is not in the backup, so nothing was restored"]
     lines = [text.format(**document), *_of_stores(document)]
+    if document["gaps"]:
+        lines.append(f"the backup is not whole: {document['gaps']:,} gaps were passed over, and what they had is not restored")
     return Outcome(document, lines, remark=such, notes=notes, status=1 if differs or not found else 0)
 
 

@@ -15,7 +15,10 @@ from devicesync.errors import WrongUse
 from devicesync.jobs.restore.complete import files_to_restore
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import from_the_future
+from devicesync.printable import printable
 from devicesync.url import masked_place
+
+_NAMED = 10
 
 
 class Request(NamedTuple):
@@ -30,7 +33,7 @@ class Request(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A request for the files that it names. pruned: the entries of pruned ones."""
+    """A request for the files that it names. pruned: the entries of pruned ones. gaps: how many places it passes over."""
 
     request: Request
     settings: Settings
@@ -38,6 +41,7 @@ class Run(NamedTuple):
     archive: Archive
     entries: list[Entry]
     pruned: list[Entry]
+    gaps: int
 
     @property
     def record_bytes(self) -> int:
@@ -64,11 +68,15 @@ class Run(NamedTuple):
 
 
 def begin(request: Request, settings: Settings, watcher: Watcher) -> Run:
-    """Find the files. Raises WrongUse, Unavailable, and Damaged where records are missing."""
+    """Find the files, and name some of what is missing. Raises WrongUse, Unavailable, and Damaged where that is not allowed."""
     data_directory.prepare(settings.directory)
     archive = _archive(request.place, settings)
     wanted = files_to_restore(archive, settings.max_clock_ahead_ms, allow_gaps=request.allow_gaps)
-    return Run(request, settings, watcher, archive, wanted.entries, wanted.pruned)
+    for gap in wanted.gaps[:_NAMED]:
+        watcher.say(f"passed over: {printable(str(gap))}")
+    if len(wanted.gaps) > _NAMED:
+        watcher.say(f"and {len(wanted.gaps) - _NAMED:,} more: `devicesync backup verify` names them all")
+    return Run(request, settings, watcher, archive, wanted.entries, wanted.pruned, len(wanted.gaps))
 
 
 def _archive(place: str, settings: Settings) -> Archive:

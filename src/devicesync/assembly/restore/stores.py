@@ -157,6 +157,7 @@ def _document(run: Run, gathered_raw: list[Any], settled: list[Proof]) -> dict[s
         "ahead": sum(file.ahead for file in gathered),
         "not_kept": sum(file.not_kept for file in gathered),
         "files": len(gathered),
+        "gaps": run.gaps,
     }
     if run.request.dry_run:
         return document | {"would_change": {"cache": cache_differs, "database": database_differs}}

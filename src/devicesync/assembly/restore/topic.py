@@ -87,7 +87,7 @@ def _into_topic(run: Run, target: Target, spool: str) -> dict[str, Any]:
         progress.begin()  # all is noted: the same command again puts nothing more
         _check_what_is_there(run, target, before.identity, records, goes_on=progress.goes_on)
     progress.finish()
-    return {"records": records, "files": len(run.entries), "topic": masked(target.topic)}
+    return {"records": records, "files": len(run.entries), "gaps": run.gaps, "topic": masked(target.topic)}
 
 
 def _check_all(run: Run, pool: Pool, task: _Task) -> None:

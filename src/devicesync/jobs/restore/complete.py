@@ -1,27 +1,29 @@
 """Checks that a backup is whole, so that a restore says "equal" of all records, or says which are missing."""
 
-from typing import Any, NamedTuple
-
-import structlog
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
+from devicesync.archive.generation import End
 from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.verify import check_ends, check_identities, check_order
 from devicesync.jobs.shared.backed_up import refuse_the_future
 
 _LOOK_AGAIN_SECONDS = (0.0, 1.0, 3.0)
-_SOME = 5
-_log: Any = structlog.get_logger("devicesync")
 _HINT = "`devicesync backup verify` finds every such place; --allow-gaps restores what is there"
 
 
 class Wanted(NamedTuple):
-    """The files that are there, in order, and the entries of pruned ones, whose erasures have proved to be whole."""
+    """The files that are there, in order, and the entries of pruned ones, whose erasures have proved to be whole.
+
+    gaps: what is not whole, and is passed over.
+    """
 
     entries: list[Entry]
     pruned: list[Entry]
+    gaps: list[Damaged]
 
 
 def files_to_restore(archive: Archive, max_clock_ahead_ms: int, *, allow_gaps: bool) -> Wanted:
@@ -30,30 +32,31 @@ def files_to_restore(archive: Archive, max_clock_ahead_ms: int, *, allow_gaps: b
     Raises Unavailable, and Damaged where records are missing, or lie in the future.
     allow_gaps: those that are there, whatever is missing.
     """
-    ends = [] if allow_gaps else archive.manifest.ends()
+    gaps: list[Damaged] = []
+    ends = archive.manifest.ends(gaps if allow_gaps else None)
     entries = archive.manifest.entries()
     pruned = archive.manifest.pruned_entries()
-    if allow_gaps:
-        return Wanted(_there(archive, entries), pruned)
-    refuse_the_future([*pruned, *entries], max_clock_ahead_ms)
-    for finding in check_order(pruned, entries):
-        raise Damaged(finding.path, f"is not in order: {finding.problem}", _HINT)
-    for finding in check_identities(archive, [*pruned, *entries]):
-        raise Damaged(finding.path, finding.problem, _HINT)
-    for finding in check_ends(ends, [*pruned, *entries]):
-        raise Damaged(finding.path, f"says that records are missing: {finding.problem}", _HINT)
-    for path in _unlisted(archive):
-        raise Damaged(path, "has no entry in the manifest, so nobody knows whether it is whole", _HINT)
-    return Wanted(entries, pruned)
-
-
-def _there(archive: Archive, entries: list[Entry]) -> list[Entry]:
-    """Those whose files are there. Log a warning of the others."""
+    if not allow_gaps:
+        refuse_the_future([*pruned, *entries], max_clock_ahead_ms)
+        for gap in _gaps(archive, ends, pruned, entries):
+            raise gap
+        return Wanted(entries, pruned, gaps)
     missing = archive.missing(entries)
-    if missing:
-        some = sorted(missing)[:_SOME]
-        _log.warning("files of the backup are missing: their records are not restored", files=len(missing), paths=some)
-    return [entry for entry in entries if missing.isdisjoint(entry.paths)]
+    gaps += [Damaged(path, "is missing") for path in sorted(missing)]
+    gaps += _gaps(archive, ends, pruned, entries)
+    return Wanted([entry for entry in entries if missing.isdisjoint(entry.paths)], pruned, gaps)
+
+
+def _gaps(archive: Archive, ends: list[End], pruned: list[Entry], entries: list[Entry]) -> Iterator[Damaged]:
+    """What does not fit among the listed files, and files that are not listed."""
+    for finding in check_order(pruned, entries):
+        yield Damaged(finding.path, f"is not in order: {finding.problem}", _HINT)
+    for finding in check_identities(archive, [*pruned, *entries]):
+        yield Damaged(finding.path, finding.problem, _HINT)
+    for finding in check_ends(ends, [*pruned, *entries]):
+        yield Damaged(finding.path, f"says that records are missing: {finding.problem}", _HINT)
+    for path in _unlisted(archive):
+        yield Damaged(path, "has no entry in the manifest, so nobody knows whether it is whole", _HINT)
 
 
 def _unlisted(archive: Archive) -> list[str]:
