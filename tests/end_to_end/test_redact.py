@@ -3,6 +3,8 @@
 import shutil
 import time
 
+import msgspec
+
 from devicesync.assembly.backup.archives import archives_at
 from tests.end_to_end.command import Devicesync, delete_database
 from tests.end_to_end.test_backup import back_up, simulate
@@ -35,6 +37,30 @@ def test_an_erased_device_is_taken_out_of_the_backup(devicesync: Devicesync) -> 
     shutil.copy(file, file.with_name("1_0_99.parquet"))
     unlisted = devicesync.run(*words)
     assert (unlisted.returncode, b"1_0_99.parquet" in unlisted.stderr) == (1, True)
+
+
+def test_a_device_that_was_erased_in_one_of_two_logs_stays_in_the_other_s_files(devicesync: Devicesync) -> None:
+    """They are named, and why they stay. It was exit status 0, without a word."""
+    line = f'{{"device_id":"gone","version":{time.time_ns() // 1000 - 10_000_000},"city":"PLANTED"}}\n'.encode()
+    other = ("--data-dir", "other", "--log", "journal:other/old.log")
+    run = ("backup", "run", "--to", "backup", "--until-caught-up")
+    for where in ((), other):
+        assert devicesync.run("apply", "-", *where, stdin=line).returncode == 0
+    devicesync.json("erase", "gone")
+    for where in ((), other):
+        devicesync.json(*run, *where)
+    words = ("backup", "redact", "--in", "backup", "--device", "gone")
+    for more in (("--dry-run",), (), ()):
+        done = devicesync.run(*words, *more, "--json")
+        (kept,) = (devicesync.directory / "backup" / "old.log").rglob("*.parquet")
+        path = str(kept.relative_to(devicesync.directory / "backup"))
+        assert msgspec.json.decode(done.stdout)["not_erased"] == {"old.log": [path]}
+        told = done.stderr.decode()
+        assert (done.returncode, "no erase of gone is in the backup of old.log" in told, path in told) == (1, True, True), told
+    devicesync.json("erase", "gone", *other)
+    devicesync.json(*run, *other)
+    done = devicesync.run(*words, "--json")
+    assert (done.returncode, done.stderr, msgspec.json.decode(done.stdout)["records"]) == (0, b"", 1)
 
 
 def test_an_erasure_of_a_pruned_file_that_lies_in_the_future_is_not_believed(devicesync: Devicesync) -> None:

@@ -16,6 +16,7 @@ _LARGEST_FILE_BYTES = 8 << 30
 """Of a larger one the list of its parts might be more than is read (archive/parquet_footer.py)."""
 _FILE_SECONDS = 3600.0
 _DAY_MS = 86_400_000
+_NOT_ERASED = "no erase of {} is in the backup of {}, which keeps all of it; `devicesync erase` it in that log, then `backup run`"
 _LISTED = (
     *("path", "topic", "generation", "partition", "first_offset", "next_offset", "records", "bytes", "sha256"),
     *("record_bytes", "first_ms", "last_ms"),
@@ -144,8 +145,8 @@ def backup_redact(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
     It removes the registrations that the erase removed, and bad records and tombstones with the device's key. The erase
     stays, so a restore keeps the device erased. Later registrations stay too. Erase the device first, and let `backup run`
-    keep the erase. Exit status 1 when no erase of the device is in the backup, or files have no entry in
-    its manifest. A restore that runs meanwhile may have to be repeated. Run one redact at a time.
+    keep the erase. Exit status 1 when no erase of the device is in the backup, or only in another log's than its records, or
+    files have no entry in its manifest. A restore that runs meanwhile may have to be repeated. Run one redact at a time.
 
         devicesync backup redact --in backup --device 232455
     """
@@ -156,12 +157,11 @@ def backup_redact(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     done = redact(arguments.place, device_id, settings, Terminal("backup redact"), dry_run=dry_run)
     told = "would be written anew" if dry_run else f"written anew, without {done['records']:,} records"
     lines = [*done["rewritten"], f"{len(done['rewritten']):,} files {told}"]
-    notes = []
-    if not done["erased"]:
-        notes = [f"no erase of {device_id} is in the backup", "  hint: `devicesync erase` it, then `devicesync backup run`"]
-    elif done["unlisted"]:
+    not_erased = done["not_erased"] or ({} if done["erased"] else {"any log": []})
+    notes = [line for log, paths in not_erased.items() for line in (_NOT_ERASED.format(device_id, log), *paths)]
+    if done["erased"] and done["unlisted"]:
         told = "these files have no entry in the manifest, and were not looked into:"
-        notes = [told, *done["unlisted"], "  hint: `devicesync backup verify`"]
+        notes += [told, *done["unlisted"], "  hint: `devicesync backup verify`"]
     return Outcome(done, lines, notes=notes, status=1 if notes else 0)
 
 

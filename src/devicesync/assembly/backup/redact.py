@@ -17,7 +17,7 @@ from devicesync.jobs.shared.backed_up import refuse_the_future
 
 def redact(place: str, device_id: str, settings: Settings, watcher: Watcher, *, dry_run: bool) -> dict[str, Any]:
     """The document that `backup redact --json` prints. Raises Unavailable, Damaged, WrongUse."""
-    document: dict[str, Any] = {"rewritten": [], "records": 0, "erased": 0, "unlisted": [], "dry_run": dry_run}
+    document: dict[str, Any] = {"rewritten": [], "records": 0, "erased": 0, "not_erased": {}, "unlisted": [], "dry_run": dry_run}
     with spool_of(settings, data_directory.REDACT_SPOOL) as spool:
         in_each(archives_at(place), lambda archive: _redact(archive, settings, watcher, device_id, spool.path, document))
     return document
@@ -32,14 +32,18 @@ def _redact(  # noqa: PLR0917 - as above
     of_pruned = pruned_erasures(archive, Selection(device_id=device_id), settings.max_clock_ahead_ms)
     erased = max((state.erased for states in of_pruned for state in states.values()), default=0)
     oldest: dict[tuple[int, int, int], int] = {}
+    with_traces: list[str] = []
     with watcher.bar(f"look through {archive.topic}", sum(entry.bytes for entry in entries)) as advance:
         for entry in entries:
             traces = redaction.traces(entry)
             erased = max(erased, traces.erased)
             if traces.oldest is not None:
                 oldest[entry.range] = min(traces.oldest, oldest.get(entry.range, traces.oldest))
+                with_traces.append(entry.path)
             advance(entry.bytes)
     document["erased"] = max(erased, document["erased"])
+    if with_traces and not erased:  # another log's erase says nothing of this one: a restore would bring the device back
+        document["not_erased"][archive.topic] = with_traces
     for files in by_range(entries):
         if erased and oldest.get(files[0].range, erased + 1) <= erased:
             document["records"] += 0 if document["dry_run"] else redaction.rewrite(files, erased)
