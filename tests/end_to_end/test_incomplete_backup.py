@@ -355,13 +355,16 @@ def test_another_topic_s_damage_holds_up_no_redact(devicesync: Devicesync) -> No
 
 
 def test_a_killed_prune_leaves_a_whole_backup(devicesync: Devicesync) -> None:
-    """Between the removal of the entry and of the file; the next prune removes the file."""
+    """Between the removal of the entry and of the file; `verify` names the file, and the next prune or redact removes it."""
     first, *_ = three_files(devicesync)
     file = devicesync.directory / "backup" / first.path
     content = file.read_bytes()
     assert len(devicesync.json("backup", "prune", "--in", "backup", "--keep-days", "0")["removed"]) == 2
-    file.write_bytes(content)
-    assert devicesync.json("backup", "verify", "--in", "backup")["problems"] == []
-    assert devicesync.json(*RESTORE)["records"] == 100
-    devicesync.json("backup", "prune", "--in", "backup", "--keep-days", "0")
-    assert not file.exists()
+    for words in (PRUNE, ("backup", "redact", "--in", "backup", "--device", "nobody")):
+        file.write_bytes(content)
+        (problem,) = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]
+        assert (problem["path"], "its range is pruned" in problem["problem"]) == (first.path, True)
+        assert devicesync.json(*RESTORE)["records"] == 100
+        devicesync.run(*words)
+        assert not file.exists()
+        assert devicesync.json("backup", "verify", "--in", "backup")["problems"] == []

@@ -115,14 +115,14 @@ class Archive:
         places = {place for entry in known for place in _places(entry)}
         return {path: partition for path, place, partition, _ in self._found() if place not in places}
 
-    def superseded(self, known: Collection[Entry]) -> list[str]:
-        """Return what `unlisted` skips: the files and rests in whose place these entries name others.
+    def superseded(self, pruned: Collection[Entry], entries: Collection[Entry]) -> list[str]:
+        """Return what `unlisted` skips: the files and rests in whose place these entries name others, and those of pruned ranges.
 
-        An upload was interrupted, or still runs, or they came back since. They may have an erased device's records.
+        An upload or a prune was interrupted, or still runs, or they came back since. They may have an erased device's records.
         Raises Unavailable.
         """
-        places = {place for entry in known for place in _places(entry)}
-        named = {path for entry in known for path in entry.paths}
+        places = {place for entry in (*pruned, *entries) for place in _places(entry)}
+        named = {path for entry in entries for path in entry.paths}
         return [path for path, place, _, _ in self._found() if place in places and path not in named]
 
     def missing(self, entries: Iterable[Entry]) -> set[str]:

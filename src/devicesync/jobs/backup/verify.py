@@ -20,7 +20,7 @@ from devicesync.log.full import OFFSET, FullLog, FullRecord, Survey
 
 _COUNTED = 10_000
 _SUPERSEDED = (
-    "is on its way, or a killed upload left it, and another one is listed in its place: "
+    "is on its way, or a killed upload or prune left it, and another one is listed in its place, or its range is pruned: "
     "what `devicesync backup redact` does not remove, remove while no backup runs"
 )
 
@@ -45,7 +45,7 @@ def check_entries(
     yield from check_identities(archive, known)
     yield from check_ends(ends, known)
     yield from check_unlisted(archive, known)
-    yield from check_interrupted(archive, known)
+    yield from check_interrupted(archive, pruned, entries)
     for entry in from_the_future(known, SYSTEM.now_ms() + max_clock_ahead_ms):
         yield Problem(entry.path, "has records of later than now, by this machine's clock: a restore would refuse them")
 
@@ -105,9 +105,9 @@ def check_unlisted(archive: Archive, known: list[Entry]) -> Iterator[Problem]:
         yield Problem(path, "has no entry in the manifest; `devicesync backup run` completes an upload that was interrupted")
 
 
-def check_interrupted(archive: Archive, known: list[Entry]) -> Iterator[Problem]:
-    """Find what killed uploads left: under hidden names, and in whose place others are listed. Raises Unavailable."""
-    for path in archive.superseded(known):
+def check_interrupted(archive: Archive, pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
+    """Find what was left: under hidden names, in whose place others are listed, and of pruned ranges. Raises Unavailable."""
+    for path in archive.superseded(pruned, entries):
         yield Problem(path, _SUPERSEDED)
     for path in archive.interrupted():
         yield Problem(
