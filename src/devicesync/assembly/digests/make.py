@@ -38,8 +38,7 @@ class _Run(NamedTuple):
 
     def begin_anew(self) -> None:
         """Make everything ready to be read."""
-        (self.directory / _UNFINISHED).unlink(missing_ok=True)  # first: without the rest nobody may go on with it
-        shutil.rmtree(self.directory)
+        _remove(self.directory)
         self.directory.mkdir()
         self.source.prepare(self.pool)
 
@@ -88,12 +87,19 @@ def _room_beside(path: Path) -> Iterator[Path]:
         try:
             directory.mkdir(exist_ok=True)
             yield directory
+            _remove(directory)
             shutil.rmtree(room)
         finally:
             _leave(room, directory)
             held.release()
     except OSError as error:
         raise Unavailable(f"can't write {path}: {error.strerror}", "check the path, and the room there") from error
+
+
+def _remove(directory: Path) -> None:
+    """Remove what was read. However it ends, nobody goes on with a part of it."""
+    (directory / _UNFINISHED).unlink(missing_ok=True)
+    shutil.rmtree(directory)
 
 
 def _held(room: Path) -> Hold:
