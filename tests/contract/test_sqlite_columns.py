@@ -53,6 +53,21 @@ def test_who_only_reads_says_what_is_missing(file: Path) -> None:
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize("made", [(), ("PRAGMA page_size = 2048", "PRAGMA journal_mode = WAL")])
+def test_a_file_that_was_being_made_has_no_table_yet(file: Path, made: tuple[str, ...]) -> None:
+    """A restore was killed meanwhile; the next one's --dry-run named every column that the table lacks."""
+    file.unlink()
+    file.touch()
+    with closing(sqlite3.connect(file)) as connection:
+        for statement in made:
+            connection.execute(statement)
+    with pytest.raises(Unavailable, match=r"device-profile\.db has no table of profiles yet") as raised:
+        SqliteDatabase(file, read_only=True)
+    assert "devicesync init" in raised.value.hint
+    SqliteDatabase(file).close()
+    SqliteDatabase(file, read_only=True).close()
+
+
 def test_doctor_says_what_is_missing_and_init_adds_it(file: Path) -> None:
     """As a user meets it after an upgrade."""
     devicesync = Devicesync(file.parents[1])

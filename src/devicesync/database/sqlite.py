@@ -172,9 +172,9 @@ class SqliteDatabase:
         if read_only:
             self._main_file.found()
             if lacking := self._lacking():
-                raise Unavailable(
-                    f"the table in {self._path} lacks {', '.join(lacking)}", "`devicesync init` makes what is missing"
-                )
+                has_none = len(lacking) == len(table.COLUMNS)  # whoever was making the file was killed
+                what = "has no table of profiles yet" if has_none else f"has a table that lacks {', '.join(lacking)}"
+                raise Unavailable(f"the database {self._path} {what}", "`devicesync init` makes what is missing")
         else:
             with one_at_a_time(self._path.parent):
                 self._make()
