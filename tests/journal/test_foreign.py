@@ -177,9 +177,88 @@ def test_copytruncate_twice_between_two_looks(log: Path) -> None:
     assert take(foreign, 20) == [b"three", b"four", b"five"]
 
 
+def test_copytruncate_until_the_file_that_was_read_is_gone(log: Path) -> None:
+    """Whoever could not look for so long is told, and reads the rotated file that is there: it was passed over."""
+    foreign = follow(log)
+    write(log, "one\n")
+    assert take(foreign) == [b"one"]
+    for lines in ("lost\n", "two\n"):
+        write(log, lines)
+        shutil.copy(log, f"{log}.1")
+        log.write_text("")
+    write(log, "three\n")
+    with capture_logs() as told:
+        assert take(foreign) == [b"two", b"three"]
+    assert ["is gone" in line["event"] for line in told] == [True]
+
+
+def test_the_followed_file_goes_while_away_and_behind(log: Path) -> None:
+    """The rotated files after it are read, though all of them are older than the place that was kept."""
+    foreign = follow(log)
+    write(log, "one\n")
+    assert take(foreign) == [b"one"]
+    write(log, "two\n")
+    for number in (3, 2, 1):
+        log.rename(f"{log}.{number}")
+        write(log, f"after {number}\n")
+    assert take(foreign, 1) == [b"two"]  # it keeps its place late
+    foreign.close()
+    log.with_name(f"{log.name}.3").unlink()
+    with capture_logs() as told:
+        assert take(follow(log)) == [b"after 3", b"after 2", b"after 1"]
+    assert ["is gone" in line["event"] for line in told] == [True]
+
+
+def test_a_place_of_an_earlier_version(log: Path) -> None:
+    """It does not say when its file had been written. Where that is gone, what is later than the place itself is read."""
+    write(log, "one\n")
+    foreign = follow(log)
+    assert take(foreign) == [b"one"]
+    foreign.close()
+    spot = log.with_name("spot.json")
+    place = json.loads(spot.read_text())
+    assert place.pop("written_ns") == log.stat().st_mtime_ns
+    spot.write_text(json.dumps(place))
+    write(log, "two\n")
+    with closing(follow(log)) as foreign:
+        assert foreign.read() == [b"two"]
+    log.unlink()
+    for number, seconds in ((2, -1), (1, 1)):
+        rotated = log.with_name(f"{log.name}.{number}")
+        write(rotated, f"after {seconds} s\n")
+        os.utime(rotated, (at := spot.stat().st_mtime + seconds, at))
+    assert take(follow(log)) == [b"after 1 s"]
+
+
+@pytest.mark.parametrize("first", ["", "one\n"])
+def test_killed_before_it_kept_any_place(log: Path, first: str) -> None:
+    """At its first start. What was in the log then, or came since, is read where the rotation left it."""
+    write(log, first)
+    foreign = follow(log)
+    if not first:
+        write(log, "one\n")
+    assert foreign.read() == [b"one"]
+    foreign.close()
+    log.rename(f"{log}.1")
+    write(log, "two\n")
+    assert take(follow(log)) == [b"one", b"two"]
+
+
+def test_filled_and_rotated_between_two_looks(log: Path) -> None:
+    """Though the log was empty at the first look, and no file came before."""
+    write(log, "")
+    foreign = follow(log)
+    assert take(foreign) == []
+    write(log, "one\n")
+    shutil.copy(log, f"{log}.1")
+    log.write_text("")
+    write(log, "two\n")
+    assert take(foreign) == [b"one", b"two"]
+
+
 @pytest.mark.parametrize("rotate", [shutil.copy2, shutil.move])
 def test_copytruncate_of_what_was_empty_at_the_last_look(log: Path, rotate: Callable[[Path, str], object]) -> None:
-    """What it held between two looks is read from the copy, as long as some file came before."""
+    """What it held between two looks is read from the copy."""
     foreign = follow(log)
     write(log, "zero\n")
     assert take(foreign) == [b"zero"]

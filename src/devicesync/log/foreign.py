@@ -1,9 +1,10 @@
 """A device-profile.log that another service writes, followed line by line through its rotations.
 
 Knows a file again by its inode and its first bytes, so it survives restarts, logrotate's rename-and-create and its
-copytruncate. What was left unread in a rotated file is read first. (Lines that copytruncate itself loses, between its
-copy and its truncation, are nowhere to be read. Compressed files are not read: use delaycompress.) Of a line that is far longer
-than an event may be, the beginning is copied, and a warning says how long it is.
+copytruncate. What was left unread in a rotated file is read first. After a file come those written to later than it, also
+where it is gone itself. (Lines that copytruncate itself loses, between its copy and its truncation, are nowhere to be read.
+Compressed files are not read: use delaycompress.) Of a line that is far longer than an event may be, the beginning is copied, and
+a warning says how long it is.
 """
 
 import hashlib
@@ -29,12 +30,17 @@ _log: Any = structlog.get_logger("devicesync")
 
 
 class Spot(msgspec.Struct):
-    """Where reading goes on: the file's inode and first bytes (as SHA-256), and the byte after the last line taken."""
+    """Where reading goes on: the file's inode and first bytes (as SHA-256), and the byte after the last line taken.
 
-    inode: int
-    head_bytes: Annotated[int, msgspec.Meta(ge=0, le=_HEAD_BYTES)]
-    head: str
-    offset: Annotated[int, msgspec.Meta(ge=0)]
+    written_ns: when the file had been written to, at the last look at it. What was rotated and is no later has been read. 0 in a
+        spot of an earlier version.
+    """
+
+    inode: int = 0
+    head_bytes: Annotated[int, msgspec.Meta(ge=0, le=_HEAD_BYTES)] = 0
+    head: str = ""
+    offset: Annotated[int, msgspec.Meta(ge=0)] = 0
+    written_ns: int = 0
 
 
 _decode_spot = msgspec.json.Decoder(Spot).decode
@@ -47,10 +53,10 @@ class ForeignLog:
         self._path = path
         self._spot_path = spot_path
         self._file = -1
-        self._spot = Spot(0, 0, "", 0)
+        self._spot = Spot()
         self._lines = WholeLines(self._file)
         self._last_data = SYSTEM.monotonic()
-        self._resume()
+        self._load()
 
     def read(self) -> list[bytes]:
         """The next whole lines without their line ends, blank ones left out; [] when there are none now.
@@ -59,16 +65,16 @@ class ForeignLog:
         Raises Unavailable.
         """
         with naming_failures("follow", self._path):
-            if self._file < 0 and not self._open(self._path, 0):
+            if not self._holds():
+                self._find()
+            if self._file < 0:
                 return []
-            if self._was_truncated():
-                self._leave_truncated()
             lines, size = self._lines.read(self._spot.offset)
             if size:
                 self._warn_of(size - 1)
                 self._spot.offset += size
                 self._last_data = SYSTEM.monotonic()
-            elif not same_file(self._file, self._path) and SYSTEM.monotonic() - self._last_data > _QUIET_SECONDS:
+            elif not same_file(self._file, self._path) and self._is_quiet():
                 lines = self._leave_for_next()
             return [line for raw in lines if (line := raw.removesuffix(b"\r")) and not line.isspace()]
 
@@ -83,86 +89,83 @@ class ForeignLog:
             os.close(self._file)
             self._file = -1
 
-    def _resume(self) -> None:
+    def _load(self) -> None:
         if not self._spot_path.exists():  # a later start has to know what was written since this one
+            with suppress(OSError):  # `read` says so
+                self._open(self._path, 0)
             self.commit()
-            return
-        family = self._family()
         with suppress(UnicodeError, msgspec.MsgspecError):
-            spot = _decode_spot(beginning_of(self._spot_path, _SPOT_BYTES))
-            for path in sorted(family if spot.head_bytes else [], key=lambda path: path.stat().st_ino != spot.inode):
-                if _head(path, spot.head_bytes) == spot.head and path.stat().st_size >= spot.offset:
+            self._spot = _decode_spot(beginning_of(self._spot_path, _SPOT_BYTES))
+        self._spot.written_ns = self._spot.written_ns or self._spot_path.stat().st_mtime_ns
+
+    def _holds(self) -> bool:
+        """Whether the open file is still the one that the spot is about. An empty one may have been filled and cut since."""
+        spot = self._spot
+        if self._file < 0 or not spot.head_bytes:
+            return False
+        there = os.fstat(self._file)
+        start = os.pread(self._file, _HEAD_BYTES, 0)
+        if there.st_size < spot.offset or _hash(start[: spot.head_bytes]) != spot.head:
+            return False
+        spot.head_bytes, spot.head, spot.written_ns = len(start), _hash(start), there.st_mtime_ns
+        return True
+
+    def _find(self) -> None:
+        """Open the file that the spot is about, by whatever name; where it is gone, what was written to after it."""
+        spot = self._spot
+        if spot.head_bytes:
+            for path in sorted(self._family(), key=lambda path: path.stat().st_ino != spot.inode):
+                if path.stat().st_size >= spot.offset and _head(path, spot.head_bytes) == spot.head:
                     self._open(path, spot.offset)
                     return
-            if spot.head_bytes:
-                _log.warning("the file that was followed is gone: what was not read of it is lost", path=str(self._path))
-        if since := self._rotated_after(self._spot_path.stat().st_mtime_ns):
-            self._open(since[0], 0)
+            _log.warning("the file that was followed is gone: what was not read of it is lost", path=str(self._path))
+            self.close()
+            self._spot = Spot(written_ns=spot.written_ns)
+        if self._is_quiet() or _has_begun(self._path):
+            self._last_data = SYSTEM.monotonic()
+            self._open(self._unread(), 0)
 
-    def _open(self, path: Path, offset: int) -> bool:
-        """Whether it is there; where not, the file that is open stays so: its writer may still be at it."""
+    def _open(self, path: Path, offset: int) -> None:
+        """Go on there. Where it is gone, the file that is open stays so: its writer may still be at it."""
         try:
             opened = open_regular(path, os.O_RDONLY | (0 if path == self._path else os.O_NOFOLLOW))
         except FileNotFoundError:
-            return False
+            return
         self.close()
         self._file = opened
+        there = os.fstat(opened)
         start = os.pread(opened, _HEAD_BYTES, 0)
-        self._spot = Spot(os.fstat(opened).st_ino, len(start), _hash(start), offset)
+        self._spot = Spot(there.st_ino, len(start), _hash(start), offset, there.st_mtime_ns)
         self._lines = WholeLines(opened)
         self._last_data = SYSTEM.monotonic()
-        return True
-
-    def _was_truncated(self) -> bool:
-        spot = self._spot
-        start = os.pread(self._file, _HEAD_BYTES, 0)
-        if os.fstat(self._file).st_size < spot.offset or _hash(start[: spot.head_bytes]) != spot.head:
-            return True
-        if len(start) > spot.head_bytes:
-            spot.head_bytes, spot.head = len(start), _hash(start)
-        return False
-
-    def _leave_truncated(self) -> None:
-        spot = self._spot
-        for path in self._family():
-            if (
-                not same_file(self._file, path)
-                and path.stat().st_size >= spot.offset  # all of it may have been read, and not what follows it
-                and _head(path, spot.head_bytes) == spot.head
-            ):
-                self._open(path, spot.offset)
-                return
-        self._open(self._path, 0)
 
     def _leave_for_next(self) -> list[bytes]:
         """Open the next file, and return what this one's last line is without an end; []: there is none yet, so we stay.
 
-        Nor do we leave for an empty one. By its first bytes it could not be told later from one that was filled and cut.
+        Nor do we leave for an empty one: ours may still be written to. Where it just was, it comes after itself.
         """
-        following = self._next()
-        if not _has_begun(following):
+        following = self._unread()
+        if same_file(self._file, following) or not _has_begun(following):
             self._last_data = SYSTEM.monotonic()  # look again after a while
             return []
         unfinished = self._unfinished_line()
         self._open(following, 0)
         return unfinished
 
-    def _next(self) -> Path:
-        """The file after this one: the next younger of the rotated ones, at last the one being written."""
-        ours = os.fstat(self._file)
-        younger = self._rotated_after(ours.st_mtime_ns)
-        return next((path for path in younger if path.stat().st_ino != ours.st_ino and path.stat().st_size), self._path)
-
-    def _rotated_after(self, at_ns: int) -> list[Path]:
-        """The rotated files that were written to after that time, the oldest first."""
-        rotated = [(path.stat().st_mtime_ns, path) for path in self._family() if path != self._path]
-        return [path for mtime_ns, path in sorted(rotated) if mtime_ns > at_ns]
+    def _unread(self) -> Path:
+        """The file after the one that was read last: the oldest of the rotated ones written to later, else the log itself."""
+        rotated = [(path.stat(), path) for path in self._family() if path != self._path]
+        written = [(there.st_mtime_ns, path) for there, path in rotated if there.st_size]
+        return min((each for each in written if each[0] > self._spot.written_ns), default=(0, self._path))[1]
 
     def _family(self) -> list[Path]:
         """The log and the files that its rotation made of it. A rotation makes no links: one may name what only we may read."""
         name = self._path.name
         siblings = [path for path in self._path.parent.glob(f"{escape(name)}*") if _ROTATED.fullmatch(path.name[len(name) :])]
         return [path for path in (self._path, *siblings) if path.is_file() and (path == self._path or not path.is_symlink())]
+
+    def _is_quiet(self) -> bool:
+        return SYSTEM.monotonic() - self._last_data > _QUIET_SECONDS
 
     def _unfinished_line(self) -> list[bytes]:
         size = os.fstat(self._file).st_size - self._spot.offset
