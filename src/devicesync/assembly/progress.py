@@ -8,7 +8,7 @@ import msgspec
 
 from devicesync.assembly.watcher import Watcher
 from devicesync.clock import SYSTEM, date_of
-from devicesync.durable import content_of, replace
+from devicesync.durable import content_of, replace, sync_directory
 
 _WRITE_SECONDS = 0.5
 _MOST_BYTES = 1 << 30
@@ -29,6 +29,8 @@ _decode = msgspec.json.Decoder(_Done).decode
 class Progress:
     """What is done of a job, by the names of its parts, in a file until all is done. A job for another `what` begins anew.
 
+    Then what an earlier run noted is gone at once: whatever it had made may be removed, and nobody goes on with the rest.
+
     ages: whether what is done may be undone without a sign, as in a store that is emptied. Then a job begins anew where nothing
         was noted in the last 12 hours.
     goes_on: whether an earlier run began it. began_ms: when the first of its runs began, in ms since 1970.
@@ -46,6 +48,8 @@ class Progress:
             self.results = found.results
             self.goes_on = True
             self.began_ms = found.began_ms
+        else:
+            self.finish()
 
     def tell(self, watcher: Watcher, done: int, count: int, what: str) -> None:
         """Where an earlier run began it, say how much is done. what: such as "parts are done"."""
@@ -70,8 +74,10 @@ class Progress:
         replace(self._path, msgspec.json.encode(_Done(self._what, self.results, self.began_ms)), durable=True)
 
     def finish(self) -> None:
-        """All is done."""
-        self._path.unlink(missing_ok=True)
+        """All is done, or nothing that was noted counts. Durable: what it is about may be removed then."""
+        if self._path.exists():
+            self._path.unlink()
+            sync_directory(self._path.parent)
 
 
 def going_on(done: int, count: int, what: str, as_of_ms: int) -> str:
