@@ -4,8 +4,20 @@ from collections.abc import Iterable
 
 import pytest
 
+from devicesync.clock import SystemClock
 from devicesync.errors import TooManyBad
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
+
+
+class Hours(SystemClock):
+    """A clock by which an hour goes by between two looks: reading takes its time."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        self._now += 3600
+        return self._now
 
 
 def feed(share: RefusalLimit, records: Iterable[tuple[bool, int]]) -> None:
@@ -26,8 +38,8 @@ def test_a_burst_of_bad_records_stops_nobody() -> None:
 
 
 def test_a_bad_deploy_stops_the_job_after_a_minute_of_the_log() -> None:
-    """The log's own time counts, so a job that works off a backlog stops after as many records as one that was there."""
-    share = RefusalLimit(0.95, 1000, 60)
+    """The log's own time counts."""
+    share = RefusalLimit(0.95, 1000, 60, Hours())
     feed(share, ((True, count // 100) for count in range(6900)))  # the thousandth came in second 9
     with pytest.raises(TooManyBad, match="950 of the last 1000 records were refused, the last one as malformed_json") as stopped:
         feed(share, [(True, 69)])
@@ -37,12 +49,17 @@ def test_a_bad_deploy_stops_the_job_after_a_minute_of_the_log() -> None:
 
 def test_good_records_in_between_start_the_minute_anew() -> None:
     """Whether they came in one piece or strewn in."""
-    share = RefusalLimit(0.5, 10, 60)
+    share = RefusalLimit(0.5, 10, 60, Hours())
     feed(share, [(True, 0)] * 10)
     feed(share, [(False, 30)] * 6)
     feed(share, [(True, 61)] * 10)
     with pytest.raises(TooManyBad):
         feed(share, [(True, 121)])
+
+
+def test_the_bad_partition_of_a_backlog_comes_first() -> None:
+    """An hour of it, a fourth of all, stopped the updater at each start: the other partitions' turns come within seconds."""
+    feed(RefusalLimit(0.95, 1000, 60), ((True, count) for count in range(3600)))
 
 
 def test_a_limit_of_one_stops_never() -> None:
