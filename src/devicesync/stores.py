@@ -21,7 +21,7 @@ from devicesync.law.news import met, news
 from devicesync.law.state import NOTHING, UNWRITTEN, State, join
 
 _ROUNDS = 50
-_FIRST_ROWS, _GROWTH, _CHARACTERS_AT_ONCE = 20, 4, 16 << 20
+_FIRST_ROWS, _GROWTH, _MOST_ROWS, _CHARACTERS_AT_ONCE = 20, 4, 320, 16 << 20
 
 
 class Stores(NamedTuple):
@@ -83,7 +83,7 @@ class Stores(NamedTuple):
             return {*self.cache.merge(self.database.merge(changes), looked.tickets).missing}
         if looked.unsettled:  # what another job wrote into the row must be dated with this write: nobody can tell after it
             looked = looked._replace(held={name: state for name, state in looked.held.items() if name not in looked.unsettled})
-        stored, left = self._look(changes.keys() - looked.held.keys())
+        stored, left = self._look([device_id for device_id in changes if device_id not in looked.held])
         changes = {device_id: change for device_id, change in changes.items() if device_id not in left} if left else changes
         new, entries, doubtful = _plan(changes, looked, stored)
         whole = {device_id: entries[device_id] for device_id in _met_in_the_database(changes, stored, entries)}
@@ -100,15 +100,15 @@ class Stores(NamedTuple):
     def _look(self, device_ids: Collection[str]) -> tuple[Stored, set[str]]:
         """What the database holds of these devices, and those of which it was not asked, since the others' maps are large.
 
-        Nobody knows how large before it was asked. So it is first asked of few, in an order that no producer knows: a set's.
+        Nobody knows how large before it was asked. So it is first asked of few.
         """
-        found, rest, count, size = Stored({}, []), [*{*device_ids}], _FIRST_ROWS, 0
+        found, rest, count, size = Stored({}, []), [*device_ids], _FIRST_ROWS, 0
         while rest and size < _CHARACTERS_AT_ONCE:
             stored = self.database.look(rest[:count])
             found.states.update(stored.states)
             found.unsettled.extend(stored.unsettled)
             size += sum(state.map_characters for state in stored.states.values())
-            rest, count = rest[count:], _GROWTH * count
+            rest, count = rest[count:], min(_GROWTH * count, _MOST_ROWS)
         return found, {*rest}
 
     def _emptied(self, parts: Mapping[str, State]) -> tuple[dict[str, State], set[str]]:
@@ -121,8 +121,9 @@ class Stores(NamedTuple):
         """
         stored, left = self._look(parts)
         whole = {}
-        for device_id in parts.keys() - left:
-            part = parts[device_id]
+        for device_id, part in parts.items():
+            if device_id in left:
+                continue
             found = stored.states.get(device_id, NOTHING)
             left_of_part = _left_of(part, found)
             if left_of_part != part or device_id in stored.unsettled:
@@ -131,7 +132,7 @@ class Stores(NamedTuple):
 
     def _settle(self, device_ids: set[str], tickets: Mapping[str, str]) -> set[str]:
         missing: set[str] = set()
-        rest = iter(device_ids)
+        rest = iter(sorted(device_ids))
         while some := {*islice(rest, _FIRST_ROWS)}:
             missing |= self._settle_some(some, tickets)
         return missing

@@ -119,9 +119,9 @@ def test_a_long_map_is_united_with_no_other(database: Database, maps: list[dict[
         assert database.seen([name])[name].profile == profile(held)
 
 
-@pytest.mark.parametrize(("character", "count"), [("v", 256), ("é", 128), ("\n", 256)])
+@pytest.mark.parametrize(("character", "count"), [("v", 256), ("é", 128), ("\n", 128), ("\x01", 42)])
 def test_how_long_a_united_value_may_be(cache: Cache, database: Database, character: str, count: int) -> None:
-    """In bytes of UTF-8, however many the JSON text has."""
+    """In bytes of its JSON, for so large the text becomes."""
     stores = Stores(cache, database)
     for length, is_united in ((count, True), (count + 1, False)):
         name = next(_names)

@@ -4,6 +4,7 @@ Slow and plain on purpose. The incremental merge is compared with it (test_join.
 (tests/contract). Written from docs/law.md alone.
 """
 
+import json
 from collections.abc import Collection
 from typing import Any
 
@@ -68,7 +69,8 @@ def _winner(field: str, written: list[str]) -> Any:
 
 
 def _is_long(entries: dict[str, str]) -> bool:
-    return max(len(text.encode()) for text in (*entries, *entries.values())) > maps.LONGEST_UNITED
+    texts = (json.dumps(text, ensure_ascii=False)[1:-1] for text in (*entries, *entries.values()))
+    return max(len(text.encode()) for text in texts) > maps.LONGEST_UNITED
 
 
 def _updated_on(event: Event) -> int:

@@ -8,7 +8,7 @@ from unittest import mock
 from hypothesis import strategies as st
 
 from devicesync import stores
-from devicesync.cache import redis
+from devicesync.cache import redis, redis_scripts
 from devicesync.law import maps
 from devicesync.law.event import Event
 from devicesync.law.facets import FIELDS, MAP_FIELDS, Values
@@ -32,7 +32,11 @@ def few_entries() -> Iterator[None]:
     limit = f"MOST_KEY_BYTES, LONGEST_UNITED = {maps.MOST_KEY_BYTES}, {maps.LONGEST_UNITED} "
     script: str = vars(redis)["MERGE"]
     assert limit in script
-    few = script.replace(limit, f"MOST_KEY_BYTES, LONGEST_UNITED = {FEW_KEY_BYTES}, {FEW_BYTES} ")
+    at_once = f"MOST_UNITED_BYTES = {redis_scripts.MOST_UNITED_BYTES} "
+    assert at_once in script
+    few = script.replace(at_once, "MOST_UNITED_BYTES = 1 ").replace(
+        limit, f"MOST_KEY_BYTES, LONGEST_UNITED = {FEW_KEY_BYTES}, {FEW_BYTES} "
+    )
     limits = mock.patch.multiple(maps, MOST_KEY_BYTES=FEW_KEY_BYTES, LONGEST_UNITED=FEW_BYTES)
     large = mock.patch.multiple(stores, _FIRST_ROWS=1, _CHARACTERS_AT_ONCE=1)
     with limits, large, mock.patch.object(redis, "MERGE", few):

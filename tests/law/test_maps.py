@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from devicesync.law import maps
 from devicesync.law.event import decode
 from devicesync.law.maps import LONGEST_UNITED, entries_of, is_long, map_text, union
+from devicesync.law.state import state_of
 
 
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=5), min_size=1, max_size=300))
@@ -42,9 +43,15 @@ def test_a_union_has_so_many_keys() -> None:
 
 @pytest.mark.parametrize("character", ["v", "é", "\n"])
 def test_a_map_is_long_by_the_bytes_of_a_key_or_a_value(character: str) -> None:
-    text = character * (LONGEST_UNITED // len(character.encode()))
+    text = character * (LONGEST_UNITED // len(msgspec.json.encode(character)[1:-1]))
     for entries, expected in (({text: text}, False), ({text + "v": "v"}, True), ({"k": text + "v"}, True), ({"k": "v"}, False)):
         assert is_long(map_text(entries) or "") == expected
+
+
+def test_what_counts_as_large_is_the_text_of_the_maps() -> None:
+    """Of both, and nothing else."""
+    line = b'{"device_id":"d","version":1600000000000000,"city":"Pune","uaspec":{"a":"b"},"device_spec":{"c":"d"}}'
+    assert state_of(decode(line, taken_ms=1_600_000_000_000)).map_characters == len('{"a":"b"}{"c":"d"}')
 
 
 def test_a_long_map_beats_what_it_contains() -> None:

@@ -97,40 +97,44 @@ local function decoded(json)
   return is_json and texts[1] or nil
 end
 
--- The entry of a map that begins at `start`: its key, its value, and the position behind it; nil where there is none.
+-- The entry of a map that begins at `start`: its key, its value, the position behind it, and the bytes of the longer of both in
+-- JSON; nil where there is none.
 local function entry_at(map, start)
   local key, value, behind = string.match(map, '^"([^"\\]*)":"([^"\\]*)"()', start)
-  if key then return key, value, behind end
+  if key then return key, value, behind, math.max(#key, #value) end
   local key_json, colon = string_at(map, start)
   if not key_json or string.sub(map, colon, colon) ~= ':' then return nil end
   local value_json, after = string_at(map, colon + 1)
   if not value_json then return nil end
   key, value = decoded(key_json), decoded(value_json)
   if not key or not value then return nil end
-  return key, value, after
+  return key, value, after, math.max(#key_json, #value_json) - 2
 end
+
+local united_bytes = 0 -- of all maps that this call has united
 
 -- All entries of two maps given as canonical JSON text, the greater value per key. false where their keys are too many, or where a map is
 -- long, unless it alone is, and is the union by itself. nil where `one` is no map of ours. Both are sorted: what lies in `one`
 -- between two entries of `other` is copied as it stands. cjson neither sorts nor writes UTF-8 as we do.
 local function union(one, other)
   if string.sub(one, 1, 1) ~= '{' then return nil end
+  united_bytes = united_bytes + #one + #other
   local parts, copied, position = {}, 1, 2 -- up to where `one` is in `parts`, and where its next entry begins
-  local start, key, value, behind = 2, entry_at(other, 2)
+  local start, key, value, behind, longest = 2, entry_at(other, 2)
   local key_bytes, is_one_long, is_other_long = 0, false, false
   local function add(text, upto, from)
     parts[#parts + 1], parts[#parts + 2], copied = string.sub(one, copied, upto), text, from
   end
   local function next_of_other()
-    is_other_long = is_other_long or #key > LONGEST_UNITED or #value > LONGEST_UNITED
+    is_other_long = is_other_long or longest > LONGEST_UNITED
     key_bytes = key_bytes + #key + ENTRY_BYTES
     start = behind + 1
-    key, value, behind = entry_at(other, start)
+    key, value, behind, longest = entry_at(other, start)
   end
   repeat
-    local held_key, held_value, held_behind = entry_at(one, position)
+    local held_key, held_value, held_behind, held_longest = entry_at(one, position)
     if not held_key then return nil end
-    is_one_long = is_one_long or #held_key > LONGEST_UNITED or #held_value > LONGEST_UNITED
+    is_one_long = is_one_long or held_longest > LONGEST_UNITED
     while key and key ~= held_key and is_less(key, held_key) do
       add(string.sub(other, start, behind - 1) .. ',', position - 1, position)
       next_of_other()
@@ -333,6 +337,7 @@ end
 
 local replies = {}
 for index = 1, #KEYS - 1 do
-  replies[index] = merge(KEYS[index], cmsgpack.unpack(ARGV[index + 2]))
+  -- To unite large maps takes long. Meanwhile the server answers nobody: what is left is for another call.
+  replies[index] = united_bytes > MOST_UNITED_BYTES and 'later' or merge(KEYS[index], cmsgpack.unpack(ARGV[index + 2]))
 end
 return replies

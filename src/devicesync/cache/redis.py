@@ -15,14 +15,13 @@ from redis import exceptions
 from devicesync.cache.port import NO_TICKETS, UNKNOWN, Advice, Looked, Merged
 from devicesync.cache.redis_connect import Client, Connections, hint_for
 from devicesync.cache.redis_hash import is_hash, seen_in, state_of, versions
-from devicesync.cache.redis_scripts import EXPIRING, LOOK, MERGE, packed
+from devicesync.cache.redis_scripts import EXPIRING, LATER, LOOK, MERGE, by_bytes, packed
 from devicesync.errors import Unavailable
 from devicesync.law.event import NOBODY
 from devicesync.law.seen import Seen
 from devicesync.law.state import State
 
 _DEVICES_PER_CALL = 100
-_BYTES_PER_CALL = 256 << 10
 _KEYS_PER_SCAN = 1000
 _LISTPACK_BYTES = 512
 _TICKET_MS, _MOST_TICKETS = 60_000, 65_536
@@ -182,15 +181,33 @@ class RedisCache:
 
         arguments: by device what the script gets for it; None for nothing.
         """
-        for client, groups in self._connections.shards([*arguments], _DEVICES_PER_CALL):
-            calls = [ids for group in groups for ids in _by_bytes(group, arguments)]
-            try:
-                replies = self._call(client, calls, script, head, arguments)
-            except exceptions.NoScriptError:
-                self._shas.pop(script, None)
-                replies = self._call(client, calls, script, head, arguments)
-            for ids, of_call in zip(calls, replies, strict=True):
-                yield from zip(ids, of_call or [None] * len(ids), strict=True)
+        left = [*arguments]
+        while left:
+            later = []
+            for client, groups in self._connections.shards(left, _DEVICES_PER_CALL):
+                for device_id, reply in self._replies(client, groups, script, head, arguments):
+                    if reply == LATER:
+                        later.append(device_id)
+                    else:
+                        yield device_id, reply
+            left = later
+
+    def _replies(
+        self,
+        client: Client,
+        groups: Sequence[list[str]],
+        script: str,
+        head: tuple[Any, ...],
+        arguments: Mapping[str, bytes | None],
+    ) -> Iterator[tuple[str, Any]]:
+        calls = [ids for group in groups for ids in by_bytes(group, arguments)]
+        try:
+            replies = self._call(client, calls, script, head, arguments)
+        except exceptions.NoScriptError:
+            self._shas.pop(script, None)
+            replies = self._call(client, calls, script, head, arguments)
+        for ids, of_call in zip(calls, replies, strict=True):
+            yield from zip(ids, of_call or [None] * len(ids), strict=True)
 
     def _call(
         self,
@@ -217,19 +234,6 @@ class RedisCache:
             with suppress(*_FAILURES):  # every node of a Cluster may be away
                 self._connections.refresh()
             raise Unavailable(f"can't {what} the cache: {error}", hint_for(error)) from error
-
-
-def _by_bytes(ids: list[str], arguments: Mapping[str, bytes | None]) -> Iterator[list[str]]:
-    """The devices cut so that no script call gets more than some bytes: it keeps the server from its readers."""
-    group: list[str] = []
-    size = 0
-    for device_id in ids:
-        size += len(arguments[device_id] or b"")
-        if group and size > _BYTES_PER_CALL:
-            yield group
-            group, size = [], len(arguments[device_id] or b"")
-        group.append(device_id)
-    yield group
 
 
 def _advice(found: dict[str, str]) -> Iterator[Advice]:

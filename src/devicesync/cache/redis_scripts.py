@@ -1,5 +1,6 @@
 """The scripts that run in the server: each after state.lua and a head made from law/facets.py."""
 
+from collections.abc import Iterator, Mapping
 from importlib import resources
 
 import msgspec
@@ -7,6 +8,10 @@ import msgspec
 from devicesync.law.facets import DECLARED, FACETS, FIELDS, MAP_FIELDS, SLICES
 from devicesync.law.maps import ENTRY_BYTES, LONGEST_UNITED, MOST_KEY_BYTES
 from devicesync.law.state import State
+
+_BYTES_PER_CALL = MOST_UNITED_BYTES = 256 << 10
+LATER = "later"
+"""What merge.lua replies of a device that another call has to merge."""
 
 HASH_NAMES = {"device_spec": "devicespec", "producer_id": "producer"}
 """Event fields whose hash field has another name; times are `firstaccess`, `user_declared_on`, `api_last_updated_on`."""
@@ -24,6 +29,7 @@ local TO = {_lua([str(where.stop) for where in SLICES])}
 local IS_MAP = {_lua([f"[{spot}] = true" for spot, field in enumerate(FIELDS, 1) if field in MAP_FIELDS])}
 local MOST_KEY_BYTES, LONGEST_UNITED = {MOST_KEY_BYTES}, {LONGEST_UNITED} -- of a union: of all keys, and of a key or a value
 local ENTRY_BYTES = {ENTRY_BYTES} -- what each key counts beside its own
+local MOST_UNITED_BYTES = {MOST_UNITED_BYTES} -- in one call, and one device more
 """
 
 _FILES = resources.files("devicesync.cache")
@@ -44,3 +50,16 @@ def packed(state: State, ticket: str, shown: str, *mark: str) -> bytes:
         flat += values
     flat += ticket, shown, *mark
     return _pack(flat)
+
+
+def by_bytes(ids: list[str], arguments: Mapping[str, bytes | None]) -> Iterator[list[str]]:
+    """The devices cut so that no script call gets more than some bytes: it keeps the server from its readers."""
+    group: list[str] = []
+    size = 0
+    for device_id in ids:
+        size += len(arguments[device_id] or b"")
+        if group and size > _BYTES_PER_CALL:
+            yield group
+            group, size = [], len(arguments[device_id] or b"")
+        group.append(device_id)
+    yield group
