@@ -2,14 +2,22 @@
 
 import os
 import random
+import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import structlog
 
+from devicesync.cache.memory import MemoryCache
+from devicesync.database.sqlite import SqliteDatabase
+from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import Held, Unavailable
+from devicesync.jobs.shared.refusal_limit import RefusalLimit
+from devicesync.jobs.update import Updater
 from devicesync.log.journal import Journal, JournalReader
+from devicesync.stores import Stores
 from tests.journal.opened import everything, open_journal, reader_of, rest
 
 NAME = "device-profile.log"
@@ -355,3 +363,18 @@ def test_times_that_a_killed_process_wrote_by_half_cost_no_number(tmp_path: Path
     again = open_journal(tmp_path)
     assert everything(again) == [(2, b"three"), (3, b"four")]
     assert again.end() == 4
+
+
+def test_an_updater_keeps_a_position_that_moved_without_a_record(tmp_path: Path) -> None:
+    """Else whoever waits until all is applied, as an erase does, waits until the next registration."""
+    journal, reader = worked_off(tmp_path)
+    with closing(SqliteDatabase(tmp_path / "db")) as database, closing(SqliteDeadLetters(tmp_path / "dead")) as dead:
+        limit = RefusalLimit(0.5, 4, 0)
+        stores = Stores(MemoryCache(), database)
+        updater = Updater(reader, stores, dead, source="journal", batch_records=4, refusal_limit=limit, stop=threading.Event())
+        (tmp_path / f"{NAME}.times").unlink()
+        assert journal.end() == 30
+        for _ in range(2):
+            updater.step(0)
+        updater.close()
+    assert journal.committed("updater") == 30

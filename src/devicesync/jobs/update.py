@@ -121,6 +121,8 @@ class Updater:
         records = self._patience.until_it_works(self._reader.poll, self._batch_records, wait_seconds)
         if not records:
             self._finish_written()
+            if not self._under_way:  # the reader may have passed what has no records: blank lines, or numbers that nobody got
+                self._patience.until_it_works(self._reader.commit)
             return 0
         laps.end("poll")
         try:

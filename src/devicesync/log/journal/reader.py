@@ -38,6 +38,7 @@ class JournalReader(Cursor):
         self._log = ""  # its identity, once there is a store
         self._busy_until = 0.0
         self._polls: list[int] = []  # where those that are not committed began
+        self._kept = -1
         with self._keeping_position():
             self._position_file = self._hold_position()
             with ExitStack() as on_error:
@@ -56,7 +57,7 @@ class JournalReader(Cursor):
             self._go_back(applied, _ANOTHER if is_another else _LESS)
         self._store = store
         if is_new:  # else nothing is written: it may be a start on a full disk
-            self.commit()
+            self.commit_before(self.position)
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Record]:
         """See port.Reader. Blank lines are skipped."""
@@ -80,8 +81,10 @@ class JournalReader(Cursor):
             pass
 
     def commit(self, but_last: int = 0) -> None:
-        """See port.Reader."""
-        self.commit_before(self._polls[-but_last] if but_last else self.position)
+        """See port.Reader. What is kept already is not written again."""
+        position = self._polls[-but_last] if but_last else self.position
+        if position != self._kept:
+            self.commit_before(position)
 
     def commit_before(self, position: int) -> None:
         """Never deliver again what lies before that record. Raises Unavailable.
@@ -96,6 +99,7 @@ class JournalReader(Cursor):
                 self._position_file, former = self._hold_position(), self._position_file
                 os.close(former)
             os.pwrite(self._position_file, f"{position:020d} {self._named}".rstrip().encode() + b"\n", 0)
+        self._kept = position
         self._polls = [began for began in self._polls if began >= position]
 
     def keep_alive(self) -> None:
