@@ -16,7 +16,7 @@ from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import Held, Unavailable
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.jobs.update import Updater
-from devicesync.log.journal import Journal, JournalReader
+from devicesync.log.journal import Journal, JournalReader, tail
 from devicesync.stores import Stores
 from tests.journal.opened import everything, open_journal, reader_of, rest
 
@@ -378,3 +378,27 @@ def test_an_updater_keeps_a_position_that_moved_without_a_record(tmp_path: Path)
             updater.step(0)
         updater.close()
     assert journal.committed("updater") == 30
+
+
+@pytest.mark.parametrize("left", [0, 13], ids=["copytruncate", "within a line"])
+def test_a_group_that_was_written_to_a_file_just_cut_is_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    """It lies before the place that its times tell, or on a torn line. What is lost before it is told of."""
+    journal = open_journal(tmp_path)
+    reader = reader_of(journal, "updater")
+    journal.append([b"record-0", b"record-1"])
+    write_all = tail.write_all
+
+    def cut_before(file: int, data: bytes) -> None:
+        if data == b"record-2\n":
+            os.truncate(tmp_path / NAME, left)
+        write_all(file, data)
+
+    monkeypatch.setattr(tail, "write_all", cut_before)
+    with structlog.testing.capture_logs() as told, pytest.raises(Unavailable, match="cut it meanwhile"):
+        journal.append([b"record-2"])
+    monkeypatch.undo()
+    open_journal(tmp_path).append([b"record-2"])
+    assert rest(reader)[-1][1] == b"record-2"
+    assert told[0]["event"].startswith("the journal was cut")

@@ -1,5 +1,6 @@
 """The journal's end: its active segment, open for writing. All of it is called under the journal's lock (appender.py)."""
 
+import errno
 import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -73,6 +74,9 @@ class Tail:
             self._end = -1  # what is in the file now is counted, and its torn tail cut, before the next append
             cut_torn_tails(self._data, self._times)
             raise
+        if os.fstat(self._data).st_size < self._end + len(payload):  # the times tell of other bytes, so readers may pass by it
+            self._reopen()  # now: another process might find as many lines as the mark tells
+            raise OSError(errno.EIO, "another program cut it meanwhile", str(self._files.active))
         self._written = self._stat_of_times()
         self.next += count
         self._end += len(payload)
