@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from devicesync.durable import hint_for
@@ -41,11 +42,12 @@ def failure_of(spool: Path, error: OSError) -> Unavailable:
 def _make_and_lock(directory: Path) -> tuple[Path, int]:
     while True:
         path = Path(tempfile.mkdtemp(dir=directory))
-        lock = os.open(path, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if path.exists():  # else another process took it for a dead one's, before it was locked
-            return path, lock
-        os.close(lock)
+        with suppress(FileNotFoundError):  # another process took it for a dead one's, before it was locked
+            lock = os.open(path, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if path.exists():
+                return path, lock
+            os.close(lock)
 
 
 def _remove_if_dead(directory: Path) -> None:
