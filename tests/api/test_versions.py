@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 import structlog
@@ -14,7 +15,11 @@ import structlog
 from devicesync.api import versions
 from devicesync.api.answers import RequestError
 from devicesync.api.fuse import Fuse
+from devicesync.api.service import api
+from devicesync.cache.memory import MemoryCache
 from devicesync.clock import SYSTEM
+from devicesync.config import load
+from devicesync.database.sqlite import SqliteDatabase
 from devicesync.errors import Unavailable
 from devicesync.jobs.erase import erase_line
 from devicesync.law.event import decode
@@ -22,6 +27,8 @@ from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.journal import Journal
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Record
+from devicesync.status.metrics import Metrics
+from devicesync.stores import Stores
 from tests.api.conftest import Clock, Start, Started, put
 from tests.api.test_http import BODY, PROFILE, REGISTER, assert_refused
 from tests.end_to_end.command import until
@@ -164,6 +171,31 @@ def test_a_log_that_takes_long_to_tell(clock: Clock, monkeypatch: pytest.MonkeyP
 
     asyncio.run(impatient())
     assert len(asked) == 1
+
+
+def test_a_stop_does_not_wait_for_a_look_at_the_log(tmp_path: Path) -> None:
+    """With a million records in the last minutes it took 13.5 s, and who waited for the look got no answer."""
+    began, answered = threading.Event(), []
+
+    class Long(MemoryLog):
+        def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+            del count, seen
+            began.set()
+            for offset in range(1_000):
+                SYSTEM.sleep(0.02)
+                yield Record(b"{}", 0, offset, ms, ms, None)
+
+    settings = {"data_dir": str(tmp_path), "listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0"}
+    stores = Stores(MemoryCache(), SqliteDatabase(tmp_path / "profile.db"))
+    with api(load(settings, {}).settings, Long(), lambda: stores, Metrics("api")) as (public, _):
+        waits = threading.Thread(target=lambda: answered.append(httpx.post(public + REGISTER + "d", json=BODY, timeout=30)))
+        waits.start()
+        assert began.wait(10)
+        stopped_at = SYSTEM.monotonic()
+    took = SYSTEM.monotonic() - stopped_at
+    waits.join()
+    assert_refused(answered[0], 503, "LOG_UNAVAILABLE")
+    assert took < 5
 
 
 class Asked(MemoryLog):

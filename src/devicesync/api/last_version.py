@@ -1,5 +1,6 @@
 """The last version that any process may have given, as the log's newest records tell it."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from typing import Any
 import structlog
 
 from devicesync.clock import Clock
+from devicesync.errors import Unavailable
 from devicesync.jobs.erase import says_given
 from devicesync.law.event import decode
 from devicesync.law.refusal import Refused
@@ -15,6 +17,8 @@ from devicesync.log.port import Log, Record
 
 _MOST = 1_000_000
 """So many of the log's newest records say at most where the versions of a former process ended."""
+_LEFT_SECONDS = 1.0
+"""So long a look goes on when the service stops: most looks take a few milliseconds."""
 
 _VERSION = re.compile(rb'"version"\s*:\s*(\d{1,19})')
 _Place = tuple[int, int]
@@ -31,6 +35,11 @@ class Newest:
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._seen: dict[int, _Place] = {}
         self._seen_us = 0
+        self._ends_at = math.inf
+
+    def end_soon(self) -> None:
+        """Let the look that is under way, and each later one, raise Unavailable if it lasts longer than a second from now."""
+        self._ends_at = self._clock.monotonic() + _LEFT_SECONDS
 
     def last_version(self) -> int:
         """The highest version past now that a former process may have given; 0 where they tell none.
@@ -52,6 +61,8 @@ class Newest:
         look = _Look(seen, now_us, self._max_clock_ahead_ms)
         offsets = {partition: offset for partition, (offset, _) in seen.items()}
         for record in self._log.taken_since(now_us // 1000 - self._max_clock_ahead_ms, _MOST, offsets):
+            if self._clock.monotonic() > self._ends_at:
+                raise Unavailable("the log is read for its last version, and the service stops")
             look.at(record)
         return look
 

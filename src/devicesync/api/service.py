@@ -77,7 +77,7 @@ def api(
             return [(door, public), (of_admin, admin)]
 
         addresses = [f"http://{host}:{port}" for host, port in (each.getsockname()[:2] for each in (public, admin))]
-        with serving(make_doors, versions.look):
+        with serving(make_doors, versions.look), closing(versions):
             yield addresses[0], addresses[1]
 
 

@@ -51,6 +51,11 @@ class Versions:
         self._said_log = self._said_clock = False
         self._behind_ms, self._measured_at, self._measures = 0, 0.0, 0
 
+    def close(self) -> None:
+        """Give up asking the log, a second from now: who waits for its last version is answered that it is not known."""
+        self._said_log = True  # it is no fault
+        self._newest.end_soon()
+
     async def ready(self) -> None:
         """Return when the log's last version is known. Raises RequestError, also where the log takes seconds to tell it.
 
