@@ -16,7 +16,7 @@ from devicesync.errors import Damaged, NewerData, WrongUse
 from devicesync.jobs.batch import join_events
 from devicesync.jobs.digests import compare as comparing
 from devicesync.jobs.digests.compare import KINDS, compare, counts, differing_buckets, to_read_again
-from devicesync.jobs.digests.file import CACHE, DATABASE, DigestFile, load, load_whole, packed, save, unpacked
+from devicesync.jobs.digests.file import BACKUP, CACHE, DATABASE, DigestFile, load, load_whole, packed, save, unpacked
 from devicesync.jobs.digests.reading import in_states
 from devicesync.jobs.digests.sums import DeviceDigest, Digests, Sums, bucket_of, digests_of
 from devicesync.law.event import Event
@@ -138,6 +138,25 @@ def test_what_was_registered_after_the_other_side_was_read_is_moving() -> None:
     assert found.is_moving
     (found,) = compare(made({"d": state(late - 2_000_000)}, wanted=buckets), made({}, wanted=buckets)).devices
     assert not found.is_moving
+
+
+def of_backup(states: Mapping[str, State], ends_ms: int) -> DigestFile:
+    """The file of a backup that was read now, whose partition that is behind ends so early."""
+    file = made(states, BACKUP, wanted=[bucket_of("d")])
+    return msgspec.structs.replace(file, as_of_ms=ends_ms, buckets_as_of_ms=ends_ms, read_ms=NOW_MS)
+
+
+def test_a_store_lost_what_its_backup_has_though_a_partition_of_that_ends_days_ago() -> None:
+    """It said that they changed meanwhile, and exited 0. What the backup lacks may be what it has not read yet."""
+    there, idle_ms = {"d": state((NOW_MS - 86_400_000) * 1000)}, NOW_MS - 3 * 86_400_000
+    (lost,) = compare(made({}, wanted=[bucket_of("d")]), of_backup(there, idle_ms)).devices
+    assert (lost.kind, lost.is_moving, lost.is_after_backup) == ("missing_in_one", False, False)
+    (lacking,) = compare(made(there, wanted=[bucket_of("d")]), of_backup({}, idle_ms)).devices
+    assert (lacking.kind, lacking.is_moving, lacking.is_after_backup) == ("missing_in_other", False, True)
+    assert not any(counts([lacking]).values())
+    now = {"d": state((NOW_MS - 300_000) * 1000)}
+    (new,) = compare(made(now, wanted=[bucket_of("d")]), of_backup({}, idle_ms)).devices
+    assert (new.is_moving, new.is_after_backup) == (True, False)
 
 
 def test_without_devices_the_buckets_are_told() -> None:

@@ -81,15 +81,17 @@ def digests_compare(arguments: argparse.Namespace, settings: Settings) -> Outcom
         "unresolved": found.unresolved,
         "differences": differences,
         "moving": sum(device.is_moving for device in found.devices),
+        "after_backup": (after_backup := sum(device.is_after_backup for device in found.devices)),
         "devices": devices,
     }
     lines = [*(_listed(devices) if arguments.list else ()), *_summary(found, differences, files)]
-    return Outcome(document, lines, status=1 if found.unresolved or any(differences.values()) else 0)
+    return Outcome(document, lines, status=1 if found.unresolved or after_backup or any(differences.values()) else 0)
 
 
 def _shown(device: "Differing") -> dict[str, Any]:
     sides = {"one": _side(device.one), "other": _side(device.other)}
-    return {"device_id": device.device_id, "kind": device.kind, **sides, "moving": device.is_moving}
+    not_counted = {"moving": device.is_moving, "after_backup": device.is_after_backup}
+    return {"device_id": device.device_id, "kind": device.kind, **sides, **not_counted}
 
 
 def _told(file: "DigestFile") -> dict[str, Any]:
@@ -106,7 +108,8 @@ def _side(device: "DeviceDigest | None") -> dict[str, Any] | None:
 
 def _listed(devices: list[dict[str, Any]]) -> Iterator[str]:
     for device in devices:
-        yield f"{device['device_id']}  {device['kind']}{'  moving' if device['moving'] else ''}"
+        not_counted = "".join(f"  {name}" for name in ("moving", "after_backup") if device[name])
+        yield f"{device['device_id']}  {device['kind']}{not_counted}"
         for name in ("one", "other"):
             side = device[name]
             shown = f"version {side['version']}  {'erased' if side['erased'] else side['digest']}" if side else "nothing"
@@ -121,6 +124,11 @@ def _summary(found: "Comparison", differences: dict[str, int], files: "tuple[Dig
     moving = sum(device.is_moving for device in found.devices)
     if moving:
         yield f"  {moving:,} changed while the stores were read, and are not counted"
+    after_backup = sum(device.is_after_backup for device in found.devices)
+    if after_backup:
+        ends = " and ".join(date_of(file.buckets_as_of_ms) for file in files if file.of == "backup")
+        told = "they are later than the backup's end in the partition that is behind"
+        yield f"  {after_backup:,} are not counted: {told} ({ends}), and it has not read them, or lost them"
     if found.unresolved:
         sides = [f"`devicesync digests make {name} --against {rest}`" for name, rest in (("ONE", "OTHER"), ("OTHER", "ONE"))]
         yield f"  {found.unresolved:,} have no devices in these files: {' and '.join(sides)} add them"

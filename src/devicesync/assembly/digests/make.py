@@ -163,7 +163,8 @@ def _with_devices(run: _Run, whole: DigestFile, other: DigestFile) -> DigestFile
     for device in devices:
         digests.add(device)
     read_at_ms = run.source.made.as_of_ms
-    made = replace(whole, buckets=sorted(wanted), buckets_as_of_ms=read_at_ms, devices=devices).with_digests(digests)
+    made = replace(whole, buckets=sorted(wanted), buckets_as_of_ms=read_at_ms, devices=devices, read_ms=run.source.made.read_ms)
+    made = made.with_digests(digests)
     save(run.asked.path, made)
     return made
 

@@ -110,13 +110,14 @@ def _backup(asked: Asked, settings: Settings, watcher: Watcher, directory: Path)
                 for path, _ in pool.each(restore_work.gather_file, by_name):
                     advance(by_name[path][1].record_bytes)
 
-        made = DigestFile(BACKUP, Storage(place).url, ends_at_ms(run.entries))
+        made = DigestFile(BACKUP, Storage(place).url, ends_at_ms(run.entries), read_ms=SYSTEM.now_ms())
         yield Source(made, Task(BACKUP, str(directory)), GROUPS, prepare)
 
 
 def ends_at_ms(entries: list[Entry]) -> int:
     """The time up to which all partitions are in the backup: that of the newest record in the one that is behind.
 
+    One in which nothing came for days seems to be: nothing in a backup tells that it was read to its end since.
     Not in the future, whatever the records' times and the entries say.
     """
     newest: dict[int, int] = {}

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from devicesync.jobs.digests.file import CACHE, DigestFile
+from devicesync.jobs.digests.file import BACKUP, CACHE, DigestFile
 from devicesync.jobs.digests.sums import DeviceDigest, bucket_of
 
 MISSING_IN_ONE, MISSING_IN_OTHER = "missing_in_one", "missing_in_other"
@@ -12,13 +12,16 @@ KINDS = (MISSING_IN_ONE, MISSING_IN_OTHER, STALE_IN_ONE, STALE_IN_OTHER, CONTENT
 """Each differing device counts as one of these (docs/audit.md)."""
 
 _ON_ITS_WAY_MS = 60_000
+_LONG_MS = 600_000
+"""What is so much older than the later reading is not on its way any more."""
 _MOST_DEVICES = 1_000_000
 
 
 class Differing(NamedTuple):
     """A device that differs, in which way, and what each side has of it; None for nothing.
 
-    is_moving: the newest version is later than one minute before the earlier of the two readings. It may have been on its way.
+    is_moving: the newest version is later than one minute before the side that lacks it was read. It may have been on its way.
+    is_after_backup: the same of a version that is long there, where a backup lacks it. Nothing tells whether it has read so far.
     """
 
     device_id: str
@@ -26,6 +29,7 @@ class Differing(NamedTuple):
     one: DeviceDigest | None
     other: DeviceDigest | None
     is_moving: bool
+    is_after_backup: bool = False
 
 
 class Comparison(NamedTuple):
@@ -68,15 +72,24 @@ def compare(one: DigestFile, other: DigestFile) -> Comparison:
     resolved = {*buckets} & {*one.buckets} & {*other.buckets}
     with_erased = CACHE not in (one.of, other.of)
     mine, theirs = (_devices(file, resolved) for file in (one, other))
-    seen_ms = min(one.buckets_as_of_ms, other.buckets_as_of_ms) - _ON_ITS_WAY_MS
+    long_ms = max(file.read_ms or file.buckets_as_of_ms for file in (one, other)) - _LONG_MS
     devices = []
     for device_id in sorted(mine.keys() | theirs.keys()):
         sides = mine.get(device_id), theirs.get(device_id)
         kind = _kind(*sides, with_erased=with_erased)
         if kind:
-            newest = max(side.version for side in sides if side)
-            devices.append(Differing(device_id, kind, *sides, newest // 1000 > seen_ms))
+            newest_ms = max(side.version for side in sides if side) // 1000
+            early = [file for file in _lacking(kind, one, other) if newest_ms > file.buckets_as_of_ms - _ON_ITS_WAY_MS]
+            is_after_backup = newest_ms <= long_ms and any(file.of == BACKUP for file in early)
+            devices.append(Differing(device_id, kind, *sides, bool(early) and not is_after_backup, is_after_backup))
     return Comparison(len(buckets), len(buckets) - len(resolved), devices)
+
+
+def _lacking(kind: str, one: DigestFile, other: DigestFile) -> tuple[DigestFile, ...]:
+    """The sides that may lack the newest version, or a part of it."""
+    if kind == CONTENT_DIFFERS:
+        return one, other
+    return (one,) if kind in (MISSING_IN_ONE, STALE_IN_ONE) else (other,)
 
 
 def _devices(file: DigestFile, buckets: set[int]) -> dict[str, DeviceDigest]:
@@ -94,6 +107,6 @@ def _kind(one: DeviceDigest | None, other: DeviceDigest | None, *, with_erased: 
 
 
 def counts(devices: list[Differing]) -> dict[str, int]:
-    """Return how many devices there are of each kind. Moving devices are not counted."""
-    kinds = [device.kind for device in devices if not device.is_moving]
+    """Return how many devices there are of each kind. Those that are moving or after a backup's end are not counted."""
+    kinds = [device.kind for device in devices if not (device.is_moving or device.is_after_backup)]
     return {kind: kinds.count(kind) for kind in KINDS}

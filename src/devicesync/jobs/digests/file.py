@@ -25,7 +25,8 @@ class DigestFile(msgspec.Struct, frozen=True):
     as_of_ms: when the reading began; of a backup, the time where it ends. Later registrations may be missing.
     done: the parts of the store that are in it. is_whole: whether that is all of them.
     profiles, erased: as Digests.packed gives them.
-    buckets: the buckets that were read again. buckets_as_of_ms: when. devices: every device in them.
+    read_ms: of a backup, when it was read last; 0 in older files.
+    buckets: the buckets that were read again. buckets_as_of_ms: when, as of what as_of_ms is. devices: every device in them.
     """
 
     of: str
@@ -38,6 +39,7 @@ class DigestFile(msgspec.Struct, frozen=True):
     buckets: list[int] = []
     buckets_as_of_ms: int = 0
     devices: list[DeviceDigest] = []
+    read_ms: int = 0
 
     @property
     def digests(self) -> Digests:
