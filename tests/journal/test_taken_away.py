@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from devicesync import durable
 from devicesync.cache.memory import MemoryCache
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
@@ -388,7 +389,7 @@ def test_a_group_that_was_written_to_a_file_just_cut_is_not_acknowledged(
     journal = open_journal(tmp_path)
     reader = reader_of(journal, "updater")
     journal.append([b"record-0", b"record-1"])
-    write_all = tail.write_all
+    write_all = durable.write_all
 
     def cut_before(file: int, data: bytes) -> None:
         if data == b"record-2\n":

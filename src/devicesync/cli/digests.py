@@ -11,7 +11,7 @@ from devicesync.config import Settings
 from devicesync.url import file_of
 
 if TYPE_CHECKING:
-    from devicesync.jobs.digests.compare import Comparison, Differing
+    from devicesync.jobs.digests.compare import Differing
     from devicesync.jobs.digests.file import DigestFile
     from devicesync.jobs.digests.sums import DeviceDigest
 
@@ -67,25 +67,17 @@ def digests_compare(arguments: argparse.Namespace, settings: Settings) -> Outcom
         devicesync digests compare here.digests there.digests --list
     """
     del settings
-    from devicesync.jobs.digests.compare import compare, counts
+    from devicesync.jobs.digests.compare import compare
     from devicesync.jobs.digests.file import load_whole
 
     files = load_whole(arguments.one), load_whole(arguments.other)
     found = compare(*files)
-    differences = counts(found.devices)
+    counted = found.counted()
     devices = [_shown(device) for device in (found.devices if arguments.list else found.devices[:_SHOWN_WITHOUT_LIST])]
-    document = {
-        "one": _told(files[0]),
-        "other": _told(files[1]),
-        "buckets": found.buckets,
-        "unresolved": found.unresolved,
-        "differences": differences,
-        "moving": sum(device.is_moving for device in found.devices),
-        "after_backup": (after_backup := sum(device.is_after_backup for device in found.devices)),
-        "devices": devices,
-    }
-    lines = [*(_listed(devices) if arguments.list else ()), *_summary(found, differences, files)]
-    return Outcome(document, lines, status=1 if found.unresolved or after_backup or any(differences.values()) else 0)
+    document = {"one": _told(files[0]), "other": _told(files[1]), **counted, "devices": devices}
+    lines = [*(_listed(devices) if arguments.list else ()), *_summary(counted, files)]
+    differ = found.unresolved or counted["after_backup"] or any(counted["differences"].values())
+    return Outcome(document, lines, status=1 if differ else 0)
 
 
 def _shown(device: "Differing") -> dict[str, Any]:
@@ -116,21 +108,19 @@ def _listed(devices: list[dict[str, Any]]) -> Iterator[str]:
             yield f"    {name:<6} {shown}"
 
 
-def _summary(found: "Comparison", differences: dict[str, int], files: "tuple[DigestFile, DigestFile]") -> Iterator[str]:
+def _summary(counted: dict[str, Any], files: "tuple[DigestFile, DigestFile]") -> Iterator[str]:
     count, total = files[0].digests.profiles.all
     equal = f"equal: {count:,} profiles, digest {total:032x}"
-    yield f"{found.buckets:,} of 65,536 buckets differ" if found.buckets else equal
-    yield from (f"  {kind:<18} {count:,}" for kind, count in differences.items() if count)
-    moving = sum(device.is_moving for device in found.devices)
-    if moving:
-        yield f"  {moving:,} changed while the stores were read, and are not counted"
-    after_backup = sum(device.is_after_backup for device in found.devices)
-    if after_backup:
+    yield f"{counted['buckets']:,} of 65,536 buckets differ" if counted["buckets"] else equal
+    yield from (f"  {kind:<18} {count:,}" for kind, count in counted["differences"].items() if count)
+    if counted["moving"]:
+        yield f"  {counted['moving']:,} changed while the stores were read, and are not counted"
+    if counted["after_backup"]:
         ends = " and ".join(date_of(file.buckets_as_of_ms) for file in files if file.of == "backup")
         told = "they are later than the backup's end in the partition that is behind"
-        yield f"  {after_backup:,} are not counted: {told} ({ends}), and it has not read them, or lost them"
-    if found.unresolved:
+        yield f"  {counted['after_backup']:,} are not counted: {told} ({ends}), and it has not read them, or lost them"
+    if counted["unresolved"]:
         sides = [f"`devicesync digests make {name} --against {rest}`" for name, rest in (("ONE", "OTHER"), ("OTHER", "ONE"))]
-        yield f"  {found.unresolved:,} have no devices in these files: {' and '.join(sides)} add them"
+        yield f"  {counted['unresolved']:,} have no devices in these files: {' and '.join(sides)} add them"
     one, other = (f"{file.of} {file.place} as of {date_of(file.as_of_ms)}" for file in files)
     yield f"one: {one}; other: {other}"

@@ -1,6 +1,6 @@
 """Where two stores differ, by the files of their digests alone."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from devicesync.jobs.digests.file import BACKUP, CACHE, DigestFile
 from devicesync.jobs.digests.sums import DeviceDigest, bucket_of
@@ -38,6 +38,16 @@ class Comparison(NamedTuple):
     buckets: int
     unresolved: int
     devices: list[Differing]
+
+    def counted(self) -> dict[str, Any]:
+        """What `digests compare --json` prints of it, without its devices."""
+        return {
+            "buckets": self.buckets,
+            "unresolved": self.unresolved,
+            "differences": counts(self.devices),
+            "moving": sum(device.is_moving for device in self.devices),
+            "after_backup": sum(device.is_after_backup for device in self.devices),
+        }
 
 
 def differing_buckets(one: DigestFile, other: DigestFile) -> list[int]:
