@@ -74,6 +74,7 @@ def _sweep(asked: Sweep, settings: Settings, watcher: Watcher, opened: ExitStack
         restart = restart or not directory.exists()
         progress = Progress(settings.directory / data_directory.AUDIT_PROGRESS, what, restart=restart, ages=True)
         if not progress.goes_on:
+            progress.finish()
             shutil.rmtree(directory, ignore_errors=True)
         numbers = _ranges(progress, ranges, asked.one_in)
         if progress.left(["held"]) and not is_private:

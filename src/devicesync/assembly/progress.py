@@ -29,8 +29,6 @@ _decode = msgspec.json.Decoder(_Done).decode
 class Progress:
     """What is done of a job, by the names of its parts, in a file until all is done. A job for another `what` begins anew.
 
-    Then what an earlier run noted is gone at once: whatever it had made may be removed, and nobody goes on with the rest.
-
     ages: whether what is done may be undone without a sign, as in a store that is emptied. Then a job begins anew where nothing
         was noted in the last 12 hours.
     goes_on: whether an earlier run began it. began_ms: when the first of its runs began, in ms since 1970.
@@ -48,8 +46,6 @@ class Progress:
             self.results = found.results
             self.goes_on = True
             self.began_ms = found.began_ms
-        else:
-            self.finish()
 
     def tell(self, watcher: Watcher, done: int, count: int, what: str) -> None:
         """Where an earlier run began it, say how much is done. what: such as "parts are done"."""
@@ -74,7 +70,7 @@ class Progress:
         replace(self._path, msgspec.json.encode(_Done(self._what, self.results, self.began_ms)), durable=True)
 
     def finish(self) -> None:
-        """All is done, or nothing that was noted counts. Durable: what it is about may be removed then."""
+        """All is done, or what was noted counts no more. Durable: what it is about may be removed then, and nobody goes on."""
         if self._path.exists():
             self._path.unlink()
             sync_directory(self._path.parent)

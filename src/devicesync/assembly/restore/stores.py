@@ -74,6 +74,7 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     what = run.what_is_taken() | {"buckets": count}  # the same for any stores
     progress = Progress(run.settings.directory / data_directory.RESTORE_PROGRESS, what, restart=restart)
     if not progress.goes_on:
+        progress.finish()
         _remove(directory)
     keeps = not run.request.dry_run and _can_keep_dead_letters(run)
     request, topic = run.request, run.archive.topic

@@ -71,7 +71,8 @@ def _into_topic(run: Run, target: Target, spool: str) -> dict[str, Any]:
     before = None if request.dry_run else _prepared(settings, target, partitions)
     into = {"to": masked(target.topic), "rekey": target.rekey, "identity": before and before.identity}
     what = run.what_is_taken() | into
-    progress = Progress(settings.directory / data_directory.RESTORE_TOPIC_PROGRESS, what, restart=request.restart)
+    name = data_directory.RESTORE_TOPIC_PROGRESS if before else data_directory.DRY_RUN_PROGRESS
+    progress = Progress(settings.directory / name, what, restart=request.restart or not before)
     if before:
         if before.records and not (progress.goes_on or target.append):
             raise WrongUse(
