@@ -48,7 +48,7 @@ OF_LOGS = (
         "log/kafka/reader.py",
         "self._applied.note(self._identities[partition])",
         "self._applied.note(self._identity())",
-        range(578, 698, 12),
+        range(1442, 1562, 12),
     ),
     _of_one_machine(
         "a closed segment is dropped that a reader still needs", "tail.py", "if end > least or", "if first > least or"
