@@ -23,9 +23,9 @@ _MOST_SUBSETS = 1 << 10
 
 
 def life_of(metadata: str) -> int | None:
-    """Of which of the topic's lives a commit is; None where it does not say so."""
-    told = re.match(r'{"topic_id":"(\d+)"', metadata)
-    return int(told[1]) if told else None
+    """Of which of the topic's lives a commit is; None where it does not say so, -1 where there was no topic when it was asked for."""
+    told = re.match(r'{"topic_id":"(\w+)"', metadata)
+    return (int(told[1]) if told[1].isdigit() else -1) if told else None
 
 
 class Told:
