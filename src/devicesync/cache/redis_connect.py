@@ -234,10 +234,14 @@ def _groups(keys: Sequence[str], limit: int) -> Iterator[list[str]]:
         yield group
 
 
+_IN_A_SCRIPT = "user executing the script can't run this command"
+"""What Redis says where it refuses a command inside a script."""
+
+
 def hint_for(error: Exception) -> str:
     """What to do about an error of the client."""
     if isinstance(error, exceptions.OutOfMemoryError):
         return "Redis is out of memory: raise maxmemory, or set an eviction policy such as allkeys-lru"
-    if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):
-        return "check the user and password in the cache's URL, and the commands that this user may run (docs/real-stack.md)"
+    if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError) or _IN_A_SCRIPT in str(error):
+        return "check the user and password in the cache's URL, and the commands that this user may run (docs/grants.md)"
     return "check that Redis runs and that the cache's URL names it"

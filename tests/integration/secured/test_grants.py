@@ -19,6 +19,7 @@ from devicesync.assembly import adapters
 from devicesync.config import Settings
 from devicesync.dead_letters.kafka import KafkaDeadLetters
 from devicesync.errors import Unavailable
+from devicesync.law.state import State
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from tests import servers
 from tests.integration.secured.granted import JOURNAL, KEYSPACE, TELEMETRY, TOPIC, Granted
@@ -222,6 +223,19 @@ def test_a_store_that_may_not_be_read_is_not_ready(granted: Granted) -> None:
             opened.check()
     client.execute_command("ACL", "DELUSER", "blind")
     client.close()
+
+
+def test_a_command_inside_a_script_that_the_user_may_not_run() -> None:
+    """The hint told to look whether Redis runs."""
+    port = servers.redis().port
+    client: Any = redis.Redis(port=port)
+    client.execute_command("ACL", "SETUSER", "hashless", "on", ">pw", "~*", "+@all", "-hset")
+    url = f"redis://hashless:pw@127.0.0.1:{port}/0"
+    with closing(adapters.open_cache(Settings(cache=url))) as cache, pytest.raises(Unavailable, match="can't run") as refused:
+        cache.merge({"d": State(1)}, cache.look(["d"]).tickets)
+    client.execute_command("ACL", "DELUSER", "hashless")
+    client.close()
+    assert "commands that this user may run" in refused.value.hint
 
 
 @pytest.mark.parametrize(
