@@ -84,6 +84,8 @@ def test_a_store_and_its_backup(devicesync: Devicesync, tmp_path: Path) -> None:
     assert devicesync.json("digests", "make", "store", "--against", "kept")["buckets"] == 2
     made = devicesync.json("digests", "make", "kept", "--of", "backup", "--against", "store")
     assert made["buckets"] == 2
+    at_once = devicesync.json("digests", "make", "anew", "--of", "backup", "--against", "store")  # once it was "Damaged"
+    assert (at_once["buckets"], at_once["profiles_digest"]) == (2, made["profiles_digest"])
     told = compared(devicesync, "store", "kept", status=1)
     found = {each["device_id"]: (each["kind"], each["moving"]) for each in told["devices"]}
     assert found == {"d1": ("stale_in_other", False), "d2": ("stale_in_other", True)}  # d2 came after the backup's end

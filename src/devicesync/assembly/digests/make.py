@@ -66,10 +66,19 @@ def make(asked: Asked, settings: Settings, watcher: Watcher) -> DigestFile:
     with _room_beside(asked.path) as directory, source_of(asked, settings, watcher, directory) as source:
         if known and (known.of, known.place) != (source.made.of, source.made.place):
             raise WrongUse(f"{asked.path} has digests of the {known.of} {known.place}", "name another file")
-        with Pool(min(asked.workers, source.parts), settings, watcher.say) as pool:
-            run = _Run(asked, source, directory, pool, watcher)
+        with _run(asked, source, directory, settings, watcher) as run:
             made = known or _whole(run)
-            return _with_devices(run, made, other) if other else made
+        if other is None:
+            return made
+        with _run(asked, source, directory, settings, watcher) as run:
+            return _with_devices(run, made, other)
+
+
+@contextmanager
+def _run(asked: Asked, source: Source, directory: Path, settings: Settings, watcher: Watcher) -> Iterator[_Run]:
+    """One reading, by processes of its own: others would go on with files in the directory that the one before has removed."""
+    with Pool(min(asked.workers, source.parts), settings, watcher.say) as pool:
+        yield _Run(asked, source, directory, pool, watcher)
 
 
 @contextmanager
