@@ -8,6 +8,7 @@ from devicesync.cache.redis import RedisCache
 from devicesync.cache.redis_scripts import HASH_NAMES
 from devicesync.database.cassandra import CassandraDatabase
 from devicesync.law.facets import FIELDS, MAP_FIELDS
+from devicesync.law.maps import entries_of
 
 _TIMES = {"first_access": "firstaccess", "user_declared_on": "user_declared_on", "api_last_updated_on": "api_last_updated_on"}
 _COLUMNS = ("device_id", "updated_date", *_TIMES, *FIELDS)
@@ -49,6 +50,11 @@ def rows(database: CassandraDatabase, names: list[str]) -> dict[str, dict[str, A
         f"SELECT {_SELECT} FROM {database._url.keyspace}.device_profile WHERE device_id IN ({quoted})"
     ):
         row = dict(zip(_COLUMNS[1:], values, strict=True))
-        shown = {column: dict(value) if column in MAP_FIELDS and value else value for column, value in row.items()}
+        shown = {column: _entries(value) if column in MAP_FIELDS and value else value for column, value in row.items()}
         found[name] = {column: value for column, value in shown.items() if value not in (None, "", {})}
     return found
+
+
+def _entries(value: Any) -> dict[str, str]:
+    """A map as rows have it (driver.Rows)."""
+    return entries_of(value) if isinstance(value, str) else dict(value)
