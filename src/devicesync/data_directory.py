@@ -40,7 +40,6 @@ BACKUP_SPOOL, REDACT_SPOOL, VERIFY_SPOOL, RESTORE_SPOOL = "backup", "redact-spoo
 BUCKETS = "restore"
 AUDIT, AUDIT_PROGRESS = "audit", "audit.json"
 RESTORE_PROGRESS, RESTORE_TOPIC_PROGRESS, REBUILD_PROGRESS = "restore.json", "restore-topic.json", "rebuild.json"
-DRY_RUN_PROGRESS = "restore-topic-dry-run.json"
 _FORMAT, HOLD = "format", "hold"
 _FORMAT_DIGITS = 9
 _SMALL_BYTES = 4096

@@ -10,7 +10,6 @@ equal, whatever is interleaved, lost or repeated:
 """
 
 from collections.abc import Callable, Collection, Mapping
-from itertools import islice
 from typing import NamedTuple
 
 from devicesync.cache.port import Cache, Looked
@@ -92,7 +91,8 @@ class Stores(NamedTuple):
             emptied, unread = self._emptied({device_id: new[device_id] for device_id in doubtful})
             left |= unread
             whole |= emptied
-            entries = {device_id: entry for device_id, entry in entries.items() if device_id not in unread} if unread else entries
+            for device_id in unread:
+                del entries[device_id]
         merged = self.cache.merge(entries | whole, looked.tickets, dict.fromkeys(whole, False))
         missing = {*merged.missing} | left
         return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing, looked.tickets)
@@ -107,14 +107,14 @@ class Stores(NamedTuple):
             stored = self.database.look(rest[:count])
             found.states.update(stored.states)
             found.unsettled.extend(stored.unsettled)
-            size += sum(state.map_characters for state in stored.states.values())
+            size += _map_characters(stored.states)
             rest, count = rest[count:], min(_GROWTH * count, _MOST_ROWS)
         return found, {*rest}
 
     def _emptied(self, parts: Mapping[str, State]) -> tuple[dict[str, State], set[str]]:
         """Return the whole state of each device of which a tie in the database emptied a facet that was just written.
 
-        And the devices of which that was not asked.
+        Beside them, the devices of which `_look` did not ask.
 
         Two events of one version can meet in the database alone. What is then left of the facet is a deletion, whose version
         no reader sees. So a facet that is new, and yet not newer than the device, is read back.
@@ -131,17 +131,16 @@ class Stores(NamedTuple):
         return whole, left
 
     def _settle(self, device_ids: set[str], tickets: Mapping[str, str]) -> set[str]:
-        missing: set[str] = set()
-        rest = iter(sorted(device_ids))
-        while some := {*islice(rest, _FIRST_ROWS)}:
-            missing |= self._settle_some(some, tickets)
+        """Settle few at first, as `_look` asks of few, and few again after large ones."""
+        missing, rest, count = {*device_ids}, sorted(device_ids), _FIRST_ROWS
+        while rest:
+            states = self.cache.read(rest[:count])
+            self.database.settle(states)
+            merged = self.cache.merge(states, tickets, dict.fromkeys(states, True))
+            missing = (missing - states.keys()) | {*merged.missing, *merged.unsettled}
+            is_much = _map_characters(states) >= _CHARACTERS_AT_ONCE
+            rest, count = rest[count:], _FIRST_ROWS if is_much else min(_GROWTH * count, _MOST_ROWS)
         return missing
-
-    def _settle_some(self, device_ids: set[str], tickets: Mapping[str, str]) -> set[str]:
-        states = self.cache.read([*device_ids])
-        self.database.settle(states)
-        merged = self.cache.merge(states, tickets, dict.fromkeys(states, True))
-        return (device_ids - states.keys()) | {*merged.missing, *merged.unsettled}
 
     def _refill(self, changes: Mapping[str, State]) -> set[str]:
         looked = self.cache.look(changes)
@@ -154,9 +153,9 @@ class Stores(NamedTuple):
 
 
 def _until_none_is_left(attempt: Callable[[Mapping[str, State]], set[str]], changes: Mapping[str, State]) -> None:
-    """Call `attempt` again and again with the devices that it returns: the cache lost them in the middle of it.
+    """Call `attempt` again and again with the devices that it returns.
 
-    Or there were too many large ones for one attempt.
+    The cache lost them in the middle of it, or all their maps were too large for one attempt.
     """
     left, in_vain = changes, 0
     while left:
@@ -165,6 +164,10 @@ def _until_none_is_left(attempt: Callable[[Mapping[str, State]], set[str]], chan
         if in_vain == _ROUNDS:
             raise _lost_too_fast()
         left = {device_id: change for device_id, change in left.items() if device_id in missing} if missing else {}
+
+
+def _map_characters(states: Mapping[str, State]) -> int:
+    return sum(state.map_characters for state in states.values())
 
 
 def _lost_too_fast() -> Unavailable:

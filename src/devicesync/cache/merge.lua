@@ -6,8 +6,8 @@
 -- is held, the `_state` that must still be there. Returns per device: false when its ticket is no longer good, it is not held and
 -- there is none, or another `_state` is there; 1 when the database may not show yet what is held (it is unsettled); else 0.
 --
--- FACETS, DECLARED, FIELDS, FROM, TO, IS_MAP, MOST_KEY_BYTES, LONGEST_UNITED and ENTRY_BYTES stand before this text, made from the law by
--- redis_scripts.py.
+-- FACETS, DECLARED, FIELDS, FROM, TO, IS_MAP, MOST_KEY_BYTES, LONGEST_UNITED, ENTRY_BYTES, MOST_UNITED_BYTES and LATER stand before
+-- this text, made by redis_scripts.py.
 --
 -- Beside the fields that readers know, a hash holds `version` and `_state` (state.lua). Unsettled: events met here of which the
 -- database's writers did not know, and each store alone can't join these (an erase and what came after it, a tie that empties a
@@ -113,9 +113,9 @@ end
 
 local united_bytes = 0 -- of all maps that this call has united
 
--- All entries of two maps given as canonical JSON text, the greater value per key. false where their keys are too many, or where a map is
--- long, unless it alone is, and is the union by itself. nil where `one` is no map of ours. Both are sorted: what lies in `one`
--- between two entries of `other` is copied as it stands. cjson neither sorts nor writes UTF-8 as we do.
+-- All entries of two maps given as canonical JSON text, the greater value per key. false where their keys are too many, or where
+-- a map is long, unless it alone is, and is the union by itself. nil where `one` is no map of ours. Both are sorted: what lies in
+-- `one` between two entries of `other` is copied as it stands. cjson neither sorts nor writes UTF-8 as we do.
 local function union(one, other)
   if string.sub(one, 1, 1) ~= '{' then return nil end
   united_bytes = united_bytes + #one + #other
@@ -338,6 +338,6 @@ end
 local replies = {}
 for index = 1, #KEYS - 1 do
   -- To unite large maps takes long. Meanwhile the server answers nobody: what is left is for another call.
-  replies[index] = united_bytes > MOST_UNITED_BYTES and 'later' or merge(KEYS[index], cmsgpack.unpack(ARGV[index + 2]))
+  replies[index] = united_bytes > MOST_UNITED_BYTES and LATER or merge(KEYS[index], cmsgpack.unpack(ARGV[index + 2]))
 end
 return replies

@@ -200,30 +200,26 @@ class RedisCache:
         head: tuple[Any, ...],
         arguments: Mapping[str, bytes | None],
     ) -> Iterator[tuple[str, Any]]:
-        calls = [ids for group in groups for ids in by_bytes(group, arguments)]
+        cut = [ids for group in groups for ids in by_bytes(group, arguments)]
+        calls = []
+        for ids in cut:
+            given = [argument for device_id in ids if (argument := arguments[device_id]) is not None]
+            calls.append((len(ids) + 1, *ids, self._connections.beside(ids[0]), *head, *given))
         try:
-            replies = self._call(client, calls, script, head, arguments)
+            replies = self._call(client, script, calls)
         except exceptions.NoScriptError:
             self._shas.pop(script, None)
-            replies = self._call(client, calls, script, head, arguments)
-        for ids, of_call in zip(calls, replies, strict=True):
+            replies = self._call(client, script, calls)
+        for ids, of_call in zip(cut, replies, strict=True):
             yield from zip(ids, of_call or [None] * len(ids), strict=True)
 
-    def _call(
-        self,
-        client: Client,
-        calls: list[list[str]],
-        script: str,
-        head: tuple[Any, ...],
-        arguments: Mapping[str, bytes | None],
-    ) -> list[Any]:
+    def _call(self, client: Client, script: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         sha = self._shas.get(script)
         if sha is None:
             sha = self._shas[script] = str(client.script_load(script))
         pipeline = client.pipeline(transaction=False)
-        for ids in calls:
-            given = [argument for device_id in ids if (argument := arguments[device_id]) is not None]
-            pipeline.evalsha(sha, len(ids) + 1, *ids, self._connections.beside(ids[0]), *head, *given)
+        for call in calls:
+            pipeline.evalsha(sha, *call)
         return list(pipeline.execute())
 
     @contextmanager

@@ -19,6 +19,8 @@ _TIMEOUT_SECONDS = 5.0
 _HEARTBEAT = "\x1fdevicesync:heartbeat"
 _TICKETS = "\x1fdevicesync:tickets"  # no device's id holds a control character
 _SLOTS = 16384
+_IN_A_SCRIPT = "user executing the script can't run this command"
+"""What Redis says where it refuses a command inside a script."""
 
 Client = Any
 """redis.Redis; its annotations allow every reply to be a future, which helps nobody here."""
@@ -232,10 +234,6 @@ def _groups(keys: Sequence[str], limit: int) -> Iterator[list[str]]:
     rest = iter(keys)
     while group := list(islice(rest, limit)):
         yield group
-
-
-_IN_A_SCRIPT = "user executing the script can't run this command"
-"""What Redis says where it refuses a command inside a script."""
 
 
 def hint_for(error: Exception) -> str:

@@ -30,6 +30,7 @@ local IS_MAP = {_lua([f"[{spot}] = true" for spot, field in enumerate(FIELDS, 1)
 local MOST_KEY_BYTES, LONGEST_UNITED = {MOST_KEY_BYTES}, {LONGEST_UNITED} -- of a union: of all keys, and of a key or a value
 local ENTRY_BYTES = {ENTRY_BYTES} -- what each key counts beside its own
 local MOST_UNITED_BYTES = {MOST_UNITED_BYTES} -- in one call, and one device more
+local LATER = '{LATER}' -- what the others are answered
 """
 
 _FILES = resources.files("devicesync.cache")

@@ -22,7 +22,7 @@ entries_of = msgspec.json.Decoder(dict[str, str]).decode
 def map_text(entries: dict[str, str]) -> str | None:
     """The canonical JSON text of a map of strings; None when it is empty.
 
-    Few are sorted by msgspec, which is faster. Of many in an unlucky order it needs a deep stack, and long.
+    Few are sorted by msgspec, which is faster. Of many in an unlucky order it takes long, and a deep stack.
     """
     if len(entries) <= _FEW:
         return _sorted_json.encode(entries).decode() if entries else None

@@ -117,7 +117,7 @@ def _backup(asked: Asked, settings: Settings, watcher: Watcher, directory: Path)
 def ends_at_ms(entries: list[Entry]) -> int:
     """The time up to which all partitions are in the backup: that of the newest record in the one that is behind.
 
-    One in which nothing came for days seems to be: nothing in a backup tells that it was read to its end since.
+    A partition in which nothing came for days seems to be behind: nothing in a backup tells that it was read to its end since.
     Not in the future, whatever the records' times and the entries say.
     """
     newest: dict[int, int] = {}

@@ -27,6 +27,8 @@ from devicesync.url import masked
 if TYPE_CHECKING:
     from devicesync.log.full import Sink, Survey
 
+_DRY_RUN_PROGRESS = "dry-run.json"
+
 
 class Target(NamedTuple):
     """A topic of the log's Kafka, or kafka://HOST:PORT/TOPIC. rekey: partition by key. append: also where records are."""
@@ -71,8 +73,8 @@ def _into_topic(run: Run, target: Target, spool: str) -> dict[str, Any]:
     before = None if request.dry_run else _prepared(settings, target, partitions)
     into = {"to": masked(target.topic), "rekey": target.rekey, "identity": before and before.identity}
     what = run.what_is_taken() | into
-    name = data_directory.RESTORE_TOPIC_PROGRESS if before else data_directory.DRY_RUN_PROGRESS
-    progress = Progress(settings.directory / name, what, restart=request.restart or not before)
+    noted = settings.directory / data_directory.RESTORE_TOPIC_PROGRESS if before else Path(spool) / _DRY_RUN_PROGRESS
+    progress = Progress(noted, what, restart=request.restart)
     if before:
         if before.records and not (progress.goes_on or target.append):
             raise WrongUse(

@@ -26,7 +26,7 @@ class DigestFile(msgspec.Struct, frozen=True):
     done: the parts of the store that are in it. is_whole: whether that is all of them.
     profiles, erased: as Digests.packed gives them.
     read_ms: of a backup, when it was read last; 0 in older files.
-    buckets: the buckets that were read again. buckets_as_of_ms: when, as of what as_of_ms is. devices: every device in them.
+    buckets: the buckets that were read again. buckets_as_of_ms: as as_of_ms, of that reading. devices: every device in them.
     """
 
     of: str
