@@ -184,6 +184,16 @@ def test_a_file_with_fewer_records_than_its_entry_says_is_refused(devicesync: De
     assert devicesync.json("get", "any", status=1)["version"] is None
 
 
+def test_a_dry_run_leaves_what_a_restore_into_a_topic_noted(devicesync: Devicesync) -> None:
+    """The interrupted one was refused then: the topic had records already, and nothing told that they were its own."""
+    three_files(devicesync)
+    noted = devicesync.directory / "devicesync-data" / "restore-topic.json"
+    noted.write_text("noted")
+    assert devicesync.run(*RESTORE[:3], "--to-topic", "kafka://127.0.0.1:1/t", "--dry-run").returncode == 0
+    assert noted.read_text() == "noted"
+    assert not [*noted.parent.glob("**/dry-run.json")]
+
+
 @pytest.mark.parametrize(
     ("job", "words"),
     [
