@@ -1,15 +1,17 @@
 """How far a long job came, in a file that anything may have happened to."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
 from devicesync.assembly.progress import Progress
+from devicesync.errors import Unavailable
 from devicesync.jobs.restore.selection import Selection
 
-WHAT = {"database": "sqlite:here", "ranges": 3}
+WHAT: dict[str, object] = {"database": "sqlite:here", "ranges": 3}
 
 
 def test_a_job_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -19,6 +21,38 @@ def test_a_job_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [*Progress(path, WHAT, restart=False).left("123")] == ["2", "3"]
     for what, restart in ((WHAT, True), (WHAT | {"ranges": 4}, False)):
         assert not Progress(path, what, restart=restart).goes_on
+
+
+def test_notes_go_before_what_they_tell_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while it removes, a job leaves no note of what is gone. Without what it made, it begins anew."""
+    path, made = tmp_path / "progress.json", tmp_path / "made"
+    made.mkdir()
+    begun = Progress(path, WHAT, restart=False, directory=made)
+    begun.done("1", 7)
+    assert Progress(path, WHAT, restart=False, directory=made).goes_on
+    assert not Progress(path, WHAT, restart=False, directory=tmp_path / "another").goes_on
+
+    def killed(directory: Path) -> None:
+        assert directory == made
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            begun.clear()
+    assert not Progress(path, WHAT, restart=False, directory=made).goes_on
+    begun.clear()
+    begun.clear()
+    assert not made.exists()
+
+
+def test_what_can_not_be_removed_is_told(tmp_path: Path) -> None:
+    """It would be taken for what the next run makes."""
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    with pytest.raises(Unavailable, match="can't remove") as failure:
+        Progress(tmp_path / "progress.json", WHAT, restart=False, directory=link).clear()
+    assert "no link may stand there" in (failure.value.hint or "")
 
 
 def test_a_selection_is_the_same_one_in_the_next_run(tmp_path: Path) -> None:

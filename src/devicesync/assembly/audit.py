@@ -1,7 +1,6 @@
 """`audit --sweep`: every device of both stores compared, by several processes, resumable."""
 
 import random
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -71,11 +70,10 @@ def _sweep(asked: Sweep, settings: Settings, watcher: Watcher, opened: ExitStack
         ranges, is_private = both.database.ranges, both.cache.is_private
         what: dict[str, Any] = {"database": [masked(settings.database), both.database.identity], "cache": masked(settings.cache)}
         what |= {"ranges": ranges, "one_in": asked.one_in, "repairs": asked.repairs}
-        restart = restart or not directory.exists()
-        progress = Progress(settings.directory / data_directory.AUDIT_PROGRESS, what, restart=restart, ages=True)
+        noted = settings.directory / data_directory.AUDIT_PROGRESS
+        progress = Progress(noted, what, restart=restart, ages=True, directory=directory)
         if not progress.goes_on:
-            progress.finish()
-            shutil.rmtree(directory, ignore_errors=True)
+            progress.clear()
         numbers = _ranges(progress, ranges, asked.one_in)
         if progress.left(["held"]) and not is_private:
             with watcher.bar("ids in the cache", None, unit="devices") as advance:
@@ -86,7 +84,7 @@ def _sweep(asked: Sweep, settings: Settings, watcher: Watcher, opened: ExitStack
         findings = _rounds(task, numbers, _Work(pool, progress, watcher))
     resumed, began_ms = progress.goes_on, progress.began_ms
     progress.finish()
-    opened.callback(shutil.rmtree, directory)
+    opened.callback(progress.clear)
     return Swept(findings, resumed, began_ms, is_private, differences(directory, numbers), opened.pop_all().close)
 
 

@@ -44,6 +44,8 @@ def rebuild(settings: Settings, watcher: Watcher, *, workers: int, restart: bool
 def _rebuild(what: dict[str, Any], settings: Settings, watcher: Watcher, workers: int, *, restart: bool) -> Rebuilt:
     parts: int = what["parts"]
     progress = Progress(settings.directory / data_directory.REBUILD_PROGRESS, what, restart=restart, ages=True)
+    if not progress.goes_on:
+        progress.finish()  # killed at once, the next one must not go on with what was to begin anew
     left = progress.left(map(str, range(parts)))
     progress.tell(watcher, parts - len(left), parts, "parts are done")
     with (

@@ -1,9 +1,7 @@
 """`restore --to-stores`: files into buckets, buckets into stores, and the proof."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -72,17 +70,16 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     buckets = Buckets(directory, count)
     restart = run.request.restart or not buckets.are_prepared
     what = run.what_is_taken() | {"buckets": count}  # the same for any stores
-    progress = Progress(run.settings.directory / data_directory.RESTORE_PROGRESS, what, restart=restart)
+    progress = Progress(run.settings.directory / data_directory.RESTORE_PROGRESS, what, restart=restart, directory=directory)
     if not progress.goes_on:
-        progress.finish()
-        _remove(directory)
+        progress.clear()
     keeps = not run.request.dry_run and _can_keep_dead_letters(run)
     request, topic = run.request, run.archive.topic
     task = Task(request.place, topic, request.selection, request.dry_run, keeps, str(directory), count, str(spool.path))
     with closing(buckets):
         buckets.prepare()
         _keep_erasures(run, buckets)
-    with _begins_anew_on_damage(progress, directory), Pool(run.request.workers, run.settings, run.watcher.say) as pool:
+    with _begins_anew_on_damage(progress), Pool(run.request.workers, run.settings, run.watcher.say) as pool:
         by_name = {entry.path: entry for entry in run.entries}
         _gather(run, pool, task, progress, by_name)
         settled = _settle(run, pool, task)
@@ -90,20 +87,8 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     for name, sentence in _SAID.items():
         if document[name]:
             run.watcher.say(sentence.format(document[name]))
-    progress.finish()
-    _remove(directory)
+    progress.clear()
     return document
-
-
-def _remove(directory: Path) -> None:
-    """Remove what was read. Raises Unavailable: what stays would be joined with what another run reads, and is of devices."""
-    try:
-        shutil.rmtree(directory)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        hint = "no link may stand there: put the directory itself in its place" if directory.is_symlink() else "remove it"
-        raise Unavailable(f"can't remove {directory}: {error.strerror or error}", hint) from error
 
 
 def _keep_erasures(run: Run, buckets: Buckets) -> None:
@@ -134,13 +119,12 @@ def _settle(run: Run, pool: Pool, task: Task) -> list[Proof]:
 
 
 @contextmanager
-def _begins_anew_on_damage(progress: Progress, directory: Path) -> Iterator[None]:
+def _begins_anew_on_damage(progress: Progress) -> Iterator[None]:
     """What was read of a file that then proved damaged must not be joined with what a copy of it says."""
     try:
         yield
     except Damaged:
-        progress.finish()
-        _remove(directory)
+        progress.clear()
         raise
 
 
