@@ -144,6 +144,23 @@ def test_invalid_map_fields(value: Any) -> None:
     assert (reason, detail.split()[0]) == ("invalid_field", "uaspec")
 
 
+@pytest.mark.parametrize("embedded", [False, True])
+def test_a_map_stands_for_no_more_than_an_event_may_have(embedded: bool) -> None:  # noqa: FBT001 - a parameter
+    """63 KB of `1e999` became 5 MB in both stores, and 40 such events 241 MB of Redis. 65,536 bytes of keys and values are taken."""
+
+    def event(entries: int, last: str = "") -> bytes:
+        numbers = ",".join(f'"{number:03}":1e999' for number in range(entries))
+        spec = f"{{{numbers}{last}}}".replace("'", '"')
+        return b'{"device_id":"d","version":' + V + b',"uaspec":' + (json.dumps(spec) if embedded else spec).encode() + b"}"
+
+    most = ",'é':'" + "x" * (65_536 - 65 * 1003 - 2) + "'"
+    taken = field(decode(event(65, most), taken_ms=NOW_MS), "uaspec")
+    assert taken
+    assert sum(len(text.encode()) for entry in json.loads(taken).items() for text in entry) == 65_536
+    for many in (event(65, most.replace("x", "xx", 1)), event(4_000)):
+        assert refusal(many) == ("invalid_field", "uaspec stands for more than 65,536 bytes")
+
+
 @pytest.mark.parametrize(
     ("raw", "ms"),
     [(b"0", 0), (b"null", 0), (b'""', 0), (b'"0"', 0), (b"1.5e12", 1_500_000_000_000), (b'"001500000000000"', 1_500_000_000_000), (b"9007199254740991", 1_600_000_000_000), (b"1500000000000.0", 1_500_000_000_000)],

@@ -4,6 +4,9 @@ from collections.abc import Collection
 
 import msgspec
 
+MOST_BYTES = 1 << 16
+"""Of all keys and values of an event's map, in UTF-8. Only numbers with an exponent stand for more than is written."""
+
 MOST_KEY_BYTES = 1 << 16
 """Of all keys of a union, in UTF-8, with ENTRY_BYTES more for each. One event has fewer."""
 

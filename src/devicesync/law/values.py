@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from devicesync.law import exact_json
-from devicesync.law.maps import map_text
+from devicesync.law.maps import MOST_BYTES, map_text
 from devicesync.law.refusal import Refused
 
 TIME_LIMIT_MS = 2**53
@@ -43,8 +43,16 @@ def string_map(field: str, value: Any) -> str | None:
         return None
     if not isinstance(value, dict):
         raise Refused("invalid_field", f"{field} is {_kind(value)} where a map belongs")
-    entries = {_checked_utf8(field, key): _entry(field, entry) for key, entry in value.items()}
-    return map_text({key: entry for key, entry in entries.items() if entry})
+    entries: dict[str, str] = {}
+    bytes_left = MOST_BYTES
+    for key, entry in value.items():
+        taken = _entry(field, entry)
+        bytes_left -= len(_checked_utf8(field, key).encode()) + len((taken or "").encode())
+        if bytes_left < 0:  # at once: a thousand digits each take as long as the whole event else
+            raise Refused("invalid_field", f"{field} stands for more than {MOST_BYTES:,} bytes")
+        if taken:
+            entries[key] = taken
+    return map_text(entries)
 
 
 def time_ms(field: str, value: Any) -> int:
