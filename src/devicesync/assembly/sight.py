@@ -10,6 +10,7 @@ from devicesync.api.status_page.sight import Replayed, Sight
 from devicesync.assembly import adapters, dead_letters, named_log
 from devicesync.assembly.updater import Embedded, GroupMember
 from devicesync.config import Settings
+from devicesync.errors import Stopped
 from devicesync.log.port import Log
 from devicesync.status.trace import Trace, trace
 from devicesync.stores import Stores
@@ -24,13 +25,18 @@ def stores_beside(settings: Settings, assembled: Embedded | GroupMember) -> Stor
 
 @contextmanager
 def sight_of(settings: Settings, log: Log, open_stores: Callable[[], Stores]) -> Iterator[Sight]:
-    """While the body runs. The stores are opened when they are first looked at. A replay that waits is stopped at the end."""
+    """While the body runs. The stores are opened when first looked at. What waits or takes long is stopped at the end."""
     stop = threading.Event()
     with ThreadPoolExecutor(1, "page") as thread, ExitStack() as opened:
         stores = functools.cache(lambda: opened.enter_context(closing(open_stores())))
 
+        def check() -> None:
+            if stop.is_set():
+                raise Stopped("this process stops")
+
         def follow(device_id: str) -> Trace:
-            return trace(device_id, log, stores(), max_clock_ahead_ms=settings.max_clock_ahead_ms)
+            check()
+            return trace(device_id, log, stores(), max_clock_ahead_ms=settings.max_clock_ahead_ms, check=check)
 
         def replay(letter_id: str | None) -> Replayed:
             return Replayed(*dead_letters.replay(settings, letter_id, None, stop))

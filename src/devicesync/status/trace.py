@@ -1,5 +1,7 @@
 """One device's way through log, cache and database."""
 
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -16,8 +18,20 @@ from devicesync.stores import Stores
 NEWEST_RECORDS = 5_000
 """So many of the log's newest records are looked through."""
 
+_MOST_BYTES = 8 << 20
+"""Of a device's records so many bytes are decoded: large ones may take 10 ms each."""
+
 HIDDEN = {"fcm_token"}
 """What is compared, and not shown: whoever has the token can write to the device's owner."""
+
+
+class _Named(msgspec.Struct):
+    """A record, as far as it tells whose it is."""
+
+    device_id: str
+
+
+_read_name = msgspec.json.Decoder(_Named).decode
 
 
 class Logged(msgspec.Struct):
@@ -78,12 +92,21 @@ class Trace(msgspec.Struct):
         return bool(self.logged) and self.logged[0].version > held
 
 
-def trace(device_id: str, log: Log, stores: Stores, *, max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS) -> Trace:
+def trace(
+    device_id: str,
+    log: Log,
+    stores: Stores,
+    *,
+    max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS,
+    check: Callable[[], None] = lambda: None,
+) -> Trace:
     """Look the device up everywhere, as readers see it; nothing is filled or changed. Raises Unavailable.
 
     max_clock_ahead_ms: the updaters' setting. What they refuse is not among the records.
+    check: is called with each record. What it raises is raised: so it ends what takes long.
     """
-    records = [found for record in log.newest(NEWEST_RECORDS) if (found := _logged(device_id, record, max_clock_ahead_ms))]
+    held = _last_of(device_id, log.newest(NEWEST_RECORDS), check)
+    records = [found for record in held if (found := _logged(device_id, record, max_clock_ahead_ms))]
     records.sort(key=lambda found: found.version, reverse=True)
     database = stores.database.seen([device_id]).get(device_id)  # it is written first, so it is looked at first
     cache = stores.cache.seen([device_id]).get(device_id)
@@ -95,11 +118,34 @@ def _side(seen: Seen | None, time_left_ms: int | None = None) -> Side | None:
     return seen and Side(seen.version, digest(seen.profile), seen.texts is None, seen.is_ours, time_left_ms)
 
 
-def _logged(device_id: str, record: Record, max_clock_ahead_ms: int) -> Logged | None:
-    if record.value is None or (device_id.encode() not in record.value and b"\\" not in record.value):
-        return None  # most records are another's: decoding them all takes long. With escapes an id may look otherwise
+def _last_of(device_id: str, records: Iterable[Record], check: Callable[[], None]) -> deque[Record]:
+    """The last of them that may be the device's, _MOST_BYTES at most."""
+    last: deque[Record] = deque()
+    size = 0
+    for record in records:
+        check()
+        if _may_be_of(device_id, record.value or b""):
+            last.append(record)
+            size += len(record.value or b"")
+        while size > _MOST_BYTES:
+            size -= len(last.popleft().value or b"")
+    return last
+
+
+def _may_be_of(device_id: str, value: bytes) -> bool:
+    """Most records are another's: decoding them all takes long. With escapes an id may look otherwise."""
+    if b"\\" not in value:
+        return device_id.encode() in value
     try:
-        event = decode(record.value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
+        return _read_name(value).device_id == device_id
+    except (msgspec.MsgspecError, RecursionError):
+        return device_id.encode() in value
+
+
+def _logged(device_id: str, record: Record, max_clock_ahead_ms: int) -> Logged | None:
+    value = record.value or b""
+    try:
+        event = decode(value, taken_ms=record.taken_ms, logged_ms=record.logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
     except Refused:
         return None
     if event.device_id != device_id:
