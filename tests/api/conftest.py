@@ -40,11 +40,11 @@ class Started(NamedTuple):
 
 
 @contextmanager
-def crowd(started: Started, request: bytes, count: int) -> Iterator[list[socket.socket]]:
-    """So many connections, each with this request. At the end they are reset."""
+def crowd(started: Started, request: bytes, count: int, source: str = "127.0.0.1") -> Iterator[list[socket.socket]]:
+    """So many connections of one address, each with this request. At the end they are reset."""
     address = started.client.base_url.host, started.client.base_url.port
     with ExitStack() as opened:
-        connections = [opened.enter_context(socket.create_connection(address)) for _ in range(count)]
+        connections = [opened.enter_context(socket.create_connection(address, source_address=(source, 0))) for _ in range(count)]
         for connection in connections:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.sendall(request)

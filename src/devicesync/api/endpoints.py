@@ -87,16 +87,16 @@ class Calls:
         client = self._client(scope, headers)
         device_id = device_id_of(scope, REGISTER_PATH.encode())
         needs.access.check("register", headers)
-        await needs.versions.ready()
+        await needs.versions.ready(client)
         body = await json_body(headers, receive)
         if len(body) <= LARGE_BYTES and len(headers.get(b"user-agent", b"")) <= agents.LARGE_BYTES:
-            await needs.versions.ready()  # again: a body may take seconds
+            await needs.versions.ready(client)  # again: a body may take seconds
             version, line = self._line(device_id, body, client, headers)
         else:
             async with self._turns.next(client):
-                await needs.versions.ready()
+                await needs.versions.ready(client)
                 version, line = self._line(device_id, body, client, headers)
-        await self._append(version, line, device_id)
+        await self._append(version, line, device_id, client)
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
 
     def _line(self, device_id: str, body: bytes, client: Address | None, headers: Headers) -> tuple[int, bytes]:
@@ -112,11 +112,11 @@ class Calls:
             needs.versions.not_sent(version)
             raise
 
-    async def _append(self, version: int, line: bytes, device_id: str) -> None:
+    async def _append(self, version: int, line: bytes, device_id: str, client: Address | None = None) -> None:
         """Return when the log has the line, and the law accepts it. Raises RequestError."""
         needs = self._needs
         try:
-            taken_ms = await needs.writer.append(line, device_id.encode(), needs.spans.headers())
+            taken_ms = await needs.writer.append(line, device_id.encode(), needs.spans.headers(), client)
         except BaseException:
             needs.versions.may_be_logged(version)
             raise

@@ -49,28 +49,29 @@ class Profiles:
 
     async def read(self, device_id: str, min_version: int = 0, client: Address | None = None) -> State:
         """Return the device's state, at least as new as `min_version` (µs). client: who may have to wait. Raises RequestError."""
-        state = await self._look_up(device_id)
+        state = await self._look_up(device_id, client)
         if state.profile_version < min_version:
             network = network_of(client)
             if self._waiting.total() < MOST_WAITING and self._waiting[network] < MOST_WAITING_OF_ONE:
-                state = await self._wait_for(device_id, min_version, network)
+                state = await self._wait_for(device_id, min_version, client)
         if state.profile_version < min_version:
             raise RequestError(504, "NOT_YET", f"no profile of version {min_version} or newer yet", 1)
         return state
 
     async def read_anew(self, device_id: str) -> State:
         """Return the device's state from the database, whatever the cache holds. Raises RequestError."""
-        return await self._run(lambda stores: stores.read(device_id, anew=True))
+        return await self._run(lambda stores: stores.read(device_id, anew=True), None)
 
-    async def _wait_for(self, device_id: str, min_version: int, network: bytes) -> State:
+    async def _wait_for(self, device_id: str, min_version: int, client: Address | None) -> State:
         """Return the device's state when it is that new. When the time is over, return what the database has."""
         deadline = self._clock.monotonic() + self._wait_seconds
         wait_seconds = _FIRST_WAIT_SECONDS
+        network = network_of(client)
         self._waiting[network] += 1
         try:
             while True:
                 await asyncio.sleep(wait_seconds)
-                state = await self._look_up(device_id)
+                state = await self._look_up(device_id, client)
                 if state.profile_version >= min_version:
                     return state
                 if self._clock.monotonic() >= deadline:
@@ -81,8 +82,8 @@ class Profiles:
             if not self._waiting[network]:
                 del self._waiting[network]
 
-    async def _look_up(self, device_id: str) -> State:
-        return await self._run(lambda stores: stores.read(device_id))
+    async def _look_up(self, device_id: str, client: Address | None) -> State:
+        return await self._run(lambda stores: stores.read(device_id), client)
 
     async def check(self, look: Callable[[Stores], None]) -> None:
         """Look at the stores in their thread. Raises Unavailable."""
@@ -99,8 +100,8 @@ class Profiles:
         if self._opened:
             self._opened.close()
 
-    async def _run(self, call: Callable[[Stores], T]) -> T:
-        with self._fuse.call():
+    async def _run(self, call: Callable[[Stores], T], client: Address | None) -> T:
+        with self._fuse.call(client):
             try:
                 result = await self._in_thread(call)
             except Unavailable as error:

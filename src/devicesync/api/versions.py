@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from devicesync.api.answers import RequestError
+from devicesync.api.clients import Address
 from devicesync.api.fuse import Fuse
 from devicesync.api.last_version import Newest
 from devicesync.clock import SYSTEM, Clock
@@ -56,15 +57,16 @@ class Versions:
         self._said_log = True  # it is no fault
         self._newest.end_soon()
 
-    async def ready(self) -> None:
+    async def ready(self, client: Address | None = None) -> None:
         """Return when the log's last version is known. Raises RequestError, also where the log takes seconds to tell it.
 
         Await it last before a version is asked for: meanwhile the clock may step, and another process give later ones.
+        client: who may have to wait.
         """
         self.look()
         deadline = self._clock.monotonic() + _PATIENCE_SECONDS
         while not self._known:
-            with self._fuse.call():
+            with self._fuse.call(client):
                 if self._learning is None:
                     self._learning = asyncio.create_task(self._learn())
                 try:

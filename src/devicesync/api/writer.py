@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from devicesync.api.answers import RequestError
+from devicesync.api.clients import Address
 from devicesync.api.fuse import SLOW_SECONDS, Fuse
 from devicesync.errors import DevicesyncError, Unavailable
 from devicesync.log.port import Headers, Log
@@ -35,14 +36,15 @@ class Writer:
         self.works = True
         self.groups = 0
 
-    async def append(self, line: bytes, key: bytes, headers: Headers | None = None) -> int | None:
+    async def append(self, line: bytes, key: bytes, headers: Headers | None = None, client: Address | None = None) -> int | None:
         """Return when the line is durable: the time in ms at which the log took it, None where the log can't say.
 
+        client: who may have to wait.
         Raises RequestError. Then the line may be in the log or not, which does no harm.
         """
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
             raise RequestError(503, "LOG_BUSY", "too many registrations are waiting for the log", _RETRY_AFTER_SECONDS)
-        with self._fuse.call():
+        with self._fuse.call(client):
             done: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
             self._waiting.append((line, key, headers, done))
             self._waiting_bytes += len(line)
