@@ -17,6 +17,7 @@ from devicesync.api.serve import listen, serving
 from tests.api.attacked import BODY, is_cut_off, post, pour, rest_of
 from tests.api.conftest import Start
 from tests.api.test_framing import connected
+from tests.end_to_end.command import until
 
 SHORT = 0.5
 LIMITS = Limits()
@@ -44,6 +45,41 @@ def test_a_client_that_asks_for_the_end_and_takes_no_answer_is_cut_off(monkeypat
         opened.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         time.sleep(2)
         assert len(rest_of(opened)) < 8 << 20
+
+
+def test_a_closed_connection_counts_until_its_answer_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """5,000 of one address, whose limit is 500, held 566 MiB of the system for as long as the client stayed."""
+    monkeypatch.setattr(protocol, "WRITE_SECONDS", SHORT)
+
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        del scope, receive
+        await Answer(200, b"x" * 60_000).send(send)
+
+    door = Door(large)
+    with served_by(door) as connect, connect() as honest, who_takes_little(honest.getpeername()) as opened:
+        for client in (honest, opened):
+            client.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert len(rest_of(honest)) > 60_000
+        until(lambda: len(door) == 1)
+        until(lambda: not len(door))
+        assert len(rest_of(opened)) < 60_000
+
+
+def test_who_was_answered_gets_the_answer_though_the_service_stops() -> None:
+    """However slowly: the system gives it the rest."""
+
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        del scope, receive
+        await Answer(200, b"x" * 60_000).send(send)
+
+    for asked in (GET, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")):
+        with served(large) as connect:
+            with connect() as found:
+                opened = who_takes_little(found.getpeername())
+            opened.sendall(asked)
+            begun = opened.recv(100)
+        with opened:
+            assert len(begun + rest_of(opened)) > 60_000
 
 
 def test_a_head_that_trickles_in_is_cut_off(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,6 +235,8 @@ def test_a_fault_of_an_application_is_a_500() -> None:
 class Idle:
     def look(self, now: float) -> None: ...
     def cut_off(self) -> None: ...
+
+    def close(self) -> None: ...
     def stop(self) -> None: ...
 
 
@@ -227,9 +265,25 @@ def _when(go_on: threading.Event) -> tuple[Any, threading.Semaphore]:
 @contextmanager
 def served(app: Any, limits: Limits = LIMITS) -> Iterator[Any]:
     """An application, served; what connects to it."""
+    with served_by(Door(app, limits)) as connect:
+        yield connect
+
+
+@contextmanager
+def served_by(door: Door) -> Iterator[Any]:
+    """A door, served; what connects to it."""
     opened = listen("listen", "127.0.0.1:0")
-    with opened, serving(lambda: [(Door(app, limits), opened)]):
+    with opened, serving(lambda: [(door, opened)]):
         yield lambda source="127.0.0.1": socket.create_connection(opened.getsockname(), timeout=60, source_address=(source, 0))
+
+
+def who_takes_little(door: tuple[str, int]) -> socket.socket:
+    """A connection whose system takes 2 KB of an answer, and the rest when it is read."""
+    opened = socket.socket()
+    opened.settimeout(60)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    opened.connect(door)
+    return opened
 
 
 def test_open_connections_are_a_metric(start: Start) -> None:

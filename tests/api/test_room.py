@@ -20,6 +20,9 @@ class Told:
     def cut_off(self) -> None:
         self.told.append("cut off")
 
+    def close(self) -> None:
+        self.told.append("close")
+
     def stop(self) -> None:
         self.told.append("stop")
 
@@ -91,8 +94,8 @@ def test_who_ends_is_looked_at_and_ended_with_the_others() -> None:
     guarded.open("10.0.0.2")
     guarded.door.waits(first, is_idle=True)
     guarded.door.busy(first)
-    guarded.door.cut_off()
-    assert (first.told, second.told) == (["stop", "cut off"], ["cut off"])
+    guarded.door.close()
+    assert (first.told, second.told) == (["stop", "close"], ["close"])
 
 
 @pytest.mark.parametrize("held", [0, 5])

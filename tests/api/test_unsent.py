@@ -30,6 +30,9 @@ class Line:
     def stop(self) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
     def cut_off(self) -> None:
         self.is_cut = True
 

@@ -95,10 +95,10 @@ class Door:
         for connection in self._all():
             connection.stop()
 
-    def cut_off(self) -> None:
-        """End all connections now."""
+    def close(self) -> None:
+        """End all connections now. Clients still get what was written."""
         for connection in self._all():
-            connection.cut_off()
+            connection.close()
 
     def __len__(self) -> int:
         """How many are open."""

@@ -13,7 +13,10 @@ class Connected(Protocol):
         """End what takes too long. now: the event loop's time, in seconds."""
 
     def cut_off(self) -> None:
-        """End it now."""
+        """End it now, and throw away what the client has not taken."""
+
+    def close(self) -> None:
+        """End it now. The client still gets what was written."""
 
     def stop(self) -> None:
         """End it now, or after the answer to a whole request."""

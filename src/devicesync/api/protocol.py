@@ -4,6 +4,10 @@ A connection holds at most one head and one read, or one piece of a body and one
 """
 
 import asyncio
+import fcntl
+import socket
+import struct
+import termios
 from typing import Any
 
 from devicesync.api import head
@@ -25,6 +29,8 @@ MAX_HEAD_BYTES = 32_768
 """Of a head, and of all that is no body after it."""
 
 _GONE = "", 0
+_AT_ONCE = struct.pack("ii", 1, 0)
+_NUMBER = struct.Struct("i")
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -133,12 +139,20 @@ class Connection(asyncio.BufferedProtocol):
         """End what takes too long."""
         if self._unsent_since is not None:
             if now - self._unsent_since > WRITE_SECONDS:
-                self._transport.abort()
+                self.cut_off()
+        elif self._linger_bytes >= 0 and self._limit_seconds == WRITE_SECONDS and self._has_taken_all():
+            self._transport.close()
         elif self._exchange is None and now - self._since > self._limit_seconds:
-            self._transport.abort()
+            self.cut_off()
 
     def cut_off(self) -> None:
-        """End it now."""
+        """End it now, and throw away what the client has not taken: the system would keep it."""
+        if not self._transport.is_closing() and not self._has_taken_all():
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self._transport.abort()
+
+    def close(self) -> None:
+        """End it now. The system goes on to give the client what was written."""
         self._transport.abort()
 
     def stop(self) -> None:
@@ -146,7 +160,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._exchange is not None and self._exchange.whole:
             self._exchange.keep_alive = False
         else:
-            self._transport.abort()
+            self.close()
 
     def _advance(self) -> None:
         try:
@@ -217,14 +231,21 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.close()
 
     def _end(self, *, at_once: bool) -> None:
-        if at_once and not self._unread:
+        """End it: at once where the client has taken the last answer. Else it counts as open until then."""
+        at_once = at_once and not self._unread
+        if at_once and self._has_taken_all():
             self._transport.close()
             return
         self._unread.clear()
         self._linger_bytes = 0
-        self._wait(LINGER_SECONDS)
+        self._wait(WRITE_SECONDS if at_once else LINGER_SECONDS)
         self._transport.write_eof()
         self.pace()
+
+    def _has_taken_all(self) -> bool:
+        descriptor = self._transport.get_extra_info("socket").fileno()
+        untaken = fcntl.ioctl(descriptor, termios.TIOCOUTQ, _NUMBER.pack(0))
+        return not self._transport.get_write_buffer_size() and _NUMBER.unpack(untaken) == (0,)
 
     def _throw_away(self, count: int) -> None:
         self._linger_bytes += count

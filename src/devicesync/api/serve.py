@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +27,9 @@ _BACKLOG = 1024
 _SOCKET_BYTES = 65_536
 """The system's buffers for one connection: what it would else let grow to megabytes while nobody reads."""
 
+_UNTAKEN_MS = 30_000
+"""So long the system keeps what a client does not take of a connection that is closed."""
+
 _log: Any = structlog.get_logger("devicesync")
 
 Opened = tuple[Door, socket.socket]
@@ -44,6 +48,8 @@ def listen(setting: str, address: str) -> socket.socket:
         ) from error
     for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
         opened.setsockopt(socket.SOL_SOCKET, buffer, _SOCKET_BYTES)
+    if sys.platform == "linux":
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNTAKEN_MS)
     return opened
 
 
@@ -126,7 +132,7 @@ async def _finish(doors: Sequence[Door]) -> None:
     while any(door.busy_count for door in doors) and loop.time() < deadline:  # noqa: ASYNC110 - no event
         await asyncio.sleep(0.01)
     for door in doors:
-        door.cut_off()
+        door.close()
     await asyncio.sleep(0)
 
 
