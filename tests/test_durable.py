@@ -98,6 +98,11 @@ def test_a_durable_file_is_on_the_disk_with_its_name(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "fsync", spy)
     durable.replace(path, b"content", durable=strong)
     assert synced == ([("file", False), ("directory", True)] if strong else [])
+    synced.clear()
+    with durable.begun_anew(path) as file:
+        file.write(b"new")
+        assert synced == []
+    assert synced == [("file", True), ("directory", True)]
 
 
 def test_what_helps_where_a_file_cant_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

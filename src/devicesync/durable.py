@@ -84,10 +84,18 @@ def opened(path: Path) -> BufferedReader:
     return os.fdopen(open_regular(path, os.O_RDONLY), "rb")
 
 
-def begun_anew(path: Path) -> BinaryIO:
-    """An empty file, to write it, in the place of whatever is there: a pipe would wait for its readers. Raises OSError."""
+@contextmanager
+def begun_anew(path: Path) -> Iterator[BinaryIO]:
+    """An empty file, to write it, in the place of whatever is there: a pipe would wait for its readers.
+
+    At the end it is on the disk, with its name. Raises OSError.
+    """
     path.unlink(missing_ok=True)
-    return path.open("xb")
+    with path.open("xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    sync_directory(path.parent)
 
 
 def open_ours(path: Path, flags: int) -> int:

@@ -36,6 +36,12 @@ def test_commands_say_so_before_they_connect(devicesync: Devicesync, words: list
     assert b"each would have its own" in done.stderr
 
 
+def test_an_audit_of_a_shared_cache_without_a_database_says_so(devicesync: Devicesync) -> None:
+    """The file was lost: "0 checked, 0 differ" of 40 devices in Redis."""
+    done = devicesync.run("audit", "--sweep", "--cache", REDIS)
+    assert (done.returncode, b"there is no database" in done.stderr) == (3, True), done.stderr
+
+
 def test_doctor_names_the_cache(devicesync: Devicesync) -> None:
     """As failed, with what to set."""
     findings = devicesync.json("doctor", "--log", KAFKA, "--database", CASSANDRA, status=3)["findings"]
