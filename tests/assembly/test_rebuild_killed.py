@@ -8,8 +8,7 @@ from devicesync import data_directory
 from devicesync.assembly import rebuild
 from devicesync.assembly.progress import Progress
 from devicesync.assembly.watcher import Unwatched
-from tests.assembly.test_digests_killed import Killed
-from tests.assembly.test_restore_killed import killed
+from tests.assembly.test_digests_killed import Killed, killed
 from tests.assembly.test_unwatched import settings_in
 
 

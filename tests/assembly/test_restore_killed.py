@@ -14,13 +14,8 @@ from devicesync.assembly.restore.run import Request
 from devicesync.assembly.watcher import Unwatched
 from devicesync.jobs.backup.run import Limits
 from devicesync.jobs.restore.selection import Selection
-from tests.assembly.test_digests_killed import Killed
+from tests.assembly.test_digests_killed import Killed, killed
 from tests.assembly.test_unwatched import LINE, settings_in
-
-
-def killed(*_: object) -> None:
-    """In place of a step."""
-    raise Killed
 
 
 def test_what_another_run_removed_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

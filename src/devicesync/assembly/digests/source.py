@@ -110,7 +110,7 @@ def _backup(asked: Asked, settings: Settings, watcher: Watcher, directory: Path)
                 for path, _ in pool.each(restore_work.gather_file, by_name):
                     advance(by_name[path][1].record_bytes)
 
-        made = DigestFile(BACKUP, Storage(place).url, ends_at_ms(run.entries), read_ms=SYSTEM.now_ms())
+        made = DigestFile(BACKUP, f"{Storage(place).url}/{run.archive.topic}", ends_at_ms(run.entries), read_ms=SYSTEM.now_ms())
         yield Source(made, Task(BACKUP, str(directory)), GROUPS, prepare)
 
 

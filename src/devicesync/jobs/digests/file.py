@@ -21,7 +21,7 @@ _HEAD_BYTES = len(_MAGIC + _FORMAT) + _SHA_BYTES
 class DigestFile(msgspec.Struct, frozen=True):
     """The digests of one store.
 
-    of: CACHE, DATABASE or BACKUP. place: its URL, without a password.
+    of: CACHE, DATABASE or BACKUP. place: its URL, without a password; of a backup, with the log's name in it.
     as_of_ms: when the reading began; of a backup, the time where it ends. Later registrations may be missing.
     done: the parts of the store that are in it. is_whole: whether that is all of them.
     profiles, erased: as Digests.packed gives them.
