@@ -377,6 +377,18 @@ def test_a_cache_that_went_back_in_time_is_healed_by_a_rebuild(device: Device) -
     assert device.differences() == []
 
 
+def test_a_tie_within_a_batch_keeps_since_when_something_was_declared(device: Device) -> None:
+    """Known to the cache, it was no news: the ledger was told 0, the least of all, and Cassandra showed nothing any more."""
+    first, other = event(V, user_declared_state="x"), event(V, user_declared_district="q")
+    device.write(first)
+    device.write(other, first)
+    device.lose()
+    device.write(event(V + 10**9, user_declared_state="z"))
+    assert device.differences() == []
+    device.stores.refill([device.name])
+    assert device.differences() == []
+
+
 def test_a_hash_that_another_program_wrote_into_counts_as_not_held(device: Device) -> None:
     """A `_state` that can't be read, a map that is no JSON, a foreign expiry: the database's profile takes its place."""
     client = device.world._cache._connections.client  # type: ignore[attr-defined]

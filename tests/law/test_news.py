@@ -3,7 +3,7 @@
 from hypothesis import given
 
 from devicesync.law.event import Event
-from devicesync.law.facets import FIELDS
+from devicesync.law.facets import DECLARED, FIELDS
 from devicesync.law.maps import map_text
 from devicesync.law.news import met, news
 from devicesync.law.state import NOTHING, UNWRITTEN, State, join, join_all, state_of
@@ -43,6 +43,24 @@ def test_what_is_known_is_no_news() -> None:
     smaller = news(registration(BASE_US, "b", first_access=3), known)
     assert smaller == State(BASE_US, first_access=3)
     assert smaller.registers == UNWRITTEN
+
+
+@given(device_events(), device_events())
+def test_what_a_tie_hides_is_told_with_the_tie(known_events: list[Event], new_events: list[Event]) -> None:
+    """It was 0 where it was known: then the least user_declared_on counted as 0 for good, in one store of two."""
+    known, change = join_all(map(state_of, known_events)), join_all(map(state_of, new_events))
+    for seen in (known, without_values(known)):
+        told = news(change, seen)
+        version, values = told.registers[DECLARED] if told else (0, ())
+        if told and version and not any(values):
+            assert told.user_declared_on == join(known, change).user_declared_on
+
+
+def test_a_tie_of_a_known_declaration_tells_since_when() -> None:
+    """As above, the shortest one."""
+    known = registration_of(user_declared_state="x")
+    tie = join(known, registration_of(user_declared_district="q"))
+    assert news(tie, known) == State(BASE_US, 0, BASE_US // 1000, 0, BASE_US // 1000, tie.registers)
 
 
 def test_what_is_of_one_version_is_written_again() -> None:

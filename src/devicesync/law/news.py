@@ -4,7 +4,7 @@ A store whose writers do not read keeps the newest of each facet and the least o
 writers must look after.
 """
 
-from devicesync.law.facets import SEVERAL_FIELDS
+from devicesync.law.facets import DECLARED, SEVERAL_FIELDS
 from devicesync.law.state import UNWRITTEN, Register, State
 
 
@@ -36,7 +36,8 @@ def news(change: State, known: State) -> State | None:
     A facet older than the known one is left out: written once more, its empty fields would show again where the store has
     dropped their deletion. A minimum that is no smaller is left out too, and api_last_updated_on when it is not the newest
     (0). Of a device once erased the erase is added. What is of one version with the known is written again: whoever wrote it may
-    have died in the middle.
+    have died in the middle. A tie that leaves nothing declared hides user_declared_on, and a store must remember the least one
+    beside: so it is told with the tie.
     """
     erased = max(change.erased, known.erased)
     erases = 0 < change.erased >= known.erased
@@ -50,6 +51,8 @@ def news(change: State, known: State) -> State | None:
     )
     first_access = _if_earlier(change.first_access, known.first_access)
     user_declared_on = _if_earlier(change.user_declared_on, known.user_declared_on)
+    if not user_declared_on and _is_emptied(registers[DECLARED]):
+        user_declared_on = known.user_declared_on
     adds_a_minimum = bool(first_access or user_declared_on) and not erased
     if change.version < known.version and not erases and registers == UNWRITTEN and not adds_a_minimum:
         return None
