@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer
@@ -321,5 +322,19 @@ def test_a_letter_of_a_clock_that_was_ahead_is_as_old_as_when_that_is_seen(tmp_p
     with closing(SqliteDeadLetters(tmp_path / "dead-letters.db")) as letters:
         now_ms = SYSTEM.now_ms()
         letters.add([letter(1)._replace(time_ms=now_ms + 31_536_000_000)])
-        assert letters.remove_older(now_ms) == 0
+        assert letters.remove_older(now_ms - 60_000) == 0
         assert letters.remove_older(now_ms + 60_000) == 1
+
+
+def test_a_clock_that_is_behind_for_a_while_makes_no_letter_older(tmp_path: Path) -> None:
+    """A machine started in the year 2006, before NTP set its clock. The next start removed all that had been refused lately."""
+    now_ms = SYSTEM.now_ms()
+    month_ms, long_ago_ms = 30 * 86_400_000, now_ms - 20 * 31_536_000_000
+    for _ in range(2):
+        with closing(SqliteDeadLetters(tmp_path / "dead-letters.db")) as letters:
+            letters.add([letter(1)._replace(time_ms=now_ms - 60_000)])
+            with mock.patch.object(SYSTEM, "now_ms", return_value=long_ago_ms):
+                assert letters.remove_older(long_ago_ms - month_ms) == 0
+            assert letters.remove_older(now_ms - month_ms) == 0
+            assert len(letters.find()[1]) == 1
+            assert letters.remove_older(now_ms) == 1

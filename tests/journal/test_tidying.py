@@ -41,6 +41,21 @@ def test_what_a_clock_wrote_that_was_ahead_goes_in_its_time(tmp_path: Path) -> N
     assert _grep(tmp_path, b"personal") == []
 
 
+def test_a_clock_that_is_behind_for_a_while_makes_no_segment_older(tmp_path: Path) -> None:
+    """A machine started in the year 2006, before NTP set its clock. The next start dropped the journal's last days."""
+    journal = open_journal(tmp_path, segment_bytes=10, retention_seconds=3600)
+    reader = reader_of(journal, "updater")
+    for _ in range(3):
+        journal.append([b"registered", b"more"])
+    rest(reader)
+    reader.commit()
+    for years in (20, 10, 20):
+        with mock.patch.object(SYSTEM, "now_us", return_value=SYSTEM.now_us() - years * 31_536_000_000_000):
+            journal.tidy()
+        journal.tidy()
+    assert len(_grep(tmp_path, b"registered")) == 3
+
+
 def test_segments_of_a_clock_that_was_ahead_do_not_wait_for_one_another(tmp_path: Path) -> None:
     """Each was stamped anew only when the one before was gone, so the last of ten stayed ten times as long."""
     journal = open_journal(tmp_path, segment_bytes=10, retention_seconds=0.05)

@@ -4,13 +4,9 @@ A connection holds at most one head and one read, or one piece of a body and one
 """
 
 import asyncio
-import fcntl
-import socket
-import struct
-import termios
 from typing import Any
 
-from devicesync.api import head
+from devicesync.api import head, taken
 from devicesync.api.answers import REGISTER, RequestError, refused
 from devicesync.api.chunks import Chunks
 from devicesync.api.connections import Door
@@ -29,8 +25,6 @@ MAX_HEAD_BYTES = 32_768
 """Of a head, and of all that is no body after it."""
 
 _GONE = "", 0
-_AT_ONCE = struct.pack("ii", 1, 0)
-_NUMBER = struct.Struct("i")
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -140,15 +134,15 @@ class Connection(asyncio.BufferedProtocol):
         if self._unsent_since is not None:
             if now - self._unsent_since > WRITE_SECONDS:
                 self.cut_off()
-        elif self._linger_bytes >= 0 and self._limit_seconds == WRITE_SECONDS and self._has_taken_all():
+        elif self._linger_bytes >= 0 and self._limit_seconds == WRITE_SECONDS and taken.is_all_taken(self._transport):
             self._transport.close()
         elif self._exchange is None and now - self._since > self._limit_seconds:
             self.cut_off()
 
     def cut_off(self) -> None:
         """End it now, and throw away what the client has not taken: the system would keep it."""
-        if not self._transport.is_closing() and not self._has_taken_all():
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        if not self._transport.is_closing() and not taken.is_all_taken(self._transport):
+            taken.throw_away(self._transport)
         self._transport.abort()
 
     def close(self) -> None:
@@ -233,7 +227,7 @@ class Connection(asyncio.BufferedProtocol):
     def _end(self, *, at_once: bool) -> None:
         """End it: at once where the client has taken the last answer. Else it counts as open until then."""
         at_once = at_once and not self._unread
-        if at_once and self._has_taken_all():
+        if at_once and taken.is_all_taken(self._transport):
             self._transport.close()
             return
         self._unread.clear()
@@ -241,11 +235,6 @@ class Connection(asyncio.BufferedProtocol):
         self._wait(WRITE_SECONDS if at_once else LINGER_SECONDS)
         self._transport.write_eof()
         self.pace()
-
-    def _has_taken_all(self) -> bool:
-        descriptor = self._transport.get_extra_info("socket").fileno()
-        untaken = fcntl.ioctl(descriptor, termios.TIOCOUTQ, _NUMBER.pack(0))
-        return not self._transport.get_write_buffer_size() and _NUMBER.unpack(untaken) == (0,)
 
     def _throw_away(self, count: int) -> None:
         self._linger_bytes += count

@@ -91,9 +91,10 @@ class SqliteDeadLetters:
     def remove_older(self, before_ms: int) -> int:
         """See port.DeadLetters."""
         with self._failures("write to"):
-            now_ms = SYSTEM.now_ms()  # a letter of later than now, by a clock that was ahead, counts as refused now
-            self._connection.execute("UPDATE dead_letter SET time_ms = ? WHERE time_ms > ?", (now_ms, now_ms))
+            now_ms = SYSTEM.now_ms()
             removed = self._connection.execute("DELETE FROM dead_letter WHERE time_ms < ?", (before_ms,)).rowcount
+            if self._seen_ahead_ms(now_ms) < before_ms:
+                removed += self._connection.execute("DELETE FROM dead_letter WHERE time_ms > ?", (now_ms,)).rowcount
             if removed or self._has_old_pages:
                 self._forget_old_pages()
             return removed
@@ -101,6 +102,22 @@ class SqliteDeadLetters:
     def close(self) -> None:
         """See port.DeadLetters."""
         self._connection.close()
+
+    def _seen_ahead_ms(self, now_ms: int) -> int:
+        """When letters of later than now were seen first; now_ms where there are none.
+
+        A clock was ahead when they were refused, or this one is behind: so they keep their time. When that was seen stands in the
+        file's user_version, in s; 0 where there are none.
+        """
+        (is_ahead,) = self._connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE time_ms > ?)", (now_ms,)
+        ).fetchone()
+        (noted,) = self._connection.execute("PRAGMA user_version").fetchone()
+        now = now_ms // 1000 if is_ahead else 0
+        seen = min(noted or now, now)
+        if seen != noted:
+            self._connection.execute(f"PRAGMA user_version = {seen}")
+        return seen * 1000 if is_ahead else now_ms
 
     def _forget_old_pages(self) -> None:
         """They have what was deleted, too. Where somebody reads the file just now, the next one to come here does it."""

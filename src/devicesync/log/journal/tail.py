@@ -103,7 +103,7 @@ class Tail:
             return
         span = span_of(self._files.times)
         ends = [*firsts[1:], *([span.beginning.first] if span else [])]
-        ages = [age_seconds(self._files.closed(first)) for first in firsts]  # of all: it stamps those of a clock that was ahead
+        ages = [age_seconds(self._files.closed(first)) for first in firsts]  # of all: it notes that they are of later than now
         for first, end, age in zip(firsts, ends, ages, strict=False):
             segment = self._files.closed(first)
             if end > least or age < self._limits.retention_seconds:
