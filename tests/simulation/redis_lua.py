@@ -68,9 +68,17 @@ def _table_of(packed: bytes) -> Any:
 
 
 def _decoded(text: bytes) -> Any:
-    """cjson.decode of an array of texts."""
-    return _lua.table_from([each.encode() for each in json.loads(text)])
+    """cjson.decode of an array or a map of texts."""
+    found = json.loads(text, strict=False)
+    if isinstance(found, list):
+        return _lua.table_from([each.encode() for each in found])
+    return _lua.table_from({key.encode(): each.encode() for key, each in found.items()})
 
 
-_CJSON = _lua.table_from({b"decode": _decoded})
+def _encoded(text: bytes) -> bytes:
+    """cjson.encode of a text."""
+    return msgspec.json.encode(text.decode()).replace(b"/", b"\\/").replace(b"\x7f", b"\\u007f")
+
+
+_CJSON = _lua.table_from({b"decode": _decoded, b"encode": _encoded})
 _CMSGPACK = _lua.table_from({b"unpack": _table_of})

@@ -1,6 +1,6 @@
 -- Joins states into profile hashes, as law/state.py joins them: the same law, in the server, one device at a time.
 -- KEYS: device ids, then the hash of tickets (look.lua), in a cluster all of one slot. ARGV: the profiles' and the tombstones'
--- time to live in ms (0: for ever), then per device its State and two more as one flat MessagePack array: version, erased,
+-- time to live in ms (0: for ever), "1" where the call has one device alone and nobody else's call waits behind it, then per device its State and two more as one flat MessagePack array: version, erased,
 -- api_last_updated_on, first_access, user_declared_on, of each facet its version and the values of its FIELDS, the ticket or "",
 -- whether the database shows this state: "yes", "no", or "" where nobody knows; and, where the state is to take the place of what
 -- is held, the `_state` that must still be there. Returns per device: false when its ticket is no longer good, it is not held and
@@ -78,85 +78,112 @@ local function greater(one, other)
   return is_less(one, other) and other or one
 end
 
--- The JSON string that begins at `start`, and the position behind it; nil where there is none.
-local function string_at(map, start)
-  if string.sub(map, start, start) ~= '"' then return nil end
-  local finish = start + 1
-  while true do
-    local spot = string.find(map, '["\\]', finish)
-    if not spot then return nil end
-    if string.byte(map, spot) == 34 then return string.sub(map, start, spot), spot + 1 end
-    finish = spot + 2
+-- Where the JSON string ends that begins at `start` with a quote: the position of its last quote; nil where it has no end. Plain
+-- searches, for a pattern takes ten times as long.
+local function end_of(map, start)
+  local quote = string.find(map, '"', start + 1, true)
+  while quote and string.byte(map, quote - 1) == 92 do
+    local spot = quote - 2
+    while string.byte(map, spot) == 92 do spot = spot - 1 end
+    if (quote - spot) % 2 == 1 then break end -- of so many backslashes each escapes the next one
+    quote = string.find(map, '"', quote + 1, true)
   end
+  return quote
 end
 
--- The text of a JSON string; nil where its escapes are none of JSON.
-local function decoded(json)
-  if not string.find(json, '\\', 1, true) then return string.sub(json, 2, -2) end
-  local is_json, texts = pcall(cjson.decode, '[' .. json .. ']')
+local function count(text, character)
+  if not string.find(text, character, 1, true) then return 0 end
+  local _, found = string.gsub(text, character, '')
+  return found
+end
+
+-- The same of the value of a map's key. One with a hundred quotes is found by its length: `at.texts` are all values as text.
+local function end_of_value(at, start, key)
+  local quote = string.find(at.map, '"', start + 1, true)
+  if not quote or string.byte(at.map, quote - 1) ~= 92 then return quote end
+  if not at.texts then
+    local is_json, texts = pcall(cjson.decode, at.map)
+    at.texts = is_json and texts or {}
+  end
+  local value = at.texts[key]
+  if type(value) ~= 'string' then return nil end
+  local finish = start + #cjson.encode(value) - 1 - count(value, '/') - 5 * count(value, '\127') -- of these cjson writes more
+  return string.byte(at.map, finish) == 34 and finish or nil
+end
+
+-- The text between two quotes of a map; nil where its escapes are none of JSON.
+local function text_between(map, start, finish)
+  local inside = string.sub(map, start + 1, finish - 1)
+  if not string.find(inside, '\\', 1, true) then return inside end
+  local is_json, texts = pcall(cjson.decode, '["' .. inside .. '"]')
   return is_json and texts[1] or nil
 end
 
--- The entry of a map that begins at `start`: its key, its value, the position behind it, and the bytes of the longer of both in
--- JSON; nil where there is none.
-local function entry_at(map, start)
-  local key, value, behind = string.match(map, '^"([^"\\]*)":"([^"\\]*)"()', start)
-  if key then return key, value, behind, math.max(#key, #value) end
-  local key_json, colon = string_at(map, start)
-  if not key_json or string.sub(map, colon, colon) ~= ':' then return nil end
-  local value_json, after = string_at(map, colon + 1)
-  if not value_json then return nil end
-  key, value = decoded(key_json), decoded(value_json)
-  if not key or not value then return nil end
-  return key, value, after, math.max(#key_json, #value_json) - 2
+-- Goes through the entries of a map. In `at` stand: the text of the key, nil behind the last entry; where the entry begins, where
+-- its value begins and ends, what is behind it; whether any entry so far was long; the bytes of all keys.
+local function entries_of(map)
+  local at = {map = map, behind = 1, is_long = false, key_bytes = 0}
+  function at.go_on()
+    local start = at.behind + 1
+    at.key = nil
+    local key_end = string.byte(map, start) == 34 and end_of(map, start)
+    if not key_end or string.sub(map, key_end, key_end + 2) ~= '":"' then return end
+    local key = text_between(map, start, key_end)
+    local value_end = key and end_of_value(at, key_end + 2, key)
+    if not value_end then return end
+    at.key = key
+    at.start, at.value, at.value_end, at.behind = start, key_end + 2, value_end, value_end + 1
+    at.key_bytes = at.key_bytes + #at.key + ENTRY_BYTES
+    at.is_long = at.is_long or math.max(key_end - start, value_end - at.value) > LONGEST_UNITED + 1
+  end
+  at.go_on()
+  return at
 end
 
-local united_bytes = 0 -- of all maps that this call has united
+local is_alone, united_bytes = ARGV[3] == '1', 0 -- bytes of all maps that this call has united
 
 -- All entries of two maps given as canonical JSON text, the greater value per key. false where their keys are too many, or where
--- a map is long, unless it alone is, and is the union by itself. nil where `one` is no map of ours. Both are sorted: what lies in
+-- a map is long, unless it alone is, and is the union by itself. nil where `one` is no map of ours. LATER where that would take too
+-- long: meanwhile the server answers nobody. Both are sorted: what lies in
 -- `one` between two entries of `other` is copied as it stands. cjson neither sorts nor writes UTF-8 as we do.
 local function union(one, other)
   if string.sub(one, 1, 1) ~= '{' then return nil end
   united_bytes = united_bytes + #one + #other
-  local parts, copied, position = {}, 1, 2 -- up to where `one` is in `parts`, and where its next entry begins
-  local start, key, value, behind, longest = 2, entry_at(other, 2)
-  local key_bytes, is_one_long, is_other_long = 0, false, false
+  if united_bytes > MOST_UNITED_BYTES and not is_alone then return LATER end
+  local mine, theirs = entries_of(one), entries_of(other)
+  local parts, copied, both_bytes = {}, 1, 0 -- up to where `one` is in `parts`, and the bytes of keys that are in both
   local function add(text, upto, from)
     parts[#parts + 1], parts[#parts + 2], copied = string.sub(one, copied, upto), text, from
   end
-  local function next_of_other()
-    is_other_long = is_other_long or longest > LONGEST_UNITED
-    key_bytes = key_bytes + #key + ENTRY_BYTES
-    start = behind + 1
-    key, value, behind, longest = entry_at(other, start)
-  end
   repeat
-    local held_key, held_value, held_behind, held_longest = entry_at(one, position)
-    if not held_key then return nil end
-    is_one_long = is_one_long or held_longest > LONGEST_UNITED
-    while key and key ~= held_key and is_less(key, held_key) do
-      add(string.sub(other, start, behind - 1) .. ',', position - 1, position)
-      next_of_other()
+    local key = mine.key
+    if not key then return nil end
+    while theirs.key and theirs.key ~= key and is_less(theirs.key, key) do
+      add(string.sub(other, theirs.start, theirs.value_end) .. ',', mine.start - 1, mine.start)
+      theirs.go_on()
     end
-    if key == held_key then
-      if is_less(held_value, value) then add(string.sub(other, start, behind - 1), position - 1, held_behind) end
-      next_of_other()
-    else
-      key_bytes = key_bytes + #held_key + ENTRY_BYTES
+    if theirs.key == key then
+      local held = text_between(one, mine.value, mine.value_end)
+      if not held then return nil end
+      if is_less(held, text_between(other, theirs.value, theirs.value_end)) then
+        add(string.sub(other, theirs.start, theirs.value_end), mine.start - 1, mine.behind)
+      end
+      both_bytes = both_bytes + #key + ENTRY_BYTES
+      theirs.go_on()
     end
-    position = held_behind + 1
-  until string.sub(one, held_behind, held_behind) ~= ','
-  if string.sub(one, position - 1) ~= '}' then return nil end
-  if key then add(',' .. string.sub(other, start), position - 2, position) end
-  while key do next_of_other() end
-  if key_bytes > MOST_KEY_BYTES or (is_one_long and is_other_long) then return false end
+    local behind = string.sub(one, mine.behind, mine.behind)
+    if behind == ',' then mine.go_on() end
+  until behind ~= ','
+  if string.sub(one, mine.behind) ~= '}' then return nil end
+  if theirs.key then add(',' .. string.sub(other, theirs.start), mine.behind - 1, mine.behind + 1) end
+  while theirs.key do theirs.go_on() end
+  if mine.key_bytes + theirs.key_bytes - both_bytes > MOST_KEY_BYTES or (mine.is_long and theirs.is_long) then return false end
   local united = table.concat(parts) .. string.sub(one, copied)
-  return (united == one or not is_one_long) and (united == other or not is_other_long) and united
+  return (united == one or not mine.is_long) and (united == other or not theirs.is_long) and united
 end
 
 -- What two writes of one version leave of a facet, whether that differs from what is held, and whether from what is new. nil where
--- what is held is no map of ours.
+-- what is held is no map of ours, LATER as `union` returns it.
 local function tied(key, facet, new)
   local held = redis.call('HMGET', key, unpack(FIELDS, FROM[facet], TO[facet]))
   local merged, differs, adds, before = {}, false, false, VALUES[facet]
@@ -165,7 +192,7 @@ local function tied(key, facet, new)
     local value = mine and theirs and greater(mine, theirs) or nil
     if IS_MAP[field] and mine and theirs and mine ~= theirs then
       value = union(mine, theirs)
-      if value == nil then return nil end
+      if value == nil or value == LATER then return value end
       value = value or nil
     end
     if (value or false) ~= mine then differs = true end
@@ -262,6 +289,7 @@ local function merge(key, new)
     if version == held_version and version > erased then
       local adds
       values, take, adds = tied(key, facet, new)
+      if values == LATER then return LATER end
       if not values then -- somebody else wrote into this hash: what the database knows replaces it
         redis.call('DEL', key)
         return false
@@ -337,7 +365,6 @@ end
 
 local replies = {}
 for index = 1, #KEYS - 1 do
-  -- To unite large maps takes long. Meanwhile the server answers nobody: what is left is for another call.
-  replies[index] = united_bytes > MOST_UNITED_BYTES and LATER or merge(KEYS[index], cmsgpack.unpack(ARGV[index + 2]))
+  replies[index] = merge(KEYS[index], cmsgpack.unpack(ARGV[index + 3]))
 end
 return replies

@@ -181,16 +181,16 @@ class RedisCache:
 
         arguments: by device what the script gets for it; None for nothing.
         """
-        left = [*arguments]
-        while left:
-            later = []
-            for client, groups in self._connections.shards(left, _DEVICES_PER_CALL):
-                for device_id, reply in self._replies(client, groups, script, head, arguments):
-                    if reply == LATER:
-                        later.append(device_id)
-                    else:
-                        yield device_id, reply
-            left = later
+        later = []
+        for client, groups in self._connections.shards([*arguments], _DEVICES_PER_CALL):
+            for device_id, reply in self._replies(client, groups, script, (*head, ""), arguments):
+                if reply == LATER:
+                    later.append(device_id)
+                else:
+                    yield device_id, reply
+        for device_id in later:  # one by one: the server answers others in between
+            for client, groups in self._connections.shards([device_id], 1):
+                yield from self._replies(client, groups, script, (*head, "1"), arguments)
 
     def _replies(
         self,

@@ -11,7 +11,7 @@ from devicesync.law.state import State
 
 _BYTES_PER_CALL = MOST_UNITED_BYTES = 256 << 10
 LATER = "later"
-"""What merge.lua replies of a device that another call has to merge."""
+"""What merge.lua replies of a device that a call of its own has to merge."""
 
 HASH_NAMES = {"device_spec": "devicespec", "producer_id": "producer"}
 """Event fields whose hash field has another name; times are `firstaccess`, `user_declared_on`, `api_last_updated_on`."""
@@ -29,7 +29,7 @@ local TO = {_lua([str(where.stop) for where in SLICES])}
 local IS_MAP = {_lua([f"[{spot}] = true" for spot, field in enumerate(FIELDS, 1) if field in MAP_FIELDS])}
 local MOST_KEY_BYTES, LONGEST_UNITED = {MOST_KEY_BYTES}, {LONGEST_UNITED} -- of a union: of all keys, and of a key or a value
 local ENTRY_BYTES = {ENTRY_BYTES} -- what each key counts beside its own
-local MOST_UNITED_BYTES = {MOST_UNITED_BYTES} -- in one call, and one device more
+local MOST_UNITED_BYTES = {MOST_UNITED_BYTES} -- in one call of several devices
 local LATER = '{LATER}' -- what the others are answered
 """
 
