@@ -383,6 +383,19 @@ def test_a_restore_that_was_killed_goes_on_where_it_was(devicesync: Devicesync, 
     assert json.loads(done.stdout)["records"] == 2000
 
 
+def test_what_an_interrupted_restore_had_read_and_lost_is_missed(devicesync: Devicesync) -> None:
+    """Without the list of the one who had read it the next run said "equal in both stores" of the other files' devices."""
+    simulate(devicesync, 2000)
+    back_up(devicesync, "--max-file-bytes", "300000")
+    assert devicesync.run_by(KILLED_WHEN_DONE, "gather_file", "1", *RESTORE).returncode == -signal.SIGKILL
+    noted = json.loads((devicesync.directory / DATA / "restore.json").read_bytes())["results"]
+    for result in noted.values():
+        (devicesync.directory / DATA / "restore" / f"{result[-1]}.sizes").unlink()
+    refused = devicesync.run(*RESTORE)
+    assert (refused.returncode, b"--restart" in refused.stderr) == (1, True), refused.stderr
+    assert devicesync.json(*RESTORE)["records"] == 2000
+
+
 def test_what_an_interrupted_restore_had_proved_is_proved_again(devicesync: Devicesync) -> None:
     """The database was lost once more between: "equal in both stores", and the devices of four buckets were not there."""
     simulate(devicesync, 2000)

@@ -22,7 +22,7 @@ def buckets(tmp_path: Path) -> Iterator[Buckets]:
         made.prepare()
         for device_id, state in DEVICES.items():
             made.add({device_id: state})
-        made.flush()
+        made.count([made.flush()])
         yield made
 
 
@@ -57,6 +57,33 @@ def test_what_counts_and_is_torn_is_refused(tmp_path: Path, file: Path, harm: Ca
         read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "harm", [Path.unlink, lambda path: path.write_bytes(b""), lambda path: path.write_bytes(turned(path.read_bytes()))]
+)
+@pytest.mark.parametrize("lost", ["*.sizes", "writers"])
+def test_a_list_that_is_lost_is_missed(tmp_path: Path, buckets: Buckets, lost: str, harm: Callable[[Path], object]) -> None:
+    """With the list of a writer went all that it had read, and the restore said "equal"."""
+    with closing(Buckets(tmp_path, 1)) as another:
+        another.add({"more": State(erased=99)})
+        buckets.count([buckets.flush(), another.flush(), ""])
+    assert read(tmp_path) == DEVICES | {"more": State(erased=99)}
+    harm(next(tmp_path.glob(lost)))
+    with pytest.raises(Damaged, match="is not what was written") as refused:
+        read(tmp_path)
+    assert "--restart" in refused.value.hint
+
+
+def test_a_writer_that_nobody_names_does_not_count(tmp_path: Path, buckets: Buckets) -> None:
+    """It was killed before its part was noted, so another one does the part again. Who added nothing has no name."""
+    with closing(Buckets(tmp_path, 1)) as killed:
+        assert not killed.flush()
+        killed.add({"more": State(erased=99)})
+        assert killed.flush()
+    assert read(tmp_path) == DEVICES
+    buckets.count([""])
+    assert read(tmp_path) == {}
+
+
 def test_what_a_killed_process_was_writing_does_not_count(tmp_path: Path, file: Path) -> None:
     """Its part is done again."""
     file.write_bytes(file.read_bytes() + b"half a frame")
@@ -68,12 +95,15 @@ def test_a_full_disk_leaves_no_half_frame_among_whole_ones(
     tmp_path: Path, buckets: Buckets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is in a file that nothing is added to any more; the part is added again."""
+    before = buckets.flush()
     monkeypatch.setattr(buckets, "_file", lambda bucket: _Full((tmp_path / "0" / "full").open("ab")))
     with pytest.raises(OSError, match="full"):
         buckets.add({"more": State(erased=99)})
     monkeypatch.undo()
     buckets.add({"more": State(erased=99)})
-    buckets.flush()
+    after = buckets.flush()
+    assert before != after
+    buckets.count([before, after])
     assert read(tmp_path) == DEVICES | {"more": State(erased=99)}
     assert len({*(tmp_path / "0").iterdir()}) == 3
 
@@ -81,11 +111,13 @@ def test_a_full_disk_leaves_no_half_frame_among_whole_ones(
 def test_ids_that_somebody_chose_do_not_come_into_one_bucket(tmp_path: Path) -> None:
     """By CRC-32 they did, and a bucket is read whole: 15,000 registrations took 1.8 GiB. Each process divides them alike."""
     chosen = [device_id for number in range(16_000) if zlib.crc32((device_id := f"dev{number}").encode()) % 16 == 0]
+    writers = []
     for _ in range(2):
         with closing(Buckets(tmp_path, 16)) as made:
             made.prepare()
             made.add(dict.fromkeys(chosen, State(erased=1)))
-            made.flush()
+            writers.append(made.flush())
+    Buckets(tmp_path, 16).count(writers)
     found = [Buckets(tmp_path, 16).read(number) for number in range(16)]
     assert sorted(device_id for some in found for device_id in some) == sorted(chosen)
     assert max(map(len, found)) < len(chosen) / 4

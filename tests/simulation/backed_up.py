@@ -212,6 +212,7 @@ class BackedUp:
             for entry in entries:
                 rows, selection = archive.rows[entry.path], Selection(until_ms)
                 gather(entry, [rows], selection, buckets, None, refusal_limit=_ALL, max_clock_ahead_ms=DEFAULT_MAX_CLOCK_AHEAD_MS)
+            buckets.count([buckets.flush()])
             found = buckets.read(0)
         for name in sorted({*wanted, *found}):
             if found.get(name) != wanted.get(name):

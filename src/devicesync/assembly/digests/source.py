@@ -104,11 +104,13 @@ def _backup(asked: Asked, settings: Settings, watcher: Watcher, directory: Path)
                 buckets.prepare()
                 for erasures in pruned_erasures(run.archive, Selection(), settings.max_clock_ahead_ms):
                     buckets.add(erasures)
-                buckets.flush()
+                writers = {buckets.flush()}
             by_name = {entry.path: (gathering, entry) for entry in run.entries}
             with watcher.bar("read the backup", run.record_bytes) as advance:
-                for path, _ in pool.each(restore_work.gather_file, by_name):
+                for path, gathered in pool.each(restore_work.gather_file, by_name):
+                    writers.add(gathered.writer)
                     advance(by_name[path][1].record_bytes)
+            buckets.count(writers)
 
         made = DigestFile(BACKUP, f"{Storage(place).url}/{run.archive.topic}", ends_at_ms(run.entries), read_ms=SYSTEM.now_ms())
         yield Source(made, Task(BACKUP, str(directory)), GROUPS, prepare)

@@ -69,7 +69,7 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     count = min(max(run.record_bytes // _BUCKET_BYTES, _FEWEST), _MOST)
     buckets = Buckets(directory, count)
     restart = run.request.restart or not buckets.are_prepared
-    what = run.what_is_taken() | {"buckets": count}  # the same for any stores
+    what = run.what_is_taken() | {"buckets_by_writer": count}  # the same for any stores
     progress = Progress(run.settings.directory / data_directory.RESTORE_PROGRESS, what, restart=restart, directory=directory)
     if not progress.goes_on:
         progress.clear()
@@ -78,12 +78,14 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     task = Task(request.place, topic, request.selection, request.dry_run, keeps, str(directory), count, str(spool.path))
     with closing(buckets):
         buckets.prepare()
-        _keep_erasures(run, buckets)
+        of_erasures = _keep_erasures(run, buckets)
     with _begins_anew_on_damage(progress), Pool(run.request.workers, run.settings, run.watcher.say) as pool:
         by_name = {entry.path: entry for entry in run.entries}
         _gather(run, pool, task, progress, by_name)
+        gathered = msgspec.convert([progress.results[name] for name in by_name], list[Gathered])
+        buckets.count([of_erasures, *(file.writer for file in gathered)])
         settled = _settle(run, pool, task)
-    document = _document(run, [progress.results[name] for name in by_name], settled)
+    document = _document(run, gathered, settled)
     for name, sentence in _SAID.items():
         if document[name]:
             run.watcher.say(sentence.format(document[name]))
@@ -91,10 +93,10 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     return document
 
 
-def _keep_erasures(run: Run, buckets: Buckets) -> None:
+def _keep_erasures(run: Run, buckets: Buckets) -> str:
     for erasures in pruned_erasures(run.archive, run.request.selection, run.settings.max_clock_ahead_ms):
         buckets.add(erasures)
-    buckets.flush()
+    return buckets.flush()
 
 
 def _gather(run: Run, pool: Pool, task: Task, progress: Progress, by_name: dict[str, Entry]) -> None:
@@ -128,8 +130,7 @@ def _begins_anew_on_damage(progress: Progress) -> Iterator[None]:
         raise
 
 
-def _document(run: Run, gathered_raw: list[Any], settled: list[Proof]) -> dict[str, Any]:
-    gathered = msgspec.convert(gathered_raw, list[Gathered])
+def _document(run: Run, gathered: list[Gathered], settled: list[Proof]) -> dict[str, Any]:
     devices, cache_differs, database_differs = (
         sum(getattr(bucket, name) for bucket in settled) for name in ("devices", "cache_differs", "database_differs")
     )

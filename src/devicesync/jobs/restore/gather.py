@@ -26,6 +26,7 @@ class Gathered(NamedTuple):
 
     ahead: how many of the refused ones have a version past the time at which they were logged or kept.
     not_kept: how many of them are no dead letters, since the file's letters would have more than LETTER_TIMES its bytes.
+    writer: under whose name its events are in the buckets.
     """
 
     records: int = 0
@@ -34,6 +35,7 @@ class Gathered(NamedTuple):
     later_erases: int = 0
     ahead: int = 0
     not_kept: int = 0
+    writer: str = ""
 
 
 def gather(
@@ -69,8 +71,7 @@ def gather(
         dead += len(folded.dead)
         later += len(erases)
         ahead += sum(letter.reason == "version_in_future" for letter in folded.dead)
-    buckets.flush()
-    return Gathered(records, applied, dead, later, ahead, not_kept)
+    return Gathered(records, applied, dead, later, ahead, not_kept, buckets.flush())
 
 
 def _within(letters: list[DeadLetter], left: int) -> tuple[list[DeadLetter], int]:
