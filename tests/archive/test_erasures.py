@@ -16,6 +16,7 @@ from devicesync.archive.ranges import ENTRY_BYTES
 from devicesync.archive.storage import Storage
 from devicesync.errors import Damaged, WrongUse
 from devicesync.jobs.backup import prune
+from devicesync.jobs.restore.complete import files_to_restore
 from devicesync.jobs.restore.erasures import erasure_rows, pruned_erasures
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import erases_in
@@ -53,6 +54,12 @@ def test_one_file_at_a_time_is_in_memory_and_of_it_some_erasures(tmp_path: Path)
         tracemalloc.stop()
     assert devices == 4 * MANY
     assert peak < 3 * file_bytes + (6 << 20)
+
+
+def test_a_restore_knows_how_many_there_are_before_it_has_them(tmp_path: Path) -> None:
+    """By their number it divides the devices."""
+    archive = pruned(tmp_path, {"a": 1, "b": 2, "c": 3}, ranges=2)
+    assert files_to_restore(archive, 0, allow_gaps=True).erasures == 6
 
 
 def test_what_prunes_left_is_looked_for_in_as_many_listings_however_many_ranges_there_are(

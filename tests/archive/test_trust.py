@@ -375,11 +375,9 @@ def test_of_a_refused_value_that_is_too_long_the_beginning_is_kept(tmp_path: Pat
     value = os.urandom(3_000_000)
     large: list[FullRecord] = [(10, 5, None, value, None), (11, 5, None, None, None), (12, 5, None, b"bad", None)]
     _, closed = stored(tmp_path, large, "parquet")
-    with (
-        closing(Buckets(tmp_path / "buckets", 1)) as buckets,
-        closing(SqliteDeadLetters(tmp_path / "dead-letters.db")) as letters,
-    ):
-        buckets.prepare()
+    buckets = Buckets(tmp_path / "buckets", 1)
+    buckets.prepare()
+    with closing(SqliteDeadLetters(tmp_path / "dead-letters.db")) as letters:
         limit = RefusalLimit(1, 1, 0)
         gather(closed.entry, [large], Selection(), buckets, letters, refusal_limit=limit, max_clock_ahead_ms=0)
         found = {letter.offset: letter for letter in letters.each()}
@@ -397,8 +395,9 @@ def test_few_bytes_of_a_file_do_not_become_dead_letters_without_end(
     rows: list[FullRecord] = [(10 + number, 5, key, b"x" * size, None) for number in range(count)]
     _, closed = stored(tmp_path, rows, file_format)
     file = tmp_path / "dead-letters.db"
-    with closing(Buckets(tmp_path / "buckets", 1)) as buckets, closing(SqliteDeadLetters(file)) as letters:
-        buckets.prepare()
+    buckets = Buckets(tmp_path / "buckets", 1)
+    buckets.prepare()
+    with closing(SqliteDeadLetters(file)) as letters:
         limit = RefusalLimit(1, 1, 0)
         found = gather(
             closed.entry, [rows[:7], rows[7:]], Selection(), buckets, letters, refusal_limit=limit, max_clock_ahead_ms=0
@@ -408,6 +407,18 @@ def test_few_bytes_of_a_file_do_not_become_dead_letters_without_end(
     assert (found.dead, there + found.not_kept) == (count, count)
     assert found.not_kept > 0
     assert file.stat().st_size < 2 * LETTER_TIMES * taken + 100_000
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_no_more_records_are_read_than_the_entry_says(tmp_path: Path, file_format: str) -> None:
+    """By their number a restore divides what it reads."""
+    rows: list[FullRecord] = [(number, 5, None, b"x", None) for number in range(25_000)]
+    archive, closed = stored(tmp_path, rows, file_format)
+    read: list[FullRecord] = []
+    entry = msgspec.structs.replace(closed.entry, records=15_000)
+    with archive.fetched(entry, tmp_path) as batches, pytest.raises(Damaged, match="instead of 15,000"):
+        read.extend(row for batch in batches for row in batch)
+    assert 0 < len(read) <= 15_000
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])

@@ -1,14 +1,15 @@
 """What a restore has read, on disk: what counts comes back as it was, or is refused; the rest is left out."""
 
+import errno
+import os
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import pytest
 
 from devicesync.errors import Damaged
+from devicesync.jobs.restore import buckets as restore_buckets
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.law.state import State
 
@@ -16,14 +17,14 @@ DEVICES = {f"d{number}": State(erased=number) for number in range(1, 30)}
 
 
 @pytest.fixture
-def buckets(tmp_path: Path) -> Iterator[Buckets]:
+def buckets(tmp_path: Path) -> Buckets:
     """A bucket with these devices, which count."""
-    with closing(Buckets(tmp_path, 1)) as made:
-        made.prepare()
-        for device_id, state in DEVICES.items():
-            made.add({device_id: state})
-        made.count([made.flush()])
-        yield made
+    made = Buckets(tmp_path, 1)
+    made.prepare()
+    for device_id, state in DEVICES.items():
+        made.add({device_id: state})
+    made.count([made.flush()])
+    return made
 
 
 @pytest.fixture
@@ -63,9 +64,9 @@ def test_what_counts_and_is_torn_is_refused(tmp_path: Path, file: Path, harm: Ca
 @pytest.mark.parametrize("lost", ["*.sizes", "writers"])
 def test_a_list_that_is_lost_is_missed(tmp_path: Path, buckets: Buckets, lost: str, harm: Callable[[Path], object]) -> None:
     """With the list of a writer went all that it had read, and the restore said "equal"."""
-    with closing(Buckets(tmp_path, 1)) as another:
-        another.add({"more": State(erased=99)})
-        buckets.count([buckets.flush(), another.flush(), ""])
+    another = Buckets(tmp_path, 1)
+    another.add({"more": State(erased=99)})
+    buckets.count([buckets.flush(), another.flush(), ""])
     assert read(tmp_path) == DEVICES | {"more": State(erased=99)}
     harm(next(tmp_path.glob(lost)))
     with pytest.raises(Damaged, match="is not what was written") as refused:
@@ -75,10 +76,10 @@ def test_a_list_that_is_lost_is_missed(tmp_path: Path, buckets: Buckets, lost: s
 
 def test_a_writer_that_nobody_names_does_not_count(tmp_path: Path, buckets: Buckets) -> None:
     """It was killed before its part was noted, so another one does the part again. Who added nothing has no name."""
-    with closing(Buckets(tmp_path, 1)) as killed:
-        assert not killed.flush()
-        killed.add({"more": State(erased=99)})
-        assert killed.flush()
+    killed = Buckets(tmp_path, 1)
+    assert not killed.flush()
+    killed.add({"more": State(erased=99)})
+    assert killed.flush()
     assert read(tmp_path) == DEVICES
     buckets.count([""])
     assert read(tmp_path) == {}
@@ -96,7 +97,12 @@ def test_a_full_disk_leaves_no_half_frame_among_whole_ones(
 ) -> None:
     """It is in a file that nothing is added to any more; the part is added again."""
     before = buckets.flush()
-    monkeypatch.setattr(buckets, "_file", lambda bucket: _Full((tmp_path / "0" / "full").open("ab")))
+
+    def full(file: int, data: bytes) -> None:
+        os.write(file, data[:3])
+        raise OSError(errno.ENOSPC, "the disk is full")
+
+    monkeypatch.setattr(restore_buckets, "write_all", full)
     with pytest.raises(OSError, match="full"):
         buckets.add({"more": State(erased=99)})
     monkeypatch.undo()
@@ -105,7 +111,18 @@ def test_a_full_disk_leaves_no_half_frame_among_whole_ones(
     assert before != after
     buckets.count([before, after])
     assert read(tmp_path) == DEVICES | {"more": State(erased=99)}
-    assert len({*(tmp_path / "0").iterdir()}) == 3
+    assert len({*(tmp_path / "0").iterdir()}) == 2
+
+
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    """A process may have 1,024, as many as there may be buckets."""
+    made = Buckets(tmp_path, 300)
+    made.prepare()
+    before = len([*Path("/proc/self/fd").iterdir()])
+    made.add({f"d{number}": State(erased=1) for number in range(2000)})
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+    made.flush()
+    assert len([*tmp_path.glob("*/*")]) > 250
 
 
 def test_ids_that_somebody_chose_do_not_come_into_one_bucket(tmp_path: Path) -> None:
@@ -113,10 +130,10 @@ def test_ids_that_somebody_chose_do_not_come_into_one_bucket(tmp_path: Path) -> 
     chosen = [device_id for number in range(16_000) if zlib.crc32((device_id := f"dev{number}").encode()) % 16 == 0]
     writers = []
     for _ in range(2):
-        with closing(Buckets(tmp_path, 16)) as made:
-            made.prepare()
-            made.add(dict.fromkeys(chosen, State(erased=1)))
-            writers.append(made.flush())
+        made = Buckets(tmp_path, 16)
+        made.prepare()
+        made.add(dict.fromkeys(chosen, State(erased=1)))
+        writers.append(made.flush())
     Buckets(tmp_path, 16).count(writers)
     found = [Buckets(tmp_path, 16).read(number) for number in range(16)]
     assert sorted(device_id for some in found for device_id in some) == sorted(chosen)
@@ -126,23 +143,10 @@ def test_ids_that_somebody_chose_do_not_come_into_one_bucket(tmp_path: Path) -> 
 @pytest.mark.parametrize("harm", [lambda content: b"", turned])
 def test_without_its_key_what_was_read_is_not_used(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
     """By another one a device came into two buckets. Older versions had none."""
-    with closing(Buckets(tmp_path, 1)) as made:
-        made.prepare()
-        assert made.are_prepared
-        (tmp_path / "key").write_bytes(harm((tmp_path / "key").read_bytes()))
-        assert not made.are_prepared
-        with pytest.raises(Damaged, match="not what was written"):
-            made.add(DEVICES)
-
-
-class _Full:
-    """A file on a disk with room for three bytes."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def write(self, content: Any) -> int:
-        """Three of them."""
-        self._file.write(content[:3])
-        self._file.close()
-        raise OSError(28, "the disk is full")
+    made = Buckets(tmp_path, 1)
+    made.prepare()
+    assert made.are_prepared
+    (tmp_path / "key").write_bytes(harm((tmp_path / "key").read_bytes()))
+    assert not made.are_prepared
+    with pytest.raises(Damaged, match="not what was written"):
+        made.add(DEVICES)

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -205,15 +205,15 @@ class BackedUp:
         return self._lives[generation]
 
     def _restores(self, archive: "_Reading", entries: list[Entry], until_ms: int | None, wanted: dict[str, State]) -> None:
-        with closing(Buckets(self._world.backup.spool() / str(until_ms), 1)) as buckets:
-            buckets.prepare()
-            for erasures in pruned_erasures(archive, Selection(until_ms), DEFAULT_MAX_CLOCK_AHEAD_MS):
-                buckets.add(erasures)
-            for entry in entries:
-                rows, selection = archive.rows[entry.path], Selection(until_ms)
-                gather(entry, [rows], selection, buckets, None, refusal_limit=_ALL, max_clock_ahead_ms=DEFAULT_MAX_CLOCK_AHEAD_MS)
-            buckets.count([buckets.flush()])
-            found = buckets.read(0)
+        buckets = Buckets(self._world.backup.spool() / str(until_ms), 1)
+        buckets.prepare()
+        for erasures in pruned_erasures(archive, Selection(until_ms), DEFAULT_MAX_CLOCK_AHEAD_MS):
+            buckets.add(erasures)
+        for entry in entries:
+            rows, selection = archive.rows[entry.path], Selection(until_ms)
+            gather(entry, [rows], selection, buckets, None, refusal_limit=_ALL, max_clock_ahead_ms=DEFAULT_MAX_CLOCK_AHEAD_MS)
+        buckets.count([buckets.flush()])
+        found = buckets.read(0)
         for name in sorted({*wanted, *found}):
             if found.get(name) != wanted.get(name):
                 self._wrong.append(f"restored until {until_ms}: {found.get(name)}\n    the law says {wanted.get(name)}")

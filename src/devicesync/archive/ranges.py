@@ -52,11 +52,15 @@ class _Kept(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Pruned(NamedTuple):
-    """A pruned range, as it is read: its entries, and its erasures, which are decoded one by one. They may be millions."""
+    """A pruned range, as it is read: its entries, and its erasures, which are decoded one by one. They may be millions.
+
+    erasures: how many they are.
+    """
 
     entries: list[Entry]
     path: str
     raw: msgspec.Raw
+    erasures: int = 0
 
     def erased(self) -> Iterator[tuple[str, int]]:
         """Yield each erased device, and the version of its highest erase, in µs. Raises Damaged, which names the file."""
@@ -144,9 +148,7 @@ def pruned_in(path: str, held: bytes) -> Pruned:
     if kept.sha256 not in ("", kept.digest()):
         raise Damaged(path, "is not what was written: its checksum differs")
     pruned = Pruned(_placed_entries(path, entries, ERASURES), path, kept.erased)
-    for _ in pruned.erased():  # a damaged one is named before any of them is used
-        pass
-    return pruned
+    return pruned._replace(erasures=sum(1 for _ in pruned.erased()))  # a damaged one is named before any of them is used
 
 
 def _placed_entries(path: str, held: bytes, ending: str) -> list[Entry]:

@@ -100,11 +100,11 @@ def _backup(asked: Asked, settings: Settings, watcher: Watcher, directory: Path)
         gathering = restore_work.Task(place, run.archive.topic, Selection(), True, False, str(directory), GROUPS, str(spool.path))  # noqa: FBT003 - named in Task
 
         def prepare(pool: Pool) -> None:
-            with closing(Buckets(directory, GROUPS)) as buckets:
-                buckets.prepare()
-                for erasures in pruned_erasures(run.archive, Selection(), settings.max_clock_ahead_ms):
-                    buckets.add(erasures)
-                writers = {buckets.flush()}
+            buckets = Buckets(directory, GROUPS)
+            buckets.prepare()
+            for erasures in pruned_erasures(run.archive, Selection(), settings.max_clock_ahead_ms):
+                buckets.add(erasures)
+            writers = {buckets.flush()}
             by_name = {entry.path: (gathering, entry) for entry in run.entries}
             with watcher.bar("read the backup", run.record_bytes) as advance:
                 for path, gathered in pool.each(restore_work.gather_file, by_name):

@@ -33,7 +33,10 @@ class Request(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A request for the files that it names. pruned: the entries of pruned ones. gaps: how many places it passes over."""
+    """A request for the files that it names.
+
+    pruned: the entries of pruned ones. erasures: how many these have. gaps: how many places it passes over.
+    """
 
     request: Request
     settings: Settings
@@ -41,12 +44,18 @@ class Run(NamedTuple):
     archive: Archive
     entries: list[Entry]
     pruned: list[Entry]
+    erasures: int
     gaps: int
 
     @property
     def record_bytes(self) -> int:
         """Of all records in the files."""
         return sum(entry.record_bytes for entry in self.entries)
+
+    @property
+    def most_devices(self) -> int:
+        """So many they may be: a file with more records than its entry says is damaged, and what pruned ones have was counted."""
+        return sum(entry.records for entry in self.entries) + self.erasures
 
     def what_is_taken(self) -> dict[str, Any]:
         """All that decides what is read of which records, so that only a run with the same goes on with what was read.
@@ -76,7 +85,7 @@ def begin(request: Request, settings: Settings, watcher: Watcher) -> Run:
         watcher.say(f"passed over: {printable(str(gap))}")
     if len(wanted.gaps) > _NAMED:
         watcher.say(f"and {len(wanted.gaps) - _NAMED:,} more: `devicesync backup verify` names them all")
-    return Run(request, settings, watcher, archive, wanted.entries, wanted.pruned, len(wanted.gaps))
+    return Run(request, settings, watcher, archive, wanted.entries, wanted.pruned, wanted.erasures, len(wanted.gaps))
 
 
 def _archive(place: str, settings: Settings) -> Archive:

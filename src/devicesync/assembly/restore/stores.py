@@ -23,8 +23,9 @@ from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import LETTER_TIMES, Gathered
 from devicesync.jobs.restore.prove import Proof
 
-_BUCKET_BYTES = 32 << 20
-_FEWEST, _MOST = 16, 256
+_BUCKET_BYTES, _BUCKET_DEVICES = 32 << 20, 50_000
+"""Of a bucket, about, where no records are of one device: as much memory takes what settles it."""
+_FEWEST, _MOST = 16, 1024
 _AHEAD = (
     "{:,} of the refused records have versions of later than they were logged or kept: a clock was wrong. Some may be erases"
     "\n  hint: `devicesync dead-letters list`; DEVICESYNC_MAX_CLOCK_AHEAD_SECONDS=N takes what is up to N seconds later"
@@ -66,7 +67,7 @@ def _check_stores(request: Request, settings: Settings, opened: ExitStack) -> in
 
 def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     directory = run.settings.directory / data_directory.BUCKETS
-    count = min(max(run.record_bytes // _BUCKET_BYTES, _FEWEST), _MOST)
+    count = bucket_count(run)
     buckets = Buckets(directory, count)
     restart = run.request.restart or not buckets.are_prepared
     what = run.what_is_taken() | {"buckets_by_writer": count}  # the same for any stores
@@ -76,9 +77,8 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
     keeps = not run.request.dry_run and _can_keep_dead_letters(run)
     request, topic = run.request, run.archive.topic
     task = Task(request.place, topic, request.selection, request.dry_run, keeps, str(directory), count, str(spool.path))
-    with closing(buckets):
-        buckets.prepare()
-        of_erasures = _keep_erasures(run, buckets)
+    buckets.prepare()
+    of_erasures = _keep_erasures(run, buckets)
     with _begins_anew_on_damage(progress), Pool(run.request.workers, run.settings, run.watcher.say) as pool:
         by_name = {entry.path: entry for entry in run.entries}
         _gather(run, pool, task, progress, by_name)
@@ -91,6 +91,11 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
             run.watcher.say(sentence.format(document[name]))
     progress.clear()
     return document
+
+
+def bucket_count(run: Run) -> int:
+    """Into how many buckets what is read is divided. By the records too: how many bytes these have is only said."""
+    return min(max(run.record_bytes // _BUCKET_BYTES, run.most_devices // _BUCKET_DEVICES, _FEWEST), _MOST)
 
 
 def _keep_erasures(run: Run, buckets: Buckets) -> str:

@@ -6,7 +6,8 @@
     <directory>/key                  of the hash that divides the devices, as a frame: the same for all writers
 
 Each process appends to files of its own, under a writer's name. What follows the size that counts, and what is of a writer that
-does not count, is of a part that was not finished, and is done again.
+does not count, is of a part that was not finished, and is done again. None stays open: a process has fewer descriptors than there
+may be buckets.
 """
 
 import os
@@ -15,13 +16,12 @@ import uuid
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
-from devicesync.durable import beginning_of, content_of, replace, sync_directory
+from devicesync.durable import beginning_of, content_of, opened, replace, sync_directory, write_all
 from devicesync.errors import Damaged
 from devicesync.jobs.shared.shares import KEY_BYTES, Shares, new_key
 from devicesync.law.state import State, join
@@ -64,20 +64,20 @@ class Buckets:
         divided: defaultdict[int, list[tuple[str, State]]] = defaultdict(list)
         for device_id, state in states.items():
             divided[share_of(device_id)].append((device_id, state))
-        for bucket, some in divided.items():
-            content = _frame(_encode(some))
-            with self._begins_anew():
-                self._file(bucket).write(content)
+        with self._begins_anew():
+            for bucket, some in divided.items():
+                self._append(bucket, _frame(_encode(some)))
 
     def flush(self) -> str:
         """Make what was added durable on disk. Return the writer under whose name it is; "" where nothing ever was added."""
         with self._begins_anew():
-            for bucket, file in self._files.items():
-                file.flush()
-                os.fdatasync(file.fileno())
+            for bucket in sorted(self._unsynced):
+                with opened(self._path(bucket)) as file:
+                    os.fdatasync(file.fileno())
                 if bucket not in self._sizes:
-                    sync_directory(self._directory / str(bucket))
-                self._sizes[bucket] = file.tell()
+                    sync_directory(self._path(bucket).parent)
+                self._sizes[bucket] = self._written[bucket]
+            self._unsynced.clear()
             if self._sizes:
                 replace(self._directory / f"{self._mine}{_SIZES}", _frame(msgspec.json.encode(self._sizes)), durable=True)
         return self._mine if self._sizes else ""
@@ -103,12 +103,6 @@ class Buckets:
             raise Damaged(str(path), f"is not what was written: {error}", _HINT) from error
         return held
 
-    def close(self) -> None:
-        """Close the files. What was added since `flush` does not count."""
-        for file in self._files.values():
-            with suppress(OSError):
-                file.close()
-
     def _sharing(self) -> Shares:
         if self._shares is None:
             key = self._key()
@@ -127,7 +121,8 @@ class Buckets:
 
     def _begin(self) -> None:
         self._mine = uuid.uuid4().hex
-        self._files: dict[int, BinaryIO] = {}
+        self._written: dict[int, int] = {}
+        self._unsynced: set[int] = set()
         self._sizes: dict[int, int] = {}
 
     @contextmanager
@@ -136,16 +131,20 @@ class Buckets:
         try:
             yield
         except OSError:
-            self.close()
             self._begin()
             raise
 
-    def _file(self, bucket: int) -> BinaryIO:
-        if bucket not in self._files:
-            directory = self._directory / str(bucket)
-            directory.mkdir(exist_ok=True)
-            self._files[bucket] = (directory / self._mine).open("ab")
-        return self._files[bucket]
+    def _append(self, bucket: int, content: bytes) -> None:
+        path = self._path(bucket)
+        if bucket not in self._written:
+            path.parent.mkdir(exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+            write_all(file.fileno(), content)
+        self._written[bucket] = self._written.get(bucket, 0) + len(content)
+        self._unsynced.add(bucket)
+
+    def _path(self, bucket: int) -> Path:
+        return self._directory / str(bucket) / self._mine
 
 
 def _beginning_of(path: Path, size: int) -> bytes:

@@ -18,11 +18,12 @@ _HINT = "`devicesync backup verify` finds every such place; --allow-gaps restore
 class Wanted(NamedTuple):
     """The files that are there, in order, and the entries of pruned ones, whose erasures have proved to be whole.
 
-    gaps: what is not whole, and is passed over.
+    erasures: how many they are. gaps: what is not whole, and is passed over.
     """
 
     entries: list[Entry]
     pruned: list[Entry]
+    erasures: int
     gaps: list[Damaged]
 
 
@@ -35,16 +36,20 @@ def files_to_restore(archive: Archive, max_clock_ahead_ms: int, *, allow_gaps: b
     gaps: list[Damaged] = []
     ends = archive.manifest.ends(gaps if allow_gaps else None)
     entries = archive.manifest.entries()
-    pruned = archive.manifest.pruned_entries()
+    pruned: list[Entry] = []
+    erasures = 0
+    for kept in archive.manifest.pruned():
+        pruned += kept.entries
+        erasures += kept.erasures
     if not allow_gaps:
         refuse_the_future([*pruned, *entries], max_clock_ahead_ms)
         for gap in _gaps(archive, ends, pruned, entries):
             raise gap
-        return Wanted(entries, pruned, gaps)
+        return Wanted(entries, pruned, erasures, gaps)
     missing = archive.missing(entries)
     gaps += [Damaged(path, "is missing") for path in sorted(missing)]
     gaps += _gaps(archive, ends, pruned, entries)
-    return Wanted([entry for entry in entries if missing.isdisjoint(entry.paths)], pruned, gaps)
+    return Wanted([entry for entry in entries if missing.isdisjoint(entry.paths)], pruned, erasures, gaps)
 
 
 def _gaps(archive: Archive, ends: list[End], pruned: list[Entry], entries: list[Entry]) -> Iterator[Damaged]:
