@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -139,3 +140,15 @@ def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
         with pytest.raises(OSError, match="it is no regular file"):
             durable.opened(path)
+
+
+def test_a_file_is_read_into_its_own_size_of_memory(tmp_path: Path) -> None:
+    """In pieces that were joined it took twice that: a pruned range's erasures have up to 128 MiB."""
+    (path := tmp_path / "file").write_bytes(bytes(20 << 20))
+    tracemalloc.start()
+    try:
+        assert len(durable.content_of(path, 1 << 30)) == 20 << 20
+        assert tracemalloc.get_traced_memory()[1] < 25 << 20
+    finally:
+        tracemalloc.stop()
+    assert durable.beginning_of(path, 5) == bytes(5)

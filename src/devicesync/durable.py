@@ -113,9 +113,11 @@ def beginning_of(path: Path, bytes_: int) -> bytes:
     """The first bytes of a file. Raises OSError, also where it is no regular file: what a pipe has may never come."""
     pieces, left = [], bytes_
     with opened(path) as file:
-        while piece := file.read(min(left, _PIECE_BYTES)):  # one read would make room for all that may be there
+        there = os.fstat(file.fileno()).st_size  # in one piece: to join pieces takes the memory twice
+        while piece := file.read(min(left, max(there, _PIECE_BYTES))):
             pieces.append(piece)
             left -= len(piece)
+            there = 0
     return b"".join(pieces)
 
 

@@ -146,7 +146,7 @@ def test_archives_from_before_are_read_and_go_on(tmp_path: Path, file_format: st
     assert newest.next_offset == 12
     assert [row for some in rows_of(archive, tmp_path).values() for row in some] == first + more
     assert archive.unlisted(archive.manifest.entries()) == {}
-    archive.manifest.prune(archive.manifest.entries()[:1], {"gone": 5})
+    archive.manifest.prune(archive.manifest.entries()[:1], {"gone": 5}.items(), tmp_path)
     assert [row for some in rows_of(archive, tmp_path).values() for row in some] == more
     assert [dict(kept.erased()) for kept in archive.manifest.pruned()] == [{"gone": 5}]
 

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicesync.archive import manifest
+from devicesync.archive import ranges as written_ranges
 from devicesync.archive.archive import Archive
 from devicesync.archive.ranges import ENTRY_BYTES
 from devicesync.archive.storage import Storage
-from devicesync.errors import Damaged, WrongUse
+from devicesync.errors import Damaged, Unavailable, WrongUse
 from devicesync.jobs.backup import prune
+from devicesync.jobs.erase import erase_line
 from devicesync.jobs.restore.complete import files_to_restore
 from devicesync.jobs.restore.erasures import erasure_rows, pruned_erasures
 from devicesync.jobs.restore.selection import Selection
@@ -37,7 +38,7 @@ def pruned(place: Path, erased: dict[str, int], *, ranges: int = 1) -> Archive:
     for number in range(ranges):
         rows: list[FullRecord] = [(number, 5, b"k", b"v", None)]
         archive, closed = stored(place, rows, "parquet")
-        archive.manifest.prune([closed.entry], erased)
+        archive.manifest.prune([closed.entry], erased.items(), place)
     return archive
 
 
@@ -80,7 +81,7 @@ def test_what_prunes_left_is_looked_for_in_as_many_listings_however_many_ranges_
         for number in range(first, 1 + 20 * first):
             archive, closed = stored(tmp_path, [(number, 5, b"k", b"v", None)], "parquet")
             listed.clear()
-            archive.manifest.prune([closed.entry], {})
+            archive.manifest.prune([closed.entry], (), tmp_path)
             assert listed == []
             for late in (f"{number}.json", f"{number}.1-5f3a9c20.json"):
                 (place / late).write_bytes(b"[]")
@@ -151,9 +152,9 @@ def test_the_entries_beside_erasures_are_as_short_as_others(tmp_path: Path) -> N
 def test_a_range_with_more_erasures_than_are_read_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else its prune would make the backup unreadable."""
     archive, closed = stored(tmp_path, [(0, 5, b"k", b"v", None)], "parquet")
-    monkeypatch.setattr(manifest, "ERASURES_BYTES", 1000)
+    monkeypatch.setattr(written_ranges, "ERASURES_BYTES", 1000)
     with pytest.raises(WrongUse, match="could not be read again"):
-        archive.manifest.prune([closed.entry], dict.fromkeys(map(str, range(1000)), 1))
+        archive.manifest.prune([closed.entry], ((str(number), 1) for number in range(1000)), tmp_path)
     assert archive.manifest.entries() == [closed.entry]
     assert archive.manifest.pruned_entries() == []
 
@@ -172,11 +173,51 @@ def test_of_a_range_with_more_erasures_than_are_kept_no_more_is_read(tmp_path: P
         return erases_in(rows, *given)
 
     monkeypatch.setattr(prune, "erases_in", counted)
-    for module in (manifest, prune):
+    for module in (written_ranges, prune):
         monkeypatch.setattr(module, "ERASURES_BYTES", 1000)
     with pytest.raises(WrongUse, match="could not be read again"):
         prune.prune_range(archive, [closed.entry], tmp_path, 300_000)
     assert read == [10_000]
+
+
+def erases(count: int, version: int = IN_2023_US) -> "list[FullRecord]":
+    """As many devices' records."""
+    return [(number, IN_2023_US // 1000, None, erase_line(f"d{number}", version), None) for number in range(count)]
+
+
+def test_a_range_with_many_erases_is_pruned_in_little_memory(tmp_path: Path) -> None:
+    """4 MB of Parquet with 5,500,000 took 975 MiB."""
+    peaks = []
+    for count in (20_000, 120_000):
+        (place := tmp_path / str(count)).mkdir()
+        archive, closed = stored(place, erases(count), "parquet")
+        tracemalloc.start()
+        try:
+            prune.prune_range(archive, [closed.entry], tmp_path, 300_000)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        assert sum(map(len, pruned_erasures(archive, Selection(), 0))) == count
+    assert peaks[1] < peaks[0] + (3 << 20)
+
+
+def test_of_each_device_the_highest_erase_is_kept(tmp_path: Path) -> None:
+    """Whatever their order; nothing stays in the spool."""
+    rows = [(at, *row[1:]) for at, row in enumerate([*erases(3), *erases(2, IN_2023_US + 2), *erases(4, IN_2023_US + 1)])]
+    archive, closed = stored(tmp_path, rows, "parquet")
+    (spool := tmp_path / "spool").mkdir()
+    prune.prune_range(archive, [closed.entry], spool, 300_000)
+    kept_of = {device_id: version - IN_2023_US for device_id, version in next(archive.manifest.pruned()).erased()}
+    assert kept_of == {"d0": 2, "d1": 2, "d2": 1, "d3": 1}
+    assert [*spool.iterdir()] == []
+
+
+def test_without_a_spool_nothing_is_pruned(tmp_path: Path) -> None:
+    """It is named, as it is by a backup."""
+    archive, closed = stored(tmp_path, erases(3), "parquet")
+    with pytest.raises(Unavailable, match="was removed"):
+        prune.prune_range(archive, [closed.entry], tmp_path / "spool", 300_000)
+    assert archive.manifest.entries() == [closed.entry]
 
 
 def test_an_erasure_is_guarded_by_the_time_at_which_the_last_file_of_its_range_was_closed(tmp_path: Path) -> None:
@@ -186,7 +227,7 @@ def test_an_erasure_is_guarded_by_the_time_at_which_the_last_file_of_its_range_w
     entries = [msgspec.structs.replace(file.entry, closed_ms=file.entry.last_ms) for file in files]
     archive = kept(tmp_path, [])
     in_time, too_late = (MIDNIGHT_MS + DAY_MS) * 1000, (MIDNIGHT_MS + DAY_MS) * 1000 + 1
-    archive.manifest.prune(entries, {"in time": in_time, "too late": too_late})
+    archive.manifest.prune(entries, {"in time": in_time, "too late": too_late}.items(), tmp_path)
     assert list(pruned_erasures(archive, Selection(), 0)) == [{"in time": State(erased=in_time)}]
     (pruned,) = archive.manifest.pruned()
     assert [row[1:3] for rows in erasure_rows(pruned, Selection(), 0) for row in rows] == [(MIDNIGHT_MS + DAY_MS, b"in time")]

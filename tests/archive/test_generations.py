@@ -69,7 +69,7 @@ def test_a_missing_end_is_noticed(tmp_path: Path) -> None:
     assert ends == [End(SECOND, 1, 3, 16)]
     more, _ = stored(tmp_path, [(16, 5, b"k", b"v", None)], "parquet")
     assert list(check_ends(ends, [first, last])) == list(check_ends(ends, more.manifest.entries())) == []
-    archive.manifest.prune([first], {})
+    archive.manifest.prune([first], (), tmp_path)
     assert list(check_ends(ends, [*archive.manifest.pruned_entries(), last])) == []
     (found,) = check_ends(ends, [first])
     assert (found.path, "up to offset 15" in found.problem, "ends at 12" in found.problem) == (SECOND, True, True)

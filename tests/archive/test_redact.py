@@ -183,7 +183,7 @@ def test_what_comes_late_from_the_backup_changes_nothing(tmp_path: Path, file_fo
     assert offsets(archive, tmp_path) == REDACTED
     redact(archive, tmp_path)
     assert planted(tmp_path) == []
-    archive.manifest.prune(by_range(archive)[0], {"gone": V + 10})
+    archive.manifest.prune(by_range(archive)[0], {"gone": V + 10}.items(), tmp_path)
     for path, content in late.items():
         path.write_bytes(content)
     archive.remove_leftovers()

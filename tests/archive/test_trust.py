@@ -21,7 +21,7 @@ from devicesync.archive.files import digest_of
 from devicesync.archive.parquet import GROUP_BYTES, SCHEMA
 from devicesync.archive.parquet_footer import groups_of, metadata_of
 from devicesync.archive.parquet_reading import BATCH_BYTES
-from devicesync.archive.ranges import ENTRY, MOST_DAYS, erasures_of, paths_of
+from devicesync.archive.ranges import ENTRY, MOST_DAYS, paths_of, write_erasures
 from devicesync.archive.storage import Storage
 from devicesync.assembly.digests.source import ends_at_ms
 from devicesync.clock import SYSTEM
@@ -156,9 +156,9 @@ def test_a_range_has_no_more_files_than_days(tmp_path: Path) -> None:
 def test_the_entry_of_a_pruned_file_names_its_own_files_only(tmp_path: Path) -> None:
     """As `prune` removes what an interrupted one left."""
     archive, closed = stored(tmp_path, ROWS, "parquet")
-    archive.manifest.prune([closed.entry], {})
+    archive.manifest.prune([closed.entry], (), tmp_path)
     (there,) = (tmp_path / "backup").rglob("*.erasures.json")
-    there.write_bytes(erasures_of({}, [msgspec.structs.replace(closed.entry, path="../outside")]))
+    write_erasures(there, [], [msgspec.structs.replace(closed.entry, path="../outside")])
     with pytest.raises(Damaged, match="erasures"):
         list(archive.manifest.pruned())
 
@@ -442,7 +442,9 @@ def test_dates_in_the_future_are_not_believed(tmp_path: Path) -> None:
     later = msgspec.structs.replace(entry, last_ms=IN_2200_MS)
     assert list(old_ranges([later, after], time.time_ns() // 1_000_000 + 1000)) == [[later]]
     archive.manifest.prune(
-        [entry], {"sleeper": IN_2200_MS * 1000, **dict.fromkeys(["erased", "", "a\0b", "x" * 257], 1_700_000_000_000_000)}
+        [entry],
+        [("sleeper", IN_2200_MS * 1000), *((name, 1_700_000_000_000_000) for name in ("erased", "", "a\0b", "x" * 257))],
+        tmp_path,
     )
     assert list(pruned_erasures(archive, Selection(), 300_000)) == [{"erased": State(erased=1_700_000_000_000_000)}]
 
@@ -460,7 +462,7 @@ def test_a_clock_behind_judges_as_the_right_one_or_not_at_all(
     monkeypatch.setattr(SYSTEM, "now_ms", lambda: closed_ms - ahead_ms, raising=False)
     refuse_the_future([entry], ahead_ms)
     assert [event.version for event in erases_in([row], entry, ahead_ms)] == [version]
-    archive.manifest.prune([entry], {"erased": version, "later": version + 1})
+    archive.manifest.prune([entry], {"erased": version, "later": version + 1}.items(), tmp_path)
     assert list(pruned_erasures(archive, Selection(), ahead_ms)) == [{"erased": State(erased=version)}]
     monkeypatch.setattr(SYSTEM, "now_ms", lambda: closed_ms - ahead_ms - 1, raising=False)
     with pytest.raises(Damaged, match="past now"):

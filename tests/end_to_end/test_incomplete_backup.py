@@ -304,7 +304,7 @@ def test_a_range_that_no_prune_removes_does_not_count_as_pruned(devicesync: Devi
     """One in the middle, the last ones, all of them: records were hidden so, and the rest was "equal in both stores"."""
     entries = three_files(devicesync)
     for spot in spots:
-        archive_in(devicesync.directory).manifest.prune([entries[spot]], {})
+        archive_in(devicesync.directory).manifest.prune([entries[spot]], (), devicesync.directory)
     problems = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]
     assert {problem["path"] for problem in problems} == {entries[spot].path for spot in spots}
     refused = devicesync.run(*RESTORE)

@@ -71,7 +71,7 @@ def test_an_erasure_of_a_pruned_file_that_lies_in_the_future_is_not_believed(dev
     assert devicesync.run("apply", "-", stdin=line.encode()).returncode == 0
     back_up(devicesync)
     (archive,) = archives_at(str(devicesync.directory / "backup"))
-    archive.manifest.prune(archive.manifest.entries()[:1], {"victim": 7_258_118_400_000_000})
+    archive.manifest.prune(archive.manifest.entries()[:1], {"victim": 7_258_118_400_000_000}.items(), devicesync.directory)
     redacted = devicesync.run("backup", "redact", "--in", "backup", "--device", "victim")
     assert (redacted.returncode, b"no erase of victim" in redacted.stderr) == (1, True)
     assert b"erasures with an impossible id or version are left out" in redacted.stderr

@@ -70,8 +70,8 @@ OF_BACKUPS = (
     _of_backups(
         "what was pruned loses its erases",
         "archive/manifest.py",
-        "0], erasures_of(erased, entries)",
-        "0], erasures_of({}, entries)",
+        "write_erasures(here, erased, entries)",
+        "write_erasures(here, (), entries)",
         range(20, 60),
     ),
     _of_backups("prune takes the last range too", f"{_BACKUP}/prune.py", "list(ranges)[:-1]", "list(ranges)", range(20, 60)),

@@ -7,10 +7,11 @@ Older archives have it in <topic>/_manifest. Both are read. New entries go here.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from typing import TypeVar
 
 from devicesync.archive.entry import Entry
@@ -23,16 +24,16 @@ from devicesync.archive.ranges import (
     Pruned,
     counting,
     entries_in,
-    erasures_of,
     paths_of,
     places_of,
     pruned_in,
     range_of,
     revised_path,
+    write_erasures,
 )
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import sealed
-from devicesync.errors import Damaged, WrongUse
+from devicesync.errors import Damaged
 
 T = TypeVar("T")
 
@@ -111,15 +112,14 @@ class Manifest:
                 found = newest
         return found
 
-    def prune(self, entries: list[Entry], erased: dict[str, int]) -> None:
-        """Remove a range, but keep its erasures. Safe to repeat. Raises Unavailable, WrongUse for more than are read."""
-        path, kept = paths_of(entries, ERASURES)[0], erasures_of(erased, entries)
-        if len(kept) > ERASURES_BYTES:
-            raise WrongUse(
-                f"{path} would have more than {ERASURES_BYTES:,} bytes, and could not be read again",
-                "nothing is lost: its range stays, and those after it; a smaller --max-file-bytes makes smaller ranges",
-            )
-        self._storage.put_bytes(path, kept)
+    def prune(self, entries: list[Entry], erased: Iterable[tuple[str, int]], spool: Path) -> None:
+        """Remove a range, but keep its erasures. Safe to repeat. Raises OSError, Unavailable, WrongUse for more than are read."""
+        path, here = paths_of(entries, ERASURES)[0], spool / f"{'-'.join(map(str, entries[0].range))}{ERASURES}"
+        try:
+            write_erasures(here, erased, entries)
+            self._storage.put(here, path)
+        finally:
+            here.unlink(missing_ok=True)
         for path in paths_of(entries, ENTRY):
             self._storage.remove(path)
         if entries[0].revision:  # only then there are more, and a listing has all names of the partition

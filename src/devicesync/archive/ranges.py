@@ -13,13 +13,16 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from devicesync.archive.entry import EXTENSIONS, Entry, rest_path
 from devicesync.archive.trust import decoded
-from devicesync.errors import Damaged
+from devicesync.durable import begun_anew
+from devicesync.errors import Damaged, WrongUse
 
 ENTRY = ".json"
 ERASURES = ".erasures.json"
@@ -27,6 +30,9 @@ MOST_DAYS = 16
 """A range ends before it has records of more days, for each has a file open."""
 ENTRY_BYTES, ERASURES_BYTES = 1 << 20, 128 << 20
 """Of a file, at most. A range's entries have some 600 bytes for each of its days. An erasure has fewer than its record."""
+_PIECE, _LAST_BYTES = 10_000, 120
+"""Erasures at a time; what stands between and after them and the entries."""
+_TOO_MANY = "nothing is lost: its range stays, and those after it; a smaller --max-file-bytes makes smaller ranges"
 _ERASURE = re.compile(rb'[{,]\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+:\s*+(-?[0-9]{1,19})\s*+')
 _END = re.compile(rb"\{?\s*\}")
 _NO_ENTRIES = msgspec.Raw(b"[]")
@@ -133,10 +139,33 @@ def entries_in(path: str, held: bytes) -> list[Entry]:
     return _placed_entries(path, held, ENTRY)
 
 
-def erasures_of(erased: dict[str, int], entries: list[Entry]) -> bytes:
-    """The file that `pruned_in` reads."""
-    kept = _Kept(msgspec.Raw(msgspec.json.encode(erased)), msgspec.Raw(msgspec.json.encode(entries)))
-    return msgspec.json.encode(msgspec.structs.replace(kept, sha256=kept.digest()))
+def write_erasures(here: Path, erased: Iterable[tuple[str, int]], entries: list[Entry]) -> None:
+    """Make the local file that `pruned_in` reads, some thousand erasures at a time. Each device comes once.
+
+    Raises OSError, and WrongUse where that would not read so many.
+    """
+    listed, digest = msgspec.json.encode(entries), hashlib.sha256()
+    left = ERASURES_BYTES - _LAST_BYTES - len(listed)
+    with begun_anew(here) as file:
+        file.write(b'{"erased":')
+        for piece in _pieces(iter(erased)):
+            left -= len(piece)
+            if left < 0:
+                told = f"{paths_of(entries, ERASURES)[0]} would have more than {ERASURES_BYTES:,} bytes"
+                raise WrongUse(f"{told}, and could not be read again", _TOO_MANY)
+            digest.update(piece)
+            file.write(piece)
+        digest.update(listed)
+        file.write(b',"entries":%b,"sha256":"%b"}' % (listed, digest.hexdigest().encode()))
+
+
+def _pieces(erased: Iterator[tuple[str, int]]) -> Iterator[bytes]:
+    """The bytes of one JSON object."""
+    before = b"{"
+    while some := dict(islice(erased, _PIECE)):
+        yield before + msgspec.json.encode(some)[1:-1]
+        before = b","
+    yield b"}" if before == b"," else b"{}"
 
 
 def pruned_in(path: str, held: bytes) -> Pruned:

@@ -7,10 +7,9 @@ from pathlib import Path
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import ERASURES_BYTES, by_range
+from devicesync.archive.spool import failure_of
+from devicesync.jobs.backup.highest_erases import highest_erases
 from devicesync.jobs.shared.backed_up import erases_in, kept_at_ms
-
-_LEAST_BYTES = 20
-"""What an erasure has beside its id: two quotes, a colon, a comma, and 16 digits."""
 
 
 def old_ranges(entries: list[Entry], before_ms: int) -> Iterator[list[Entry]]:
@@ -27,14 +26,14 @@ def old_ranges(entries: list[Entry], before_ms: int) -> Iterator[list[Entry]]:
 
 def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahead_ms: int) -> None:
     """Remove the files of a range, and keep the erasures in them. Safe to repeat. Raises Unavailable, Damaged, WrongUse."""
-    erased: dict[str, int] = {}
-    left = ERASURES_BYTES
-    for entry in files:
-        with archive.fetched(entry, spool) as batches:
-            for rows in batches:
-                for event in erases_in(rows, entry, max_clock_ahead_ms):
-                    left -= _LEAST_BYTES + len(event.device_id) if event.device_id not in erased else 0
-                    erased[event.device_id] = max(event.version, erased.get(event.device_id, 0))
-                if left < 0:  # prune refuses so many
-                    break
-    archive.manifest.prune(files, erased)
+    try:
+        with highest_erases(spool / f"{'-'.join(map(str, files[0].range))}.erases") as erases:
+            for entry in files:
+                with archive.fetched(entry, spool) as batches:
+                    for rows in batches:
+                        erases.add(erases_in(rows, entry, max_clock_ahead_ms))
+                        if erases.least_bytes > ERASURES_BYTES:  # prune refuses so many
+                            break
+            archive.manifest.prune(files, erases, spool)
+    except OSError as error:
+        raise failure_of(spool, error) from error
