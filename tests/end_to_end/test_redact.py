@@ -6,6 +6,7 @@ import time
 import msgspec
 
 from devicesync.assembly.backup.archives import archives_at
+from tests.archive.test_forged_revision import forge
 from tests.end_to_end.command import Devicesync, delete_database
 from tests.end_to_end.test_backup import back_up, simulate
 
@@ -27,9 +28,15 @@ def test_an_erased_device_is_taken_out_of_the_backup(devicesync: Devicesync) -> 
     done = devicesync.json(*words)
     assert (done["rewritten"], done["records"]) == (would["rewritten"], 1)
     assert devicesync.json(*words)["rewritten"] == []
-    assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []
+    found = devicesync.json("backup", "verify", "--in", "backup", "--deep")
+    assert (found["problems"], found["revisions"]) == ([], 1)
+    listed = devicesync.json("backup", "list", "--in", "backup")
+    assert (listed["revisions"], [bool(each["revision"]) for each in listed["files"]]) == (1, [True, False])
     delete_database(devicesync.directory)
-    assert devicesync.json("restore", "--from", "backup", "--to-stores")["records"] == 301
+    restored = devicesync.run("restore", "--from", "backup", "--to-stores")
+    assert b"301 records" in restored.stdout
+    assert b"1 ranges are revisions, as `backup redact` writes them" in restored.stderr
+    assert devicesync.json("restore", "--from", "backup", "--to-stores")["revisions"] == 1
     assert devicesync.json("get", "gone", status=1)["erased"]
     simulate(devicesync, 10)
     assert back_up(devicesync)["records"] == 10
@@ -37,6 +44,27 @@ def test_an_erased_device_is_taken_out_of_the_backup(devicesync: Devicesync) -> 
     shutil.copy(file, file.with_name("1_0_99.parquet"))
     unlisted = devicesync.run(*words)
     assert (unlisted.returncode, b"1_0_99.parquet" in unlisted.stderr) == (1, True)
+
+
+def test_beside_the_log_a_forged_revision_is_found_where_what_it_replaces_is_gone(devicesync: Devicesync) -> None:
+    """`verify --deep` took each record that a revision lacks for redacted: the erased device came back, and nothing was said."""
+    simulate(devicesync, 10, bad=0)
+    line = f'{{"device_id":"gone","version":{time.time_ns() // 1000 - 10_000_000},"city":"Pune"}}\n'.encode()
+    assert devicesync.run("apply", "-", stdin=line).returncode == 0
+    devicesync.json("erase", "gone")
+    back_up(devicesync)
+    (archive,) = archives_at(str(devicesync.directory / "backup"))
+    originals = [path for entry in archive.manifest.entries() for path in entry.paths]
+    records = sum(entry.records for entry in archive.manifest.entries())
+    forge(archive, devicesync.directory, [0, 1])
+    for path in originals:
+        (devicesync.directory / "backup" / path).unlink()
+    found = devicesync.json("backup", "verify", "--in", "backup", "--deep", status=1)
+    (problem,) = found["problems"]
+    assert problem["path"] == archive.manifest.entries()[0].path
+    assert (
+        f"{records - 2} records of the log are missing, the first at offset 2, and no erase in the backup" in problem["problem"]
+    )
 
 
 def test_a_device_that_was_erased_in_one_of_two_logs_stays_in_the_other_s_files(devicesync: Devicesync) -> None:

@@ -12,6 +12,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry, day_of
 from devicesync.archive.ranges import by_range, entries_in
 from devicesync.archive.room import Room
+from devicesync.jobs.backup.cover import Cover
 from devicesync.jobs.backup.verify import (
     behind,
     check_entries,
@@ -105,8 +106,12 @@ class BackedUp:
             *check_entries(archive, ends, pruned, entries),
             *check_log(pruned, entries, generation, survey),
         ]
+        cover = Cover(DEFAULT_MAX_CLOCK_AHEAD_MS)
         for files in by_range(entries):
-            found += check_range(archive, files, spool, log if files[0].generation == generation else None, deep=True)
+            found += check_range(archive, files, spool, log if files[0].generation == generation else None, cover, deep=True)
+        cover.learn(archive, entries, pruned_erasures(archive, Selection(), DEFAULT_MAX_CLOCK_AHEAD_MS), spool)
+        if not cover.is_full:
+            self._wrong.append("verify: revisions lack what no erase covers")
         has_lost = any(partition.low for partition in self._world.broker.partitions) or self._world.broker.topic_id > 1
         told = ("is on its way", *(("gap: ", "has no entry") if has_lost else ()))  # and two formats have two files of a range
         self._wrong += [f"verify: {each.problem}" for each in found if not each.problem.startswith(told)]

@@ -11,7 +11,7 @@ from devicesync.archive.files import ClosedFile, digest_of
 from devicesync.archive.jsonl import read_json_lines
 from devicesync.archive.manifest import MANIFEST, Manifest
 from devicesync.archive.parquet_reading import read_parquet
-from devicesync.archive.ranges import by_range
+from devicesync.archive.ranges import ENTRY_BYTES, by_range, counting, entries_in, places_of, range_of
 from devicesync.archive.room import Room
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import proved
@@ -39,6 +39,14 @@ class _Found(NamedTuple):
     place: _Place
     partition: int
     number: int
+
+
+class Replaced(NamedTuple):
+    """The revision of a file, another one that is there in its place, and the listing by which the revision counts."""
+
+    revision: Entry
+    other: Entry
+    listing: str
 
 
 class Archive:
@@ -93,7 +101,7 @@ class Archive:
         Raises Unavailable, and Damaged, which names the file. Damaged also comes later, if the rows differ from the entry.
         """
         room = room or Room()
-        name = "-".join(map(str, entry.order))
+        name = "-".join([*map(str, entry.order), entry.revision])
         try:
             here = self._checked(entry.path, entry.bytes, entry.sha256, spool / name)
             if entry.rest:
@@ -124,6 +132,24 @@ class Archive:
         places = {place for entry in (*pruned, *entries) for place in _places(entry)}
         named = {path for entry in entries for path in entry.paths}
         return [path for path, place, _, _ in self._found() if place in places and path not in named]
+
+    def replaced(self, entries: Collection[Entry]) -> list[Replaced]:
+        """Return the revisions of files whose others, which are listed too, are still there. Raises Unavailable."""
+        revisions = {entry.order: entry for entry in entries if entry.revision}
+        if not revisions or not self.superseded((), entries):
+            return []
+        found: list[Replaced] = []
+        for directory, offsets in places_of(by_range(revisions.values())).items():
+            names = self._storage.names(directory)
+            counts = {range_of(name): f"{directory}/{name}" for name in counting(names)}
+            for name in names:
+                with suppress(Damaged):  # it does not count
+                    held = self._storage.read_bytes(f"{directory}/{name}", ENTRY_BYTES) if range_of(name) in offsets else None
+                    others = entries_in(f"{directory}/{name}", held) if held is not None else []
+                    of_it = [(revisions[other.order], other) for other in others if other.order in revisions]
+                    found += [Replaced(*each, counts[range_of(name)]) for each in of_it if each[0].path != each[1].path]
+        missing = self.missing([each.other for each in found])
+        return [each for each in found if missing.isdisjoint(each.other.paths)]
 
     def missing(self, entries: Iterable[Entry]) -> set[str]:
         """The paths of these entries' files, and of their rests, that are not there. Raises Unavailable."""

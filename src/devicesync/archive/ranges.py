@@ -93,6 +93,11 @@ def by_range(entries: Iterable[Entry]) -> list[list[Entry]]:
     return [ranges[name] for name in sorted(ranges)]
 
 
+def revisions_in(entries: Iterable[Entry]) -> int:
+    """How many ranges were written anew, as a redact does. A topic's ranges may have the numbers of another's."""
+    return len({(entry.topic, *entry.range) for entry in entries if entry.revision})
+
+
 def counting(names: list[str]) -> list[str]:
     """Of the names in a partition's directory the one that counts of each range, by the ranges' offsets."""
     best: dict[int, tuple[bool, int, str]] = {}

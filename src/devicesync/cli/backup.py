@@ -19,7 +19,7 @@ _DAY_MS = 86_400_000
 _NOT_ERASED = "no erase of {} is in the backup of {}, which keeps all of it; `devicesync erase` it in that log, then `backup run`"
 _LISTED = (
     *("path", "topic", "generation", "partition", "first_offset", "next_offset", "records", "bytes", "sha256"),
-    *("record_bytes", "first_ms", "last_ms"),
+    *("record_bytes", "first_ms", "last_ms", "revision"),
 )
 
 
@@ -77,13 +77,15 @@ def backup_list(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
     A generation is one life of a topic. A topic that was deleted and recreated, with offsets from 0, begins the next.
     """
+    from devicesync.archive.ranges import revisions_in
     from devicesync.assembly.backup.archives import entries_at
 
     del settings
     entries = entries_at(arguments.place)
     records, size = (sum(getattr(entry, name) for entry in entries) for name in ("records", "bytes"))
-    lines = [*map(_line, entries), f"{len(entries):,} files, {records:,} records, {size:,} bytes"]
-    return Outcome({"files": [{name: getattr(entry, name) for name in _LISTED} for entry in entries]}, lines)
+    files, revisions = [{name: getattr(entry, name) for name in _LISTED} for entry in entries], revisions_in(entries)
+    told = f"{len(entries):,} files, {records:,} records, {size:,} bytes, {revisions:,} revised ranges"
+    return Outcome({"files": files, "revisions": revisions}, [*map(_line, entries), told])
 
 
 def backup_verify_options(parser: argparse.ArgumentParser) -> None:

@@ -2,14 +2,20 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 from devicesync import data_directory
 from devicesync.archive.archive import Archive, topics_at
 from devicesync.archive.entry import Entry
+from devicesync.archive.ranges import revisions_in
 from devicesync.archive.spool import Spool
 from devicesync.archive.storage import Storage
+from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.errors import Damaged, WrongUse
+from devicesync.jobs.backup.replaced import refuse_doubts
+from devicesync.jobs.restore.erasures import pruned_erasures
+from devicesync.jobs.restore.selection import Selection
 
 
 def archives_at(place: str) -> list[Archive]:
@@ -31,6 +37,22 @@ def in_each(archives: Iterable[Archive], work: Callable[[Archive], None]) -> Non
             damaged.append(error)
     if damaged:
         raise damaged[0]
+
+
+def refuse_forged(archive: Archive, entries: list[Entry], settings: Settings, spool: Path) -> None:
+    """Raise Damaged where a revision lacks what no redact takes out, as the file that it replaces shows. Raises Unavailable."""
+    pruned = pruned_erasures(archive, Selection(), settings.max_clock_ahead_ms)
+    refuse_doubts(archive, entries, pruned, spool, settings.max_clock_ahead_ms)
+
+
+def tell_revisions(archive: Archive, entries: list[Entry], watcher: Watcher) -> int:
+    """Say how many of the ranges are revisions, if any are. Return it."""
+    count = revisions_in(entries)
+    if count:
+        watcher.say(
+            f"{archive.topic}: {count:,} ranges are revisions, as `backup redact` writes them: they lack what it took out"
+        )
+    return count
 
 
 def entries_at(place: str) -> list[Entry]:

@@ -3,7 +3,7 @@
 from devicesync import data_directory
 from devicesync.archive.archive import UPLOAD_SECONDS, Archive
 from devicesync.archive.entry import Entry
-from devicesync.assembly.backup.archives import archives_at, in_each, spool_of
+from devicesync.assembly.backup.archives import archives_at, in_each, refuse_forged, spool_of
 from devicesync.assembly.watcher import Watcher
 from devicesync.clock import SYSTEM
 from devicesync.config import Settings
@@ -20,6 +20,7 @@ def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, d
 
         def prune_one(archive: Archive) -> None:
             entries = archive.manifest.entries()
+            refuse_forged(archive, entries, settings, spool.path)
             old = list(old_ranges(entries, before_ms))
             for entry in from_the_future(entries, SYSTEM.now_ms() + settings.max_clock_ahead_ms):
                 said = f"{printable(entry.path)} was closed in the future by its entry"

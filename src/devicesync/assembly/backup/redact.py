@@ -6,7 +6,7 @@ from typing import Any
 from devicesync import data_directory
 from devicesync.archive.archive import Archive
 from devicesync.archive.ranges import by_range
-from devicesync.assembly.backup.archives import archives_at, in_each, spool_of
+from devicesync.assembly.backup.archives import archives_at, in_each, refuse_forged, spool_of
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.jobs.backup.redact import Redaction
@@ -29,6 +29,7 @@ def _redact(  # noqa: PLR0917 - as above
     redaction = Redaction(archive, device_id, spool, settings.max_clock_ahead_ms)
     entries = archive.manifest.entries()
     refuse_the_future([*archive.manifest.pruned_entries(), *entries], settings.max_clock_ahead_ms)
+    refuse_forged(archive, entries, settings, spool)
     of_pruned = pruned_erasures(archive, Selection(device_id=device_id), settings.max_clock_ahead_ms)
     erased = max((state.erased for states in of_pruned for state in states.values()), default=0)
     oldest: dict[tuple[int, int, int], int] = {}

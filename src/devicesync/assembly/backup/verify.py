@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager
-from typing import Any
+from contextlib import closing, contextmanager
+from typing import Any, NamedTuple
 
 from devicesync import data_directory
 from devicesync.archive.archive import Archive
@@ -12,18 +12,22 @@ from devicesync.archive.ranges import by_range
 from devicesync.archive.spool import Spool
 from devicesync.archive.storage import Storage
 from devicesync.assembly import adapters, named_log
-from devicesync.assembly.backup.archives import archives_at, spool_of
-from devicesync.assembly.watcher import Advance, Watcher
+from devicesync.assembly.backup.archives import archives_at, spool_of, tell_revisions
+from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.errors import Damaged, Unavailable
+from devicesync.jobs.backup.comparison import Problem
+from devicesync.jobs.backup.cover import Cover
+from devicesync.jobs.backup.replaced import doubts
 from devicesync.jobs.backup.verify import (
-    Problem,
     behind,
     check_entries,
     check_log,
     check_range,
     problem_of,
 )
+from devicesync.jobs.restore.erasures import pruned_erasures
+from devicesync.jobs.restore.selection import Selection
 from devicesync.log.full import FullLog, Survey
 
 _AT_ONCE = 4
@@ -36,7 +40,7 @@ def verify(place: str, settings: Settings, watcher: Watcher, *, deep: bool) -> d
     if named_log.log_exists(settings) and topic not in {archive.topic for archive in archives}:
         archives.append(Archive(Storage(place), topic))  # an empty one: all that the log has is in no file
     problems: list[Problem] = []
-    files = records = left = 0
+    files = records = revisions = left = 0
     with spool_of(settings, data_directory.VERIFY_SPOOL) as spool:
         for archive in archives:
             damaged: list[Damaged] = []
@@ -44,43 +48,65 @@ def verify(place: str, settings: Settings, watcher: Watcher, *, deep: bool) -> d
             entries = archive.manifest.entries(damaged)
             pruned = archive.manifest.pruned_entries(damaged)
             problems += map(problem_of, damaged)
-            problems += check_entries(archive, ends, pruned, entries, settings.max_clock_ahead_ms)
+            found = [*check_entries(archive, ends, pruned, entries, settings.max_clock_ahead_ms)]
             with _same_log(settings, archive, watcher) as (log, survey, generation):
                 if log and survey:
-                    problems += check_log(pruned, entries, generation, survey) if generation else ()
+                    found += check_log(pruned, entries, generation, survey) if generation else ()
                     left += behind(entries, generation, survey, log)
-                bar = watcher.bar(f"verify {archive.topic}", sum(entry.bytes for entry in entries))
-                problems += _check_files(archive, entries, spool, log, generation, bar, deep=deep)
+                looked = _Look(archive, entries, spool, log, generation, watcher, deep)
+                of_files, to_stay = looked.look(settings.max_clock_ahead_ms)
+            problems += [*(problem for problem in found if problem.path not in to_stay), *of_files]
             files += len(entries)
             records += sum(entry.records for entry in entries)
-    return {"files": files, "records": records, "behind": left, "problems": [finding._asdict() for finding in problems]}
+            revisions += tell_revisions(archive, entries, watcher)
+    found_in_all = [finding._asdict() for finding in problems]
+    return {"files": files, "records": records, "revisions": revisions, "behind": left, "problems": found_in_all}
 
 
-def _check_files(  # noqa: PLR0917 - all of them are needed
-    archive: Archive,
-    entries: list[Entry],
-    spool: Spool,
-    log: FullLog | None,
-    generation: int | None,
-    bar: AbstractContextManager[Advance],
-    *,
-    deep: bool,
-) -> list[Problem]:
-    found: list[Problem] = []
-    ranges = by_range(entries)
-    with (
-        bar as advance,
-        ThreadPoolExecutor(1 if deep else _AT_ONCE) as checkers,
-    ):
+class _Look(NamedTuple):
+    """At the contents of an archive's files. log: that of the generation, if there is one."""
 
-        def check(files: list[Entry]) -> list[Problem]:
-            of_log = log if files[0].generation == generation else None
-            return check_range(archive, files, spool.path, of_log, deep=deep)
+    archive: Archive
+    entries: list[Entry]
+    spool: Spool
+    log: FullLog | None
+    generation: int | None
+    watcher: Watcher
+    deep: bool
 
-        for files, findings in zip(ranges, checkers.map(check, ranges), strict=True):
-            found += findings
-            advance(sum(entry.bytes for entry in files))
-    return found
+    def look(self, max_clock_ahead_ms: int) -> tuple[list[Problem], set[str]]:
+        """What is wrong with the files, and what nobody should remove: what revisions replace that no redact has made.
+
+        What revisions lack is told first, then the erases are read, and where these do not cover it all, revisions once more.
+        """
+        archive, spool, cover = self.archive, self.spool.path, Cover(max_clock_ahead_ms)
+        pairs = archive.replaced(self.entries)
+        found, doubted = self._check(self.entries, cover), doubts(archive, pairs, spool, cover)
+        cover.learn(archive, self.entries, pruned_erasures(archive, Selection(), max_clock_ahead_ms), spool)
+        if not cover.is_full:
+            again = self._check([entry for entry in self.entries if entry.revision], cover)
+            found += [problem for problem in again if problem not in found]
+            doubted = doubts(archive, pairs, spool, cover)
+        ranges = {doubt.revision.range for doubt in doubted}
+        to_stay = {path for each in pairs if each.revision.range in ranges for path in each.other.paths}
+        return [*found, *(Problem(doubt.revision.path, f"{doubt.problem}; {doubt.hint}") for doubt in doubted)], to_stay
+
+    def _check(self, entries: list[Entry], cover: Cover) -> list[Problem]:
+        found: list[Problem] = []
+        ranges = by_range(entries)
+        with (
+            self.watcher.bar(f"verify {self.archive.topic}", sum(entry.bytes for entry in entries)) as advance,
+            ThreadPoolExecutor(1 if self.deep else _AT_ONCE) as checkers,
+        ):
+
+            def check(files: list[Entry]) -> list[Problem]:
+                of_log = self.log if files[0].generation == self.generation else None
+                return check_range(self.archive, files, self.spool.path, of_log, cover, deep=self.deep)
+
+            for files, findings in zip(ranges, checkers.map(check, ranges), strict=True):
+                found += findings
+                advance(sum(entry.bytes for entry in files))
+        return found
 
 
 @contextmanager

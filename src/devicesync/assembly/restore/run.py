@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 from devicesync import data_directory
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
+from devicesync.archive.ranges import revisions_in
 from devicesync.archive.storage import Storage
 from devicesync.assembly import named_log
-from devicesync.assembly.backup.archives import archives_at
+from devicesync.assembly.backup.archives import archives_at, refuse_forged, spool_of, tell_revisions
 from devicesync.assembly.watcher import Watcher
 from devicesync.clock import SYSTEM
 from devicesync.config import Settings
-from devicesync.errors import WrongUse
+from devicesync.errors import Damaged, WrongUse
 from devicesync.jobs.restore.complete import files_to_restore
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import from_the_future
@@ -48,6 +49,11 @@ class Run(NamedTuple):
     gaps: int
 
     @property
+    def revisions(self) -> int:
+        """How many ranges were written anew, as a redact does."""
+        return revisions_in(self.entries)
+
+    @property
     def record_bytes(self) -> int:
         """Of all records in the files."""
         return sum(entry.record_bytes for entry in self.entries)
@@ -81,6 +87,14 @@ def begin(request: Request, settings: Settings, watcher: Watcher) -> Run:
     data_directory.prepare(settings.directory)
     archive = _archive(request.place, settings)
     wanted = files_to_restore(archive, settings.max_clock_ahead_ms, allow_gaps=request.allow_gaps)
+    with spool_of(settings, data_directory.RESTORE_SPOOL) as spool:
+        try:
+            refuse_forged(archive, wanted.entries, settings, spool.path)
+        except Damaged as forged:
+            if not request.allow_gaps:
+                raise
+            wanted.gaps.append(forged)
+    tell_revisions(archive, wanted.entries, watcher)
     for gap in wanted.gaps[:_NAMED]:
         watcher.say(f"passed over: {printable(str(gap))}")
     if len(wanted.gaps) > _NAMED:

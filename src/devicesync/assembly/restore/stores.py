@@ -149,6 +149,7 @@ def _document(run: Run, gathered: list[Gathered], settled: list[Proof]) -> dict[
         "not_kept": sum(file.not_kept for file in gathered),
         "files": len(gathered),
         "gaps": run.gaps,
+        "revisions": run.revisions,
     }
     if run.request.dry_run:
         return document | {"would_change": {"cache": cache_differs, "database": database_differs}}

@@ -90,7 +90,8 @@ def _into_topic(run: Run, target: Target, spool: str) -> dict[str, Any]:
         progress.begin()  # all is noted: the same command again puts nothing more
         _check_what_is_there(run, target, before.identity, records, goes_on=progress.goes_on)
     progress.finish()
-    return {"records": records, "files": len(run.entries), "gaps": run.gaps, "topic": masked(target.topic)}
+    counts = {"records": records, "files": len(run.entries), "gaps": run.gaps, "revisions": run.revisions}
+    return {**counts, "topic": masked(target.topic)}
 
 
 def _check_all(run: Run, pool: Pool, task: _Task) -> None:

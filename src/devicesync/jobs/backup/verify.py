@@ -1,11 +1,8 @@
 """Verify: finds what is wrong with a backup, file by file, and compared with the log."""
 
-from array import array
-from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import chain
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
@@ -13,23 +10,17 @@ from devicesync.archive.generation import End
 from devicesync.archive.ranges import by_range
 from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged
-from devicesync.jobs.backup.redact import redacted_erase
+from devicesync.jobs.backup.comparison import Comparison, Problem
+from devicesync.jobs.backup.cover import Cover
 from devicesync.jobs.shared.backed_up import from_the_future
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
-from devicesync.log.full import OFFSET, FullLog, FullRecord, Survey
+from devicesync.log.full import FullLog, Survey
 
 _COUNTED = 10_000
 _SUPERSEDED = (
     "is on its way, or a killed upload or prune left it, and another one is listed in its place, or its range is pruned: "
     "what `devicesync backup redact` does not remove, remove while no backup runs"
 )
-
-
-class Problem(NamedTuple):
-    """What is wrong with a file."""
-
-    path: str
-    problem: str
 
 
 def check_entries(
@@ -141,13 +132,21 @@ def behind(entries: list[Entry], generation: int | None, survey: Survey, log: Fu
     return total
 
 
-def check_range(archive: Archive, files: list[Entry], spool: Path, log: FullLog | None, *, deep: bool) -> list[Problem]:
+def check_range(
+    archive: Archive, files: list[Entry], spool: Path, log: FullLog | None, cover: Cover, *, deep: bool
+) -> list[Problem]:
     """Check sizes and checksums. With `deep`, also read every record, and compare it with the log, if one is given.
+
+    A revision is told to `cover`. It has to be checked again once that knows the erases, if they do not cover everything.
 
     Raises Unavailable.
     """
     found: list[Problem] = []
-    comparison = _Comparison(files[0], log) if log and deep else None
+    first = files[0]
+    comparison = None
+    if log and deep:
+        read = partial(log.records, first.partition, first.first_offset, first.next_offset)
+        comparison = Comparison(first, "the log", read)
     for entry in files:
         try:
             with archive.fetched(entry, spool) as batches:
@@ -157,61 +156,10 @@ def check_range(archive: Archive, files: list[Entry], spool: Path, log: FullLog 
                     pass
         except Damaged as damaged:
             found.append(problem_of(damaged))
-    is_redacted = any(entry.revision for entry in files)
-    return found or (list(comparison.problems(is_redacted=is_redacted)) if comparison else [])
+    is_revised = any(entry.revision for entry in files)
+    return found or (list(comparison.problems(cover if is_revised else None)) if comparison else [])
 
 
 def problem_of(damaged: Damaged) -> Problem:
     """Return the damage as a problem."""
     return Problem(damaged.path, damaged.problem)
-
-
-class _Comparison:
-    """The files of a range beside the log. Both are read some rows at a time, and the log once for each file.
-
-    The days of a range may alternate. So of the log's records those are kept, by their offsets, that no file had yet.
-    """
-
-    def __init__(self, first: Entry, log: FullLog) -> None:
-        """first: the first file of the range."""
-        self._first = first
-        self._log = log
-        self._missing: array[int] | None = None
-        self._other = 0
-        self._first_other = first.path, first.first_offset
-
-    def add(self, entry: Entry, batches: Iterator[list[FullRecord]]) -> None:
-        """Compare this file. What of it comes after the log's last record is not read. Raises Damaged, Unavailable."""
-        rows = chain.from_iterable(batches)
-        row = next(rows, None)
-        missing = array("q")
-        first = self._first
-        for there in chain.from_iterable(self._log.records(first.partition, first.first_offset, first.next_offset)):
-            offset = there[OFFSET]
-            while row and row[OFFSET] < offset:
-                row = next(rows, None)
-            if not row or row[OFFSET] != offset:
-                if self._is_missing(offset):
-                    missing.append(offset)
-            elif row != there and not (entry.revision and row == redacted_erase(there, entry)):
-                self._first_other = self._first_other if self._other else (entry.path, offset)
-                self._other += 1
-        self._missing = missing
-
-    def _is_missing(self, offset: int) -> bool:
-        """Whether no file before had it."""
-        if self._missing is None:
-            return True
-        place = bisect_left(self._missing, offset)
-        return place < len(self._missing) and self._missing[place] == offset
-
-    def problems(self, *, is_redacted: bool) -> Iterator[Problem]:
-        """What differs. A redact leaves records out, and the data of erases."""
-        if self._missing and not is_redacted:
-            yield Problem(
-                self._first.path,
-                f"{len(self._missing):,} records of the log are missing, the first at offset {self._missing[0]}",
-            )
-        if self._other:
-            path, offset = self._first_other
-            yield Problem(path, f"{self._other:,} records differ from the log's, the first at offset {offset}")

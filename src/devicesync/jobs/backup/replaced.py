@@ -1,0 +1,56 @@
+"""Compares a revision with the file that it replaces, where that is still there: a killed redact leaves both.
+
+So does whoever may only add objects to a bucket. What the revision lacks, or has otherwise, has to be a redact's.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from devicesync.archive.archive import Archive, Replaced
+from devicesync.archive.entry import Entry
+from devicesync.errors import Damaged
+from devicesync.jobs.backup.comparison import Comparison
+from devicesync.jobs.backup.cover import Cover
+from devicesync.law.state import State
+from devicesync.log.full import FullRecord
+
+_DO = "nothing is lost: what it replaces is there too; if it is forged, remove its entry, {}, and then it: the other counts then"
+
+
+class Doubt(NamedTuple):
+    """What is wrong with the revision of a file, beside one that it replaces, and what to do."""
+
+    revision: Entry
+    problem: str
+    hint: str
+
+
+def doubts(archive: Archive, pairs: list[Replaced], spool: Path, cover: Cover) -> list[Doubt]:
+    """What is wrong with these revisions beside the files that they replace; see check_range of `cover`. Raises Unavailable."""
+    found = []
+    for revision, other, listing in pairs:
+        comparison = Comparison(revision, other.path, partial(_batches, archive, other, spool))
+        with suppress(Damaged):  # the revision is named where it counts; the other one a redact may just have removed
+            with archive.fetched(revision, spool) as batches:
+                comparison.add(revision, batches)
+            found += [Doubt(revision, problem, _DO.format(listing)) for _, problem in comparison.problems(cover)]
+    return found
+
+
+def refuse_doubts(
+    archive: Archive, entries: list[Entry], pruned: Iterable[dict[str, State]], spool: Path, max_clock_ahead_ms: int
+) -> None:
+    """Raise Damaged where a revision is not a redact's. pruned: the erases of the pruned ranges. Raises Unavailable."""
+    pairs, cover = archive.replaced(entries), Cover(max_clock_ahead_ms)
+    found = doubts(archive, pairs, spool, cover)
+    cover.learn(archive, entries, pruned, spool)
+    for revision, problem, hint in found if cover.is_full else doubts(archive, pairs, spool, cover):
+        raise Damaged(revision.path, problem, hint)
+
+
+def _batches(archive: Archive, entry: Entry, spool: Path) -> Iterator[list[FullRecord]]:
+    with archive.fetched(entry, spool) as batches:
+        yield from batches

@@ -1,0 +1,168 @@
+"""A revision that no redact made hides records and erases. Who may only add objects to a bucket leaves what it replaces."""
+
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from devicesync.archive.archive import Archive
+from devicesync.archive.encoder import Encoder
+from devicesync.archive.entry import Entry, Origin
+from devicesync.archive.files import OpenFile
+from devicesync.archive.manifest import Manifest
+from devicesync.archive.ranges import ENTRY, paths_of, revised_path
+from devicesync.assembly.backup.prune import prune
+from devicesync.assembly.backup.redact import redact
+from devicesync.assembly.backup.verify import verify
+from devicesync.assembly.restore.run import Request, begin
+from devicesync.assembly.watcher import Unwatched
+from devicesync.config import Settings
+from devicesync.errors import Damaged
+from devicesync.jobs.backup.redact import Redaction, _revised
+from devicesync.jobs.restore.selection import Selection
+from tests.archive.test_days import kept, ranges_of, rows_of
+from tests.archive.test_redact import FORMATS, Killed, V, by_range, offsets, record, unnamed
+
+ROWS = [
+    record(0, "gone", version=V, city="Pune"),
+    record(1, "stays", version=V, city="Agra"),
+    record(2, "gone", version=V + 10, erase=True),
+    record(3, "stays", version=V + 1, city="Delhi"),
+]
+NEXT = [record(4, "stays", version=V + 2, city="Goa")]
+
+
+def backup(directory: Path, file_format: str = "parquet") -> Archive:
+    """A range of two days, and one after it, so that a prune may take the first."""
+    first = ranges_of(directory, ROWS, step=4, file_format=file_format)
+    return kept(directory, first + ranges_of(directory, NEXT, step=1, file_format=file_format))
+
+
+def forge(archive: Archive, directory: Path, left: list[int]) -> None:
+    """Add a revision of the first range that has these records of it alone; nothing is changed or removed."""
+    files, closed = by_range(archive)[0], []
+    rows = {path.split("/", 1)[1]: some for path, some in rows_of(archive, directory).items()}
+    with closing(Encoder(directory)) as encoder:
+        for entry in files:
+            origin = Origin(entry.topic, entry.source, entry.generation, entry.partition, entry.identity)
+            file = OpenFile(directory, origin, entry.format, encoder)
+            if some := [row for row in rows[entry.path.split("/", 1)[1]] if row[0] in left]:
+                file.write(some)
+                file.end_group()
+            made = file.close(entry.from_offset, entry.next_offset, 1)
+            made.entry = _revised(entry, 1, made.entry)
+            closed.append(made)
+    for made in closed:
+        archive.upload(made)
+    archive.manifest.replace([made.entry for made in closed])
+
+
+def settings_of(directory: Path) -> Settings:
+    """Without a log beside."""
+    return Settings(data_dir=str(directory / "data"), log=f"journal:{directory}/data/topic")
+
+
+def problems(directory: Path) -> list[dict[str, str]]:
+    """As `verify` finds them."""
+    found: list[dict[str, str]] = verify(str(directory / "backup"), settings_of(directory), Unwatched(), deep=False)["problems"]
+    return found
+
+
+def commands(directory: Path) -> list[str]:
+    """What redact, prune and restore raise."""
+    place, settings = str(directory / "backup"), settings_of(directory)
+    said = []
+    for command in (
+        lambda: redact(place, "gone", settings, Unwatched(), dry_run=False),
+        lambda: redact(place, "other", settings, Unwatched(), dry_run=False),
+        lambda: prune(place, settings, Unwatched(), before_ms=1 << 60, dry_run=False),
+        lambda: begin(Request(place, Selection(), False, False, 1, False), settings, Unwatched()),  # noqa: FBT003 - named in Request
+    ):
+        with pytest.raises(Damaged) as raised:
+            command()
+        said.append(f"{raised.value}\n{raised.value.hint}")
+    return said
+
+
+@FORMATS
+@pytest.mark.parametrize(("left", "count", "first"), [([1, 2], 1, 3), ([0, 1, 3], 1, 2), ([], 2, 0)])
+def test_a_forged_revision_is_refused_by_name_and_what_it_replaces_stays(
+    tmp_path: Path, file_format: str, left: list[int], count: int, first: int
+) -> None:
+    """Also where an erase is all that it hides. It was restored as equal; verify and prune had the true records removed."""
+    archive = backup(tmp_path, file_format)
+    before = {path: path.read_bytes() for path in (tmp_path / "backup").rglob("*") if path.is_file()}
+    originals = {path for entry in by_range(archive)[0] for path in entry.paths}
+    forge(archive, tmp_path, left)
+    revision = by_range(archive)[0]
+    named = f"{count} records of topic/dt="
+    found = problems(tmp_path)
+    assert {each["path"] for each in found} <= {entry.path for entry in revision}
+    assert any(named in each["problem"] and f"at offset {first}" in each["problem"] for each in found)
+    for said in commands(tmp_path):
+        assert "no erase in the backup covers them" in said
+        assert f"remove its entry, {revised_path(paths_of(revision, ENTRY)[0], revision)}, and" in said
+    assert {path: path.read_bytes() for path in before} == before
+    assert originals <= unnamed(archive, tmp_path)
+    for path in (revised_path(paths_of(revision, ENTRY)[0], revision), *(path for entry in revision for path in entry.paths)):
+        (tmp_path / "backup" / path).unlink()
+    assert (problems(tmp_path), offsets(archive, tmp_path)) == ([], [0, 1, 2, 3, 4])
+
+
+@FORMATS
+def test_what_a_killed_redact_leaves_is_verified_restored_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str
+) -> None:
+    """Both files of a range are there, and the erase covers what the new one lacks."""
+    archive = backup(tmp_path, file_format)
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(Manifest, "sweep", killed)
+    with pytest.raises(Killed):
+        Redaction(archive, "gone", tmp_path, 300_000).rewrite(by_range(archive)[0], V + 10)
+    monkeypatch.undo()
+    left = unnamed(archive, tmp_path)
+    assert left
+    assert len(archive.replaced(archive.manifest.entries())) == 2
+    found = problems(tmp_path)
+    assert {each["path"] for each in found} == left
+    assert all("is on its way" in each["problem"] for each in found)
+    place, settings = str(tmp_path / "backup"), settings_of(tmp_path)
+    begin(Request(place, Selection(), False, False, 1, False), settings, Unwatched())  # noqa: FBT003 - named in Request
+    assert redact(place, "other", settings, Unwatched(), dry_run=False)["rewritten"] == []
+    assert (problems(tmp_path), unnamed(archive, tmp_path), offsets(archive, tmp_path)) == ([], set(), [1, 2, 3, 4])
+
+
+def test_a_revision_above_one_of_a_redact_is_refused_too(tmp_path: Path) -> None:
+    """Where the first files are gone, those that a redact wrote tell."""
+    archive = backup(tmp_path)
+    Redaction(archive, "gone", tmp_path, 300_000).rewrite(by_range(archive)[0], V + 10)
+    revision: list[Entry] = by_range(archive)[0]
+    forge(archive, tmp_path, [1, 2])
+    assert by_range(archive)[0] != revision
+    assert any(revision[1].path in said for said in commands(tmp_path))
+
+
+def test_an_erase_that_was_pruned_covers(tmp_path: Path) -> None:
+    """Its range is not there any more, and its erases are."""
+    archive = backup(tmp_path)
+    kept(tmp_path, ranges_of(tmp_path, [record(5, "gone", version=V + 1, city="Pune")], step=1))
+    archive.manifest.prune(by_range(archive)[0], {"gone": V + 10})
+    old = {path: path.read_bytes() for path in (tmp_path / "backup" / "topic").rglob("*.parquet")}
+    assert redact(str(tmp_path / "backup"), "gone", settings_of(tmp_path), Unwatched(), dry_run=False)["records"] == 1
+    for path, content in old.items():
+        path.write_bytes(content)
+    assert len(archive.replaced(archive.manifest.entries())) == 1
+    assert all("is on its way" in each["problem"] for each in problems(tmp_path))
+
+
+def test_a_listing_that_is_damaged_beside_a_revision_holds_nothing_up(tmp_path: Path) -> None:
+    """It does not count."""
+    archive = backup(tmp_path)
+    redact(str(tmp_path / "backup"), "gone", settings_of(tmp_path), Unwatched(), dry_run=False)
+    (tmp_path / "backup" / paths_of(by_range(archive)[0], ENTRY)[0]).write_bytes(b"junk")
+    (tmp_path / "backup" / msgspec.structs.replace(by_range(archive)[0][0]).path.replace(".1-", ".2-")).write_bytes(b"junk")
+    assert archive.replaced(archive.manifest.entries()) == []
