@@ -1,5 +1,6 @@
 """A revision that no redact made hides records and erases. Who may only add objects to a bucket leaves what it replaces."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from devicesync.config import Settings
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.redact import Redaction, _revised
 from devicesync.jobs.restore.selection import Selection
+from devicesync.log.full import FullRecord
 from tests.archive.test_days import kept, ranges_of, rows_of
 from tests.archive.test_redact import FORMATS, Killed, V, by_range, offsets, record, unnamed
 
@@ -39,19 +41,20 @@ def backup(directory: Path, file_format: str = "parquet") -> Archive:
     return kept(directory, first + ranges_of(directory, NEXT, step=1, file_format=file_format))
 
 
-def forge(archive: Archive, directory: Path, left: list[int]) -> None:
-    """Add a revision of the first range that has these records of it alone; nothing is changed or removed."""
+def forge(archive: Archive, directory: Path, left: list[int], more: Sequence[FullRecord] = ()) -> None:
+    """Add a revision of the first range that has these records of it, and more in its first file; nothing is changed or removed."""
     files, closed = by_range(archive)[0], []
+    number = 1 + archive.last_revision(files)
     rows = {path.split("/", 1)[1]: some for path, some in rows_of(archive, directory).items()}
     with closing(Encoder(directory)) as encoder:
         for entry in files:
             origin = Origin(entry.topic, entry.source, entry.generation, entry.partition, entry.identity)
             file = OpenFile(directory, origin, entry.format, encoder)
             if some := [row for row in rows[entry.path.split("/", 1)[1]] if row[0] in left]:
-                file.write(some)
+                file.write(sorted([*some, *more]) if entry is files[0] else some)
                 file.end_group()
             made = file.close(entry.from_offset, entry.next_offset, 1)
-            made.entry = _revised(entry, 1, made.entry)
+            made.entry = _revised(entry, number, made.entry)
             closed.append(made)
     for made in closed:
         archive.upload(made)
@@ -134,6 +137,14 @@ def test_what_a_killed_redact_leaves_is_verified_restored_and_removed(
     begin(Request(place, Selection(), False, False, 1, False), settings, Unwatched())  # noqa: FBT003 - named in Request
     assert redact(place, "other", settings, Unwatched(), dry_run=False)["rewritten"] == []
     assert (problems(tmp_path), unnamed(archive, tmp_path), offsets(archive, tmp_path)) == ([], set(), [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("offset", [1, 3])
+def test_a_revision_that_has_more_is_refused(tmp_path: Path, offset: int) -> None:
+    """An erase between the records of a day would else cover all that is left out, and one after them too."""
+    archive = backup(tmp_path)
+    forge(archive, tmp_path, [0, 1, 2], [record(offset, "stays", version=V + 20, erase=True)])
+    assert all("1 records are not in topic/dt=" in said for said in commands(tmp_path))
 
 
 def test_a_revision_above_one_of_a_redact_is_refused_too(tmp_path: Path) -> None:

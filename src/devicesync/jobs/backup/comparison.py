@@ -25,13 +25,17 @@ class Comparison:
     The days of a range may alternate. So those of its records are kept, by their offsets, that no file had yet.
     """
 
-    def __init__(self, first: Entry, source: str, read: Callable[[], Iterable[list[FullRecord]]]) -> None:
-        """first: the first file of the range. source: what has the records that `read` yields, as a problem names it."""
+    def __init__(self, first: Entry, source: str, read: Callable[[], Iterable[list[FullRecord]]], *, is_whole: bool) -> None:
+        """first: the first file of the range. source: what has the records that `read` yields, as a problem names it.
+
+        is_whole: whether the source can't have lost records, as a log does.
+        """
         self._first = first
         self._source = source
         self._read = read
         self._missing: array[int] | None = None
-        self._other = 0
+        self._is_whole = is_whole
+        self._more = self._other = 0
         self._first_other = first.path, first.first_offset
 
     def add(self, entry: Entry, batches: Iterator[list[FullRecord]]) -> None:
@@ -42,13 +46,17 @@ class Comparison:
         for there in chain.from_iterable(self._read()):
             offset = there[OFFSET]
             while row and row[OFFSET] < offset:
+                self._more += 1
                 row = next(rows, None)
             if not row or row[OFFSET] != offset:
                 if self._missing is None or _has(self._missing, offset):
                     missing.append(offset)
-            elif row != there and not (entry.revision and row == redacted_erase(there, entry)):
+                continue
+            if row != there and not (entry.revision and row == redacted_erase(there, entry)):
                 self._first_other = self._first_other if self._other else (entry.path, offset)
                 self._other += 1
+            row = next(rows, None)
+        self._more += sum(1 for _ in rows) + bool(row) if self._is_whole else 0
         self._missing = missing
 
     def problems(self, cover: Cover | None) -> Iterator[Problem]:
@@ -60,6 +68,8 @@ class Comparison:
         if missing:
             told = f"{len(missing):,} records of {self._source} are missing, the first at offset {missing[0]}"
             yield Problem(self._first.path, f"{told}{_UNCOVERED if cover else ''}")
+        if self._more and self._is_whole:
+            yield Problem(self._first.path, f"{self._more:,} records are not in {self._source}")
         if self._other:
             path, offset = self._first_other
             yield Problem(path, f"{self._other:,} records differ from {self._source}'s, the first at offset {offset}")

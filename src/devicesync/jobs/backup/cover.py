@@ -19,8 +19,11 @@ from devicesync.law.state import State
 from devicesync.log.full import KEY, OFFSET, TIMESTAMP_MS, VALUE, FullRecord
 
 _ANY_AHEAD_MS = 1 << 50
-_MOST = 100_000
-"""Names of devices whose erases are looked for. A redact is called for each device, so what lacks more is not a redact's."""
+_MOST = 300_000
+"""Names of devices whose erases are looked for: one for each device, and for a refused record all that it has in quotes.
+
+A redact is called for each device. So what lacks records of more is not a redact's.
+"""
 
 _Wanted = tuple[frozenset[str], int]
 """An erase of one of these devices, of this version at least."""
@@ -34,6 +37,7 @@ class Cover:
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._wanted: dict[frozenset[str], int] = {}
         self._names: set[str] = set()
+        self._held = 0
         self._lacks_any = False
         self._erased: dict[str, int] | None = None
 
@@ -86,9 +90,10 @@ class Cover:
         return any(name in erased and erased[name] >= version for name in names)
 
     def _note(self, names: frozenset[str], version: int) -> None:
-        if not names or len(self._names) + len(names) > _MOST:
+        if not names or (names not in self._wanted and self._held + len(names) > _MOST):
             self._lacks_any = True
             return
+        self._held += 0 if names in self._wanted else len(names)
         self._names |= names
         self._wanted[names] = max(version, self._wanted.get(names, 0))
 

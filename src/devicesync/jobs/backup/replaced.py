@@ -32,7 +32,7 @@ def doubts(archive: Archive, pairs: list[Replaced], spool: Path, cover: Cover) -
     """What is wrong with these revisions beside the files that they replace; see check_range of `cover`. Raises Unavailable."""
     found = []
     for revision, other, listing in pairs:
-        comparison = Comparison(revision, other.path, partial(_batches, archive, other, spool))
+        comparison = Comparison(revision, other.path, partial(_batches, archive, other, spool), is_whole=True)
         with suppress(Damaged):  # the revision is named where it counts; the other one a redact may just have removed
             with archive.fetched(revision, spool) as batches:
                 comparison.add(revision, batches)

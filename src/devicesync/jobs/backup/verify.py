@@ -146,7 +146,7 @@ def check_range(
     comparison = None
     if log and deep:
         read = partial(log.records, first.partition, first.first_offset, first.next_offset)
-        comparison = Comparison(first, "the log", read)
+        comparison = Comparison(first, "the log", read, is_whole=False)
     for entry in files:
         try:
             with archive.fetched(entry, spool) as batches:
