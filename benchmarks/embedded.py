@@ -166,7 +166,7 @@ def freshness(directory: Path, rate: int = 1000, seconds: int = 10) -> None:
             embedded.journal.append([simulation.record(now_ms) for _ in range(due)])
             written += due
             time.sleep(0.001)
-        while embedded.reader.lag():
+        while embedded.reader.unread():
             time.sleep(0.01)
         stop.set()
         updater.join()

@@ -161,7 +161,7 @@ def test_an_erase_that_was_pruned_covers(tmp_path: Path) -> None:
     """Its range is not there any more, and its erases are."""
     archive = backup(tmp_path)
     kept(tmp_path, ranges_of(tmp_path, [record(5, "gone", version=V + 1, city="Pune")], step=1))
-    archive.manifest.prune(by_range(archive)[0], {"gone": V + 10})
+    archive.manifest.prune(by_range(archive)[0], {"gone": V + 10}.items(), tmp_path)
     old = {path: path.read_bytes() for path in (tmp_path / "backup" / "topic").rglob("*.parquet")}
     assert redact(str(tmp_path / "backup"), "gone", settings_of(tmp_path), Unwatched(), dry_run=False)["records"] == 1
     for path, content in old.items():

@@ -34,7 +34,6 @@ from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import LETTER_TIMES, gather
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import erases_in, record_of, refuse_the_future
-from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.state import State
 from devicesync.log.full import LARGEST_BYTES, FullRecord
 from devicesync.log.whole_lines import LONGEST_LINE_BYTES
@@ -378,8 +377,7 @@ def test_of_a_refused_value_that_is_too_long_the_beginning_is_kept(tmp_path: Pat
     buckets = Buckets(tmp_path / "buckets", 1)
     buckets.prepare()
     with closing(SqliteDeadLetters(tmp_path / "dead-letters.db")) as letters:
-        limit = RefusalLimit(1, 1, 0)
-        gather(closed.entry, [large], Selection(), buckets, letters, refusal_limit=limit, max_clock_ahead_ms=0)
+        gather(closed.entry, [large], Selection(), buckets, letters, max_clock_ahead_ms=0)
         found = {letter.offset: letter for letter in letters.each()}
     assert {offset: letter.value for offset, letter in found.items()} == {10: value[:LONGEST_LINE_BYTES], 11: b"", 12: b"bad"}
     assert found[10].is_in_part
@@ -398,10 +396,7 @@ def test_few_bytes_of_a_file_do_not_become_dead_letters_without_end(
     buckets = Buckets(tmp_path / "buckets", 1)
     buckets.prepare()
     with closing(SqliteDeadLetters(file)) as letters:
-        limit = RefusalLimit(1, 1, 0)
-        found = gather(
-            closed.entry, [rows[:7], rows[7:]], Selection(), buckets, letters, refusal_limit=limit, max_clock_ahead_ms=0
-        )
+        found = gather(closed.entry, [rows[:7], rows[7:]], Selection(), buckets, letters, max_clock_ahead_ms=0)
         there = sum(1 for _ in letters.each())
     taken = closed.entry.bytes + (closed.entry.rest.bytes if closed.entry.rest else 0)
     assert (found.dead, there + found.not_kept) == (count, count)

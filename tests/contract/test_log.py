@@ -156,13 +156,13 @@ def test_keeping_alive_delivers_nothing_and_loses_nothing(log: Log) -> None:
     reader.close()
 
 
-def test_lag_counts_what_was_not_polled(log: Log) -> None:
+def test_unread_counts_what_was_not_polled(log: Log) -> None:
     """In records."""
     log.append([b"a", b"b", b"c"])
     reader = log.reader("one")
     take(reader, 1)
     assert not reader.caught_up()
-    assert reader.lag() == 2
+    assert [*reader.unread().values()] == [2]
     take(reader, 2)
-    assert reader.lag() == 0
+    assert reader.unread() == {}
     reader.close()

@@ -57,6 +57,9 @@ class _Topic:
 
     def keep_alive(self) -> None: ...
 
+    def unread(self) -> dict[int, int]:
+        return {}
+
     def caught_up(self) -> bool:
         return True
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 import pytest
 
 from devicesync.clock import SystemClock
-from devicesync.errors import TooManyBad
+from devicesync.errors import TooManyBad, Unavailable
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
 
 
 class Hours(SystemClock):
-    """A clock by which an hour goes by between two looks: reading takes its time."""
+    """A clock by which an hour goes by between two looks: the log may be asked each time."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -20,11 +20,11 @@ class Hours(SystemClock):
         return self._now
 
 
-def feed(share: RefusalLimit, records: Iterable[tuple[bool, int]]) -> None:
+def feed(share: RefusalLimit, records: Iterable[tuple[bool, int]], partition: int = 0) -> None:
     """Tell of records: whether each was refused, and the second at which the log took it."""
     for refused, second in records:
         if refused:
-            share.bad("malformed_json", second * 1000)
+            share.bad("malformed_json", second * 1000, partition)
         else:
             share.good()
 
@@ -39,7 +39,7 @@ def test_a_burst_of_bad_records_stops_nobody() -> None:
 
 def test_a_bad_deploy_stops_the_job_after_a_minute_of_the_log() -> None:
     """The log's own time counts."""
-    share = RefusalLimit(0.95, 1000, 60, Hours())
+    share = RefusalLimit(0.95, 1000, 60)
     feed(share, ((True, count // 100) for count in range(6900)))  # the thousandth came in second 9
     with pytest.raises(TooManyBad, match="950 of the last 1000 records were refused, the last one as malformed_json") as stopped:
         feed(share, [(True, 69)])
@@ -49,7 +49,7 @@ def test_a_bad_deploy_stops_the_job_after_a_minute_of_the_log() -> None:
 
 def test_good_records_in_between_start_the_minute_anew() -> None:
     """Whether they came in one piece or strewn in."""
-    share = RefusalLimit(0.5, 10, 60, Hours())
+    share = RefusalLimit(0.5, 10, 60)
     feed(share, [(True, 0)] * 10)
     feed(share, [(False, 30)] * 6)
     feed(share, [(True, 61)] * 10)
@@ -58,8 +58,45 @@ def test_good_records_in_between_start_the_minute_anew() -> None:
 
 
 def test_the_bad_partition_of_a_backlog_comes_first() -> None:
-    """An hour of it, a fourth of all, stopped the updater at each start: the other partitions' turns come within seconds."""
-    feed(RefusalLimit(0.95, 1000, 60), ((True, count) for count in range(3600)))
+    """An hour of it, a fifth of all, stopped the updater at each start: the others had not had their turns."""
+    share, left = RefusalLimit(0.95, 1000, 60, Hours()), {0, 1, 2}
+    share.unread = lambda: left
+    feed(share, ((True, count) for count in range(3600)))
+    left.remove(0)
+    share.good(51)
+    feed(share, ((True, count) for count in range(1000)))
+    share.good(4_000)
+
+
+def test_a_backlog_that_is_bad_everywhere_stops_the_job_when_each_partition_was_read_so_far() -> None:
+    """The last one is read up to the end of the bad minute, or has nothing more to read. The log may not answer meanwhile."""
+    share, answers = RefusalLimit(0.95, 1000, 60, Hours()), {0, 1, 2}
+
+    def unread() -> set[int]:
+        if not answers:
+            raise Unavailable("it is away")
+        return answers
+
+    share.unread = unread
+    for partition in (0, 1):
+        feed(share, ((True, count // 10) for count in range(5000)), partition)
+    left = answers.copy()
+    answers.clear()
+    feed(share, ((True, count // 10) for count in range(1700)), 2)
+    answers |= left
+    with pytest.raises(TooManyBad):
+        share.bad("malformed_json", 170_000, 2)
+    answers.remove(2)
+    with pytest.raises(TooManyBad):
+        share.bad("malformed_json", 500_000, 1)
+
+
+def test_a_log_of_one_partition_is_read_as_it_was_written() -> None:
+    """As a journal: nothing can come between."""
+    share = RefusalLimit(0.95, 1000, 60)
+    share.unread = lambda: {0: 5_000}
+    with pytest.raises(TooManyBad):
+        feed(share, ((True, count // 10) for count in range(1700)))
 
 
 def test_a_limit_of_one_stops_never() -> None:

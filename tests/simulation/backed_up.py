@@ -23,7 +23,6 @@ from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import gather
 from devicesync.jobs.restore.selection import Selection
-from devicesync.jobs.shared.refusal_limit import RefusalLimit
 from devicesync.law.state import State, join
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.full import OFFSET, TIMESTAMP_MS, FullRecord
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 Range = tuple[int, int, int]
 _GROUP = "devicesync.backup"
 _ENTRY = re.compile(r"/backup/_manifest/[^/]+/(\d+)/(\d+)/(\d+)(?:\.\d+-\w+)?(?:\.erasures)?\.json")
-_ALL = RefusalLimit(1, 1000, 60)
 
 Said = dict[Place, tuple[str, State]]
 """By place: what the law makes of a record, and of which device."""
@@ -216,7 +214,7 @@ class BackedUp:
             buckets.add(erasures)
         for entry in entries:
             rows, selection = archive.rows[entry.path], Selection(until_ms)
-            gather(entry, [rows], selection, buckets, None, refusal_limit=_ALL, max_clock_ahead_ms=DEFAULT_MAX_CLOCK_AHEAD_MS)
+            gather(entry, [rows], selection, buckets, None, max_clock_ahead_ms=DEFAULT_MAX_CLOCK_AHEAD_MS)
         buckets.count([buckets.flush()])
         found = buckets.read(0)
         for name in sorted({*wanted, *found}):

@@ -43,7 +43,7 @@ def _ship(settings: Settings, run: LongRun) -> int:
         total += records
         if SYSTEM.monotonic() - said_at >= _SAY_SECONDS:
             said_at = SYSTEM.monotonic()
-            _log.info("shipped", records=total, to_go=source.lag())
+            _log.info("shipped", records=total, to_go=sum(source.unread().values()))
 
     def readings() -> Readings:
         return {SHIPPED: total}

@@ -78,7 +78,7 @@ def fold(
             event = decode(value, taken_ms=taken_ms, logged_ms=logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
         except Refused as refused:
             dead.append(DeadLetter(value, refused.reason, refused.detail, source, partition, offset, taken_ms, key))
-            refusal_limit.bad(refused.reason, taken_ms)
+            refusal_limit.bad(refused.reason, taken_ms, partition)
         else:
             refusal_limit.good()
             _join_into(changes, event)  # at once: the processor's caches do not hold the events of a whole batch

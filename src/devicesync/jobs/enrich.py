@@ -68,7 +68,7 @@ class Job(NamedTuple):
             if letter is None:
                 self.refusal_limit.good()
             else:
-                self.refusal_limit.bad(letter.reason, letter.time_ms)
+                self.refusal_limit.bad(letter.reason, letter.time_ms, letter.partition)
                 dead.append(letter)
         return dead
 
@@ -135,6 +135,7 @@ def enrich_topic(job: Job, reader: ForwardedReader, target: Forward, *, until_ca
     Raises TooManyBad; the batch in hand is then not committed.
     """
     patience = Patience(job.stop, reader.keep_alive)
+    job.refusal_limit.unread = reader.unread
     try:
         while not job.stop.is_set():
             records = patience.until_it_works(reader.poll_full, _BATCH_RECORDS, _POLL_SECONDS)

@@ -88,6 +88,7 @@ class Updater:
         self._spans = spans
         self._reader = reader
         reader.reads_headers = spans is not NO_SPANS
+        refusal_limit.unread = reader.unread
         self._dead_letters = dead_letters
         self._batch_records = batch_records
         self._stop = stop

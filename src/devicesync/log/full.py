@@ -196,6 +196,10 @@ class ForwardedReader(Protocol):
         """See port.Reader."""
         ...
 
+    def unread(self) -> dict[int, int]:
+        """See port.Reader."""
+        ...
+
     def caught_up(self) -> bool:
         """See port.Reader."""
         ...

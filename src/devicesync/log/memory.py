@@ -80,11 +80,12 @@ class MemoryReader:
 
     def caught_up(self) -> bool:
         """See port.Reader."""
-        return self.lag() == 0
+        return not self.unread()
 
-    def lag(self) -> int:
+    def unread(self) -> dict[int, int]:
         """See port.Reader."""
-        return len(self._log.records) - self._next
+        count = len(self._log.records) - self._next
+        return {0: count} if count else {}
 
     def close(self) -> None:
         """See port.Reader."""

@@ -81,8 +81,8 @@ class Reader(Protocol):
         """
         ...
 
-    def lag(self) -> int:
-        """Return how many records lie after the last poll, in the partitions of this reader. Raises Unavailable."""
+    def unread(self) -> dict[int, int]:
+        """Return how many records lie after the last poll, by each partition of this reader that has any. Raises Unavailable."""
         ...
 
     def caught_up(self) -> bool:

@@ -40,7 +40,7 @@ _SAID = {"ahead": _AHEAD, "not_kept": _NOT_KEPT}
 def restore_to_stores(request: Request, settings: Settings, watcher: Watcher) -> dict[str, Any]:
     """The document that `restore --to-stores --json` prints, without its seconds.
 
-    Raises Damaged, TooManyBad, Unavailable; Held while another one uses the data directory.
+    Raises Damaged, Unavailable; Held while another one uses the data directory.
     """
     run = begin(request, settings, watcher)
     with ExitStack() as opened:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from devicesync.archive.entry import Entry
 from devicesync.assembly import adapters
 from devicesync.assembly.pool import archive_of, kept, patiently, stores, worker_settings
-from devicesync.assembly.updater import refusal_limit
 from devicesync.errors import Unavailable
 from devicesync.jobs.restore.buckets import Buckets
 from devicesync.jobs.restore.gather import Gathered, gather
@@ -48,7 +47,6 @@ def gather_file(part: tuple[Task, Entry]) -> tuple[str, Gathered]:
                     task.selection,
                     buckets,
                     dead_letters,
-                    refusal_limit=refusal_limit(settings),
                     max_clock_ahead_ms=settings.max_clock_ahead_ms,
                 )
         except OSError as error:

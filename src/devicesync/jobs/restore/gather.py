@@ -45,10 +45,10 @@ def gather(
     buckets: Buckets,
     dead_letters: DeadLetters | None,
     *,
-    refusal_limit: RefusalLimit,
     max_clock_ahead_ms: int,
 ) -> Gathered:
-    """Read one file. dead_letters: None for a dry run. Safe to repeat. Raises TooManyBad, Unavailable, OSError."""
+    """Read one file. dead_letters: None for a dry run. Safe to repeat. Raises Unavailable, OSError."""
+    none = RefusalLimit(1, 1, 0)  # the backup keeps what was refused, whoever sent it
     records = applied = dead = later = ahead = not_kept = 0
     left = LETTER_TIMES * (entry.bytes + (entry.rest.bytes if entry.rest else 0))
     for all_rows in rows_of_file:
@@ -56,7 +56,7 @@ def gather(
         folded = fold(
             [record_of(row, entry, max_clock_ahead_ms) for row in rows],
             source=entry.source,
-            refusal_limit=refusal_limit,
+            refusal_limit=none,
             max_clock_ahead_ms=max_clock_ahead_ms,
         )
         erases = selection.other_erases(all_rows, entry, max_clock_ahead_ms)

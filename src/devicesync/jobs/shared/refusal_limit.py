@@ -2,48 +2,56 @@
 
 import math
 from collections import deque
+from collections.abc import Callable, Iterable
 
 from devicesync.clock import SYSTEM, Clock
-from devicesync.errors import TooManyBad
+from devicesync.errors import TooManyBad, Unavailable
 
-_MOST_READING_SECONDS = 10.0
+_ASK_SECONDS = 1.0
 
 
 class RefusalLimit:
     """Raises TooManyBad once `limit` (a share, 0 to 1) of the last `window` records were refused, all through `seconds`.
 
     The time is that at which the log took the records: a burst of a stranger's bad records stops nobody. But the records of a
-    backlog come one partition after the other, the bad ones maybe first. So they must be read for some seconds, too, in
-    which the other partitions have their turns. With a limit of 1 nothing ever stops.
+    backlog come one partition after the other, the bad ones maybe first. So every partition that has more to read must have
+    been read so far, too. With a limit of 1 nothing ever stops.
+
+    unread: returns the partitions that have more to read; set it where records come of several. It may raise Unavailable.
     """
 
+    unread: Callable[[], Iterable[int]]
+
     def __init__(self, limit: float, window: int, seconds: float, clock: Clock = SYSTEM) -> None:
+        self.unread = tuple
         self._window = window
         self._limit = limit
         self._allowed = math.ceil(limit * window)
         self._bad: deque[int] = deque(maxlen=self._allowed)
         self._seen = 0
         self._least_ms = seconds * 1000
-        self._least_reading_seconds = min(seconds, _MOST_READING_SECONDS)
         self._clock = clock
-        self._over_since: tuple[int, float] | None = None  # by the log's time in ms, and when we read it
+        self._asked_at = -math.inf
+        self._over_since_ms: int | None = None
+        self._read_ms: dict[int, int] = {}  # of each partition, since then
 
     def good(self, count: int = 1) -> None:
         """So many records were accepted."""
         self._seen += count
 
-    def bad(self, reason: str, taken_ms: int) -> None:
-        """One record was refused; the log had taken it at that time."""
+    def bad(self, reason: str, taken_ms: int, partition: int = 0) -> None:
+        """One record of this partition was refused; the log had taken it at that time."""
         if not self._is_over():  # good records may have come since the last bad one
-            self._over_since = None
+            self._over_since_ms = None
+            self._read_ms.clear()
         self._seen += 1
         self._bad.append(self._seen)
         if not self._is_over():
             return
-        now = self._clock.monotonic()
-        since_ms, since = self._over_since = self._over_since or (taken_ms, now)
-        lasts = taken_ms - since_ms >= self._least_ms and now - since >= self._least_reading_seconds
-        if self._limit < 1 and lasts:
+        if self._over_since_ms is None:
+            self._over_since_ms = taken_ms
+        self._read_ms[partition] = taken_ms
+        if self._limit < 1 and self._lasts(taken_ms, self._over_since_ms + self._least_ms):
             raise TooManyBad(
                 f"{self._allowed} of the last {self._window} records were refused, the last one as {reason}, "
                 f"and no fewer for {self._least_ms / 1000:.0f} s",
@@ -53,3 +61,16 @@ class RefusalLimit:
 
     def _is_over(self) -> bool:
         return len(self._bad) == self._allowed and self._seen >= self._window and self._bad[0] > self._seen - self._window
+
+    def _lasts(self, taken_ms: int, until_ms: float) -> bool:
+        """Whether all has been read that the log took up to then. The log is asked once a second at most."""
+        now = self._clock.monotonic()
+        if taken_ms < until_ms or now < self._asked_at + _ASK_SECONDS:
+            return False
+        try:
+            is_all_read = all(self._read_ms.get(partition, -1) >= until_ms for partition in self.unread())
+        except Unavailable:
+            is_all_read = False
+        if not is_all_read:
+            self._asked_at = self._clock.monotonic()
+        return is_all_read

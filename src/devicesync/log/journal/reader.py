@@ -107,11 +107,12 @@ class JournalReader(Cursor):
 
     def caught_up(self) -> bool:
         """See port.Reader."""
-        return self.lag() == 0
+        return not self.unread()
 
-    def lag(self) -> int:
+    def unread(self) -> dict[int, int]:
         """See port.Reader."""
-        return max(self.bounds()[1] - self.position, 0)
+        count = self.bounds()[1] - self.position
+        return {0: count} if count > 0 else {}
 
     def close(self) -> None:
         """See port.Reader."""

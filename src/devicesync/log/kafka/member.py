@@ -172,8 +172,8 @@ class Member:
         if self._kept:
             self._clock.sleep(_BRIEF_SECONDS)
 
-    def lag(self) -> int:
-        """How many records lie after the position, of the partitions assigned to this member."""
+    def unread(self) -> dict[int, int]:
+        """How many records lie after the position, by each partition assigned to this member that has any."""
         with failures("read"):
             begins = {position.partition: position.offset for position in self.consumer.position(self.consumer.assignment())}
             begins |= {int(message.partition() or 0): int(message.offset() or 0) for message in reversed(self._kept)}
@@ -182,7 +182,7 @@ class Member:
                 begins |= {each.partition: max(each.offset, lows[each.partition]) for each in self.committed(unread)}
             last = ends(self.admin, self.topic, begins, IsolationLevel.READ_COMMITTED)
             # A position in a topic that was made anew may lie beyond its end.
-            return sum(max(last[partition] - begin, 0) for partition, begin in begins.items())
+            return {partition: last[partition] - begin for partition, begin in begins.items() if last[partition] > begin}
 
     def caught_up(self, identity: str, applied: Applied) -> bool:
         """Whether the whole group has committed and applied all that is now in the topic with this id; see Awaited, too."""

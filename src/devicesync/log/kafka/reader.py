@@ -105,9 +105,9 @@ class KafkaReader:
         if self._clock.monotonic() - self._committed_at >= _COMMIT_SECONDS:
             self._commit_due()
 
-    def lag(self) -> int:
-        """See port.Reader; of the partitions assigned to this reader."""
-        return self._member.lag()
+    def unread(self) -> dict[int, int]:
+        """See port.Reader."""
+        return self._member.unread()
 
     def caught_up(self) -> bool:
         """Whether the whole group has committed everything that is in the topic now, and the store has it."""
