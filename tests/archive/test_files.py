@@ -17,7 +17,7 @@ from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.archive.parquet import GROUP_BYTES
 from devicesync.archive.storage import Storage
 from devicesync.errors import Damaged
-from devicesync.jobs.backup.partition_backup import PartitionBackup
+from devicesync.jobs.backup.partition_backup import PartitionBackup, sizes_of
 from devicesync.log.full import FullRecord
 from tests.simulation.clocks import ProcessClock, Time
 
@@ -45,7 +45,7 @@ def stored(directory: Path, rows: list[FullRecord], file_format: str) -> tuple[A
     with closing(Encoder(directory)) as encoder:
         file = OpenFile(directory, Origin("topic", "source", 1, 3), file_format, encoder)
         file.write(rows)
-        closed = file.close(rows[0][0], rows[-1][0] + 1, 7)
+        closed = file.close(rows[0][0], rows[-1][0] + 1, sum(sizes_of(rows)))
     archive = Archive(Storage(str(directory / "backup")), "topic")
     archive.upload(closed)
     archive.manifest.add([closed.entry])

@@ -417,6 +417,20 @@ def test_no_more_records_are_read_than_the_entry_says(tmp_path: Path, file_forma
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_no_more_bytes_are_read_than_the_entry_says(tmp_path: Path, file_format: str) -> None:
+    """By them too. The oldest backups counted keys, values and headers alone."""
+    rows: list[FullRecord] = [(number, 5, b"key", b"x" * 1000, None) for number in range(25_000)]
+    archive, closed = stored(tmp_path, rows, file_format)
+    read: list[FullRecord] = []
+    oldest, forged = (msgspec.structs.replace(closed.entry, record_bytes=size) for size in (1003 * 25_000, 1000 * 25_000 - 1))
+    with archive.fetched(oldest, tmp_path) as batches:
+        assert sum(map(len, batches)) == 25_000
+    with archive.fetched(forged, tmp_path) as batches, pytest.raises(Damaged, match="more than the 24,999,999 bytes"):
+        read.extend(row for batch in batches for row in batch)
+    assert 0 < len(read) < 25_000
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
 def test_batches_are_bounded_by_bytes(tmp_path: Path, file_format: str) -> None:
     """Ten thousand rows may be gigabytes."""
     large: list[FullRecord] = [(number, 5, None, b"x" * 1_000_000, None) for number in range(40)]

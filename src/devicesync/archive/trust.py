@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from devicesync.archive.entry import Entry
 from devicesync.errors import Damaged
-from devicesync.log.full import OFFSET, FullRecord
+from devicesync.log.full import OFFSET, VALUE, FullRecord
 
 T = TypeVar("T")
 
@@ -42,8 +42,11 @@ def _seal(content: bytes) -> bytes:
 
 
 def proved(entry: Entry, batches: Iterator[list[FullRecord]]) -> Iterator[list[FullRecord]]:
-    """Yield the file's rows, if they are in order and as many as the entry says. Raises Damaged, which names the file."""
-    records, before = 0, entry.first_offset - 1
+    """Yield the file's rows, if they are in order, as many as the entry says, and have no more bytes.
+
+    Each version of a backup counted at least a record's value. Raises Damaged, which names the file.
+    """
+    records, before, left_bytes = 0, entry.first_offset - 1, entry.record_bytes
     is_first_due = not entry.revision
     try:
         for rows in batches:
@@ -55,6 +58,9 @@ def proved(entry: Entry, batches: Iterator[list[FullRecord]]) -> Iterator[list[F
             before = offsets[-1]
             if records > entry.records:
                 break
+            left_bytes -= sum(len(row[VALUE] or b"") for row in rows)
+            if left_bytes < 0:
+                raise Damaged(entry.path, f"has records of more than the {entry.record_bytes:,} bytes that its entry says")
             yield rows
     except _NO_FILE as error:
         raise Damaged(entry.path, f"can't be read: {error}") from error

@@ -94,7 +94,7 @@ def _into_stores(run: Run, spool: Spool) -> dict[str, Any]:
 
 
 def bucket_count(run: Run) -> int:
-    """Into how many buckets what is read is divided. By the records too: how many bytes these have is only said."""
+    """Into how many buckets what is read is divided. By the records too: small ones take more than they have."""
     return min(max(run.record_bytes // _BUCKET_BYTES, run.most_devices // _BUCKET_DEVICES, _FEWEST), _MOST)
 
 
