@@ -36,9 +36,10 @@ def test_commands_say_so_before_they_connect(devicesync: Devicesync, words: list
     assert b"each would have its own" in done.stderr
 
 
-def test_an_audit_of_a_shared_cache_without_a_database_says_so(devicesync: Devicesync) -> None:
-    """The file was lost: "0 checked, 0 differ" of 40 devices in Redis."""
-    done = devicesync.run("audit", "--sweep", "--cache", REDIS)
+@pytest.mark.parametrize("words", [["audit", "--sweep"], ["erase", "d"], ["get", "d"]], ids=lambda words: words[0])
+def test_a_shared_cache_without_a_database_is_no_new_machine(devicesync: Devicesync, words: list[str]) -> None:
+    """The file was lost: "0 checked, 0 differ" of 40 devices in Redis, and "neither store knows it, so nothing was erased"."""
+    done = devicesync.run(*words, "--cache", REDIS)
     assert (done.returncode, b"there is no database" in done.stderr) == (3, True), done.stderr
 
 

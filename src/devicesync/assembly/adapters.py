@@ -79,6 +79,16 @@ def database_exists(settings: Settings) -> bool:
     return scheme != "sqlite" or Path(rest).exists()
 
 
+def nothing_is_there(settings: Settings) -> bool:
+    """Whether nothing was ever written. Raises Unavailable where the database is missing, and a shared cache may have devices."""
+    if database_exists(settings):
+        return False
+    with closing(open_cache(settings)) as cache:
+        if not cache.is_private:
+            check_database_exists(settings)
+    return True
+
+
 def check_database_exists(settings: Settings) -> None:
     """Raise Unavailable while nobody has made the database: for commands that make nothing."""
     if not database_exists(settings):

@@ -55,10 +55,7 @@ class Swept(NamedTuple):
 
 def sweep(asked: Sweep, settings: Settings, watcher: Watcher, *, restart: bool) -> Swept:
     """Compare both stores. Raises WrongUse, Held, Unavailable."""
-    if not adapters.database_exists(settings):
-        with closing(adapters.open_cache(settings)) as cache:
-            if not cache.is_private:  # what it has, the database may have lost
-                adapters.check_database_exists(settings)
+    if adapters.nothing_is_there(settings):
         return Swept(Findings(), False, SYSTEM.now_ms(), False, iter(()), lambda: None)  # noqa: FBT003 - named in Swept
     with ExitStack() as opened:
         opened.enter_context(data_directory.Hold(settings.directory / data_directory.SWEEP, "audit --sweep"))

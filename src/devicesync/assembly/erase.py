@@ -19,7 +19,7 @@ def erase(device_id: str, settings: Settings, stop: threading.Event) -> int | No
     """
     try:
         check_id(device_id)
-        if not (adapters.database_exists(settings) or named_log.journal_exists(settings)):
+        if not named_log.journal_exists(settings) and adapters.nothing_is_there(settings):
             return None
         with delivering(settings, "erase", stop) as delivery, closing(adapters.open_stores(settings)) as stores:
             return erase_device(device_id, stores, delivery, max_clock_ahead_ms=settings.max_clock_ahead_ms)

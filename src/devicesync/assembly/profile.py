@@ -20,7 +20,7 @@ class Found(NamedTuple):
 def find(device_id: str, settings: Settings, store: Literal["cache", "database"]) -> Found:
     """What the cache holds of the device, filled from the database on a miss; or what the database holds. Raises Unavailable."""
     data_directory.check_format(settings.directory)
-    if not adapters.database_exists(settings):
+    if adapters.nothing_is_there(settings):
         return Found(NOTHING)
     with closing(adapters.open_database(settings, read_only=True)) as database:
         if store == "database":
