@@ -22,6 +22,7 @@ from tests.end_to_end.command import until
 SHORT = 0.5
 LIMITS = Limits()
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+LAST = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
 
 def test_a_client_that_takes_no_answers_is_cut_off(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,12 +43,18 @@ def test_a_client_that_asks_for_the_end_and_takes_no_answer_is_cut_off(monkeypat
         await Answer(200, b"x" * (8 << 20)).send(send)
 
     with served(large) as connect, connect() as opened:
-        opened.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        opened.sendall(LAST)
         time.sleep(2)
         assert len(rest_of(opened)) < 8 << 20
 
 
-def test_a_closed_connection_counts_until_its_answer_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("ended", "more", "is_half_closed"),
+    [(LAST, b"", False), (LAST, b"", True), (GET, b"", True), (GET, b"X\r\n\r\n", False), (GET, post(BODY)[:-1], True)],
+)
+def test_a_closed_connection_counts_until_its_answer_is_taken(
+    monkeypatch: pytest.MonkeyPatch, ended: bytes, more: bytes, *, is_half_closed: bool
+) -> None:
     """5,000 of one address, whose limit is 500, held 566 MiB of the system for as long as the client stayed."""
     monkeypatch.setattr(protocol, "WRITE_SECONDS", SHORT)
 
@@ -58,11 +65,33 @@ def test_a_closed_connection_counts_until_its_answer_is_taken(monkeypatch: pytes
     door = Door(large)
     with served_by(door) as connect, connect() as honest, who_takes_little(honest.getpeername()) as opened:
         for client in (honest, opened):
-            client.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            client.sendall(ended + more)
+            if is_half_closed:
+                client.shutdown(socket.SHUT_WR)
         assert len(rest_of(honest)) > 60_000
-        until(lambda: len(door) == 1)
         until(lambda: not len(door))
         assert len(rest_of(opened)) < 60_000
+
+
+def test_who_still_takes_an_answer_makes_no_room() -> None:
+    """It was idle for longest: 130 slow clients lost their answers to an address that opened connections again and again."""
+
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        del scope, receive
+        await Answer(200, b"x" * 60_000).send(send)
+
+    with served(large, Limits(2)) as connect, connect() as first, who_takes_little(first.getpeername()) as slow:
+        first.close()
+        slow.sendall(GET)
+        begun = slow.recv(100)
+        for _ in range(5):
+            with connect("127.5.0.1") as churning:
+                churning.sendall(GET[:5])
+                with connect("127.5.0.1") as another:
+                    another.sendall(LAST)
+                    assert len(rest_of(another)) > 60_000
+        slow.sendall(LAST)
+        assert len(begun + rest_of(slow)) > 120_000
 
 
 def test_who_was_answered_gets_the_answer_though_the_service_stops() -> None:
@@ -72,7 +101,7 @@ def test_who_was_answered_gets_the_answer_though_the_service_stops() -> None:
         del scope, receive
         await Answer(200, b"x" * 60_000).send(send)
 
-    for asked in (GET, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")):
+    for asked in (GET, LAST):
         with served(large) as connect:
             with connect() as found:
                 opened = who_takes_little(found.getpeername())
@@ -234,6 +263,9 @@ def test_a_fault_of_an_application_is_a_500() -> None:
 
 class Idle:
     def look(self, now: float) -> None: ...
+    def has_taken_all(self) -> bool:
+        return True
+
     def cut_off(self) -> None: ...
 
     def close(self) -> None: ...

@@ -45,6 +45,21 @@ def test_above_the_limit_whoever_has_fewer_has_room() -> None:
     asyncio.run(filled())
 
 
+def test_a_third_above_the_limit_nobody_has_room() -> None:
+    """Network after network brought as many as the limit: what waited for a silent Kafka took 436 MiB."""
+
+    async def filled() -> None:
+        fuse = Fuse(30, "BUSY", "")
+        with ExitStack() as opened:
+            for number in range(100):
+                client = parsed(f"198.51.100.{number}")
+                while has_room(fuse, client):
+                    opened.enter_context(fuse.call(client))
+            assert fuse._count == 40
+
+    asyncio.run(filled())
+
+
 def test_where_each_has_one_the_limit_stands() -> None:
     """As where the log hangs, and every device waits for it."""
 

@@ -33,6 +33,9 @@ class Line:
     def close(self) -> None:
         pass
 
+    def has_taken_all(self) -> bool:
+        return True
+
     def cut_off(self) -> None:
         self.is_cut = True
 

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, NamedTuple
 
 import structlog
@@ -16,6 +17,7 @@ ADMIN_CONNECTIONS = 64
 MOST_ENDING = 32
 """How many connections there may be above the limit, each until its last answer is given."""
 
+_MOST_LOOKED_AT = 32
 _SAY_AGAIN_SECONDS = 60.0
 _log: Any = structlog.get_logger("devicesync")
 
@@ -128,7 +130,11 @@ class Door:
         held, most = len(network.opened), len(largest.opened)
         if held + 1 < most:
             return self._make_room(_first(largest.waiting)) or self._end(next(iter(largest.opened)))
-        return self._make_room(_first(self._idle) or _first(network.waiting if held else self._waiting))
+        return self._make_room(self._first_idle() or _first(network.waiting if held else self._idle or self._waiting))
+
+    def _first_idle(self) -> Connected | None:
+        """The one that is idle for longest. Who still takes an answer would lose it."""
+        return next((each for each in islice(self._idle, _MOST_LOOKED_AT) if each.has_taken_all()), None)
 
     def _make_room(self, connection: Connected | None) -> bool:
         if connection is None:

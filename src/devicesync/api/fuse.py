@@ -20,8 +20,8 @@ class Fuse:
     Then calls are refused at once: for a second all of them, and after it all but one at a time, until one has worked. A call
     that fails quickly blows nothing: it costs little, and the fault may be its own.
 
-    most: how many calls may be under way, so that requests that need something else find a connection. Above it whoever has
-        fewer than others has room: some busy networks do not keep the rest out. err, errmsg: the words of a refusal.
+    most: how many calls may be under way, so that requests that need something else find a connection. Up to a third above it
+        whoever has fewer than others has room: some busy networks do not keep the rest out. err, errmsg: the words of a refusal.
     """
 
     def __init__(self, most: int, err: str, errmsg: str) -> None:
@@ -58,7 +58,7 @@ class Fuse:
         if self._blown_at is not None:
             return not self._count and now - self._blown_at >= _PAUSE_SECONDS
         share = self._count / max(len(self._under_way), 1)
-        return self._count < self._most or self._under_way[network] + 1 < share
+        return self._count < self._most or (self._count < self._most * 4 / 3 and self._under_way[network] + 1 < share)
 
     def _refusal(self) -> RequestError:
         return RequestError(503, *self._words, _RETRY_AFTER_SECONDS)

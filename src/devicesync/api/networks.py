@@ -12,6 +12,9 @@ class Connected(Protocol):
     def look(self, now: float) -> None:
         """End what takes too long. now: the event loop's time, in seconds."""
 
+    def has_taken_all(self) -> bool:
+        """Whether the client has all answers."""
+
     def cut_off(self) -> None:
         """End it now, and throw away what the client has not taken."""
 

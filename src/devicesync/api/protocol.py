@@ -25,6 +25,7 @@ MAX_HEAD_BYTES = 32_768
 """Of a head, and of all that is no body after it."""
 
 _GONE = "", 0
+_FULL = bare(refused(REGISTER, RequestError(503, "TOO_MANY_CONNECTIONS", "too many connections are open", 2)))
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -45,8 +46,6 @@ class Connection(asyncio.BufferedProtocol):
         self._linger_bytes = -1
         self._ended = self._paused = False
 
-    # what the event loop calls
-
     def connection_made(self, transport: Any) -> None:
         """Wait for the first head, if there is room."""
         self._transport = transport
@@ -56,7 +55,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._client == _GONE:
             transport.abort()
         elif not self._door.admit(self, self._client[0], self._since):
-            self._refuse(RequestError(503, "TOO_MANY_CONNECTIONS", "too many connections are open", 2))
+            transport.write(_FULL)
+            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
@@ -83,9 +83,12 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """The client sends no more; it may still wait for an answer."""
         self._ended = True
-        if self._linger_bytes >= 0 or (self._exchange is not None and not self._exchange.whole):
-            return False
-        self._advance()
+        if self._linger_bytes >= 0:
+            taken.close_if_taken(self._transport)
+        elif self._exchange is not None and not self._exchange.whole:
+            self._end_without_request()
+        else:
+            self._advance()
         return True
 
     def pause_writing(self) -> None:
@@ -98,8 +101,6 @@ class Connection(asyncio.BufferedProtocol):
         self._door.unsent.note(self, 0)
         self._since = self._loop.time()
         self._advance()
-
-    # what the exchange calls
 
     def write(self, data: bytes) -> None:
         """Send this."""
@@ -127,17 +128,19 @@ class Connection(asyncio.BufferedProtocol):
             self._paused = pause
             (self._transport.pause_reading if pause else self._transport.resume_reading)()
 
-    # what the door calls
-
     def look(self, now: float) -> None:
         """End what takes too long."""
         if self._unsent_since is not None:
             if now - self._unsent_since > WRITE_SECONDS:
                 self.cut_off()
-        elif self._linger_bytes >= 0 and self._limit_seconds == WRITE_SECONDS and taken.is_all_taken(self._transport):
-            self._transport.close()
         elif self._exchange is None and now - self._since > self._limit_seconds:
             self.cut_off()
+        elif self._linger_bytes >= 0 and (self._ended or self._limit_seconds == WRITE_SECONDS):
+            taken.close_if_taken(self._transport)
+
+    def has_taken_all(self) -> bool:
+        """Whether the client has all answers."""
+        return self._transport.is_closing() or taken.is_all_taken(self._transport)
 
     def cut_off(self) -> None:
         """End it now, and throw away what the client has not taken: the system would keep it."""
@@ -179,7 +182,7 @@ class Connection(asyncio.BufferedProtocol):
         if end >= 0:
             self._take(head.read(bytes(self._unread[: end + 2])), end + 4)
         elif self._ended:
-            self._transport.close()
+            self._end_without_request()
         elif self._unread and self._limit_seconds != HEAD_SECONDS:
             self._wait(HEAD_SECONDS)
 
@@ -217,18 +220,20 @@ class Connection(asyncio.BufferedProtocol):
 
     def _refuse(self, error: RequestError) -> None:
         """Answer bytes that are no request, and close."""
+        self._transport.write(bare(refused(REGISTER, error)))
+        self._end_without_request()
+
+    def _end_without_request(self) -> None:
         if self._exchange is not None:
             self._exchange.leave()
             self._exchange = None
         self._unread.clear()
-        self._transport.write(bare(refused(REGISTER, error)))
-        self._transport.close()
+        self._end(at_once=True)
 
     def _end(self, *, at_once: bool) -> None:
         """End it: at once where the client has taken the last answer. Else it counts as open until then."""
         at_once = at_once and not self._unread
-        if at_once and taken.is_all_taken(self._transport):
-            self._transport.close()
+        if at_once and taken.close_if_taken(self._transport):
             return
         self._unread.clear()
         self._linger_bytes = 0

@@ -16,6 +16,13 @@ def is_all_taken(transport: Any) -> bool:
     return not transport.get_write_buffer_size() and _NUMBER.unpack(untaken) == (0,)
 
 
+def close_if_taken(transport: Any) -> bool:
+    """Close the connection if so; whether it was."""
+    if is_taken := is_all_taken(transport):
+        transport.close()
+    return is_taken
+
+
 def throw_away(transport: Any) -> None:
     """Let the connection's end throw away what is not taken. Else the system keeps it after the end, for the client."""
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
