@@ -106,15 +106,16 @@ def test_an_entry_is_replaced_only_if_nothing_was_joined_into_it(cache: Cache) -
     tombstone = State(erased=BASE_US + 7)
     before = {live: registration, gone: tombstone, changed: registration}
     cache.merge(before, cache.look([*before]).tickets)
-    marks = {name: seen.mark for name, seen in cache.seen([*before]).items()}
+    marks, looked = {name: seen.mark for name, seen in cache.seen([*before]).items()}, cache.look([*before])
     later = state_of(Event("d", BASE_US + 1, values=values_of(fcm_token="t")))
     cache.merge({changed: later})
-    assert sorted(cache.replace({live: other, gone: other, changed: other}, marks)) == [live, gone]
+    assert {*cache.replace({live: other, gone: other, changed: other}, marks)} == {live, gone}
+    assert {*cache.merge(dict.fromkeys(before, later), looked.tickets).missing} == {live, gone}  # it knows another entry
     assert cache.read([*before]) == {live: other, gone: other, changed: join_all([registration, later])}
     assert cache.replace({live: tombstone}, {live: cache.seen([live])[live].mark}) == [live]
     assert unmarked(cache.seen([live])[live]) == Seen(BASE_US + 7, None, BASE_US + 7)
     again = cache.look([live])
-    assert cache.merge({live: later}, again.tickets).missing == []  # it is the same entry
+    assert cache.merge({live: later}, again.tickets).missing == []
 
 
 OPEN_TO_OTHERS = pytest.mark.parametrize("cache", ["redis", "redis-cluster"], indirect=True)

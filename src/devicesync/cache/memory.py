@@ -92,6 +92,7 @@ class MemoryCache:
             replaced = [device_id for device_id in states if str(self._held.get(device_id)) == marks[device_id]]
             for device_id in replaced:
                 self._keep(device_id, states[device_id])
+                self._made_with[device_id] = str(next(self._numbers))
                 self._unsettled.discard(device_id)
                 if shown.get(device_id) is False:
                     self._unsettled.add(device_id)

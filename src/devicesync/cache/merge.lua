@@ -3,7 +3,7 @@
 -- time to live in ms (0: for ever), "1" where the call has one device alone and nobody else's call waits behind it, then per device its State and two more as one flat MessagePack array: version, erased,
 -- api_last_updated_on, first_access, user_declared_on, of each facet its version and the values of its FIELDS, the ticket or "",
 -- whether the database shows this state: "yes", "no", or "" where nobody knows; and, where the state is to take the place of what
--- is held, the `_state` that must still be there. Returns per device: false when its ticket is no longer good, it is not held and
+-- is held, the `_state` that must still be there, and a ticket for it. Returns per device: false when its ticket is no longer good, it is not held and
 -- there is none, or another `_state` is there; 1 when the database may not show yet what is held (it is unsettled); else 0.
 --
 -- FACETS, DECLARED, FIELDS, FROM, TO, IS_MAP, MOST_KEY_BYTES, LONGEST_UNITED, ENTRY_BYTES, MOST_UNITED_BYTES and LATER stand before
@@ -248,16 +248,16 @@ local function held_of(key, ticket)
 end
 
 -- Makes room where what is held is still what was seen; nil where something was joined into it since.
-local function emptied(key, was, mark)
+local function emptied(key, mark, ticket)
   if redis.call('HGET', key, '_state') ~= mark then return nil end
   redis.call('DEL', key)
-  NOTHING.facets, NOTHING.made_with = {unpack(UNWRITTEN)}, was.made_with
+  NOTHING.facets, NOTHING.made_with = {unpack(UNWRITTEN)}, ticket -- another one: who looked before does not know this entry
   return NOTHING, false
 end
 
 local function merge(key, new)
   local was, held = held_of(key, new[TICKET])
-  if was and new[MARK] then was, held = emptied(key, was, new[MARK]) end
+  if was and new[MARK] then was, held = emptied(key, new[MARK], new[MARK + 1]) end
   if not was then return false end
   local facets = was.facets
   local new_live, new_erased, new_updated = new[1], new[2], new[3]

@@ -118,6 +118,7 @@ class Cache(Protocol):
 
         states: what the database held after `seen` returned.
         marks: those that `seen` gave. An entry whose mark has changed is left as it is: something was joined into it since.
+        The entry gets another ticket: what a writer has put into the database since it looked may be missing in it.
         shown: as for `merge`.
 
         Raises Unavailable. Then any of it may have been done.

@@ -126,9 +126,10 @@ class RedisCache:
 
     def replace(self, states: Mapping[str, State], marks: Mapping[str, str], shown: Mapping[str, bool] = UNKNOWN) -> list[str]:
         """See port.Cache."""
+        ticket = uuid.uuid4().hex[:_TICKET_DIGITS]
         with self._failures("write to"):
             of_all = {
-                device_id: packed(state, "", _SHOWN[shown.get(device_id)], marks[device_id])
+                device_id: packed(state, "", _SHOWN[shown.get(device_id)], marks[device_id], ticket)
                 for device_id, state in states.items()
             }
             replies = self._run(MERGE, self._times_to_live_ms, of_all)
