@@ -10,6 +10,7 @@ import pytest
 
 from devicesync import stores
 from devicesync.cache.memory import MemoryCache
+from devicesync.database.cassandra import database as adapter
 from devicesync.database.cassandra.call import Request
 from devicesync.database.cassandra.database import CassandraDatabase
 from devicesync.database.cassandra.driver import Failed, Rows, rows_of
@@ -105,3 +106,16 @@ def test_a_map_of_too_many_entries_stays_a_map() -> None:
     """It is no value, but what a reader sees."""
     entries = {f"{number:04}": "" for number in range(MOST + 1)}
     assert rows_of([("d", entries)]) == [("d", entries)]
+
+
+def test_a_long_map_whose_mark_was_not_written_is_unsettled(database: CassandraDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its writer died before. The next one found the row as its event says, wrote nothing, and a later tie was taken for a value."""
+    long, other = (state_of(event("d", _VERSION, f'{{"{key}":"{"v" * length}"}}')) for key, length in (("a", 300), ("b", 1)))
+    with monkeypatch.context() as dying:
+        dying.setattr(adapter, "_ties", lambda states: {})
+        database.merge({"d": long})
+    assert database.look(["d"]) == ({"d": long}, ["d"])
+    database.settle({"d": long})
+    assert database.look(["d"]) == ({"d": long}, [])
+    database.merge({"d": other})
+    assert database.look(["d"]).states == {"d": join(long, other)}

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from devicesync.law import maps
 from devicesync.law.facets import EMPTIED_BY_TIES, FACETS, MAPS
 
 _DIGITS = 32
@@ -27,6 +28,11 @@ class Erasure(NamedTuple):
     def tells_of_row(self) -> bool:
         """Whether it has what was written after the row: that a tie emptied a facet, or the mark of a long map."""
         return any(self.ties) or any(self.long_maps)
+
+    def knows(self, spot: int, version: int, values: Sequence[str | None]) -> bool:
+        """Whether it has the mark of this map, as text, if that is long. Whoever wrote the row may have died before the mark."""
+        (text,) = values
+        return not text or not maps.is_long(text) or mark_of(version, text) in self.long_maps[spot]
 
     def has_several(self, spot: int, version: int, text: str | None) -> bool:
         """Whether what a row shows of a facet, a map as text, is made of several, and a long one of them is not this very one."""

@@ -39,7 +39,8 @@ def state_of_row(row: Sequence[Any] | None, erasure: Erasure, dialect: schema.Di
     )
     state = join(state, erase) if erase.erased else state
     has_too_many = any(isinstance(values[place], Mapping) for place in _MAP_PLACES)  # see driver.Rows
-    return state, not dated and not has_too_many and _shows(row[:8], written, state)
+    is_marked = all(erasure.knows(spot, *registers[spot]) for spot in MAPS)
+    return state, not dated and not has_too_many and is_marked and _shows(row[:8], written, state)
 
 
 def _shows(times: Sequence[int | None], written: Sequence[Register], state: State) -> bool:
