@@ -91,6 +91,16 @@ def test_a_backlog_that_is_bad_everywhere_stops_the_job_when_each_partition_was_
         share.bad("malformed_json", 500_000, 1)
 
 
+def test_what_the_others_had_meanwhile_counts_also_where_they_were_read_before() -> None:
+    """A partition of few large bad records, 4 % of all, is read last, and alone: an updater stopped at two starts."""
+    share = RefusalLimit(0.95, 1000, 60, Hours())
+    for count in range(60_000):
+        share.good(1, count // 300 * 1000)
+    feed(share, ((True, count // 12) for count in range(2_400)))
+    with pytest.raises(TooManyBad):  # and what comes later is judged by itself
+        feed(share, ((True, 200 + count // 20) for count in range(2_400)))
+
+
 def test_a_log_of_one_partition_is_read_as_it_was_written() -> None:
     """As a journal: nothing can come between."""
     share = RefusalLimit(0.95, 1000, 60)

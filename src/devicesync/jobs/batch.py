@@ -80,7 +80,7 @@ def fold(
             dead.append(DeadLetter(value, refused.reason, refused.detail, source, partition, offset, taken_ms, key))
             refusal_limit.bad(refused.reason, taken_ms, partition)
         else:
-            refusal_limit.good()
+            refusal_limit.good(1, taken_ms)
             _join_into(changes, event)  # at once: the processor's caches do not hold the events of a whole batch
     return Folded(changes, dead, len(records) - len(dead))
 

@@ -1,13 +1,16 @@
 """The limit that stops a job when nearly everything is refused: a bad deploy must not drain the log into the dead letters."""
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import TooManyBad, Unavailable
 
 _ASK_SECONDS = 1.0
+_PIECE_MS = 5_000
+_MOST_PIECES = 100_000
+"""Of the time by the log's clock: nearly six days of a backlog."""
 
 
 class RefusalLimit:
@@ -15,7 +18,8 @@ class RefusalLimit:
 
     The time is that at which the log took the records: a burst of a stranger's bad records stops nobody. But the records of a
     backlog come one partition after the other, the bad ones maybe first. So every partition that has more to read must have
-    been read so far, too. With a limit of 1 nothing ever stops.
+    been read so far, too. And of all that was read the share must hold for that time: a partition with large records is read
+    last, and alone. With a limit of 1 nothing ever stops.
 
     unread: returns the partitions that have more to read; set it where records come of several. It may raise Unavailable.
     """
@@ -34,10 +38,15 @@ class RefusalLimit:
         self._asked_at = -math.inf
         self._over_since_ms: int | None = None
         self._read_ms: dict[int, int] = {}  # of each partition, since then
+        self._good_at, self._bad_at = Counter[int](), Counter[int]()  # by the time at which the log took them
 
-    def good(self, count: int = 1) -> None:
-        """So many records were accepted."""
+    def good(self, count: int = 1, taken_ms: int | None = None) -> None:
+        """So many records were accepted; the log had taken them at that time, None where it is now."""
         self._seen += count
+        if taken_ms is not None:
+            self._good_at[taken_ms // _PIECE_MS] += count
+            if len(self._good_at) > _MOST_PIECES:
+                _forget_the_oldest(self._good_at)
 
     def bad(self, reason: str, taken_ms: int, partition: int = 0) -> None:
         """One record of this partition was refused; the log had taken it at that time."""
@@ -46,6 +55,9 @@ class RefusalLimit:
             self._read_ms.clear()
         self._seen += 1
         self._bad.append(self._seen)
+        self._bad_at[taken_ms // _PIECE_MS] += 1
+        if len(self._bad_at) > _MOST_PIECES:
+            _forget_the_oldest(self._bad_at)
         if not self._is_over():
             return
         if self._over_since_ms is None:
@@ -63,14 +75,28 @@ class RefusalLimit:
         return len(self._bad) == self._allowed and self._seen >= self._window and self._bad[0] > self._seen - self._window
 
     def _lasts(self, taken_ms: int, until_ms: float) -> bool:
-        """Whether all has been read that the log took up to then. The log is asked once a second at most."""
+        """Whether all has been read that the log took up to then, and the share holds in the last `seconds` that were read.
+
+        The log is asked once a second at most.
+        """
         now = self._clock.monotonic()
         if taken_ms < until_ms or now < self._asked_at + _ASK_SECONDS:
             return False
         try:
-            is_all_read = all(self._read_ms.get(partition, -1) >= until_ms for partition in self.unread())
+            read_ms = min((self._read_ms.get(partition, -1) for partition in self.unread()), default=taken_ms)
         except Unavailable:
-            is_all_read = False
-        if not is_all_read:
+            read_ms = -1
+        lasts = read_ms >= until_ms and self._holds_up_to(min(read_ms, taken_ms))
+        if not lasts:
             self._asked_at = self._clock.monotonic()
-        return is_all_read
+        return lasts
+
+    def _holds_up_to(self, read_ms: int) -> bool:
+        pieces = range(int((read_ms - self._least_ms) // _PIECE_MS) + 1, read_ms // _PIECE_MS)
+        good, bad = (sum(counts[piece] for piece in pieces) for counts in (self._good_at, self._bad_at))
+        return bad >= self._limit * (good + bad)
+
+
+def _forget_the_oldest(counts: Counter[int]) -> None:
+    for piece in sorted(counts)[: _MOST_PIECES // 2]:
+        del counts[piece]
