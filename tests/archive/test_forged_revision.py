@@ -53,7 +53,7 @@ def forge(archive: Archive, directory: Path, left: list[int], more: Sequence[Ful
             if some := [row for row in rows[entry.path.split("/", 1)[1]] if row[0] in left]:
                 file.write(sorted([*some, *more]) if entry is files[0] else some)
                 file.end_group()
-            made = file.close(entry.from_offset, entry.next_offset, 1)
+            made = file.close(entry.from_offset, entry.next_offset, 1 << 20)
             made.entry = _revised(entry, number, made.entry)
             closed.append(made)
     for made in closed:
@@ -177,3 +177,16 @@ def test_a_listing_that_is_damaged_beside_a_revision_holds_nothing_up(tmp_path: 
     (tmp_path / "backup" / paths_of(by_range(archive)[0], ENTRY)[0]).write_bytes(b"junk")
     (tmp_path / "backup" / msgspec.structs.replace(by_range(archive)[0][0]).path.replace(".1-", ".2-")).write_bytes(b"junk")
     assert archive.replaced(archive.manifest.entries()) == []
+
+
+@pytest.mark.parametrize("said", [{"closed_ms": 1}, {"source": "another"}])
+def test_a_revision_whose_entry_says_otherwise_is_refused(tmp_path: Path, said: dict[str, object]) -> None:
+    """With the very same records: closed in 1970, an erase counted as one of the future, and the erased device was back."""
+    archive = backup(tmp_path)
+    before = {path for path in (tmp_path / "backup").rglob("*") if path.is_file()}
+    forge(archive, tmp_path, [0, 1, 2, 3])
+    (listing,) = {path for path in (tmp_path / "backup" / "_manifest").rglob("*.json") if path not in before}
+    entries = [entry | said for entry in msgspec.json.decode(listing.read_bytes().splitlines()[0])]
+    listing.write_bytes(msgspec.json.encode(entries))
+    assert any("no `devicesync backup redact` changes it so" in each["problem"] for each in problems(tmp_path))
+    assert all("says otherwise" in each for each in commands(tmp_path))

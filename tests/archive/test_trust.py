@@ -450,6 +450,10 @@ def test_dates_in_the_future_are_not_believed(tmp_path: Path) -> None:
     after = msgspec.structs.replace(entry, from_offset=13, first_offset=13, next_offset=14)
     later = msgspec.structs.replace(entry, last_ms=IN_2200_MS)
     assert list(old_ranges([later, after], time.time_ns() // 1_000_000 + 1000)) == [[later]]
+    assert list(old_ranges([later, after], time.time_ns() // 1_000_000 + 1000, [later])) == []
+    untimed = msgspec.structs.replace(later, first_ms=None, last_ms=None, closed_ms=5_000)
+    assert [*old_ranges([untimed, after], 5_001)] == [[untimed]]
+    assert list(old_ranges([untimed, after], 5_000)) == []  # it counted as of 1970
     archive.manifest.prune(
         [entry],
         [("sleeper", IN_2200_MS * 1000), *((name, 1_700_000_000_000_000) for name in ("erased", "", "a\0b", "x" * 257))],

@@ -184,6 +184,19 @@ def test_a_file_with_fewer_records_than_its_entry_says_is_refused(devicesync: De
     assert devicesync.json("get", "any", status=1)["version"] is None
 
 
+def test_beside_the_log_a_range_that_begins_too_early_is_found(devicesync: Devicesync) -> None:
+    """Its file has the last of its records. `verify --deep` read the log from there on, and an erased device came back."""
+    first, second, _ = three_files(devicesync)
+    backup = devicesync.directory / "backup"
+    said = msgspec.to_builtins(second) | {"from_offset": first.from_offset, "follows": first.follows}
+    (backup / listed_at(first)).write_bytes(msgspec.json.encode([said]))
+    for path in (listed_at(second), *first.paths):
+        (backup / path).unlink()
+    (found,) = devicesync.json("backup", "verify", "--in", "backup", "--deep", status=1)["problems"]
+    assert found["path"] == second.path
+    assert "100 records of the log are missing" in found["problem"]
+
+
 def test_a_dry_run_leaves_what_a_restore_into_a_topic_noted(devicesync: Devicesync) -> None:
     """The interrupted one was refused then: the topic had records already, and nothing told that they were its own."""
     three_files(devicesync)

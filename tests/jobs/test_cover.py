@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from devicesync.jobs.backup import cover
-from devicesync.jobs.backup.cover import Cover
 from devicesync.log.full import FullRecord
 from tests.jobs.test_check_range import entry, found
 
@@ -53,8 +52,9 @@ def told(count: int, first: int) -> list[tuple[str, str]]:
 
 
 def test_a_redact_takes_out_what_an_erase_covers() -> None:
-    """Refused records too that have the device's key, or name it, whatever they are."""
+    """And any refused records, for they change no store: an id with a quote, or 24,000 of them, made an honest redact a forgery."""
     assert lacking(REDACTED) == []
+    assert lacking({*REDACTED, 9}) == []
     assert lacking(()) == []
 
 
@@ -67,7 +67,7 @@ def test_of_more_than_that_the_count_and_the_first_is_told(offset: int) -> None:
 
 def test_the_erase_itself_never_goes() -> None:
     """With it the others have no cover; and its own would be none, for a pruned range's may be a later one."""
-    assert lacking({*REDACTED, 7}) == told(7, 0)
+    assert lacking({*REDACTED, 7}) == told(3, 0)
     assert lacking({*REDACTED, 7}, pruned={"gone": V + 10}) == told(1, 7)
     assert lacking({7}, closed_ms=0, pruned={"gone": V + 10}) == told(1, 7), "the entry says that it was refused"
 
@@ -89,5 +89,3 @@ def test_of_many_devices_a_bounded_number_is_looked_for(monkeypatch: pytest.Monk
     assert found({REVISION: [[]]}, [log], erased) == []
     monkeypatch.setattr(cover, "_MOST", 3)
     assert found({REVISION: [[]]}, [log], erased) == told(1, 3)
-    quotes = (0, TIME_MS, None, b'"' * 100, None)
-    assert Cover(0).uncovered([quotes], REVISION) == []

@@ -21,8 +21,9 @@ def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, d
         def prune_one(archive: Archive) -> None:
             entries = archive.manifest.entries()
             refuse_forged(archive, entries, settings, spool.path)
-            old = list(old_ranges(entries, before_ms))
-            for entry in from_the_future(entries, SYSTEM.now_ms() + settings.max_clock_ahead_ms):
+            stay = from_the_future(entries, SYSTEM.now_ms() + settings.max_clock_ahead_ms)
+            old = list(old_ranges(entries, before_ms, stay))
+            for entry in stay:
                 said = f"{printable(entry.path)} was closed in the future by its entry"
                 watcher.say(f"{said}: it stays, and the partition's files after it")
             try:

@@ -1,8 +1,8 @@
 """What a redact may have taken out of a range. Whoever writes to a bucket can write a revision as a redact does, without more.
 
-A redact takes out what an erase in the backup covers: a device's registrations up to its erase, and refused records that
-have its key or name it. It never takes an erase. So first the records that are gone are told, then the backup's erases are
-read, of these devices alone, and then it is said which records none of them covers.
+A redact takes out what an erase in the backup covers: a device's registrations up to its erase. It never takes an erase. It takes
+refused records that may be the device's, too: those are not looked into, for they change no store. So first the records that are
+gone are told, then the backup's erases are read, of these devices alone, and then it is said which records none of them covers.
 """
 
 from collections.abc import Iterable
@@ -12,22 +12,18 @@ from pathlib import Path
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.errors import Damaged
-from devicesync.jobs.backup.escapes import quoted_in
 from devicesync.jobs.shared.backed_up import erases_in, event_of
-from devicesync.law.event import MAX_ID_BYTES
 from devicesync.law.state import State
-from devicesync.log.full import KEY, OFFSET, TIMESTAMP_MS, VALUE, FullRecord
+from devicesync.log.full import OFFSET, TIMESTAMP_MS, FullRecord
 
 _ANY_AHEAD_MS = 1 << 50
 _MOST = 300_000
-"""Names of devices whose erases are looked for: one for each device, and for a refused record all that it has in quotes.
+"""Devices whose erases are looked for. A redact is called for each device. So what lacks records of more is not a redact's."""
 
-A redact is called for each device. So what lacks records of more is not a redact's.
-"""
-
-_Wanted = tuple[frozenset[str], int]
-"""An erase of one of these devices, of this version at least."""
-_NEVER: _Wanted = frozenset(), 0
+_Wanted = tuple[str, int]
+"""An erase of this device, of this version at least."""
+_NEVER: _Wanted = "", 0
+"""No device has this id."""
 
 
 class Cover:
@@ -35,9 +31,7 @@ class Cover:
 
     def __init__(self, max_clock_ahead_ms: int) -> None:
         self._max_clock_ahead_ms = max_clock_ahead_ms
-        self._wanted: dict[frozenset[str], int] = {}
-        self._names: set[str] = set()
-        self._held = 0
+        self._wanted: dict[str, int] = {}
         self._lacks_any = False
         self._erased: dict[str, int] | None = None
 
@@ -51,6 +45,8 @@ class Cover:
         offsets = []
         for row in rows:
             wanted = self._wanted_of(row, entry)
+            if wanted is None:
+                continue
             if self._erased is None:
                 self._note(*wanted)
             elif not self._covers(wanted):
@@ -63,11 +59,11 @@ class Cover:
         pruned: those of the pruned ranges. A damaged file has none; `verify` names it.
         """
         self._erased = {}
-        if not self._names:
+        if not self._wanted:
             return
         with suppress(Damaged):
             for erased in pruned:
-                for device_id in erased.keys() & self._names:
+                for device_id in erased.keys() & self._wanted.keys():
                     self._add(device_id, erased[device_id].erased)
         left = [*self._wanted.items()]
         for entry in reversed(entries):
@@ -77,7 +73,7 @@ class Cover:
             with suppress(Damaged), archive.fetched(entry, spool) as batches:
                 for rows in batches:
                     for event in erases_in(rows, entry, self._max_clock_ahead_ms):
-                        if event.device_id in self._names:
+                        if event.device_id in self._wanted:
                             self._add(event.device_id, event.version)
 
     def _add(self, device_id: str, version: int) -> None:
@@ -85,34 +81,24 @@ class Cover:
             self._erased[device_id] = max(version, self._erased.get(device_id, 0))
 
     def _covers(self, wanted: _Wanted) -> bool:
-        names, version = wanted
-        erased = self._erased or {}
-        return any(name in erased and erased[name] >= version for name in names)
+        device_id, version = wanted
+        return (self._erased or {}).get(device_id, -1) >= version
 
-    def _note(self, names: frozenset[str], version: int) -> None:
-        if not names or (names not in self._wanted and self._held + len(names) > _MOST):
+    def _note(self, device_id: str, version: int) -> None:
+        if not device_id or (device_id not in self._wanted and len(self._wanted) >= _MOST):
             self._lacks_any = True
-            return
-        self._held += 0 if names in self._wanted else len(names)
-        self._names |= names
-        self._wanted[names] = max(version, self._wanted.get(names, 0))
+        else:
+            self._wanted[device_id] = max(version, self._wanted.get(device_id, 0))
 
-    def _wanted_of(self, row: FullRecord, entry: Entry) -> _Wanted:
-        """The erase that would have had a redact take this record out of the entry's file.
+    def _wanted_of(self, row: FullRecord, entry: Entry) -> _Wanted | None:
+        """The erase that would have had a redact take this record out; None for a refused one.
 
-        Whoever wrote the entry said when the file was closed. So an erase is refused only where the log's time refuses it.
+        Whoever wrote the entry said when the file was closed. So a record is refused only where the log's time refuses it.
         """
-        event = event_of(row, entry, self._max_clock_ahead_ms)
-        if event:
-            return _NEVER if event.erase else (frozenset([event.device_id]), event.version)
-        refused = event_of(row, entry, _ANY_AHEAD_MS)
-        if refused and refused.erase and refused.version // 1000 <= self._latest_ms(row):
-            return _NEVER
-        named = quoted_in(row[VALUE] or b"", MAX_ID_BYTES, _MOST)
-        if (key := row[KEY]) and len(key) <= MAX_ID_BYTES:
-            with suppress(UnicodeDecodeError):
-                named.add(key.decode())
-        return frozenset(named), 0
+        event = event_of(row, entry, _ANY_AHEAD_MS)
+        if event is None or event.version // 1000 > self._latest_ms(row):
+            return None
+        return _NEVER if event.erase else (event.device_id, event.version)
 
     def _latest_ms(self, row: FullRecord) -> int:
         logged_ms = row[TIMESTAMP_MS]

@@ -5,7 +5,6 @@ Some KB of Parquet unpack to 60 MiB of escapes. So the record is read piece by p
 
 import re
 from codecs import getincrementaldecoder
-from collections.abc import Callable
 from functools import lru_cache
 
 _PIECE_BYTES = 64 << 10
@@ -18,29 +17,8 @@ _OPEN_LENGTH = 5
 
 def has_any(value: bytes, texts: tuple[str, ...]) -> bool:
     """Whether one of these texts, none of them empty, is in the value as it is, or after its escapes are read."""
-    return _reads(value, lambda seen: any(text in seen for text in texts), max(map(len, texts)) - 1)
-
-
-def quoted_in(value: bytes, longest: int, most: int) -> set[str]:
-    """The texts between two quotes in the value as it is, or after its escapes are read. No longer ones; some more than `most`.
-
-    Without quotes in them: so a bad record is not found by an id that has one.
-    """
-    found: set[str] = set()
-
-    def look(seen: str) -> bool:
-        for quote in "\"'":
-            found.update(text for text in seen.split(quote)[1:-1] if 0 < len(text) <= longest)
-        return len(found) > most
-
-    _reads(value, look, longest + 1)
-    return found
-
-
-def _reads(value: bytes, finds: Callable[[str], bool], overlap: int) -> bool:
-    """Whether `finds` finds something in a piece of the value, at any level. A piece begins with so much of the one before."""
     decoder = getincrementaldecoder("utf-8")("replace")
-    level = _Level(finds, overlap, _LEVELS)
+    level = _Level(texts, _LEVELS)
     for start in range(0, len(value), _PIECE_BYTES):
         end = start + _PIECE_BYTES
         if level.finds(decoder.decode(value[start:end], final=end >= len(value)), is_last=end >= len(value)):
@@ -51,16 +29,16 @@ def _reads(value: bytes, finds: Callable[[str], bool], overlap: int) -> bool:
 class _Level:
     """A value whose escapes are read none, one or more times."""
 
-    def __init__(self, finds: Callable[[str], bool], overlap: int, more_levels: int) -> None:
-        self._finds = finds
-        self._overlap = overlap
-        self._next = _Level(finds, overlap, more_levels - 1) if more_levels else None
+    def __init__(self, texts: tuple[str, ...], more_levels: int) -> None:
+        self._texts = texts
+        self._overlap = max(map(len, texts)) - 1
+        self._next = _Level(texts, more_levels - 1) if more_levels else None
         self._before = self._open = self._half = ""
 
     def finds(self, piece: str, *, is_last: bool) -> bool:
-        """Whether something is found in the next piece of the value."""
+        """Whether a text ends in the next piece of the value."""
         seen = self._before + piece
-        if self._finds(seen):
+        if any(text in seen for text in self._texts):
             return True
         self._before = seen[-self._overlap :] if self._overlap else ""
         return self._next is not None and self._next.finds(self._read(piece, is_last=is_last), is_last=is_last)

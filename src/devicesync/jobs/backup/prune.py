@@ -1,6 +1,6 @@
 """Prune: removes the oldest files, and keeps their erasures, so that a device erased in them stays erased."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -12,16 +12,22 @@ from devicesync.jobs.backup.highest_erases import highest_erases
 from devicesync.jobs.shared.backed_up import erases_in, kept_at_ms
 
 
-def old_ranges(entries: list[Entry], before_ms: int) -> Iterator[list[Entry]]:
+def old_ranges(entries: list[Entry], before_ms: int, stay: Collection[Entry] = ()) -> Iterator[list[Entry]]:
     """Return the files to remove: in each partition the first ranges whose records are all older than `before_ms`.
 
-    The last range of a partition stays, because it says where the backup goes on.
+    The last range of a partition stays, because it says where the backup goes on. stay: files that stay, and what follows them.
     """
     for _, ranges in groupby(by_range(entries), key=lambda files: files[0].order[:2]):
         for files in list(ranges)[:-1]:
-            if max(min(entry.last_ms or 0, kept_at_ms(entry, 0)) for entry in files) >= before_ms:
+            if any(entry in stay or _newest_ms(entry) >= before_ms for entry in files):
                 break
             yield files
+
+
+def _newest_ms(entry: Entry) -> int:
+    """Of a file whose records have no times, when it was closed."""
+    kept_ms = kept_at_ms(entry, 0)
+    return kept_ms if entry.last_ms is None else min(entry.last_ms, kept_ms)
 
 
 def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahead_ms: int) -> None:

@@ -14,6 +14,7 @@ from devicesync.archive.entry import Entry
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.comparison import Comparison
 from devicesync.jobs.backup.cover import Cover
+from devicesync.jobs.backup.redact import may_revise
 from devicesync.law.state import State
 from devicesync.log.full import FullRecord
 
@@ -32,6 +33,10 @@ def doubts(archive: Archive, pairs: list[Replaced], spool: Path, cover: Cover) -
     """What is wrong with these revisions beside the files that they replace; see check_range of `cover`. Raises Unavailable."""
     found = []
     for revision, other, listing in pairs:
+        if not may_revise(revision, other):
+            said = f"its entry says otherwise than that of {other.path}, and no `devicesync backup redact` changes it so"
+            found.append(Doubt(revision, said, _DO.format(listing)))
+            continue
         comparison = Comparison(revision, other.path, partial(_batches, archive, other, spool), is_whole=True)
         with suppress(Damaged):  # the revision is named where it counts; the other one a redact may just have removed
             with archive.fetched(revision, spool) as batches:

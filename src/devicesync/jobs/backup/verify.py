@@ -145,7 +145,7 @@ def check_range(
     first = files[0]
     comparison = None
     if log and deep:
-        read = partial(log.records, first.partition, first.first_offset, first.next_offset)
+        read = partial(log.records, first.partition, first.from_offset, first.next_offset)
         comparison = Comparison(first, "the log", read, is_whole=False)
     for entry in files:
         try:
