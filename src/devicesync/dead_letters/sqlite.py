@@ -18,6 +18,7 @@ from devicesync.sqlite_transaction import transaction
 _NAMES = DeadLetter._fields[:-2]  # a journal has no keys, and a letter that is kept has its id
 _FIELDS = ", ".join(_NAMES)
 _BUSY_SECONDS = 10.0
+_LATE_MS = 3_600_000
 _CREATE = """
     CREATE TABLE IF NOT EXISTS dead_letter (
         id TEXT PRIMARY KEY, value BLOB NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
@@ -93,7 +94,7 @@ class SqliteDeadLetters:
         with self._failures("write to"):
             now_ms = SYSTEM.now_ms()
             removed = self._connection.execute("DELETE FROM dead_letter WHERE time_ms < ?", (before_ms,)).rowcount
-            if self._seen_ahead_ms(now_ms) < before_ms:
+            if self._seen_ahead_ms(now_ms, before_ms) < before_ms:
                 removed += self._connection.execute("DELETE FROM dead_letter WHERE time_ms > ?", (now_ms,)).rowcount
             if removed or self._has_old_pages:
                 self._forget_old_pages()
@@ -103,18 +104,18 @@ class SqliteDeadLetters:
         """See port.DeadLetters."""
         self._connection.close()
 
-    def _seen_ahead_ms(self, now_ms: int) -> int:
+    def _seen_ahead_ms(self, now_ms: int, before_ms: int) -> int:
         """When letters of later than now were seen first; now_ms where there are none.
 
         A clock was ahead when they were refused, or this one is behind: so they keep their time. When that was seen stands in the
-        file's user_version, in s; 0 where there are none.
+        file's user_version, in s; 0 where there are none. Where that is long before before_ms, another clock noted it.
         """
         (is_ahead,) = self._connection.execute(
             "SELECT EXISTS (SELECT 1 FROM dead_letter WHERE time_ms > ?)", (now_ms,)
         ).fetchone()
         (noted,) = self._connection.execute("PRAGMA user_version").fetchone()
         now = now_ms // 1000 if is_ahead else 0
-        seen = min(noted or now, now)
+        seen = min(noted or now, now) if noted * 1000 > before_ms - _LATE_MS else now
         if seen != noted:
             self._connection.execute(f"PRAGMA user_version = {seen}")
         return seen * 1000 if is_ahead else now_ms

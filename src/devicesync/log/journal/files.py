@@ -182,24 +182,27 @@ def same_file(file: int, path: Path) -> bool:
     return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
+_LATE_SECONDS = 3600.0
+"""So late at most a segment is found to be old, while a process runs."""
 _BESIDE_SECONDS = 60.0
 """A times file is written with its segment. One that seems so much older has a note, which counts no more."""
 
 
-def age_seconds(segment: Path) -> float:
+def age_seconds(segment: Path, retention_seconds: float) -> float:
     """How long ago it was written to last. One of later than now counts as written when that was seen first.
 
     A clock was ahead then, or this one is behind. So the segment keeps its time, for a clock that is right again. When it was
-    seen is noted by the time of the times file beside it.
+    seen is noted by the time of the times file beside it. Where that is longer ago than `retention_seconds`, another clock did.
     """
     now, written, note = SYSTEM.now_us() / 1e6, segment.stat().st_mtime, times_of(segment)
     if not note.exists():
         return max(now - written, 0.0)
     seen = note.stat().st_mtime
     if now < written:
-        if now < seen:
-            os.utime(note, (now, now))
-        return max(now - seen, 0.0)
+        if 0 <= now - seen < retention_seconds + _LATE_SECONDS:
+            return now - seen
+        os.utime(note, (now, now))
+        return 0.0
     if seen < written - _BESIDE_SECONDS:
         os.utime(note, (written, written))
     return now - written

@@ -103,10 +103,11 @@ class Tail:
             return
         span = span_of(self._files.times)
         ends = [*firsts[1:], *([span.beginning.first] if span else [])]
-        ages = [age_seconds(self._files.closed(first)) for first in firsts]  # of all: it notes that they are of later than now
+        retention_seconds = self._limits.retention_seconds
+        ages = [age_seconds(self._files.closed(first), retention_seconds) for first in firsts]  # of all: it notes some
         for first, end, age in zip(firsts, ends, ages, strict=False):
             segment = self._files.closed(first)
-            if end > least or age < self._limits.retention_seconds:
+            if end > least or age < retention_seconds:
                 return
             segment.unlink()
             times_of(segment).unlink(missing_ok=True)
