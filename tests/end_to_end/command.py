@@ -76,9 +76,9 @@ class Devicesync:
             assert "devicesync " in line, line
         return process
 
-    def run_by(self, script: Path, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+    def run_by(self, script: Path, *arguments: str | Path, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
         """One command to its end, as run() has it, by a script that watches or hurts it."""
-        return self._run([script, *arguments], None, {})
+        return self._run([script, *arguments], stdin, {})
 
     def killed_at(self, step: str, times: int, *arguments: str) -> None:
         """A `backup run` that kills itself with SIGKILL when it reaches a step for the n-th time."""
