@@ -106,7 +106,11 @@ def trace(
     check: is called with each record. What it raises is raised: so it ends what takes long.
     """
     held = _last_of(device_id, log.newest(NEWEST_RECORDS), check)
-    records = [found for record in held if (found := _logged(device_id, record, max_clock_ahead_ms))]
+    records = []
+    for record in held:
+        check()
+        if found := _logged(device_id, record, max_clock_ahead_ms):
+            records.append(found)
     records.sort(key=lambda found: found.version, reverse=True)
     database = stores.database.seen([device_id]).get(device_id)  # it is written first, so it is looked at first
     cache = stores.cache.seen([device_id]).get(device_id)
