@@ -75,7 +75,13 @@ OF_BACKUPS = (
         range(20, 60),
     ),
     _of_backups("prune takes the last range too", f"{_BACKUP}/prune.py", "list(ranges)[:-1]", "list(ranges)", range(20, 60)),
-    _of_backups("prune takes what is younger", f"{_BACKUP}/prune.py", "if max(min(", "if 0 * max(min(", range(300, 330)),
+    _of_backups(
+        "prune takes what is younger",
+        f"{_BACKUP}/prune.py",
+        "_newest_ms(entry) >= before_ms",
+        "0 * _newest_ms(entry) >= before_ms",
+        range(300, 330),
+    ),
     _of_backups(
         "a registration of the erase's very version stays",
         "assembly/backup/redact.py",
