@@ -23,6 +23,7 @@ from devicesync.log.memory import MemoryLog
 from devicesync.status.metrics import Metrics
 from devicesync.status.spans import NO_SPANS, Spans
 from devicesync.stores import Stores
+from tests.end_to_end.command import WAIT_SECONDS
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/68.0.3440.75 Safari/537.36"
 
@@ -105,7 +106,7 @@ def start(tmp_path: Any) -> Iterator[Start]:
             stores = Stores(MemoryCache(), SqliteDatabase(tmp_path / "profile.db"))
             public, admin = opened.enter_context(api(loaded, log, lambda: stores, Metrics("api"), spans=spans))
             client, of_admin = (
-                opened.enter_context(httpx.Client(base_url=url, headers={"User-Agent": AGENT}, timeout=30))
+                opened.enter_context(httpx.Client(base_url=url, headers={"User-Agent": AGENT}, timeout=WAIT_SECONDS))
                 for url in (public, admin)
             )
             return Started(client, of_admin, log)

@@ -25,6 +25,7 @@ from devicesync.status.open_telemetry import OpenTelemetrySpans
 from devicesync.status.spans import NO_SPANS, Spans
 from devicesync.stores import Stores
 from tests.api.conftest import Start
+from tests.end_to_end.command import until
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{CALLER}-01"
@@ -133,7 +134,7 @@ def test_a_traceparent_without_end_is_none(start: Start, made: Made, caplog: pyt
     started = start(spans=made.spans)
     longer = TRACEPARENT + "-" + "x" * 20_000
     assert started.client.post(REGISTER + "d", json={}, headers={"traceparent": longer}).status_code == 200
-    assert made.ended()["POST /v1/device/register/{device_id}"].parent is None
+    assert until(lambda: made.ended().get("POST /v1/device/register/{device_id}")).parent is None
     assert caplog.text == ""
 
 
@@ -147,9 +148,10 @@ def test_what_fails_is_an_error(start: Start, made: Made) -> None:
 
     started = start(Broken(), spans=made.spans)
     assert started.client.post(REGISTER + "d", json={}).status_code == 503
-    assert not made.ended()["POST /v1/device/register/{device_id}"].status.is_ok
+    assert not until(lambda: made.ended().get("POST /v1/device/register/{device_id}")).status.is_ok
     assert started.client.get("/v1/device/profile/%00").status_code == 400
-    assert made.ended()["GET /v1/device/profile/{device_id}"].status.is_unset
+    found = until(lambda: made.ended().get("GET /v1/device/profile/{device_id}"))  # it ends when the answer is written
+    assert found.status.is_unset
 
 
 def test_what_is_not_sampled_says_so(start: Start) -> None:
