@@ -6,6 +6,7 @@ from pathlib import Path
 from unittest import mock
 
 from devicesync.clock import SYSTEM
+from devicesync.log.journal import Journal
 from tests.journal.opened import open_journal, reader_of, rest
 
 
@@ -41,14 +42,20 @@ def test_what_a_clock_wrote_that_was_ahead_goes_in_its_time(tmp_path: Path) -> N
     assert _grep(tmp_path, b"personal") == []
 
 
-def test_a_clock_that_is_behind_for_a_while_makes_no_segment_older(tmp_path: Path) -> None:
-    """A machine started in the year 2006, before NTP set its clock. The next start dropped the journal's last days."""
-    journal = open_journal(tmp_path, segment_bytes=10, retention_seconds=3600)
+def read_through(directory: Path, lines: list[bytes], count: int, *, retention_seconds: float) -> Journal:
+    """A journal of so many segments with these lines, which its only reader has passed."""
+    journal = open_journal(directory, segment_bytes=10, retention_seconds=retention_seconds)
     reader = reader_of(journal, "updater")
-    for _ in range(3):
-        journal.append([b"registered", b"more"])
+    for _ in range(count):
+        journal.append(lines)
     rest(reader)
     reader.commit()
+    return journal
+
+
+def test_a_clock_that_is_behind_for_a_while_makes_no_segment_older(tmp_path: Path) -> None:
+    """A machine started in the year 2006, before NTP set its clock. The next start dropped the journal's last days."""
+    journal = read_through(tmp_path, [b"registered", b"more"], 3, retention_seconds=3600)
     tomorrow = SYSTEM.now_us() / 1e6 + 86_400
     for closed in _grep(tmp_path, b"registered"):  # and before, it was ahead
         os.utime(closed, (tomorrow, tomorrow))
@@ -61,12 +68,7 @@ def test_a_clock_that_is_behind_for_a_while_makes_no_segment_older(tmp_path: Pat
 
 def test_segments_of_a_clock_that_was_ahead_do_not_wait_for_one_another(tmp_path: Path) -> None:
     """Each was stamped anew only when the one before was gone, so the last of ten stayed ten times as long."""
-    journal = open_journal(tmp_path, segment_bytes=10, retention_seconds=0.05)
-    reader = reader_of(journal, "updater")
-    for _ in range(5):
-        journal.append([b"personal", b"more"])
-    rest(reader)
-    reader.commit()
+    journal = read_through(tmp_path, [b"personal", b"more"], 5, retention_seconds=0.05)
     journal.append([b"next"])
     a_year_ahead = SYSTEM.now_us() / 1e6 + 31_536_000
     for closed in _grep(tmp_path, b"personal"):

@@ -18,6 +18,7 @@ MOST_ENDING = 32
 """How many connections there may be above the limit, each until its last answer is given."""
 
 _MOST_LOOKED_AT = 32
+"""So many idle connections are asked, at each new one, whether their clients have taken all."""
 _SAY_AGAIN_SECONDS = 60.0
 _log: Any = structlog.get_logger("devicesync")
 

@@ -28,7 +28,7 @@ _SOCKET_BYTES = 65_536
 """The system's buffers for one connection: what it would else let grow to megabytes while nobody reads."""
 
 _UNTAKEN_MS = 30_000
-"""So long the system keeps what a client does not take of a connection that is closed."""
+"""So long the system keeps what a client does not take, also of a connection that is closed."""
 
 _log: Any = structlog.get_logger("devicesync")
 

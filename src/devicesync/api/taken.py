@@ -17,7 +17,7 @@ def is_all_taken(transport: Any) -> bool:
 
 
 def close_if_taken(transport: Any) -> bool:
-    """Close the connection if so; whether it was."""
+    """Close the connection if its client's system has all. Return whether it is closed."""
     if is_taken := is_all_taken(transport):
         transport.close()
     return is_taken

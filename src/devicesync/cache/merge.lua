@@ -91,6 +91,7 @@ local function end_of(map, start)
   return quote
 end
 
+-- How often a character, which is none of a pattern's, is in a text.
 local function count(text, character)
   if not string.find(text, character, 1, true) then return 0 end
   local _, found = string.gsub(text, character, '')
@@ -144,8 +145,8 @@ local is_alone, united_bytes = ARGV[3] == '1', 0 -- bytes of all maps that this 
 
 -- All entries of two maps given as canonical JSON text, the greater value per key. false where their keys are too many, or where
 -- a map is long, unless it alone is, and is the union by itself. nil where `one` is no map of ours. LATER where that would take too
--- long: meanwhile the server answers nobody. Both are sorted: what lies in
--- `one` between two entries of `other` is copied as it stands. cjson neither sorts nor writes UTF-8 as we do.
+-- long: meanwhile the server answers nobody. Both are sorted: what lies in `one` between two entries of `other` is copied as it
+-- stands. cjson neither sorts nor writes UTF-8 as we do.
 local function union(one, other)
   if string.sub(one, 1, 1) ~= '{' then return nil end
   united_bytes = united_bytes + #one + #other

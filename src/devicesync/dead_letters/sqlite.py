@@ -19,6 +19,7 @@ _NAMES = DeadLetter._fields[:-2]  # a journal has no keys, and a letter that is 
 _FIELDS = ", ".join(_NAMES)
 _BUSY_SECONDS = 10.0
 _LATE_MS = 3_600_000
+"""So late at most a letter is found to be old, while a process runs."""
 _CREATE = """
     CREATE TABLE IF NOT EXISTS dead_letter (
         id TEXT PRIMARY KEY, value BLOB NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
@@ -115,7 +116,7 @@ class SqliteDeadLetters:
         ).fetchone()
         (noted,) = self._connection.execute("PRAGMA user_version").fetchone()
         now = now_ms // 1000 if is_ahead else 0
-        seen = min(noted or now, now) if noted * 1000 > before_ms - _LATE_MS else now
+        seen = min(noted, now) if noted * 1000 > before_ms - _LATE_MS else now
         if seen != noted:
             self._connection.execute(f"PRAGMA user_version = {seen}")
         return seen * 1000 if is_ahead else now_ms

@@ -127,14 +127,16 @@ _OF_CONTENT = ("records", "bytes", "sha256", "record_bytes", "first_ms", "last_m
 
 def may_revise(revision: Entry, old: Entry) -> bool:
     """Whether a redact may have made this entry of the old one: it changes nothing but what the content is, and its place."""
-    made = revised(old, revision.revision)
-    return msgspec.structs.replace(made, **{name: getattr(revision, name) for name in _OF_CONTENT}) == revision
+    return _with_content(revised(old, revision.revision), revision) == revision
+
+
+def _with_content(entry: Entry, new: Entry) -> Entry:
+    return msgspec.structs.replace(entry, **{name: getattr(new, name) for name in _OF_CONTENT})
 
 
 def _revised(old: Entry, number: int, new: Entry) -> Entry:
     """The new file's entry: its own content, in the old one's range."""
-    entry = revised(old, f"{number}-{uuid.uuid4().hex[:8]}")
-    entry = msgspec.structs.replace(entry, **{name: getattr(new, name) for name in _OF_CONTENT})
+    entry = _with_content(revised(old, f"{number}-{uuid.uuid4().hex[:8]}"), new)
     if not entry.rest:
         return entry
     return msgspec.structs.replace(entry, rest=msgspec.structs.replace(entry.rest, path=rest_path(entry)))

@@ -41,12 +41,10 @@ class RefusalLimit:
         self._good_at, self._bad_at = Counter[int](), Counter[int]()  # by the time at which the log took them
 
     def good(self, count: int = 1, taken_ms: int | None = None) -> None:
-        """So many records were accepted; the log had taken them at that time, None where it is now."""
+        """So many records were accepted. taken_ms: when the log took them; None where nobody knows."""
         self._seen += count
         if taken_ms is not None:
-            self._good_at[taken_ms // _PIECE_MS] += count
-            if len(self._good_at) > _MOST_PIECES:
-                _forget_the_oldest(self._good_at)
+            _note(self._good_at, taken_ms, count)
 
     def bad(self, reason: str, taken_ms: int, partition: int = 0) -> None:
         """One record of this partition was refused; the log had taken it at that time."""
@@ -55,9 +53,7 @@ class RefusalLimit:
             self._read_ms.clear()
         self._seen += 1
         self._bad.append(self._seen)
-        self._bad_at[taken_ms // _PIECE_MS] += 1
-        if len(self._bad_at) > _MOST_PIECES:
-            _forget_the_oldest(self._bad_at)
+        _note(self._bad_at, taken_ms, 1)
         if not self._is_over():
             return
         if self._over_since_ms is None:
@@ -97,6 +93,9 @@ class RefusalLimit:
         return bad >= self._limit * (good + bad)
 
 
-def _forget_the_oldest(counts: Counter[int]) -> None:
-    for piece in sorted(counts)[: _MOST_PIECES // 2]:
-        del counts[piece]
+def _note(counts: Counter[int], taken_ms: int, count: int) -> None:
+    """Add so many records of that time. Where that makes too many pieces, the oldest are forgotten."""
+    counts[taken_ms // _PIECE_MS] += count
+    if len(counts) > _MOST_PIECES:
+        for piece in sorted(counts)[: _MOST_PIECES // 2]:
+            del counts[piece]
