@@ -14,7 +14,7 @@ from typing import Any
 from tests import loaded
 
 COMMAND = [sys.executable, "-m", "devicesync"]
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 300.0
 """After which a test that waits is taken for hanging, on however busy a machine."""
 KILLED_AT = Path(__file__).parents[1] / "killed_at.py"
 FROZEN_AT_ASSIGNMENT = Path(__file__).parents[1] / "frozen_at_assignment.py"

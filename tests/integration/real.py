@@ -32,7 +32,7 @@ from tests.contract.stores import redis_at
 from tests.end_to_end.command import Devicesync, catches, until
 from tests.law.specification import specified
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 SECONDS_OF_LOAD = 6.0
 
 

@@ -391,7 +391,7 @@ def test_logs_that_begin_at_once_in_a_bucket_get_a_generation_each(s3: S3, monke
 def test_s3_killed_between_upload_and_commit(devicesync: Devicesync, real: Real, s3: S3, step: str) -> None:
     """The same law on an object store; restored from there."""
     del s3
-    real.load(count=300).join()
+    real.load(count=150).join()
     devicesync.killed_at(step, 2, "--to", "s3://bucket/prefix", "--max-file-bytes", "8000")
     back_up(devicesync, to="s3://bucket/prefix")
     check_exactly_once(devicesync, real, "s3://bucket/prefix")
