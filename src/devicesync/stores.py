@@ -9,18 +9,18 @@ equal, whatever is interleaved, lost or repeated:
 3. When two writers did not know of each other's events, the joined state is written to the database whole (`settle`).
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from devicesync.cache.port import Cache, Looked
 from devicesync.database.port import Database, Stored
 from devicesync.errors import Unavailable
+from devicesync.few import MUCH_BYTES, few_at_once
 from devicesync.law.facets import EMPTIED_BY_TIES
 from devicesync.law.news import met, news
 from devicesync.law.state import NOTHING, UNWRITTEN, State, join
 
 _ROUNDS = 50
-_FIRST_ROWS, _GROWTH, _MOST_ROWS, _CHARACTERS_AT_ONCE = 20, 4, 320, 16 << 20
 
 
 class Stores(NamedTuple):
@@ -72,17 +72,18 @@ class Stores(NamedTuple):
 
     def _restore(self, states: Mapping[str, State]) -> set[str]:
         looked = self.cache.look(states)
-        held = self.cache.read([*looked.held])
-        changes = {device_id: join(state, held.get(device_id, NOTHING)) for device_id, state in states.items()}
-        return self._write(changes, looked._replace(held={}))
+        held, left = _read(lambda few: Stored(self.cache.read(few), []), looked.held)
+        changes = {name: join(state, held.states.get(name, NOTHING)) for name, state in states.items() if name not in left}
+        return self._write(changes, looked._replace(held={})) | left
 
     def _write(self, changes: Mapping[str, State], looked: Looked) -> set[str]:
         """Write once; the devices that are left to do. Of those that `looked` does not hold the database is asked."""
         if self.database.merges_in_place:
-            return {*self.cache.merge(self.database.merge(changes), looked.tickets).missing}
+            joined = self.database.merge(changes)
+            return {*self.cache.merge(joined, looked.tickets).missing} | (changes.keys() - joined.keys())
         if looked.unsettled:  # what another job wrote into the row must be dated with this write: nobody can tell after it
             looked = looked._replace(held={name: state for name, state in looked.held.items() if name not in looked.unsettled})
-        stored, left = self._look([device_id for device_id in changes if device_id not in looked.held])
+        stored, left = _read(self.database.look, [device_id for device_id in changes if device_id not in looked.held])
         changes = {device_id: change for device_id, change in changes.items() if device_id not in left} if left else changes
         new, entries, doubtful = _plan(changes, looked, stored)
         whole = {device_id: entries[device_id] for device_id in _met_in_the_database(changes, stored, entries)}
@@ -97,29 +98,15 @@ class Stores(NamedTuple):
         missing = {*merged.missing} | left
         return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing, looked.tickets)
 
-    def _look(self, device_ids: Collection[str]) -> tuple[Stored, set[str]]:
-        """What the database holds of these devices, and those of which it was not asked, since the others' maps are large.
-
-        Nobody knows how large before it was asked. So it is first asked of few.
-        """
-        found, rest, count, size = Stored({}, []), [*device_ids], _FIRST_ROWS, 0
-        while rest and size < _CHARACTERS_AT_ONCE:
-            stored = self.database.look(rest[:count])
-            found.states.update(stored.states)
-            found.unsettled.extend(stored.unsettled)
-            size += _map_characters(stored.states)
-            rest, count = rest[count:], min(_GROWTH * count, _MOST_ROWS)
-        return found, {*rest}
-
     def _emptied(self, parts: Mapping[str, State]) -> tuple[dict[str, State], set[str]]:
         """Return the whole state of each device of which a tie in the database emptied a facet that was just written.
 
-        Beside them, the devices of which `_look` did not ask.
+        Beside them, the devices of which the database was not asked.
 
         Two events of one version can meet in the database alone. What is then left of the facet is a deletion, whose version
         no reader sees. So a facet that is new, and yet not newer than the device, is read back.
         """
-        stored, left = self._look(parts)
+        stored, left = _read(self.database.look, parts)
         whole = {}
         for device_id, part in parts.items():
             if device_id in left:
@@ -131,20 +118,17 @@ class Stores(NamedTuple):
         return whole, left
 
     def _settle(self, device_ids: set[str], tickets: Mapping[str, str]) -> set[str]:
-        """Settle few at first, as `_look` asks of few, and few again after large ones."""
-        missing, rest, count = {*device_ids}, sorted(device_ids), _FIRST_ROWS
-        while rest:
-            states = self.cache.read(rest[:count])
+        missing = {*device_ids}
+        for few in few_at_once(sorted(device_ids)):
+            states = self.cache.read(few)
             self.database.settle(states)
             merged = self.cache.merge(states, tickets, dict.fromkeys(states, True))
             missing = (missing - states.keys()) | {*merged.missing, *merged.unsettled}
-            is_much = _map_characters(states) >= _CHARACTERS_AT_ONCE
-            rest, count = rest[count:], _FIRST_ROWS if is_much else min(_GROWTH * count, _MOST_ROWS)
         return missing
 
     def _refill(self, changes: Mapping[str, State]) -> set[str]:
         looked = self.cache.look(changes)
-        stored, left = self._look(changes)
+        stored, left = _read(self.database.look, changes)
         merged = self.cache.merge(stored.states, looked.tickets, dict.fromkeys(stored.unsettled, False))
         missing = {*merged.missing} | left
         if self.database.merges_in_place:
@@ -166,8 +150,18 @@ def _until_none_is_left(attempt: Callable[[Mapping[str, State]], set[str]], chan
         left = {device_id: change for device_id, change in left.items() if device_id in missing} if missing else {}
 
 
-def _map_characters(states: Mapping[str, State]) -> int:
-    return sum(state.map_characters for state in states.values())
+def _read(read: Callable[[Sequence[str]], Stored], device_ids: Iterable[str]) -> tuple[Stored, set[str]]:
+    """What a store holds of these devices, and those of which it was not asked, since the others' maps are large."""
+    found, left, size = Stored({}, []), set[str](), 0
+    for few in few_at_once(device_ids):
+        if size >= MUCH_BYTES:
+            left.update(few)
+            continue
+        stored = read(few)
+        found.states.update(stored.states)
+        found.unsettled.extend(stored.unsettled)
+        size += sum(state.map_bytes for state in stored.states.values())
+    return found, left
 
 
 def _lost_too_fast() -> Unavailable:

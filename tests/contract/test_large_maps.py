@@ -1,29 +1,37 @@
-"""Cassandra takes maps apart, which needs twenty times the memory of their text: few are apart at once."""
+"""Large maps: few are held at once. Cassandra takes them apart, which needs twenty times the memory of their text."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from devicesync import stores
+from devicesync.cache import memory
 from devicesync.cache.memory import MemoryCache
+from devicesync.database import sqlite_rows
 from devicesync.database.cassandra import database as adapter
 from devicesync.database.cassandra.call import Request
 from devicesync.database.cassandra.database import CassandraDatabase
 from devicesync.database.cassandra.driver import Failed, Rows, rows_of
 from devicesync.database.cassandra.url import CassandraUrl
+from devicesync.database.sqlite import SqliteDatabase
+from devicesync.few import FEW, few_at_once
+from devicesync.jobs.audit.held_ids import Sample
+from devicesync.jobs.audit.pace import Pace
+from devicesync.jobs.audit.sweep import first_round
 from devicesync.law import maps
 from devicesync.law.event import Event, decode
 from devicesync.law.state import State, join, state_of
 from devicesync.stores import Stores
 from tests.simulation.cassandra import Ring, RingDriver
 
-MOST = maps.MOST_KEY_BYTES // (4 + maps.ENTRY_BYTES)
 _VERSION = 1_700_000_000_000_000
-_LARGE = msgspec.json.encode({f"{number}": "x" for number in range(5000)}).decode()
+_LARGE = msgspec.json.encode({f"{number}": "x" * 200 for number in range(maps.MOST_ENTRIES)}).decode()
 
 
 class Counting(RingDriver):
@@ -66,7 +74,7 @@ def test_large_maps_are_written_few_at_once(database: CassandraDatabase, driver:
     driver.keeps = False
     database.merge(given)
     database.settle(given)
-    assert 0 < driver.entries * len(_LARGE) / 5000 < 5 << 20
+    assert 0 < driver.entries * len(_LARGE) / maps.MOST_ENTRIES < 5 << 20
 
 
 def test_ordinary_maps_are_written_together(database: CassandraDatabase, driver: Counting) -> None:
@@ -79,8 +87,8 @@ def test_of_large_rows_few_are_read_at_once(
     database: CassandraDatabase, driver: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch of 1,000 small events whose rows have large maps, and which the cache has lost, held 1 GiB."""
-    monkeypatch.setattr(stores, "_CHARACTERS_AT_ONCE", 10)
-    monkeypatch.setattr(stores, "_FIRST_ROWS", 2)
+    monkeypatch.setattr(stores, "MUCH_BYTES", 10)
+    monkeypatch.setattr(stores, "few_at_once", partial(few_at_once, count=2))
     given = states(200, '{"a":"b"}')
     database.merge(given)
     driver.rows = 0
@@ -95,7 +103,7 @@ def test_of_large_rows_few_are_read_at_once(
     assert both.cache.read([*given]) == database.read([*given])
 
 
-@pytest.mark.parametrize("entries", [{"b": "1", "a": "2"}, {f"{number:04}": "" for number in range(MOST)}])
+@pytest.mark.parametrize("entries", [{"b": "1", "a": "2"}, {f"{number:04}": "" for number in range(maps.MOST_ENTRIES)}])
 def test_a_map_is_text_as_soon_as_it_comes(entries: dict[str, str]) -> None:
     """The other values stay."""
     row: tuple[Any, ...] = ("d", 5, None, {7}, entries)
@@ -104,7 +112,7 @@ def test_a_map_is_text_as_soon_as_it_comes(entries: dict[str, str]) -> None:
 
 def test_a_map_of_too_many_entries_stays_a_map() -> None:
     """It is no value, but what a reader sees."""
-    entries = {f"{number:04}": "" for number in range(MOST + 1)}
+    entries = {f"{number:04}": "" for number in range(maps.MOST_ENTRIES + 1)}
     assert rows_of([("d", entries)]) == [("d", entries)]
 
 
@@ -119,3 +127,26 @@ def test_a_long_map_whose_mark_was_not_written_is_unsettled(database: CassandraD
     assert database.look(["d"]) == ({"d": long}, [])
     database.merge({"d": other})
     assert database.look(["d"]).states == {"d": join(long, other)}
+
+
+def test_sqlite_returns_as_many_large_rows_as_are_not_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are written, and the cache gets all, in several steps. A batch held every row that it read: 1,000 of 1.1 MB."""
+    monkeypatch.setattr(sqlite_rows, "MUCH_BYTES", 5_000)
+    given = states(200, '{"a":"b"}')
+    with closing(SqliteDatabase(tmp_path / "db")) as database:
+        assert 0 < len(database.merge(given)) < 100
+        assert database.read([*given]) == given
+        newer = {device_id: state_of(event(device_id, _VERSION + 1, '{"c":"d"}')) for device_id in given}
+        both = Stores(MemoryCache(), database)
+        assert both.write(newer) == 0
+        assert both.cache.read([*given]) == database.read([*given]) == newer
+
+
+def test_an_audit_fills_the_cache_with_few_large_rows_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a cache in memory holds: those that had made room for others were "missing in cache"."""
+    given = states(200, _LARGE)
+    monkeypatch.setattr(memory, "_MOST_BYTES", (FEW + 1) * next(iter(given.values())).map_bytes)
+    with closing(SqliteDatabase(tmp_path / "db")) as database:
+        database.merge(given)
+        found = first_round(0, Stores(MemoryCache(), database), tmp_path / "work", Sample(1), Pace(0))
+    assert found == (200, 0)

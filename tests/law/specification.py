@@ -61,7 +61,7 @@ def _winner(field: str, written: list[str]) -> Any:
     for text in written:
         for key, value in msgspec.json.decode(text).items():
             entries.setdefault(key, []).append(value)
-    if sum(len(key.encode()) + maps.ENTRY_BYTES for key in entries) > maps.MOST_KEY_BYTES:
+    if len(entries) > maps.MOST_ENTRIES:
         return None
     united = {key: max(values, key=str.encode) for key, values in entries.items()}
     long = [entries for entries in map(msgspec.json.decode, {*written}) if _is_long(entries)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -9,13 +10,14 @@ from hypothesis import strategies as st
 
 from devicesync import stores
 from devicesync.cache import redis, redis_scripts
+from devicesync.few import few_at_once
 from devicesync.law import maps
 from devicesync.law.event import Event
 from devicesync.law.facets import FIELDS, MAP_FIELDS, Values
 from devicesync.law.maps import map_text
 
 BASE_US = 1_600_000_000_000_000
-FEW_ENTRIES, FEW_BYTES, FEW_KEY_BYTES = 2, 4, 20
+FEW_ENTRIES, FEW_BYTES = 2, 4
 """An event's map has no more."""
 
 versions = st.integers(0, 6).map(lambda step: BASE_US + step * 700)
@@ -29,16 +31,16 @@ _times = st.sampled_from([0, 0, 1_500_000_000_000, BASE_US // 1000, BASE_US // 1
 @contextmanager
 def few_entries() -> Iterator[None]:
     """Unions of maps keep FEW_ENTRIES of FEW_BYTES, so that random ones have too many, or too long ones. Any map is large."""
-    limit = f"MOST_KEY_BYTES, LONGEST_UNITED = {maps.MOST_KEY_BYTES}, {maps.LONGEST_UNITED} "
+    limit = f"MOST_ENTRIES, LONGEST_UNITED = {maps.MOST_ENTRIES}, {maps.LONGEST_UNITED} "
     script: str = vars(redis)["MERGE"]
     assert limit in script
     at_once = f"MOST_UNITED_BYTES = {redis_scripts.MOST_UNITED_BYTES} "
     assert at_once in script
     few = script.replace(at_once, "MOST_UNITED_BYTES = 1 ").replace(
-        limit, f"MOST_KEY_BYTES, LONGEST_UNITED = {FEW_KEY_BYTES}, {FEW_BYTES} "
+        limit, f"MOST_ENTRIES, LONGEST_UNITED = {FEW_ENTRIES}, {FEW_BYTES} "
     )
-    limits = mock.patch.multiple(maps, MOST_KEY_BYTES=FEW_KEY_BYTES, LONGEST_UNITED=FEW_BYTES)
-    large = mock.patch.multiple(stores, _FIRST_ROWS=1, _CHARACTERS_AT_ONCE=1)
+    limits = mock.patch.multiple(maps, MOST_ENTRIES=FEW_ENTRIES, LONGEST_UNITED=FEW_BYTES)
+    large = mock.patch.multiple(stores, few_at_once=partial(few_at_once, count=1), MUCH_BYTES=1)
     with limits, large, mock.patch.object(redis, "MERGE", few):
         yield
 

@@ -1,14 +1,17 @@
 """Maps as text: canonical, and whatever their order and number."""
 
+from sys import getsizeof
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicesync.law import maps
 from devicesync.law.event import decode
-from devicesync.law.maps import LONGEST_UNITED, entries_of, is_long, map_text, union
+from devicesync.law.maps import LONGEST_UNITED, MOST_ENTRIES, entries_of, is_long, map_text, union
+from devicesync.law.refusal import Refused
 from devicesync.law.state import state_of
+from devicesync.law.values import string_map
 
 
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=5), min_size=1, max_size=300))
@@ -21,24 +24,21 @@ def test_keys_come_in_the_order_of_their_code_points(entries: dict[str, str]) ->
     assert union(text, text) == text
 
 
-def test_many_keys_come_in_order_too() -> None:
-    """More than msgspec sorts for us."""
-    entries = {str(number): "v" for number in reversed(range(300))}
-    assert map_text(entries) == msgspec.json.Encoder(order="deterministic").encode(entries).decode()
-
-
-def test_a_union_has_so_many_keys() -> None:
+def test_a_union_has_so_many_entries() -> None:
     """As many as an event can have, and no more. Whether it is a value does not depend on the order."""
-    most = maps.MOST_KEY_BYTES // (4 + maps.ENTRY_BYTES)
-    one, other, last = (map_text({f"{number:04x}": "v" for number in some}) or "" for some in (range(10), range(most), [most]))
+    few, most, last = ({f"{number:04x}": "v" for number in some} for some in (range(10), range(MOST_ENTRIES), [MOST_ENTRIES]))
+    one, other, new = (map_text(entries) or "" for entries in (few, most, last))
     assert union(one, other) == union(other, one) == other
-    assert union(one, last)
-    assert union(other, last) is None
-    assert decode(
-        b'{"device_id":"d","version":1600000000000000,"uaspec":{%b}}' % b",".join(b'"%d":1' % number for number in range(7200)),
-        taken_ms=1_600_000_000_000,
-    )
-    assert not maps.has_too_many([str(number) for number in range(7200)])
+    assert union(one, new)
+    assert union(other, new) is None
+
+
+def test_an_event_has_no_more_entries_than_a_union() -> None:
+    """Those without a value do not count. So whatever has more is a union."""
+    entries = {f"{number:04x}": "v" for number in range(MOST_ENTRIES)}
+    assert string_map("uaspec", entries | dict.fromkeys(["empty", "none"])) == map_text(entries)
+    with pytest.raises(Refused, match="uaspec has more than 256 entries"):
+        string_map("uaspec", entries | {"one": 1})
 
 
 @pytest.mark.parametrize("character", ["v", "é", "\n"])
@@ -48,10 +48,10 @@ def test_a_map_is_long_by_the_bytes_of_a_key_or_a_value(character: str) -> None:
         assert is_long(map_text(entries) or "") == expected
 
 
-def test_what_counts_as_large_is_the_text_of_the_maps() -> None:
-    """Of both, and nothing else."""
+def test_what_counts_as_large_is_what_the_maps_take() -> None:
+    """Both, and nothing else."""
     line = b'{"device_id":"d","version":1600000000000000,"city":"Pune","uaspec":{"a":"b"},"device_spec":{"c":"d"}}'
-    assert state_of(decode(line, taken_ms=1_600_000_000_000)).map_characters == len('{"a":"b"}{"c":"d"}')
+    assert state_of(decode(line, taken_ms=1_600_000_000_000)).map_bytes == 2 * getsizeof('{"a":"b"}')
 
 
 def test_a_long_map_beats_what_it_contains() -> None:

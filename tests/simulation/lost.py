@@ -80,6 +80,6 @@ class Lost:
         sets = [[*rest, *subset] for subset, _ in zip(some, range(_MOST_SUBSETS), strict=False)]
         if not lost:
             return [specified(events)]
-        with mock.patch.multiple(maps, MOST_KEY_BYTES=len(events) * maps.MOST_KEY_BYTES, LONGEST_UNITED=MAX_BYTES):
+        with mock.patch.multiple(maps, MOST_ENTRIES=len(events) * maps.MOST_ENTRIES, LONGEST_UNITED=MAX_BYTES):
             united = [specified(set_) for set_ in sets if set_]
         return [*united, *[specified(set_) for set_ in (*sets, events) if set_]]

@@ -6,8 +6,8 @@
 -- is held, the `_state` that must still be there, and a ticket for it. Returns per device: false when its ticket is no longer good, it is not held and
 -- there is none, or another `_state` is there; 1 when the database may not show yet what is held (it is unsettled); else 0.
 --
--- FACETS, DECLARED, FIELDS, FROM, TO, IS_MAP, MOST_KEY_BYTES, LONGEST_UNITED, ENTRY_BYTES, MOST_UNITED_BYTES and LATER stand before
--- this text, made by redis_scripts.py.
+-- FACETS, DECLARED, FIELDS, FROM, TO, IS_MAP, MOST_ENTRIES, LONGEST_UNITED, MOST_UNITED_BYTES and LATER stand before this text,
+-- made by redis_scripts.py.
 --
 -- Beside the fields that readers know, a hash holds `version` and `_state` (state.lua). Unsettled: events met here of which the
 -- database's writers did not know, and each store alone can't join these (an erase and what came after it, a tie that empties a
@@ -121,9 +121,9 @@ local function text_between(map, start, finish)
 end
 
 -- Goes through the entries of a map. In `at` stand: the text of the key, nil behind the last entry; where the entry begins, where
--- its value begins and ends, what is behind it; whether any entry so far was long; the bytes of all keys.
+-- its value begins and ends, what is behind it; whether any entry so far was long; how many there were.
 local function entries_of(map)
-  local at = {map = map, behind = 1, is_long = false, key_bytes = 0}
+  local at = {map = map, behind = 1, is_long = false, count = 0}
   function at.go_on()
     local start = at.behind + 1
     at.key = nil
@@ -134,7 +134,7 @@ local function entries_of(map)
     if not value_end then return end
     at.key = key
     at.start, at.value, at.value_end, at.behind = start, key_end + 2, value_end, value_end + 1
-    at.key_bytes = at.key_bytes + #at.key + ENTRY_BYTES
+    at.count = at.count + 1
     at.is_long = at.is_long or math.max(key_end - start, value_end - at.value) > LONGEST_UNITED + 1
   end
   at.go_on()
@@ -143,7 +143,7 @@ end
 
 local is_alone, united_bytes = ARGV[3] == '1', 0 -- bytes of all maps that this call has united
 
--- All entries of two maps given as canonical JSON text, the greater value per key. false where their keys are too many, or where
+-- All entries of two maps given as canonical JSON text, the greater value per key. false where they are too many, or where
 -- a map is long, unless it alone is, and is the union by itself. nil where `one` is no map of ours. LATER where that would take too
 -- long: meanwhile the server answers nobody. Both are sorted: what lies in `one` between two entries of `other` is copied as it
 -- stands. cjson neither sorts nor writes UTF-8 as we do.
@@ -152,7 +152,7 @@ local function union(one, other)
   united_bytes = united_bytes + #one + #other
   if united_bytes > MOST_UNITED_BYTES and not is_alone then return LATER end
   local mine, theirs = entries_of(one), entries_of(other)
-  local parts, copied, both_bytes = {}, 1, 0 -- up to where `one` is in `parts`, and the bytes of keys that are in both
+  local parts, copied, both = {}, 1, 0 -- up to where `one` is in `parts`, and how many keys are in both
   local function add(text, upto, from)
     parts[#parts + 1], parts[#parts + 2], copied = string.sub(one, copied, upto), text, from
   end
@@ -169,7 +169,7 @@ local function union(one, other)
       if is_less(held, text_between(other, theirs.value, theirs.value_end)) then
         add(string.sub(other, theirs.start, theirs.value_end), mine.start - 1, mine.behind)
       end
-      both_bytes = both_bytes + #key + ENTRY_BYTES
+      both = both + 1
       theirs.go_on()
     end
     local behind = string.sub(one, mine.behind, mine.behind)
@@ -178,7 +178,7 @@ local function union(one, other)
   if string.sub(one, mine.behind) ~= '}' then return nil end
   if theirs.key then add(',' .. string.sub(other, theirs.start), mine.behind - 1, mine.behind + 1) end
   while theirs.key do theirs.go_on() end
-  if mine.key_bytes + theirs.key_bytes - both_bytes > MOST_KEY_BYTES or (mine.is_long and theirs.is_long) then return false end
+  if mine.count + theirs.count - both > MOST_ENTRIES or (mine.is_long and theirs.is_long) then return false end
   local united = table.concat(parts) .. string.sub(one, copied)
   return (united == one or not mine.is_long) and (united == other or not theirs.is_long) and united
 end

@@ -6,7 +6,7 @@ from importlib import resources
 import msgspec
 
 from devicesync.law.facets import DECLARED, FACETS, FIELDS, MAP_FIELDS, SLICES
-from devicesync.law.maps import ENTRY_BYTES, LONGEST_UNITED, MOST_KEY_BYTES
+from devicesync.law.maps import LONGEST_UNITED, MOST_ENTRIES
 from devicesync.law.state import State
 
 _BYTES_PER_CALL = MOST_UNITED_BYTES = 256 << 10
@@ -27,8 +27,7 @@ local FIELDS = {_lua([f"'{HASH_NAMES.get(field, field)}'" for field in FIELDS])}
 local FROM = {_lua([str(where.start + 1) for where in SLICES])} -- of each facet its places in FIELDS
 local TO = {_lua([str(where.stop) for where in SLICES])}
 local IS_MAP = {_lua([f"[{spot}] = true" for spot, field in enumerate(FIELDS, 1) if field in MAP_FIELDS])}
-local MOST_KEY_BYTES, LONGEST_UNITED = {MOST_KEY_BYTES}, {LONGEST_UNITED} -- of a union: of all keys, and of a key or a value
-local ENTRY_BYTES = {ENTRY_BYTES} -- what each key counts beside its own
+local MOST_ENTRIES, LONGEST_UNITED = {MOST_ENTRIES}, {LONGEST_UNITED} -- of a union: how many, and bytes of a key or a value
 local MOST_UNITED_BYTES = {MOST_UNITED_BYTES} -- in one call of several devices
 local LATER = '{LATER}' -- what the others are answered
 """

@@ -55,7 +55,8 @@ class Database(Protocol):
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         """Join each change into the state of its device. Return when the result is durable.
 
-        Returns the joined states where the database merges in place, else an empty dict.
+        Returns the joined states where the database merges in place, else an empty dict. Where their maps are large, only some of
+        them are returned: what is held at once has a bound (few.py). The others are joined too.
 
         Raises Unavailable. Then any of the changes may have been written. Safe to repeat.
         """

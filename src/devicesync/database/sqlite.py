@@ -10,17 +10,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import msgspec
-
-from devicesync.database import sqlite_applied, sqlite_main_file
+from devicesync.database import sqlite_applied, sqlite_main_file, sqlite_rows
 from devicesync.database import sqlite_table as table
 from devicesync.database.port import Stored
 from devicesync.database.sqlite_checkpoint import Checkpointer
 from devicesync.database.sqlite_main_file import MainFile, refuse_wal_of_another
 from devicesync.durable import check_room, hint_for, one_at_a_time
 from devicesync.errors import NewerData, Unavailable, WrongUse
+from devicesync.few import few_at_once
 from devicesync.law.seen import Seen, seen_of
-from devicesync.law.state import State, join
+from devicesync.law.state import State
 from devicesync.sqlite_reading import open_to_read
 from devicesync.sqlite_transaction import transaction, unsynced
 
@@ -72,26 +71,10 @@ class SqliteDatabase:
         """See port.Database."""
         self._main_file.check()
         with self._failures("write to"), self._main_file.commit(self._connection):
-            held = self._rows(list(changes))
-            updates, inserts = [], []
-            for device_id, change in changes.items():
-                if device_id not in held:
-                    held[device_id] = 0, change
-                    inserts.append(table.row_of(device_id, change))
-                    continue
-                rowid, before = held[device_id]
-                after = join(before, change)
-                if after is not before:
-                    held[device_id] = rowid, after
-                    updates.append((rowid, *table.row_of(device_id, after)[1:]))
-            # Neighbours on disk one after the other.
-            updates.sort()
-            inserts.sort()
-            self._connection.executemany(table.UPDATE, updates)
-            self._connection.executemany(table.INSERT, inserts)
+            joined, written = sqlite_rows.merge(self._connection, changes)
         erased = any(change.erased for change in changes.values())
-        self._checkpointer.committed(len(updates) + len(inserts), erased=erased)
-        return {device_id: state for device_id, (_, state) in held.items()}
+        self._checkpointer.committed(written, erased=erased)
+        return joined
 
     def settle(self, states: Mapping[str, State]) -> None:
         """See port.Database."""
@@ -104,7 +87,7 @@ class SqliteDatabase:
     def read(self, device_ids: Sequence[str]) -> dict[str, State]:
         """See port.Database."""
         with self._failures("read"):
-            return {device_id: state for device_id, (_, state) in self._rows(device_ids).items()}
+            return {device_id: state for device_id, (_, state) in sqlite_rows.read(self._connection, device_ids).items()}
 
     def scan(self, number: int) -> Iterator[list[str]]:
         """See port.Database."""
@@ -124,7 +107,7 @@ class SqliteDatabase:
 
     def seen_in(self, number: int) -> Iterator[dict[str, Seen]]:
         """See port.Database."""
-        return map(self.seen, self.scan(number))
+        return (self.seen(few) for ids in self.scan(number) for few in few_at_once(ids))
 
     def range_of(self, device_id: str) -> int:
         """See port.Database."""
@@ -219,10 +202,6 @@ class SqliteDatabase:
                 f"{self._path} has columns that this devicesync does not know: {', '.join(unknown)}", "upgrade devicesync"
             )
         return [column for column in table.COLUMNS if column not in there]
-
-    def _rows(self, device_ids: Sequence[str]) -> dict[str, tuple[int, State]]:
-        rows = self._connection.execute(table.SELECT, (msgspec.json.encode(device_ids).decode(),))
-        return {row[1]: (row[0], table.state_of_row(row)) for row in rows}
 
     @contextmanager
     def _failures(self, what: str) -> Iterator[None]:

@@ -6,6 +6,7 @@ by this join; no store has rules of its own.
 """
 
 from collections.abc import Iterable
+from sys import getsizeof
 from typing import TYPE_CHECKING, NamedTuple
 
 from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS, MAPS, SLICES, Values
@@ -45,9 +46,9 @@ class State(NamedTuple):
         return max(self.version, self.erased)
 
     @property
-    def map_characters(self) -> int:
-        """How many characters its maps have, as text."""
-        return sum(len(text) for spot in MAPS if (text := self.registers[spot][1][0]))
+    def map_bytes(self) -> int:
+        """How much memory its maps take, as Python holds them: one emoji makes it four bytes for each of a text's characters."""
+        return sum([getsizeof(text) for spot in MAPS if (text := self.registers[spot][1][0])])
 
 
 NOTHING = State()

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from devicesync.law import exact_json
-from devicesync.law.maps import MOST_BYTES, map_text
+from devicesync.law.maps import MOST_BYTES, MOST_ENTRIES, map_text
 from devicesync.law.refusal import Refused
 
 TIME_LIMIT_MS = 2**53
@@ -52,6 +52,8 @@ def string_map(field: str, value: Any) -> str | None:
             raise Refused("invalid_field", f"{field} stands for more than {MOST_BYTES:,} bytes")
         if taken:
             entries[key] = taken
+    if len(entries) > MOST_ENTRIES:
+        raise Refused("invalid_field", f"{field} has more than {MOST_ENTRIES} entries")
     return map_text(entries)
 
 

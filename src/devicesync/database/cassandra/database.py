@@ -14,7 +14,7 @@ from devicesync.database.cassandra.call import Call, Request
 from devicesync.database.cassandra.connect import DriverName, connect
 from devicesync.database.cassandra.driver import Driver, Failed, Rows
 from devicesync.database.cassandra.erasure import NO_ERASURE, Erasure, erasure_of
-from devicesync.database.cassandra.large_maps import in_parts, rest_of
+from devicesync.database.cassandra.large_maps import in_parts
 from devicesync.database.cassandra.row_reading import state_of_row
 from devicesync.database.cassandra.rows import erase_of, row_of, settled_row_of, ties_of
 from devicesync.database.cassandra.seeing import seen_between, seen_of_row
@@ -28,7 +28,7 @@ from devicesync.law.state import State
 
 _ROWS_PER_QUERY = 20
 _ERASURES_PER_QUERY = 100
-_ROWS_PER_PAGE = 500
+_IDS_PER_PAGE, _ROWS_PER_PAGE = 500, 100
 _FIRST_TOKEN, _TOKENS = -(2**63), 2**64
 
 
@@ -78,7 +78,6 @@ class CassandraDatabase:
             {device_id: erase_of(device_id, change) for device_id, change in changes.items()},
             {device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},
         )
-        self._write_rest(changes)
         self._write(_ties(changes))
 
     def _settle(self, states: Mapping[str, State]) -> None:
@@ -93,7 +92,6 @@ class CassandraDatabase:
                 for device_id, state in states.items()
             },
         )
-        self._write_rest(states)
 
     def look(self, device_ids: Collection[str]) -> Stored:
         """See port.Database. The ledger's erases are written before the rows, its ties after them; it is read after them."""
@@ -154,7 +152,8 @@ class CassandraDatabase:
 
     def _pages(self, statement: str, first: int, last: int) -> Iterator[tuple[Rows, int]]:
         """Rows, and the token up to which all were read. The next page begins with it: several ids can share it."""
-        start, limit = first, _ROWS_PER_PAGE
+        most = _ROWS_PER_PAGE if statement == schema.SEEN_IN else _IDS_PER_PAGE
+        start, limit = first, most
         while True:
             with _failures("read"):
                 (page,) = self._until_done([[[Call(statement, (start, last, limit))]]])
@@ -162,7 +161,7 @@ class CassandraDatabase:
                 yield page, last
                 return
             yield page, page[-1][0]
-            limit = limit * 2 if page[0][0] == page[-1][0] else _ROWS_PER_PAGE  # they fill the whole page
+            limit = limit * 2 if page[0][0] == page[-1][0] else most  # they fill the whole page
             start = page[-1][0]
 
     def applied(self, log: str) -> None:
@@ -190,10 +189,6 @@ class CassandraDatabase:
         with _failures("write to"):
             for writes in one_after_the_other:
                 self._until_done([*together(writes)])
-
-    def _write_rest(self, states: Mapping[str, State]) -> None:
-        with _failures("write to"):
-            self._until_done([[[call]] for device_id, state in states.items() for call in rest_of(device_id, state)])
 
     def _profiles(self, device_ids: Collection[str]) -> dict[str, Sequence[Any] | None]:
         with _failures("read"):

@@ -9,7 +9,7 @@ from devicesync.database.cassandra.call import Request
 from devicesync.law import maps
 
 Rows = list[tuple[Any, ...]]
-"""A map is its JSON text (law/maps.py). One that has too many keys to be a value, by many ties, is a mapping."""
+"""A map is its JSON text (law/maps.py). One that has too many entries to be a value, by many ties, is a mapping."""
 
 _MAPS = (dict, OrderedMap)
 IN_FLIGHT = 512
@@ -63,4 +63,4 @@ class Driver(Protocol):
 
 
 def _text(entries: Any) -> Any:
-    return entries if maps.has_too_many(entries) else maps.map_text(dict(entries))
+    return entries if len(entries) > maps.MOST_ENTRIES else maps.map_text(dict(entries))

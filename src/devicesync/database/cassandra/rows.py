@@ -6,7 +6,6 @@ from typing import Any
 from devicesync.database.cassandra import schema
 from devicesync.database.cassandra.call import Call
 from devicesync.database.cassandra.erasure import Erasure, mark_of
-from devicesync.database.cassandra.large_maps import first_part
 from devicesync.database.cassandra.stamps import OURS, stamp_of
 from devicesync.law import maps
 from devicesync.law.facets import DECLARED, MAPS
@@ -42,7 +41,7 @@ def ties_of(device_id: str, state: State) -> list[Call]:
 
 
 def row_of(device_id: str, change: State, dialect: schema.Dialect) -> list[Call]:
-    """What must be written so that the device's row contains the change, but for the rest of large maps (large_maps.py)."""
+    """What must be written so that the device's row contains the change."""
     erased = change.erased
     calls = [Call(schema.ERASE, (erased, device_id))] if erased else []
     if change.version:
@@ -77,11 +76,11 @@ def settled_row_of(device_id: str, state: State, erasure: Erasure, dialect: sche
     return calls
 
 
-_kept_map = lru_cache(_KEPT_MAPS)(first_part)
+_kept_map = lru_cache(_KEPT_MAPS)(maps.entries_of)
 
 
 def _map(text: str) -> dict[str, str]:
-    return _kept_map(text) if len(text) <= _KEPT_MAP_BYTES else first_part(text)
+    return _kept_map(text) if len(text) <= _KEPT_MAP_BYTES else maps.entries_of(text)
 
 
 def _facets(device_id: str, state: State, dialect: schema.Dialect) -> list[Call]:

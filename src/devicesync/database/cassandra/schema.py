@@ -68,10 +68,6 @@ FIRST_ACCESS = f"UPDATE {{keyspace}}.device_profile USING TIMESTAMP ? SET first_
 USER_DECLARED_ON = f"UPDATE {{keyspace}}.device_profile USING TIMESTAMP ? SET user_declared_on = {_MS} WHERE device_id = ?"
 ERASE = "DELETE FROM {keyspace}.device_profile USING TIMESTAMP ? WHERE device_id = ?"
 _MAP_NAMES = {spot: FACETS[spot].fields[0] for spot in MAPS}
-ADD_ENTRIES = {
-    spot: f"UPDATE {{keyspace}}.device_profile USING TIMESTAMP ? SET {name} = {name} + ? WHERE device_id = ?"
-    for spot, name in _MAP_NAMES.items()
-}
 EMPTY_MAP = {
     spot: f"DELETE {name} FROM {{keyspace}}.device_profile USING TIMESTAMP ? WHERE device_id = ?"
     for spot, name in _MAP_NAMES.items()

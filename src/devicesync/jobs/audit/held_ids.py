@@ -4,15 +4,12 @@ They are gathered before the database is read. What the cache held then, the dat
 """
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from itertools import islice
 from pathlib import Path
 
 from devicesync.cache.port import Cache
 from devicesync.durable import begun_anew, opened
-
-_IDS_PER_LOOK = 1000
 
 
 class Sample:
@@ -49,13 +46,6 @@ def gathered(directory: Path, number: int) -> set[str]:
     with suppress(FileNotFoundError), opened(_file(directory, number)) as file:
         return {line.decode() for line in file.read().split(b"\n") if line}
     return set()
-
-
-def batches(ids: set[str]) -> Iterator[list[str]]:
-    """The ids, some hundred at a time."""
-    rest = iter(ids)
-    while some := [*islice(rest, _IDS_PER_LOOK)]:
-        yield some
 
 
 def _file(directory: Path, number: int) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from devicesync.clock import SYSTEM, Clock
+from devicesync.few import FEW
 from devicesync.jobs.audit.difference import Difference, Sides, lasting, look
 from devicesync.jobs.audit.findings import Findings
 from devicesync.jobs.audit.repair import repair
@@ -22,7 +23,7 @@ READER = "audit"
 
 _AGES_MS = (1_000, 10_000, 60_000)
 _POLL_SECONDS = 0.25
-_RECORDS, _EVENTS_PER_LOOK, _MOST_WAITING = 500, 500, 20_000
+_RECORDS, _MOST_WAITING = 500, 20_000
 
 
 class Expected(NamedTuple):
@@ -113,7 +114,7 @@ class LiveAudit:
     def _due(self) -> list[Expected]:
         now_ms = self._now_ms()
         due: list[Expected] = []
-        while self._waiting and self._waiting[0].due_ms <= now_ms and len(due) < _EVENTS_PER_LOOK:
+        while self._waiting and self._waiting[0].due_ms <= now_ms and len(due) < FEW:
             due.append(heapq.heappop(self._waiting))
         return due
 

@@ -9,14 +9,13 @@ from typing import NamedTuple
 import msgspec
 
 from devicesync.durable import begun_anew, opened
+from devicesync.few import FEW, few_at_once
 from devicesync.jobs.audit.difference import Difference, Sides, beside, kind_of, lasting, look
 from devicesync.jobs.audit.findings import Findings
-from devicesync.jobs.audit.held_ids import Sample, batches, gathered
+from devicesync.jobs.audit.held_ids import Sample, gathered
 from devicesync.jobs.audit.pace import Pace
 from devicesync.jobs.audit.repair import repair
 from devicesync.stores import Stores
-
-_SUSPECTS_PER_LOOK = 500
 
 
 class Suspect(NamedTuple):
@@ -46,16 +45,16 @@ def first_round(number: int, stores: Stores, directory: Path, sample: Sample, pa
     suspects: list[Suspect] = []
     held = {device_id for device_id in gathered(directory, number) if sample.takes(device_id)}
     for page in stores.database.seen_in(number):
-        some = {device_id: seen for device_id, seen in page.items() if sample.takes(device_id)}
-        held -= some.keys()
-        checked += len(some)
-        suspects += _suspects(beside(some, stores, [*some]), stores)
-        pace.passed(len(some))
-    for ids in batches(held):
-        sides = {device_id: both for device_id, both in look(ids, stores).items() if both.version}
+        for few in few_at_once(device_id for device_id in page if sample.takes(device_id)):
+            held.difference_update(few)
+            checked += len(few)
+            suspects += _suspects(beside({device_id: page[device_id] for device_id in few}, stores, few), stores)
+            pace.passed(len(few))
+    for few in few_at_once(held):
+        sides = {device_id: both for device_id, both in look(few, stores).items() if both.version}
         checked += len(sides)
         suspects += _suspects(sides, stores)
-        pace.passed(len(ids))
+        pace.passed(len(few))
     _write(directory, 1, number, suspects)
     return Found(checked, len(suspects))
 
@@ -143,7 +142,7 @@ def _write(directory: Path, turn: int, number: int, suspects: list[Suspect]) -> 
 
 def _read(directory: Path, turn: int, number: int) -> Iterator[list[Suspect]]:
     with opened(_file(directory, turn, number)) as lines:
-        while some := [*islice(lines, _SUSPECTS_PER_LOOK)]:
+        while some := [*islice(lines, FEW)]:
             yield [_decode_suspect(line) for line in some]
 
 

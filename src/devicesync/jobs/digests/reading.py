@@ -4,11 +4,10 @@ from collections.abc import Collection, Iterator, Mapping
 
 from devicesync.cache.port import Cache
 from devicesync.database.port import Database
+from devicesync.few import few_at_once
 from devicesync.jobs.digests.sums import bucket_of
 from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import State
-
-_PER_LOOK = 1000
 
 Wanted = Collection[int] | None
 """Of which buckets; None: of all."""
@@ -20,15 +19,13 @@ def in_database(number: int, database: Database, wanted: Wanted) -> Iterator[dic
         yield from database.seen_in(number)
         return
     for ids in database.scan(number):
-        if some := [device_id for device_id in ids if bucket_of(device_id) in wanted]:
-            yield database.seen(some)
+        for few in few_at_once(device_id for device_id in ids if bucket_of(device_id) in wanted):
+            yield database.seen(few)
 
 
 def in_cache(ids: Collection[str], cache: Cache, wanted: Wanted) -> Iterator[dict[str, Seen]]:
     """What readers see of these ids. Raises Unavailable."""
-    chosen = [device_id for device_id in ids if wanted is None or bucket_of(device_id) in wanted]
-    for start in range(0, len(chosen), _PER_LOOK):
-        yield cache.seen(chosen[start : start + _PER_LOOK])
+    yield from map(cache.seen, few_at_once(device_id for device_id in ids if wanted is None or bucket_of(device_id) in wanted))
 
 
 def in_states(states: Mapping[str, State], wanted: Wanted) -> Iterator[dict[str, Seen]]:

@@ -1,13 +1,13 @@
 """The second step: writes a bucket's devices into both stores, and proves that both have them."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from devicesync.clock import SYSTEM, Clock
+from devicesync.few import few_at_once
 from devicesync.law.profile import view
 from devicesync.law.state import NOTHING, State, join
 from devicesync.stores import Stores
@@ -20,8 +20,8 @@ _canonical_json = msgspec.json.Encoder(order="sorted").encode
 class Proof(NamedTuple):
     """The proof of one bucket: its number of devices, how many differ in each store from what is expected, and three digests.
 
-    What is expected is the backup joined with what the stores know, which may be newer. A digest is the SHA-256, in
-    hex, of the documents of the bucket's devices (`get --json`), in order. Before a restore, what differs is what would change.
+    What is expected is the backup joined with what the stores know, which may be newer. A digest is the SHA-256, in hex, of the
+    SHA-256 of the documents of the bucket's devices (`get --json`), in order. Before a restore, what differs would change.
     """
 
     devices: int
@@ -34,6 +34,8 @@ class Proof(NamedTuple):
 
 
 class _Compared(NamedTuple):
+    """The SHA-256 of a device's documents."""
+
     expected: bytes
     cache: bytes
     database: bytes
@@ -50,12 +52,13 @@ def write_and_prove(
     digests = [hashlib.sha256() for _ in range(3)]
     cache_differs = database_differs = 0
     differing = []
-    for some in _batches(states):
+    for ids in few_at_once(sorted(states), _BATCH_DEVICES):
+        some = {device_id: states[device_id] for device_id in ids}
         if not dry_run:
             stores.restore(some)
         for device_id, compared in _compare_patiently(some, stores, clock, dry_run=dry_run, leave_out=leave_out).items():
-            for digest, document in zip(digests, compared, strict=True):
-                digest.update(document)
+            for digest, of_document in zip(digests, compared, strict=True):
+                digest.update(of_document)
             cache_differs += compared.cache != compared.expected
             database_differs += compared.database != compared.expected
             if len({*compared}) > 1:
@@ -68,13 +71,16 @@ def _compare_patiently(
     some: dict[str, State], stores: Stores, clock: Clock, *, dry_run: bool, leave_out: bool
 ) -> dict[str, _Compared]:
     """A difference counts only if it is still there after a while, because events may arrive between two readings."""
-    compared = _compare(some, stores, fill=not dry_run, leave_out=leave_out)
+    compared: dict[str, _Compared] = {}
+    for few in few_at_once(some):
+        compared |= _compare({device_id: some[device_id] for device_id in few}, stores, fill=not dry_run, leave_out=leave_out)
     for seconds in () if dry_run else _LOOK_AGAIN_SECONDS:
         differing = {device_id: some[device_id] for device_id, found in compared.items() if len({*found}) > 1}
         if not differing:
             break
         clock.sleep(seconds)
-        compared |= _compare(differing, stores, fill=True, leave_out=leave_out)
+        for few in few_at_once(differing):
+            compared |= _compare({device_id: some[device_id] for device_id in few}, stores, fill=True, leave_out=leave_out)
     return compared
 
 
@@ -90,16 +96,14 @@ def _compare(some: dict[str, State], stores: Stores, *, fill: bool, leave_out: b
     for device_id, state in some.items():
         in_cache, in_database = held.get(device_id, NOTHING), stored.get(device_id, NOTHING)
         expected = join(join(state, in_cache), in_database)
-        document = _canonical_json(view(device_id, expected))
+        digest = _digest(device_id, expected)
         compared[device_id] = _Compared(
-            document,
-            document if in_cache == expected else _canonical_json(view(device_id, in_cache)),
-            document if in_database == expected else _canonical_json(view(device_id, in_database)),
+            digest,
+            digest if in_cache == expected else _digest(device_id, in_cache),
+            digest if in_database == expected else _digest(device_id, in_database),
         )
     return compared
 
 
-def _batches(states: Mapping[str, State]) -> Iterator[dict[str, State]]:
-    devices = iter(sorted(states))
-    while some := [*islice(devices, _BATCH_DEVICES)]:
-        yield {device_id: states[device_id] for device_id in some}
+def _digest(device_id: str, state: State) -> bytes:
+    return hashlib.sha256(_canonical_json(view(device_id, state))).digest()
