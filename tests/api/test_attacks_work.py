@@ -15,7 +15,7 @@ from devicesync.api.answers import PROFILE, RequestError, success
 from devicesync.api.clients import Address
 from devicesync.api.endpoints import shown
 from devicesync.api.location import Location
-from devicesync.api.turns import MOST_WAITING, Turns
+from devicesync.api.turns import LARGEST_BYTES, MOST_WAITING, Turns
 from devicesync.law.event import decode
 from devicesync.law.profile import profile_of
 from devicesync.law.state import state_of
@@ -24,11 +24,16 @@ from tests.end_to_end.command import is_frozen, until
 
 CLOSE = b"Connection: close"
 SLOW = b'{"request":{"dspec":{"a":[' + b"1," * 4000 + b"1]}}}"
+LARGE = b"%-3000b" % BODY
 CROWD = 40
 
 
-@pytest.mark.parametrize(("body", "agent"), [(SLOW, b"x"), (BODY, b"x" * 1000)])
-def test_a_crowd_of_large_bodies_or_long_agents_lets_a_small_one_past(tmp_path: Path, body: bytes, agent: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "agent", "mine"), [(SLOW, b"x", BODY), (BODY, b"x" * 1000, BODY), (b" " * LARGEST_BYTES + SLOW, b"x", LARGE)]
+)
+def test_a_crowd_of_large_bodies_or_long_agents_lets_a_smaller_one_past(
+    tmp_path: Path, body: bytes, agent: bytes, mine: bytes
+) -> None:
     """They are all there when the process goes on; versions tell in which order they were worked on."""
     attacked = Attacked(tmp_path, "up")
     try:
@@ -43,7 +48,7 @@ def test_a_crowd_of_large_bodies_or_long_agents_lets_a_small_one_past(tmp_path: 
             until(lambda: is_frozen(attacked.process))
             for opened in crowd:
                 opened.sendall(body)
-            small.sendall(post(BODY, CLOSE))
+            small.sendall(post(mine, CLOSE))
             attacked.process.send_signal(signal.SIGCONT)
             first = version_in(rest_of(small))
             versions = [version_in(rest_of(opened)) for opened in crowd]

@@ -73,6 +73,24 @@ def test_a_closed_connection_counts_until_its_answer_is_taken(
         assert len(rest_of(opened)) < 60_000
 
 
+def test_who_sends_junk_after_the_end_leaves_nothing_that_the_system_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Just above the bound, so that all of it is read: 2,258 of one address, whose limit is 500, held 266 MiB for 30 s each."""
+    monkeypatch.setattr(protocol, "MAX_LINGER_BYTES", 1000)
+
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        del scope, receive
+        await Answer(200, b"x" * 60_000).send(send)
+
+    door = Door(large)
+    with served_by(door) as connect, connect() as honest, who_takes_little(honest.getpeername()) as opened:
+        opened.sendall(GET + b"X\r\n\r\n")
+        assert opened.recv(1)
+        time.sleep(0.2)  # until all of that is read, which nobody sees from here
+        opened.sendall(b"j" * 1001)
+        until(lambda: len(door) == 1)
+        assert len(rest_of(opened)) < 60_000
+
+
 def test_who_still_takes_an_answer_makes_no_room() -> None:
     """It was idle for longest: 130 slow clients lost their answers to an address that opened connections again and again."""
 

@@ -142,6 +142,7 @@ def test_any_value_as_text(start: Start, changes: dict[str, Any], field: str, ex
         ({"fcmToken": {"a": 1}}, "fcmToken", "fcm_token", ""),
         ({"dspec": "Android"}, "dspec", "device_spec", {}),
         ({"dspec": {"a": json.loads("[" * 300 + "]" * 300), "b": "c"}}, "dspec", "device_spec", {"b": "c"}),
+        ({"dspec": {str(number): "x" for number in range(257)}}, "dspec", "device_spec", {}),
         ({"dspec": {"\ud800": "x", "b": "\udfff", "c": "d"}}, "dspec", "device_spec", {"c": "d"}),
         ({"userDeclaredLocation": "Karnataka"}, "userDeclaredLocation", "producer_id", "dev.sunbird.portal"),
         ({"userDeclaredLocation": {"state": "<b>x</b>", "district": "Pune"}}, "state", "user_declared_district", "Pune"),

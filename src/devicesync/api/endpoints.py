@@ -16,7 +16,7 @@ from devicesync.api.line import line_of
 from devicesync.api.location import Location, Locations
 from devicesync.api.profiles import Profiles
 from devicesync.api.requests import Headers, device_id_of, json_body
-from devicesync.api.turns import LARGE_BYTES, Turns
+from devicesync.api.turns import LARGE_BYTES, LARGEST_BYTES, Turns
 from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
 from devicesync.jobs.erase import erase_line
@@ -78,7 +78,7 @@ class Calls:
 
     def __init__(self, needs: Dependencies) -> None:
         self._needs = needs
-        self._turns = Turns()
+        self._turns, self._turns_of_largest = Turns(), Turns()
         self.register = Endpoint(REGISTER, REGISTER_PATH, needs, self._register)
         self.profile = Endpoint(PROFILE, PROFILE_PATH, needs, self._profile)
 
@@ -93,7 +93,8 @@ class Calls:
             await needs.versions.ready(client)  # again: a body may take seconds
             version, line = self._line(device_id, body, client, headers)
         else:
-            async with self._turns.next(client):
+            turns = self._turns if len(body) <= LARGEST_BYTES else self._turns_of_largest
+            async with turns.next(client):
                 await needs.versions.ready(client)
                 version, line = self._line(device_id, body, client, headers)
         await self._append(version, line, device_id, client)

@@ -9,6 +9,7 @@ from devicesync.api.answers import RequestError
 from devicesync.api.location import Location
 from devicesync.api.registration import DeclaredLocation, LeftOut, Registration
 from devicesync.law.event import MAX_BYTES
+from devicesync.law.maps import MOST_ENTRIES
 
 OLDEST_FIRST_ACCESS_MS = 946_684_800_000
 """2000-01-01: a first_access before it was meant in seconds."""
@@ -102,6 +103,9 @@ def _spec(said: dict[str, Any], left_out: LeftOut) -> dict[str, str]:
         name, text = _text("dspec", key, left_out), _text("dspec", value, left_out)
         if text and (name or not key):
             spec[name] = text
+    if len(spec) > MOST_ENTRIES:
+        left_out("dspec")
+        return {}
     return spec
 
 

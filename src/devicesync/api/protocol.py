@@ -25,7 +25,7 @@ MAX_HEAD_BYTES = 32_768
 """Of a head, and of all that is no body after it."""
 
 _GONE = "", 0
-_FULL = bare(refused(REGISTER, RequestError(503, "TOO_MANY_CONNECTIONS", "too many connections are open", 2)))
+_FULL = RequestError(503, "TOO_MANY_CONNECTIONS", "too many connections are open", 2)
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -55,7 +55,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._client == _GONE:
             transport.abort()
         elif not self._door.admit(self, self._client[0], self._since):
-            transport.write(_FULL)
+            transport.write(bare(refused(REGISTER, _FULL)))
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -244,4 +244,4 @@ class Connection(asyncio.BufferedProtocol):
     def _throw_away(self, count: int) -> None:
         self._linger_bytes += count
         if self._linger_bytes > MAX_LINGER_BYTES:
-            self._transport.abort()
+            self.cut_off()

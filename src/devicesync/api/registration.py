@@ -37,7 +37,9 @@ class Body(msgspec.Struct):
     request: Registration | None = None
 
 
-_read_ordinary = msgspec.json.Decoder(Body).decode
+_read_ordinary = msgspec.json.Decoder(
+    Body, float_hook=float
+).decode  # its own way with numbers like 1e308 takes thirty times as long
 _SCALARS = ("producer", "fcmToken", "first_access", "ip_addr")
 
 

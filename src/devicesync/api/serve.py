@@ -24,8 +24,8 @@ STOP_SECONDS = 5.0
 """For the answers to requests that are whole when we are told to stop."""
 
 _BACKLOG = 1024
-_SOCKET_BYTES = 65_536
-"""The system's buffers for one connection: what it would else let grow to megabytes while nobody reads."""
+_SOCKET_BYTES = {socket.SO_SNDBUF: 65_536, socket.SO_RCVBUF: 32_768}
+"""The system's buffers for one connection: what it would else let grow to megabytes while nobody reads. Linux doubles them."""
 
 _UNTAKEN_MS = 30_000
 """So long the system keeps what a client does not take, also of a connection that is closed."""
@@ -46,8 +46,8 @@ def listen(setting: str, address: str) -> socket.socket:
             f"can't listen on {address}: {error}",
             f"is something else there? choose another by --{setting.replace('_', '-')} HOST:PORT",
         ) from error
-    for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-        opened.setsockopt(socket.SOL_SOCKET, buffer, _SOCKET_BYTES)
+    for buffer, size in _SOCKET_BYTES.items():
+        opened.setsockopt(socket.SOL_SOCKET, buffer, size)
     if sys.platform == "linux":
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNTAKEN_MS)
     return opened

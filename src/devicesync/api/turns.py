@@ -12,8 +12,11 @@ from contextlib import asynccontextmanager
 from devicesync.api.answers import RequestError
 from devicesync.api.clients import Address, network_of
 
-LARGE_BYTES = 2048
-"""A body with more is large. A registration has about 700; 64 KiB made to be slow take 10 ms, on 500 connections at once."""
+LARGE_BYTES, LARGEST_BYTES = 2048, 8192
+"""A body with more is large. A registration has about 700; 64 KiB made to be slow take 10 ms, on 500 connections at once.
+
+The largest have turns of their own: hundreds of networks with one such body each do not keep others waiting.
+"""
 
 MOST_WAITING = 256
 """Whoever sends a large body and goes away holds its 64 KiB until its turn has come."""
