@@ -105,7 +105,8 @@ class Connection(asyncio.BufferedProtocol):
     def write(self, data: bytes) -> None:
         """Send this."""
         self._transport.write(data)
-        self._door.unsent.note(self, self._transport.get_write_buffer_size())
+        # Of a piece that is taken in part, the whole is held.
+        self._door.unsent.note(self, len(data) if self._transport.get_write_buffer_size() else 0)
 
     def answered(self, *, last: bool) -> None:
         """The answer is written. Go on with the next request, or end."""

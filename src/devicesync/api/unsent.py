@@ -7,14 +7,14 @@ MOST_BYTES = 64 << 20
 
 
 class Unsent:
-    """By connection how many bytes its client has not taken. Above MOST_BYTES, who has waited longest for it is cut off."""
+    """By connection how many bytes of answers are held for its client. Above MOST_BYTES, who has waited longest is cut off."""
 
     def __init__(self) -> None:
         self._bytes: dict[Connected, int] = {}
         self._total = 0
 
     def note(self, connection: Connected, count: int) -> None:
-        """So many bytes of this connection's answers are not taken now."""
+        """So many bytes of this connection's answers are held now."""
         self._total += count - self._bytes.pop(connection, 0)
         if count:
             self._bytes[connection] = count
