@@ -21,6 +21,9 @@ NEWEST_RECORDS = 5_000
 _MOST_BYTES = 8 << 20
 """Of a device's records so many bytes are decoded: large ones may take 10 ms each."""
 
+_MOST_CHARACTERS = 2_000
+"""Of a value, as a person reads it. Ties can make a map of two million."""
+
 HIDDEN = {"fcm_token"}
 """What is compared, and not shown: whoever has the token can write to the device's owner."""
 
@@ -45,7 +48,10 @@ class Logged(msgspec.Struct):
 
 
 class ComparedField(msgspec.Struct):
-    """A field as cache and database have it, as text; None where it has no value. differs: they are not the same."""
+    """A field as cache and database have it, as text; None where it has no value. differs: they are not the same.
+
+    Of a long value the text has the beginning.
+    """
 
     field: str
     cache: str | None
@@ -171,4 +177,5 @@ def _text(name: str, value: Any) -> str | None:
         return None
     if name in HIDDEN:
         return "(hidden)"
-    return value_text(value)
+    text = value_text(value)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}… ({len(text):,} characters)"
