@@ -235,7 +235,8 @@ def columns(count: int, value: Any) -> pa.Table:
     """So many rows, with these values."""
     numbers = pa.array(range(10, 10 + count), pa.int64())
     empty = pa.nulls(count, SCHEMA.field("headers").type)
-    arrays = [pa.array([3] * count, pa.int32()), numbers, numbers, pa.nulls(count, pa.binary()), value, empty]
+    stamps = pa.array([5] * count, pa.int64())
+    arrays = [pa.array([3] * count, pa.int32()), numbers, stamps, pa.nulls(count, pa.binary()), value, empty]
     return pa.Table.from_arrays(arrays, SCHEMA.names)
 
 
@@ -428,6 +429,33 @@ def test_no_more_bytes_are_read_than_the_entry_says(tmp_path: Path, file_format:
     with archive.fetched(forged, tmp_path) as batches, pytest.raises(Damaged, match="more than the 24,999,999 bytes"):
         read.extend(row for batch in batches for row in batch)
     assert 0 < len(read) < 25_000
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+@pytest.mark.parametrize("said", [(3, 8), (3, 6), (6, 8), (4, 7), (2, 7), (3, 9), (None, None), (None, 7), (3, None), (7, 3)])
+def test_records_have_the_times_that_the_entry_says(
+    tmp_path: Path, file_format: str, said: tuple[int | None, int | None]
+) -> None:
+    """Its times say what a prune removes. One that says less is found before a record of another time is used."""
+    rows: list[FullRecord] = [(10, 5, None, b"x", None), (11, 7, None, b"x", None), (12, None, None, b"x", None)]
+    rows += [(number, 3, None, b"x", None) for number in range(13, 12_000)]
+    archive, closed = stored(tmp_path, rows, file_format)
+    assert (closed.entry.first_ms, closed.entry.last_ms) == (3, 7)
+    entry = msgspec.structs.replace(closed.entry, first_ms=said[0], last_ms=said[1])
+    with archive.fetched(entry, tmp_path) as batches, pytest.raises(Damaged, match=r"1_3_10.* other times than its entry says"):
+        assert [row for batch in batches for row in batch if row[1] not in (None, *range(said[0] or 9, 1 + (said[1] or 0)))] == []
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_records_without_a_time_are_read(tmp_path: Path, file_format: str) -> None:
+    """Their entry says none."""
+    rows: list[FullRecord] = [(10, None, None, b"x", None)]
+    archive, closed = stored(tmp_path, rows, file_format)
+    with archive.fetched(closed.entry, tmp_path) as batches:
+        assert list(batches) == [rows]
+    forged = msgspec.structs.replace(closed.entry, first_ms=5, last_ms=5)
+    with archive.fetched(forged, tmp_path) as batches, pytest.raises(Damaged, match="other times"):
+        list(batches)
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "jsonl"])

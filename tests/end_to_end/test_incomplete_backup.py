@@ -1,5 +1,7 @@
 """A restore of a backup in which something is missing says so, and never "equal in both stores"."""
 
+import json
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from tests.archive.test_trust import listed_at
 from tests.end_to_end.command import Devicesync
 from tests.end_to_end.test_backup import DATA, KILLED_WHEN_DONE, archive_in, back_up, simulate
 
+CLOCK_BEHIND = Path(__file__).parents[1] / "clock_behind.py"
 PRUNE = ("backup", "prune", "--in", "backup", "--keep-days", "0")
 RESTORE = ("restore", "--from", "backup", "--to-stores")
 Harm = Callable[[Path], object]
@@ -115,14 +118,13 @@ def rewritten(devicesync: Devicesync, entry: Entry, **fields: object) -> None:
 @pytest.mark.parametrize("changed", ["--allow-gaps", "max_clock_ahead_seconds", "the clock", "its key", "nothing"])
 def test_what_was_read_is_used_only_by_a_run_that_takes_the_same(devicesync: Devicesync, changed: str) -> None:
     """Killed with --allow-gaps under a clock that was behind, a restore went on without the erases that the law had refused."""
-    (entry,) = three_files(devicesync)[2:]
-    hour_ms = 3_600_000
+    three_files(devicesync)
+    killing = ("gather_file", "3", *RESTORE, "--allow-gaps")
     if changed == "the clock":
-        rewritten(devicesync, entry, last_ms=entry.closed_ms + hour_ms, closed_ms=entry.closed_ms + hour_ms)
-    killed = devicesync.run_by(KILLED_WHEN_DONE, "gather_file", "3", *RESTORE, "--allow-gaps")
+        killed = devicesync.run_by(CLOCK_BEHIND, "3600", KILLED_WHEN_DONE, *killing)
+    else:
+        killed = devicesync.run_by(KILLED_WHEN_DONE, *killing)
     assert killed.returncode == -signal.SIGKILL
-    if changed == "the clock":
-        rewritten(devicesync, entry)
     if changed == "its key":
         (devicesync.directory / "devicesync-data" / "restore" / "key").unlink()
     if changed == "max_clock_ahead_seconds":
@@ -338,21 +340,21 @@ def test_a_file_from_the_future_that_keeps_a_partition_whole_is_named(devicesync
 
 def test_what_is_later_than_now_is_neither_restored_nor_redacted(devicesync: Devicesync) -> None:
     """By a clock that is behind, valid erases counted as refused: erased devices came back, and a redact took the erases away."""
-    first, *_ = three_files(devicesync)
-    ahead_ms = 3_600_000
-    changed = msgspec.structs.replace(first, last_ms=(first.last_ms or 0) + ahead_ms, closed_ms=first.closed_ms + ahead_ms)
-    (devicesync.directory / "backup" / listed_at(first)).write_bytes(msgspec.json.encode([changed]))
+    entries = three_files(devicesync)
     for command in (
         RESTORE,
         ("backup", "redact", "--in", "backup", "--device", "x"),
         ("digests", "make", "--of", "backup", "made"),
     ):
-        refused = devicesync.run(*command)
+        refused = devicesync.run_by(CLOCK_BEHIND, "3600", *command)
         told = refused.stderr.decode()
-        assert (refused.returncode, f"{first.path} has records of 3," in told, "set the clock" in told) == (1, True, True), told
-    (problem,) = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]
-    assert (problem["path"], "later than now" in problem["problem"]) == (first.path, True)
-    assert devicesync.json(*RESTORE, "--allow-gaps")["records"] == 300
+        assert (refused.returncode, "set the clock" in told) == (1, True), told
+        assert re.search(rf"{entries[0].path} has records of 3,[56]\d\d s past now", told), told
+    verified = devicesync.run_by(CLOCK_BEHIND, "3600", "backup", "verify", "--in", "backup", "--json")
+    later = [problem["path"] for problem in json.loads(verified.stdout)["problems"] if "later than now" in problem["problem"]]
+    assert (verified.returncode, later) == (1, [entry.path for entry in entries])
+    restored = devicesync.run_by(CLOCK_BEHIND, "3600", *RESTORE, "--allow-gaps", "--json")
+    assert json.loads(restored.stdout)["records"] == 300
 
 
 def test_refused_records_of_later_than_they_were_kept_are_told(devicesync: Devicesync) -> None:

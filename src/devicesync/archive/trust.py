@@ -11,12 +11,13 @@ import pyarrow as pa
 
 from devicesync.archive.entry import Entry
 from devicesync.errors import Damaged
-from devicesync.log.full import OFFSET, VALUE, FullRecord
+from devicesync.log.full import OFFSET, TIMESTAMP_MS, VALUE, FullRecord
 
 T = TypeVar("T")
 
 _NO_FILE = (pa.ArrowException, OSError, EOFError, zlib.error, ValueError, TypeError)
 """What reading raises for a file that is not one of ours."""
+_OTHER_TIMES = "has records of other times than its entry says"
 
 
 def sealed(document: object) -> bytes:
@@ -42,11 +43,13 @@ def _seal(content: bytes) -> bytes:
 
 
 def proved(entry: Entry, batches: Iterator[list[FullRecord]]) -> Iterator[list[FullRecord]]:
-    """Yield the file's rows, if they are in order, as many as the entry says, and have no more bytes.
+    """Yield the file's rows, if they are in order, as many as the entry says, of its times, and have no more bytes.
 
     Each version of a backup counted at least a record's value. Raises Damaged, which names the file.
     """
     records, before, left_bytes = 0, entry.first_offset - 1, entry.record_bytes
+    times: list[int] = []
+    said = [stamp for stamp in (entry.first_ms, entry.last_ms) if stamp is not None]
     is_first_due = not entry.revision
     try:
         for rows in batches:
@@ -61,8 +64,14 @@ def proved(entry: Entry, batches: Iterator[list[FullRecord]]) -> Iterator[list[F
             left_bytes -= sum(len(row[VALUE] or b"") for row in rows)
             if left_bytes < 0:
                 raise Damaged(entry.path, f"has records of more than the {entry.record_bytes:,} bytes that its entry says")
+            times += [stamp for row in rows if (stamp := row[TIMESTAMP_MS]) is not None]
+            times = [min(times), max(times)] if times else []
+            if times and not (said and said[0] <= times[0] and times[1] <= said[-1]):
+                raise Damaged(entry.path, _OTHER_TIMES)
             yield rows
     except _NO_FILE as error:
         raise Damaged(entry.path, f"can't be read: {error}") from error
     if before >= entry.next_offset or records != entry.records:
         raise Damaged(entry.path, f"has {records:,} records up to offset {before} instead of {entry.records:,}")
+    if times != said:
+        raise Damaged(entry.path, _OTHER_TIMES)
