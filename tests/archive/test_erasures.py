@@ -14,6 +14,7 @@ from devicesync.archive import ranges as written_ranges
 from devicesync.archive.archive import Archive
 from devicesync.archive.ranges import ENTRY_BYTES
 from devicesync.archive.storage import Storage
+from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged, Unavailable, WrongUse
 from devicesync.jobs.backup import prune
 from devicesync.jobs.erase import erase_line
@@ -220,14 +221,17 @@ def test_without_a_spool_nothing_is_pruned(tmp_path: Path) -> None:
     assert archive.manifest.entries() == [closed.entry]
 
 
-def test_an_erasure_is_guarded_by_the_time_at_which_the_last_file_of_its_range_was_closed(tmp_path: Path) -> None:
-    """With a backup's clock behind the log's the first file of two days was closed before an erase of the second one."""
+def test_an_erasure_is_guarded_by_now_whatever_the_entries_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries that said 1970 hid all erasures of a pruned range: erased devices came back."""
     rows: list[FullRecord] = [(0, MIDNIGHT_MS, b"k", b"v", None), (1, MIDNIGHT_MS + DAY_MS, b"k", b"v", None)]
     (files,) = ranges_of(tmp_path, rows, step=2)
-    entries = [msgspec.structs.replace(file.entry, closed_ms=file.entry.last_ms) for file in files]
+    entries = [msgspec.structs.replace(file.entry, closed_ms=1, first_ms=1, last_ms=1) for file in files]
     archive = kept(tmp_path, [])
-    in_time, too_late = (MIDNIGHT_MS + DAY_MS) * 1000, (MIDNIGHT_MS + DAY_MS) * 1000 + 1
+    now_ms = MIDNIGHT_MS + 9 * DAY_MS
+    monkeypatch.setattr(SYSTEM, "now_ms", lambda: now_ms, raising=False)
+    in_time, too_late = now_ms * 1000, now_ms * 1000 + 1
     archive.manifest.prune(entries, {"in time": in_time, "too late": too_late}.items(), tmp_path)
     assert list(pruned_erasures(archive, Selection(), 0)) == [{"in time": State(erased=in_time)}]
     (pruned,) = archive.manifest.pruned()
-    assert [row[1:3] for rows in erasure_rows(pruned, Selection(), 0) for row in rows] == [(MIDNIGHT_MS + DAY_MS, b"in time")]
+    assert [row[1:3] for rows in erasure_rows(pruned, Selection(), 0) for row in rows] == [(now_ms, b"in time")]
+    assert [row[1] for rows in erasure_rows(pruned, Selection(), 1) for row in rows] == [now_ms + 1] * 2

@@ -490,6 +490,16 @@ def test_dates_in_the_future_are_not_believed(tmp_path: Path) -> None:
     assert list(pruned_erasures(archive, Selection(), 300_000)) == [{"erased": State(erased=1_700_000_000_000_000)}]
 
 
+def test_no_time_of_an_entry_has_a_record_refused(tmp_path: Path) -> None:
+    """Closed in 1970, by an entry alone, a file's erases counted as refused: erased devices came back, and `verify` said nothing."""
+    rows: list[FullRecord] = [(10, 1_700_000_000_000, None, erase_line("erased", 1_700_000_000_000_000), None)]
+    _, closed = stored(tmp_path, rows, "parquet")
+    for closed_ms in (0, IN_2200_MS):
+        entry = msgspec.structs.replace(closed.entry, closed_ms=closed_ms)
+        assert [event.device_id for event in erases_in(rows, entry, 0)] == ["erased"]
+        assert erases_in([(10, 1_600_000_000_000, *rows[0][2:])], entry, 0) == []
+
+
 @pytest.mark.parametrize("has_log_time", [True, False])
 def test_a_clock_behind_judges_as_the_right_one_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_log_time: bool

@@ -17,7 +17,7 @@ from devicesync.status.declared import BACKUP_BYTES, BACKUP_FILES, BACKUP_RECORD
 
 _UPLOADS = 8
 _NAP_SECONDS = 0.1
-_AHEAD = "set the clock, if it is behind: else a restore refuses versions of later than a file was closed, erases too"
+_AHEAD = "set the clock, if it is behind; else a producer's is ahead: a restore takes its versions once their time has come"
 _log: Any = structlog.get_logger("devicesync")
 
 

@@ -8,8 +8,9 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import ERASURES_BYTES, by_range
 from devicesync.archive.spool import failure_of
+from devicesync.clock import SYSTEM
 from devicesync.jobs.backup.highest_erases import highest_erases
-from devicesync.jobs.shared.backed_up import erases_in, kept_at_ms
+from devicesync.jobs.shared.backed_up import erases_in
 
 
 def old_ranges(entries: list[Entry], before_ms: int, stay: Collection[Entry] = ()) -> Iterator[list[Entry]]:
@@ -26,7 +27,7 @@ def old_ranges(entries: list[Entry], before_ms: int, stay: Collection[Entry] = (
 
 def _newest_ms(entry: Entry) -> int:
     """Of a file whose records have no times, when it was closed."""
-    kept_ms = kept_at_ms(entry, 0)
+    kept_ms = min(entry.closed_ms, SYSTEM.now_ms())
     return kept_ms if entry.last_ms is None else min(entry.last_ms, kept_ms)
 
 

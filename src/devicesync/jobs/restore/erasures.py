@@ -9,9 +9,9 @@ import structlog
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.ranges import Pruned
+from devicesync.clock import SYSTEM
 from devicesync.jobs.erase import erase_line
 from devicesync.jobs.restore.selection import Selection
-from devicesync.jobs.shared.backed_up import kept_at_ms
 from devicesync.law.event import check_id
 from devicesync.law.refusal import Refused
 from devicesync.law.state import State
@@ -30,33 +30,31 @@ def pruned_erasures(archive: Archive, selection: Selection, max_clock_ahead_ms: 
 
 
 def erasure_rows(kept: Pruned, selection: Selection, max_clock_ahead_ms: int) -> Iterator[list[FullRecord]]:
-    """Yield the erases of one pruned range as records of a log, some thousand at a time."""
-    time_ms = _kept_at_ms(kept, max_clock_ahead_ms)
+    """Yield the erases of one pruned range as records of a log, some thousand at a time.
+
+    Their time is now, and none is of later than its time, so an updater takes each.
+    """
     for some in _erased_in(kept, selection, max_clock_ahead_ms):
+        time_ms = max([SYSTEM.now_ms(), *(-(-at // 1000) for _, at in some)])
         yield [(0, time_ms, device_id.encode(), erase_line(device_id, at), None) for device_id, at in some]
 
 
 def _erased_in(kept: Pruned, selection: Selection, max_clock_ahead_ms: int) -> Iterator[list[tuple[str, int]]]:
-    erased, left_out, kept_ms = kept.erased(), 0, _kept_at_ms(kept, max_clock_ahead_ms)
+    erased, left_out, now_ms = kept.erased(), 0, SYSTEM.now_ms() + max_clock_ahead_ms  # this clock may be behind by so much
     while piece := [*islice(erased, _PIECE)]:
-        believed = _believed(piece, kept_ms, max_clock_ahead_ms)
+        believed = _believed(piece, now_ms, max_clock_ahead_ms)
         left_out += len(piece) - len(believed)
         yield [each for each in believed if selection.device_id in (None, each[0])]
     if left_out:
         _log.error("erasures with an impossible id or version are left out", path=kept.entries[0].path, erasures=left_out)
 
 
-def _kept_at_ms(kept: Pruned, max_clock_ahead_ms: int) -> int:
-    """When the last file of the range was closed: which file an erasure is from is not kept, and each was guarded by its own."""
-    return max(kept_at_ms(entry, max_clock_ahead_ms) for entry in kept.entries)
-
-
-def _believed(erased: list[tuple[str, int]], kept_ms: int, max_clock_ahead_ms: int) -> list[tuple[str, int]]:
+def _believed(erased: list[tuple[str, int]], now_ms: int, max_clock_ahead_ms: int) -> list[tuple[str, int]]:
     """An erase has an id that an event may have, and a version that does not lie in the future, where it would win for years."""
     believed = []
     for device_id, version in erased:
         with suppress(Refused):
             check_id(device_id)
-            guard(version, taken_ms=kept_ms, max_clock_ahead_ms=max_clock_ahead_ms)
+            guard(version, taken_ms=now_ms, max_clock_ahead_ms=max_clock_ahead_ms)
             believed.append((device_id, version))
     return believed

@@ -41,19 +41,15 @@ def _newest_ms(entry: Entry) -> int:
     return entry.closed_ms if entry.last_ms is None else min(entry.last_ms, entry.closed_ms)
 
 
-def kept_at_ms(entry: Entry, max_clock_ahead_ms: int) -> int:
-    """When the file was closed, which was not in the future, whatever its entry says: this clock may be behind by so much."""
-    return min(entry.closed_ms, SYSTEM.now_ms() + max_clock_ahead_ms)
-
-
 def record_of(row: FullRecord, entry: Entry, max_clock_ahead_ms: int) -> Record:
-    """The record as the updater got it. Versions are guarded against the log's time, the backup's, or now, the least of them.
+    """The record as an updater gets it that reads the log now: versions are guarded against the log's time, or now, if earlier.
 
+    What the entry says of times does not count: whoever writes to a bucket writes it. This clock may be behind by so much.
     Of a file that `refuse_the_future` lets pass, now is never the least: what was valid is valid by any clock.
     """
     offset, logged_ms, key, value, _ = row
-    kept_ms = kept_at_ms(entry, max_clock_ahead_ms)
-    taken_ms = kept_ms if logged_ms is None else min(logged_ms, kept_ms)
+    now_ms = SYSTEM.now_ms() + max_clock_ahead_ms
+    taken_ms = now_ms if logged_ms is None else min(logged_ms, now_ms)
     return Record(value, entry.partition, offset, taken_ms, logged_ms, key)
 
 
