@@ -213,6 +213,16 @@ def test_of_each_device_the_highest_erase_is_kept(tmp_path: Path) -> None:
     assert [*spool.iterdir()] == []
 
 
+def test_a_file_whose_records_are_younger_than_its_entry_says_stays(tmp_path: Path) -> None:
+    """It is named. A prune reads entries, and then removed whatever these called old."""
+    archive, closed = stored(tmp_path, erases(3), "parquet")
+    forged = msgspec.structs.replace(closed.entry, first_ms=1, last_ms=1)
+    with pytest.raises(Damaged, match=r"1_3_0\.parquet has records of other times"):
+        prune.prune_range(archive, [forged], tmp_path, 300_000)
+    assert archive.manifest.entries() == [closed.entry]
+    assert (tmp_path / "backup" / closed.entry.path).exists()
+
+
 def test_without_a_spool_nothing_is_pruned(tmp_path: Path) -> None:
     """It is named, as it is by a backup."""
     archive, closed = stored(tmp_path, erases(3), "parquet")

@@ -482,6 +482,8 @@ def test_dates_in_the_future_are_not_believed(tmp_path: Path) -> None:
     untimed = msgspec.structs.replace(later, first_ms=None, last_ms=None, closed_ms=5_000)
     assert [*old_ranges([untimed, after], 5_001)] == [[untimed]]
     assert list(old_ranges([untimed, after], 5_000)) == []  # it counted as of 1970
+    young = msgspec.structs.replace(entry, last_ms=5_000, closed_ms=0)
+    assert list(old_ranges([young, after], 5_000)) == [], "an entry that said that it was closed long ago had it removed"
     archive.manifest.prune(
         [entry],
         [("sleeper", IN_2200_MS * 1000), *((name, 1_700_000_000_000_000) for name in ("erased", "", "a\0b", "x" * 257))],

@@ -26,9 +26,9 @@ def old_ranges(entries: list[Entry], before_ms: int, stay: Collection[Entry] = (
 
 
 def _newest_ms(entry: Entry) -> int:
-    """Of a file whose records have no times, when it was closed."""
-    kept_ms = min(entry.closed_ms, SYSTEM.now_ms())
-    return kept_ms if entry.last_ms is None else min(entry.last_ms, kept_ms)
+    """That of its newest record, as its rows prove before it is removed. Where that is none, or past now: when it was closed."""
+    now_ms = SYSTEM.now_ms()
+    return min(entry.closed_ms, now_ms) if entry.last_ms is None or entry.last_ms > now_ms else entry.last_ms
 
 
 def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahead_ms: int) -> None:
