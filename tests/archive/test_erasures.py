@@ -14,7 +14,10 @@ from devicesync.archive import ranges as written_ranges
 from devicesync.archive.archive import Archive
 from devicesync.archive.ranges import ENTRY_BYTES
 from devicesync.archive.storage import Storage
+from devicesync.assembly.backup.prune import prune as prune_all
+from devicesync.assembly.watcher import Unwatched
 from devicesync.clock import SYSTEM
+from devicesync.config import Settings
 from devicesync.errors import Damaged, Unavailable, WrongUse
 from devicesync.jobs.backup import prune
 from devicesync.jobs.erase import erase_line
@@ -221,6 +224,21 @@ def test_a_file_whose_records_are_younger_than_its_entry_says_stays(tmp_path: Pa
         prune.prune_range(archive, [forged], tmp_path, 300_000)
     assert archive.manifest.entries() == [closed.entry]
     assert (tmp_path / "backup" / closed.entry.path).exists()
+
+
+def test_refused_erases_that_a_prune_does_not_keep_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They went without a word. Whose clock was wrong, or whose setting is another now, can erase the devices anew."""
+    in_time = [row for files in (erases(2), erases(3, IN_2023_US + 300_000_001)) for row in files]
+    archive = kept(tmp_path, ranges_of(tmp_path, [(at, *row[1:]) for at, row in enumerate(in_time)], step=9))
+    kept(tmp_path, ranges_of(tmp_path, [(5, IN_2023_US // 1000, b"k", b"v", None)], step=1))
+    (entry, _) = archive.manifest.entries()
+    said: list[str] = []
+    watcher, settings = Unwatched(), Settings(data_dir=str(tmp_path / "data"), log=f"journal:{tmp_path}/data/topic")
+    monkeypatch.setattr(watcher, "say", said.append)
+    assert prune_all(str(tmp_path / "backup"), settings, watcher, before_ms=SYSTEM.now_ms(), dry_run=False) == [entry]
+    (told,) = said
+    assert told.startswith(f"3 erases, the first at offset 2 of {entry.path}, had versions of later than they were logged")
+    assert [name for name, _ in next(archive.manifest.pruned()).erased()] == ["d0", "d1"]
 
 
 def test_without_a_spool_nothing_is_pruned(tmp_path: Path) -> None:

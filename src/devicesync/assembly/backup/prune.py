@@ -11,6 +11,10 @@ from devicesync.jobs.backup.prune import old_ranges, prune_range
 from devicesync.jobs.shared.backed_up import from_the_future
 from devicesync.printable import printable
 
+_NOT_KEPT = (
+    "{:,} erases, the first at offset {} of {}, had versions of later than they were logged: the law refuses them, and they go"
+)
+
 
 def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, dry_run: bool) -> list[Entry]:
     """The files that were removed, or would be: those all of whose records are older. Raises Unavailable, Damaged, WrongUse."""
@@ -29,7 +33,9 @@ def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, d
             try:
                 with watcher.bar(f"prune {archive.topic}", len(old), unit="files") as advance:
                     for files in [] if dry_run else old:
-                        prune_range(archive, files, spool.path, settings.max_clock_ahead_ms)
+                        lost = prune_range(archive, files, spool.path, settings.max_clock_ahead_ms)
+                        if lost.erases:
+                            watcher.say(_NOT_KEPT.format(lost.erases, lost.offset, printable(lost.path)))
                         advance(1)
             finally:
                 if not dry_run:

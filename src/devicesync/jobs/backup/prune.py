@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
@@ -10,7 +11,16 @@ from devicesync.archive.ranges import ERASURES_BYTES, by_range
 from devicesync.archive.spool import failure_of
 from devicesync.clock import SYSTEM
 from devicesync.jobs.backup.highest_erases import highest_erases
-from devicesync.jobs.shared.backed_up import erases_in
+from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, erase_rows_in, event_of
+from devicesync.log.full import OFFSET
+
+
+class NotKept(NamedTuple):
+    """Erases that the law refuses, as of later than they were logged: how many, and the file and offset of the first."""
+
+    erases: int = 0
+    path: str = ""
+    offset: int = 0
 
 
 def old_ranges(entries: list[Entry], before_ms: int, stay: Collection[Entry] = ()) -> Iterator[list[Entry]]:
@@ -31,16 +41,26 @@ def _newest_ms(entry: Entry) -> int:
     return min(entry.closed_ms, now_ms) if entry.last_ms is None or entry.last_ms > now_ms else entry.last_ms
 
 
-def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahead_ms: int) -> None:
-    """Remove the files of a range, and keep the erasures in them. Safe to repeat. Raises Unavailable, Damaged, WrongUse."""
+def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahead_ms: int) -> NotKept:
+    """Remove the files of a range, and keep the erasures in them. Return the refused ones, which it does not keep.
+
+    Safe to repeat. Raises Unavailable, Damaged, WrongUse.
+    """
+    lost = NotKept()
     try:
         with highest_erases(spool / f"{'-'.join(map(str, files[0].range))}.erases") as erases:
             for entry in files:
                 with archive.fetched(entry, spool) as batches:
                     for rows in batches:
-                        erases.add(erases_in(rows, entry, max_clock_ahead_ms))
+                        for row, erase in erase_rows_in(rows, entry, ANY_AHEAD_MS):
+                            if event_of(row, entry, max_clock_ahead_ms):
+                                erases.add([erase])
+                            else:
+                                first = lost if lost.erases else NotKept(0, entry.path, row[OFFSET])
+                                lost = first._replace(erases=lost.erases + 1)
                         if erases.least_bytes > ERASURES_BYTES:  # prune refuses so many
                             break
             archive.manifest.prune(files, erases, spool)
     except OSError as error:
         raise failure_of(spool, error) from error
+    return lost

@@ -13,6 +13,10 @@ _FUTURE = (
 )
 
 
+ANY_AHEAD_MS = 1 << 50
+"""With it, what a record says counts, however late its version is."""
+
+
 def erases_in(rows: list[FullRecord], entry: Entry, max_clock_ahead_ms: int) -> list[Event]:
     """The erases among these records."""
     return [event for _, event in erase_rows_in(rows, entry, max_clock_ahead_ms)]
