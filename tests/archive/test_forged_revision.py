@@ -23,7 +23,7 @@ from devicesync.errors import Damaged
 from devicesync.jobs.backup.redact import Redaction, _revised
 from devicesync.jobs.restore.selection import Selection
 from devicesync.log.full import FullRecord
-from tests.archive.test_days import kept, ranges_of, rows_of
+from tests.archive.test_days import MIDNIGHT_MS, kept, ranges_of, rows_of
 from tests.archive.test_redact import FORMATS, Killed, V, by_range, offsets, record, unnamed
 
 ROWS = [
@@ -137,6 +137,36 @@ def test_what_a_killed_redact_leaves_is_verified_restored_and_removed(
     begin(Request(place, Selection(), False, False, 1, False), settings, Unwatched())  # noqa: FBT003 - named in Request
     assert redact(place, "other", settings, Unwatched(), dry_run=False)["rewritten"] == []
     assert (problems(tmp_path), unnamed(archive, tmp_path), offsets(archive, tmp_path)) == ([], set(), [1, 2, 3, 4])
+
+
+@FORMATS
+@pytest.mark.parametrize("seconds", [0, 300, 3600, 86_400])
+def test_under_whichever_setting_a_redact_ran_its_revision_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str, seconds: int
+) -> None:
+    """Erases and registrations 10, 30 and 90 minutes past their log times. With another setting a redact counted as forged."""
+    late = [(MIDNIGHT_MS + minutes * 60_000) * 1000 for minutes in (10, 30, 90)]
+    rows = [
+        record(0, "gone", version=V, city="Pune"),
+        *(record(2 + 2 * spot, "gone", version=version, city="Goa") for spot, version in enumerate(late)),
+        *(record(8 + 2 * spot, "gone", version=version, erase=True, city="Goa") for spot, version in enumerate(late)),
+        record(14, "gone", version=V + 10, erase=True),
+        (15, None, b"gone", b'{"device_id":"gone","version":7258118400000000,"erase":true,"city":"Goa"}', None),
+    ]
+    archive = kept(tmp_path, ranges_of(tmp_path, rows, step=16, file_format=file_format))
+    monkeypatch.setattr(Manifest, "sweep", lambda *_: None)
+    redaction, files = Redaction(archive, "gone", tmp_path, seconds * 1000), by_range(archive)[0]
+    redaction.rewrite(files, max(redaction.traces(entry).erased for entry in files))
+    left = offsets(archive, tmp_path)
+    assert left[-5:] == [8, 10, 12, 14, 15]
+    assert 0 not in left
+    assert (6 in left) is (seconds == 86_400), "by that setting it was no refused one, and no erase counts that covers it"
+    assert all(redaction.traces(entry).oldest in (None, *late) for entry in by_range(archive)[0])
+    for other in (0, 300, 3600, 86_400):
+        settings = Settings(data_dir=str(tmp_path / "data"), log=f"journal:{tmp_path}/data/topic", max_clock_ahead_seconds=other)
+        found = verify(str(tmp_path / "backup"), settings, Unwatched(), deep=True)["problems"]
+        assert found
+        assert all("is on its way" in each["problem"] for each in found)
 
 
 @pytest.mark.parametrize("offset", [1, 3])

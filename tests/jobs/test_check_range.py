@@ -40,7 +40,7 @@ def found(
 
     of_log = None if log is None else SimpleNamespace(records=lambda *_: iter(log))
     archive: Any = SimpleNamespace(fetched=fetched)
-    cover = Cover(300_000)
+    cover = Cover()
     first = check_range(archive, list(files), Path(), cast("Any", of_log), cover, deep=True)
     cover.learn(archive, [*files], [{name: State(erased=version) for name, version in (pruned or {}).items()}], Path())
     if not cover.is_full:

@@ -104,7 +104,7 @@ class BackedUp:
             *check_entries(archive, ends, pruned, entries),
             *check_log(pruned, entries, generation, survey),
         ]
-        cover = Cover(DEFAULT_MAX_CLOCK_AHEAD_MS)
+        cover = Cover()
         for files in by_range(entries):
             found += check_range(archive, files, spool, log if files[0].generation == generation else None, cover, deep=True)
         cover.learn(archive, entries, pruned_erasures(archive, Selection(), DEFAULT_MAX_CLOCK_AHEAD_MS), spool)

@@ -42,7 +42,7 @@ def in_each(archives: Iterable[Archive], work: Callable[[Archive], None]) -> Non
 def refuse_forged(archive: Archive, entries: list[Entry], settings: Settings, spool: Path) -> None:
     """Raise Damaged where a revision lacks what no redact takes out, as the file that it replaces shows. Raises Unavailable."""
     pruned = pruned_erasures(archive, Selection(), settings.max_clock_ahead_ms)
-    refuse_doubts(archive, entries, pruned, spool, settings.max_clock_ahead_ms)
+    refuse_doubts(archive, entries, pruned, spool)
 
 
 def tell_revisions(archive: Archive, entries: list[Entry], watcher: Watcher) -> int:

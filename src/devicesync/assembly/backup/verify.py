@@ -79,7 +79,7 @@ class _Look(NamedTuple):
 
         What revisions lack is told first, then the erases are read, and where these do not cover it all, revisions once more.
         """
-        archive, spool, cover = self.archive, self.spool.path, Cover(max_clock_ahead_ms)
+        archive, spool, cover = self.archive, self.spool.path, Cover()
         pairs = archive.replaced(self.entries)
         found, doubted = self._check(self.entries, cover), doubts(archive, pairs, spool, cover)
         cover.learn(archive, self.entries, pruned_erasures(archive, Selection(), max_clock_ahead_ms), spool)

@@ -3,6 +3,7 @@
 A redact takes out what an erase in the backup covers: a device's registrations up to its erase. It never takes an erase. It takes
 refused records that may be the device's, too: those are not looked into, for they change no store. So first the records that are
 gone are told, then the backup's erases are read, of these devices alone, and then it is said which records none of them covers.
+Under which max_clock_ahead_seconds a redact ran nobody can tell. So its own limit, LATEST_MS, says here what is refused.
 """
 
 from collections.abc import Iterable
@@ -12,11 +13,11 @@ from pathlib import Path
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.errors import Damaged
-from devicesync.jobs.shared.backed_up import erases_in, event_of
+from devicesync.jobs.backup.redact import LATEST_MS
+from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, erases_in, event_of
 from devicesync.law.state import State
-from devicesync.log.full import OFFSET, TIMESTAMP_MS, FullRecord
+from devicesync.log.full import OFFSET, FullRecord
 
-_ANY_AHEAD_MS = 1 << 50
 _MOST = 300_000
 """Devices whose erases are looked for. A redact is called for each device. So what lacks records of more is not a redact's."""
 
@@ -29,8 +30,7 @@ _NEVER: _Wanted = "", 0
 class Cover:
     """Of one archive. Not safe for threads."""
 
-    def __init__(self, max_clock_ahead_ms: int) -> None:
-        self._max_clock_ahead_ms = max_clock_ahead_ms
+    def __init__(self) -> None:
         self._wanted: dict[str, int] = {}
         self._lacks_any = False
         self._erased: dict[str, int] | None = None
@@ -44,7 +44,7 @@ class Cover:
         """Which of these records, by their offsets, no erase covers. Before the erases are read: none, but they are told so."""
         offsets = []
         for row in rows:
-            wanted = self._wanted_of(row, entry)
+            wanted = _wanted_of(row, entry)
             if wanted is None:
                 continue
             if self._erased is None:
@@ -72,7 +72,7 @@ class Cover:
                 break
             with suppress(Damaged), archive.fetched(entry, spool) as batches:
                 for rows in batches:
-                    for event in erases_in(rows, entry, self._max_clock_ahead_ms):
+                    for event in erases_in(rows, entry, LATEST_MS):
                         if event.device_id in self._wanted:
                             self._add(event.device_id, event.version)
 
@@ -90,16 +90,10 @@ class Cover:
         else:
             self._wanted[device_id] = max(version, self._wanted.get(device_id, 0))
 
-    def _wanted_of(self, row: FullRecord, entry: Entry) -> _Wanted | None:
-        """The erase that would have had a redact take this record out; None for a refused one.
 
-        Whoever wrote the entry said when the file was closed. So a record is refused only where the log's time refuses it.
-        """
-        event = event_of(row, entry, _ANY_AHEAD_MS)
-        if event is None or event.version // 1000 > self._latest_ms(row):
-            return None
-        return _NEVER if event.erase else (event.device_id, event.version)
-
-    def _latest_ms(self, row: FullRecord) -> int:
-        logged_ms = row[TIMESTAMP_MS]
-        return self._max_clock_ahead_ms + (_ANY_AHEAD_MS if logged_ms is None else logged_ms)
+def _wanted_of(row: FullRecord, entry: Entry) -> _Wanted | None:
+    """The erase that would have had a redact take this record out; None for a refused one."""
+    event = event_of(row, entry, ANY_AHEAD_MS)
+    if event and event.erase:
+        return _NEVER
+    return (event.device_id, event.version) if event and event_of(row, entry, LATEST_MS) else None

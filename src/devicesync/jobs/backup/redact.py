@@ -1,6 +1,8 @@
 """Redact: rewrites files without the records that an erase removed. The erase stays, so a restore keeps the device erased.
 
-Of an erase its id and its version stay. What else its writer put into it goes too.
+Of an erase its id and its version stay, also of one that the law refuses. What else its writer put into it goes too. An erase
+of more than LATEST_MS past its log time does not count, and a registration is refused as too late only then. So what a redact has
+taken out can be told without the setting that it ran under.
 
 The new file has a name of its own. It is uploaded, then listed in place of the old one. Then the old one is removed. So whatever
 crashes, the manifest names a whole file. The next redact removes old files that are left.
@@ -21,11 +23,12 @@ from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.jobs.backup.escapes import has_any
 from devicesync.jobs.backup.partition_backup import sizes_of
 from devicesync.jobs.erase import erase_line
-from devicesync.jobs.shared.backed_up import event_of
+from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, event_of
 from devicesync.law.event import Event
 from devicesync.log.full import KEY, OFFSET, TIMESTAMP_MS, VALUE, FullRecord
 
-_ANY_AHEAD_MS = 1 << 50
+LATEST_MS = 3_600_000
+"""No max_clock_ahead_seconds that makes sense is more."""
 _NONE = 1 << 63
 """Above every version."""
 
@@ -34,7 +37,7 @@ class Traces(NamedTuple):
     """A device in a file.
 
     erased: the version (µs) of its highest erase, 0 for none.
-    oldest: the version of its oldest record that is more than an erase, 0 for a bad one, None where there is none.
+    oldest: the version of its oldest record that is more than a bare erase, 0 for one that never stays so, None without any.
     """
 
     erased: int = 0
@@ -58,10 +61,11 @@ class Redaction:
         with self._archive.fetched(entry, self._spool) as batches:
             for rows in batches:
                 for row, event in self._concerned(rows, entry):
-                    if event and event.erase:
+                    if event and event.erase and event_of(row, entry, min(self._max_clock_ahead_ms, LATEST_MS)):
                         erased = max(erased, event.version)
                     if not _is_bare(row, event):
-                        oldest = min(oldest, event.version if event else 0)
+                        is_known = event and not event.erase and not self._is_late(row, entry)
+                        oldest = min(oldest, event.version if event and is_known else 0)
         return Traces(erased, None if oldest == _NONE else oldest)
 
     def rewrite(self, files: list[Entry], erased: int) -> int:
@@ -84,7 +88,10 @@ class Redaction:
         record_bytes = 0
         with self._archive.fetched(entry, self._spool) as batches:
             for rows in batches:
-                left = {row[OFFSET]: _left_of(row, event, erased) for row, event in self._concerned(rows, entry)}
+                left = {
+                    row[OFFSET]: _left_of(row, None if event and not event.erase and self._is_late(row, entry) else event, erased)
+                    for row, event in self._concerned(rows, entry)
+                }
                 if kept := [row for each in rows if (row := left.get(each[OFFSET], each))]:
                     file.write(kept)
                     file.end_group()
@@ -93,13 +100,17 @@ class Redaction:
         return ClosedFile(_revised(entry, number, closed.entry), closed.here, closed.rest_here)
 
     def _concerned(self, rows: list[FullRecord], entry: Entry) -> Iterator[tuple[FullRecord, Event | None]]:
-        """The records that are the device's by what they say; refused ones by their key too, or by its id in quotes."""
+        """The records that are the device's by what they say, however late; bad ones by their key too, or by its id in quotes."""
         for row in rows:
             value, has_its_key = row[VALUE] or b"", row[KEY] == self._key
             if has_its_key or self._key in value or b"\\" in value:
-                event = event_of(row, entry, self._max_clock_ahead_ms)
+                event = event_of(row, entry, ANY_AHEAD_MS)
                 if event.device_id == self._device_id if event else has_its_key or has_any(value, self._quoted):
                     yield row, event
+
+    def _is_late(self, row: FullRecord, entry: Entry) -> bool:
+        """Whether the law refuses the version, by this setting and by LATEST_MS."""
+        return event_of(row, entry, max(self._max_clock_ahead_ms, LATEST_MS)) is None
 
 
 def _is_bare(row: FullRecord, event: Event | None) -> bool:
@@ -118,7 +129,7 @@ def _left_of(row: FullRecord, event: Event | None, erased: int) -> FullRecord | 
 
 def redacted_erase(row: FullRecord, entry: Entry) -> FullRecord | None:
     """An erase of the log as a redact leaves it in this file; None for another record."""
-    event = event_of(row, entry, _ANY_AHEAD_MS)
+    event = event_of(row, entry, ANY_AHEAD_MS)
     return _left_of(row, event, event.version) if event and event.erase else None
 
 

@@ -45,11 +45,9 @@ def doubts(archive: Archive, pairs: list[Replaced], spool: Path, cover: Cover) -
     return found
 
 
-def refuse_doubts(
-    archive: Archive, entries: list[Entry], pruned: Iterable[dict[str, State]], spool: Path, max_clock_ahead_ms: int
-) -> None:
+def refuse_doubts(archive: Archive, entries: list[Entry], pruned: Iterable[dict[str, State]], spool: Path) -> None:
     """Raise Damaged where a revision is not a redact's. pruned: the erases of the pruned ranges. Raises Unavailable."""
-    pairs, cover = archive.replaced(entries), Cover(max_clock_ahead_ms)
+    pairs, cover = archive.replaced(entries), Cover()
     found = doubts(archive, pairs, spool, cover)
     cover.learn(archive, entries, pruned, spool)
     for revision, problem, hint in found if cover.is_full else doubts(archive, pairs, spool, cover):
