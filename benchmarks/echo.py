@@ -70,5 +70,5 @@ def fastapi() -> FastAPI:
 
 if __name__ == "__main__":
     apps: dict[str, Any] = {"bare": bare, "fastapi": fastapi}
-    with serving(lambda: [(Door(apps[sys.argv[1]]()), listen("listen", f"127.0.0.1:{sys.argv[2]}"))]):
+    with serving(lambda: [(Door(apps[sys.argv[1]]()), listen("listen", f"127.0.0.1:{sys.argv[2]}"))], lambda: None):
         time.sleep(3600)

@@ -41,7 +41,7 @@ def test_all_that_wait_are_accepted_in_one_turn() -> None:
         asyncio.get_running_loop().call_soon(turn)
         return [(door, opened)]
 
-    with serving(make_doors):
+    with serving(make_doors, lambda: None):
         assert done.wait(60)
     for client in clients:
         client.close()

@@ -323,7 +323,7 @@ def served(app: Any, limits: Limits = LIMITS) -> Iterator[Any]:
 def served_by(door: Door) -> Iterator[Any]:
     """A door, served; what connects to it."""
     opened = listen("listen", "127.0.0.1:0")
-    with opened, serving(lambda: [(door, opened)]):
+    with opened, serving(lambda: [(door, opened)], lambda: None):
         yield lambda source="127.0.0.1": socket.create_connection(opened.getsockname(), timeout=60, source_address=(source, 0))
 
 

@@ -4,21 +4,23 @@ import asyncio
 import json
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
-from devicesync.api import protocol, readiness, requests, writer
+from devicesync.api import protocol, readiness, registration, requests, writer
 from devicesync.errors import Unavailable
 from devicesync.law.facets import FIELDS
 from devicesync.log.memory import MemoryLog
 from devicesync.log.port import Record
 from tests.api.attacked import is_cut_off
 from tests.api.conftest import Start
-from tests.end_to_end.command import until
+from tests.end_to_end.command import WAIT_SECONDS, until
 
 REGISTER, PROFILE = "/v1/device/register/", "/v1/device/profile/"
 BODY: dict[str, Any] = {
@@ -218,6 +220,27 @@ def test_readiness_needs_no_traffic_to_heal(start: Start, monkeypatch: pytest.Mo
     log.is_broken = False
     assert started.admin.get("/readyz").json()["lacking"]["log"] == "the last registrations could not be written"
     until(lambda: started.admin.get("/readyz").status_code == 200)
+
+
+def test_the_admin_port_does_not_wait_for_the_api(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,980 connections of four addresses that only read made /livez slow, and a healthy process not ready."""
+    reading, go_on = threading.Event(), threading.Event()
+
+    def read(body: bytes, left_out: Any) -> Any:
+        del body, left_out
+        reading.set()
+        go_on.wait(WAIT_SECONDS)
+        return registration.Registration()
+
+    monkeypatch.setattr(registration, "read", read)
+    started = start()
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(started.client.post, REGISTER + "d", json=request())
+        reading.wait(WAIT_SECONDS)
+        answers = [started.admin.get(path).status_code for path in ("/livez", "/metrics")]
+        is_waiting = not answer.done()
+        go_on.set()
+        assert (answers, is_waiting, answer.result().status_code) == ([200, 200], True, 200)
 
 
 def test_the_queue_is_bounded(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
+from devicesync.api import descriptors
 from devicesync.api.access import Access
 from devicesync.api.app import admin_app
 from devicesync.api.connections import ADMIN_CONNECTIONS, Door, Limits
@@ -33,7 +34,7 @@ def admin(
             ]
 
         host, port = opened.getsockname()[:2]
-        with serving(make_doors):
+        with serving(make_doors, descriptors.teller()):
             yield f"http://{host}:{port}"
 
 

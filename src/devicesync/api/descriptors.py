@@ -3,6 +3,12 @@
 import errno
 import os
 import resource
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+_log: Any = structlog.get_logger("devicesync")
 
 KEPT = 256
 """Never used by connections within max_connections: for those that are ending or just accepted, the admin port, the log,
@@ -23,8 +29,21 @@ def raise_limit(connections: int) -> int:
     return min(connections, max(soft - KEPT, soft // 2))
 
 
-def are_used_up() -> bool:
-    """Whether no more can be opened. Then new connections wait without a message."""
+def teller() -> Callable[[], None]:
+    """Return a function that says it once in the log when no more can be opened. New connections would wait without a message."""
+    said = False
+
+    def look() -> None:
+        nonlocal said
+        used_up = _are_used_up()
+        if used_up and not said:
+            _log.error("no file descriptors are left: new connections wait", hint="raise the limit (ulimit -n, LimitNOFILE)")
+        said = used_up
+
+    return look
+
+
+def _are_used_up() -> bool:
     try:
         os.close(os.dup(2))
     except OSError as error:

@@ -9,10 +9,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-import structlog
 import uvloop
 
-from devicesync.api import descriptors
 from devicesync.api.acceptor import Acceptor
 from devicesync.api.connections import Door
 from devicesync.api.protocol import Connection
@@ -29,8 +27,6 @@ _SOCKET_BYTES = {socket.SO_SNDBUF: 65_536, socket.SO_RCVBUF: 32_768}
 
 _UNTAKEN_MS = 30_000
 """So long the system keeps what a client does not take, also of a connection that is closed."""
-
-_log: Any = structlog.get_logger("devicesync")
 
 Opened = tuple[Door, socket.socket]
 
@@ -54,7 +50,7 @@ def listen(setting: str, address: str) -> socket.socket:
 
 
 @contextmanager
-def serving(make_doors: Callable[[], Sequence[Opened]], look: Callable[[], None] = lambda: None) -> Iterator[None]:
+def serving(make_doors: Callable[[], Sequence[Opened]], look: Callable[[], None]) -> Iterator[None]:
     """Serve while the body runs. `make_doors` is called in the loop's thread; so is `look`, twice a second."""
     served = _Served(make_doors, look)
     thread = threading.Thread(target=served.run, name="api")
@@ -109,17 +105,12 @@ class _Served:
 
 
 async def _watch(doors: Sequence[Door], stop: asyncio.Event, look: Callable[[], None]) -> None:
-    """Until told to stop, end what takes too long, call `look`, and say once when no descriptor is left."""
+    """Until told to stop, end what takes too long, and call `look`."""
     loop = asyncio.get_running_loop()
-    said = False
     while not stop.is_set():
         for door in doors:
             door.look(loop.time())
         look()
-        used_up = descriptors.are_used_up()
-        if used_up and not said:
-            _log.error("no file descriptors are left: new connections wait", hint="raise the limit (ulimit -n, LimitNOFILE)")
-        said = used_up
         await _within(LOOK_SECONDS, stop.wait())
 
 

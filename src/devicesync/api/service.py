@@ -24,7 +24,7 @@ from devicesync.api.writer import Writer
 from devicesync.config import Settings, host_and_port
 from devicesync.log.port import Log
 from devicesync.status.declared import API_CONNECTIONS, API_GROUPS, API_WAITING
-from devicesync.status.health import Readiness
+from devicesync.status.health import ReadinessElsewhere
 from devicesync.status.metrics import Metrics
 from devicesync.status.spans import NO_SPANS, Spans
 from devicesync.stores import Stores
@@ -67,17 +67,22 @@ def api(
 
         named, _ = host_and_port("admin_listen", settings.admin_listen)
 
+        probes = {"log": probe_of_log(log, writer, versions), "clock": probe_of_clock(versions)} | probes_of_stores(profiles)
+        ready = ReadinessElsewhere(probes)
+
         def make_doors() -> list[Opened]:
-            probes = {"log": probe_of_log(log, writer, versions), "clock": probe_of_clock(versions)}
-            readiness = Readiness(probes | probes_of_stores(profiles))
+            ready.begin()
             needs = Dependencies(writer, profiles, locations, clients, access, rate_limit, counts, versions, spans)
             door = Door(Front(Calls(needs)), limits)
             metrics.add(lambda: {API_WAITING: writer.waiting, API_GROUPS: writer.groups, API_CONNECTIONS: len(door)})
-            of_admin = Door(admin_app(metrics, readiness.lacking, access, sight, named), Limits(ADMIN_CONNECTIONS))
-            return [(door, public), (of_admin, admin)]
+            return [(door, public)]
+
+        def make_admin_doors() -> list[Opened]:
+            return [(Door(admin_app(metrics, ready.lacking, access, sight, named), Limits(ADMIN_CONNECTIONS)), admin)]
 
         addresses = [f"http://{host}:{port}" for host, port in (each.getsockname()[:2] for each in (public, admin))]
-        with serving(make_doors, versions.look), closing(versions):
+        # The admin port has a loop of its own: strangers can make the turns of the other one long.
+        with serving(make_doors, versions.look), serving(make_admin_doors, descriptors.teller()), closing(versions):
             yield addresses[0], addresses[1]
 
 

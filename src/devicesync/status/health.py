@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-_LONGEST_SECONDS = 2.0
+_LONGEST_SECONDS = 5.0
 
 Probe = Callable[[], Awaitable[None]]
 """Raises where something can't be used."""
@@ -33,3 +33,21 @@ class Readiness:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is not ready
             return str(error) or type(error).__name__
         return ""
+
+
+class ReadinessElsewhere:
+    """Readiness whose probes run in another thread's event loop than that of whoever asks."""
+
+    def __init__(self, probes: Mapping[str, Probe]) -> None:
+        self._readiness = Readiness(probes)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def begin(self) -> None:
+        """Run the probes in this loop from now on."""
+        self._loop = asyncio.get_running_loop()
+
+    async def lacking(self) -> dict[str, str]:
+        """See Readiness."""
+        if self._loop is None:
+            return {"api": "it has not begun"}
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._readiness.lacking(), self._loop))
