@@ -1,13 +1,15 @@
 """Maps as text: canonical, and whatever their order and number."""
 
 from sys import getsizeof
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicesync.law.event import decode
+from devicesync.law.event import Event, decode
+from devicesync.law.facets import FIELDS
 from devicesync.law.maps import LONGEST_UNITED, MOST_ENTRIES, entries_of, is_long, map_text, union
 from devicesync.law.refusal import Refused
 from devicesync.law.state import state_of
@@ -39,6 +41,31 @@ def test_an_event_has_no_more_entries_than_a_union() -> None:
     assert string_map("uaspec", entries | dict.fromkeys(["empty", "none"])) == map_text(entries)
     with pytest.raises(Refused, match="uaspec has more than 256 entries"):
         string_map("uaspec", entries | {"one": 1})
+
+
+@pytest.mark.parametrize("value", ["v", 1, ""])
+@pytest.mark.parametrize("form", ["a map", "a text"])
+def test_an_event_of_any_form_has_no_more(form: str, value: Any) -> None:
+    """Also one that is read the fast way."""
+
+    def event(count: int) -> Event:
+        entries: Any = {f"{number:04x}": "v" for number in range(count)} | {"last": value}
+        document = {"device_id": "d", "version": 1_600_000_000_000_000, "device_spec": entries}
+        if form == "a text":
+            document["device_spec"] = msgspec.json.encode(entries).decode()
+        return decode(msgspec.json.encode(document), taken_ms=1_600_000_000_000)
+
+    most = MOST_ENTRIES - bool(value)
+    held = event(most).values[FIELDS.index("device_spec")]
+    assert len(entries_of(held or "")) == MOST_ENTRIES
+    with pytest.raises(Refused, match="device_spec has more than 256 entries"):
+        event(most + 1)
+
+
+def test_many_entries_of_another_program_come_in_order_too() -> None:
+    """More than msgspec sorts for us."""
+    entries = {str(number): "v" for number in reversed(range(1000))}
+    assert map_text(entries) == msgspec.json.Encoder(order="deterministic").encode(entries).decode()
 
 
 @pytest.mark.parametrize("character", ["v", "é", "\n"])

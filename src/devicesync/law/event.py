@@ -10,7 +10,7 @@ import msgspec
 
 from devicesync.law import exact_json, values, version
 from devicesync.law.facets import FIELDS, MAP_FIELDS, Values
-from devicesync.law.maps import map_text
+from devicesync.law.maps import MOST_ENTRIES, map_text
 from devicesync.law.refusal import Refused
 
 MAX_BYTES = 65_536
@@ -170,7 +170,8 @@ def _read_maps(fields: list[Any]) -> None:
 
 def _map(field: str, raw: bytes) -> str | None:
     value = _read_map(raw)
-    return map_text(value) if type(value) is dict and "" not in value.values() else values.string_map(field, value)
+    is_ordinary = type(value) is dict and len(value) <= MOST_ENTRIES and "" not in value.values()
+    return map_text(value) if is_ordinary else values.string_map(field, value)
 
 
 _kept_map = lru_cache(_KEPT_MAPS)(_map)

@@ -17,8 +17,13 @@ entries_of = msgspec.json.Decoder(dict[str, str]).decode
 
 
 def map_text(entries: dict[str, str]) -> str | None:
-    """The canonical JSON text of a map of strings; None when it is empty."""
-    return _sorted_json.encode(entries).decode() if entries else None
+    """The canonical JSON text of a map of strings; None when it is empty.
+
+    msgspec sorts faster, but of many in an unlucky order it takes long, and a deep stack. Other programs' rows may have many.
+    """
+    if len(entries) <= MOST_ENTRIES:
+        return _sorted_json.encode(entries).decode() if entries else None
+    return _json.encode(dict(sorted(entries.items()))).decode()
 
 
 def is_long(text: str) -> bool:
