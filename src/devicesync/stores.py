@@ -99,7 +99,7 @@ class Stores(NamedTuple):
         return missing | self._settle({*looked.unsettled, *merged.unsettled} - missing, looked.tickets)
 
     def _emptied(self, parts: Mapping[str, State]) -> tuple[dict[str, State], set[str]]:
-        """Return the whole state of each device of which a tie in the database emptied a facet that was just written.
+        """Return the whole state of each device of which a tie in the database took something that was just written.
 
         Beside them, the devices of which the database was not asked.
 
@@ -113,7 +113,7 @@ class Stores(NamedTuple):
                 continue
             found = stored.states.get(device_id, NOTHING)
             left_of_part = _left_of(part, found)
-            if left_of_part != part or device_id in stored.unsettled:
+            if left_of_part != part or device_id in stored.unsettled or _ties(part, found):
                 whole[device_id] = join(found, left_of_part)
         return whole, left
 
@@ -211,6 +211,12 @@ def _met_in_the_database(changes: Mapping[str, State], stored: Stored, entries: 
 
 def _may_have_met(part: State, known: State) -> bool:
     return any(known.registers[spot][0] < part.registers[spot][0] <= known.version for spot in EMPTIED_BY_TIES)
+
+
+def _ties(part: State, found: State) -> bool:
+    """Whether the database shows other content of a version that was just written: that of a tie."""
+    pairs = zip(part.registers, found.registers, strict=True)
+    return any(mine[0] and mine[0] == theirs[0] and mine != theirs for mine, theirs in pairs)
 
 
 def _left_of(part: State, found: State) -> State:

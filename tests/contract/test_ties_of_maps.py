@@ -180,3 +180,18 @@ def test_the_largest_union_fits_into_a_request(database: Database) -> None:
     assert database.read([name])[name] == large
     database.settle({name: join(large, other)})
     assert database.seen([name])[name].profile == profile(join(large, other))
+
+
+def test_a_tie_that_only_the_database_knows_is_not_undone(cache: Cache, database: Database) -> None:
+    """An audit's repair beside two writers, of whom one dies, can leave it so: the row is settled, the entry is as before the tie."""
+    name, stores = next(_names), Stores(cache, database)
+    state, district = tied({"a": "b"}, user_declared_state="x"), tied({"a": "b"}, user_declared_district="q")
+    before = tied({"a": "b"}, city="Pune")
+    tie = join_all([before, state, district])
+    for change in (before, state, district):
+        database.merge({name: change})
+    database.settle({name: tie})
+    cache.merge({name: before}, cache.look([name]).tickets)
+    stores.write({name: district})
+    for held in (cache.read([name])[name], database.read([name])[name]):
+        assert profile(held) == profile(tie)

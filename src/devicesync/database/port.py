@@ -55,8 +55,8 @@ class Database(Protocol):
     def merge(self, changes: Mapping[str, State]) -> dict[str, State]:
         """Join each change into the state of its device. Return when the result is durable.
 
-        Returns the joined states where the database merges in place, else an empty dict. Where their maps are large, only some of
-        them are returned: what is held at once has a bound (few.py). The others are joined too.
+        Returns the joined states where the database merges in place, else an empty dict. Such a database may leave changes if
+        the maps in its rows are large, for what is held at once has a bound (few.py). It returns no state of these: merge them again.
 
         Raises Unavailable. Then any of the changes may have been written. Safe to repeat.
         """

@@ -78,7 +78,10 @@ class SqliteDatabase:
 
     def settle(self, states: Mapping[str, State]) -> None:
         """See port.Database."""
-        self.merge(states)
+        left = dict(states)
+        while left:
+            done = self.merge(left)
+            left = {device_id: state for device_id, state in left.items() if device_id not in done}
 
     def look(self, device_ids: Collection[str]) -> Stored:
         """See port.Database."""

@@ -18,15 +18,17 @@ def read(connection: sqlite3.Connection, device_ids: Sequence[str]) -> dict[str,
 
 
 def merge(connection: sqlite3.Connection, changes: Mapping[str, State]) -> tuple[dict[str, State], int]:
-    """Join each change into its row, within the caller's transaction. Return the joined states, and how many rows were written.
+    """Join changes into their rows, within the caller's transaction. Return the joined states, and how many rows were written.
 
-    Of large states only as many are returned as are not too much at once.
+    Of large rows only as many are read as are not too much at once. The other changes are left.
     """
     joined: dict[str, State] = {}
     updates: list[list[Any]] = []
     inserts: list[list[Any]] = []
-    written = size = 0
+    size = 0
     for few in few_at_once(changes):
+        if size >= MUCH_BYTES:
+            break
         held = read(connection, few)
         for device_id in few:
             rowid, before = held.get(device_id, (0, NOTHING))
@@ -36,18 +38,8 @@ def merge(connection: sqlite3.Connection, changes: Mapping[str, State]) -> tuple
             elif after is not before:
                 updates.append([rowid, *table.row_of(device_id, after)[1:]])
             size += after.map_bytes
-            if size < MUCH_BYTES:
-                joined[device_id] = after
-        if size >= MUCH_BYTES:
-            written += _write(connection, updates, inserts)
-    return joined, written + _write(connection, updates, inserts)
-
-
-def _write(connection: sqlite3.Connection, updates: list[list[Any]], inserts: list[list[Any]]) -> int:
-    """Write these rows, neighbours on disk one after the other; how many they were. The lists are empty then."""
-    written = len(updates) + len(inserts)
+            joined[device_id] = after
     for statement, rows in ((table.UPDATE, updates), (table.INSERT, inserts)):
-        rows.sort()
+        rows.sort()  # neighbours on disk one after the other
         connection.executemany(statement, rows)
-        rows.clear()
-    return written
+    return joined, len(updates) + len(inserts)
