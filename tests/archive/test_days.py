@@ -1,10 +1,8 @@
 """A file never has records of two days, and below the topic's directory is nothing but records."""
 
-import json
 from contextlib import closing
 from pathlib import Path
 
-import msgspec
 import pyarrow.dataset as ds
 import pytest
 from hypothesis import given, settings
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 
 from devicesync.archive.archive import Archive, topics_at
 from devicesync.archive.encoder import Encoder
-from devicesync.archive.entry import Entry, Origin, rest_path
+from devicesync.archive.entry import Origin, rest_path
 from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.archive.manifest import MANIFEST
 from devicesync.archive.ranges import MOST_DAYS
@@ -126,53 +124,6 @@ def test_other_readers_are_given_the_topic_s_directory(tmp_path: Path) -> None:
     of_day = found.to_table(filter=ds.field("dt") == "2022-01-08")
     assert (found.count_rows(), of_day.num_rows) == (900, 500)
     assert min(of_day["timestamp_ms"].to_pylist()) == MIDNIGHT_MS
-
-
-@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
-def test_archives_from_before_are_read_and_go_on(tmp_path: Path, file_format: str) -> None:
-    """Their manifest lies in the topic's directory, with an entry a file; prune works on them too."""
-    first = [row(number, MIDNIGHT_MS) for number in range(5, 10)]
-    archive = kept(tmp_path, ranges_of(tmp_path, first, step=5, file_format=file_format))
-    as_before(tmp_path / "backup", archive.manifest.entries())
-    assert topics_at(Storage(str(tmp_path / "backup"))) == ["topic"]
-    assert archive.manifest.generation_of("id") == 1
-    newest = archive.manifest.newest(1, 3)
-    assert newest
-    assert newest.next_offset == 10
-    more = [row(number, MIDNIGHT_MS) for number in range(10, 12)]
-    kept(tmp_path, ranges_of(tmp_path, more, step=5, file_format=file_format))
-    newest = archive.manifest.newest(1, 3)
-    assert newest
-    assert newest.next_offset == 12
-    assert [row for some in rows_of(archive, tmp_path).values() for row in some] == first + more
-    assert archive.unlisted(archive.manifest.entries()) == {}
-    archive.manifest.prune(archive.manifest.entries()[:1], {"gone": 5}.items(), tmp_path)
-    assert [row for some in rows_of(archive, tmp_path).values() for row in some] == more
-    assert [dict(kept.erased()) for kept in archive.manifest.pruned()] == [{"gone": 5}]
-
-
-def as_before(place: Path, entries: list[Entry]) -> None:
-    """Make the archive what it was before ranges had several files."""
-    old = place / "topic" / "_manifest"
-    old.parent.mkdir(exist_ok=True)
-    (place / "_manifest" / "topic").rename(old)
-    for entry in entries:
-        (old / "1" / "3" / f"{entry.from_offset}.json").unlink()
-        if entry.rest:
-            path = f"topic/_manifest/1/3/{entry.first_offset}.rest.parquet"
-            entry = msgspec.structs.replace(entry, rest=msgspec.structs.replace(entry.rest, path=path))  # noqa: PLW2901
-        (old / "1" / "3" / f"{entry.first_offset}.json").write_text(json.dumps(msgspec.to_builtins(entry)))
-
-
-def test_the_erasures_of_archives_from_before_are_read(tmp_path: Path) -> None:
-    """They have one entry, and not a list."""
-    archive = kept(tmp_path, ranges_of(tmp_path, [row(5, MIDNIGHT_MS)], step=5))
-    (entry,) = archive.manifest.entries()
-    there = tmp_path / "backup" / "topic" / "_manifest" / "1" / "3" / "5.erasures.json"
-    there.parent.mkdir(parents=True)
-    there.write_text(json.dumps({"entry": msgspec.to_builtins(entry), "erased": {"gone": 7}}))
-    assert archive.manifest.pruned_entries() == [entry]
-    assert [dict(kept.erased()) for kept in archive.manifest.pruned()] == [{"gone": 7}]
 
 
 def test_a_journal_with_a_hidden_name_is_a_topic(tmp_path: Path) -> None:

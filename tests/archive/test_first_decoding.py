@@ -14,10 +14,10 @@ ENTRIES_IN_THREADS = """
 import os, sys, threading
 import msgspec
 from devicesync.archive.entry import Entry, Extra
-from devicesync.archive.ranges import ENTRY, entries_in, paths_of
+from devicesync.archive.ranges import ENTRY, entries_in, listing_path
 
 entry = Entry("t/dt=1970-01-01/1_0_0.parquet", "t", "s", 1, 0, 0, 0, 5, 5, 5, "x", 5, 1, 1, 1, "parquet", follows=True)
-path, held = paths_of([entry], ENTRY)[0], msgspec.json.encode([entry])
+path, held = listing_path([entry], ENTRY), msgspec.json.encode([entry])
 sys.setswitchinterval(1e-6)
 ends = set()
 for turn in range(60):

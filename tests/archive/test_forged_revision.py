@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import Entry, Origin
 from devicesync.archive.files import OpenFile
 from devicesync.archive.manifest import Manifest
-from devicesync.archive.ranges import ENTRY, paths_of, revised_path
+from devicesync.archive.ranges import ENTRY, listing_path, revised_path
 from devicesync.assembly.backup.prune import prune
 from devicesync.assembly.backup.redact import redact
 from devicesync.assembly.backup.verify import verify
@@ -105,12 +106,33 @@ def test_a_forged_revision_is_refused_by_name_and_what_it_replaces_stays(
     assert any(named in each["problem"] and f"at offset {first}" in each["problem"] for each in found)
     for said in commands(tmp_path):
         assert "no erase in the backup covers them" in said
-        assert f"remove its entry, {revised_path(paths_of(revision, ENTRY)[0], revision)}, and" in said
+        assert f"remove its entry, {revised_path(listing_path(revision, ENTRY), revision)}, and" in said
     assert {path: path.read_bytes() for path in before} == before
     assert originals <= unnamed(archive, tmp_path)
-    for path in (revised_path(paths_of(revision, ENTRY)[0], revision), *(path for entry in revision for path in entry.paths)):
+    for path in (revised_path(listing_path(revision, ENTRY), revision), *(path for entry in revision for path in entry.paths)):
         (tmp_path / "backup" / path).unlink()
     assert (problems(tmp_path), offsets(archive, tmp_path)) == ([], [0, 1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("other", [{"first_offset": 1}, {"path": "topic/dt=1999-01-01/1_3_0.1-deadbeef.parquet"}])
+def test_a_revision_has_the_places_of_what_it_replaces(tmp_path: Path, other: dict[str, Any]) -> None:
+    """One of another first offset, or another day, was compared with nothing, and the true file counted as left by an upload."""
+    archive = backup(tmp_path, "parquet")
+    first, *rest = by_range(archive)[0]
+    revision = msgspec.structs.replace(
+        first, **{"revision": "1-deadbeef", "path": first.path.replace(".", ".1-deadbeef.", 1)} | other
+    )
+    if "first_offset" in other:
+        revision = msgspec.structs.replace(revision, path=revision.path.replace("_0.1", "_1.1"))
+    rest = [
+        msgspec.structs.replace(each, revision=revision.revision, path=each.path.replace(".", ".1-deadbeef.", 1)) for each in rest
+    ]
+    archive.manifest.replace([revision, *rest])
+    found = problems(tmp_path)
+    assert any(each["path"] == revision.path and "its entry says otherwise" in each["problem"] for each in found)
+    assert first.path not in {each["path"] for each in found}
+    for said in commands(tmp_path):
+        assert "its entry says otherwise" in said
 
 
 @FORMATS
@@ -204,7 +226,7 @@ def test_a_listing_that_is_damaged_beside_a_revision_holds_nothing_up(tmp_path: 
     """It does not count."""
     archive = backup(tmp_path)
     redact(str(tmp_path / "backup"), "gone", settings_of(tmp_path), Unwatched(), dry_run=False)
-    (tmp_path / "backup" / paths_of(by_range(archive)[0], ENTRY)[0]).write_bytes(b"junk")
+    (tmp_path / "backup" / listing_path(by_range(archive)[0], ENTRY)).write_bytes(b"junk")
     (tmp_path / "backup" / msgspec.structs.replace(by_range(archive)[0][0]).path.replace(".1-", ".2-")).write_bytes(b"junk")
     assert archive.replaced(archive.manifest.entries()) == []
 

@@ -21,7 +21,7 @@ from devicesync.archive.files import digest_of
 from devicesync.archive.parquet import GROUP_BYTES, SCHEMA
 from devicesync.archive.parquet_footer import groups_of, metadata_of
 from devicesync.archive.parquet_reading import BATCH_BYTES
-from devicesync.archive.ranges import ENTRY, MOST_DAYS, paths_of, write_erasures
+from devicesync.archive.ranges import ENTRY, MOST_DAYS, listing_path, write_erasures
 from devicesync.archive.storage import Storage
 from devicesync.assembly.digests.source import ends_at_ms
 from devicesync.clock import SYSTEM
@@ -49,7 +49,7 @@ _numbers = itertools.count()
 
 def listed_at(entry: Entry) -> str:
     """Where its entry lies."""
-    return paths_of([entry], ENTRY)[0]
+    return listing_path([entry], ENTRY)
 
 
 def test_a_file_of_the_manifest_with_a_flipped_bit_is_damaged(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def changed(tmp_path: Path, **fields: Any) -> Archive:
     """An archive whose one entry was written over with these fields."""
     archive, closed = stored(tmp_path, ROWS, "parquet")
     entry = msgspec.structs.replace(closed.entry, **fields)
-    (tmp_path / "backup" / listed_at(closed.entry)).write_bytes(msgspec.json.encode(entry))
+    (tmp_path / "backup" / listed_at(closed.entry)).write_bytes(msgspec.json.encode([entry]))
     return archive
 
 
@@ -123,7 +123,7 @@ def test_an_entry_has_numbers_that_a_file_can_have(tmp_path: Path, fields: dict[
     """What comes after counts on them: SQLite and Kafka's client, which take 64 bits."""
     archive, closed = stored(tmp_path, ROWS, "parquet")
     there = tmp_path / "backup" / listed_at(closed.entry)
-    there.write_text(json.dumps(msgspec.to_builtins(closed.entry) | fields))
+    there.write_text(json.dumps([msgspec.to_builtins(closed.entry) | fields]))
     with pytest.raises(Damaged, match=r"_manifest/topic/1/3/10\.json (can't be read|has offsets or a count)"):
         archive.manifest.entries()
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry, Extra
 from devicesync.archive.files import digest_of
-from devicesync.archive.ranges import ENTRY, paths_of
+from devicesync.archive.ranges import ENTRY, listing_path
 from devicesync.errors import Damaged
 from devicesync.log.full import FullRecord
 from tests.archive.test_files import stored
@@ -47,7 +47,7 @@ def good(file_format: str) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as name:
         _, closed = stored(Path(name), ROWS, file_format)
         entry = closed.entry
-        at = {"data": entry.path, "rest": entry.rest and entry.rest.path, "entry": paths_of([entry], ENTRY)[0]}
+        at = {"data": entry.path, "rest": entry.rest and entry.rest.path, "entry": listing_path([entry], ENTRY)}
         return {kind: (Path(name) / "backup" / path).read_bytes() for kind, path in at.items() if path}
 
 
@@ -84,7 +84,7 @@ def read(directory: Path, archive: Archive, entry: Entry) -> None:
 def check_entry(directory: Path, held: bytes) -> None:
     """The manifest's file is another: its entries name no file but their own, or it is Damaged."""
     archive, closed = stored(directory, ROWS, "parquet")
-    at = paths_of([closed.entry], ENTRY)[0]
+    at = listing_path([closed.entry], ENTRY)
     (directory / "backup" / at).write_bytes(held)
     found: list[Damaged] = []
     for entry in archive.manifest.entries(found):

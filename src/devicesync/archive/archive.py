@@ -11,7 +11,8 @@ from devicesync.archive.files import ClosedFile, digest_of
 from devicesync.archive.jsonl import read_json_lines
 from devicesync.archive.manifest import MANIFEST, Manifest
 from devicesync.archive.parquet_reading import read_parquet
-from devicesync.archive.ranges import ENTRY_BYTES, by_range, counting, entries_in, places_of, range_of
+from devicesync.archive.ranges import by_range
+from devicesync.archive.revisions import Place, Replaced, places_in, replaced_in, stem_of
 from devicesync.archive.room import Room
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import proved
@@ -28,25 +29,13 @@ UPLOAD_SECONDS = 3600.0
 """Who has not written to a file for so long, does not upload it any more."""
 
 
-_Place = str | tuple[int, int, int]
-"""What all revisions of a file share: the stem of its path. Of a rest the order of its entry."""
-
-
 class _Found(NamedTuple):
     """A file of records that is there, or a rest. number: of its revision, 0 for none."""
 
     path: str
-    place: _Place
+    place: Place
     partition: int
     number: int
-
-
-class Replaced(NamedTuple):
-    """The revision of a file, another one that is there in its place, and the listing by which the revision counts."""
-
-    revision: Entry
-    other: Entry
-    listing: str
 
 
 class Archive:
@@ -120,7 +109,7 @@ class Archive:
         Either an upload was interrupted or still runs, or an entry is missing. Other revisions of a listed file are skipped.
         Raises Unavailable.
         """
-        places = {place for entry in known for place in _places(entry)}
+        places = {place for entry in known for place in places_in(entry)}
         return {path: partition for path, place, partition, _ in self._found() if place not in places}
 
     def superseded(self, pruned: Collection[Entry], entries: Collection[Entry]) -> list[str]:
@@ -129,27 +118,18 @@ class Archive:
         An upload or a prune was interrupted, or still runs, or they came back since. They may have an erased device's records.
         Raises Unavailable.
         """
-        places = {place for entry in (*pruned, *entries) for place in _places(entry)}
+        places = {place for entry in (*pruned, *entries) for place in places_in(entry)}
         named = {path for entry in entries for path in entry.paths}
         return [path for path, place, _, _ in self._found() if place in places and path not in named]
 
     def replaced(self, entries: Collection[Entry]) -> list[Replaced]:
-        """Return the revisions of files whose others, which are listed too, are still there. Raises Unavailable."""
-        revisions = {entry.order: entry for entry in entries if entry.revision}
-        if not revisions or not self.superseded((), entries):
-            return []
-        found: list[Replaced] = []
-        for directory, offsets in places_of(by_range(revisions.values())).items():
-            names = self._storage.names(directory)
-            counts = {range_of(name): f"{directory}/{name}" for name in counting(names)}
-            for name in names:
-                with suppress(Damaged):  # it does not count
-                    held = self._storage.read_bytes(f"{directory}/{name}", ENTRY_BYTES) if range_of(name) in offsets else None
-                    others = entries_in(f"{directory}/{name}", held) if held is not None else []
-                    of_it = [(revisions[other.order], other) for other in others if other.order in revisions]
-                    found += [Replaced(*each, counts[range_of(name)]) for each in of_it if each[0].path != each[1].path]
-        missing = self.missing([each.other for each in found])
-        return [each for each in found if missing.isdisjoint(each.other.paths)]
+        """Return the revisions of files whose others, which are listed too, are still there, or have other places.
+
+        Raises Unavailable.
+        """
+        found = replaced_in(self._storage, entries)
+        missing = self.missing([each.other for each in found if each.fits])
+        return [each for each in found if not each.fits or missing.isdisjoint(each.other.paths)]
 
     def missing(self, entries: Iterable[Entry]) -> set[str]:
         """The paths of these entries' files, and of their rests, that are not there. Raises Unavailable."""
@@ -163,7 +143,7 @@ class Archive:
 
     def last_revision(self, entries: list[Entry]) -> int:
         """The greatest number of a revision that a file of these, or a rest, ever had, listed or not. Raises Unavailable."""
-        places = {place for entry in entries for place in _places(entry)}
+        places = {place for entry in entries for place in places_in(entry)}
         return max((number for _, place, _, number in self._found(entries) if place in places), default=0)
 
     def interrupted(self, untouched_seconds: float = 0.0) -> list[str]:
@@ -172,7 +152,7 @@ class Archive:
         untouched_seconds: for how long nobody has written to it. Raises Unavailable.
         """
         days = [f"{self.topic}/{day}" for day in self._days()]
-        manifests = [f"{MANIFEST}/{self.topic}", f"{self.topic}/{MANIFEST}", *self.manifest.partitions()]
+        manifests = [f"{MANIFEST}/{self.topic}", *self.manifest.partitions()]
         return [path for directory in (*days, *manifests) for path in self._hidden_in(directory, untouched_seconds)]
 
     def remove_leftovers(self, untouched_seconds: float = 0.0) -> None:
@@ -181,8 +161,8 @@ class Archive:
         What `interrupted` returns goes too: who still writes it, fails, and writes it again. Raises Unavailable, Damaged.
         """
         listed, pruned = self.manifest.entries(), self.manifest.pruned_entries()
-        last: dict[_Place, int] = {place: _ANY for entry in pruned for place in _places(entry)}
-        last |= {place: int(entry.revision.partition("-")[0] or 0) for entry in listed for place in _places(entry)}
+        last: dict[Place, int] = {place: _ANY for entry in pruned for place in places_in(entry)}
+        last |= {place: int(entry.revision.partition("-")[0] or 0) for entry in listed for place in places_in(entry)}
         self.manifest.remove_pruned(by_range(pruned))
         self._remove([path for path, place, _, number in self._found() if number < last.get(place, 0)])
         self._remove(self.interrupted(untouched_seconds))
@@ -201,7 +181,7 @@ class Archive:
         days = self._days() if only is None else sorted({entry.path.split("/")[1] for entry in only})
         for path in (f"{self.topic}/{day}/{name}" for day in days for name in self._storage.names(f"{self.topic}/{day}")):
             if match := _FILE.fullmatch(path.rpartition("/")[2]):
-                yield _Found(path, _stem(path), int(match[2]), int(match[3] or 0))
+                yield _Found(path, stem_of(path), int(match[2]), int(match[3] or 0))
         if only is None or any(entry.rest for entry in only):
             for path, order, number in self.manifest.rests(only):
                 yield _Found(path, order, order[1], number)
@@ -225,15 +205,4 @@ def topics_at(storage: Storage) -> list[str]:
     """Return the topics that have a backup there, or files of one whose manifest is lost. Raises Unavailable."""
     named = {name for name in storage.names(MANIFEST) if Archive(storage, name).manifest.generations()}
     others = [name for name in storage.names("") if name not in {MANIFEST, *named}]
-    return sorted({*named, *(name for name in others if MANIFEST in storage.names(name) or Archive(storage, name).has_files())})
-
-
-def _places(entry: Entry) -> tuple[_Place, ...]:
-    """Of its file, and of a rest, which it may have."""
-    return _stem(entry.path), entry.order
-
-
-def _stem(path: str) -> str:
-    """The path without revision and extension. All revisions of a file share it."""
-    day, _, name = path.rpartition("/")
-    return f"{day}/{name.partition('.')[0]}"
+    return sorted({*named, *(name for name in others if Archive(storage, name).has_files())})

@@ -2,8 +2,6 @@
 
 _manifest/<topic>/generation-<number>.json    the log of a generation, and how far the one before had come
 _manifest/<topic>/<generation>/<partition>    the files of its ranges (ranges.py)
-
-Older archives have it in <topic>/_manifest. Both are read. New entries go here.
 """
 
 import re
@@ -24,7 +22,7 @@ from devicesync.archive.ranges import (
     Pruned,
     counting,
     entries_in,
-    paths_of,
+    listing_path,
     places_of,
     pruned_in,
     range_of,
@@ -51,21 +49,20 @@ class Manifest:
     def __init__(self, storage: Storage, topic: str) -> None:
         self._storage = storage
         self._directory = f"{MANIFEST}/{topic}"
-        self._directories = tuple(dict.fromkeys([self._directory, f"{topic}/{MANIFEST}"]))  # one, of a log of that name
 
     def add(self, entries: list[Entry]) -> None:
         """List the files of a range, all at once. Raises Unavailable."""
-        self._storage.put_bytes(paths_of(entries, ENTRY)[0], sealed(entries))
+        self._storage.put_bytes(listing_path(entries, ENTRY), sealed(entries))
 
     def replace(self, entries: list[Entry]) -> None:
         """Replace the files of a listed range by another revision, all at once. Raises Unavailable."""
-        for path in paths_of(entries, ENTRY):
-            if self._storage.size(path) is not None:
-                self._storage.put_bytes(revised_path(path, entries), sealed(entries))
+        path = listing_path(entries, ENTRY)
+        if self._storage.size(path) is not None:
+            self._storage.put_bytes(revised_path(path, entries), sealed(entries))
 
     def first_listed(self, entries: list[Entry]) -> list[Entry]:
         """The files with which the backup listed the range of these; none where it is not listed. Raises Unavailable, Damaged."""
-        path = paths_of(entries, ENTRY)[0]
+        path = listing_path(entries, ENTRY)
         held = self._storage.read_bytes(path, ENTRY_BYTES)
         return [] if held is None else sorted(entries_in(path, held), key=lambda entry: entry.order)
 
@@ -81,12 +78,10 @@ class Manifest:
 
     def newest(self, generation: int, partition: int) -> Entry | None:
         """Return a file of a partition's last range. Raises Unavailable, Damaged."""
-        found: list[Entry] = []
-        for directory in self._directories:
-            for path in self._paths(f"{directory}/{generation}/{partition}", ENTRY)[-1:]:  # prune leaves the last range
-                held = self._storage.read_bytes(path, ENTRY_BYTES)
-                found += entries_in(path, held) if held is not None else []
-        return max(found, key=lambda entry: entry.next_offset, default=None)
+        for path in self._paths(f"{self._directory}/{generation}/{partition}", ENTRY)[-1:]:  # prune leaves the last range
+            held = self._storage.read_bytes(path, ENTRY_BYTES)
+            return max(entries_in(path, held), key=lambda entry: entry.next_offset) if held is not None else None
+        return None
 
     def generation_named(self, identity: str) -> int | None:
         """Return the last generation of the log with this identity. Raises Unavailable, Damaged."""
@@ -114,14 +109,13 @@ class Manifest:
 
     def prune(self, entries: list[Entry], erased: Iterable[tuple[str, int]], spool: Path) -> None:
         """Remove a range, but keep its erasures. Safe to repeat. Raises OSError, Unavailable, WrongUse for more than are read."""
-        path, here = paths_of(entries, ERASURES)[0], spool / f"{'-'.join(map(str, entries[0].range))}{ERASURES}"
+        path, here = listing_path(entries, ERASURES), spool / f"{'-'.join(map(str, entries[0].range))}{ERASURES}"
         try:
             write_erasures(here, erased, entries)
             self._storage.put(here, path)
         finally:
             here.unlink(missing_ok=True)
-        for path in paths_of(entries, ENTRY):
-            self._storage.remove(path)
+        self._storage.remove(listing_path(entries, ENTRY))
         if entries[0].revision:  # only then there are more, and a listing has all names of the partition
             self.remove_pruned([entries])
         for entry in entries:
@@ -142,12 +136,8 @@ class Manifest:
 
     def partitions(self) -> list[str]:
         """Return the directory of each partition's entries. Raises Unavailable."""
-        generations = [
-            f"{directory}/{name}"
-            for directory in self._directories
-            for name in self._storage.names(directory)
-            if re.fullmatch(_NUMBER, name)
-        ]
+        names = self._storage.names(self._directory)
+        generations = [f"{self._directory}/{name}" for name in names if re.fullmatch(_NUMBER, name)]
         return [f"{generation}/{name}" for generation in generations for name in self._storage.names(generation)]
 
     def rests(self, only: list[Entry] | None = None) -> Iterator[tuple[str, tuple[int, int, int], int]]:
@@ -176,7 +166,7 @@ class Manifest:
 
     def generations(self) -> set[int]:
         """Return the numbers of the generations that have a trace here. Raises Unavailable."""
-        names = [name for directory in self._directories for name in self._storage.names(directory)]
+        names = self._storage.names(self._directory)
         return {int(match[1]) for match in map(_GENERATION.fullmatch, names) if match}
 
     def ends(self, damaged: list[Damaged] | None = None) -> list[End]:
@@ -199,7 +189,7 @@ class Manifest:
 
     def _ended(self, generation: int) -> dict[int, int]:
         """How far each partition has come. One whose last entry is damaged is left out: verify names that entry."""
-        names = {name for directory in self._directories for name in self._storage.names(f"{directory}/{generation}")}
+        names = self._storage.names(f"{self._directory}/{generation}")
 
         def newest(partition: int) -> Entry | None:
             with suppress(Damaged):
@@ -220,12 +210,11 @@ class Manifest:
 
     def _begun(self, number: int) -> tuple[str, Begin]:
         """What its file says, and the file's path."""
-        paths = [f"{directory}/generation-{number}.json" for directory in self._directories]
-        for path in paths:
-            held = self._storage.read_bytes(path, ENTRY_BYTES)
-            if held is not None:
-                return path, begin_in(path, held)
-        raise Damaged(paths[0], "is missing")
+        path = f"{self._directory}/generation-{number}.json"
+        held = self._storage.read_bytes(path, ENTRY_BYTES)
+        if held is None:
+            raise Damaged(path, "is missing")
+        return path, begin_in(path, held)
 
     def _read(self, path: str, most_bytes: int, read: Callable[[str, bytes], T], damaged: list[Damaged] | None) -> T | None:
         """What `read` makes of the file; None where it is damaged, or gone since its name was read: its range was pruned."""

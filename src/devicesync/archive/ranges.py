@@ -6,7 +6,6 @@
 
 Where several are there, one counts: the erasures, else the greatest revision. So an entry that comes late, from a process that
 was stopped while it listed the range, changes nothing.
-In older archives a range is one file. Its entry is named after the file's first offset, and lies in <topic>/_manifest.
 """
 
 import hashlib
@@ -35,20 +34,18 @@ _PIECE, _LAST_BYTES = 10_000, 120
 _TOO_MANY = "nothing is lost: its range stays, and those after it; a smaller --max-file-bytes makes smaller ranges"
 _ERASURE = re.compile(rb'[{,]\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+:\s*+(-?[0-9]{1,19})\s*+')
 _END = re.compile(rb"\{?\s*\}")
-_NO_ENTRIES = msgspec.Raw(b"[]")
 _NAME = re.compile(r"([0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?(\.erasures)?\.json")
 
 
 class _Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept of a pruned range: its entries, and for each device erased in it the version of the highest erase, in µs.
 
-    sha256: of the two; "" in older archives, which do not say. entry: what still older ones have in place of `entries`.
+    sha256: of the two.
     """
 
     erased: msgspec.Raw
-    entries: msgspec.Raw = _NO_ENTRIES
-    entry: msgspec.Raw = _NO_ENTRIES
-    sha256: str = ""
+    entries: msgspec.Raw
+    sha256: str
 
     def digest(self) -> str:
         """What `sha256` has to be."""
@@ -80,7 +77,7 @@ class Pruned(NamedTuple):
             raise Damaged(self.path, "can't be read: an erasure is an id and a version")
 
 
-_OF_ENTRIES: msgspec.json.Decoder[Entry | list[Entry]] = msgspec.json.Decoder(Entry | list[Entry])
+_OF_ENTRIES = msgspec.json.Decoder(list[Entry])
 _OF_KEPT = msgspec.json.Decoder(_Kept)
 _OF_ID = msgspec.json.Decoder(str)
 
@@ -119,23 +116,18 @@ def revised_path(path: str, entries: list[Entry]) -> str:
     return f"{path.removesuffix(ENTRY)}.{entries[0].revision}{ENTRY}"
 
 
-def paths_of(entries: list[Entry], ending: str) -> tuple[str, str]:
-    """The path of a range's file: now, and in older archives."""
+def listing_path(entries: list[Entry], ending: str) -> str:
+    """The path of a range's file."""
     first = entries[0]
-    place = f"{first.generation}/{first.partition}"
-    return (
-        f"_manifest/{first.topic}/{place}/{first.from_offset}{ending}",
-        f"{first.topic}/_manifest/{place}/{first.first_offset}{ending}",
-    )
+    return f"_manifest/{first.topic}/{first.generation}/{first.partition}/{first.from_offset}{ending}"
 
 
 def places_of(ranges: Iterable[list[Entry]]) -> dict[str, set[int | None]]:
-    """The directories where entries of these ranges may lie, each with what `range_of` says of them there."""
+    """The directories where entries of these ranges lie, each with what `range_of` says of them there."""
     places: defaultdict[str, set[int | None]] = defaultdict(set)
     for entries in ranges:
-        for path in paths_of(entries, ENTRY):
-            directory, _, name = path.rpartition("/")
-            places[directory].add(range_of(name))
+        directory, _, name = listing_path(entries, ENTRY).rpartition("/")
+        places[directory].add(range_of(name))
     return places
 
 
@@ -156,7 +148,7 @@ def write_erasures(here: Path, erased: Iterable[tuple[str, int]], entries: list[
         for piece in _pieces(iter(erased)):
             left -= len(piece)
             if left < 0:
-                told = f"{paths_of(entries, ERASURES)[0]} would have more than {ERASURES_BYTES:,} bytes"
+                told = f"{listing_path(entries, ERASURES)} would have more than {ERASURES_BYTES:,} bytes"
                 raise WrongUse(f"{told}, and could not be read again", _TOO_MANY)
             digest.update(piece)
             file.write(piece)
@@ -176,26 +168,25 @@ def _pieces(erased: Iterator[tuple[str, int]]) -> Iterator[bytes]:
 def pruned_in(path: str, held: bytes) -> Pruned:
     """Return what is kept of a pruned range. Raises Damaged, which names the path."""
     kept = decoded(path, held, _OF_KEPT)
-    entries = bytes(kept.entry if kept.entries == _NO_ENTRIES else kept.entries)
+    entries = bytes(kept.entries)
     if len(entries) > ENTRY_BYTES:
         raise Damaged(path, f"has entries of more than {ENTRY_BYTES:,} bytes")
-    if kept.sha256 not in ("", kept.digest()):
+    if kept.sha256 != kept.digest():
         raise Damaged(path, "is not what was written: its checksum differs")
     pruned = Pruned(_placed_entries(path, entries, ERASURES), path, kept.erased)
     return pruned._replace(erasures=sum(1 for _ in pruned.erased()))  # a damaged one is named before any of them is used
 
 
 def _placed_entries(path: str, held: bytes, ending: str) -> list[Entry]:
-    found = decoded(path, held, _OF_ENTRIES)
-    entries = found if isinstance(found, list) else [found]
+    entries = decoded(path, held, _OF_ENTRIES)
     _placed(path, entries, ending)
     return entries
 
 
 def _placed(path: str, entries: list[Entry], ending: str) -> None:
     """Raise Damaged unless these entries are of one range, belong at `path`, and name only files of their own."""
-    places = paths_of(entries, ending) if entries else ()
-    if path not in (*places, *(revised_path(place, entries) for place in places)):
+    place = listing_path(entries, ending) if entries else ""
+    if not place or path not in (place, revised_path(place, entries)):
         raise Damaged(path, "is not of the range that its name says")
     if len(entries) > MOST_DAYS:
         raise Damaged(path, f"has {len(entries):,} files, where a range has {MOST_DAYS} at most")
@@ -218,5 +209,4 @@ def _names_its_own(entry: Entry) -> bool:
     revision = rf"\.{entry.revision}" if entry.revision else ""
     name = rf"{entry.generation}_{entry.partition}_{entry.first_offset}{revision}\.{extension}"
     own = re.fullmatch(rf"{re.escape(entry.topic)}/dt=[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}/{name}", entry.path)
-    rests = (rest_path(entry), paths_of([entry], ".rest.parquet")[1])
-    return bool(own) and (entry.format == "parquet" if entry.rest is None else entry.rest.path in rests)
+    return bool(own) and (entry.format == "parquet" if entry.rest is None else entry.rest.path == rest_path(entry))

@@ -14,6 +14,7 @@ from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.errors import Damaged, WrongUse
 from devicesync.jobs.backup.replaced import refuse_doubts
+from devicesync.jobs.backup.verify import check_pruned
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.selection import Selection
 
@@ -40,7 +41,12 @@ def in_each(archives: Iterable[Archive], work: Callable[[Archive], None]) -> Non
 
 
 def refuse_forged(archive: Archive, entries: list[Entry], settings: Settings, spool: Path) -> None:
-    """Raise Damaged where a revision lacks what no redact takes out, as the file that it replaces shows. Raises Unavailable."""
+    """Raise Damaged for what no prune and no redact leaves: before either removes the files that show it. Raises Unavailable.
+
+    That are a range that counts as pruned beside others that do not, and a revision that lacks what no redact takes out.
+    """
+    for problem in check_pruned(archive.manifest.pruned_entries(), entries):
+        raise Damaged(problem.path, problem.problem, "remove its .erasures.json, if no prune wrote it")
     pruned = pruned_erasures(archive, Selection(), settings.max_clock_ahead_ms)
     refuse_doubts(archive, entries, pruned, spool)
 

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from devicesync.archive.archive import Archive, Replaced
+from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
+from devicesync.archive.revisions import Replaced
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.comparison import Comparison
 from devicesync.jobs.backup.cover import Cover
@@ -32,8 +33,8 @@ class Doubt(NamedTuple):
 def doubts(archive: Archive, pairs: list[Replaced], spool: Path, cover: Cover) -> list[Doubt]:
     """What is wrong with these revisions beside the files that they replace; see check_range of `cover`. Raises Unavailable."""
     found = []
-    for revision, other, listing in pairs:
-        if not may_revise(revision, other):
+    for revision, other, listing, fits in pairs:
+        if not fits or not may_revise(revision, other):
             said = f"its entry says otherwise than that of {other.path}, and no `devicesync backup redact` changes it so"
             found.append(Doubt(revision, said, _DO.format(listing)))
             continue

@@ -43,7 +43,7 @@ def check_entries(
 
 def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
     """Find gaps and overlaps between the files of each partition, pruned files included, and such as no prune has removed."""
-    yield from _check_pruned(pruned, entries)
+    yield from check_pruned(pruned, entries)
     everything = {entry.order: entry for entry in (*pruned, *entries)}  # a prune that was killed leaves both
     before: Entry | None = None
     for after, *_ in by_range(everything.values()):
@@ -58,7 +58,7 @@ def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
         before = after
 
 
-def _check_pruned(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
+def check_pruned(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
     """A prune removes a partition's first ranges, and never its last one. So what is after a range that is left hides records."""
     listed = {entry.range for entry in entries}
     first = {(generation, partition): offset for generation, partition, offset in sorted(listed, reverse=True)}

@@ -1,0 +1,65 @@
+"""The files of a range, and other listings of it: a redact writes it anew, and leaves the old listing where it was."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import chain
+from typing import NamedTuple
+
+from devicesync.archive.entry import Entry
+from devicesync.archive.ranges import ENTRY_BYTES, by_range, counting, entries_in, places_of, range_of
+from devicesync.archive.storage import Storage
+from devicesync.errors import Damaged
+
+_READERS = 16
+
+Place = str | tuple[int, int, int]
+"""What all revisions of a file share: the stem of its path. Of a rest the order of its entry."""
+
+
+class Replaced(NamedTuple):
+    """The revision of a file, another one that is listed in its place, and the listing by which the revision counts.
+
+    fits: whether both listings of the range have files of the same places, as those of a redact do.
+    """
+
+    revision: Entry
+    other: Entry
+    listing: str
+    fits: bool
+
+
+def replaced_in(storage: Storage, entries: Iterable[Entry]) -> list[Replaced]:
+    """Return the revisions among these entries, each beside every other listing of its range. Raises Unavailable."""
+    revisions = {files[0].range: files for files in by_range(entry for entry in entries if entry.revision)}
+    listings: list[tuple[str, str]] = []
+    for directory, offsets in places_of(revisions.values()).items():
+        names = storage.names(directory)
+        counts = {range_of(name): name for name in counting(names)}
+        listings += [(f"{directory}/{name}", f"{directory}/{counts[at]}") for name in names if (at := range_of(name)) in offsets]
+
+    def beside(listing: tuple[str, str]) -> list[Replaced]:
+        path, counted = listing
+        with suppress(Damaged):  # it does not count
+            held = storage.read_bytes(path, ENTRY_BYTES)
+            others = sorted(entries_in(path, held), key=lambda entry: entry.order) if held is not None else []
+            files = revisions.get(others[0].range, []) if others else []
+            if [*map(places_in, files)] != [*map(places_in, others)]:
+                return [Replaced(files[0], other, counted, fits=False) for other in others if files]
+            pairs = zip(files, others, strict=True)
+            return [Replaced(*pair, counted, fits=True) for pair in pairs if pair[0].path != pair[1].path]
+        return []
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        return [*chain.from_iterable(readers.map(beside, listings))]
+
+
+def places_in(entry: Entry) -> tuple[Place, ...]:
+    """Of its file, and of a rest, which it may have."""
+    return stem_of(entry.path), entry.order
+
+
+def stem_of(path: str) -> str:
+    """The path without revision and extension. All revisions of a file share it."""
+    day, _, name = path.rpartition("/")
+    return f"{day}/{name.partition('.')[0]}"
