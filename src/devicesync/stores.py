@@ -160,7 +160,7 @@ def _read(read: Callable[[Sequence[str]], Stored], device_ids: Iterable[str]) ->
         stored = read(few)
         found.states.update(stored.states)
         found.unsettled.extend(stored.unsettled)
-        size += sum(state.map_bytes for state in stored.states.values())
+        size += sum(state.text_bytes for state in stored.states.values())
     return found, left
 
 

@@ -89,7 +89,7 @@ def test_what_prunes_left_is_looked_for_in_as_many_listings_however_many_ranges_
             assert listed == []
             for late in (f"{number}.json", f"{number}.1-5f3a9c20.json"):
                 (place / late).write_bytes(b"[]")
-        archive.remove_leftovers()
+        archive.remove_leftovers(archive.manifest.entries(), archive.manifest.pruned_entries())
         counts.append(len(listed))
         assert {path.name for path in place.iterdir()} == {f"{number}.erasures.json" for number in range(1 + 20 * first)}
     assert counts[0] == counts[1]

@@ -48,9 +48,9 @@ def test_verify_names_what_is_left_and_a_redact_removes_it(tmp_path: Path, secon
     assert sorted(each.path for each in found) == sorted(LEFT)
     assert all("a killed upload left it" in each.problem for each in found)
     assert archive.unlisted([closed.entry]) == {}, "a restore is not refused: nothing is missing"
-    archive.remove_leftovers(UPLOAD_SECONDS)
+    archive.remove_leftovers(archive.manifest.entries(), archive.manifest.pruned_entries(), UPLOAD_SECONDS)
     assert left(place) == (OTHERS if seconds else [*LEFT, *OTHERS])
-    archive.remove_leftovers()
+    archive.remove_leftovers(archive.manifest.entries(), archive.manifest.pruned_entries())
     assert left(place) == OTHERS
     assert list(check_entries(archive, [], [], [closed.entry])) == []
 

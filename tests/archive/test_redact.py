@@ -58,7 +58,7 @@ def redact(archive: Archive, directory: Path) -> int:
     """As the command does it."""
     redaction = Redaction(archive, "gone", directory, 300_000)
     removed = sum(redaction.rewrite(files, V + 10) for files in by_range(archive))
-    archive.remove_leftovers()
+    archive.remove_leftovers(archive.manifest.entries(), archive.manifest.pruned_entries())
     return removed
 
 
@@ -159,7 +159,7 @@ def test_a_rest_whose_file_came_in_another_format_goes_with_its_range(tmp_path: 
         assert file.entry.rest
         storage.put(file.rest_here, file.entry.rest.path)
     archive = backup(tmp_path, "parquet")
-    archive.remove_leftovers()
+    archive.remove_leftovers(archive.manifest.entries(), archive.manifest.pruned_entries())
     left = unnamed(archive, tmp_path)
     assert left == {f"_manifest/topic/1/3/{offset}.rest.parquet" for offset in (0, 1)}, "a backup may be about to name them"
     assert {each.path for each in check_entries(archive, [], [], archive.manifest.entries())} == left
@@ -186,7 +186,7 @@ def test_what_comes_late_from_the_backup_changes_nothing(tmp_path: Path, file_fo
     archive.manifest.prune(by_range(archive)[0], {"gone": V + 10}.items(), tmp_path)
     for path, content in late.items():
         path.write_bytes(content)
-    archive.remove_leftovers()
+    archive.remove_leftovers(archive.manifest.entries(), archive.manifest.pruned_entries())
     assert offsets(archive, tmp_path) == []
     assert {entry.range for entry in archive.manifest.pruned_entries()} == {first[0].range}
     assert planted(tmp_path) == []

@@ -20,7 +20,7 @@ from devicesync.database.cassandra.database import CassandraDatabase
 from devicesync.database.cassandra.driver import Failed, Rows, rows_of
 from devicesync.database.cassandra.url import CassandraUrl
 from devicesync.database.sqlite import SqliteDatabase
-from devicesync.few import FEW, few_at_once
+from devicesync.few import few_at_once
 from devicesync.jobs.audit.held_ids import Sample
 from devicesync.jobs.audit.pace import Pace
 from devicesync.jobs.audit.sweep import first_round
@@ -135,7 +135,7 @@ def test_sqlite_takes_as_many_large_rows_as_are_not_too_much(tmp_path: Path, mon
     given = states(200, '{"a":"b"}')
     with closing(SqliteDatabase(tmp_path / "db")) as database:
         some = database.merge(given)
-        assert 0 < len(some) < 100
+        assert 0 < len(some) < 200
         assert database.read([*given]) == some
         database.settle(given)
         assert database.read([*given]) == given
@@ -148,7 +148,7 @@ def test_sqlite_takes_as_many_large_rows_as_are_not_too_much(tmp_path: Path, mon
 def test_an_audit_fills_the_cache_with_few_large_rows_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than a cache in memory holds: those that had made room for others were "missing in cache"."""
     given = states(200, _LARGE)
-    monkeypatch.setattr(memory, "_MOST_BYTES", (FEW + 1) * next(iter(given.values())).map_bytes)
+    monkeypatch.setattr(memory, "_MOST_BYTES", 3 * next(iter(given.values())).text_bytes)
     with closing(SqliteDatabase(tmp_path / "db")) as database:
         database.merge(given)
         found = first_round(0, Stores(MemoryCache(), database), tmp_path / "work", Sample(1), Pace(0))

@@ -18,6 +18,15 @@ def test_of_a_very_long_line_the_beginning_is_shipped() -> None:
     assert [record.value for record in target.records] == [b"one", long[: 1 << 19], b"two"]
 
 
+def test_a_record_with_an_id_that_the_law_refuses_has_no_key() -> None:
+    """Key and value together were more than a topic takes: the line, and those after it, were shipped never."""
+    source, target = MemoryLog(), MemoryLog()
+    values = [b'{"device_id":"%b"}' % (b"x" * count) for count in (256, 257)]
+    source.append(values)
+    ship(source.reader("ship"), target, threading.Event(), batch_records=10, max_clock_ahead_ms=300_000, until_caught_up=True)
+    assert [(record.key, record.value) for record in target.records] == [(b"x" * 256, values[0]), (None, values[1])]
+
+
 class Broker(MemoryLog):
     """A target that tells when it took the last append, as a topic with the broker's time does."""
 

@@ -75,10 +75,14 @@ def test_a_map_is_long_by_the_bytes_of_a_key_or_a_value(character: str) -> None:
         assert is_long(map_text(entries) or "") == expected
 
 
-def test_what_counts_as_large_is_what_the_maps_take() -> None:
-    """Both, and nothing else."""
-    line = b'{"device_id":"d","version":1600000000000000,"city":"Pune","uaspec":{"a":"b"},"device_spec":{"c":"d"}}'
-    assert state_of(decode(line, taken_ms=1_600_000_000_000)).map_bytes == 2 * getsizeof('{"a":"b"}')
+def test_what_counts_as_large_is_what_the_texts_take() -> None:
+    """All of them, with four bytes a character where one is an emoji."""
+    line = (
+        '{"device_id":"d","version":1600000000000000,"city":"Pune\U0001f600","uaspec":{"a":"b"},"device_spec":{"c":"d"}}'.encode()
+    )
+    assert state_of(decode(line, taken_ms=1_600_000_000_000)).text_bytes == getsizeof("Pune\U0001f600") + 2 * getsizeof(
+        '{"a":"b"}'
+    )
 
 
 def test_a_long_map_beats_what_it_contains() -> None:

@@ -155,12 +155,12 @@ class Archive:
         manifests = [f"{MANIFEST}/{self.topic}", *self.manifest.partitions()]
         return [path for directory in (*days, *manifests) for path in self._hidden_in(directory, untouched_seconds)]
 
-    def remove_leftovers(self, untouched_seconds: float = 0.0) -> None:
+    def remove_leftovers(self, listed: list[Entry], pruned: list[Entry], untouched_seconds: float = 0.0) -> None:
         """Remove files that a prune or a redact has removed, or was killed before it did, or that came back since.
 
+        listed, pruned: the entries that were found to be in order, and not what the manifest may have got meanwhile.
         What `interrupted` returns goes too: who still writes it, fails, and writes it again. Raises Unavailable, Damaged.
         """
-        listed, pruned = self.manifest.entries(), self.manifest.pruned_entries()
         last: dict[Place, int] = {place: _ANY for entry in pruned for place in places_in(entry)}
         last |= {place: int(entry.revision.partition("-")[0] or 0) for entry in listed for place in places_in(entry)}
         self.manifest.remove_pruned(by_range(pruned))

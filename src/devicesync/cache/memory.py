@@ -4,7 +4,6 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from sys import getsizeof
 
 from devicesync.cache.port import NO_TICKETS, UNKNOWN, Advice, Looked, Merged
 from devicesync.law.news import met
@@ -119,7 +118,7 @@ class MemoryCache:
         """See port.Cache."""
 
     def _keep(self, device_id: str, state: State) -> None:
-        size = sum([getsizeof(text) for _, values in state.registers for text in values if text])
+        size = state.text_bytes
         self._bytes += size - self._bytes_of.get(device_id, 0)
         self._bytes_of[device_id] = size
         self._held[device_id] = state

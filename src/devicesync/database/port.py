@@ -56,7 +56,7 @@ class Database(Protocol):
         """Join each change into the state of its device. Return when the result is durable.
 
         Returns the joined states where the database merges in place, else an empty dict. Such a database may leave changes if
-        the maps in its rows are large, for what is held at once has a bound (few.py). It returns no state of these: merge them again.
+        its rows are large, for what is held at once has a bound (few.py). It returns no state of these: merge them again.
 
         Raises Unavailable. Then any of the changes may have been written. Safe to repeat.
         """

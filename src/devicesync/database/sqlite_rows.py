@@ -37,7 +37,7 @@ def merge(connection: sqlite3.Connection, changes: Mapping[str, State]) -> tuple
                 inserts.append(table.row_of(device_id, after))
             elif after is not before:
                 updates.append([rowid, *table.row_of(device_id, after)[1:]])
-            size += after.map_bytes
+            size += after.text_bytes
             joined[device_id] = after
     for statement, rows in ((table.UPDATE, updates), (table.INSERT, inserts)):
         rows.sort()  # neighbours on disk one after the other

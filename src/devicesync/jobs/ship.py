@@ -11,7 +11,7 @@ import structlog
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.jobs.shared.patience import Patience, Stopped
-from devicesync.law.event import decode
+from devicesync.law.event import MAX_ID_BYTES, decode
 from devicesync.law.refusal import Refused
 from devicesync.log.port import Headers, Log, Reader, Record
 from devicesync.status.spans import NO_SPANS, Spans
@@ -124,7 +124,9 @@ def keys_of(values: Sequence[bytes]) -> list[bytes | None]:
 
 
 def _key_of(value: bytes) -> bytes | None:
+    """Its device's id; None for a record that the law refuses for it. Key and value together would be more than a topic takes."""
     try:
-        return _keyed(value).device_id.encode()
+        key = _keyed(value).device_id.encode()
+        return key if len(key) <= MAX_ID_BYTES else None
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None

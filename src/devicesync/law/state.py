@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from sys import getsizeof
 from typing import TYPE_CHECKING, NamedTuple
 
-from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS, MAPS, SLICES, Values
+from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS, SLICES, Values
 from devicesync.law.maps import union
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ class State(NamedTuple):
         return max(self.version, self.erased)
 
     @property
-    def map_bytes(self) -> int:
-        """How much memory its maps take, as Python holds them: one emoji makes it four bytes for each of a text's characters."""
-        return sum([getsizeof(text) for spot in MAPS if (text := self.registers[spot][1][0])])
+    def text_bytes(self) -> int:
+        """How much memory its texts take, as Python holds them: one emoji makes it four bytes for each of a text's characters."""
+        return sum([getsizeof(text) for _, values in self.registers for text in values if text])
 
 
 NOTHING = State()

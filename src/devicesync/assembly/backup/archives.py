@@ -14,7 +14,7 @@ from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.errors import Damaged, WrongUse
 from devicesync.jobs.backup.replaced import refuse_doubts
-from devicesync.jobs.backup.verify import check_pruned
+from devicesync.jobs.backup.verify import check_overlaps
 from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.selection import Selection
 
@@ -40,15 +40,18 @@ def in_each(archives: Iterable[Archive], work: Callable[[Archive], None]) -> Non
         raise damaged[0]
 
 
-def refuse_forged(archive: Archive, entries: list[Entry], settings: Settings, spool: Path) -> None:
+def refuse_forged(archive: Archive, entries: list[Entry], settings: Settings, spool: Path) -> list[Entry]:
     """Raise Damaged for what no prune and no redact leaves: before either removes the files that show it. Raises Unavailable.
 
-    That are a range that counts as pruned beside others that do not, and a revision that lacks what no redact takes out.
+    That are overlaps, a range that counts as pruned after others that do not, and a revision that lacks what no redact takes out.
+    Return the entries of the pruned ranges.
     """
-    for problem in check_pruned(archive.manifest.pruned_entries(), entries):
-        raise Damaged(problem.path, problem.problem, "remove its .erasures.json, if no prune wrote it")
+    entries_of_pruned = archive.manifest.pruned_entries()
+    for problem in check_overlaps(entries_of_pruned, entries):
+        raise Damaged(problem.path, problem.problem)
     pruned = pruned_erasures(archive, Selection(), settings.max_clock_ahead_ms)
     refuse_doubts(archive, entries, pruned, spool)
+    return entries_of_pruned
 
 
 def tell_revisions(archive: Archive, entries: list[Entry], watcher: Watcher) -> int:

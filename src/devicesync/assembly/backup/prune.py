@@ -24,7 +24,7 @@ def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, d
 
         def prune_one(archive: Archive) -> None:
             entries = archive.manifest.entries()
-            refuse_forged(archive, entries, settings, spool.path)
+            pruned = refuse_forged(archive, entries, settings, spool.path)
             stay = from_the_future(entries, SYSTEM.now_ms() + settings.max_clock_ahead_ms)
             old = list(old_ranges(entries, before_ms, stay))
             for entry in stay:
@@ -34,12 +34,13 @@ def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, d
                 with watcher.bar(f"prune {archive.topic}", len(old), unit="files") as advance:
                     for files in [] if dry_run else old:
                         lost = prune_range(archive, files, spool.path, settings.max_clock_ahead_ms)
+                        pruned += files
                         if lost.erases:
                             watcher.say(_NOT_KEPT.format(lost.erases, lost.offset, printable(lost.path)))
                         advance(1)
             finally:
                 if not dry_run:
-                    archive.remove_leftovers(UPLOAD_SECONDS)
+                    archive.remove_leftovers(entries, pruned, UPLOAD_SECONDS)
             removed.extend(entry for files in old for entry in files)
 
         in_each(archives, prune_one)

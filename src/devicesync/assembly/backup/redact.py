@@ -29,7 +29,7 @@ def _redact(  # noqa: PLR0917 - as above
     redaction = Redaction(archive, device_id, spool, settings.max_clock_ahead_ms)
     entries = archive.manifest.entries()
     refuse_the_future([*archive.manifest.pruned_entries(), *entries], settings.max_clock_ahead_ms)
-    refuse_forged(archive, entries, settings, spool)
+    pruned = refuse_forged(archive, entries, settings, spool)
     of_pruned = pruned_erasures(archive, Selection(device_id=device_id), settings.max_clock_ahead_ms)
     erased = max((state.erased for states in of_pruned for state in states.values()), default=0)
     oldest: dict[tuple[int, int, int], int] = {}
@@ -50,5 +50,5 @@ def _redact(  # noqa: PLR0917 - as above
             document["records"] += 0 if document["dry_run"] else redaction.rewrite(files, erased)
             document["rewritten"] += [entry.path for entry in files]
     if not document["dry_run"]:
-        archive.remove_leftovers()
+        archive.remove_leftovers(entries, pruned)
     document["unlisted"] += archive.unlisted([*archive.manifest.pruned_entries(), *archive.manifest.entries()])

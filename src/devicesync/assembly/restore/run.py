@@ -77,9 +77,14 @@ class Run(NamedTuple):
             "allow_gaps": self.request.allow_gaps,
             "max_clock_ahead_ms": ahead_ms,
             "dry_run": self.request.dry_run,
-            "files": [entry.sha256 for entry in files],
-            "future": [entry.sha256 for entry in from_the_future(files, SYSTEM.now_ms() + ahead_ms)],
+            "files": [*map(_content_of, files)],
+            "future": [*map(_content_of, from_the_future(files, SYSTEM.now_ms() + ahead_ms))],
         }
+
+
+def _content_of(entry: Entry) -> tuple[str | int, ...]:
+    """What changes whenever a file's records do: the times, keys and offsets of JSON lines are in its rest."""
+    return entry.sha256, entry.rest.sha256 if entry.rest else "", *entry.order
 
 
 def begin(request: Request, settings: Settings, watcher: Watcher) -> Run:

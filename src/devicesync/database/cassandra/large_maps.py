@@ -13,7 +13,7 @@ def in_parts(changes: Mapping[str, State]) -> Iterator[dict[str, State]]:
     size = 0
     for device_id, change in changes.items():
         part[device_id] = change
-        size += change.map_bytes
+        size += change.text_bytes
         if size > _BYTES_AT_ONCE:
             yield part
             part, size = {}, 0

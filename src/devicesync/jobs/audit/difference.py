@@ -1,6 +1,6 @@
 """When the cache and the database differ about a device, and in which way."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from devicesync.law.profile import digest
@@ -58,11 +58,19 @@ def beside(in_database: dict[str, Seen], stores: Stores, device_ids: Sequence[st
 
     A cache of this process alone holds nothing by itself: what is compared is what a reader would be filled with.
     """
-    if stores.cache.is_private:
-        stores.cache.forget(device_ids)
-        stores.refill(in_database)
-    in_cache = stores.cache.seen(device_ids)
+    in_cache = _filled(device_ids, in_database, stores) if stores.cache.is_private else stores.cache.seen(device_ids)
     return {device_id: Sides(in_cache.get(device_id), in_database.get(device_id)) for device_id in device_ids}
+
+
+def _filled(device_ids: Sequence[str], in_database: Collection[str], stores: Stores) -> dict[str, Seen]:
+    """What is seen in a cache after it was filled: of the largest devices it does not hold many at once."""
+    found: dict[str, Seen] = {}
+    for some in (device_ids, *([device_id] for device_id in in_database)):
+        if left := [device_id for device_id in some if device_id not in found]:
+            stores.cache.forget(left)
+            stores.refill([device_id for device_id in left if device_id in in_database])
+            found |= stores.cache.seen(left)
+    return found
 
 
 def kind_of(sides: Sides) -> str | None:

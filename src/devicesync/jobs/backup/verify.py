@@ -43,22 +43,33 @@ def check_entries(
 
 def check_order(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
     """Find gaps and overlaps between the files of each partition, pruned files included, and such as no prune has removed."""
-    yield from check_pruned(pruned, entries)
-    everything = {entry.order: entry for entry in (*pruned, *entries)}  # a prune that was killed leaves both
-    before: Entry | None = None
-    for after, *_ in by_range(everything.values()):
-        if before is None or before.order[:2] != after.order[:2]:
-            if after.follows:
-                yield Problem(after.path, f"gap: the records before {after.from_offset} were in a file")
-        elif after.from_offset > before.next_offset:
+    yield from check_overlaps(pruned, entries)
+    for before, after in _neighbours(pruned, entries):
+        if before is None and after.follows:
+            yield Problem(after.path, f"gap: the records before {after.from_offset} were in a file")
+        elif before and after.from_offset > before.next_offset:
             yield Problem(after.path, f"gap: records {before.next_offset} to {after.from_offset - 1} are in no file")
-        elif after.first_offset < before.next_offset:
+
+
+def check_overlaps(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
+    """Find what no kill leaves: records that are in two ranges, and such as no prune has removed."""
+    yield from _check_pruned(pruned, entries)
+    for before, after in _neighbours(pruned, entries):
+        if before and after.first_offset < before.next_offset:
             last = min(before.next_offset, after.next_offset) - 1
             yield Problem(after.path, f"overlap: records {after.first_offset} to {last} are in {before.path} too")
+
+
+def _neighbours(pruned: list[Entry], entries: list[Entry]) -> Iterator[tuple[Entry | None, Entry]]:
+    """The first file of each range, beside that of the range before it in its partition."""
+    everything = {(*entry.range, entry.order): entry for entry in (*pruned, *entries)}  # a prune that was killed leaves both
+    before: Entry | None = None
+    for after, *_ in by_range(everything.values()):
+        yield (before if before and before.order[:2] == after.order[:2] else None), after
         before = after
 
 
-def check_pruned(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
+def _check_pruned(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
     """A prune removes a partition's first ranges, and never its last one. So what is after a range that is left hides records."""
     listed = {entry.range for entry in entries}
     first = {(generation, partition): offset for generation, partition, offset in sorted(listed, reverse=True)}
