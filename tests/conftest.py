@@ -45,6 +45,7 @@ FIRST = (
     "tests/simulation/",
     "tests/law/",
     "tests/end_to_end/test_api.py",
+    "tests/strangers/",
 )
 """What takes longest begins first, and what is short fills the gaps at the end."""
 
