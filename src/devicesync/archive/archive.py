@@ -161,8 +161,8 @@ class Archive:
         listed, pruned: the entries that were found to be in order, and not what the manifest may have got meanwhile.
         What `interrupted` returns goes too: who still writes it, fails, and writes it again. Raises Unavailable, Damaged.
         """
-        last: dict[Place, int] = {place: _ANY for entry in pruned for place in places_in(entry)}
-        last |= {place: int(entry.revision.partition("-")[0] or 0) for entry in listed for place in places_in(entry)}
+        last = {place: int(entry.revision.partition("-")[0] or 0) for entry in listed for place in places_in(entry)}
+        last |= {place: _ANY for entry in pruned for place in places_in(entry)}
         self.manifest.remove_pruned(by_range(pruned))
         self._remove([path for path, place, _, number in self._found() if number < last.get(place, 0)])
         self._remove(self.interrupted(untouched_seconds))

@@ -186,7 +186,9 @@ def _placed_entries(path: str, held: bytes, ending: str) -> list[Entry]:
 def _placed(path: str, entries: list[Entry], ending: str) -> None:
     """Raise Damaged unless these entries are of one range, belong at `path`, and name only files of their own."""
     place = listing_path(entries, ending) if entries else ""
-    if not place or path not in (place, revised_path(place, entries)):
+    if place and ending == ENTRY and entries[0].revision:
+        place = revised_path(place, entries)
+    if not place or path != place:
         raise Damaged(path, "is not of the range that its name says")
     if len(entries) > MOST_DAYS:
         raise Damaged(path, f"has {len(entries):,} files, where a range has {MOST_DAYS} at most")

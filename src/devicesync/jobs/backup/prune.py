@@ -11,6 +11,7 @@ from devicesync.archive.ranges import ERASURES_BYTES, by_range
 from devicesync.archive.spool import failure_of
 from devicesync.clock import SYSTEM
 from devicesync.jobs.backup.highest_erases import highest_erases
+from devicesync.jobs.backup.redact import LATEST_MS
 from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, erase_rows_in, event_of
 from devicesync.log.full import OFFSET
 
@@ -53,7 +54,7 @@ def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahe
                 with archive.fetched(entry, spool) as batches:
                     for rows in batches:
                         for row, erase in erase_rows_in(rows, entry, ANY_AHEAD_MS):
-                            if event_of(row, entry, max_clock_ahead_ms):
+                            if event_of(row, entry, max(max_clock_ahead_ms, LATEST_MS)):  # which a redact counts
                                 erases.add([erase])
                             else:
                                 first = lost if lost.erases else NotKept(0, entry.path, row[OFFSET])
