@@ -139,7 +139,7 @@ class Stores(NamedTuple):
 def _until_none_is_left(attempt: Callable[[Mapping[str, State]], set[str]], changes: Mapping[str, State]) -> None:
     """Call `attempt` again and again with the devices that it returns.
 
-    The cache lost them in the middle of it, or all their maps were too large for one attempt.
+    The cache lost them in the middle of it, or all their texts were too large for one attempt.
     """
     left, in_vain = changes, 0
     while left:
@@ -151,7 +151,7 @@ def _until_none_is_left(attempt: Callable[[Mapping[str, State]], set[str]], chan
 
 
 def _read(read: Callable[[Sequence[str]], Stored], device_ids: Iterable[str]) -> tuple[Stored, set[str]]:
-    """What a store holds of these devices, and those of which it was not asked, since the others' maps are large."""
+    """What a store holds of these devices, and those of which it was not asked, since the others' texts are large."""
     found, left, size = Stored({}, []), set[str](), 0
     for few in few_at_once(device_ids):
         if size >= MUCH_BYTES:

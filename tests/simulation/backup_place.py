@@ -78,6 +78,7 @@ class BackupPlace:
                 ("assembly.backup.redact.spool_of", self._spool_of),
                 ("archive.encoder.ThreadPoolExecutor", threads.AtOnce),
                 ("archive.manifest.ThreadPoolExecutor", threads.AtOnce),
+                ("archive.revisions.ThreadPoolExecutor", threads.AtOnce),
                 ("archive.storage.SYSTEM", SimpleNamespace(sleep=lambda seconds: None)),  # this store knows a new object
             ):
                 stack.enter_context(mock.patch(f"devicesync.{where}", simulated))

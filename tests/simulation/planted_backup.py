@@ -65,7 +65,7 @@ OF_BACKUPS = (
         "archive/manifest.py",
         "self._storage.create(f",
         "self._storage.put_bytes(f",
-        range(470, 490),
+        range(215, 235),
     ),
     _of_backups(
         "what was pruned loses its erases",

@@ -29,6 +29,7 @@ class Process(greenlet):  # type: ignore[misc]  # greenlet has no types
         self.error: BaseException | None = None
         self.is_over = self.is_dead = False
         self._work = work
+        self.threads: list[greenlet] = []
         self.trace = trace
         self.told: Callable[[Any], None] = lambda reply: None
         self._fate: Fate = "goes on"
@@ -71,6 +72,9 @@ class Process(greenlet):  # type: ignore[misc]  # greenlet has no types
         self.is_dead = True
         if self:
             self.throw(Crashed)
+        for thread in self.threads:
+            if thread:
+                thread.throw()
 
     def _live(self) -> None:
         try:
@@ -88,6 +92,7 @@ class Thread(greenlet):  # type: ignore[misc]
     def __init__(self, work: Callable[[], None], process: Process) -> None:
         super().__init__(work, process)
         self.process = process
+        process.threads.append(self)
         self._next = ""
 
     def go_on(self) -> None:

@@ -37,9 +37,8 @@ class Body(msgspec.Struct):
     request: Registration | None = None
 
 
-_read_ordinary = msgspec.json.Decoder(
-    Body, float_hook=float
-).decode  # its own way with numbers like 1e308 takes thirty times as long
+# Without the hook msgspec takes thirty times as long for numbers like 1e308.
+_read_ordinary = msgspec.json.Decoder(Body, float_hook=float).decode
 _SCALARS = ("producer", "fcmToken", "first_access", "ip_addr")
 
 
