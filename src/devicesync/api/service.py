@@ -68,17 +68,18 @@ def api(
         named, _ = host_and_port("admin_listen", settings.admin_listen)
 
         probes = {"log": probe_of_log(log, writer, versions), "clock": probe_of_clock(versions)} | probes_of_stores(profiles)
-        ready = ReadinessElsewhere(probes)
+        readiness: ReadinessElsewhere
 
         def make_doors() -> list[Opened]:
-            ready.begin()
+            nonlocal readiness
+            readiness = ReadinessElsewhere(probes)
             needs = Dependencies(writer, profiles, locations, clients, access, rate_limit, counts, versions, spans)
             door = Door(Front(Calls(needs)), limits)
             metrics.add(lambda: {API_WAITING: writer.waiting, API_GROUPS: writer.groups, API_CONNECTIONS: len(door)})
             return [(door, public)]
 
         def make_admin_doors() -> list[Opened]:
-            return [(Door(admin_app(metrics, ready.lacking, access, sight, named), Limits(ADMIN_CONNECTIONS)), admin)]
+            return [(Door(admin_app(metrics, readiness.lacking, access, sight, named), Limits(ADMIN_CONNECTIONS)), admin)]
 
         addresses = [f"http://{host}:{port}" for host, port in (each.getsockname()[:2] for each in (public, admin))]
         # The admin port has a loop of its own: strangers can make the turns of the other one long.

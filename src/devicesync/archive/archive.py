@@ -123,7 +123,7 @@ class Archive:
         return [path for path, place, _, _ in self._found() if place in places and path not in named]
 
     def replaced(self, entries: Collection[Entry]) -> list[Replaced]:
-        """Return the revisions of files whose others, which are listed too, are still there, or have other places.
+        """Return each revision beside a file that was listed for its range, and is still there, or has another place.
 
         Raises Unavailable.
         """

@@ -185,10 +185,7 @@ def _placed_entries(path: str, held: bytes, ending: str) -> list[Entry]:
 
 def _placed(path: str, entries: list[Entry], ending: str) -> None:
     """Raise Damaged unless these entries are of one range, belong at `path`, and name only files of their own."""
-    place = listing_path(entries, ending) if entries else ""
-    if place and ending == ENTRY and entries[0].revision:
-        place = revised_path(place, entries)
-    if not place or path != place:
+    if not entries or path != _place_of(entries, ending):
         raise Damaged(path, "is not of the range that its name says")
     if len(entries) > MOST_DAYS:
         raise Damaged(path, f"has {len(entries):,} files, where a range has {MOST_DAYS} at most")
@@ -202,6 +199,11 @@ def _placed(path: str, entries: list[Entry], ending: str) -> None:
         least, most = 0 if entry.revision else 1, entry.next_offset - entry.first_offset
         if not entry.from_offset <= entry.first_offset < entry.next_offset or not least <= entry.records <= most:
             raise Damaged(path, "has offsets or a count that no file can have")
+
+
+def _place_of(entries: list[Entry], ending: str) -> str:
+    path = listing_path(entries, ending)
+    return revised_path(path, entries) if ending == ENTRY and entries[0].revision else path
 
 
 def _names_its_own(entry: Entry) -> bool:

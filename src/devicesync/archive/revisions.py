@@ -55,7 +55,7 @@ def replaced_in(storage: Storage, entries: Iterable[Entry]) -> list[Replaced]:
 
 
 def places_in(entry: Entry) -> tuple[Place, ...]:
-    """Of its file, and of a rest, which it may have."""
+    """Return the place of the entry's file, and that of a rest, which it may have."""
     return stem_of(entry.path), entry.order
 
 

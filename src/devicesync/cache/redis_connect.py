@@ -3,7 +3,7 @@
 from binascii import crc_hqx
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from itertools import count, islice
+from itertools import count
 from typing import Any, NamedTuple, Protocol
 
 import redis
@@ -14,6 +14,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from devicesync.cache.redis_url import RedisUrl
+from devicesync.few import few_at_once
 
 _TIMEOUT_SECONDS = 5.0
 _HEARTBEAT = "\x1fdevicesync:heartbeat"
@@ -81,7 +82,7 @@ class OneServer:
     def shards(self, keys: Sequence[str], limit: int) -> Iterator[Shard]:
         """See Connections."""
         if keys:
-            yield self.client, list(_groups(keys, limit))
+            yield self.client, list(few_at_once(keys, limit))
 
     def clients(self) -> list[Client]:
         """See Connections."""
@@ -141,7 +142,7 @@ class Cluster:
         nodes: dict[str, list[list[str]]] = {}
         for slot, together in slots.items():
             node = self._cluster.nodes_manager.get_node_from_slot(slot)
-            nodes.setdefault(node.name, []).extend(_groups(together, limit))
+            nodes.setdefault(node.name, []).extend(few_at_once(together, limit))
         for name, groups in nodes.items():
             yield self._client(name), groups
 
@@ -228,12 +229,6 @@ def _server(name: str, client: Client, heartbeat: str) -> Server:
 
 def _settings(client: Client, names: Sequence[str]) -> dict[str, str]:
     return {name: str(value) for wanted in names for name, value in dict(client.config_get(wanted)).items()}
-
-
-def _groups(keys: Sequence[str], limit: int) -> Iterator[list[str]]:
-    rest = iter(keys)
-    while group := list(islice(rest, limit)):
-        yield group
 
 
 def hint_for(error: Exception) -> str:

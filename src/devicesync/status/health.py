@@ -36,18 +36,12 @@ class Readiness:
 
 
 class ReadinessElsewhere:
-    """Readiness whose probes run in another thread's event loop than that of whoever asks."""
+    """Readiness whose probes run in the event loop in which it was made. Whoever asks has a loop of another thread."""
 
     def __init__(self, probes: Mapping[str, Probe]) -> None:
         self._readiness = Readiness(probes)
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def begin(self) -> None:
-        """Run the probes in this loop from now on."""
         self._loop = asyncio.get_running_loop()
 
     async def lacking(self) -> dict[str, str]:
         """See Readiness."""
-        if self._loop is None:
-            return {"api": "it has not begun"}
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._readiness.lacking(), self._loop))

@@ -40,18 +40,16 @@ def in_each(archives: Iterable[Archive], work: Callable[[Archive], None]) -> Non
         raise damaged[0]
 
 
-def refuse_forged(archive: Archive, entries: list[Entry], settings: Settings, spool: Path) -> list[Entry]:
-    """Raise Damaged for what no prune and no redact leaves: before either removes the files that show it. Raises Unavailable.
+def refuse_forged(archive: Archive, pruned: list[Entry], entries: list[Entry], settings: Settings, spool: Path) -> None:
+    """Refuse what no prune and no redact leaves, before either removes the files that show it. Raises Damaged, Unavailable.
 
-    That are overlaps, a range that counts as pruned after others that do not, and a revision that lacks what no redact takes out.
-    Return the entries of the pruned ranges.
+    Refused are overlaps, a range that counts as pruned after others that do not, and a revision that lacks what no redact takes
+    out. pruned, entries: all that the manifest has.
     """
-    entries_of_pruned = archive.manifest.pruned_entries()
-    for problem in check_overlaps(entries_of_pruned, entries):
+    for problem in check_overlaps(pruned, entries):
         raise Damaged(problem.path, problem.problem)
-    pruned = pruned_erasures(archive, Selection(), settings.max_clock_ahead_ms)
-    refuse_doubts(archive, entries, pruned, spool)
-    return entries_of_pruned
+    erases = pruned_erasures(archive, Selection(), settings.max_clock_ahead_ms)
+    refuse_doubts(archive, entries, erases, spool)
 
 
 def tell_revisions(archive: Archive, entries: list[Entry], watcher: Watcher) -> int:

@@ -24,7 +24,8 @@ def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, d
 
         def prune_one(archive: Archive) -> None:
             entries = archive.manifest.entries()
-            pruned = refuse_forged(archive, entries, settings, spool.path)
+            pruned = archive.manifest.pruned_entries()
+            refuse_forged(archive, pruned, entries, settings, spool.path)
             stay = from_the_future(entries, SYSTEM.now_ms() + settings.max_clock_ahead_ms)
             old = list(old_ranges(entries, before_ms, stay))
             for entry in stay:

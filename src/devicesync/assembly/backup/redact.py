@@ -28,8 +28,9 @@ def _redact(  # noqa: PLR0917 - as above
 ) -> None:
     redaction = Redaction(archive, device_id, spool, settings.max_clock_ahead_ms)
     entries = archive.manifest.entries()
-    refuse_the_future([*archive.manifest.pruned_entries(), *entries], settings.max_clock_ahead_ms)
-    pruned = refuse_forged(archive, entries, settings, spool)
+    pruned = archive.manifest.pruned_entries()
+    refuse_the_future([*pruned, *entries], settings.max_clock_ahead_ms)
+    refuse_forged(archive, pruned, entries, settings, spool)
     of_pruned = pruned_erasures(archive, Selection(device_id=device_id), settings.max_clock_ahead_ms)
     erased = max((state.erased for states in of_pruned for state in states.values()), default=0)
     oldest: dict[tuple[int, int, int], int] = {}

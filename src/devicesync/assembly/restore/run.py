@@ -94,7 +94,7 @@ def begin(request: Request, settings: Settings, watcher: Watcher) -> Run:
     wanted = files_to_restore(archive, settings.max_clock_ahead_ms, allow_gaps=request.allow_gaps)
     with spool_of(settings, data_directory.RESTORE_SPOOL) as spool:
         try:
-            refuse_forged(archive, wanted.entries, settings, spool.path)
+            refuse_forged(archive, wanted.pruned, wanted.entries, settings, spool.path)
         except Damaged as forged:
             if not request.allow_gaps:
                 raise

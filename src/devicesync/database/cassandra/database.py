@@ -5,7 +5,6 @@ A write time-out is a failure like any other, never taken for success.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import islice
 from typing import Any
 
 from devicesync.clock import SYSTEM, Clock
@@ -17,18 +16,18 @@ from devicesync.database.cassandra.erasure import NO_ERASURE, Erasure, erasure_o
 from devicesync.database.cassandra.large_maps import in_parts
 from devicesync.database.cassandra.row_reading import state_of_row
 from devicesync.database.cassandra.rows import erase_of, row_of, settled_row_of, ties_of
-from devicesync.database.cassandra.seeing import seen_between, seen_of_row
+from devicesync.database.cassandra.seeing import IDS_PER_PAGE, seen_between, seen_of_row
 from devicesync.database.cassandra.sending import Writes, together, token_of, until_done
 from devicesync.database.cassandra.url import CassandraUrl
 from devicesync.database.port import Stored
 from devicesync.errors import Unavailable
+from devicesync.few import few_at_once
 from devicesync.law.event import NOBODY
 from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import State
 
 _ROWS_PER_QUERY = 20
 _ERASURES_PER_QUERY = 100
-_IDS_PER_PAGE, _ROWS_PER_PAGE = 500, 100
 _FIRST_TOKEN, _TOKENS = -(2**63), 2**64
 
 
@@ -118,7 +117,7 @@ class CassandraDatabase:
     def scan(self, number: int) -> Iterator[list[str]]:
         """See port.Database. A range of tokens; all are of one size."""
         for statement in schema.SCANS:
-            for page, _ in self._pages(statement, *self._tokens(number)):
+            for page, _ in self._pages(statement, *self._tokens(number), IDS_PER_PAGE):
                 yield [row[1] for row in page]
 
     def seen(self, device_ids: Sequence[str]) -> dict[str, Seen]:
@@ -150,9 +149,8 @@ class CassandraDatabase:
         first, following = (_FIRST_TOKEN + _TOKENS * spot // self.ranges for spot in (number, number + 1))
         return first, following - 1
 
-    def _pages(self, statement: str, first: int, last: int) -> Iterator[tuple[Rows, int]]:
+    def _pages(self, statement: str, first: int, last: int, most: int) -> Iterator[tuple[Rows, int]]:
         """Rows, and the token up to which all were read. The next page begins with it: several ids can share it."""
-        most = _ROWS_PER_PAGE if statement == schema.SEEN_IN else _IDS_PER_PAGE
         start, limit = first, most
         while True:
             with _failures("read"):
@@ -199,10 +197,7 @@ class CassandraDatabase:
             return dict(map(erasure_of, self._rows(schema.READ_ERASURES, device_ids, _ERASURES_PER_QUERY)))
 
     def _rows(self, statement: str, device_ids: Iterable[str], limit: int) -> Iterator[Any]:
-        rest = iter(device_ids)
-        requests = []
-        while group := list(islice(rest, limit)):
-            requests.append([[Call(statement, (group,))]])
+        requests = [[[Call(statement, (group,))]] for group in few_at_once(device_ids, limit)]
         for rows in self._until_done(requests):
             yield from rows
 

@@ -12,8 +12,10 @@ from devicesync.law.seen import Seen
 _TIMES = ("api_last_updated_on", "first_access", "user_declared_on")
 _NAMES = (*_TIMES, *FIELDS)
 
-Pages = Callable[[str, int, int], Iterator[tuple[Rows, int]]]
-"""Reads a statement over tokens from the first to the last: rows, and the token up to which all were read."""
+IDS_PER_PAGE, _ROWS_PER_PAGE = 500, 100
+
+Pages = Callable[[str, int, int, int], Iterator[tuple[Rows, int]]]
+"""Reads a statement over tokens from the first to the last, so many rows a page: rows, and up to which token all were read."""
 
 
 def seen_of_row(row: Sequence[Any], erased: int) -> Seen | None:
@@ -32,8 +34,8 @@ def seen_between(pages: Pages, first: int, last: int) -> Iterator[tuple[Rows, Ma
     """
     known: set[str] = set()  # the ids at the token where a page ended, with which the next one begins
     start = first
-    for rows, end in pages(schema.SEEN_IN, first, last):
-        erases = {row[1]: row[2] for page, _ in pages(schema.ERASURES_IN, start, end) for row in page if row[2]}
+    for rows, end in pages(schema.SEEN_IN, first, last, _ROWS_PER_PAGE):
+        erases = {row[1]: row[2] for page, _ in pages(schema.ERASURES_IN, start, end, IDS_PER_PAGE) for row in page if row[2]}
         yield [row for row in rows if row[1] not in known] if known else rows, erases
         known = {row[1] for row in rows if row[0] == end}
         start = end + 1

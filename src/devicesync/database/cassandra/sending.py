@@ -1,13 +1,13 @@
 """How requests are sent: neighbours together, what failed again and alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 
 from cassandra.metadata import Murmur3Token
 
 from devicesync.clock import Clock
 from devicesync.database.cassandra.call import Call, Request
 from devicesync.database.cassandra.driver import Driver, Failed, Rows, succeeded
+from devicesync.few import few_at_once
 
 _ROWS_PER_WRITE = 4
 _MANY_DEVICES = 200
@@ -55,6 +55,5 @@ def together(writes: Writes) -> Iterator[list[Request]]:
     if len(written) < _MANY_DEVICES:
         yield from ([calls] for calls in written.values())
         return
-    neighbours = iter(sorted(written, key=token_of))
-    while some := list(islice(neighbours, _ROWS_PER_WRITE)):
-        yield [written[device_id] for device_id in some]
+    for neighbours in few_at_once(sorted(written, key=token_of), _ROWS_PER_WRITE):
+        yield [written[device_id] for device_id in neighbours]

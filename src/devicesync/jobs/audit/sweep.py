@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from devicesync.durable import begun_anew, opened
-from devicesync.few import FEW, few_at_once
+from devicesync.few import few_at_once
 from devicesync.jobs.audit.difference import Difference, Sides, beside, kind_of, lasting, look
 from devicesync.jobs.audit.findings import Findings
 from devicesync.jobs.audit.held_ids import Sample, gathered
@@ -142,8 +141,7 @@ def _write(directory: Path, turn: int, number: int, suspects: list[Suspect]) -> 
 
 def _read(directory: Path, turn: int, number: int) -> Iterator[list[Suspect]]:
     with opened(_file(directory, turn, number)) as lines:
-        while some := [*islice(lines, FEW)]:
-            yield [_decode_suspect(line) for line in some]
+        yield from few_at_once(map(_decode_suspect, lines))
 
 
 def _file(directory: Path, turn: int, number: int) -> Path:

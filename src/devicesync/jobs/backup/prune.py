@@ -12,7 +12,7 @@ from devicesync.archive.spool import failure_of
 from devicesync.clock import SYSTEM
 from devicesync.jobs.backup.highest_erases import highest_erases
 from devicesync.jobs.backup.redact import LATEST_MS
-from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, erase_rows_in, event_of
+from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, erase_rows_in, is_late
 from devicesync.log.full import OFFSET
 
 
@@ -54,11 +54,11 @@ def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahe
                 with archive.fetched(entry, spool) as batches:
                     for rows in batches:
                         for row, erase in erase_rows_in(rows, entry, ANY_AHEAD_MS):
-                            if event_of(row, entry, max(max_clock_ahead_ms, LATEST_MS)):  # which a redact counts
-                                erases.add([erase])
-                            else:
+                            if is_late(erase, row, max(max_clock_ahead_ms, LATEST_MS)):  # else a redact counts it
                                 first = lost if lost.erases else NotKept(0, entry.path, row[OFFSET])
                                 lost = first._replace(erases=lost.erases + 1)
+                            else:
+                                erases.add([erase])
                         if erases.least_bytes > ERASURES_BYTES:  # prune refuses so many
                             break
             archive.manifest.prune(files, erases, spool)

@@ -23,7 +23,7 @@ from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.jobs.backup.escapes import has_any
 from devicesync.jobs.backup.partition_backup import sizes_of
 from devicesync.jobs.erase import erase_line
-from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, event_of
+from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, event_of, is_late
 from devicesync.law.event import Event
 from devicesync.log.full import KEY, OFFSET, TIMESTAMP_MS, VALUE, FullRecord
 
@@ -61,10 +61,10 @@ class Redaction:
         with self._archive.fetched(entry, self._spool) as batches:
             for rows in batches:
                 for row, event in self._concerned(rows, entry):
-                    if event and event.erase and event_of(row, entry, min(self._max_clock_ahead_ms, LATEST_MS)):
+                    if event and event.erase and not is_late(event, row, min(self._max_clock_ahead_ms, LATEST_MS)):
                         erased = max(erased, event.version)
                     if not _is_bare(row, event):
-                        is_known = event and not event.erase and not self._is_late(row, entry)
+                        is_known = event and not event.erase and not self._is_late(event, row)
                         oldest = min(oldest, event.version if event and is_known else 0)
         return Traces(erased, None if oldest == _NONE else oldest)
 
@@ -89,7 +89,7 @@ class Redaction:
         with self._archive.fetched(entry, self._spool) as batches:
             for rows in batches:
                 left = {
-                    row[OFFSET]: _left_of(row, None if event and not event.erase and self._is_late(row, entry) else event, erased)
+                    row[OFFSET]: _left_of(row, None if event and not event.erase and self._is_late(event, row) else event, erased)
                     for row, event in self._concerned(rows, entry)
                 }
                 if kept := [row for each in rows if (row := left.get(each[OFFSET], each))]:
@@ -108,9 +108,9 @@ class Redaction:
                 if event.device_id == self._device_id if event else has_its_key or has_any(value, self._quoted):
                     yield row, event
 
-    def _is_late(self, row: FullRecord, entry: Entry) -> bool:
+    def _is_late(self, event: Event, row: FullRecord) -> bool:
         """Whether the law refuses the version, by this setting and by LATEST_MS."""
-        return event_of(row, entry, max(self._max_clock_ahead_ms, LATEST_MS)) is None
+        return is_late(event, row, max(self._max_clock_ahead_ms, LATEST_MS))
 
 
 def _is_bare(row: FullRecord, event: Event | None) -> bool:

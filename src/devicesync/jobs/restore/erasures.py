@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import islice
 from typing import Any
 
 import structlog
@@ -10,6 +9,7 @@ import structlog
 from devicesync.archive.archive import Archive
 from devicesync.archive.ranges import Pruned
 from devicesync.clock import SYSTEM
+from devicesync.few import few_at_once
 from devicesync.jobs.erase import erase_line
 from devicesync.jobs.restore.selection import Selection
 from devicesync.law.event import check_id
@@ -40,8 +40,8 @@ def erasure_rows(kept: Pruned, selection: Selection, max_clock_ahead_ms: int) ->
 
 
 def _erased_in(kept: Pruned, selection: Selection, max_clock_ahead_ms: int) -> Iterator[list[tuple[str, int]]]:
-    erased, left_out, now_ms = kept.erased(), 0, SYSTEM.now_ms() + max_clock_ahead_ms  # this clock may be behind by so much
-    while piece := [*islice(erased, _PIECE)]:
+    left_out, now_ms = 0, SYSTEM.now_ms() + max_clock_ahead_ms  # this clock may be behind by so much
+    for piece in few_at_once(kept.erased(), _PIECE):
         believed = _believed(piece, now_ms, max_clock_ahead_ms)
         left_out += len(piece) - len(believed)
         yield [each for each in believed if selection.device_id in (None, each[0])]

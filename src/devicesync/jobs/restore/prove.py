@@ -71,20 +71,24 @@ def _compare_patiently(
     some: dict[str, State], stores: Stores, clock: Clock, *, dry_run: bool, leave_out: bool
 ) -> dict[str, _Compared]:
     """A difference counts only if it is still there after a while, because events may arrive between two readings."""
-    compared: dict[str, _Compared] = {}
-    for few in few_at_once(some):
-        compared |= _compare({device_id: some[device_id] for device_id in few}, stores, fill=not dry_run, leave_out=leave_out)
+    compared = _compare(some, stores, fill=not dry_run, leave_out=leave_out)
     for seconds in () if dry_run else _LOOK_AGAIN_SECONDS:
         differing = {device_id: some[device_id] for device_id, found in compared.items() if len({*found}) > 1}
         if not differing:
             break
         clock.sleep(seconds)
-        for few in few_at_once(differing):
-            compared |= _compare({device_id: some[device_id] for device_id in few}, stores, fill=True, leave_out=leave_out)
+        compared |= _compare(differing, stores, fill=True, leave_out=leave_out)
     return compared
 
 
 def _compare(some: dict[str, State], stores: Stores, *, fill: bool, leave_out: bool) -> dict[str, _Compared]:
+    compared: dict[str, _Compared] = {}
+    for few in few_at_once(some):
+        compared |= _compare_few({device_id: some[device_id] for device_id in few}, stores, fill=fill, leave_out=leave_out)
+    return compared
+
+
+def _compare_few(some: dict[str, State], stores: Stores, *, fill: bool, leave_out: bool) -> dict[str, _Compared]:
     held = {} if leave_out else stores.cache.read([*some])
     missing = some.keys() - held.keys()
     if missing and fill:  # a cache may forget at any time; then its readers get it filled from the database

@@ -5,7 +5,8 @@ from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged
 from devicesync.law.event import Event, decode
 from devicesync.law.refusal import Refused
-from devicesync.log.full import VALUE, FullRecord
+from devicesync.law.version import guard
+from devicesync.log.full import TIMESTAMP_MS, VALUE, FullRecord
 from devicesync.log.port import Record
 
 _FUTURE = (
@@ -52,9 +53,7 @@ def record_of(row: FullRecord, entry: Entry, max_clock_ahead_ms: int) -> Record:
     Of a file that `refuse_the_future` lets pass, now is never the least: what was valid is valid by any clock.
     """
     offset, logged_ms, key, value, _ = row
-    now_ms = SYSTEM.now_ms() + max_clock_ahead_ms
-    taken_ms = now_ms if logged_ms is None else min(logged_ms, now_ms)
-    return Record(value, entry.partition, offset, taken_ms, logged_ms, key)
+    return Record(value, entry.partition, offset, _taken_ms(logged_ms, max_clock_ahead_ms), logged_ms, key)
 
 
 def event_of(row: FullRecord, entry: Entry, max_clock_ahead_ms: int) -> Event | None:
@@ -66,3 +65,17 @@ def event_of(row: FullRecord, entry: Entry, max_clock_ahead_ms: int) -> Event | 
         )
     except Refused:
         return None
+
+
+def is_late(event: Event, row: FullRecord, max_clock_ahead_ms: int) -> bool:
+    """Whether the law refuses the version of this record's event, which was read with ANY_AHEAD_MS."""
+    try:
+        guard(event.version, taken_ms=_taken_ms(row[TIMESTAMP_MS], max_clock_ahead_ms), max_clock_ahead_ms=max_clock_ahead_ms)
+    except Refused:
+        return True
+    return False
+
+
+def _taken_ms(logged_ms: int | None, max_clock_ahead_ms: int) -> int:
+    now_ms = SYSTEM.now_ms() + max_clock_ahead_ms
+    return now_ms if logged_ms is None else min(logged_ms, now_ms)
