@@ -10,7 +10,7 @@ import pytest
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.encoder import Encoder
-from devicesync.archive.entry import Entry, Origin
+from devicesync.archive.entry import MOST_KILLED, Entry, Origin
 from devicesync.archive.files import OpenFile
 from devicesync.archive.manifest import Manifest
 from devicesync.archive.ranges import ENTRY, listing_path, revised_path
@@ -19,12 +19,13 @@ from devicesync.assembly.backup.redact import redact
 from devicesync.assembly.backup.verify import verify
 from devicesync.assembly.restore.run import Request, begin
 from devicesync.assembly.watcher import Unwatched
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.redact import Redaction, _revised
 from devicesync.jobs.restore.selection import Selection
 from devicesync.log.full import FullRecord
-from tests.archive.test_days import MIDNIGHT_MS, kept, ranges_of, rows_of
+from tests.archive.test_days import DAY_MS, MIDNIGHT_MS, kept, ranges_of, rows_of
 from tests.archive.test_redact import FORMATS, Killed, V, by_range, offsets, record, unnamed
 
 ROWS = [
@@ -42,10 +43,10 @@ def backup(directory: Path, file_format: str = "parquet") -> Archive:
     return kept(directory, first + ranges_of(directory, NEXT, step=1, file_format=file_format))
 
 
-def forge(archive: Archive, directory: Path, left: list[int], more: Sequence[FullRecord] = ()) -> None:
+def forge(archive: Archive, directory: Path, left: list[int], more: Sequence[FullRecord] = (), *, number: int = 1) -> None:
     """Add a revision of the first range that has these records of it, and more in its first file; nothing is changed or removed."""
     files, closed = by_range(archive)[0], []
-    number = 1 + archive.last_revision(files)
+    number = max(number, 1 + archive.last_revision(files))
     rows = {path.split("/", 1)[1]: some for path, some in rows_of(archive, directory).items()}
     with closing(Encoder(directory)) as encoder:
         for entry in files:
@@ -243,4 +244,49 @@ def test_a_revision_whose_entry_says_otherwise_is_refused(tmp_path: Path, said: 
     entries = [entry | said for entry in msgspec.json.decode(listing.read_bytes().splitlines()[0])]
     listing.write_bytes(msgspec.json.encode(entries))
     assert any("no `devicesync backup redact` changes it so" in each["problem"] for each in problems(tmp_path))
+    assert all("says otherwise" in each for each in commands(tmp_path))
+
+
+@FORMATS
+@pytest.mark.parametrize("logged_ms", [None, MIDNIGHT_MS + 4 * DAY_MS])
+def test_a_record_whose_time_comes_is_no_refused_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str, logged_ms: int | None
+) -> None:
+    """A redact took it out as one of later than now. When that was no longer so, the redact counted as a forgery."""
+    monkeypatch.setattr(SYSTEM, "now_ms", lambda: MIDNIGHT_MS + 2 * DAY_MS, raising=False)
+    later = (MIDNIGHT_MS + 4 * DAY_MS) * 1000
+    late: FullRecord = (0, logged_ms, None, b'{"device_id":"gone","version":%d,"city":"Goa"}' % later, None)
+    rows = [late, record(2, "gone", version=V, city="Pune"), record(4, "gone", version=V + 10, erase=True)]
+    archive = kept(tmp_path, ranges_of(tmp_path, rows, step=6, file_format=file_format))
+    monkeypatch.setattr(Manifest, "sweep", lambda *_: None)
+    redaction, files = Redaction(archive, "gone", tmp_path, 300_000), by_range(archive)[0]
+    redaction.rewrite(files, max(redaction.traces(entry).erased for entry in files))
+    assert offsets(archive, tmp_path) == [0, 4]
+    assert {redaction.traces(entry).oldest for entry in by_range(archive)[0]} <= {None, later}
+    assert problems(tmp_path)
+    for days in (2, 5):
+        monkeypatch.setattr(SYSTEM, "now_ms", lambda days=days: MIDNIGHT_MS + days * DAY_MS, raising=False)
+        assert not [each for each in problems(tmp_path) if "no erase" in each["problem"]]
+
+
+@FORMATS
+def test_a_file_of_a_far_revision_holds_no_redact_up(tmp_path: Path, file_format: str) -> None:
+    """The next revision had a number that is one higher, and a file of a name that is too long can't be made."""
+    archive = backup(tmp_path, file_format)
+    files = by_range(archive)[0]
+    for number in (MOST_KILLED, MOST_KILLED + 1, 999_999_999, int("9" * 200)):
+        forged = tmp_path / "backup" / files[0].path.replace(".", f".{number}-00000000.", 1)
+        forged.write_bytes(b"junk")
+        listing = tmp_path / "backup" / listing_path(files, ENTRY).replace(".json", f".{number}-00000000.json")
+        listing.write_bytes(b"junk") if number > 999_999_999 else None
+    assert archive.last_revision(files) == MOST_KILLED
+    assert redact(str(tmp_path / "backup"), "gone", settings_of(tmp_path), Unwatched(), dry_run=False)["records"] == 1
+    assert {entry.revision.partition("-")[0] for entry in by_range(archive)[0]} == {str(MOST_KILLED + 1)}
+    assert offsets(archive, tmp_path) == [1, 2, 3, 4]
+
+
+def test_a_revision_of_a_far_number_is_refused(tmp_path: Path) -> None:
+    """With the very same records: after the greatest number of all no redact finds one."""
+    archive = backup(tmp_path)
+    forge(archive, tmp_path, [0, 1, 2, 3], number=MOST_KILLED + 2)
     assert all("says otherwise" in each for each in commands(tmp_path))

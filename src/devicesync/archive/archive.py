@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from devicesync.archive.entry import Entry
+from devicesync.archive.entry import LARGE_NUMBER, MOST_KILLED, NUMBER, Entry, number_of
 from devicesync.archive.files import ClosedFile, digest_of
 from devicesync.archive.jsonl import read_json_lines
 from devicesync.archive.manifest import MANIFEST, Manifest
@@ -22,7 +22,7 @@ from devicesync.log.full import FullRecord
 
 _ANY = 1 << 62
 _DAY = re.compile(r"dt=.*")
-_FILE = re.compile(r"([0-9]+_([0-9]+)_[0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?\.(?:parquet|jsonl\.gz)")
+_FILE = re.compile(rf"({NUMBER}_({NUMBER})_{LARGE_NUMBER})(?:\.({NUMBER})-[0-9a-f]{{8}})?\.(?:parquet|jsonl\.gz)")
 _HIDDEN = re.compile(r"(?:generation-)?[0-9]\S*\.(?:parquet|jsonl\.gz|json)")
 """What a file was to be called that a killed upload left under a hidden name."""
 UPLOAD_SECONDS = 3600.0
@@ -142,9 +142,14 @@ class Archive:
         return wanted - there
 
     def last_revision(self, entries: list[Entry]) -> int:
-        """The greatest number of a revision that a file of these, or a rest, ever had, listed or not. Raises Unavailable."""
+        """The greatest number of a revision that a file of these, or a rest, ever had, listed or not. Raises Unavailable.
+
+        Far above the listed one it is no redact's, and would leave no number for the next one.
+        """
         places = {place for entry in entries for place in places_in(entry)}
-        return max((number for _, place, _, number in self._found(entries) if place in places), default=0)
+        listed = number_of(entries[0].revision)
+        found = (number for _, place, _, number in self._found(entries) if place in places)
+        return max([listed, *(number for number in found if number <= listed + MOST_KILLED)])
 
     def interrupted(self, untouched_seconds: float = 0.0) -> list[str]:
         """Return what killed uploads left in a directory under hidden names, or what is on its way there.
@@ -161,7 +166,7 @@ class Archive:
         listed, pruned: the entries that were found to be in order, and not what the manifest may have got meanwhile.
         What `interrupted` returns goes too: who still writes it, fails, and writes it again. Raises Unavailable, Damaged.
         """
-        last = {place: int(entry.revision.partition("-")[0] or 0) for entry in listed for place in places_in(entry)}
+        last = {place: number_of(entry.revision) for entry in listed for place in places_in(entry)}
         last |= {place: _ANY for entry in pruned for place in places_in(entry)}
         self.manifest.remove_pruned(by_range(pruned))
         self._remove([path for path, place, _, number in self._found() if number < last.get(place, 0)])

@@ -25,6 +25,10 @@ _Partition = Annotated[int, msgspec.Meta(ge=0, lt=100_000)]
 """A restore into a topic makes as many."""
 _Source = Annotated[str, msgspec.Meta(max_length=4096)]
 """A topic, or a path, which has fewer bytes. A restore keeps it with each refused record."""
+NUMBER, LARGE_NUMBER = "[0-9]{1,9}", "[0-9]{1,19}"
+"""In the name of a file: a generation, a partition or a revision; an offset. None of ours has more digits."""
+MOST_KILLED = 1000
+"""Redacts of one range, one after the other, that were killed before they listed it. A number further on is no redact's."""
 EXTENSIONS = {"parquet": "parquet", "jsonl": "jsonl.gz"}
 
 
@@ -111,6 +115,11 @@ def rest_path(entry: Entry) -> str:
     """The path of `rest`, if there is one."""
     name = ".".join(filter(None, (str(entry.first_offset), entry.revision)))
     return f"_manifest/{entry.topic}/{entry.generation}/{entry.partition}/{name}.rest.parquet"
+
+
+def number_of(revision: str) -> int:
+    """How often a file of this revision was rewritten; 0 for never."""
+    return int(revision.partition("-")[0] or 0)
 
 
 def revised(entry: Entry, revision: str) -> Entry:

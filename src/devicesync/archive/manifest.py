@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
-from devicesync.archive.entry import Entry
+from devicesync.archive.entry import LARGE_NUMBER, NUMBER, Entry
 from devicesync.archive.generation import Begin, End, begin_in
 from devicesync.archive.ranges import (
     ENTRY,
@@ -37,10 +37,8 @@ T = TypeVar("T")
 
 _READERS = 16
 MANIFEST = "_manifest"
-_NUMBER = "[0-9]{1,9}"
-"""Of a generation or a partition. None of ours has a longer one."""
-_GENERATION = re.compile(rf"(?:generation-)?({_NUMBER})(?:\.json)?")
-_REST = re.compile(r".*/([0-9]+)/([0-9]+)/([0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?\.rest\.parquet")
+_GENERATION = re.compile(rf"(?:generation-)?({NUMBER})(?:\.json)?")
+_REST = re.compile(rf".*/({NUMBER})/({NUMBER})/({LARGE_NUMBER})(?:\.({NUMBER})-[0-9a-f]{{8}})?\.rest\.parquet")
 
 
 class Manifest:
@@ -137,7 +135,7 @@ class Manifest:
     def partitions(self) -> list[str]:
         """Return the directory of each partition's entries. Raises Unavailable."""
         names = self._storage.names(self._directory)
-        generations = [f"{self._directory}/{name}" for name in names if re.fullmatch(_NUMBER, name)]
+        generations = [f"{self._directory}/{name}" for name in names if re.fullmatch(NUMBER, name)]
         return [f"{generation}/{name}" for generation in generations for name in self._storage.names(generation)]
 
     def rests(self, only: list[Entry] | None = None) -> Iterator[tuple[str, tuple[int, int, int], int]]:
@@ -197,7 +195,7 @@ class Manifest:
             return None
 
         with ThreadPoolExecutor(_READERS) as readers:
-            found = readers.map(newest, sorted(int(name) for name in names if re.fullmatch(_NUMBER, name)))
+            found = readers.map(newest, sorted(int(name) for name in names if re.fullmatch(NUMBER, name)))
             return {entry.partition: entry.next_offset for entry in found if entry}
 
     def _generation(self, identity: str) -> tuple[int, int]:

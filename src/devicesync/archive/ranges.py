@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from devicesync.archive.entry import EXTENSIONS, Entry, rest_path
+from devicesync.archive.entry import EXTENSIONS, LARGE_NUMBER, NUMBER, Entry, rest_path
 from devicesync.archive.trust import decoded
 from devicesync.durable import begun_anew
 from devicesync.errors import Damaged, WrongUse
@@ -34,7 +34,7 @@ _PIECE, _LAST_BYTES = 10_000, 120
 _TOO_MANY = "nothing is lost: its range stays, and those after it; a smaller --max-file-bytes makes smaller ranges"
 _ERASURE = re.compile(rb'[{,]\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+:\s*+(-?[0-9]{1,19})\s*+')
 _END = re.compile(rb"\{?\s*\}")
-_NAME = re.compile(r"([0-9]+)(?:\.([0-9]+)-[0-9a-f]{8})?(\.erasures)?\.json")
+_NAME = re.compile(rf"({LARGE_NUMBER})(?:\.({NUMBER})-[0-9a-f]{{8}})?(\.erasures)?\.json")
 
 
 class _Kept(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -208,7 +208,7 @@ def _place_of(entries: list[Entry], ending: str) -> str:
 
 def _names_its_own(entry: Entry) -> bool:
     extension = re.escape(EXTENSIONS.get(entry.format, "/"))
-    if not re.fullmatch(r"([1-9][0-9]*-[0-9a-f]{8})?", entry.revision):
+    if not re.fullmatch(rf"({NUMBER}-[0-9a-f]{{8}})?", entry.revision) or entry.revision.startswith("0"):
         return False
     revision = rf"\.{entry.revision}" if entry.revision else ""
     name = rf"{entry.generation}_{entry.partition}_{entry.first_offset}{revision}\.{extension}"

@@ -14,7 +14,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.redact import LATEST_MS
-from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, erases_in, event_of, is_late
+from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, erases_in, event_of, is_late_for_good
 from devicesync.law.state import State
 from devicesync.log.full import OFFSET, FullRecord
 
@@ -96,4 +96,4 @@ def _wanted_of(row: FullRecord, entry: Entry) -> _Wanted | None:
     event = event_of(row, entry, ANY_AHEAD_MS)
     if event and event.erase:
         return _NEVER
-    return (event.device_id, event.version) if event and not is_late(event, row, LATEST_MS) else None
+    return (event.device_id, event.version) if event and not is_late_for_good(event, row, LATEST_MS) else None

@@ -1,8 +1,8 @@
 """Redact: rewrites files without the records that an erase removed. The erase stays, so a restore keeps the device erased.
 
 Of an erase its id and its version stay, also of one that the law refuses. What else its writer put into it goes too. An erase
-of more than LATEST_MS past its log time does not count, and a registration is refused as too late only then. So what a redact has
-taken out can be told without the setting that it ran under.
+of more than LATEST_MS past its log time does not count, and a registration is refused as too late only then. One without a
+log time never is: its time comes. So what a redact has taken out can be told at any time, without the setting that it ran under.
 
 The new file has a name of its own. It is uploaded, then listed in place of the old one. Then the old one is removed. So whatever
 crashes, the manifest names a whole file. The next redact removes old files that are left.
@@ -18,12 +18,12 @@ import msgspec
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.encoder import Encoder
-from devicesync.archive.entry import Entry, Origin, rest_path, revised
+from devicesync.archive.entry import MOST_KILLED, Entry, Origin, number_of, rest_path, revised
 from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.jobs.backup.escapes import has_any
 from devicesync.jobs.backup.partition_backup import sizes_of
 from devicesync.jobs.erase import erase_line
-from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, event_of, is_late
+from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, event_of, is_late, is_late_for_good
 from devicesync.law.event import Event
 from devicesync.log.full import KEY, OFFSET, TIMESTAMP_MS, VALUE, FullRecord
 
@@ -109,8 +109,8 @@ class Redaction:
                     yield row, event
 
     def _is_late(self, event: Event, row: FullRecord) -> bool:
-        """Whether the law refuses the version, by this setting and by LATEST_MS."""
-        return is_late(event, row, max(self._max_clock_ahead_ms, LATEST_MS))
+        """Whether the law refuses the version at any time, by this setting and by LATEST_MS."""
+        return is_late_for_good(event, row, max(self._max_clock_ahead_ms, LATEST_MS))
 
 
 def _is_bare(row: FullRecord, event: Event | None) -> bool:
@@ -138,6 +138,8 @@ _OF_CONTENT = ("records", "bytes", "sha256", "record_bytes", "first_ms", "last_m
 
 def may_revise(revision: Entry, old: Entry) -> bool:
     """Whether a redact may have made this entry of the old one: it changes nothing but what the content is, and its place."""
+    if number_of(revision.revision) > number_of(old.revision) + MOST_KILLED + 1:
+        return False
     return _with_content(revised(old, revision.revision), revision) == revision
 
 

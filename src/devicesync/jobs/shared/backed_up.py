@@ -68,9 +68,19 @@ def event_of(row: FullRecord, entry: Entry, max_clock_ahead_ms: int) -> Event | 
 
 
 def is_late(event: Event, row: FullRecord, max_clock_ahead_ms: int) -> bool:
-    """Whether the law refuses the version of this record's event, which was read with ANY_AHEAD_MS."""
+    """Whether the law refuses the version of this record's event now. The event was read with ANY_AHEAD_MS."""
+    return _is_late(event, _taken_ms(row[TIMESTAMP_MS], max_clock_ahead_ms), max_clock_ahead_ms)
+
+
+def is_late_for_good(event: Event, row: FullRecord, max_clock_ahead_ms: int) -> bool:
+    """Whether the law refuses the version at any time. So its own log time alone judges it, and it has to have one."""
+    logged_ms = row[TIMESTAMP_MS]
+    return logged_ms is not None and _is_late(event, logged_ms, max_clock_ahead_ms)
+
+
+def _is_late(event: Event, taken_ms: int, max_clock_ahead_ms: int) -> bool:
     try:
-        guard(event.version, taken_ms=_taken_ms(row[TIMESTAMP_MS], max_clock_ahead_ms), max_clock_ahead_ms=max_clock_ahead_ms)
+        guard(event.version, taken_ms=taken_ms, max_clock_ahead_ms=max_clock_ahead_ms)
     except Refused:
         return True
     return False
