@@ -109,6 +109,20 @@ def test_a_process_that_is_killed_at_birth_is_as_one_that_is_killed_later(monkey
     assert len(said) >= 2
 
 
+def test_a_death_while_a_process_is_begun_is_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the new one is to read was closed meanwhile, and its number was given again: Python says "bad value(s) in fds_to_keep"."""
+    spawn, left = util.spawnv_passfds, [1]
+
+    def spawn_with_a_closed_file(path: bytes, arguments: list[bytes], files: tuple[int, ...]) -> int:
+        pid: int = spawn(path, arguments, files + files[: left.pop() if left else 0])
+        return pid
+
+    resource_tracker.ensure_running()
+    monkeypatch.setattr(util, "spawnv_passfds", spawn_with_a_closed_file)
+    with Pool(2, Settings()) as pool:
+        assert sorted(pool.each(same, {name: name for name in "abc"})) == ["a", "b", "c"]
+
+
 def test_processes_that_all_die_at_birth_end_the_command_with_the_part_s_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would begin them for ever."""
     die_at_birth(monkeypatch, times=1000)

@@ -82,8 +82,8 @@ class Pool:
         """The part in a process. Raises BrokenProcessPool, also where a death has just closed what the process is to read."""
         try:
             return self._executor.submit(work, part)
-        except OSError as error:
-            if error.errno not in {errno.EPIPE, None}:  # None: Python's own "handle is closed"
+        except (OSError, ValueError) as error:  # ValueError: the number of what was closed is another file's already
+            if isinstance(error, OSError) and error.errno not in {errno.EPIPE, None}:  # None: Python's own "handle is closed"
                 raise
             raise BrokenProcessPool(str(error)) from error
 
