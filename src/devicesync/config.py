@@ -167,6 +167,11 @@ def host_and_port(name: str, address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def http_url(host: str, port: int) -> str:
+    """The URL of a socket at this address."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _layers(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None) -> list[Any]:
     file = config_file or DEFAULT_FILE
     from_environment = {

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -55,6 +57,18 @@ def test_the_readmes_requests(serve: Serve) -> None:
     typed = lines.replace("127.0.0.1:8080", f"127.0.0.1:{client.base_url.port}")
     shown = subprocess.run(["bash", "-ec", typed], capture_output=True, check=True).stdout
     assert json.loads(shown)["result"]["userDeclaredLocation"] == {"state": "Karnataka", "district": "Bengaluru Urban"}
+
+
+def test_the_addresses_that_it_says_lead_to_it(serve: Serve) -> None:
+    """Of IPv6 too: without brackets they were none."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    process, client = serve("up", "--listen", "[::1]:0", "--admin-listen", "[::1]:0")
+    assert client.post(REGISTER, json=BODY).status_code == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(WAIT_SECONDS) == 0
 
 
 def test_a_device_reads_its_own_write(devicesync: Devicesync, serve: Serve) -> None:

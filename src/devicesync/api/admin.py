@@ -11,7 +11,7 @@ from devicesync.api.connections import ADMIN_CONNECTIONS, Door, Limits
 from devicesync.api.readiness import probe_of_jobs
 from devicesync.api.serve import Opened, listen, serving
 from devicesync.api.status_page.sight import Sight
-from devicesync.config import host_and_port
+from devicesync.config import host_and_port, http_url
 from devicesync.status.health import Probe, Readiness
 from devicesync.status.metrics import Metrics
 
@@ -33,9 +33,8 @@ def admin(
                 (Door(admin_app(metrics, Readiness(probes).lacking, access, sight, named), Limits(ADMIN_CONNECTIONS)), opened)
             ]
 
-        host, port = opened.getsockname()[:2]
         with serving(make_doors, descriptors.teller()):
-            yield f"http://{host}:{port}"
+            yield http_url(*opened.getsockname()[:2])
 
 
 def _in_thread(check: Callable[[], None]) -> Probe:

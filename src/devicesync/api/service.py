@@ -21,7 +21,7 @@ from devicesync.api.serve import Opened, listen, serving
 from devicesync.api.status_page.sight import Sight
 from devicesync.api.versions import Versions
 from devicesync.api.writer import Writer
-from devicesync.config import Settings, host_and_port
+from devicesync.config import Settings, host_and_port, http_url
 from devicesync.log.port import Log
 from devicesync.status.declared import API_CONNECTIONS, API_GROUPS, API_WAITING
 from devicesync.status.health import ReadinessElsewhere
@@ -81,7 +81,7 @@ def api(
         def make_admin_doors() -> list[Opened]:
             return [(Door(admin_app(metrics, readiness.lacking, access, sight, named), Limits(ADMIN_CONNECTIONS)), admin)]
 
-        addresses = [f"http://{host}:{port}" for host, port in (each.getsockname()[:2] for each in (public, admin))]
+        addresses = [http_url(*each.getsockname()[:2]) for each in (public, admin)]
         # The admin port has a loop of its own: strangers can make the turns of the other one long.
         with serving(make_doors, versions.look), serving(make_admin_doors, descriptors.teller()), closing(versions):
             yield addresses[0], addresses[1]

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from devicesync.config import Settings, host_and_port
+from devicesync.config import Settings, host_and_port, http_url
 from devicesync.errors import Unavailable
 
 _TIMEOUT_SECONDS = 30.0  # what is away may be waited for there
@@ -33,8 +33,7 @@ class _Status(msgspec.Struct):
 def address_of(settings: Settings) -> str:
     """Where the admin port that the settings name is asked. Raises WrongUse."""
     host, port = host_and_port("admin_listen", settings.admin_listen)
-    host = _EVERYWHERE.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return http_url(_EVERYWHERE.get(host, host), port)
 
 
 def status_at(address: str) -> dict[str, Any]:
