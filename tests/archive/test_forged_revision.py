@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.encoder import Encoder
-from devicesync.archive.entry import MOST_KILLED, Entry, Origin
+from devicesync.archive.entry import MOST_KILLED, Entry, Origin, rest_path, revised
 from devicesync.archive.files import OpenFile
 from devicesync.archive.manifest import Manifest
 from devicesync.archive.ranges import ENTRY, listing_path, revised_path
@@ -290,3 +291,40 @@ def test_a_revision_of_a_far_number_is_refused(tmp_path: Path) -> None:
     archive = backup(tmp_path)
     forge(archive, tmp_path, [0, 1, 2, 3], number=MOST_KILLED + 2)
     assert all("says otherwise" in each for each in commands(tmp_path))
+
+
+@FORMATS
+def test_a_revision_without_its_files_removes_nothing(tmp_path: Path, file_format: str) -> None:
+    """Whoever may add one object, a listing, had a prune remove the true files, where nothing was to be pruned."""
+    archive = backup(tmp_path, file_format)
+    files = by_range(archive)[0]
+    forged = [revised(entry, "1-00000000") for entry in files]
+    forged = [replace(each, rest=each.rest and replace(each.rest, path=rest_path(each))) for each in forged]
+    archive.manifest.replace(forged)
+    found = problems(tmp_path)
+    assert {each["path"] for each in found} == {entry.path for entry in forged}
+    assert any("remove its entry" in each["problem"] for each in found)
+    assert all("is missing" in said for said in commands(tmp_path))
+    assert archive.missing(files) == set()
+
+
+@FORMATS
+def test_what_a_killed_redact_left_goes_with_the_next_one_of_the_range(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str
+) -> None:
+    """Of another device, whose registrations it has: they stayed until the redact after that one."""
+    archive = backup(tmp_path, file_format)
+    late = ranges_of(tmp_path, [record(5, "stays", version=V + 30, erase=True)], step=1)
+    archive.upload(late[0][0])
+    archive.manifest.add([late[0][0].entry])
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(Manifest, "replace", killed)
+    with pytest.raises(Killed):
+        Redaction(archive, "gone", tmp_path, 300_000).rewrite(by_range(archive)[0], V + 10)
+    monkeypatch.undo()
+    assert unnamed(archive, tmp_path)
+    assert redact(str(tmp_path / "backup"), "stays", settings_of(tmp_path), Unwatched(), dry_run=False)["records"] == 3
+    assert (unnamed(archive, tmp_path), offsets(archive, tmp_path)) == (set(), [0, 2, 5])

@@ -66,7 +66,7 @@ def test_the_addresses_that_it_says_lead_to_it(serve: Serve) -> None:
     except OSError:
         pytest.skip("no IPv6 here")
     process, client = serve("up", "--listen", "[::1]:0", "--admin-listen", "[::1]:0")
-    assert client.post(REGISTER, json=BODY).status_code == 200
+    assert client.post(f"{REGISTER}d", json=BODY).status_code == 200
     process.send_signal(signal.SIGTERM)
     assert process.wait(WAIT_SECONDS) == 0
 

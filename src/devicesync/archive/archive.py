@@ -163,12 +163,15 @@ class Archive:
     def remove_leftovers(self, listed: list[Entry], pruned: list[Entry], untouched_seconds: float = 0.0) -> None:
         """Remove files that a prune or a redact has removed, or was killed before it did, or that came back since.
 
-        listed, pruned: the entries that were found to be in order, and not what the manifest may have got meanwhile.
+        listed, pruned: the entries that were found to be in order, and not what the manifest may have got meanwhile. A range of
+        both stays.
         What `interrupted` returns goes too: who still writes it, fails, and writes it again. Raises Unavailable, Damaged.
         """
         last = {place: number_of(entry.revision) for entry in listed for place in places_in(entry)}
-        last |= {place: _ANY for entry in pruned for place in places_in(entry)}
-        self.manifest.remove_pruned(by_range(pruned))
+        ranges = {entry.range for entry in listed}
+        gone = [entry for entry in pruned if entry.range not in ranges]
+        last |= {place: _ANY for entry in gone for place in places_in(entry)}
+        self.manifest.remove_pruned(by_range(gone))
         self._remove([path for path, place, _, number in self._found() if number < last.get(place, 0)])
         self._remove(self.interrupted(untouched_seconds))
 

@@ -18,10 +18,10 @@ _DAY_MS = 86_400_000
 _FIRST_DAY = date(1970, 1, 1)
 _LAST_DAY = (date.max - _FIRST_DAY).days
 _LARGEST = (1 << 63) - 1
-_Natural = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
+Natural = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
 _Stamp = Annotated[int, msgspec.Meta(ge=-_LARGEST - 1, le=_LARGEST)]
 """A producer may give a record a time before 1970."""
-_Partition = Annotated[int, msgspec.Meta(ge=0, lt=100_000)]
+Partition = Annotated[int, msgspec.Meta(ge=0, lt=100_000)]
 """A restore into a topic makes as many."""
 _Source = Annotated[str, msgspec.Meta(max_length=4096)]
 """A topic, or a path, which has fewer bytes. A restore keeps it with each refused record."""
@@ -46,7 +46,7 @@ class Extra(msgspec.Struct, frozen=True):
     """A second file that belongs to the first."""
 
     path: str
-    bytes: _Natural
+    bytes: Natural
     sha256: str
 
 
@@ -66,18 +66,18 @@ class Entry(msgspec.Struct, frozen=True):
     path: str
     topic: str
     source: _Source
-    generation: _Natural
-    partition: _Partition
-    from_offset: _Natural
-    first_offset: _Natural
-    next_offset: _Natural
-    records: _Natural
-    bytes: _Natural
+    generation: Natural
+    partition: Partition
+    from_offset: Natural
+    first_offset: Natural
+    next_offset: Natural
+    records: Natural
+    bytes: Natural
     sha256: str
-    record_bytes: _Natural
+    record_bytes: Natural
     first_ms: _Stamp | None
     last_ms: _Stamp | None
-    closed_ms: _Natural
+    closed_ms: Natural
     format: str
     rest: Extra | None = None
     revision: str = ""

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from devicesync.archive.entry import Natural, Partition
 from devicesync.archive.trust import decoded
 
 
@@ -15,16 +16,22 @@ class Begin(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     identity: str
-    ended: dict[int, int] = {}
+    ended: dict[Partition, Natural] = {}
 
 
 class End(NamedTuple):
-    """Up to which offset a partition of a generation was in the backup when the next one began, as the file at `path` says."""
+    """How far a generation had come when the next one began, as the file at `path` says.
+
+    held: that file. It is decoded when it is used: anybody may have written many, with as many partitions as they have room for.
+    """
 
     path: str
     generation: int
-    partition: int
-    next_offset: int
+    held: bytes
+
+    def next_offsets(self) -> dict[int, int]:
+        """Up to which offset each partition was in the backup."""
+        return begin_in(self.path, self.held).ended
 
 
 _OF_BEGIN = msgspec.json.Decoder(Begin)

@@ -14,13 +14,13 @@ from typing import TypeVar
 
 from devicesync.archive.entry import LARGE_NUMBER, NUMBER, Entry
 from devicesync.archive.generation import Begin, End, begin_in
+from devicesync.archive.listed import erasures_of, listings_of
 from devicesync.archive.ranges import (
     ENTRY,
     ENTRY_BYTES,
     ERASURES,
     ERASURES_BYTES,
     Pruned,
-    counting,
     entries_in,
     listing_path,
     places_of,
@@ -71,12 +71,12 @@ class Manifest:
             return self._read(path, ENTRY_BYTES, entries_in, damaged) or []
 
         with ThreadPoolExecutor(_READERS) as readers:
-            found = readers.map(entries_at, self._of_all(ENTRY))
+            found = readers.map(entries_at, self._of_all(listings_of))
             return sorted((entry for entries in found for entry in entries), key=lambda entry: entry.order)
 
     def newest(self, generation: int, partition: int) -> Entry | None:
         """Return a file of a partition's last range. Raises Unavailable, Damaged."""
-        for path in self._paths(f"{self._directory}/{generation}/{partition}", ENTRY)[-1:]:  # prune leaves the last range
+        for path in listings_of(self._storage, f"{self._directory}/{generation}/{partition}")[-1:]:  # prune leaves the last range
             held = self._storage.read_bytes(path, ENTRY_BYTES)
             return max(entries_in(path, held), key=lambda entry: entry.next_offset) if held is not None else None
         return None
@@ -88,7 +88,7 @@ class Manifest:
     def identity(self, generation: int) -> str:
         """Return the identity of a generation's log; "" where its file is damaged, as `ends` says. Raises Unavailable."""
         with suppress(Damaged):
-            return self._begun(generation)[1].identity
+            return self._begun(generation).identity
         return ""
 
     def generation_of(self, identity: str, *, after: int = 0) -> int:
@@ -101,7 +101,7 @@ class Manifest:
             begun = sealed(Begin(identity, self._ended(newest)))
             newest += 1
             self._storage.create(f"{self._directory}/generation-{newest}.json", begun)
-            if self._begun(newest)[1].identity == identity:  # else another log has just got this number
+            if self._begun(newest).identity == identity:  # else another log has just got this number
                 found = newest
         return found
 
@@ -149,17 +149,19 @@ class Manifest:
             yield match[0], (int(match[1]), int(match[2]), int(match[3])), int(match[4] or 0)
 
     def pruned(self, damaged: list[Damaged] | None = None) -> Iterator[Pruned]:
-        """Yield what is kept of each pruned range, for one at a time fits in memory; `damaged` as for `entries`.
+        """Yield what is kept of each pruned range, also where `entries` has it: a prune was killed, or somebody else wrote it.
+
+        One at a time fits in memory; `damaged` as for `entries`.
 
         Raises Unavailable, Damaged.
         """
-        for path in self._of_all(ERASURES):
+        for path in self._of_all(erasures_of):
             kept = self._read(path, ERASURES_BYTES, pruned_in, damaged)
             if kept:
                 yield kept
 
     def pruned_entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
-        """Return the entries of the pruned files. Raises Unavailable, Damaged."""
+        """Return the entries of the pruned files, as `pruned` does. Raises Unavailable, Damaged."""
         return [entry for kept in self.pruned(damaged) for entry in kept.entries]
 
     def generations(self) -> set[int]:
@@ -177,8 +179,9 @@ class Manifest:
         ends: list[End] = []
         for number in sorted(there | {gap} if gap < max(there, default=0) else there):
             try:
-                path, found = self._begun(number)
-                ends += [End(path, number - 1, partition, offset) for partition, offset in sorted(found.ended.items())]
+                path, held = self._held(number)
+                if begin_in(path, held).ended:
+                    ends.append(End(path, number - 1, held))
             except Damaged as damage:
                 if damaged is None:
                     raise
@@ -202,17 +205,20 @@ class Manifest:
         newest = max(self.generations(), default=0)
         found = 0
         for number in range(1, newest + 1):
-            if self._begun(number)[1].identity == identity:
+            if self._begun(number).identity == identity:
                 found = number
         return found, newest
 
-    def _begun(self, number: int) -> tuple[str, Begin]:
-        """What its file says, and the file's path."""
+    def _begun(self, number: int) -> Begin:
+        return begin_in(*self._held(number))
+
+    def _held(self, number: int) -> tuple[str, bytes]:
+        """The path of a generation's file, and the file."""
         path = f"{self._directory}/generation-{number}.json"
         held = self._storage.read_bytes(path, ENTRY_BYTES)
         if held is None:
             raise Damaged(path, "is missing")
-        return path, begin_in(path, held)
+        return path, held
 
     def _read(self, path: str, most_bytes: int, read: Callable[[str, bytes], T], damaged: list[Damaged] | None) -> T | None:
         """What `read` makes of the file; None where it is damaged, or gone since its name was read: its range was pruned."""
@@ -225,11 +231,5 @@ class Manifest:
             damaged.append(damage)
             return None
 
-    def _of_all(self, ending: str) -> list[str]:
-        """The files of all partitions whose names end so."""
-        return [path for directory in self.partitions() for path in self._paths(directory, ending)]
-
-    def _paths(self, directory: str, ending: str) -> list[str]:
-        """Of the files that count of their ranges, and have this ending, by the ranges' offsets."""
-        names = counting(self._storage.names(directory))
-        return [f"{directory}/{name}" for name in names if name.endswith(ERASURES) == (ending == ERASURES)]
+    def _of_all(self, paths_of: Callable[[Storage, str], list[str]]) -> list[str]:
+        return [path for directory in self.partitions() for path in paths_of(self._storage, directory)]

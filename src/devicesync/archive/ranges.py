@@ -4,8 +4,7 @@
 <prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.<revision>.json    its entries after a redact
 <prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.erasures.json      the range is pruned; its erasures
 
-Where several are there, one counts: the erasures, else the greatest revision. So an entry that comes late, from a process that
-was stopped while it listed the range, changes nothing.
+Where several are there, listed.py says which count.
 """
 
 import hashlib
@@ -95,14 +94,19 @@ def revisions_in(entries: Iterable[Entry]) -> int:
     return len({(entry.topic, *entry.range) for entry in entries if entry.revision})
 
 
-def counting(names: list[str]) -> list[str]:
-    """Of the names in a partition's directory the one that counts of each range, by the ranges' offsets."""
-    best: dict[int, tuple[bool, int, str]] = {}
+def counting(names: list[str]) -> dict[int, str]:
+    """The offsets of the ranges with entries in a partition's directory, each with the name of those of the last revision."""
+    best: dict[int, tuple[int, str]] = {}
     for name, match in zip(names, map(_NAME.fullmatch, names), strict=True):
-        if match:
-            rank = bool(match[3]), int(match[2] or 0), name
+        if match and not match[3]:
+            rank = int(match[2] or 0), name
             best[int(match[1])] = max(rank, best.get(int(match[1]), rank))
-    return [best[offset][2] for offset in sorted(best)]
+    return {offset: name for offset, (_, name) in best.items()}
+
+
+def erasures_in(names: list[str]) -> dict[int, str]:
+    """The offsets of the ranges that have erasures in a partition's directory, each with their name."""
+    return {int(match[1]): match[0] for match in filter(None, map(_NAME.fullmatch, names)) if match[3]}
 
 
 def range_of(name: str) -> int | None:

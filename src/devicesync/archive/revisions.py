@@ -35,8 +35,9 @@ def replaced_in(storage: Storage, entries: Iterable[Entry]) -> list[Replaced]:
     listings: list[tuple[str, str]] = []
     for directory, offsets in places_of(revisions.values()).items():
         names = storage.names(directory)
-        counts = {range_of(name): name for name in counting(names)}
-        listings += [(f"{directory}/{name}", f"{directory}/{counts[at]}") for name in names if (at := range_of(name)) in offsets]
+        counts = counting(names)
+        paths = [(f"{directory}/{name}", at) for name in names if (at := range_of(name)) is not None and at in offsets]
+        listings += [(path, f"{directory}/{counts[at]}") for path, at in paths]
 
     def beside(listing: tuple[str, str]) -> list[Replaced]:
         path, counted = listing

@@ -1,8 +1,11 @@
 """`backup prune`: old files away, their erasures kept."""
 
+from itertools import chain
+
 from devicesync import data_directory
 from devicesync.archive.archive import UPLOAD_SECONDS, Archive
 from devicesync.archive.entry import Entry
+from devicesync.archive.ranges import by_range
 from devicesync.assembly.backup.archives import archives_at, in_each, refuse_forged, spool_of
 from devicesync.assembly.watcher import Watcher
 from devicesync.clock import SYSTEM
@@ -31,17 +34,18 @@ def prune(place: str, settings: Settings, watcher: Watcher, *, before_ms: int, d
             for entry in stay:
                 said = f"{printable(entry.path)} was closed in the future by its entry"
                 watcher.say(f"{said}: it stays, and the partition's files after it")
+            left = {files[0].range: files for files in by_range(entries)}
             try:
                 with watcher.bar(f"prune {archive.topic}", len(old), unit="files") as advance:
                     for files in [] if dry_run else old:
                         lost = prune_range(archive, files, spool.path, settings.max_clock_ahead_ms)
-                        pruned += files
+                        pruned += left.pop(files[0].range)
                         if lost.erases:
                             watcher.say(_NOT_KEPT.format(lost.erases, lost.offset, printable(lost.path)))
                         advance(1)
             finally:
                 if not dry_run:
-                    archive.remove_leftovers(entries, pruned, UPLOAD_SECONDS)
+                    archive.remove_leftovers([*chain.from_iterable(left.values())], pruned, UPLOAD_SECONDS)
             removed.extend(entry for files in old for entry in files)
 
         in_each(archives, prune_one)

@@ -1,10 +1,12 @@
 """`backup redact`: an erased device's records out of the files of a backup."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from devicesync import data_directory
 from devicesync.archive.archive import Archive
+from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import by_range
 from devicesync.assembly.backup.archives import archives_at, in_each, refuse_forged, spool_of
 from devicesync.assembly.watcher import Watcher
@@ -46,10 +48,16 @@ def _redact(  # noqa: PLR0917 - as above
     document["erased"] = max(erased, document["erased"])
     if with_traces and not erased:  # another log's erase says nothing of this one: a restore would bring the device back
         document["not_erased"][archive.topic] = with_traces
-    for files in by_range(entries):
+    left = by_range(entries)
+    for spot, files in enumerate(left):
         if erased and oldest.get(files[0].range, erased + 1) <= erased:
-            document["records"] += 0 if document["dry_run"] else redaction.rewrite(files, erased)
+            left[spot] = files if document["dry_run"] else redaction.rewrite(files, erased)
+            document["records"] += _records_in(files) - _records_in(left[spot])
             document["rewritten"] += [entry.path for entry in files]
     if not document["dry_run"]:
-        archive.remove_leftovers(entries, pruned)
+        archive.remove_leftovers([*chain.from_iterable(left)], pruned)
     document["unlisted"] += archive.unlisted([*archive.manifest.pruned_entries(), *archive.manifest.entries()])
+
+
+def _records_in(files: list[Entry]) -> int:
+    return sum(entry.records for entry in files)

@@ -68,19 +68,20 @@ class Redaction:
                         oldest = min(oldest, event.version if event and is_known else 0)
         return Traces(erased, None if oldest == _NONE else oldest)
 
-    def rewrite(self, files: list[Entry], erased: int) -> int:
-        """Rewrite a range without the device's data up to the version `erased`. Return how many records were removed."""
+    def rewrite(self, files: list[Entry], erased: int) -> list[Entry]:
+        """Rewrite a range without the device's data up to the version `erased`. Return the new entries."""
         with closing(Encoder(self._spool)) as encoder:
             number = 1 + self._archive.last_revision(files)
             closed = [self._without(entry, erased, number, encoder) for entry in files]
         for file in closed:
             self._archive.upload(file)
-        self._archive.manifest.replace([file.entry for file in closed])
+        rewritten = [file.entry for file in closed]
+        self._archive.manifest.replace(rewritten)
         for entry in files:
             self._archive.manifest.sweep(entry)
         for file in closed:
             file.discard()
-        return sum(entry.records - file.entry.records for entry, file in zip(files, closed, strict=True))
+        return rewritten
 
     def _without(self, entry: Entry, erased: int, number: int, encoder: Encoder) -> ClosedFile:
         origin = Origin(entry.topic, entry.source, entry.generation, entry.partition, entry.identity)

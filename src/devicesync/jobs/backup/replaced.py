@@ -4,7 +4,6 @@ So does whoever may only add objects to a bucket. What the revision lacks, or ha
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -39,10 +38,13 @@ def doubts(archive: Archive, pairs: list[Replaced], spool: Path, cover: Cover) -
             found.append(Doubt(revision, said, _DO.format(listing)))
             continue
         comparison = Comparison(revision, other.path, partial(_batches, archive, other, spool), is_whole=True)
-        with suppress(Damaged):  # the revision is named where it counts; the other one a redact may just have removed
+        try:
             with archive.fetched(revision, spool) as batches:
                 comparison.add(revision, batches)
             found += [Doubt(revision, problem, _DO.format(listing)) for _, problem in comparison.problems(cover)]
+        except Damaged as damaged:
+            if damaged.path in revision.paths:  # the other one a redact may just have removed
+                found.append(Doubt(revision, damaged.problem, _DO.format(listing)))
     return found
 
 

@@ -94,11 +94,16 @@ def check_ends(ends: list[End], known: list[Entry]) -> Iterator[Problem]:
         place = entry.generation, entry.partition
         last[place] = max(entry.next_offset, last.get(place, 0))
     for end in ends:
-        there = last.get((end.generation, end.partition), 0)
-        if there < end.next_offset:
-            told = f"partition {end.partition} of generation {end.generation} went up to offset {end.next_offset - 1}"
+        lacking = [
+            (partition, next_offset, there)
+            for partition, next_offset in sorted(end.next_offsets().items())
+            if (there := last.get((end.generation, partition), 0)) < next_offset
+        ]
+        for partition, next_offset, there in lacking[:1]:
+            told = f"partition {partition} of generation {end.generation} went up to offset {next_offset - 1}"
             left = f"its last files are gone: what is left ends at {there - 1}" if there else "none of its files is left"
-            yield Problem(end.path, f"{told} when this generation began, and {left}")
+            more = f"; so have {len(lacking) - 1:,} others" if len(lacking) > 1 else ""
+            yield Problem(end.path, f"{told} when this generation began, and {left}{more}")
 
 
 def check_unlisted(archive: Archive, known: list[Entry]) -> Iterator[Problem]:

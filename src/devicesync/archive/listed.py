@@ -1,0 +1,39 @@
+"""Which of a partition's ranges are listed, and which are pruned, by the names in its directory (ranges.py).
+
+Of several entries of a range those of the greatest revision count. Erasures always count. Entries beside them count while a file
+of the range is there. So erasures that somebody adds hide no record. An entry that comes late, from a process that was stopped
+while it listed the range, changes nothing.
+"""
+
+from contextlib import suppress
+
+from devicesync.archive.ranges import ENTRY_BYTES, counting, entries_in, erasures_in, range_of
+from devicesync.archive.storage import Storage
+from devicesync.errors import Damaged
+
+
+def listings_of(storage: Storage, directory: str) -> list[str]:
+    """The entries that count of each range, by the ranges' offsets. Raises Unavailable."""
+    names = storage.names(directory)
+    listed, pruned = counting(names), erasures_in(names)
+    return [
+        f"{directory}/{listed[at]}"
+        for at in sorted(listed)
+        if at not in pruned or _has_files(storage, [f"{directory}/{name}" for name in names if range_of(name) == at])
+    ]
+
+
+def erasures_of(storage: Storage, directory: str) -> list[str]:
+    """What prunes have kept, by the ranges' offsets. Raises Unavailable."""
+    return [f"{directory}/{name}" for _, name in sorted(erasures_in(storage.names(directory)).items())]
+
+
+def _has_files(storage: Storage, listings: list[str]) -> bool:
+    """Whether a file of the range is there, by any of its entries: a prune removes all of them, and who may only add none."""
+    for path in listings:
+        with suppress(Damaged):
+            held = storage.read_bytes(path, ENTRY_BYTES)
+            entries = entries_in(path, held) if held is not None else []
+            if any(storage.size(file) is not None for entry in entries for file in entry.paths):
+                return True
+    return False
