@@ -95,9 +95,9 @@ def test_networks_take_turns() -> None:
 
 
 def test_where_all_that_may_wait_do_the_network_with_most_gives_one() -> None:
-    """Its last, and to a network with fewer. A /64 is one network."""
+    """Its last, and to a network with fewer. A /48 is one: a customer of a provider may have it, and so 65,536 times a /64."""
     network = int(ip_address("2001:db8::"))
-    full = [ip_address(network + number) for number in range(MOST_WAITING + 1)]
+    full = [ip_address(network + (number << 64)) for number in range(MOST_WAITING + 1)]
     others = [ip_address("10.0.0.1"), ip_address("10.0.0.2")]
     answers = asyncio.run(_crowd([*full, *others, full[0]]))
     assert answers == ["done"] * (MOST_WAITING - 1) + ["503"] * 2 + ["done"] * 2 + ["503"]

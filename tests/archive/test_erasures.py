@@ -234,6 +234,16 @@ def test_refused_erases_that_a_prune_does_not_keep_are_told(tmp_path: Path, monk
     assert [name for name, _ in next(archive.manifest.pruned()).erased()] == ["d0", "d1"]
 
 
+def test_an_erase_that_is_refused_for_now_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that is two days behind it was "refused", and went; the erased device came back."""
+    archive, closed = stored(tmp_path, erases(3), "parquet")
+    monkeypatch.setattr(SYSTEM, "now_ms", lambda: IN_2023_US // 1000 - 2 * DAY_MS, raising=False)
+    assert prune.prune_range(archive, [closed.entry], tmp_path, 300_000).erases == 0
+    assert [*pruned_erasures(archive, Selection(), 300_000)] == [{}]
+    monkeypatch.undo()
+    assert [len(erased) for erased in pruned_erasures(archive, Selection(), 300_000)] == [3]
+
+
 def test_without_a_spool_nothing_is_pruned(tmp_path: Path) -> None:
     """It is named, as it is by a backup."""
     archive, closed = stored(tmp_path, erases(3), "parquet")

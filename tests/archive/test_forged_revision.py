@@ -15,6 +15,7 @@ from devicesync.archive.entry import MOST_KILLED, Entry, Origin, rest_path, revi
 from devicesync.archive.files import OpenFile
 from devicesync.archive.manifest import Manifest
 from devicesync.archive.ranges import ENTRY, listing_path, revised_path
+from devicesync.archive.storage import Storage
 from devicesync.assembly.backup.prune import prune
 from devicesync.assembly.backup.redact import redact
 from devicesync.assembly.backup.verify import verify
@@ -328,3 +329,26 @@ def test_what_a_killed_redact_left_goes_with_the_next_one_of_the_range(
     assert unnamed(archive, tmp_path)
     assert redact(str(tmp_path / "backup"), "stays", settings_of(tmp_path), Unwatched(), dry_run=False)["records"] == 3
     assert (unnamed(archive, tmp_path), offsets(archive, tmp_path)) == (set(), [0, 2, 5])
+
+
+def test_of_two_revisions_nobody_is_told_to_remove_the_one_that_counts(tmp_path: Path) -> None:
+    """Beside the honest one somebody added another: who did as he was told lost the true records."""
+    archive = backup(tmp_path)
+    files = by_range(archive)[0]
+    Redaction(archive, "gone", tmp_path, 300_000).rewrite(files, V + 10)
+    honest = by_range(archive)[0]
+    forge(archive, tmp_path, [3], number=2)
+    later = by_range(archive)[0]
+    assert honest != later
+    assert all("one of the two is forged, or both" in said for said in commands(tmp_path))
+
+
+def test_a_listing_that_is_no_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a store any key below its name makes it look like one: the range was hidden, and nothing named it."""
+    archive = backup(tmp_path)
+    name = "5.7-00000000.json"
+    names = Storage.names
+    monkeypatch.setattr(Storage, "names", lambda self, at: sorted([*names(self, at), *([name] if at.endswith("/1/3") else [])]))
+    for look in (archive.manifest.entries, lambda: archive.manifest.newest(1, 3)):
+        with pytest.raises(Damaged, match=r"5\.7-00000000\.json is no file"):
+            look()

@@ -1,12 +1,21 @@
 """The limit that stops a job: for a bad deploy, never for a stranger's burst."""
 
+import threading
 from collections.abc import Iterable
+from contextlib import closing, nullcontext
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from devicesync.clock import SystemClock
+from devicesync.clock import SYSTEM, SystemClock
+from devicesync.dead_letters.port import DeadLetter
+from devicesync.dead_letters.sqlite import SqliteDeadLetters
 from devicesync.errors import TooManyBad, Unavailable
+from devicesync.jobs.batch import fold
+from devicesync.jobs.enrich import Job, Progress
 from devicesync.jobs.shared.refusal_limit import RefusalLimit
+from devicesync.log.port import Record
 
 
 class Hours(SystemClock):
@@ -112,3 +121,26 @@ def test_a_log_of_one_partition_is_read_as_it_was_written() -> None:
 def test_a_limit_of_one_stops_never() -> None:
     """The way out that the hint names."""
     feed(RefusalLimit(1, 10, 0), [(True, count) for count in range(1000)])
+
+
+@pytest.mark.parametrize("seconds", [0, 61])
+def test_of_records_with_their_producers_times_the_time_of_reading_counts(seconds: int) -> None:
+    """A thousand at once, of stamps that a minute lies between, stopped an updater: whoever sends them says when that was."""
+    read = [Record(b"x", 0, number, number * 1000, None, read_ms=number * seconds // 2000 * 1000) for number in range(2001)]
+    with pytest.raises(TooManyBad) if seconds else nullcontext():
+        fold(read, source="log", refusal_limit=RefusalLimit(0.95, 1000, 30))
+    with pytest.raises(TooManyBad):
+        fold([record._replace(read_ms=None) for record in read], source="log", refusal_limit=RefusalLimit(0.95, 1000, 30))
+
+
+def test_of_events_that_are_enriched_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Their times are mostly their producers'."""
+    now_ms = 0
+    monkeypatch.setattr(SYSTEM, "now_ms", lambda: now_ms, raising=False)
+    with closing(SqliteDeadLetters(tmp_path / "dead.db")) as letters:
+        job = Job(Mock(), letters, RefusalLimit(0.95, 1000, 30), threading.Event(), "log", Progress())
+        dead = [DeadLetter(b"x", "malformed_json", "", "log", 0, number, number * 1000) for number in range(2000)]
+        assert job.judged(dead) == dead
+        now_ms = 31_000
+        with pytest.raises(TooManyBad):
+            job.judged(dead[:1])

@@ -17,7 +17,7 @@ FORWARDED = (b"x-forwarded-for", b"x-real-ip")
 
 NO_PROXIES = "trusted_proxies is empty: behind a proxy, every device gets the proxy's address and place"
 _LONGEST = 64
-_NETWORK_BYTES = 8
+_NETWORK_BYTES, _CUSTOMER_BYTES = 8, 6
 _KEPT = 4096
 _log: Any = structlog.get_logger("devicesync")
 
@@ -74,6 +74,11 @@ class Clients:
 def network_of(address: Address | None) -> bytes:
     """An IPv4 address, or an IPv6 network of 64 bits: the owner of one address in it has them all. Nobody's is empty."""
     return address.packed[:_NETWORK_BYTES] if address else b""
+
+
+def customer_of(address: Address | None) -> bytes:
+    """An IPv4 address, or an IPv6 network of 48 bits: no customer of a provider gets a larger one, and some get that."""
+    return network_of(address)[: _CUSTOMER_BYTES if isinstance(address, IPv6Address) else None]
 
 
 def parsed(entry: str) -> Address | None:

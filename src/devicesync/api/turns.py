@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from devicesync.api.answers import RequestError
-from devicesync.api.clients import Address, network_of
+from devicesync.api.clients import Address, customer_of
 
 LARGE_BYTES, LARGEST_BYTES = 2048, 8192
 """A body with more is large. A registration has about 700; 64 KiB made to be slow take 10 ms, on 500 connections at once.
@@ -36,7 +36,7 @@ class Turns:
     async def next(self, client: Address | None) -> AsyncIterator[None]:
         """Return when it is this client's turn and others have been served. Raises RequestError where too many wait."""
         if self._is_taken:
-            await self._turn(network_of(client))
+            await self._turn(customer_of(client))
         self._is_taken = True
         try:
             await asyncio.sleep(0)

@@ -77,8 +77,8 @@ class Manifest:
     def newest(self, generation: int, partition: int) -> Entry | None:
         """Return a file of a partition's last range. Raises Unavailable, Damaged."""
         for path in listings_of(self._storage, f"{self._directory}/{generation}/{partition}")[-1:]:  # prune leaves the last range
-            held = self._storage.read_bytes(path, ENTRY_BYTES)
-            return max(entries_in(path, held), key=lambda entry: entry.next_offset) if held is not None else None
+            entries = self._read(path, ENTRY_BYTES, entries_in, None)
+            return max(entries, key=lambda entry: entry.next_offset) if entries else None
         return None
 
     def generation_named(self, identity: str) -> int | None:
@@ -224,12 +224,20 @@ class Manifest:
         """What `read` makes of the file; None where it is damaged, or gone since its name was read: its range was pruned."""
         try:
             held = self._storage.read_bytes(path, most_bytes)
+            if held is None:
+                self._refuse_what_is_no_file(path)
             return read(path, held) if held is not None else None
         except Damaged as damage:
             if damaged is None:
                 raise
             damaged.append(damage)
             return None
+
+    def _refuse_what_is_no_file(self, path: str) -> None:
+        """A store lists a name, without an object, where it has a key below it."""
+        directory, _, name = path.rpartition("/")
+        if name in self._storage.names(directory):
+            raise Damaged(path, "is no file")
 
     def _of_all(self, paths_of: Callable[[Storage, str], list[str]]) -> list[str]:
         return [path for directory in self.partitions() for path in paths_of(self._storage, directory)]

@@ -71,16 +71,16 @@ def fold(
     """Decode records and join them per device. Raises TooManyBad when nearly everything is refused."""
     changes: dict[str, State] = {}
     dead: list[DeadLetter] = []
-    for value, partition, offset, taken_ms, logged_ms, key, _ in records:
+    for value, partition, offset, taken_ms, logged_ms, key, _, read_ms in records:
         try:
             if value is None:
                 raise Refused("malformed_json", "the record is null: it has no value")  # noqa: TRY301 - a call costs every event
             event = decode(value, taken_ms=taken_ms, logged_ms=logged_ms, max_clock_ahead_ms=max_clock_ahead_ms)
         except Refused as refused:
             dead.append(DeadLetter(value, refused.reason, refused.detail, source, partition, offset, taken_ms, key))
-            refusal_limit.bad(refused.reason, taken_ms, partition)
+            refusal_limit.bad(refused.reason, taken_ms if read_ms is None else read_ms, partition)
         else:
-            refusal_limit.good(1, taken_ms)
+            refusal_limit.good(1, taken_ms if read_ms is None else read_ms)
             _join_into(changes, event)  # at once: the processor's caches do not hold the events of a whole batch
     return Folded(changes, dead, len(records) - len(dead))
 

@@ -62,13 +62,16 @@ class Job(NamedTuple):
     progress: Progress
 
     def judged(self, letters: Iterable[DeadLetter | None]) -> list[DeadLetter]:
-        """Those that are refused, of all in their order: None is a good one. Raises TooManyBad when nearly all are refused."""
+        """Those that are refused, of all in their order: None is a good one. Raises TooManyBad when nearly all are refused.
+
+        For so long as they are read: the times of events are mostly their producers'.
+        """
         dead = []
         for letter in letters:
             if letter is None:
                 self.refusal_limit.good()
             else:
-                self.refusal_limit.bad(letter.reason, letter.time_ms, letter.partition)
+                self.refusal_limit.bad(letter.reason, SYSTEM.now_ms(), letter.partition)
                 dead.append(letter)
         return dead
 

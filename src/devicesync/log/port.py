@@ -17,6 +17,7 @@ class Record(NamedTuple):
     taken_ms: the time at which the log took it. Versions are guarded against this time.
     logged_ms: the timestamp that the log keeps with the record. None where it keeps none.
     headers: what the log keeps beside the key and the value. None where it keeps none, or where they can't be read.
+    read_ms: when the reader got it, where taken_ms comes from its producer's clock. None where it is the log's own.
     """
 
     value: bytes | None
@@ -26,6 +27,7 @@ class Record(NamedTuple):
     logged_ms: int | None
     key: bytes | None = None
     headers: Headers | None = None
+    read_ms: int | None = None
 
 
 class Lag(NamedTuple):

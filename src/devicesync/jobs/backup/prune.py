@@ -11,7 +11,7 @@ from devicesync.archive.ranges import ERASURES_BYTES, by_range
 from devicesync.archive.spool import failure_of
 from devicesync.clock import SYSTEM
 from devicesync.jobs.backup.highest_erases import highest_erases
-from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, erase_rows_in, is_late
+from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, erase_rows_in, is_late_for_good
 from devicesync.log.full import OFFSET
 
 
@@ -53,7 +53,7 @@ def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahe
                 with archive.fetched(entry, spool) as batches:
                     for rows in batches:
                         for row, erase in erase_rows_in(rows, entry, ANY_AHEAD_MS):
-                            if is_late(erase, row, max_clock_ahead_ms):  # the updater refused it, and so would a restore
+                            if is_late_for_good(erase, row, max_clock_ahead_ms):  # the updater refused it
                                 first = lost if lost.erases else NotKept(0, entry.path, row[OFFSET])
                                 lost = first._replace(erases=lost.erases + 1)
                             else:

@@ -19,6 +19,9 @@ from devicesync.law.state import State
 from devicesync.log.full import FullRecord
 
 _DO = "nothing is lost: what it replaces is there too; if it is forged, remove its entry, {}, and then it: the other counts then"
+_EITHER = (
+    "one of the two is forged, or both: `devicesync backup verify --deep` beside the log tells; before you remove one, copy it"
+)
 
 
 class Doubt(NamedTuple):
@@ -35,17 +38,22 @@ def doubts(archive: Archive, pairs: list[Replaced], spool: Path, cover: Cover) -
     for revision, other, listing, fits in pairs:
         if not fits or not may_revise(revision, other):
             said = f"its entry says otherwise than that of {other.path}, and no `devicesync backup redact` changes it so"
-            found.append(Doubt(revision, said, _DO.format(listing)))
+            found.append(Doubt(revision, said, _hint(other, listing)))
             continue
         comparison = Comparison(revision, other.path, partial(_batches, archive, other, spool), is_whole=True)
         try:
             with archive.fetched(revision, spool) as batches:
                 comparison.add(revision, batches)
-            found += [Doubt(revision, problem, _DO.format(listing)) for _, problem in comparison.problems(cover)]
+            found += [Doubt(revision, problem, _hint(other, listing)) for _, problem in comparison.problems(cover)]
         except Damaged as damaged:
             if damaged.path in revision.paths:  # the other one a redact may just have removed
-                found.append(Doubt(revision, damaged.problem, _DO.format(listing)))
+                found.append(Doubt(revision, damaged.problem, _hint(other, listing)))
     return found
+
+
+def _hint(other: Entry, listing: str) -> str:
+    """What a backup listed itself counts before what somebody listed in its place. Of two revisions nobody can tell."""
+    return _EITHER if other.revision else _DO.format(listing)
 
 
 def refuse_doubts(archive: Archive, entries: list[Entry], pruned: Iterable[dict[str, State]], spool: Path) -> None:

@@ -19,7 +19,9 @@ class RefusalLimit:
     The time is that at which the log took the records: a burst of a stranger's bad records stops nobody. But the records of a
     backlog come one partition after the other, the bad ones maybe first. So every partition that has more to read must have
     been read so far, too. And of all that was read the share must hold for that time: a partition with large records is read
-    last, and alone. With a limit of 1 nothing ever stops.
+    last, and alone. Where producers give the times, that of reading counts: else who sends a burst says that it took a minute.
+
+    With a limit of 1 nothing ever stops.
 
     unread: returns the partitions that have more to read; set it where records come of several. It may raise Unavailable.
     """

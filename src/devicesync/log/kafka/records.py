@@ -18,10 +18,13 @@ def _record_of(message: Message, headers: Headers | None, clock: Clock) -> Recor
     kind, stamp_ms = message.timestamp()
     has_time = kind != TIMESTAMP_NOT_AVAILABLE
     # A producer's own clock may run ahead: what the broker did not stamp was taken now at the latest.
-    taken_ms = stamp_ms if kind == TIMESTAMP_LOG_APPEND_TIME else min(stamp_ms, now_ms) if has_time else now_ms
+    is_logs = kind == TIMESTAMP_LOG_APPEND_TIME
+    taken_ms = stamp_ms if is_logs else min(stamp_ms, now_ms) if has_time else now_ms
     logged_ms = stamp_ms if has_time else None
     partition, offset = int(message.partition() or 0), int(message.offset() or 0)
-    return Record(message.value(), partition, offset, taken_ms, logged_ms, _bytes(message.key()), headers)
+    return Record(
+        message.value(), partition, offset, taken_ms, logged_ms, _bytes(message.key()), headers, None if is_logs else now_ms
+    )
 
 
 def _bytes(key: str | bytes | None) -> bytes | None:
