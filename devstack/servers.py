@@ -14,15 +14,15 @@ _REDIS = "on Debian `apt-get install redis-server`"
 
 _CLUSTER = "ZGV2aWNlc3luYy1kZXZzdA"  # 16 bytes in base64: a broker that stands alone shares its name with nobody
 _KAFKA = """\
-process.roles=broker,controller
-node.id=1
+process.roles={roles}
+node.id={node}
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+listeners={listeners}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={directory}/data
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replicas}
 offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
@@ -200,22 +200,43 @@ class Kafka(Server):
     secured: a PEM file with key (PKCS #8) and certificates; `port` then takes TLS, and SCRAM-SHA-512. USER, with PASSWORD, may do
         everything, and others what ACLs grant them.
     runs: another process has started it in this directory; this one uses it.
+    joins: the broker whose cluster it joins, as a broker alone. replicas: of what the groups have committed.
     """
 
     USER, PASSWORD = "admin", "kafka-secret"
 
-    def __init__(self, directory: Path, secured: Path | None = None, *, runs: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        secured: Path | None = None,
+        *,
+        runs: bool = False,
+        heap: str = "1g",
+        joins: "Kafka | None" = None,
+        replicas: int = 1,
+    ) -> None:
         directory = _made(directory)
-        self.port, inside, controller = ports(directory, 3, runs=runs)
+        self.port, inside, own = ports(directory, 3, runs=runs)
+        self.controller: int = joins.controller if joins else own
         self._properties = directory / "server.properties"
-        text = _KAFKA.format(port=self.port, controller=controller, directory=directory)
+        listeners = f"PLAINTEXT://127.0.0.1:{self.port}" + ("" if joins else f",CONTROLLER://127.0.0.1:{self.controller}")
+        node, roles = (2, "broker") if joins else (1, "broker,controller")
+        text = _KAFKA.format(
+            node=node,
+            roles=roles,
+            listeners=listeners,
+            port=self.port,
+            controller=self.controller,
+            directory=directory,
+            replicas=replicas,
+        )
         self._users: list[str] = []
         if secured:
-            text += _KAFKA_SECURED.format(port=self.port, inside=inside, controller=controller, pem=secured, user=self.USER)
+            text += _KAFKA_SECURED.format(port=self.port, inside=inside, controller=self.controller, pem=secured, user=self.USER)
             self._users = ["--add-scram", f"SCRAM-SHA-512=[name={self.USER},password={self.PASSWORD}]"]
         if not runs:
             self._properties.write_text(text)
-        self._java = [java(), "-Xmx1g", "-cp", f"{jars('kafka')}/*"]
+        self._java = [java(), f"-Xmx{heap}", "-cp", f"{jars('kafka')}/*"]
         super().__init__("Kafka", directory, [*self._java, "kafka.Kafka", str(self._properties)], lambda: answers(self.port))
 
     def start(self, *, wait: bool = True) -> None:
@@ -224,6 +245,34 @@ class Kafka(Server):
             words = ["format", "--cluster-id", _CLUSTER, "--config", str(self._properties), *self._users]
             subprocess.run([*self._java, "kafka.tools.StorageTool", *words], check=True, capture_output=True)
         super().start(wait=wait)
+
+
+class KafkaPair:
+    """Two brokers of one cluster. `stays` is its controller too; `leaves` is the one to stop.
+
+    Half of a topic's partitions then have no leader, where each has one replica. What groups have committed has two.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.stays = Kafka(directory / "stays", heap="384m", replicas=2)
+        self.leaves = Kafka(directory / "leaves", heap="384m", joins=self.stays, replicas=2)
+
+    @property
+    def servers(self) -> str:
+        """The addresses of both."""
+        return f"127.0.0.1:{self.stays.port},127.0.0.1:{self.leaves.port}"
+
+    def start(self) -> None:
+        """Start both."""
+        for server in (self.stays, self.leaves):
+            server.start(wait=False)
+        for server in (self.stays, self.leaves):
+            server.wait_ready()
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Stop both."""
+        for server in (self.leaves, self.stays):
+            server.stop(how)
 
 
 class Cassandra(Server):

@@ -24,6 +24,7 @@ SCOPES = {
     "logs": ("tests/contract/",),
     "secured": ("tests/integration/secured/",),
     "kafka away": ("tests/integration/test_kafka_away.py", "tests/integration/test_readiness.py"),
+    "leaderless": ("tests/api/test_without_leader.py", "tests/integration/test_without_leader.py"),
     "cassandra away": ("tests/integration/test_faults_of_cassandra.py",),
     "histories": ("tests/integration/test_histories.py",),
     "enricher": ("tests/integration/test_enrich",),
@@ -32,7 +33,7 @@ SCOPES = {
 """The tests of a scope share what only one process has. A test belongs to the first scope that names the beginning of its path.
 
 stores: a Redis Cluster, an older Cassandra, a keyspace. logs: topics of their names. secured: servers with users. away: a server that is
-stopped. histories, enricher, browser: what their modules share. Any other test is a scope of its own: Kafka and Cassandra are shared by all
+stopped. leaderless: two brokers, one of which is stopped. histories, enricher, browser: what their modules share. Any other test is a scope of its own: Kafka and Cassandra are shared by all
 processes (tests/servers.py), and each has its own Redis. Most of their time is waiting, so there are more processes than cores.
 """
 FIRST = (

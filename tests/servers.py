@@ -20,7 +20,7 @@ from typing import NoReturn, Protocol, TypeVar
 
 import pytest
 from devstack.server import Missing
-from devstack.servers import Cassandra, Kafka, Redis, RedisCluster
+from devstack.servers import Cassandra, Kafka, KafkaPair, Redis, RedisCluster
 
 from tests.loaded import Loader
 
@@ -114,6 +114,12 @@ def own_kafka() -> Kafka:
 
 
 @functools.cache
+def kafka_pair() -> KafkaPair:
+    """Two brokers, one of which is to be stopped, of this process alone."""
+    return _own(KafkaPair)
+
+
+@functools.cache
 def cassandra(release: str = CASSANDRA) -> Cassandra:
     """A Cassandra node; that of the release that the tests run on is shared."""
     directory = os.environ.get(f"{_DIRECTORY}Cassandra")
@@ -145,6 +151,7 @@ def end_own() -> None:
         while _owned:
             _owned.pop().stop(signal.SIGKILL)
         own_kafka.cache_clear()
+        kafka_pair.cache_clear()
         own_cassandra.cache_clear()
 
 

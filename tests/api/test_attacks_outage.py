@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -148,8 +148,8 @@ def test_a_log_that_is_away_is_not_asked_for_its_last_version_by_each(start: Sta
     class Away(MemoryLog):
         asked = 0
 
-        def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
-            del ms, count, seen
+        def taken_since(self, ms: int, count: int, seen: Mapping[int, int], but: Collection[int] = ()) -> Iterator[Record]:
+            del ms, count, seen, but
             self.asked += 1
             raise Unavailable("it is away", "")
 

@@ -16,7 +16,7 @@ from devicesync.clock import SYSTEM
 from devicesync.law.event import MAX_BYTES
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
-from devicesync.log.kafka.log import Outgoing, deliver
+from devicesync.log.kafka.delivery import Outgoing, deliver
 from devicesync.log.memory import MemoryLog
 from tests import servers
 from tests.api.conftest import Clock, Start
@@ -172,7 +172,8 @@ class Brokers:
     def produce(self, records: Iterable[Any]) -> None:
         self._told += [record[4] for record in records]
 
-    def flush(self) -> int:
+    def flush(self, seconds: float) -> int:
+        del seconds
         for tell, stamp_ms in zip(self._told, self._clocks_ms, strict=True):
             tell(None, SimpleNamespace(timestamp=lambda at=stamp_ms: (TIMESTAMP_LOG_APPEND_TIME, at)))
         return 0

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -122,8 +122,8 @@ class Stepping(MemoryLog):
         self._machine, self._steps = machine, [seconds]
         self.then: Callable[[], object] = list
 
-    def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
-        found = [*super().taken_since(ms, count, seen)]
+    def taken_since(self, ms: int, count: int, seen: Mapping[int, int], but: Collection[int] = ()) -> Iterator[Record]:
+        found = [*super().taken_since(ms, count, seen, but)]
         self._machine.step(-sum(self._steps))
         self._steps.clear()
         self.then()
@@ -152,10 +152,10 @@ def test_a_log_that_takes_long_to_tell(clock: Clock, monkeypatch: pytest.MonkeyP
     asked = []
 
     class Slow(MemoryLog):
-        def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+        def taken_since(self, ms: int, count: int, seen: Mapping[int, int], but: Collection[int] = ()) -> Iterator[Record]:
             asked.append(ms)
             told.wait(60)
-            return super().taken_since(ms, count, seen)
+            return super().taken_since(ms, count, seen, but)
 
     monkeypatch.setattr(versions, "_PATIENCE_SECONDS", 0.02)
     opened = versions.Versions(Slow(clock.ms), DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(2, "LOG_UNAVAILABLE", ""))
@@ -181,8 +181,8 @@ def test_a_stop_does_not_wait_for_a_look_at_the_log(tmp_path: Path) -> None:
     began, answered = threading.Event(), []
 
     class Long(MemoryLog):
-        def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
-            del count, seen
+        def taken_since(self, ms: int, count: int, seen: Mapping[int, int], but: Collection[int] = ()) -> Iterator[Record]:
+            del count, seen, but
             began.set()
             for offset in range(1_000):
                 SYSTEM.sleep(0.02)
@@ -208,8 +208,8 @@ class Asked(MemoryLog):
         super().__init__(clock)
         self.got: list[int] = []
 
-    def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
-        found = [*super().taken_since(ms, count, seen)]
+    def taken_since(self, ms: int, count: int, seen: Mapping[int, int], but: Collection[int] = ()) -> Iterator[Record]:
+        found = [*super().taken_since(ms, count, seen, but)]
         self.got.append(len(found))
         return iter(found)
 
@@ -291,8 +291,8 @@ def test_a_producer_s_time_past_now_is_looked_at_again(clock: Clock) -> None:
     """It counts as taken now. So a version that the law refused at the first look is one that it takes at the next."""
 
     class Stamped(Asked):
-        def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
-            found = super().taken_since(ms, count, seen)
+        def taken_since(self, ms: int, count: int, seen: Mapping[int, int], but: Collection[int] = ()) -> Iterator[Record]:
+            found = super().taken_since(ms, count, seen, but)
             return (record._replace(taken_ms=min(record.taken_ms, clock.ms())) for record in found)
 
     log = Stamped(clock.ms)
@@ -511,11 +511,11 @@ def test_a_log_that_can_not_be_asked_is_asked_again(start: Start) -> None:
     class Away(MemoryLog):
         asked = 0
 
-        def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+        def taken_since(self, ms: int, count: int, seen: Mapping[int, int], but: Collection[int] = ()) -> Iterator[Record]:
             self.asked += 1
             if self.asked < 3:
                 raise Unavailable("it is away", "")
-            return super().taken_since(ms, count, seen)
+            return super().taken_since(ms, count, seen, but)
 
     started = start(Away())
     with structlog.testing.capture_logs() as told:

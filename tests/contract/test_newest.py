@@ -19,7 +19,7 @@ from devicesync.clock import SYSTEM
 from devicesync.log.journal import Journal
 from devicesync.log.kafka import KafkaLog, KafkaUrl, survey
 from devicesync.log.kafka.admin import create_topics
-from devicesync.log.kafka.log import Outgoing, deliver
+from devicesync.log.kafka.delivery import Outgoing, deliver
 from devicesync.log.kafka.producer import Producer
 from devicesync.log.kafka.taken import Bound, taken
 from tests import servers

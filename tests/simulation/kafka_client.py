@@ -292,7 +292,8 @@ def clients_of(broker: Broker, now_ms: Callable[[], int]) -> Iterator[None]:
 
 
 def _topics(broker: Broker, topic: str) -> Any:
-    partitions = dict.fromkeys(range(len(broker.partitions) if not broker.is_gone else 0))
+    there = range(len(broker.partitions) if not broker.is_gone else 0)
+    partitions = {partition: SimpleNamespace(id=partition, leader=1) for partition in there}
     error = KafkaError(_NO_TOPIC) if broker.is_gone else None
     return SimpleNamespace(topics={topic: SimpleNamespace(partitions=partitions, error=error)})
 

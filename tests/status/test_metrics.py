@@ -40,6 +40,7 @@ UNITS = (
     "_records",
     "_info",
     "_devices",
+    "_partitions",
     "_connections",
     "_waiting",
     "_waiting_for_log",

@@ -22,6 +22,7 @@ REGISTER: Api = "analytics.device-register"
 PROFILE: Api = "analytics.device-profile"
 
 _CLIENT_ERROR_BELOW = 500
+_RETRY_AFTER_SECONDS = 2
 
 
 class RequestError(Exception):
@@ -32,6 +33,14 @@ class RequestError(Exception):
         self.status = status
         self.err = err
         self.retry_after_seconds = retry_after_seconds
+
+
+class PartitionUnavailable(RequestError):
+    """The partition of the log that this device's records lie in has no leader."""
+
+    def __init__(self) -> None:
+        said = "the part of the log that has this device's registrations is away, and the others are not; try again"
+        super().__init__(503, "PARTITION_UNAVAILABLE", said, _RETRY_AFTER_SECONDS)
 
 
 class Answer(msgspec.Struct, frozen=True):

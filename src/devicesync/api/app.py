@@ -20,6 +20,7 @@ from devicesync.api.hosts import KnownHosts
 from devicesync.api.sent import Sent
 from devicesync.api.status_page.page import Ready, StatusPage
 from devicesync.api.status_page.sight import Sight
+from devicesync.log.leaderless import leaderless
 from devicesync.status.metrics import Metrics
 
 _HOST_IN_PAGE = b"127.0.0.1:8080"
@@ -81,7 +82,9 @@ def admin_app(metrics: Metrics, ready: Ready, access: Access, sight: Sight | Non
     async def readyz(request: Request) -> Response:
         del request
         lacking = await ready()
-        return Sent(Answer(503 if lacking else 200, msgspec.json.encode({"ready": not lacking, "lacking": lacking})))
+        return Sent(
+            Answer(503 if lacking else 200, msgspec.json.encode({"ready": not lacking, "lacking": lacking} | _impaired()))
+        )
 
     async def show_metrics(request: Request) -> Response:
         del request
@@ -97,6 +100,12 @@ def admin_app(metrics: Metrics, ready: Ready, access: Access, sight: Sight | Non
     )
     app.router.redirect_slashes = False  # a redirect would repeat whatever Host says
     return KnownHosts(app, host)
+
+
+def _impaired() -> dict[str, dict[str, str]]:
+    """What works only in part. Whoever is asked says the same, so a balancer that took it for a failure would send to nobody."""
+    named = ", ".join(map(str, sorted(leaderless())))
+    return {"impaired": {"log": f"partitions without a leader: {named}"}} if named else {}
 
 
 def _always(answer: Answer) -> Callable[[Request], Any]:

@@ -9,7 +9,7 @@ import structlog
 
 from devicesync.api import agents, registration
 from devicesync.api.access import Access, RateLimit
-from devicesync.api.answers import PROFILE, REGISTER, Answer, Api, RequestError, refused, success
+from devicesync.api.answers import PROFILE, REGISTER, Answer, Api, PartitionUnavailable, RequestError, refused, success
 from devicesync.api.clients import Address, Clients, parsed
 from devicesync.api.counts import ApiCounts
 from devicesync.api.line import line_of
@@ -87,15 +87,15 @@ class Calls:
         client = self._client(scope, headers)
         device_id = device_id_of(scope, REGISTER_PATH.encode())
         needs.access.check("register", headers)
-        await needs.versions.ready(client)
+        await needs.versions.ready(client, key := device_id.encode())
         body = await json_body(headers, receive)
         if len(body) <= LARGE_BYTES and len(headers.get(b"user-agent", b"")) <= agents.LARGE_BYTES:
-            await needs.versions.ready(client)  # again: a body may take seconds
+            await needs.versions.ready(client, key)  # again: a body may take seconds
             version, line = self._line(device_id, body, client, headers)
         else:
             turns = self._turns if len(body) <= LARGEST_BYTES else self._turns_of_largest
             async with turns.next(client):
-                await needs.versions.ready(client)
+                await needs.versions.ready(client, key)
                 version, line = self._line(device_id, body, client, headers)
         await self._append(version, line, device_id, client)
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
@@ -118,8 +118,10 @@ class Calls:
         needs = self._needs
         try:
             taken_ms = await needs.writer.append(line, device_id.encode(), needs.spans.headers(), client)
-        except BaseException:
+        except BaseException as error:
             needs.versions.may_be_logged(version)
+            if isinstance(error, PartitionUnavailable):
+                needs.versions.doubt(device_id.encode())
             raise
         needs.versions.check_logged(version, taken_ms)
 
@@ -138,9 +140,9 @@ class Calls:
     async def _erase(self, device_id: str, headers: Headers) -> Answer:
         needs = self._needs
         needs.access.check("admin", headers)
-        await needs.versions.ready()
+        await needs.versions.ready(key=device_id.encode())
         known = await needs.profiles.read_anew(device_id)  # another job's write may not be in the cache
-        await needs.versions.ready()
+        await needs.versions.ready(key=device_id.encode())
         version = needs.versions.for_erase(known.profile_version)
         line = erase_line(device_id, version, is_given=needs.versions.has_given(version))
         await self._append(version, line, device_id)

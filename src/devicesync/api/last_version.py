@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
@@ -13,7 +13,7 @@ from devicesync.errors import Unavailable
 from devicesync.jobs.erase import says_given
 from devicesync.law.event import decode
 from devicesync.law.refusal import Refused
-from devicesync.log.port import Log, Record
+from devicesync.log.port import Log, Partitions, Record
 
 _MOST = 1_000_000
 """So many of the log's newest records say at most where the versions of a former process ended."""
@@ -41,26 +41,28 @@ class Newest:
         """Let the look that is under way, and each later one, raise Unavailable if it lasts longer than a second from now."""
         self._ends_at = self._clock.monotonic() + _LEFT_SECONDS
 
-    def last_version(self) -> int:
-        """The highest version past now that a former process may have given; 0 where they tell none.
+    def last_version(self) -> tuple[int, Partitions]:
+        """The highest version past now that a former process may have given, 0 where they tell none; and the log's partitions.
+
+        Those without a leader tell nothing.
 
         A version lies no further past the time at which the log took it than a clock may lie ahead. So the records since that
         long ago are looked at, and what follows them: the log's clock may have been set back. What an earlier look has seen is
         left out, unless our clock has gone back since: that look left out what was not past now then. Raises Unavailable.
         """
-        now_us = self._clock.now_us()
-        look = self._look(self._seen if now_us >= self._seen_us else {}, now_us)
+        now_us, partitions = self._clock.now_us(), self._log.partitions()
+        look = self._look(self._seen if now_us >= self._seen_us else {}, now_us, partitions.leaderless)
         if look.is_of_another_log:
-            look = self._look({}, now_us)
+            look = self._look({}, now_us, partitions.leaderless)
         if look.is_cut_off:
             _log.warning("the log's newest records do not reach as far back as a clock may lie ahead", records=look.read.total())
         self._seen, self._seen_us = look.seen, now_us
-        return look.last
+        return look.last, partitions
 
-    def _look(self, seen: Mapping[int, _Place], now_us: int) -> "_Look":
+    def _look(self, seen: Mapping[int, _Place], now_us: int, but: Collection[int]) -> "_Look":
         look = _Look(seen, now_us, self._max_clock_ahead_ms)
         offsets = {partition: offset for partition, (offset, _) in seen.items()}
-        for record in self._log.taken_since(now_us // 1000 - self._max_clock_ahead_ms, _MOST, offsets):
+        for record in self._log.taken_since(now_us // 1000 - self._max_clock_ahead_ms, _MOST, offsets, but):
             if self._clock.monotonic() > self._ends_at:
                 raise Unavailable("the log is read for its last version, and the service stops")
             look.at(record)

@@ -6,9 +6,10 @@ from typing import Any
 
 import structlog
 
-from devicesync.api.answers import RequestError
+from devicesync.api.answers import PartitionUnavailable, RequestError
 from devicesync.api.clients import Address
 from devicesync.api.fuse import Fuse
+from devicesync.api.known import Known
 from devicesync.api.last_version import Newest
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
@@ -35,6 +36,7 @@ class Versions:
     A former process may have given versions later than now: its clock was ahead, or ours was set back. So the last version is
     read from the log's newest records. What it gave last may still be on its way into the log. Another process may do so now,
     when the clock steps back. So for a while what is new is read every second, and until the clock is past the last version.
+    A partition without a leader tells nothing, so its devices get no version; it is read when it has a leader again.
     fuse: of the log.
     """
 
@@ -44,7 +46,7 @@ class Versions:
         self._clock = clock
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._given = self._last = self._taken = 0  # the highest of all; that counts as given; that the log has
-        self._known, self._follows = False, True
+        self._known, self._follows = Known(log), True
         self._most_us, self._learned_at = 0, 0.0
         self._steps = 0  # how often the clock has stepped back
         self._followed_us = clock.now_us() + _UNDER_WAY_US  # until then the log is asked again and again, whatever it tells
@@ -57,15 +59,17 @@ class Versions:
         self._said_log = True  # it is no fault
         self._newest.end_soon()
 
-    async def ready(self, client: Address | None = None) -> None:
+    async def ready(self, client: Address | None = None, key: bytes | None = None) -> None:
         """Return when the log's last version is known. Raises RequestError, also where the log takes seconds to tell it.
 
         Await it last before a version is asked for: meanwhile the clock may step, and another process give later ones.
-        client: who may have to wait.
+        client: who may have to wait. key: of the device's records; None where any device will do.
         """
         self.look()
         deadline = self._clock.monotonic() + _PATIENCE_SECONDS
-        while not self._known:
+        while self._known.lacks(key):
+            if self._known.is_leaderless(key) and not self._is_due():
+                raise PartitionUnavailable
             with self._fuse.call(client):
                 if self._learning is None:
                     self._learning = asyncio.create_task(self._learn())
@@ -129,9 +133,15 @@ class Versions:
 
         Call it now and then, also while nobody registers: the clock may be ahead for a while.
         """
-        is_due = self._clock.monotonic() >= self._learned_at + _FOLLOWED_SECONDS
-        if self._has_stepped() or (self._follows and is_due):
-            self._known = False
+        if self._has_stepped() or (self._follows and self._is_due()):
+            self._known.forget()
+
+    def doubt(self, key: bytes) -> None:
+        """Note that the partition of this key may have no leader."""
+        self._known.doubt(key)
+
+    def _is_due(self) -> bool:
+        return self._clock.monotonic() >= self._learned_at + _FOLLOWED_SECONDS
 
     def _has_stepped(self) -> bool:
         now_us = self._clock.now_us()
@@ -144,7 +154,7 @@ class Versions:
             # What was given before may still be on its way into the log, which takes it for so long.
             self._followed_us = max(self._followed_us, now_us + min(back_us, self._max_clock_ahead_ms * 1000))
         self._most_us = ahead_us if stepped else max(self._most_us, ahead_us)  # small steps back add up
-        self._follows = stepped or (self._follows and (not self._known or max(self._last, self._followed_us) > now_us))
+        self._follows = stepped or (self._follows and (self._known.lacks(None) or max(self._last, self._followed_us) > now_us))
         return stepped
 
     def _check(self, version: int, taken_ms: int) -> None:
@@ -208,7 +218,7 @@ class Versions:
     async def _learn(self) -> bool:
         steps = self._steps
         try:
-            last = await asyncio.to_thread(self._newest.last_version)
+            last, partitions = await asyncio.to_thread(self._newest.last_version)
         except Unavailable as error:
             if not self._said_log:
                 _log.error("the log can't be asked for its last version", reason=str(error), hint=error.hint)
@@ -218,7 +228,10 @@ class Versions:
             self._learning = None
         self._last, self._taken = max(self._last, last), max(self._taken, last)
         self._has_stepped()
-        self._known = steps == self._steps  # else it stepped while the log was asked, which left out what was not past now then
+        if self._known.learned(partitions):  # what was given meanwhile may be on its way into those that have a leader again
+            self._followed_us, self._follows = max(self._followed_us, self._clock.now_us() + _UNDER_WAY_US), True
+        if steps != self._steps:  # it stepped while the log was asked, which left out what was not past now then
+            self._known.forget()
         self._learned_at = self._clock.monotonic()
         self._follows |= self._last > self._clock.now_us()  # a clock was ahead: other processes may still give later ones
         return True

@@ -6,11 +6,11 @@ from typing import Any
 
 import structlog
 
-from devicesync.api.answers import RequestError
+from devicesync.api.answers import PartitionUnavailable, RequestError
 from devicesync.api.clients import Address
 from devicesync.api.fuse import SLOW_SECONDS, Fuse
 from devicesync.errors import DevicesyncError, Unavailable
-from devicesync.log.port import Headers, Log
+from devicesync.log.port import Headers, Log, NoLeader
 
 MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 64 << 20
@@ -67,8 +67,11 @@ class Writer:
             group, self._waiting, self._waiting_bytes = self._waiting, [], 0
             lines, keys, headers, _ = zip(*group, strict=True)
             began, failure, taken_ms = loop.time(), None, None
+            leaderless: frozenset[int] = frozenset()
             try:
                 taken_ms = await loop.run_in_executor(self._thread, self._append, lines, keys, headers if any(headers) else None)
+            except NoLeader as error:
+                taken_ms, leaderless = error.taken_ms, error.spots
             except Exception as error:  # noqa: BLE001 - nobody may wait for ever, whatever the log's fault is
                 if self.works:
                     hint = error.hint if isinstance(error, DevicesyncError) else None
@@ -79,9 +82,10 @@ class Writer:
             self.works = failure is None
             self.groups += 1
             _log.debug("group", records=len(lines), written=self.works)
-            for *_, future in group:
+            for spot, (*_, future) in enumerate(group):
                 if not future.done():  # a request that was cut off does not wait any more
-                    future.set_exception(failure) if failure else future.set_result(taken_ms)
+                    refusal = PartitionUnavailable() if spot in leaderless else failure
+                    future.set_exception(refusal) if refusal else future.set_result(taken_ms)
         self._draining = None
 
     def _append(self, *group: Any) -> int | None:

@@ -1,9 +1,9 @@
 """A log in memory, for tests of jobs: one partition, no durability."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from devicesync.clock import SYSTEM
-from devicesync.log.port import Headers, Record
+from devicesync.log.port import Headers, Partitions, Record
 
 
 class MemoryLog:
@@ -26,6 +26,15 @@ class MemoryLog:
             key, of_value = keys[spot] if keys else None, headers[spot] if headers else None
             self.records.append(Record(value, 0, len(self.records), now, now, key, of_value))
 
+    def partitions(self) -> Partitions:
+        """See port.Log."""
+        return Partitions(1)
+
+    def partition_of(self, key: bytes, count: int) -> int:
+        """See port.Log."""
+        del key, count
+        return 0
+
     def taken_ms(self) -> None:
         """See port.Log."""
 
@@ -33,8 +42,9 @@ class MemoryLog:
         """See port.Log."""
         return iter(self.records[-count:])
 
-    def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+    def taken_since(self, ms: int, count: int, seen: Mapping[int, int], but: Collection[int] = ()) -> Iterator[Record]:
         """See port.Log."""
+        del but  # it has one partition
         first = next((record.offset for record in self.records if record.taken_ms >= ms), len(self.records))
         return iter(self.records[max(first, seen.get(0, 0)) :][-count:])
 

@@ -4,8 +4,10 @@ A log never interprets what it carries. `journal` keeps it in a file, `kafka` in
 asks of a log stands in full.py.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
+
+from devicesync.errors import Unavailable
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -28,6 +30,28 @@ class Record(NamedTuple):
     key: bytes | None = None
     headers: Headers | None = None
     read_ms: int | None = None
+
+
+class Partitions(NamedTuple):
+    """A log's partitions at one moment; their numbers begin at 0.
+
+    leaderless: those that can be neither read nor written, until they have a leader.
+    """
+
+    total: int
+    leaderless: frozenset[int] = frozenset()
+
+
+class NoLeader(Unavailable):
+    """Some values of an append go to partitions that have no leader. All the others are durable.
+
+    spots: where the former stand among the values. They may be in the log or not. taken_ms: when the log took the others.
+    """
+
+    def __init__(self, message: str, hint: str, spots: frozenset[int], taken_ms: int | None) -> None:
+        super().__init__(message, hint)
+        self.spots = spots
+        self.taken_ms = taken_ms
 
 
 class Lag(NamedTuple):
@@ -110,8 +134,16 @@ class Log(Protocol):
         A log that keeps no keys, or no headers, takes them and drops them: nothing may depend on them.
 
         Raises Unavailable. Then none, some or all of the values may be in the log. The same call may be repeated: the law
-        ignores duplicates.
+        ignores duplicates. Raises NoLeader where only partitions without a leader are at fault.
         """
+        ...
+
+    def partitions(self) -> Partitions:
+        """Return the log's partitions. Raises Unavailable."""
+        ...
+
+    def partition_of(self, key: bytes, count: int) -> int:
+        """Return the partition that a value with this key goes to, of so many."""
         ...
 
     def taken_ms(self) -> int | None:
@@ -128,8 +160,8 @@ class Log(Protocol):
         """
         ...
 
-    def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
-        """Return each partition's records, from the first on that the log took at this time (ms) or later.
+    def taken_since(self, ms: int, count: int, seen: Mapping[int, int], but: Collection[int] = ()) -> Iterator[Record]:
+        """Return the records of each partition but these, from the first on that the log took at this time (ms) or later.
 
         They come one by one, the newest `count` of them in all, equally many of each partition. With them come records that no
         reader gets yet, behind an open transaction, and aborted ones.

@@ -37,6 +37,10 @@ Reading = float | Tally | Mapping[tuple[str, ...], float] | Mapping[str, float] 
 Readings = Mapping[Metric, Reading]
 
 BUILD = Metric("gauge", "devicesync_build_info", "Always 1; its labels say what runs.", ALL, ("version", "python", "command"))
+LEADERLESS = Metric(
+    "gauge", "devicesync_log_leaderless_partitions",
+    "Partitions of the topic that have no leader, as far as this process knows: their devices wait, the others do not.", ALL,
+)  # fmt: skip
 
 READ = Metric("counter", "devicesync_updater_read_total", "Records that were read from the log.", UPDATERS)
 APPLIED = Metric("counter", "devicesync_updater_applied_total", "Events handed through the law.", UPDATERS)

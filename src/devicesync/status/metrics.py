@@ -12,8 +12,9 @@ from prometheus_client.registry import Collector
 
 from devicesync.clock import SYSTEM
 from devicesync.errors import DevicesyncError
+from devicesync.log.leaderless import leaderless
 from devicesync.log.port import Lag
-from devicesync.status.declared import BUILD, LAG_HELD, LAG_RECORDS, LAG_SECONDS, Metric, Reading, Readings
+from devicesync.status.declared import BUILD, LAG_HELD, LAG_RECORDS, LAG_SECONDS, LEADERLESS, Metric, Reading, Readings
 from devicesync.status.freshness import Freshness
 from devicesync.status.lag import LagLookup
 from devicesync.status.tally import Tally
@@ -37,7 +38,7 @@ class Metrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
         build: dict[tuple[str, ...], float] = {(version("devicesync"), platform.python_version(), command): 1.0}
-        self.add(lambda: {BUILD: build})
+        self.add(lambda: {BUILD: build, LEADERLESS: len(leaderless())})
 
     def add(self, read: Callable[[], Readings]) -> None:
         """Show what `read` returns. It is called whenever somebody looks. Where it raises DevicesyncError nothing is shown."""

@@ -65,6 +65,7 @@ def check_topic(settings: Settings) -> Iterator[Finding]:
 
     place = KafkaUrl.parse(settings.log)
     told_apart = differences(place, settings.partitions, settings.dead_letter_retention_seconds)
+    yield from _leaderless(settings)
     lag = lag_of(settings, _UPDATER)
     yield Finding("log", "ok", f"{masked(settings.log)}: group {settings.group} is {told(lag)}")
     if lag.held and lag.seconds >= LONG_SECONDS:
@@ -88,6 +89,15 @@ def check_store(settings: Settings, database: "Database") -> Iterator[Finding]:
 
     for detail in lacks(KafkaUrl.parse(settings.log), settings.group, database):
         yield Finding("database", "warning", detail, LACKS_HINT)
+
+
+def _leaderless(settings: Settings) -> Iterator[Finding]:
+    with closing(adapters.open_log(settings)) as log:
+        found = log.partitions()
+    if found.leaderless:
+        named = ", ".join(map(str, sorted(found.leaderless)))
+        detail = f"partitions of {masked(settings.log)} without a leader, of {found.total}: {named}. Their devices wait"
+        yield Finding("log", "failed", detail, "bring back the brokers that hold their replicas; all other devices go on")
 
 
 def _gone(gone: "Gone", group: str) -> Iterator[Finding]:

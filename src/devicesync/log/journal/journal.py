@@ -1,6 +1,6 @@
 """The journal: device-profile.log, an append-only file of JSON lines, exactly what the API writes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from devicesync.log.journal.files import JournalFiles
 from devicesync.log.journal.full import JournalFullReader, full_records_of
 from devicesync.log.journal.reader import JournalReader
 from devicesync.log.journal.tail import Limits
-from devicesync.log.port import Headers, Record
+from devicesync.log.port import Headers, Partitions, Record
 from devicesync.printable import encodable
 
 _ROWS = 2000
@@ -60,6 +60,15 @@ class Journal:
         """See port.Log."""
         return self._appender.taken_ms
 
+    def partitions(self) -> Partitions:
+        """See port.Log."""
+        return Partitions(1)
+
+    def partition_of(self, key: bytes, count: int) -> int:
+        """See port.Log."""
+        del key, count
+        return 0
+
     def newest(self, count: int) -> Iterator[Record]:
         """See port.Log."""
         with closing(Cursor(self._files, 0)) as cursor:
@@ -68,8 +77,9 @@ class Journal:
             while cursor.position < end and (records := cursor.read(count)):
                 yield from records
 
-    def taken_since(self, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+    def taken_since(self, ms: int, count: int, seen: Mapping[int, int], but: Collection[int] = ()) -> Iterator[Record]:
         """See port.Log. Lines that another program wrote count as taken now."""
+        del but  # it has one partition
         with closing(Cursor(self._files, 0)) as cursor:
             first, end = cursor.bounds()
             cursor.rewind(max(first, end - count, seen.get(0, 0)))

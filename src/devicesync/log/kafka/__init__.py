@@ -1,6 +1,6 @@
 """Kafka as the log.
 
-url.py (the URL) · log.py (the writer's side) and producer.py (its client) · reader.py (the updater's side) and full.py (the
+url.py (the URL) · log.py (the writer's side), delivery.py and producer.py (its client) · leaders.py (which partitions have one) · reader.py (the updater's side) and full.py (the
 backup's), each a member.py of its group, with commits.py · contact.py and reach.py (what is away) · onlooker.py (in no group) ·
 lag.py (how far behind a group is) and overtaken.py (what a group lost) · survey.py (the topic itself) · sink.py (restoring) ·
 admin.py (topics).
@@ -12,7 +12,8 @@ from devicesync.extras import require
 
 require("kafka")
 
-from devicesync.log.kafka.log import KafkaLog, Outgoing, TooLarge, deliver, group_of
+from devicesync.log.kafka.delivery import Outgoing, TooLarge, deliver
+from devicesync.log.kafka.log import KafkaLog, group_of
 from devicesync.log.kafka.producer import Producer
 from devicesync.log.kafka.reader import KafkaReader
 from devicesync.log.kafka.url import KafkaUrl

@@ -9,7 +9,7 @@ from devicesync.errors import Unavailable, WrongUse
 from devicesync.log.full import OFFSET, FullRecord
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, DEAD_LETTERS
 from devicesync.log.kafka.contact import Contact
-from devicesync.log.kafka.log import TooLarge
+from devicesync.log.kafka.delivery import TooLarge
 from devicesync.log.kafka.producer import Producer
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 

@@ -1,6 +1,6 @@
 """A consumer that looks at a topic, or at what a group has committed, and joins no group."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, TopicPartition
@@ -37,23 +37,30 @@ def onlooker(url: KafkaUrl, group: str = "devicesync.survey", isolation: str = "
         consumer.close()
 
 
-def all_bounds(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
-    """Of each partition the first offset, and the one its next record will have; {} where there is no topic.
+def all_bounds(consumer: Consumer, topic: str, but: Collection[int] = ()) -> dict[int, tuple[int, int]]:
+    """Of each partition but these the first offset, and the one its next record will have; {} where there is no topic.
 
     Raises KafkaException.
     """
     partitions = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic].partitions
-    return {partition: bounds(consumer, topic, partition) for partition in partitions}
+    return {partition: bounds(consumer, topic, partition) for partition in partitions if partition not in but}
+
+
+def led_bounds(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
+    """The same of the partitions that have a leader: the others can't be asked. Raises KafkaException."""
+    partitions = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic].partitions
+    return all_bounds(consumer, topic, [each.id for each in partitions.values() if each.leader < 0])
 
 
 def committed_of(consumer: Consumer, url: KafkaUrl) -> list[tuple[TopicPartition, tuple[int, int]]]:
-    """What the consumer's group has committed of each partition, a negative offset for nothing, and the partition's bounds.
+    """What the consumer's group has committed of each partition that has a leader, and the partition's bounds.
 
+    A negative offset is no commit.
     A commit of a deleted topic of that name counts as 0: the group reads this one from its beginning.
 
     Raises KafkaException, Unavailable.
     """
-    every = all_bounds(consumer, url.topic)
+    every = led_bounds(consumer, url.topic)
     identity = identity_of(AdminClient(url.client), url.topic)
     committed = consumer.committed([TopicPartition(url.topic, partition) for partition in every], timeout=_TIMEOUT_SECONDS)
     for each in committed:

@@ -10,7 +10,7 @@ from confluent_kafka import Producer as Client
 
 from devicesync.log.kafka.url import KafkaUrl
 
-_DELIVERY_SECONDS = 10.0
+DELIVERY_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 _RECORD_BYTES = 104_857_600
 """What a producer sends at most: the topic says what it takes."""
@@ -31,7 +31,7 @@ class Producer:
             "linger.ms": 2,
             "message.max.bytes": _RECORD_BYTES,
             "compression.type": "lz4",
-            "delivery.timeout.ms": int(_DELIVERY_SECONDS * 1000),
+            "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
             # Java clients' way, so that a key goes to the same partition whoever writes it.
             "partitioner": "murmur2_random",
             **settings,
@@ -59,13 +59,13 @@ class Producer:
                     else:
                         break
 
-    def flush(self) -> int:
-        """Wait until all is delivered, for 10 s at most. Return how many records are not. Raises KafkaException."""
+    def flush(self, seconds: float = DELIVERY_SECONDS) -> int:
+        """Wait until all is delivered, for so long at most. Return how many records are not. Raises KafkaException."""
         client = self._client
         if client is None:
             return 0
         with self._given_up_if_fatal(client):
-            return client.flush(_DELIVERY_SECONDS)
+            return client.flush(seconds)
 
     @contextmanager
     def _given_up_if_fatal(self, client: Client) -> Iterator[None]:

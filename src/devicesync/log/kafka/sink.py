@@ -6,7 +6,7 @@ from devicesync.clock import SYSTEM
 from devicesync.errors import WrongUse
 from devicesync.log.full import FullRecord
 from devicesync.log.kafka.admin import prepare_for_restore
-from devicesync.log.kafka.log import Invalid, Outgoing, deliver
+from devicesync.log.kafka.delivery import Invalid, Outgoing, deliver
 from devicesync.log.kafka.producer import Producer
 from devicesync.log.kafka.url import KafkaUrl, failures
 

@@ -1,6 +1,6 @@
 """Looking at a topic without being a reader of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -12,7 +12,7 @@ from devicesync.log.kafka.bounds import bounds, offsets_at
 from devicesync.log.kafka.full import for_a_backup
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import identity_of
-from devicesync.log.kafka.onlooker import all_bounds, onlooker
+from devicesync.log.kafka.onlooker import all_bounds, led_bounds, onlooker
 from devicesync.log.kafka.records import records_of
 from devicesync.log.kafka.taken import Bound, taken
 from devicesync.log.kafka.unpacked import passed_over
@@ -46,15 +46,15 @@ def records(url: KafkaUrl, partition: int, start: int, end: int) -> Iterator[lis
 
 
 def newest(url: KafkaUrl, count: int) -> Iterator[Record]:
-    """See port.Log; nothing of a topic that is not there."""
+    """See port.Log; nothing of a topic that is not there, and of partitions without a leader."""
     with onlooker(url) as consumer:
-        yield from _last(consumer, url.topic, all_bounds(consumer, url.topic), count)
+        yield from _last(consumer, url.topic, led_bounds(consumer, url.topic), count)
 
 
-def taken_since(url: KafkaUrl, ms: int, count: int, seen: Mapping[int, int]) -> Iterator[Record]:
+def taken_since(url: KafkaUrl, ms: int, count: int, seen: Mapping[int, int], but: Collection[int]) -> Iterator[Record]:
     """See port.Log; nothing of a topic that is not there."""
     with onlooker(url, isolation="read_uncommitted") as consumer:
-        ends = all_bounds(consumer, url.topic)
+        ends = all_bounds(consumer, url.topic, but)
         firsts = offsets_at(consumer, url.topic, ends, ms)
         for partition, offset in seen.items():
             if partition in firsts and offset < ends[partition][1]:  # else the topic was made anew
