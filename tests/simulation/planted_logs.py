@@ -11,8 +11,8 @@ OF_LOGS = (
     Mistake(
         "what retention dropped up to the end is passed by in silence",
         "log/kafka/reader.py",
-        "        self._gaps.look_into(gaps)\n",
-        "",
+        "self._gaps.look_into(gaps):",
+        "():",
         range(653, 701, 12),
     ),
     Mistake(

@@ -102,6 +102,10 @@ class FullReader(Protocol):
         """
         ...
 
+    def is_whole(self) -> bool:
+        """Return whether all partitions can be read now. Raises Unavailable."""
+        ...
+
     def keep_alive(self) -> None:
         """Do as Reader.keep_alive does."""
         ...

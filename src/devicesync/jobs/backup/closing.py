@@ -77,7 +77,12 @@ class Closing:
             part.begin_next()
 
     def claim_starts(self, parts: Iterable[PartitionBackup]) -> None:
-        """Tell the group that everything of these empty partitions is in the backup, where it does not know. Raises Stopped."""
+        """Tell the group that everything of these empty partitions is in the backup, where it does not know. Raises Stopped.
+
+        Not while a partition can't be asked: then the log is not in the backup as a whole, and nobody needs to know.
+        """
+        if not self._patience.until_it_works(self._reader.is_whole):
+            return
 
         def start(part: PartitionBackup) -> int:
             return max(part.read_before, self._reader.read_up_to(part.partition))

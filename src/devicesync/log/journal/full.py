@@ -57,6 +57,10 @@ class JournalFullReader:
         del partition
         return self._reader.left_from(start, end)
 
+    def is_whole(self) -> bool:
+        """See full.FullReader."""
+        return True
+
     def keep_alive(self) -> None:
         """See full.FullReader."""
 

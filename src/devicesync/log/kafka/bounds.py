@@ -1,4 +1,4 @@
-"""Where a partition begins and ends."""
+"""Where a partition begins and ends. One without a leader can't be asked, and whoever asks of several gets no answer of it."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -7,6 +7,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from devicesync.clock import SYSTEM
+from devicesync.log.kafka.leaders import partitions_of
 
 TIMEOUT_SECONDS = 5.0  # which a stop signal may have to wait for
 _PAUSE_SECONDS = 0.1
@@ -25,7 +26,7 @@ def bounds(consumer: Consumer, topic: str, partition: int, timeout_seconds: floa
 
 
 def firsts(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """The first offset that each partition has. Raises KafkaException.
+    """The first offset that each partition with a leader has. Raises KafkaException.
 
     All are asked for at once. A consumer's question waits behind its own fetch, for 100 ms each.
     """
@@ -34,7 +35,7 @@ def firsts(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[in
 
 
 def ends(admin: AdminClient, topic: str, partitions: Iterable[int], level: IsolationLevel) -> dict[int, int]:
-    """The offset at which each partition ends.
+    """The offset at which each partition with a leader ends.
 
     READ_UNCOMMITTED: the one that its next record will have. READ_COMMITTED: where the first open transaction begins, if there
     is one. Raises KafkaException.
@@ -61,13 +62,19 @@ def offsets_at(consumer: Consumer, topic: str, partitions: Iterable[int], ms: in
 
 
 def _offsets(admin: AdminClient, topic: str, partitions: Iterable[int], spec: Any, level: IsolationLevel) -> dict[int, int]:
-    wanted = {TopicPartition(topic, partition): spec for partition in partitions}
-    if not wanted:
+    every = {*partitions}
+    if not every:
         return {}
 
     def ask() -> dict[int, int]:
-        answers = admin.list_offsets(wanted, isolation_level=level, request_timeout=TIMEOUT_SECONDS)
-        return {place.partition: int(answer.result().offset) for place, answer in answers.items()}
+        # Asked each time: so the client knows the leaders that there are now.
+        leaderless = partitions_of(admin, topic, TIMEOUT_SECONDS).leaderless
+        wanted = {TopicPartition(topic, partition): spec for partition in every - leaderless}
+        answers = admin.list_offsets(wanted, isolation_level=level, request_timeout=TIMEOUT_SECONDS) if wanted else {}
+        found = {place.partition: int(answer.result().offset) for place, answer in answers.items()}
+        if any(offset < 0 for offset in found.values()):  # so the client answers for a leader that it does not reach
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own codes have this name
+        return found
 
     return _answered(ask, TIMEOUT_SECONDS)
 

@@ -15,9 +15,10 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message, TopicPartition
 from devicesync.clock import SYSTEM, Clock
 from devicesync.log.full import HEADERS, KEY, LARGEST_BYTES, OFFSET, VALUE, Claim, FullRecord, RebalanceListener
 from devicesync.log.kafka.applied import Applied
-from devicesync.log.kafka.bounds import bounds
+from devicesync.log.kafka.bounds import TIMEOUT_SECONDS, bounds
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import Note, identity_of, note_of, noted
+from devicesync.log.kafka.leaders import partitions_of
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.url import KafkaUrl, failures
 
@@ -96,6 +97,11 @@ class KafkaFullReader:
     def left_from(self, partition: int, start: int, end: int) -> int:
         """See full.FullReader. What is missing behind the first record is not gone: compaction, or markers of transactions."""
         return max(start, min(self.bounds(partition)[0], end))
+
+    def is_whole(self) -> bool:
+        """See full.FullReader."""
+        with self._member.explaining(), failures("read"):
+            return not partitions_of(self._member.admin, self._member.topic, TIMEOUT_SECONDS).leaderless
 
     def keep_alive(self) -> None:
         """See full.FullReader."""

@@ -12,6 +12,9 @@ from devicesync.log.kafka.bounds import firsts
 _MOST = 10_000
 """So many are kept while nobody tells where a partition begins."""
 _PAUSE_SECONDS = 60.0
+Gap = tuple[int, int, int]
+"""A partition, the offset that was expected, and the one that came."""
+
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -23,7 +26,7 @@ class Gaps:
         self._admin = admin
         self._topic = topic
         self._clock = clock
-        self._found: list[tuple[int, int, int]] = []  # partition, offset that was expected, offset that came
+        self._found: list[Gap] = []
         self._due_at = 0.0
 
     def found(self, partition: int, expected: int, offset: int) -> None:
@@ -39,20 +42,21 @@ class Gaps:
         if self._clock.monotonic() < self._due_at and not is_last:
             return
         try:
-            self.look_into(self._found)
-            self._found = []
+            self._found = self.look_into(self._found)
         except KafkaException:
             self._due_at = self._clock.monotonic() + _PAUSE_SECONDS
 
-    def look_into(self, gaps: list[tuple[int, int, int]]) -> None:
-        """Tell what is gone of these: a partition, the offset that was expected, and the one that came. Raises KafkaException.
+    def look_into(self, gaps: list[Gap]) -> list[Gap]:
+        """Tell what is gone of these; those of partitions that have no leader now. Raises KafkaException.
 
         The first offsets are asked for once: they only grow. A topic of small transactions has a gap after each record.
         """
         real = [(partition, expected, offset) for partition, expected, offset in gaps if offset > expected]
         begins = firsts(self._admin, self._topic, {partition for partition, _, _ in real})
         for partition, expected, offset in real:
-            self._tell(partition, expected, min(begins[partition], offset))
+            if partition in begins:
+                self._tell(partition, expected, min(begins[partition], offset))
+        return [gap for gap in real if gap[0] not in begins]
 
     def forget(self, partitions: set[int]) -> None:
         """Forget the gaps of partitions of another topic."""

@@ -33,7 +33,7 @@ def _held(url: KafkaUrl, last: dict[int, int]) -> int:
     """How many records up to these ends no reader gets: they lie behind open transactions. Raises KafkaException."""
     admin = AdminClient(url.client)  # which has to live until the answer is there
     readable = ends(admin, url.topic, last, IsolationLevel.READ_COMMITTED)
-    return sum(max(end - readable[partition], 0) for partition, end in last.items())
+    return sum(max(end - readable.get(partition, end), 0) for partition, end in last.items())
 
 
 def is_read(url: KafkaUrl, group: str) -> bool:

@@ -11,6 +11,7 @@ from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.full import DELETED
 from devicesync.log.kafka.applied import Applied
+from devicesync.log.kafka.beginning import Beginning
 from devicesync.log.kafka.bounds import TIMEOUT_SECONDS, ends, firsts
 from devicesync.log.kafka.commits import Commits
 from devicesync.log.kafka.contact import Contact
@@ -30,8 +31,8 @@ _BRIEF_SECONDS = 0.001
 class Member:
     """Joins its group at the first `poll`: a client that only calls `caught_up` must not be assigned partitions.
 
-    on_assigned: called by `poll` with new partitions before they are read. It may set their offsets; else the group's commit
-    counts. What it raises `poll` raises, and nothing is read before a later `poll` has called it again.
+    on_assigned: called by `poll` with new partitions before they are read, once they have leaders. It may set their offsets; else
+    the group's commit counts. What it raises `poll` raises, and nothing is read before a later `poll` has called it again.
     on_revoked: called with partitions that another member has now.
     ends: with the setting enable.partition.eof, where partitions ended last.
     admin: to ask about the topic. The consumer must not be asked while it calls back: confluent_kafka 2 then forgets who called
@@ -54,11 +55,10 @@ class Member:
         self._commits = Commits(clock)
         self._contact = Contact(url, clock)
         self._awaited = Awaited(url.topic, clock)
-        self._on_assigned = on_assigned
+        self._beginning = Beginning(url.topic, self.admin, clock, on_assigned)
         self._on_revoked = on_revoked
         self.ends: dict[int, int] = {}
         self._kept: list[Message] = []
-        self._new: list[TopicPartition] = []
         self._paused = self._is_member = False
         self.consumer = Consumer(
             {
@@ -98,15 +98,14 @@ class Member:
             raise
         if not messages:
             self._contact.check(self.admin)
+        self._beginning.look_now_and_then()
         return messages
 
     def _begin_new(self) -> None:
         """Read what was assigned since the last poll. Raises KafkaException, Unavailable: then nothing of it is read yet."""
-        if self._new:
+        if self._beginning.is_due:
             self._contact.check(self.admin)  # who asks nobody waits longer for an answer
-            self._on_assigned(self._new)
-            self.consumer.incremental_assign(self._new)
-            self._new = []
+            self._beginning.begin(self.consumer)
 
     def _take(self, max_records: int, timeout_seconds: float, bound: Bound) -> list[Message]:
         # Kept until all went well: what a failing call has taken from the consumer must not be lost.
@@ -179,10 +178,10 @@ class Member:
             begins |= {int(message.partition() or 0): int(message.offset() or 0) for message in reversed(self._kept)}
             if unread := [partition for partition, begin in begins.items() if begin < 0]:
                 lows = firsts(self.admin, self.topic, unread)
-                begins |= {each.partition: max(each.offset, lows[each.partition]) for each in self.committed(unread)}
+                begins |= {each.partition: max(each.offset, lows.get(each.partition, 0)) for each in self.committed(unread)}
             last = ends(self.admin, self.topic, begins, IsolationLevel.READ_COMMITTED)
             # A position in a topic that was made anew may lie beyond its end.
-            return {partition: last[partition] - begin for partition, begin in begins.items() if last[partition] > begin}
+            return {partition: end - begins[partition] for partition, end in last.items() if end > begins[partition]}
 
     def caught_up(self, identity: str, applied: Applied) -> bool:
         """Whether the whole group has committed and applied all that is now in the topic with this id; see Awaited, too."""
@@ -191,6 +190,8 @@ class Member:
             last = ends(self.admin, self.topic, partitions, IsolationLevel.READ_UNCOMMITTED)  # before where readers end
             readable = ends(self.admin, self.topic, partitions, IsolationLevel.READ_COMMITTED)
             begins = firsts(self.admin, self.topic, partitions)
+            if not partitions.keys() == last.keys() == readable.keys() == begins.keys():
+                return False  # one has no leader, and nobody can tell
             for position in self.committed(partitions):
                 low, high = begins[position.partition], readable[position.partition]
                 begin = applied.begin(position, identity)
@@ -233,15 +234,14 @@ class Member:
     # not, for example because it raised, the client reads all of `positions`, or takes all of them for read until now.
 
     def _assign(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
-        self._new += positions
+        self._beginning.add(positions)
         consumer.incremental_assign([])  # nothing yet: it is the next poll that asks where to begin, and may fail
 
     def _forget(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
         if self._paused:
             consumer.resume(positions)  # a partition keeps its pause beyond the assignment, for ever
         gone = {position.partition for position in positions}
-        unread = {position.partition for position in self._new}
-        self._new = [position for position in self._new if position.partition not in gone]
+        unread = self._beginning.forget(gone)
         self._kept = [message for message in self._kept if message.partition() not in gone]
         self.ends = {partition: end for partition, end in self.ends.items() if partition not in gone}
         self._on_revoked(gone)

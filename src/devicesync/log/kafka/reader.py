@@ -21,7 +21,7 @@ from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import identity_of, noted
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.records import records_of
-from devicesync.log.kafka.url import KafkaUrl, failures
+from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 from devicesync.log.port import Record
 
 _POLL_SECONDS = 0.1
@@ -131,7 +131,8 @@ class KafkaReader:
             if not any(partition in polled for polled in self._polls)
         }
         gaps = [(partition, self._next.get(partition, end), end) for partition, end in passed.items()]
-        self._gaps.look_into(gaps)
+        for partition, *_ in self._gaps.look_into(gaps):
+            del passed[partition]  # it has no leader now: what is gone of it is found out when it has one
         for partition, end in passed.items():
             if end > self._next.get(partition, 0):
                 self._due[partition] = self._next[partition] = end
@@ -158,6 +159,8 @@ class KafkaReader:
             committed = self._member.committed(position.partition for position in positions)
             new = [each.partition for each in committed if each.offset < 0 and identity != self._made_anew]
             unknown = firsts(self._member.admin, self._member.topic, new)
+            if len(unknown) < len(new):
+                raise Unavailable("can't read from Kafka: a partition has just lost its leader", HINT)
             begins = [self._applied.begin(each, identity) or 0 for each in committed]
         lacking = self._lacking(committed, identity)
         for position, known in zip(positions, begins, strict=True):
