@@ -23,6 +23,7 @@ _Stamp = Annotated[int, msgspec.Meta(ge=-_LARGEST - 1, le=_LARGEST)]
 """A producer may give a record a time before 1970."""
 Partition = Annotated[int, msgspec.Meta(ge=0, lt=100_000)]
 """A restore into a topic makes as many."""
+_Digest = Annotated[str, msgspec.Meta(max_length=64)]
 _Source = Annotated[str, msgspec.Meta(max_length=4096)]
 """A topic, or a path, which has fewer bytes. A restore keeps it with each refused record."""
 NUMBER, LARGE_NUMBER = "[0-9]{1,9}", "[0-9]{1,19}"
@@ -47,7 +48,7 @@ class Extra(msgspec.Struct, frozen=True):
 
     path: str
     bytes: Natural
-    sha256: str
+    sha256: _Digest
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -73,7 +74,7 @@ class Entry(msgspec.Struct, frozen=True):
     next_offset: Natural
     records: Natural
     bytes: Natural
-    sha256: str
+    sha256: _Digest
     record_bytes: Natural
     first_ms: _Stamp | None
     last_ms: _Stamp | None
