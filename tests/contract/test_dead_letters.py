@@ -20,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from devicesync.clock import SYSTEM
-from devicesync.dead_letters import kafka, port
+from devicesync.dead_letters import kafka_known, kafka_topic, port
 from devicesync.dead_letters.kafka import KafkaDeadLetters
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
@@ -107,6 +107,35 @@ def test_looking_at_few_of_many_large_dead_letters_takes_little_memory(letters: 
     finally:
         tracemalloc.stop()
     assert (total, newest.offset) == (count, count - 1)
+
+
+def test_looking_at_few_of_many_small_dead_letters_takes_little_memory(letters: DeadLetters) -> None:
+    """A million in a topic took 532 MiB to list 20, some 470 bytes each: whoever may write the log makes as many as they like."""
+    count, forgotten, per_letter = 6_000, 1_000, 150
+    for first in range(0, count, 2_000):
+        letters.add([*map(letter, range(first, first + 2_000))])
+    letters.remove([letter(number).id for number in range(forgotten)])
+    tracemalloc.start()
+    try:
+        total, newest = letters.find(limit=2)
+        assert letters.get(letter(count - 1).id) == letter(count - 1)
+        assert letters.get(letter(0).id) is None
+        assert sum(1 for _ in letters.each("malformed_json")) == count - forgotten
+        assert letters.remove_older(1000 + count // 2) == count // 2 - forgotten
+        assert tracemalloc.get_traced_memory()[1] < count * per_letter
+    finally:
+        tracemalloc.stop()
+    assert (total, [each.offset for each in newest]) == (count - forgotten, [count - 1, count - 2])
+    assert letters.find(limit=0) == (count // 2, [])
+
+
+def test_the_database_of_known_letters_keeps_to_its_memory() -> None:
+    """What tracemalloc does not see: SQLite's own. It spills what is more than its cache."""
+    with kafka_known.known_letters() as known:
+        (kib,) = known._database.execute("PRAGMA cache_size").fetchone()
+        assert -20_000 < kib < 0
+        (name,) = [file for _, name, file in known._database.execute("PRAGMA database_list") if name == "main"]
+        assert name == ""  # a temporary one; ":memory:" would never spill
 
 
 def test_of_a_large_dead_letter_the_beginning_is_kept(letters: DeadLetters) -> None:
@@ -236,8 +265,8 @@ def test_dead_letters_that_can_not_be_read_to_their_end_are_not_cut_short_silent
     """Nothing comes any more: Unavailable says up to where, rather than a list that looks complete."""
     opened = KafkaDeadLetters(place(tmp_path))
     opened.add([letter(1)])
-    monkeypatch.setattr(kafka, "Consumer", _Silent)
-    monkeypatch.setattr(kafka, "_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(kafka_topic, "Consumer", _Silent)
+    monkeypatch.setattr(kafka_topic, "_TIMEOUT_SECONDS", 0.3)
     with pytest.raises(Unavailable, match="up to record 0 of 1"):
         opened.find()
 

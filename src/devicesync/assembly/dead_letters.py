@@ -10,11 +10,13 @@ from devicesync import data_directory
 from devicesync.assembly import adapters, named_log
 from devicesync.clock import SYSTEM
 from devicesync.config import Settings
+from devicesync.few import few_at_once
 
 if TYPE_CHECKING:
     from devicesync.dead_letters.port import DeadLetter, DeadLetters
 
 _DAY_MS = 86_400_000
+_FORGOTTEN_AT_ONCE = 10_000
 
 
 class Replayed(NamedTuple):
@@ -51,9 +53,11 @@ def delete(settings: Settings, letter_id: str | None, reason: str | None, older_
     with _opened(settings) as letters:
         if older_than_days is not None:
             return letters.remove_older(SYSTEM.now_ms() - int(older_than_days * _DAY_MS))
-        chosen = [letter.id for letter in _chosen(letters, letter_id, reason)]
-        letters.remove(chosen)
-        return len(chosen)
+        deleted = 0
+        for some in few_at_once((letter.id for letter in _chosen(letters, letter_id, reason)), _FORGOTTEN_AT_ONCE):
+            letters.remove(some)
+            deleted += len(some)
+        return deleted
 
 
 def document(letter: "DeadLetter") -> dict[str, Any]:

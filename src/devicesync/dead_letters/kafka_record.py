@@ -7,7 +7,7 @@ from confluent_kafka import Message
 
 from devicesync.dead_letters.port import DeadLetter
 from devicesync.log.kafka import Outgoing
-from devicesync.log.kafka.headers import headers_of
+from devicesync.log.port import Headers
 
 _WORDS, _LONGEST_WORD = ("reason", "replayed"), 64
 _LONGEST = 1 << 16
@@ -15,9 +15,8 @@ _NUMBERS = ("partition", "offset", "time_ms")
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
-def why_of(message: Message) -> dict[str, str]:
+def why_of(pairs: Headers | None) -> dict[str, str]:
     """The headers of a dead letter or of a marker; {} of what somebody else has put there, longer ones too."""
-    (pairs,) = headers_of([message])
     try:
         headers = {name: value.decode() for name, value in pairs or [] if value is not None}
     except UnicodeDecodeError:
