@@ -3,12 +3,19 @@
 import re
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import pytest
 
+from devicesync.api.access import Access
+from devicesync.api.admin import admin
 from devicesync.api.status_page.rendering import plot
+from devicesync.api.status_page.sight import Replayed, Sight
+from devicesync.errors import Unavailable
+from devicesync.status.metrics import Metrics
 from tests.api.conftest import Start
 from tests.end_to_end.command import Devicesync, until
 from tests.end_to_end.test_readiness import admin_of
@@ -53,6 +60,22 @@ def test_up_serves_it_to_whom_it_may(devicesync: Devicesync) -> None:
         replayed = admin.post("/dead-letters/replay", headers={"X-API-Key": "a"})
         assert "1 tried again, 0 applied, 1 still refused" in replayed.text
         assert admin.get("/status.json").json()["refused"] is not None
+
+
+def test_where_too_many_dead_letters_are_to_be_listed_the_page_says_what_to_do() -> None:
+    """Also after a replay, which is told all the same."""
+
+    def too_many(_: int) -> NoReturn:
+        raise Unavailable("they are too many", "list them otherwise")
+
+    with ThreadPoolExecutor(1) as thread:
+        sight = Sight(thread, lambda _: pytest.fail("no device is followed"), too_many, lambda _: Replayed(3, 2))
+        with admin("127.0.0.1:0", Metrics("up", {}), {}, Access("", "a", ""), sight) as url:
+            listed = httpx.get(f"{url}/dead-letters", headers={"X-API-Key": "a"})
+            replayed = httpx.post(f"{url}/dead-letters/replay", headers={"X-API-Key": "a"})
+    assert (listed.status_code, replayed.status_code) == (503, 503)
+    assert ">they are too many; list them otherwise<" in listed.text
+    assert ">3 tried again, 2 applied, 1 still refused; they are too many; list them otherwise<" in replayed.text
 
 
 def test_it_is_shown_under_our_names_alone(start: Start) -> None:

@@ -24,7 +24,7 @@ from devicesync.dead_letters import kafka_known, kafka_topic, port
 from devicesync.dead_letters.kafka import KafkaDeadLetters
 from devicesync.dead_letters.port import DeadLetter, DeadLetters
 from devicesync.dead_letters.sqlite import SqliteDeadLetters
-from devicesync.errors import Unavailable
+from devicesync.errors import Stopped, Unavailable
 from devicesync.log.kafka import KafkaUrl
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, create_topics, differences
 from devicesync.log.whole_lines import LONGEST_LINE_BYTES
@@ -266,9 +266,40 @@ def test_dead_letters_that_can_not_be_read_to_their_end_are_not_cut_short_silent
     opened = KafkaDeadLetters(place(tmp_path))
     opened.add([letter(1)])
     monkeypatch.setattr(kafka_topic, "Consumer", _Silent)
-    monkeypatch.setattr(kafka_topic, "_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(kafka_topic, "_SILENT_SECONDS", 0.3)
     with pytest.raises(Unavailable, match="up to record 0 of 1"):
         opened.find()
+
+
+def test_whoever_reads_a_topic_of_dead_letters_may_end_that(tmp_path: Path) -> None:
+    """A process that stops, or a page that has waited enough: with a million SIGTERM took 66 s."""
+    at, count = place(tmp_path), 3_000
+    asked = 0
+
+    def count_it() -> None:
+        nonlocal asked
+        asked += 1
+
+    def end() -> None:
+        count_it()
+        if asked > 3:
+            raise Stopped
+
+    KafkaDeadLetters(at).add([*map(letter, range(count))])
+    assert KafkaDeadLetters(at, count_it).find(limit=0)[0] == count
+    assert asked > count // 50
+    ended = KafkaDeadLetters(at, end)
+    calls: list[Callable[[], object]] = [
+        ended.find,
+        lambda: [*ended.each()],
+        lambda: ended.get("0"),
+        lambda: ended.remove_older(1),
+    ]
+    for call in calls:
+        asked = 0
+        with pytest.raises(Stopped):
+            call()
+        assert asked == 4
 
 
 @pytest.mark.parametrize(

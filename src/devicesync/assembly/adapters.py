@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415
 
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,14 +155,17 @@ def check_cache(settings: Settings) -> None:
         )
 
 
-def open_dead_letters(settings: Settings, *, read_only: bool = False) -> "DeadLetters":
-    """Where refused records are kept: beside the log. read_only: as for the database."""
+def open_dead_letters(settings: Settings, *, read_only: bool = False, check: Callable[[], None] = lambda: None) -> "DeadLetters":
+    """Where refused records are kept: beside the log. read_only: as for the database.
+
+    check: is called again and again while a topic is read, and ends that by what it raises. A file is read at once.
+    """
     if named_log.is_shared(settings):
         require("kafka")
         from devicesync.dead_letters.kafka import KafkaDeadLetters
         from devicesync.log.kafka import KafkaUrl
 
-        return KafkaDeadLetters(KafkaUrl.parse(settings.log))
+        return KafkaDeadLetters(KafkaUrl.parse(settings.log), check)
     from devicesync.dead_letters.sqlite import SqliteDeadLetters
 
     return SqliteDeadLetters(dead_letters_path(settings), read_only=read_only)

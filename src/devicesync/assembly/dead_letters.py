@@ -2,7 +2,7 @@
 
 import base64
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +10,7 @@ from devicesync import data_directory
 from devicesync.assembly import adapters, named_log
 from devicesync.clock import SYSTEM
 from devicesync.config import Settings
+from devicesync.errors import Stopped
 from devicesync.few import few_at_once
 
 if TYPE_CHECKING:
@@ -26,9 +27,18 @@ class Replayed(NamedTuple):
     applied: int
 
 
-def find(settings: Settings, *, reason: str | None, limit: int) -> "tuple[int, list[DeadLetter]]":
-    """How many match, and the newest of them. Nothing is made or changed. Raises Unavailable."""
-    with _opened_to_read(settings) as letters:
+def _go_on() -> None:
+    """Nothing ends it before its end."""
+
+
+def find(
+    settings: Settings, *, reason: str | None, limit: int, check: Callable[[], None] = _go_on
+) -> "tuple[int, list[DeadLetter]]":
+    """How many match, and the newest of them. Nothing is made or changed. Raises Unavailable, and what `check` raises.
+
+    check: is called again and again while a topic is read.
+    """
+    with _opened_to_read(settings, check) as letters:
         return letters.find(reason=reason, limit=limit) if letters else (0, [])
 
 
@@ -43,7 +53,11 @@ def replay(settings: Settings, letter_id: str | None, reason: str | None, stop: 
     from devicesync.assembly.delivery import delivering  # noqa: PLC0415 - who only reads needs none of it
     from devicesync.jobs.replay import replay as replay_all  # noqa: PLC0415 - who only reads needs none of it
 
-    with _opened(settings) as letters, delivering(settings, "apply", stop) as delivery:
+    def check() -> None:
+        if stop.is_set():
+            raise Stopped
+
+    with _opened(settings, check) as letters, delivering(settings, "apply", stop) as delivery:
         chosen = _chosen(letters, letter_id, reason)
         return Replayed(*replay_all(chosen, letters, delivery, max_clock_ahead_ms=settings.max_clock_ahead_ms))
 
@@ -75,20 +89,20 @@ def _chosen(letters: "DeadLetters", letter_id: str | None, reason: str | None) -
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator["DeadLetters"]:
+def _opened(settings: Settings, check: Callable[[], None] = _go_on) -> Iterator["DeadLetters"]:
     if not named_log.is_shared(settings):
         data_directory.prepare(settings.directory)
-    with closing(adapters.open_dead_letters(settings)) as letters:
+    with closing(adapters.open_dead_letters(settings, check=check)) as letters:
         yield letters
 
 
 @contextmanager
-def _opened_to_read(settings: Settings) -> Iterator["DeadLetters | None"]:
+def _opened_to_read(settings: Settings, check: Callable[[], None] = _go_on) -> Iterator["DeadLetters | None"]:
     """None where none were made yet."""
     if not named_log.is_shared(settings):
         data_directory.check_format(settings.directory)
         if not adapters.dead_letters_path(settings).exists():
             yield None
             return
-    with closing(adapters.open_dead_letters(settings, read_only=True)) as letters:
+    with closing(adapters.open_dead_letters(settings, read_only=True, check=check)) as letters:
         yield letters

@@ -9,11 +9,16 @@ from contextlib import ExitStack, closing, contextmanager
 from devicesync.api.status_page.sight import Replayed, Sight
 from devicesync.assembly import adapters, dead_letters, named_log
 from devicesync.assembly.updater import Embedded, GroupMember
+from devicesync.clock import SYSTEM
 from devicesync.config import Settings
-from devicesync.errors import Stopped
+from devicesync.dead_letters.port import DeadLetter
+from devicesync.errors import Stopped, Unavailable
 from devicesync.log.port import Log
 from devicesync.status.trace import Trace, trace
 from devicesync.stores import Stores
+
+_LOOK_SECONDS = 10.0
+"""So long the dead letters are looked at: those of a topic are read from its beginning, and the next look waits."""
 
 
 def stores_beside(settings: Settings, assembled: Embedded | GroupMember) -> Stores:
@@ -38,11 +43,23 @@ def sight_of(settings: Settings, log: Log, open_stores: Callable[[], Stores]) ->
             check()
             return trace(device_id, log, stores(), max_clock_ahead_ms=settings.max_clock_ahead_ms, check=check)
 
+        def letters(limit: int) -> tuple[int, list[DeadLetter]]:
+            ends_at = SYSTEM.monotonic() + _LOOK_SECONDS
+
+            def check_time() -> None:
+                check()
+                if SYSTEM.monotonic() > ends_at:
+                    problem = f"there are too many dead letters to read them within {_LOOK_SECONDS:g} s"
+                    raise Unavailable(problem, "`devicesync dead-letters list` takes the time that it needs")
+
+            check_time()
+            return dead_letters.find(settings, reason=None, limit=limit, check=check_time)
+
         def replay(letter_id: str | None) -> Replayed:
             return Replayed(*dead_letters.replay(settings, letter_id, None, stop))
 
         try:
-            yield Sight(thread, follow, lambda limit: dead_letters.find(settings, reason=None, limit=limit), replay)
+            yield Sight(thread, follow, letters, replay)
         finally:
             stop.set()
             thread.submit(opened.close).result()

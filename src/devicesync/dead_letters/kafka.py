@@ -4,7 +4,7 @@ One may appear twice after a crash. A dead letter that was replayed is forgotten
 whose header `replayed` is the dead letter's id.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -26,10 +26,14 @@ _MARKED = 2000
 
 
 class KafkaDeadLetters:
-    """See port.DeadLetters. Reading goes through the whole topic: it is meant for people. It keeps in memory what it returns."""
+    """See port.DeadLetters. Reading goes through the whole topic: it is meant for people. It keeps in memory what it returns.
 
-    def __init__(self, url: KafkaUrl) -> None:
+    check: is called again and again while the topic is read. What it raises is raised: so it ends what takes long.
+    """
+
+    def __init__(self, url: KafkaUrl, check: Callable[[], None] = lambda: None) -> None:
         self._url = url
+        self._check = check
         self._topic = url.topic + DEAD_LETTER_SUFFIX
         self._producer = Producer(url)
 
@@ -108,7 +112,7 @@ class KafkaDeadLetters:
                 cut.result()
 
     def _all(self) -> Iterator[Read]:
-        return read(self._url, self._topic)
+        return read(self._url, self._topic, self._check)
 
     @contextmanager
     def _known(self, records: Iterable[Read], *, reason: str | None = None, letter_id: str | None = None) -> Iterator[Known]:
@@ -130,7 +134,7 @@ class KafkaDeadLetters:
         """The newest so many, in the order in which the topic has them. What was cut off meanwhile is missing."""
         places = known.places(count)
         place = next(places, None)
-        for message, headers in read(self._url, self._topic, known.spans(count)):
+        for message, headers in read(self._url, self._topic, self._check, known.spans(count)):
             here = place_of(message)
             while place and place < here:
                 place = next(places, None)

@@ -1,6 +1,6 @@
 """The topic of dead letters, read from its beginning to its end."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -10,12 +10,12 @@ from devicesync.dead_letters.kafka_known import Place
 from devicesync.dead_letters.kafka_record import why_of
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaUrl
-from devicesync.log.kafka.bounds import bounds
+from devicesync.log.kafka.bounds import TIMEOUT_SECONDS, bounds
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.taken import Bound, taken
 from devicesync.log.kafka.url import HINT
 
-_TIMEOUT_SECONDS = 30.0
+_SILENT_SECONDS = 30.0
 _POLLED = 1000
 _FETCH_BYTES, _QUEUE_KIB = 2 << 20, 4096
 _SETTINGS = {
@@ -29,23 +29,26 @@ Read = tuple[Message, dict[str, str]]
 """A record, and its headers where it is ours; else {}."""
 
 
-def read(url: KafkaUrl, topic: str, spans: Mapping[int, tuple[int, int]] | None = None) -> Iterator[Read]:
+def read(
+    url: KafkaUrl, topic: str, check: Callable[[], None], spans: Mapping[int, tuple[int, int]] | None = None
+) -> Iterator[Read]:
     """Yield its records, partition by partition. Raises Unavailable.
 
     Also what lies behind a transaction that somebody left open: ours are part of none. One that was aborted is read too: who
     copies letters in transactions writes the same ones again.
+    check: is called with each few records, and while none come. What it raises is raised: so it ends what takes long.
     spans: the partitions to read, each from one offset to another; None for all of all.
     """
     consumer = Consumer({**url.client, **_SETTINGS})
     try:
         for partition in _partitions(consumer, topic) if spans is None else spans:
             place = TopicPartition(topic, partition)
-            begin, end = bounds(consumer, topic, partition, _TIMEOUT_SECONDS)
+            begin, end = bounds(consumer, topic, partition)
             if spans is not None:
                 begin, end = max(begin, spans[partition][0]), min(end, spans[partition][1] + 1)
             if begin < end:
                 consumer.assign([TopicPartition(topic, partition, begin)])
-                for messages in _until(consumer, place, begin, end):
+                for messages in _until(consumer, place, begin, end, check):
                     yield from zip(messages, map(why_of, headers_of(messages)), strict=True)
     except KafkaException as error:
         raise Unavailable(f"can't read the dead letters in {topic}: {error}", "check that Kafka runs") from error
@@ -60,19 +63,20 @@ def place_of(message: Message) -> Place:
 
 def _partitions(consumer: Consumer, topic: str) -> list[int]:
     """The topic's, none where it is not there. Raises KafkaException, also where this user may not see it."""
-    found = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
+    found = consumer.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic]
     if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
         raise KafkaException(found.error)
     return sorted(found.partitions)
 
 
-def _until(consumer: Consumer, place: TopicPartition, begin: int, end: int) -> Iterator[list[Message]]:
+def _until(consumer: Consumer, place: TopicPartition, begin: int, end: int, check: Callable[[], None]) -> Iterator[list[Message]]:
     """What lies from `begin` to `end`, however long that takes; raises Unavailable when nothing comes for a while."""
-    deadline = SYSTEM.monotonic() + _TIMEOUT_SECONDS
+    deadline = SYSTEM.monotonic() + _SILENT_SECONDS
     position = begin
     while position < end:
         before = position
         for some in chain([consumer.consume(1, 0.2)], taken(consumer, _POLLED, Bound())):
+            check()
             messages = [message for message in some if message.error() is None]
             if messages:
                 position = place_of(messages[-1])[1] + 1
@@ -80,6 +84,6 @@ def _until(consumer: Consumer, place: TopicPartition, begin: int, end: int) -> I
         (at,) = consumer.position([place])
         position = max(position, at.offset)
         if position > before:
-            deadline = SYSTEM.monotonic() + _TIMEOUT_SECONDS
+            deadline = SYSTEM.monotonic() + _SILENT_SECONDS
         elif SYSTEM.monotonic() > deadline:
             raise Unavailable(f"{place.topic} could be read up to record {position} of {end} only: time-out", HINT)

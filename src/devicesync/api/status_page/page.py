@@ -95,7 +95,10 @@ class StatusPage:
         sight = self._sight_for("admin", request)
         done = await sight.run(lambda: sight.replay(request.query_params.get("id")))
         told = f"{done.tried} tried again, {done.applied} applied, {done.tried - done.applied} still refused"
-        return await self._listed(request, told)
+        try:
+            return await self._listed(request, told)
+        except Unavailable as error:
+            raise Unavailable(f"{told}; {error}", error.hint) from error
 
     def _sight_for(self, role: Literal["register", "admin"], request: Request) -> Sight:
         """What the page may look at. Raises RequestError for a caller without this role."""
@@ -112,7 +115,9 @@ class StatusPage:
             status, words = error.status, str(error)
         except Refused as error:
             status, words = 400, error.detail
-        except (Unavailable, Stopped) as error:
+        except Unavailable as error:
+            status, words = 503, f"{error}; {error.hint}" if error.hint else str(error)
+        except Stopped as error:
             status, words = 503, str(error)
         return _html(render("problem.html", status=status, words=words), status)
 
