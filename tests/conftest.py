@@ -16,6 +16,7 @@ settings.load_profile("any machine")  # an example may take as long as a busy ma
 SCOPES = {
     "stores": (
         "tests/contract/test_adding_a_field.py",
+        "tests/contract/test_foreign_timestamps.py",
         "tests/contract/test_seen.py",
         "tests/contract/test_stores.py",
         "tests/integration/test_cassandra_tables.py",

@@ -7,6 +7,9 @@ from devicesync.law.refusal import Refused
 OLDEST_US = 1_262_304_000_000_000
 """2010-01-01T00:00:00Z. A version before it would silently vanish under whatever is stored: seconds passed as ms, or ms as µs."""
 
+LATEST_US = 2**52 - 1
+"""In the year 2112. No clock gives a later one. Another program's number beyond it counts as this one where a store is read."""
+
 DEFAULT_MAX_CLOCK_AHEAD_MS = 300_000
 """How far past the log's own clock a version may lie; further would silently win for years."""
 

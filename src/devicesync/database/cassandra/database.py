@@ -14,6 +14,7 @@ from devicesync.database.cassandra.connect import DriverName, connect
 from devicesync.database.cassandra.driver import Driver, Failed, Rows
 from devicesync.database.cassandra.erasure import NO_ERASURE, Erasure, erasure_of
 from devicesync.database.cassandra.large_maps import in_parts
+from devicesync.database.cassandra.out_of_reach import OutOfReach, is_out_of_reach
 from devicesync.database.cassandra.row_reading import state_of_row
 from devicesync.database.cassandra.rows import erase_of, row_of, settled_row_of, ties_of
 from devicesync.database.cassandra.seeing import IDS_PER_PAGE, seen_between, seen_of_row
@@ -45,6 +46,7 @@ class CassandraDatabase:
     def __init__(self, url: CassandraUrl, driver: DriverName | Driver = "auto", clock: Clock = SYSTEM) -> None:
         self._url = url
         self._clock = clock
+        self._out_of_reach = OutOfReach()
         with _failures("reach"):
             self._driver = connect(url, driver) if isinstance(driver, str) else driver
             with ExitStack() as on_error:
@@ -104,6 +106,8 @@ class CassandraDatabase:
         stored = Stored({}, [])
         for device_id in device_ids:
             state, shows = state_of_row(rows.get(device_id), erasures.get(device_id, NO_ERASURE), self._dialect)
+            if (row := rows.get(device_id)) and is_out_of_reach(row, erasures.get(device_id, NO_ERASURE)):
+                self._out_of_reach.say(device_id)
             if state.profile_version:
                 stored.states[device_id] = state
                 if not shows:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from devicesync.database.cassandra.stamps import erase_at, minimum_of, moment_of
 from devicesync.law import maps
 from devicesync.law.facets import EMPTIED_BY_TIES, FACETS, MAPS
 
@@ -47,9 +48,9 @@ def erasure_of(row: Sequence[Any]) -> tuple[str, Erasure]:
     """A device's id and erasure, from a row of schema.READ_ERASURES."""
     device_id, version, hidden, *rest = row
     count = len(EMPTIED_BY_TIES)
-    ties = dict(zip(EMPTIED_BY_TIES, rest[:count], strict=True))
+    ties = {spot: map(moment_of, found or ()) for spot, found in zip(EMPTIED_BY_TIES, rest[:count], strict=True)}
     long_maps = dict(zip(MAPS, rest[count:], strict=True))
-    return device_id, Erasure(version or 0, _of_facets(ties), hidden or 0, _of_facets(long_maps))
+    return device_id, Erasure(erase_at(version), _of_facets(ties), minimum_of(hidden), _of_facets(long_maps))
 
 
 def mark_of(version: int, text: str) -> str:

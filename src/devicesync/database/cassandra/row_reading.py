@@ -5,12 +5,13 @@ from typing import Any
 
 from devicesync.database.cassandra import schema
 from devicesync.database.cassandra.erasure import Erasure
-from devicesync.database.cassandra.stamps import OURS, stamp_of
+from devicesync.database.cassandra.stamps import LONGEST_AGO, OURS, minimum_of, moment_of, stamp_of
 from devicesync.law.facets import DECLARED, FIELDS, MAPS, SLICES
 from devicesync.law.state import UNWRITTEN, Register, State, join
+from devicesync.law.values import TIME_LIMIT_MS
+from devicesync.law.version import LATEST_US
 
 _MAP_PLACES = tuple(SLICES[spot].start for spot in MAPS)
-_LONGEST_AGO = 1  # the version of what was written at an unknown time
 
 
 def state_of_row(row: Sequence[Any] | None, erasure: Erasure, dialect: schema.Dialect) -> tuple[State, bool]:
@@ -18,11 +19,14 @@ def state_of_row(row: Sequence[Any] | None, erasure: Erasure, dialect: schema.Di
     erase = State(erased=erasure.version)
     if row is None:
         return erase, True
-    updated_on, first_access, declared_on, _, updated_at, first_at, declared_at, date_at, *rest = row
-    values, times = rest[: len(FIELDS)], list(rest[len(FIELDS) :])
-    dated = dialect.reads_columns and _date_maps(values, times, (updated_at, first_at, declared_at, date_at))
+    updated_on, first_access, declared_on, updated_date, written_at, first_at, declared_at, date_at, *rest = row
+    updated_at = moment_of(written_at)
+    values, times = rest[: len(FIELDS)], [moment_of(time) for time in rest[len(FIELDS) :]]
+    dated = dialect.reads_columns and _date_maps(values, times, (updated_at, first_at, declared_at, moment_of(date_at)))
     written = [_register(values[where], times[where], unwritten) for where, unwritten in zip(SLICES, UNWRITTEN, strict=True)]
-    version = max(updated_at or 0, *(register[0] for register in written))
+    is_time = 0 <= (updated_on or 0) < TIME_LIMIT_MS
+    # Of two values of one timestamp Cassandra keeps the greater. So what is no time counts as of 1 µs later, and can be settled.
+    version = max(min((updated_at or 0) + (not is_time), LATEST_US), *(register[0] for register in written))
     if not version:
         return erase, not erasure.version or (first_access is None and declared_on is None)
     registers = tuple([_emptied(spot, register, erasure) for spot, register in enumerate(written)])
@@ -32,7 +36,7 @@ def state_of_row(row: Sequence[Any] | None, erasure: Erasure, dialect: schema.Di
     state = State(
         version,
         0,
-        _clamped(updated_on, None) or version // 1000,
+        (is_time and updated_on) or version // 1000,
         _clamped(first_access, first_at),
         min(since or hidden, hidden or since),
         registers,
@@ -40,11 +44,12 @@ def state_of_row(row: Sequence[Any] | None, erasure: Erasure, dialect: schema.Di
     state = join(state, erase) if erase.erased else state
     has_too_many = any(isinstance(values[place], Mapping) for place in _MAP_PLACES)  # see driver.Rows
     is_marked = all(erasure.knows(spot, *registers[spot]) for spot in MAPS)
-    return state, not dated and not has_too_many and is_marked and _shows(row[:8], written, state)
+    times_shown = (updated_on, first_access, declared_on, updated_date, updated_at, first_at, declared_at)
+    return state, not dated and not has_too_many and is_marked and _shows(times_shown, written, state)
 
 
 def _shows(times: Sequence[int | None], written: Sequence[Register], state: State) -> bool:
-    updated_on, first_access, declared_on, updated_date, updated_at, first_at, declared_at, _ = times
+    updated_on, first_access, declared_on, updated_date, updated_at, first_at, declared_at = times
     if not state.version or any(0 < register[0] <= state.erased for register in written):
         return False
     is_declared = any(state.registers[DECLARED][1])
@@ -69,14 +74,14 @@ def _date_maps(values: Sequence[Any], times: list[Any], others: Sequence[int | N
     own = [time for time in (*times, *others) if time and time < OURS]
     undated = [spot for spot, (value, time) in enumerate(zip(values, times, strict=True)) if value and not time]
     for spot in undated:
-        times[spot] = max(own, default=_LONGEST_AGO)
+        times[spot] = max(own, default=LONGEST_AGO)
     return bool(undated)
 
 
 def _clamped(value_ms: int | None, written_at: int | None) -> int:
-    """What a time of the row counts as: no value when it lies before 1970, and not later than another job's clock."""
-    value = max(value_ms or 0, 0)
-    return min(value, written_at // 1000) if written_at and written_at < OURS else value
+    """What a minimum of the row counts as: no value when it lies before 1970, and not later than another job's clock."""
+    value = minimum_of(value_ms)
+    return min(value, max(written_at, 0) // 1000) if written_at is not None and written_at < OURS else value
 
 
 def _emptied(spot: int, register: Register, erasure: Erasure) -> Register:

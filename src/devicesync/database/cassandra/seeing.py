@@ -5,6 +5,7 @@ from typing import Any
 
 from devicesync.database.cassandra import schema
 from devicesync.database.cassandra.driver import Rows
+from devicesync.database.cassandra.stamps import erase_at, moment_of
 from devicesync.law.facets import FIELDS
 from devicesync.law.maps import map_text
 from devicesync.law.seen import Seen
@@ -20,8 +21,8 @@ Pages = Callable[[str, int, int, int], Iterator[tuple[Rows, int]]]
 
 def seen_of_row(row: Sequence[Any], erased: int) -> Seen | None:
     """What a row of schema.SEEN shows, of a device whose erase the ledger knows (0: none). None: it is no profile by itself."""
-    version = row[2]
-    if not version:
+    version = moment_of(row[2])
+    if version is None:
         return None
     texts = {name: _text(value) for name, value in zip(_NAMES, row[3:], strict=True) if value}
     return Seen(version, texts, erased)
@@ -35,7 +36,12 @@ def seen_between(pages: Pages, first: int, last: int) -> Iterator[tuple[Rows, Ma
     known: set[str] = set()  # the ids at the token where a page ended, with which the next one begins
     start = first
     for rows, end in pages(schema.SEEN_IN, first, last, _ROWS_PER_PAGE):
-        erases = {row[1]: row[2] for page, _ in pages(schema.ERASURES_IN, start, end, IDS_PER_PAGE) for row in page if row[2]}
+        erases = {
+            row[1]: erased
+            for page, _ in pages(schema.ERASURES_IN, start, end, IDS_PER_PAGE)
+            for row in page
+            if (erased := erase_at(row[2]))
+        }
         yield [row for row in rows if row[1] not in known] if known else rows, erases
         known = {row[1] for row in rows if row[0] == end}
         start = end + 1
