@@ -64,6 +64,7 @@ ROWS: dict[str, tuple[Cells, int]] = {
     "nanoseconds, and a deletion": ({"city": "old", "api_last_updated_on": None}, NS),
     "nanoseconds, all of it": ({"city": "old", "api_last_updated_on": BASE_US // 1000}, NS),
     "a timestamp of 16 digits": ({"user_declared_state": "old"}, 2**53 + 1),
+    "the last timestamp of the law": ({"city": "old"}, LATEST_US),
     "the greatest timestamp": ({"fcm_token": "old"}, 2**63 - 2),
     "a time in nanoseconds": ({"city": "old", "api_last_updated_on": NS}, BASE_US),
     "minima in nanoseconds": ({"user_declared_state": "x", "user_declared_on": NS, "first_access": NS}, BASE_US),
@@ -89,7 +90,7 @@ def test_such_a_row_stops_nobody_and_both_stores_come_to_say_the_same(stores: St
     assert {*stores.cache.read(names)} == {*names}
     assert stores.cache.read(names) == stores.database.read(names)
     assert differing(stores, names) == {}
-    assert [line["device_id"] for line in lines] == [victim] * (at > LATEST_US)
+    assert [line["device_id"] for line in lines] == [victim] * (at >= LATEST_US)
     assert stores.database.look(names).unsettled == ([victim] if row == "nanoseconds, and a deletion" else [])
 
 

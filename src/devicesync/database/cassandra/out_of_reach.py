@@ -19,7 +19,7 @@ def is_out_of_reach(row: Sequence[Any], erasure: Erasure) -> bool:
     _, first_access, declared_on, _, updated_at, first_at, declared_at, date_at, *rest = row
     written = (updated_at, date_at, *rest[len(FIELDS) :])
     return (
-        any(time is not None and time > LATEST_US for time in written)
+        any(time is not None and time >= LATEST_US for time in written)
         or _is_beyond(first_access, first_at, erasure)
         or _is_beyond(declared_on, declared_at, erasure)
     )
