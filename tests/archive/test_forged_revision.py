@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.encoder import Encoder
-from devicesync.archive.entry import MOST_KILLED, Entry, Origin, rest_path, revised
+from devicesync.archive.entry import MOST_KILLED, MOST_REDACTS, Entry, Origin, rest_path, revised
 from devicesync.archive.files import OpenFile
 from devicesync.archive.manifest import Manifest
 from devicesync.archive.ranges import ENTRY, listing_path, revised_path
@@ -290,7 +290,7 @@ def test_a_file_of_a_far_revision_holds_no_redact_up(tmp_path: Path, file_format
 def test_a_revision_of_a_far_number_is_refused(tmp_path: Path) -> None:
     """With the very same records: after the greatest number of all no redact finds one."""
     archive = backup(tmp_path)
-    forge(archive, tmp_path, [0, 1, 2, 3], number=MOST_KILLED + 2)
+    forge(archive, tmp_path, [0, 1, 2, 3], number=MOST_REDACTS + 1)
     assert all("says otherwise" in each for each in commands(tmp_path))
 
 

@@ -30,6 +30,8 @@ NUMBER, LARGE_NUMBER = "[0-9]{1,9}", "[0-9]{1,19}"
 """In the name of a file: a generation, a partition or a revision; an offset. None of ours has more digits."""
 MOST_KILLED = 1000
 """Redacts of one range, one after the other, that were killed before they listed it. A number further on is no redact's."""
+MOST_REDACTS = 1_000_000
+"""Of one range, since a file that is still there, or has come back. So no listing takes all the numbers that there are."""
 EXTENSIONS = {"parquet": "parquet", "jsonl": "jsonl.gz"}
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.encoder import Encoder
-from devicesync.archive.entry import MOST_KILLED, Entry, Origin, number_of, rest_path, revised
+from devicesync.archive.entry import MOST_REDACTS, Entry, Origin, number_of, rest_path, revised
 from devicesync.archive.files import ClosedFile, OpenFile
 from devicesync.jobs.backup.escapes import has_any
 from devicesync.jobs.backup.partition_backup import sizes_of
@@ -139,7 +139,7 @@ _OF_CONTENT = ("records", "bytes", "sha256", "record_bytes", "first_ms", "last_m
 
 def may_revise(revision: Entry, old: Entry) -> bool:
     """Whether a redact may have made this entry of the old one: it changes nothing but what the content is, and its place."""
-    if number_of(revision.revision) > number_of(old.revision) + MOST_KILLED + 1:
+    if number_of(revision.revision) > number_of(old.revision) + MOST_REDACTS:
         return False
     return _with_content(revised(old, revision.revision), revision) == revision
 
