@@ -31,7 +31,7 @@ from devicesync.status.metrics import Metrics
 from devicesync.stores import Stores
 from tests.api.conftest import Clock, Start, Started, put
 from tests.api.test_http import BODY, PROFILE, REGISTER, assert_refused
-from tests.end_to_end.command import until
+from tests.end_to_end.command import WAIT_SECONDS, until
 
 BOSS = {"X-API-Key": "boss"}
 
@@ -84,6 +84,46 @@ def test_a_clock_that_steps_back_under_two_processes(start: Start, clock: Clock,
     monkeypatch.setattr(log, "taken_since", lambda *asked: looked.append(asked))
     assert register(one) < register(other)
     assert looked == []
+
+
+def test_a_device_registers_at_two_processes_while_versions_lie_ahead(clock: Clock) -> None:
+    """Each gave the next version after its own last one, up to a second behind the other's: 50 of 100 devices kept the older one."""
+    log = MemoryLog(clock.ms)
+    one, other = (versions.Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(9, "LOG_UNAVAILABLE", "")) for _ in range(2))
+    log.append([registered_at(of_next(one))])
+    clock.step(-250)
+    for _ in range(5):
+        log.append([registered_at(of_next(one)) for _ in range(9)])
+        last = of_next(one)
+        log.append([registered_at(last)])
+        assert of_next(other) > last
+
+
+def test_a_registration_does_not_go_by_a_look_that_began_before_it(clock: Clock) -> None:
+    """What was acknowledged meanwhile at another process the look has not seen."""
+    log = Stepping(clock, 0)
+    log.append([registered_at(last := clock.us() + 250_000_000)])
+    opened = versions.Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(9, "LOG_UNAVAILABLE", ""))
+    assert of_next(opened) > last
+    later, has_looked, has_come = last + 20_000_000, threading.Event(), threading.Event()
+
+    def then() -> None:
+        if not has_looked.is_set():
+            log.append([registered_at(later)])
+            has_looked.set()
+            assert has_come.wait(WAIT_SECONDS)
+
+    async def beside() -> int:
+        log.then = then
+        first = asyncio.create_task(opened.ready())
+        await asyncio.to_thread(has_looked.wait, WAIT_SECONDS)
+        second = asyncio.create_task(opened.ready())
+        await asyncio.sleep(0)
+        has_come.set()
+        await asyncio.gather(first, second)
+        return opened.next()
+
+    assert asyncio.run(beside()) > later
 
 
 def test_a_clock_that_was_ahead_for_a_while_between_two_registrations(clock: Clock) -> None:

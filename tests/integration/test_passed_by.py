@@ -1,6 +1,7 @@
 """What lies in a topic and is no record, and what no longer lies there."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -296,12 +297,16 @@ def test_workers_do_not_outlive_a_killed_parent(devicesync: Devicesync) -> None:
 @pytest.mark.parametrize(("by", "alone"), [(signal.SIGTERM, True), (signal.SIGKILL, True), (signal.SIGTERM, False)])
 def test_a_worker_that_is_stopped_alone_ends_them_all(devicesync: Devicesync, by: signal.Signals, *, alone: bool) -> None:
     """A supervisor then starts all anew. Where their parent is told a moment later, they end well."""
-    parent = devicesync.start("update", "--workers", "2")
-    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
-    workers = until(lambda: len(found := children.read_text().split()) == 2 and found)
-    told = parent.stderr
+    parent = devicesync.start("update", "--workers", "2", ready=False)
+    told, said = parent.stderr, ""
     assert told
-    until(lambda: "devicesync " in told.readline())  # the other one works by now, too
+    while len(re.findall(r"devicesync \d", said)) < 2:  # both work; they may write at once, and their words stand in one line
+        line = told.readline()
+        assert line, said
+        said += line
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    workers = children.read_text().split()
+    assert len(workers) == 2
     os.kill(int(workers[0]), by)
     if not alone:
         parent.terminate()

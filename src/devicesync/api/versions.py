@@ -20,6 +20,8 @@ from devicesync.log.port import Log
 _STEP_US = 1_000_000
 """A clock that went back by less was slowed down, or two clocks were not read at once."""
 _FOLLOWED_SECONDS = 1.0
+_AT_ONCE_US = 1_000
+"""A version that is ahead by less is past when its registration is acknowledged."""
 _UNDER_WAY_US = 60_000_000
 """So long a registration may be on its way into the log, and still be acknowledged: a producer tries for 10 s."""
 _MEASURED_SECONDS = 10.0
@@ -35,7 +37,8 @@ class Versions:
 
     A former process may have given versions later than now: its clock was ahead, or ours was set back. So the last version is
     read from the log's newest records. What it gave last may still be on its way into the log. Another process may do so now,
-    when the clock steps back. So for a while what is new is read every second, and until the clock is past the last version.
+    when the clock steps back. So for a while what is new is read every second. While the last version lies ahead, that is read
+    before each registration: a device may have had its last one at another process.
     A partition without a leader tells nothing, so its devices get no version; it is read when it has a leader again.
     fuse: of the log.
     """
@@ -51,6 +54,7 @@ class Versions:
         self._steps = 0  # how often the clock has stepped back
         self._followed_us = clock.now_us() + _UNDER_WAY_US  # until then the log is asked again and again, whatever it tells
         self._learning: asyncio.Task[bool] | None = None
+        self._looks = self._learned = 0  # at the log: how many have begun, and which one has ended last
         self._said_log = self._said_clock = False
         self._behind_ms, self._measured_at, self._measures = 0, 0.0, 0
 
@@ -67,12 +71,14 @@ class Versions:
         """
         self.look()
         deadline = self._clock.monotonic() + _PATIENCE_SECONDS
-        while self._known.lacks(key):
+        least = self._looks + 1 if self._last > self._clock.now_us() + _AT_ONCE_US else 0
+        while self._known.lacks(key) or self._learned < least:
             if self._known.is_leaderless(key) and not self._is_due():
                 raise PartitionUnavailable
             with self._fuse.call(client):
                 if self._learning is None:
-                    self._learning = asyncio.create_task(self._learn())
+                    self._looks += 1
+                    self._learning = asyncio.create_task(self._learn(self._looks))
                 try:
                     learned = await asyncio.wait_for(asyncio.shield(self._learning), deadline - self._clock.monotonic())
                 except TimeoutError:
@@ -215,7 +221,7 @@ class Versions:
     def _is_measurement_old(self) -> bool:
         return self._clock.monotonic() - self._measured_at >= _MEASURED_SECONDS
 
-    async def _learn(self) -> bool:
+    async def _learn(self, look: int) -> bool:
         steps = self._steps
         try:
             last, partitions = await asyncio.to_thread(self._newest.last_version)
@@ -232,6 +238,6 @@ class Versions:
             self._followed_us, self._follows = max(self._followed_us, self._clock.now_us() + _UNDER_WAY_US), True
         if steps != self._steps:  # it stepped while the log was asked, which left out what was not past now then
             self._known.forget()
-        self._learned_at = self._clock.monotonic()
+        self._learned, self._learned_at = look, self._clock.monotonic()
         self._follows |= self._last > self._clock.now_us()  # a clock was ahead: other processes may still give later ones
         return True
