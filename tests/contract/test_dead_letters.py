@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
@@ -269,6 +269,20 @@ def test_dead_letters_that_can_not_be_read_to_their_end_are_not_cut_short_silent
     monkeypatch.setattr(kafka_topic, "_SILENT_SECONDS", 0.3)
     with pytest.raises(Unavailable, match="up to record 0 of 1"):
         opened.find()
+
+
+def test_letters_that_are_left_of_a_topic_that_is_cut_meanwhile_are_read(tmp_path: Path) -> None:
+    """By retention, or by another command: the reading went on at the end, and those that were left were in no list."""
+    at, count, left = place(tmp_path), 200, 20
+    opened = KafkaDeadLetters(at)
+    opened.add([letter(number, b"x" * 65_536) for number in range(count)])
+    topic = at.topic + DEAD_LETTER_SUFFIX
+    reading = kafka_topic.read(at, topic, lambda: None)
+    partition = (next(reading)[0].partition()) or 0
+    admin = AdminClient(at.client)  # which has to live until the answer is there
+    admin.delete_records([cut := TopicPartition(topic, partition, count - left)])[cut].result()
+    opened.add([letter(count)])
+    assert {*range(count - left, count)} <= {message.offset() for message, _ in reading}
 
 
 def test_whoever_reads_a_topic_of_dead_letters_may_end_that(tmp_path: Path) -> None:

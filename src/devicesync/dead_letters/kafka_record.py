@@ -12,7 +12,7 @@ from devicesync.log.port import Headers
 _WORDS, _LONGEST_WORD = ("reason", "replayed"), 64
 _LONGEST = 1 << 16
 _NUMBERS = ("partition", "offset", "time_ms")
-_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,19}", re.ASCII)
 
 
 def why_of(pairs: Headers | None) -> dict[str, str]:

@@ -22,6 +22,7 @@ _SETTINGS = {
     "group.id": "devicesync.dead-letters",
     "enable.auto.commit": False,
     "isolation.level": "read_uncommitted",
+    "auto.offset.reset": "earliest",  # where what comes next was cut off meanwhile: else the reading goes on at the end
     "fetch.max.bytes": _FETCH_BYTES,
     "queued.max.messages.kbytes": _QUEUE_KIB,
 }
