@@ -140,20 +140,25 @@ def test_a_revision_has_the_places_of_what_it_replaces(tmp_path: Path, other: di
     assert archive.missing(files) == set()
 
 
+def redact_until_killed(archive: Archive, directory: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """A redact of the first range whose process is killed when it is about to take this step of the manifest's."""
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Manifest, step, killed)
+        with pytest.raises(Killed):
+            Redaction(archive, "gone", directory, 300_000).rewrite(by_range(archive)[0], V + 10)
+
+
 @FORMATS
 def test_what_a_killed_redact_leaves_is_verified_restored_and_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str
 ) -> None:
     """Both files of a range are there, and the erase covers what the new one lacks."""
     archive = backup(tmp_path, file_format)
-
-    def killed(*_: object) -> None:
-        raise Killed
-
-    monkeypatch.setattr(Manifest, "sweep", killed)
-    with pytest.raises(Killed):
-        Redaction(archive, "gone", tmp_path, 300_000).rewrite(by_range(archive)[0], V + 10)
-    monkeypatch.undo()
+    redact_until_killed(archive, tmp_path, monkeypatch, "sweep")
     left = unnamed(archive, tmp_path)
     assert left
     assert len(archive.replaced(archive.manifest.entries())) == 2
@@ -318,14 +323,7 @@ def test_what_a_killed_redact_left_goes_with_the_next_one_of_the_range(
     late = ranges_of(tmp_path, [record(5, "stays", version=V + 30, erase=True)], step=1)
     archive.upload(late[0][0])
     archive.manifest.add([late[0][0].entry])
-
-    def killed(*_: object) -> None:
-        raise Killed
-
-    monkeypatch.setattr(Manifest, "replace", killed)
-    with pytest.raises(Killed):
-        Redaction(archive, "gone", tmp_path, 300_000).rewrite(by_range(archive)[0], V + 10)
-    monkeypatch.undo()
+    redact_until_killed(archive, tmp_path, monkeypatch, "replace")
     assert unnamed(archive, tmp_path)
     assert redact(str(tmp_path / "backup"), "stays", settings_of(tmp_path), Unwatched(), dry_run=False)["records"] == 3
     assert (unnamed(archive, tmp_path), offsets(archive, tmp_path)) == (set(), [0, 2, 5])

@@ -77,8 +77,8 @@ MISTAKES = (
     Mistake(
         "a tombstone forgotten on eviction",
         "database/cassandra/database.py",
-        "state_of_row(rows.get(device_id), erasures.get(device_id, NO_ERASURE), self._dialect)",
-        "state_of_row(rows.get(device_id), NO_ERASURE, self._dialect)",
+        "state_of_row(row, erasure, self._dialect)",
+        "state_of_row(row, NO_ERASURE, self._dialect)",
     ),
     Mistake(
         "fill from the event alone", _STORES, "plan.entries[device_id] = join(known, change)", "plan.entries[device_id] = change"

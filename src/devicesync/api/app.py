@@ -20,7 +20,7 @@ from devicesync.api.hosts import KnownHosts
 from devicesync.api.sent import Sent
 from devicesync.api.status_page.page import Ready, StatusPage
 from devicesync.api.status_page.sight import Sight
-from devicesync.log.leaderless import leaderless
+from devicesync.log.leaderless import leaderless, named
 from devicesync.status.metrics import Metrics
 
 _HOST_IN_PAGE = b"127.0.0.1:8080"
@@ -104,8 +104,8 @@ def admin_app(metrics: Metrics, ready: Ready, access: Access, sight: Sight | Non
 
 def _impaired() -> dict[str, dict[str, str]]:
     """What works only in part. Whoever is asked says the same, so a balancer that took it for a failure would send to nobody."""
-    named = ", ".join(map(str, sorted(leaderless())))
-    return {"impaired": {"log": f"partitions without a leader: {named}"}} if named else {}
+    found = leaderless()
+    return {"impaired": {"log": f"partitions without a leader: {named(found)}"}} if found else {}
 
 
 def _always(answer: Answer) -> Callable[[Request], Any]:

@@ -4,7 +4,7 @@ from devicesync.log.leaderless import Leaderless
 from devicesync.log.port import Log, Partitions
 
 
-class Known:
+class KnownPartitions:
     """What the last look at the log has told of, until it is forgotten. A partition without a leader tells nothing."""
 
     def __init__(self, log: Log) -> None:

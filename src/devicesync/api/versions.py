@@ -9,7 +9,7 @@ import structlog
 from devicesync.api.answers import PartitionUnavailable, RequestError
 from devicesync.api.clients import Address
 from devicesync.api.fuse import Fuse
-from devicesync.api.known import Known
+from devicesync.api.known import KnownPartitions
 from devicesync.api.last_version import Newest
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
@@ -49,7 +49,7 @@ class Versions:
         self._clock = clock
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._given = self._last = self._taken = 0  # the highest of all; that counts as given; that the log has
-        self._known, self._follows = Known(log), True
+        self._known, self._follows = KnownPartitions(log), True
         self._most_us, self._learned_at = 0, 0.0
         self._steps = 0  # how often the clock has stepped back
         self._followed_us = clock.now_us() + _UNDER_WAY_US  # until then the log is asked again and again, whatever it tells

@@ -13,18 +13,19 @@ from devicesync.errors import Damaged
 
 
 def listings_of(storage: Storage, directory: str) -> list[str]:
-    """The entries that count of each range, by the ranges' offsets. Raises Unavailable."""
+    """Return the paths of the entries that count, one of each range, by the ranges' offsets. Raises Unavailable."""
     names = storage.names(directory)
-    listed, pruned = counting(names), erasures_in(names)
-    return [
-        f"{directory}/{listed[at]}"
-        for at in sorted(listed)
-        if at not in pruned or _has_files(storage, [f"{directory}/{name}" for name in names if range_of(name) == at])
-    ]
+    listed = counting(names)
+    of_both: dict[int | None, list[str]] = {at: [] for at in listed.keys() & erasures_in(names).keys()}
+    for name in names if of_both else ():
+        if (at := range_of(name)) in of_both:
+            of_both[at].append(f"{directory}/{name}")
+    gone = {at for at, listings in of_both.items() if not _has_files(storage, listings)}
+    return [f"{directory}/{listed[at]}" for at in sorted(listed.keys() - gone)]
 
 
 def erasures_of(storage: Storage, directory: str) -> list[str]:
-    """What prunes have kept, by the ranges' offsets. Raises Unavailable."""
+    """Return the paths of what prunes have kept, by the ranges' offsets. Raises Unavailable."""
     return [f"{directory}/{name}" for _, name in sorted(erasures_in(storage.names(directory)).items())]
 
 

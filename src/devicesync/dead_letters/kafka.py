@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from devicesync.dead_letters.kafka_known import Known, known_letters
+from devicesync.dead_letters.kafka_known import KnownLetters, known_letters
 from devicesync.dead_letters.kafka_record import letter_of, outgoing
 from devicesync.dead_letters.kafka_topic import Read, place_of, read
 from devicesync.dead_letters.port import DeadLetter, kept, listed
@@ -115,7 +115,9 @@ class KafkaDeadLetters:
         return read(self._url, self._topic, self._check)
 
     @contextmanager
-    def _known(self, records: Iterable[Read], *, reason: str | None = None, letter_id: str | None = None) -> Iterator[Known]:
+    def _known(
+        self, records: Iterable[Read], *, reason: str | None = None, letter_id: str | None = None
+    ) -> Iterator[KnownLetters]:
         """The letters that are not forgotten: those of a reason are wanted, None for all; of one id alone, or all."""
         with known_letters() as known:
             for message, headers in records:
@@ -130,7 +132,7 @@ class KafkaDeadLetters:
             known.settle()
             yield known
 
-    def _newest(self, known: Known, count: int) -> Iterator[DeadLetter]:
+    def _newest(self, known: KnownLetters, count: int) -> Iterator[DeadLetter]:
         """The newest so many, in the order in which the topic has them. What was cut off meanwhile is missing."""
         places = known.places(count)
         place = next(places, None)

@@ -42,7 +42,7 @@ _NEWEST = "SELECT partition, place FROM letter WHERE is_wanted ORDER BY time_ms 
 _ID = re.compile(r"[0-9a-f]{16}")
 
 
-class Known:
+class KnownLetters:
     """Takes some 16 MiB of memory, and of the disk 50 MB for each million letters where they are many."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -87,7 +87,7 @@ class Known:
 
 
 @contextmanager
-def known_letters() -> Iterator[Known]:
+def known_letters() -> Iterator[KnownLetters]:
     """None at first. What its memory does not hold lies in a file without a name, so it is gone with the process at the latest.
 
     Raises Unavailable where that can't be written.
@@ -95,7 +95,7 @@ def known_letters() -> Iterator[Known]:
     try:
         with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as database:
             database.executescript(_MAKE)
-            yield Known(database)
+            yield KnownLetters(database)
     except sqlite3.Error as error:
         hint = "let TMPDIR name a directory with 50 MB of room for each million dead letters"
         raise Unavailable(f"can't note which dead letters there are: {error}", hint) from error

@@ -1,5 +1,6 @@
 """Partitions of a log that have no leader. It is told once that they have none, and once that they have one again."""
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import Any
 from weakref import WeakSet
@@ -30,6 +31,11 @@ class Leaderless:
             _log.error(f"partitions of the log have no leader: {self._consequence}", partitions=sorted(lost), hint=HINT)
         if regained:
             _log.warning("partitions of the log have a leader again", partitions=sorted(regained))
+
+
+def named(partitions: Iterable[int]) -> str:
+    """Their numbers, in order, as a message has them."""
+    return ", ".join(map(str, sorted(partitions)))
 
 
 def leaderless() -> set[int]:

@@ -14,6 +14,7 @@ from devicesync.assembly.doctor.finding import INIT, Finding
 from devicesync.assembly.lag import lag_of
 from devicesync.config import Settings
 from devicesync.errors import Unavailable
+from devicesync.log.leaderless import named
 from devicesync.log.port import Lag
 from devicesync.url import masked
 
@@ -95,8 +96,8 @@ def _leaderless(settings: Settings) -> Iterator[Finding]:
     with closing(adapters.open_log(settings)) as log:
         found = log.partitions()
     if found.leaderless:
-        named = ", ".join(map(str, sorted(found.leaderless)))
-        detail = f"partitions of {masked(settings.log)} without a leader, of {found.total}: {named}. Their devices wait"
+        away = f"{named(found.leaderless)}. Their devices wait"
+        detail = f"partitions of {masked(settings.log)} without a leader, of {found.total}: {away}"
         yield Finding("log", "failed", detail, "bring back the brokers that hold their replicas; all other devices go on")
 
 

@@ -105,8 +105,9 @@ class CassandraDatabase:
             erasures |= again
         stored = Stored({}, [])
         for device_id in device_ids:
-            state, shows = state_of_row(rows.get(device_id), erasures.get(device_id, NO_ERASURE), self._dialect)
-            if (row := rows.get(device_id)) and is_out_of_reach(row, erasures.get(device_id, NO_ERASURE)):
+            row, erasure = rows.get(device_id), erasures.get(device_id, NO_ERASURE)
+            state, shows = state_of_row(row, erasure, self._dialect)
+            if row and is_out_of_reach(row, erasure):
                 self._out_of_reach.say(device_id)
             if state.profile_version:
                 stored.states[device_id] = state

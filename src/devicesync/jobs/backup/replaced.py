@@ -52,7 +52,7 @@ def doubts(archive: Archive, pairs: list[Replaced], spool: Path, cover: Cover) -
 
 
 def _hint(other: Entry, listing: str) -> str:
-    """What a backup listed itself counts before what somebody listed in its place. Of two revisions nobody can tell."""
+    """What to do about a revision whose entry is `listing`. Where it replaces another revision, either may be the forged one."""
     return _EITHER if other.revision else _DO.format(listing)
 
 

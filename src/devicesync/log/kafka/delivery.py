@@ -13,6 +13,7 @@ from devicesync.log.kafka.leaders import partition_of, partitions_of
 from devicesync.log.kafka.producer import DELIVERY_SECONDS, Producer
 from devicesync.log.kafka.url import HINT, TO_DELETE
 from devicesync.log.leaderless import HINT as LEADERLESS_HINT
+from devicesync.log.leaderless import named
 from devicesync.log.port import NoLeader, Partitions
 
 _LOOK_SECONDS = 0.25
@@ -112,10 +113,8 @@ class _Sent:
             found = partitions_of(self._producer.client(), self._topic, _TIMEOUT_SECONDS)
             where = {self._where(self._records[spot], found) for spot in spots}
             if where <= found.leaderless:
-                told = ", ".join(map(str, sorted(where)))
-                raise NoLeader(
-                    f"partitions of {self._topic} in Kafka have no leader: {told}", LEADERLESS_HINT, spots, self.taken_ms
-                )
+                told = f"partitions of {self._topic} in Kafka have no leader: {named(where)}"
+                raise NoLeader(told, LEADERLESS_HINT, spots, self.taken_ms)
 
     @staticmethod
     def _where(record: Outgoing, found: Partitions) -> int:

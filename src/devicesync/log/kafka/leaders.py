@@ -6,7 +6,7 @@ _UNKNOWN_PARTITION; by one that knew it after its whole time-out, as _TIMED_OUT,
 """
 
 from confluent_kafka import Consumer, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, TopicMetadata  # type: ignore[attr-defined]
 
 from devicesync.log.port import Partitions
 
@@ -20,7 +20,12 @@ def partitions_of(client: AdminClient | Consumer | Producer, topic: str, timeout
     found = client.list_topics(topic, timeout=timeout_seconds).topics[topic]
     if found.error is not None:
         raise KafkaException(found.error)
-    return Partitions(len(found.partitions), frozenset(each.id for each in found.partitions.values() if each.leader < 0))
+    return Partitions(len(found.partitions), leaderless_in(found))
+
+
+def leaderless_in(topic: TopicMetadata) -> frozenset[int]:
+    """The partitions that have no leader, by what Kafka told of a topic."""
+    return frozenset(each.id for each in topic.partitions.values() if each.leader < 0)
 
 
 def partition_of(key: bytes, count: int) -> int:

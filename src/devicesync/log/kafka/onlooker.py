@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient
 
 from devicesync.log.kafka.bounds import bounds
 from devicesync.log.kafka.identity import identity_of, is_of
+from devicesync.log.kafka.leaders import leaderless_in
 from devicesync.log.kafka.url import KafkaUrl, failures
 
 _TIMEOUT_SECONDS = 10.0
@@ -48,8 +49,9 @@ def all_bounds(consumer: Consumer, topic: str, but: Collection[int] = ()) -> dic
 
 def led_bounds(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
     """The same of the partitions that have a leader: the others can't be asked. Raises KafkaException."""
-    partitions = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic].partitions
-    return all_bounds(consumer, topic, [each.id for each in partitions.values() if each.leader < 0])
+    found = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
+    leaderless = leaderless_in(found)
+    return {partition: bounds(consumer, topic, partition) for partition in found.partitions if partition not in leaderless}
 
 
 def committed_of(consumer: Consumer, url: KafkaUrl) -> list[tuple[TopicPartition, tuple[int, int]]]:
