@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import structlog
 
 from devicesync.cache.port import Cache, Looked
+from devicesync.clock import SYSTEM, Clock
 from devicesync.database.port import Database, Stored
 from devicesync.errors import Unavailable
 from devicesync.few import MUCH_BYTES, few_at_once
-from devicesync.law.facets import EMPTIED_BY_TIES
-from devicesync.law.news import met, news
-from devicesync.law.state import NOTHING, UNWRITTEN, State, join
+from devicesync.law.state import NOTHING, State, join
+from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
+from devicesync.stores_plan import are_tied, left_of, met_in_the_database, plan_of
 
 _ROUNDS = 50
 _NAMED = 10
@@ -29,14 +30,37 @@ _log: Any = structlog.get_logger("devicesync")
 
 
 class Stores(NamedTuple):
-    """The two stores. Every method may raise Unavailable. Then any part may have been written; repeating is harmless."""
+    """The two stores. Every method may raise Unavailable. Then any part may have been written; repeating is harmless.
+
+    max_clock_ahead_ms: how far past `clock` the version of an event may lie.
+    """
 
     cache: Cache
     database: Database
+    clock: Clock = SYSTEM
+    max_clock_ahead_ms: int = DEFAULT_MAX_CLOCK_AHEAD_MS
+
+    def look(self, device_ids: Collection[str]) -> Looked:
+        """Return what the cache holds, as Cache.look does, without the entries that no event can have made. Those it drops.
+
+        Another program made an entry whose version lies too far ahead of the clock if the database, which is written first,
+        lacks that version. It would win over every event until then, and with a repair it would go into the database.
+        """
+        looked = self.cache.look(device_ids)
+        if self.cache.is_private:
+            return looked
+        latest_us = self.clock.now_us() + self.max_clock_ahead_ms * 1000
+        ahead = [name for name, held in looked.held.items() if held.version > latest_us or held.erased > latest_us]
+        if not ahead:
+            return looked
+        stored, unread = _read(self.database.look, ahead)
+        forged = [name for name in ahead if name not in unread and _is_behind(stored, name, looked.held[name])]
+        self.cache.forget(forged)
+        return _with(looked, forged, self.cache.look(forged))
 
     def write(self, changes: Mapping[str, State]) -> int:
         """Join changes into both stores. Return when both have them: how many were not newer than the cache's entry."""
-        looked = self.cache.look(changes)
+        looked = self.look(changes)
         left = self._write(changes, looked)
         _until_none_is_left(self._change_again, {device_id: changes[device_id] for device_id in left})
         return sum(changes[device_id].profile_version <= held.profile_version for device_id, held in looked.held.items())
@@ -73,10 +97,10 @@ class Stores(NamedTuple):
 
     def _change_again(self, changes: Mapping[str, State]) -> set[str]:
         # What was settled meanwhile may hide in the row what the cache holds now. So the row is looked at.
-        return self._write(changes, self.cache.look(changes)._replace(held={}))
+        return self._write(changes, self.look(changes)._replace(held={}))
 
     def _restore(self, states: Mapping[str, State]) -> set[str]:
-        looked = self.cache.look(states)
+        looked = self.look(states)
         held, left = _read(lambda few: Stored(self.cache.read(few), []), looked.held)
         changes = {name: join(state, held.states.get(name, NOTHING)) for name, state in states.items() if name not in left}
         return self._write(changes, looked._replace(held={})) | left
@@ -90,8 +114,8 @@ class Stores(NamedTuple):
             looked = looked._replace(held={name: state for name, state in looked.held.items() if name not in looked.unsettled})
         stored, left = _read(self.database.look, [device_id for device_id in changes if device_id not in looked.held])
         changes = {device_id: change for device_id, change in changes.items() if device_id not in left} if left else changes
-        new, entries, doubtful = _plan(changes, looked, stored)
-        whole = {device_id: entries[device_id] for device_id in _met_in_the_database(changes, stored, entries)}
+        new, entries, doubtful = plan_of(changes, looked, stored)
+        whole = {device_id: entries[device_id] for device_id in met_in_the_database(changes, stored, entries)}
         self.database.merge(new | whole)
         if doubtful:
             emptied, unread = self._emptied({device_id: new[device_id] for device_id in doubtful})
@@ -117,8 +141,8 @@ class Stores(NamedTuple):
             if device_id in left:
                 continue
             found = stored.states.get(device_id, NOTHING)
-            left_of_part = _left_of(part, found)
-            if left_of_part != part or device_id in stored.unsettled or _ties(part, found):
+            left_of_part = left_of(part, found)
+            if left_of_part != part or device_id in stored.unsettled or are_tied(part, found):
                 whole[device_id] = join(found, left_of_part)
         return whole, left
 
@@ -132,7 +156,7 @@ class Stores(NamedTuple):
         return missing
 
     def _refill(self, changes: Mapping[str, State]) -> set[str]:
-        looked = self.cache.look(changes)
+        looked = self.look(changes)
         stored, left = _read(self.database.look, changes)
         merged = self.cache.merge(stored.states, looked.tickets, dict.fromkeys(stored.unsettled, False))
         missing = {*merged.missing} | left
@@ -172,65 +196,16 @@ def _read(read: Callable[[Sequence[str]], Stored], device_ids: Iterable[str]) ->
     return found, left
 
 
+def _is_behind(stored: Stored, device_id: str, held: State) -> bool:
+    return stored.states.get(device_id, NOTHING).profile_version < held.profile_version
+
+
+def _with(looked: Looked, device_ids: Collection[str], again: Looked) -> Looked:
+    """What was looked at, and of these devices what was looked at again."""
+    held = {name: state for name, state in looked.held.items() if name not in device_ids}
+    unsettled = [name for name in looked.unsettled if name not in device_ids]
+    return Looked(held | again.held, looked.tickets | again.tickets, unsettled + again.unsettled)
+
+
 def _lost_too_fast() -> Unavailable:
     return Unavailable("the cache loses devices faster than they are filled", _HINT)
-
-
-class _Plan(NamedTuple):
-    """Of some changes, by device: what is new, and what the cache must join; and the devices that `_emptied` checks.
-
-    The cache must join all of a device that was read; else the change, and the erase that its writer knew.
-    """
-
-    new: dict[str, State]
-    entries: dict[str, State]
-    doubtful: list[str]
-
-
-def _plan(changes: Mapping[str, State], looked: Looked, stored: Stored) -> _Plan:
-    plan = _Plan({}, {}, [])
-    for device_id, change in changes.items():  # one device after the other: a batch is larger than the processor's caches
-        held = looked.held.get(device_id)
-        known = held or stored.states.get(device_id, NOTHING)
-        part = news(change, known)
-        if part:
-            plan.new[device_id] = part
-            if _may_have_met(part, known):
-                plan.doubtful.append(device_id)
-        if not held:
-            plan.entries[device_id] = join(known, change)
-        elif part:
-            plan.entries[device_id] = _told(change, known)
-    return plan
-
-
-def _told(change: State, known: State) -> State:
-    return join(change, State(erased=known.erased)) if known.erased else change
-
-
-def _met_in_the_database(changes: Mapping[str, State], stored: Stored, entries: Mapping[str, State]) -> set[str]:
-    """Return the devices whose row, written without reading it, would not become the join of the row and the change."""
-    return {
-        device_id
-        for device_id, state in stored.states.items()
-        if met(state, _told(changes[device_id], state), entries[device_id])
-    } | {*stored.unsettled}
-
-
-def _may_have_met(part: State, known: State) -> bool:
-    return any(known.registers[spot][0] < part.registers[spot][0] <= known.version for spot in EMPTIED_BY_TIES)
-
-
-def _ties(part: State, found: State) -> bool:
-    """Whether the database shows other content of a version that was just written: that of a tie."""
-    pairs = zip(part.registers, found.registers, strict=True)
-    return any(mine[0] and mine[0] == theirs[0] and mine != theirs for mine, theirs in pairs)
-
-
-def _left_of(part: State, found: State) -> State:
-    """Return the part without the values that the database lost: nothing newer hides them, and yet it does not show them."""
-    registers = [
-        (mine[0], unwritten[1]) if spot in EMPTIED_BY_TIES and mine[0] > max(theirs[0], found.erased) else mine
-        for spot, (mine, theirs, unwritten) in enumerate(zip(part.registers, found.registers, UNWRITTEN, strict=True))
-    ]
-    return part._replace(registers=tuple(registers))

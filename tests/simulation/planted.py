@@ -81,7 +81,10 @@ MISTAKES = (
         "state_of_row(row, NO_ERASURE, self._dialect)",
     ),
     Mistake(
-        "fill from the event alone", _STORES, "plan.entries[device_id] = join(known, change)", "plan.entries[device_id] = change"
+        "fill from the event alone",
+        "stores_plan.py",
+        "plan.entries[device_id] = join(known, change)",
+        "plan.entries[device_id] = change",
     ),
     Mistake(
         "the cache first",

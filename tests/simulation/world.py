@@ -76,10 +76,10 @@ class World:
         """Both stores, as a process opens them."""
         cache = self._cache(GatedConnections(self.connections))
         if self._sqlite:
-            return Stores(cache, GatedDatabase(self._sqlite))
+            return Stores(cache, GatedDatabase(self._sqlite), clock)
         database = CassandraDatabase(self._place, GatedDriver(self.driver), clock)
         database.ranges = 1
-        return Stores(cache, database)
+        return Stores(cache, database, clock)
 
     def log(self, clock: ProcessClock) -> KafkaLog:
         """The log, as a process opens it."""

@@ -140,7 +140,8 @@ def _open_stores(settings: Settings, *, read_only: bool, own_cache: int | None =
         cache, read_only = MemoryCache(own_cache), True
     with ExitStack() as opened:
         opened.callback(cache.close)
-        stores = Stores(cache, open_database(settings, read_only=read_only))
+        database = open_database(settings, read_only=read_only)
+        stores = Stores(cache, database, max_clock_ahead_ms=int(settings.max_clock_ahead_seconds * 1000))
         opened.pop_all()
         return stores
 

@@ -26,6 +26,7 @@ _KEYS_PER_SCAN = 1000
 _LISTPACK_BYTES = 512
 _TICKET_MS, _MOST_TICKETS = 60_000, 65_536
 _TICKET_DIGITS = 12  # two of one device must differ; it is kept in every entry
+_OF_NOTHING = "none"  # a ticket that is valid for no entry: theirs are hexadecimal
 _FAILURES = (exceptions.RedisError, exceptions.RedisClusterException)
 _SHOWN = {None: "", True: "yes", False: "no"}
 
@@ -45,7 +46,17 @@ class RedisCache:
         self._shas: dict[str, str] = {}
 
     def look(self, device_ids: Collection[str]) -> Looked:
-        """See port.Cache."""
+        """See port.Cache. Entries whose `_state` another program wrote are dropped."""
+        looked, foreign = self._look(device_ids)
+        if not foreign:
+            return looked
+        self.forget(foreign)
+        again, still = self._look(foreign)
+        tickets = looked.tickets | again.tickets | dict.fromkeys(still, _OF_NOTHING)
+        return Looked(looked.held | again.held, tickets, [*looked.unsettled, *again.unsettled])
+
+    def _look(self, device_ids: Collection[str]) -> tuple[Looked, list[str]]:
+        """What the cache holds, and the devices whose `_state` another program wrote."""
         head = (uuid.uuid4().hex[:_TICKET_DIGITS], _TICKET_MS, _MOST_TICKETS)
         looked = Looked({}, {}, [])
         foreign = []
@@ -63,15 +74,7 @@ class RedisCache:
                 looked.tickets[device_id] = ticket
                 if is_unsettled == "1":
                     looked.unsettled.append(device_id)
-        return self._without(foreign, looked)
-
-    def _without(self, foreign: Sequence[str], looked: Looked) -> Looked:
-        """Forget the entries whose `_state` another program wrote, and look again."""
-        if not foreign:
-            return looked
-        self.forget(foreign)
-        again = self.look(foreign)
-        return Looked(looked.held | again.held, looked.tickets | again.tickets, [*looked.unsettled, *again.unsettled])
+        return looked, foreign
 
     def merge(
         self, changes: Mapping[str, State], tickets: Mapping[str, str] = NO_TICKETS, shown: Mapping[str, bool] = UNKNOWN

@@ -9,7 +9,7 @@ from devicesync.cache.redis_scripts import HASH_NAMES
 from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS
 from devicesync.law.maps import entries_of
 from devicesync.law.seen import Seen
-from devicesync.law.state import State
+from devicesync.law.state import State, is_sound
 
 _FIELDS = tuple(tuple(HASH_NAMES.get(field, field) for field in facet.fields) for facet in FACETS)
 _MAPS = tuple(HASH_NAMES.get(field, field) for field in sorted(MAP_FIELDS))
@@ -32,7 +32,7 @@ def is_hash(found: Any) -> bool:
 def versions(packed: str) -> State:
     """What the numbers of `_state` say (state.lua): a state whose facets have versions and no values.
 
-    Raises ValueError where another program wrote other numbers.
+    Raises ValueError where another program wrote other numbers, or such as no state has.
     """
     numbers = packed.split(",")
     if max(map(len, numbers)) > _MOST_DIGITS:
@@ -41,7 +41,10 @@ def versions(packed: str) -> State:
     live = int(text)
     at_live = live, ()
     registers = tuple([at_live if not facet else (int(facet), ()) for facet in facets])
-    return State(live, int(erased), int(updated), int(first_access), int(user_declared_on), registers)
+    state = State(live, int(erased), int(updated), int(first_access), int(user_declared_on), registers)
+    if not is_sound(state):
+        raise ValueError("numbers that no state has")
+    return state
 
 
 def state_of(found: dict[str, str]) -> State:

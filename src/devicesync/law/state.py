@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from devicesync.law.facets import DECLARED, FACETS, MAP_FIELDS, SLICES, Values
 from devicesync.law.maps import union
+from devicesync.law.values import TIME_LIMIT_MS
+from devicesync.law.version import LATEST_US
 
 if TYPE_CHECKING:
     from devicesync.law.event import Event
@@ -133,6 +135,17 @@ def _without_erased(state: State) -> State:
                 for register, unwritten in zip(state.registers, UNWRITTEN, strict=True)
             ]
         ),
+    )
+
+
+def is_sound(state: State) -> bool:
+    """Whether some set of events has these numbers; for a state that another program may have written."""
+    version, erased, *times_ms, registers = state
+    return (
+        max([at for at, _ in registers]) <= version
+        and max(version, erased) <= LATEST_US
+        and max(times_ms) < TIME_LIMIT_MS
+        and (not erased or not version or version > erased)
     )
 
 

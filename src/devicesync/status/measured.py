@@ -25,7 +25,7 @@ class StoreCalls:
         """These stores, measured."""
         cache = _Measured(stores.cache, self._seconds["cache"], lambda: self._errors.update(("cache",)))
         database = _Measured(stores.database, self._seconds["database"], lambda: self._errors.update(("database",)))
-        return Stores(cast("Any", cache), cast("Any", database))
+        return stores._replace(cache=cast("Any", cache), database=cast("Any", database))
 
     def readings(self) -> Readings:
         """For Metrics."""

@@ -14,6 +14,7 @@ def repair(device_ids: Sequence[str], stores: Stores, clock: Clock = SYSTEM) -> 
     entry atomically, and only if nothing was joined into it meanwhile. An entry that is none of ours, of a device that the
     database does not know, is dropped.
     """
+    stores.look(device_ids)  # what no event made is none of what the cache alone knows
     marks = {device_id: seen.mark for device_id, seen in stores.cache.seen(device_ids).items()}
     held = stores.cache.read(device_ids)
     stored = stores.database.look(device_ids)

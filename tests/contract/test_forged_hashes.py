@@ -1,0 +1,142 @@
+"""Hashes that another program wrote into Redis in our form: what the law can't hold, and versions of the future."""
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from devicesync.cache.port import Looked
+from devicesync.cache.redis import RedisCache
+from devicesync.clock import SYSTEM
+from devicesync.jobs.audit.difference import kind_of, look
+from devicesync.jobs.audit.repair import repair
+from devicesync.law.event import Event
+from devicesync.law.facets import FACETS
+from devicesync.law.state import State, join_all, state_of
+from devicesync.law.version import LATEST_US
+from devicesync.stores import Stores
+from tests.contract.stores import CACHES, DATABASES
+from tests.law.strategies import BASE_US, values_of
+
+HOUR_US = 3600 * 10**6
+ERASED, LIVE, LOCATION, UPDATED = 0, 1, 2, 2 + len(FACETS)
+NINES = "9" * 16
+NUMBERS: dict[str, dict[int, str]] = {
+    "16 nines": {LIVE: NINES},
+    "16 nines of a facet": {LOCATION: NINES},
+    "16 nines of an erase": {ERASED: NINES},
+    "16 nines of a time": {UPDATED: NINES},
+    "just past the last version": {LIVE: str(LATEST_US + 1)},
+    "a facet that is newer than the device": {LOCATION: str(BASE_US + 1)},
+    "erased later than live": {ERASED: str(BASE_US + 1)},
+}
+KNOWN = state_of(Event("d", BASE_US, values=values_of(city="Pune", fcm_token="t")))
+LATER = state_of(Event("d", BASE_US + 5, values=values_of(fcm_token="u")))
+
+Use = Callable[[Stores, str], None]
+USES: dict[str, Use] = {
+    "write": lambda stores, name: None,
+    "refill": lambda stores, name: stores.refill([name]),
+    "restore": lambda stores, name: stores.restore({name: KNOWN}),
+    "repair": lambda stores, name: repair([name], stores),
+}
+
+
+@pytest.fixture(params=["sqlite", "acsylla"])
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+    opened = Stores(CACHES["redis"](tmp_path), DATABASES[request.param](tmp_path))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def name() -> str:
+    return uuid.uuid4().hex
+
+
+def forge(stores: Stores, name: str, numbers: dict[int, str], **fields: str) -> None:
+    """Another program writes these places of the hash's `_state`, and these fields."""
+    assert isinstance(stores.cache, RedisCache)
+    client = stores.cache._connections.client  # type: ignore[attr-defined]
+    held = client.hget(name, "_state").split(",")
+    client.hset(name, mapping={"_state": ",".join(numbers.get(spot, number) for spot, number in enumerate(held))} | fields)
+
+
+def agree_on(stores: Stores, name: str, states: Sequence[State]) -> None:
+    """Both stores hold just what the law makes of these, for their readers too."""
+    expected = join_all(states)
+    assert stores.read(name) == expected
+    assert stores.database.read([name]) == {name: expected}
+    assert [kind_of(sides) for sides in look([name], stores).values()] == [None]
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("numbers", NUMBERS)
+def test_numbers_that_no_state_has_count_as_damage(stores: Stores, name: str, use: str, numbers: str) -> None:
+    """16 nines stopped `update` for good: OverflowError, where the database was told of them."""
+    stores.write({name: KNOWN})
+    forge(stores, name, NUMBERS[numbers], city="forged")
+    USES[use](stores, name)
+    stores.write({name: LATER})
+    agree_on(stores, name, [KNOWN, LATER])
+
+
+@pytest.mark.parametrize("is_unsettled", ["0", "1"])
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("place", [ERASED, LIVE])
+def test_a_version_of_the_future_that_only_the_cache_has_is_dropped(
+    stores: Stores, name: str, place: int, use: str, is_unsettled: str
+) -> None:
+    """Else it would win over every event, and a repair or a settling would bring it into the database."""
+    stores.write({name: KNOWN})
+    numbers = {place: str(SYSTEM.now_us() + HOUR_US), UPDATED + 3: is_unsettled}
+    forge(stores, name, numbers | {spot: "0" for spot in range(LIVE, UPDATED) if place == ERASED}, city="forged")
+    USES[use](stores, name)
+    stores.write({name: LATER})
+    agree_on(stores, name, [KNOWN, LATER])
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_version_of_the_future_that_the_database_has_stays(stores: Stores, name: str, use: str) -> None:
+    """Whoever wrote it there: the database is believed, and so is a clock that is ahead of ours."""
+    ahead = state_of(Event("d", SYSTEM.now_us() + HOUR_US, values=values_of(city="ahead")))
+    stores.write({name: ahead})
+    ticket = stores.cache.look([name]).tickets[name]
+    USES[use](stores, name)
+    stores.write({name: LATER})
+    agree_on(stores, name, [ahead, LATER] + [KNOWN] * (use == "restore"))
+    if use != "repair":
+        assert stores.cache.look([name]).tickets[name] == ticket
+
+
+def test_of_many_devices_only_the_forged_one_is_dropped(stores: Stores, name: str) -> None:
+    names = [name, *(f"{name}{number}" for number in range(200))]
+    stores.write(dict.fromkeys(names, KNOWN))
+    before = stores.cache.look(names)
+    forge(stores, name, {LIVE: str(SYSTEM.now_us() + HOUR_US)})
+    after = stores.look(names)
+    assert after.held.keys() == before.held.keys() - {name}
+    assert {other for other in names if after.tickets[other] != before.tickets[other]} == {name}
+    stores.write(dict.fromkeys(names, LATER))
+    assert stores.cache.read(names) == stores.database.read(names) == dict.fromkeys(names, join_all([KNOWN, LATER]))
+
+
+def test_who_forges_a_hash_again_and_again_stops_nobody(stores: Stores, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at it called itself once more, 1,000 times deep. The device is named, and the database has its event."""
+    stores.write({name: KNOWN})
+    look_once = RedisCache._look
+
+    def after_a_forgery(cache: RedisCache, device_ids: Sequence[str]) -> tuple[Looked, list[str]]:
+        cache._connections.client.hset(name, "_state", ",".join([NINES] * UPDATED + ["1", "1", "1", "0", "f"]))  # type: ignore[attr-defined]
+        return look_once(cache, device_ids)
+
+    monkeypatch.setattr(RedisCache, "_look", after_a_forgery)
+    with capture_logs() as lines:
+        stores.write({name: LATER, name + "2": LATER})
+    assert [line["devices"] for line in lines] == [[name]]
+    monkeypatch.undo()
+    stores.refill([name])
+    agree_on(stores, name, [KNOWN, LATER])
+    agree_on(stores, name + "2", [LATER])
