@@ -14,9 +14,9 @@ from devicesync.database.cassandra.connect import DriverName, connect
 from devicesync.database.cassandra.driver import Driver, Failed, Rows
 from devicesync.database.cassandra.erasure import NO_ERASURE, Erasure, erasure_of
 from devicesync.database.cassandra.large_maps import in_parts
-from devicesync.database.cassandra.out_of_reach import OutOfReach, is_out_of_reach
+from devicesync.database.cassandra.out_of_reach import FOREIGN, TIED, OutOfReach, is_out_of_reach
 from devicesync.database.cassandra.row_reading import state_of_row
-from devicesync.database.cassandra.rows import erase_of, row_of, settled_row_of, ties_of
+from devicesync.database.cassandra.rows import erase_of, forgotten_of, is_emptied, row_of, settled_row_of, ties_of
 from devicesync.database.cassandra.seeing import IDS_PER_PAGE, seen_between, seen_of_row
 from devicesync.database.cassandra.sending import Writes, together, token_of, until_done
 from devicesync.database.cassandra.url import CassandraUrl
@@ -24,6 +24,7 @@ from devicesync.database.port import Stored
 from devicesync.errors import Unavailable
 from devicesync.few import few_at_once
 from devicesync.law.event import NOBODY
+from devicesync.law.facets import DECLARED
 from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import State
 
@@ -80,6 +81,8 @@ class CassandraDatabase:
             {device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},
         )
         self._write(_ties(changes))
+        emptied = [device_id for device_id, change in changes.items() if is_emptied(change, DECLARED)]
+        self._write({device_id: forgotten_of(device_id, erasure) for device_id, erasure in self._erasures(emptied).items()})
 
     def _settle(self, states: Mapping[str, State]) -> None:
         known = self._erasures([*states])
@@ -108,7 +111,9 @@ class CassandraDatabase:
             row, erasure = rows.get(device_id), erasures.get(device_id, NO_ERASURE)
             state, shows = state_of_row(row, erasure, self._dialect)
             if row and is_out_of_reach(row, erasure):
-                self._out_of_reach.say(device_id)
+                self._out_of_reach.say(device_id, **FOREIGN)
+            elif erasure.has_all_ties:
+                self._out_of_reach.say(device_id, **TIED)
             if state.profile_version:
                 stored.states[device_id] = state
                 if not shows:

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from devicesync.database.cassandra.stamps import erase_at, minimum_of, moment_of
+from devicesync.database.cassandra.stamps import MOST_TIES, erase_at, minimum_of, moment_of
 from devicesync.law import maps
-from devicesync.law.facets import EMPTIED_BY_TIES, FACETS, MAPS
+from devicesync.law.facets import DECLARED, EMPTIED_BY_TIES, FACETS, MAPS
 
 _DIGITS = 32
 
@@ -29,6 +29,16 @@ class Erasure(NamedTuple):
     def tells_of_row(self) -> bool:
         """Whether it has what was written after the row: that a tie emptied a facet, or the mark of a long map."""
         return any(self.ties) or any(self.long_maps)
+
+    @property
+    def has_all_ties(self) -> bool:
+        """Whether so many ties emptied what was declared, since the last erase, that there is no room for another one."""
+        return sum(version > self.version for version in self.ties[DECLARED]) >= MOST_TIES
+
+    @property
+    def forgettable(self) -> int:
+        """Up to which version, in µs, the ties of user_declared need not be kept; 0 where all must."""
+        return sorted(self.ties[DECLARED])[-MOST_TIES - 1] if len(self.ties[DECLARED]) > MOST_TIES else 0
 
     def knows(self, spot: int, version: int, values: Sequence[str | None]) -> bool:
         """Whether it has the mark of this map, as text, if that is long. Whoever wrote the row may have died before the mark."""

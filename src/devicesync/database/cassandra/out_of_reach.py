@@ -1,4 +1,7 @@
-"""Cells that another program wrote at a timestamp which no write of ours can have: nothing that comes later overwrites them."""
+"""Cells that nothing which comes later overwrites: another program wrote them at a timestamp which no write of ours can have.
+
+Or our own deletions of user_declared_on have used up their timestamps (stamps.py).
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +14,14 @@ from devicesync.law.facets import FIELDS
 from devicesync.law.version import LATEST_US
 
 _MOST_NAMED = 1000
+FOREIGN = {
+    "event": "another program wrote cells of a device that no event can change: their timestamp lies ahead of every clock",
+    "hint": "µs belong into USING TIMESTAMP; docs/faults.md says how such cells are removed",
+}
+TIED = {
+    "event": "so many ties left a device nothing declared that Cassandra shows its user_declared_on no more",
+    "hint": "who writes several registrations with one version? An erase of the device makes room; see docs/faults.md",
+}
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -38,13 +49,9 @@ class OutOfReach:
     def __init__(self) -> None:
         self._named: set[str] = set()
 
-    def say(self, device_id: str) -> None:
+    def say(self, device_id: str, event: str, hint: str) -> None:
         """Log it."""
         if device_id in self._named or len(self._named) == _MOST_NAMED:
             return
         self._named.add(device_id)
-        _log.error(
-            "another program wrote cells of a device that no event can change: their timestamp lies ahead of every clock",
-            device_id=device_id,
-            hint="µs belong into USING TIMESTAMP; docs/faults.md says how such cells are removed",
-        )
+        _log.error(event, device_id=device_id, hint=hint)

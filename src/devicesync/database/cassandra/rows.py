@@ -32,12 +32,23 @@ def ties_of(device_id: str, state: State) -> list[Call]:
         version, values = state.registers[spot]
         if spot in MAPS and values[0] and maps.is_long(values[0]):
             calls.append(Call(schema.REMEMBER_LONG[spot], (version, {mark_of(version, values[0])}, device_id)))
-        if version and not any(values):
+        if is_emptied(state, spot):
             calls.append(Call(statement, (version, {version}, device_id)))
             if spot == DECLARED and not state.erased:
                 stamp = stamp_of(state.user_declared_on, 0, 1)
                 calls.append(Call(schema.HIDDEN_DECLARED_ON, (stamp, state.user_declared_on, device_id)))
     return calls
+
+
+def is_emptied(state: State, spot: int) -> bool:
+    """Whether a tie emptied this facet."""
+    version, values = state.registers[spot]
+    return version > 0 and not any(values)
+
+
+def forgotten_of(device_id: str, erasure: Erasure) -> list[Call]:
+    """What the ledger must forget, for it has a bound."""
+    return [Call(schema.FORGET_TIES, (erasure.forgettable, device_id))] if erasure.forgettable else []
 
 
 def row_of(device_id: str, change: State, dialect: schema.Dialect) -> list[Call]:

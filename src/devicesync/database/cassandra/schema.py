@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
-from devicesync.law.facets import EMPTIED_BY_TIES, FACETS, FIELDS, MAP_FIELDS, MAPS
+from devicesync.law.facets import DECLARED, EMPTIED_BY_TIES, FACETS, FIELDS, MAP_FIELDS, MAPS
 
 _TIED = {spot: FACETS[spot].name for spot in EMPTIED_BY_TIES}
 _LONG = {spot: f"long_{FACETS[spot].name}" for spot in MAPS}
@@ -74,10 +74,14 @@ EMPTY_MAP = {
 }
 """By map, its place in facets.FACETS. Entries of the very timestamp go too: a null in an INSERT removes only older ones."""
 REMEMBER_ERASE = "INSERT INTO {keyspace}.device_erasure (device_id, version) VALUES (?, ?) USING TIMESTAMP ?"
+_ties = {spot: f"{name} + ?" if spot == DECLARED else "?" for spot, name in _TIED.items()}
 REMEMBER_TIES = {
-    spot: f"UPDATE {{keyspace}}.device_erasure USING TIMESTAMP ? SET {name} = {name} + ? WHERE device_id = ?"
+    spot: f"UPDATE {{keyspace}}.device_erasure USING TIMESTAMP ? SET {name} = {_ties[spot]} WHERE device_id = ?"
     for spot, name in _TIED.items()
 }
+"""By facet. The newest tie takes the place of older ones; but those of user_declared are counted (stamps.py)."""
+FORGET_TIES = f"DELETE {_TIED[DECLARED]} FROM {{keyspace}}.device_erasure USING TIMESTAMP ? WHERE device_id = ?"
+"""Of user_declared, those up to the timestamp."""
 REMEMBER_LONG = {
     spot: f"UPDATE {{keyspace}}.device_erasure USING TIMESTAMP ? SET {name} = ? WHERE device_id = ?"
     for spot, name in _LONG.items()

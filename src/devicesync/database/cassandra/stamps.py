@@ -13,7 +13,7 @@ merge would be lost with the cache while a delayed write is on its way.)
 
 Each step of 1024 has room to hide user_declared_on while a tie leaves nothing declared, and to show it again: the n-th such
 tie hides it at 2n above the step, what is declared later shows it at 2n + 1. The ledger remembers these ties, for a deletion's
-timestamp can't be read.
+timestamp can't be read. The last of MOST_TIES ties hides it for good: then only an erase of the device makes room.
 
 Another job may write at any timestamp: one that takes nanoseconds for µs writes at 1.8 × 10^18. The law knows no such version,
 and Redis no such number. So `moment_of` and the like stand between what is read and what is made of it.
@@ -23,6 +23,8 @@ from devicesync.law.version import LATEST_US
 
 _MINIMUM, _STEP = 2**54, 2**10
 LAST_SLOT = _STEP - 1
+MOST_TIES = _STEP // 2
+"""What the ledger keeps of them: it is written by whoever may write the log, and read with the device."""
 OURS = LATEST_US + 1
 """Every stamp of ours lies above it, and every clock below."""
 
