@@ -21,8 +21,8 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.parquet import spare_memory
 from devicesync.archive.storage import Storage
 from devicesync.cli.process import stop_on_signals
-from devicesync.jobs.backup.partition_backup import PartitionBackup
-from devicesync.jobs.backup.run import Backup, Limits
+from devicesync.jobs.backup.partition_backup import Limits, PartitionBackup
+from devicesync.jobs.backup.run import Backup
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 
 TUNED = {

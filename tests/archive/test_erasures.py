@@ -206,6 +206,17 @@ def test_of_each_device_the_highest_erase_is_kept(tmp_path: Path) -> None:
     assert [*spool.iterdir()] == []
 
 
+def test_erasures_that_an_earlier_prune_kept_stay(tmp_path: Path) -> None:
+    """Who may only add objects brought a pruned range back without its erases: the next prune wrote its erasures anew, with none."""
+    archive, closed = stored(tmp_path, [(at, *row[1:]) for at, row in enumerate(erases(3))], "parquet")
+    prune.prune_range(archive, [closed.entry], tmp_path, 300_000)
+    before = dict(next(archive.manifest.pruned()).erased())
+    later = [(at, *row[1:]) for at, row in enumerate([*erases(1, IN_2023_US + 5), (0, 5, b"k", b"v", None)])]
+    archive, closed = stored(tmp_path, later, "jsonl")
+    prune.prune_range(archive, [closed.entry], tmp_path, 300_000)
+    assert dict(next(archive.manifest.pruned()).erased()) == before | {"d0": IN_2023_US + 5}
+
+
 def test_a_file_whose_records_are_younger_than_its_entry_says_stays(tmp_path: Path) -> None:
     """It is named. A prune reads entries, and then removed whatever these called old."""
     archive, closed = stored(tmp_path, erases(3), "parquet")

@@ -212,19 +212,6 @@ def test_a_redact_that_was_killed_and_lists_late_loses(tmp_path: Path) -> None:
     assert planted(tmp_path) == []
 
 
-def test_a_range_is_not_listed_again_without_records_that_the_log_has_lost(tmp_path: Path) -> None:
-    """Who had read them has listed it; the next owner, who finds the range claimed and has the rest alone, leaves it."""
-    archive = kept(tmp_path, ranges_of(tmp_path, ROWS, step=10))
-    listed = archive.manifest.entries()
-    (whole,) = ranges_of(tmp_path, ROWS, step=10)
-    entries = [file.entry for file in whole]
-    assert not archive.has_more(entries)
-    shorter = [msgspec.structs.replace(entries[0], path=entries[0].path.replace("_0.", "_2."), first_offset=2), *entries[1:]]
-    assert archive.has_more(shorter)
-    assert archive.manifest.entries() == listed
-    assert len(rows_of(archive, tmp_path)) == 2
-
-
 def test_a_registration_of_the_erases_very_version_goes(tmp_path: Path) -> None:
     """For the erase removes what is at or before its version."""
     rows = [record(0, "gone", version=V + 10, city="PLANTED"), record(2, "gone", version=V + 10, erase=True)]

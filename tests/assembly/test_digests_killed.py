@@ -15,7 +15,7 @@ from devicesync.assembly.digests import make
 from devicesync.assembly.digests.source import Asked
 from devicesync.assembly.long_run import LongRun
 from devicesync.assembly.watcher import Unwatched
-from devicesync.jobs.backup.run import Limits
+from devicesync.jobs.backup.partition_backup import Limits
 from devicesync.jobs.digests.file import load
 from tests.assembly.test_unwatched import settings_in
 

@@ -12,7 +12,7 @@ from devicesync.assembly.long_run import LongRun
 from devicesync.assembly.restore import stores
 from devicesync.assembly.restore.run import Request
 from devicesync.assembly.watcher import Unwatched
-from devicesync.jobs.backup.run import Limits
+from devicesync.jobs.backup.partition_backup import Limits
 from devicesync.jobs.restore.selection import Selection
 from tests.assembly.test_digests_killed import Killed, killed
 from tests.assembly.test_unwatched import LINE, settings_in

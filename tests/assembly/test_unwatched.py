@@ -15,7 +15,7 @@ from devicesync.assembly.restore.run import Request
 from devicesync.assembly.restore.stores import restore_to_stores
 from devicesync.assembly.watcher import Unwatched
 from devicesync.config import Settings, load
-from devicesync.jobs.backup.run import Limits
+from devicesync.jobs.backup.partition_backup import Limits
 from devicesync.jobs.restore.selection import Selection
 from devicesync.law.profile import profile_of
 

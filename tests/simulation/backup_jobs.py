@@ -8,7 +8,8 @@ from devicesync.assembly.backup.redact import redact
 from devicesync.assembly.watcher import Unwatched
 from devicesync.config import Settings
 from devicesync.errors import Damaged, Unavailable
-from devicesync.jobs.backup.run import Backup, Limits
+from devicesync.jobs.backup.partition_backup import Limits
+from devicesync.jobs.backup.run import Backup
 from tests.simulation.promises import Law
 from tests.simulation.world import Living, World
 

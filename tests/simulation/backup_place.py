@@ -35,9 +35,9 @@ class BackupPlace:
         return Archive(self.store.storage(), self._topic)
 
     def spool(self) -> Path:
-        """The local directory of all processes, who name their files differently."""
+        """A local directory of one process."""
         self._directory = self._directory or Path(tempfile.mkdtemp(prefix="simulation-", dir=IN_MEMORY))
-        return self._directory
+        return Path(tempfile.mkdtemp(dir=self._directory))
 
     def fill_disk(self) -> None:
         """It becomes full, or has room again."""

@@ -73,7 +73,11 @@ class Gone:
             device, state = self._said[place]
             return device == name and not state.erased and state.profile_version <= erased
         record = self._logged[place]  # a refused one
-        return bool(erased) and (record.key == name.encode() or f'"{name}"'.encode() in (record.value or b""))
+        return (
+            bool(erased)
+            and b'"erase":true' not in (record.value or b"")
+            and (record.key == name.encode() or f'"{name}"'.encode() in (record.value or b""))
+        )
 
 
 def _values_in(path: str, content: bytes) -> set[bytes | None]:

@@ -26,14 +26,14 @@ OF_BACKUPS = (
         f"{_BACKUP}/closing.py",
         "Claim(part.identity, part.start, part.expected)",
         "Claim(part.identity, part.start, None)",
-        range(940, 970),
+        range(70, 80),
     ),
     _of_backups(
         "what was agreed on is forgotten",
         f"{_BACKUP}/partition_backup.py",
         "ours.end if same and ours else None",
         "None",
-        range(940, 970),
+        range(70, 80),
     ),
     _of_backups(
         "a partition that was lost is claimed",
@@ -59,13 +59,6 @@ OF_BACKUPS = (
         "        self.ends.pop(partition, None)",
         "        pass",
         range(225, 240),
-    ),
-    _of_backups(
-        "a generation is begun over that of another log",
-        "archive/manifest.py",
-        "self._storage.create(f",
-        "self._storage.put_bytes(f",
-        range(215, 235),
     ),
     _of_backups(
         "what was pruned loses its erases",

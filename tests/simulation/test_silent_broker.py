@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from devicesync.archive.archive import Archive
 from devicesync.archive.storage import Storage
 from devicesync.errors import Unavailable
-from devicesync.jobs.backup.run import Backup, Limits
+from devicesync.jobs.backup.partition_backup import Limits
+from devicesync.jobs.backup.run import Backup
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from tests.contract.test_full_log import Listener, offsets, take
 from tests.simulation.clocks import ProcessClock, Stop, Time

@@ -66,21 +66,10 @@ class Archive:
                 with suppress(Damaged):  # behind a link nothing is removed
                     self._remove(self._hidden_in(path.rpartition("/")[0], UPLOAD_SECONDS))
 
-    def has_more(self, entries: list[Entry]) -> bool:
-        """Whether the range is listed already with records that these files lack, since the log lost them meanwhile.
-
-        Then these files are removed. Raises Unavailable, Damaged.
-        """
-        first = entries[0]
-        if first.first_offset == first.from_offset:
-            return False
-        listed = self.manifest.first_listed(entries)
-        if not listed or listed[0].first_offset >= first.first_offset:
-            return False
-        for entry in entries:
-            if entry.path not in {each.path for each in listed}:
-                self.manifest.sweep(entry)
-        return True
+    def remove_unlisted(self, entry: Entry) -> None:
+        """Remove the files of an entry that was not listed, unless its range's entries name them. Raises Unavailable, Damaged."""
+        if entry.path not in {listed.path for listed in self.manifest.first_listed([entry])}:
+            self.manifest.sweep(entry)
 
     @contextmanager
     def fetched(self, entry: Entry, spool: Path, room: Room | None = None) -> Iterator[Iterator[list[FullRecord]]]:

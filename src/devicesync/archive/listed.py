@@ -6,22 +6,38 @@ while it listed the range, changes nothing.
 """
 
 from contextlib import suppress
+from typing import NamedTuple
 
 from devicesync.archive.ranges import ENTRY_BYTES, counting, entries_in, erasures_in, range_of
 from devicesync.archive.storage import Storage
 from devicesync.errors import Damaged
 
 
-def listings_of(storage: Storage, directory: str) -> list[str]:
-    """Return the paths of the entries that count, one of each range, by the ranges' offsets. Raises Unavailable."""
+class Listing(NamedTuple):
+    """The path of the entries of a range, which begins at this offset.
+
+    all_of_range: where it has erasures too, the paths of all its entries; else empty.
+    """
+
+    path: str
+    offset: int
+    all_of_range: list[str]
+
+
+def listings_of(storage: Storage, directory: str) -> list[Listing]:
+    """Return the entries of the last revision of each range, by the ranges' offsets. Ask `counts` of each. Raises Unavailable."""
     names = storage.names(directory)
     listed = counting(names)
     of_both: dict[int | None, list[str]] = {at: [] for at in listed.keys() & erasures_in(names).keys()}
     for name in names if of_both else ():
         if (at := range_of(name)) in of_both:
             of_both[at].append(f"{directory}/{name}")
-    gone = {at for at, listings in of_both.items() if not _has_files(storage, listings)}
-    return [f"{directory}/{listed[at]}" for at in sorted(listed.keys() - gone)]
+    return [Listing(f"{directory}/{listed[at]}", at, of_both.get(at, [])) for at in sorted(listed)]
+
+
+def counts(storage: Storage, listing: Listing) -> bool:
+    """Whether these entries count. Raises Unavailable."""
+    return not listing.all_of_range or _has_files(storage, listing.all_of_range)
 
 
 def erasures_of(storage: Storage, directory: str) -> list[str]:

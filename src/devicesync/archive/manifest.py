@@ -8,13 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
 from devicesync.archive.entry import LARGE_NUMBER, NUMBER, Entry
-from devicesync.archive.generation import Begin, End, begin_in
-from devicesync.archive.listed import erasures_of, listings_of
+from devicesync.archive.generation import Begin, Generations
+from devicesync.archive.listed import Listing, counts, erasures_of, listings_of
 from devicesync.archive.ranges import (
     ENTRY,
     ENTRY_BYTES,
@@ -37,16 +36,14 @@ T = TypeVar("T")
 
 _READERS = 16
 MANIFEST = "_manifest"
-_GENERATION = re.compile(rf"(?:generation-)?({NUMBER})(?:\.json)?")
 _REST = re.compile(rf".*/({NUMBER})/({NUMBER})/({LARGE_NUMBER})(?:\.({NUMBER})-[0-9a-f]{{8}})?\.rest\.parquet")
 
 
-class Manifest:
+class Manifest(Generations):
     """Safe for threads, and for several processes."""
 
     def __init__(self, storage: Storage, topic: str) -> None:
-        self._storage = storage
-        self._directory = f"{MANIFEST}/{topic}"
+        super().__init__(storage, f"{MANIFEST}/{topic}")
 
     def add(self, entries: list[Entry]) -> None:
         """List the files of a range, all at once. Raises Unavailable."""
@@ -67,8 +64,8 @@ class Manifest:
     def entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
         """Return all entries, in order. An unreadable one goes to `damaged`, or is raised. Raises Unavailable, Damaged."""
 
-        def entries_at(path: str) -> list[Entry]:
-            return self._read(path, ENTRY_BYTES, entries_in, damaged) or []
+        def entries_at(listing: Listing) -> list[Entry]:
+            return self._listed(listing, damaged)
 
         with ThreadPoolExecutor(_READERS) as readers:
             found = readers.map(entries_at, self._of_all(listings_of))
@@ -76,27 +73,29 @@ class Manifest:
 
     def newest(self, generation: int, partition: int) -> Entry | None:
         """Return a file of a partition's last range. Raises Unavailable, Damaged."""
-        for path in listings_of(self._storage, f"{self._directory}/{generation}/{partition}")[-1:]:  # prune leaves the last range
-            entries = self._read(path, ENTRY_BYTES, entries_in, None)
-            return max(entries, key=lambda entry: entry.next_offset) if entries else None
-        return None
+        last = next(self.last_ranges(generation, partition), None)  # prune leaves it
+        return last[0] if last else None
 
-    def generation_named(self, identity: str) -> int | None:
-        """Return the last generation of the log with this identity. Raises Unavailable, Damaged."""
-        return self._generation(identity)[0] or None
+    def last_ranges(self, generation: int, partition: int, offset: int | None = None) -> Iterator[list[Entry]]:
+        """Yield a partition's last range, then those before it that do not begin before `offset`. Raises Unavailable, Damaged."""
+        is_last = True
+        for listing in reversed(listings_of(self._storage, f"{self._directory}/{generation}/{partition}")):
+            if not is_last and (offset is None or listing.offset < offset):
+                return
+            if entries := self._listed(listing):
+                is_last = False
+                yield entries
 
-    def identity(self, generation: int) -> str:
-        """Return the identity of a generation's log; "" where its file is damaged, as `ends` says. Raises Unavailable."""
-        with suppress(Damaged):
-            return self._begun(generation).identity
-        return ""
+    def _listed(self, listing: Listing, damaged: list[Damaged] | None = None) -> list[Entry]:
+        """The entries; none where they do not count."""
+        return (self._read(listing.path, ENTRY_BYTES, entries_in, damaged) or []) if counts(self._storage, listing) else []
 
     def generation_of(self, identity: str, *, after: int = 0) -> int:
         """Return the last generation of the log with this identity, above `after`. Without one, give it the next free number.
 
         Raises Unavailable, Damaged.
         """
-        found, newest = self._generation(identity)
+        found, newest = self._named(identity)
         while found <= after:
             begun = sealed(Begin(identity, self._ended(newest)))
             newest += 1
@@ -118,6 +117,16 @@ class Manifest:
             self.remove_pruned([entries])
         for entry in entries:
             self.sweep(entry)
+
+    def erased_before(self, entries: list[Entry]) -> Iterator[tuple[str, int]]:
+        """Yield the erasures that an earlier prune of this range has kept: its entries came back, or it was killed.
+
+        Raises Unavailable, Damaged.
+        """
+        path = listing_path(entries, ERASURES)
+        held = self._storage.read_bytes(path, ERASURES_BYTES)
+        if held is not None:
+            yield from pruned_in(path, held).erased()
 
     def remove_pruned(self, ranges: list[list[Entry]]) -> None:
         """Remove the entries of ranges that are pruned. Each directory is listed once. Raises Unavailable."""
@@ -164,30 +173,6 @@ class Manifest:
         """Return the entries of the pruned files, as `pruned` does. Raises Unavailable, Damaged."""
         return [entry for kept in self.pruned(damaged) for entry in kept.entries]
 
-    def generations(self) -> set[int]:
-        """Return the numbers of the generations that have a trace here. Raises Unavailable."""
-        names = self._storage.names(self._directory)
-        return {int(match[1]) for match in map(_GENERATION.fullmatch, names) if match}
-
-    def ends(self, damaged: list[Damaged] | None = None) -> list[End]:
-        """Return how far partitions had come in earlier generations. Read it before the entries: then these go as far or further.
-
-        A file of a generation that can't be read or is missing goes to `damaged`, or is raised. Raises Unavailable, Damaged.
-        """
-        there = self.generations()
-        gap = next(number for number in count(1) if number not in there)
-        ends: list[End] = []
-        for number in sorted(there | {gap} if gap < max(there, default=0) else there):
-            try:
-                path, held = self._held(number)
-                if begin_in(path, held).ended:
-                    ends.append(End(path, number - 1, held))
-            except Damaged as damage:
-                if damaged is None:
-                    raise
-                damaged.append(damage)
-        return ends
-
     def _ended(self, generation: int) -> dict[int, int]:
         """How far each partition has come. One whose last entry is damaged is left out: verify names that entry."""
         names = self._storage.names(f"{self._directory}/{generation}")
@@ -200,25 +185,6 @@ class Manifest:
         with ThreadPoolExecutor(_READERS) as readers:
             found = readers.map(newest, sorted(int(name) for name in names if re.fullmatch(NUMBER, name)))
             return {entry.partition: entry.next_offset for entry in found if entry}
-
-    def _generation(self, identity: str) -> tuple[int, int]:
-        newest = max(self.generations(), default=0)
-        found = 0
-        for number in range(1, newest + 1):
-            if self._begun(number).identity == identity:
-                found = number
-        return found, newest
-
-    def _begun(self, number: int) -> Begin:
-        return begin_in(*self._held(number))
-
-    def _held(self, number: int) -> tuple[str, bytes]:
-        """The path of a generation's file, and the file."""
-        path = f"{self._directory}/generation-{number}.json"
-        held = self._storage.read_bytes(path, ENTRY_BYTES)
-        if held is None:
-            raise Damaged(path, "is missing")
-        return path, held
 
     def _read(self, path: str, most_bytes: int, read: Callable[[str, bytes], T], damaged: list[Damaged] | None) -> T | None:
         """What `read` makes of the file; None where it is damaged, or gone since its name was read: its range was pruned."""
@@ -239,5 +205,5 @@ class Manifest:
         if name in self._storage.names(directory):
             raise Damaged(path, "is no file")
 
-    def _of_all(self, paths_of: Callable[[Storage, str], list[str]]) -> list[str]:
+    def _of_all(self, paths_of: Callable[[Storage, str], list[T]]) -> list[T]:
         return [path for directory in self.partitions() for path in paths_of(self._storage, directory)]

@@ -1,6 +1,6 @@
 """The files of a range, and other listings of it: a redact writes it anew, and leaves the old listing where it was."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
@@ -20,12 +20,15 @@ Place = str | tuple[int, int, int]
 class Replaced(NamedTuple):
     """The revision of a file, another one that is listed in its place, and the listing by which the revision counts.
 
-    fits: whether both listings of the range have files of the same places, as those of a redact do.
+    fits: whether both listings of the range have files of the same places, as those of a redact do. Else `other` is the first
+    file of the other listing, for the names in an entry may be long, and such listings many. paths: the other one's files, of the
+    whole listing where it does not fit.
     """
 
     revision: Entry
     other: Entry
     listing: str
+    paths: Sequence[str]
     fits: bool
 
 
@@ -45,10 +48,13 @@ def replaced_in(storage: Storage, entries: Iterable[Entry]) -> list[Replaced]:
             held = storage.read_bytes(path, ENTRY_BYTES)
             others = sorted(entries_in(path, held), key=lambda entry: entry.order) if held is not None else []
             files = revisions.get(others[0].range, []) if others else []
+            if not files:
+                return []
             if [*map(places_in, files)] != [*map(places_in, others)]:
-                return [Replaced(files[0], other, counted, fits=False) for other in others if files]
-            pairs = zip(files, others, strict=True)
-            return [Replaced(*pair, counted, fits=True) for pair in pairs if pair[0].path != pair[1].path]
+                paths = [path for other in others for path in other.paths]
+                return [Replaced(files[0], others[0], counted, paths, fits=False)]
+            pairs = [(file, other) for file, other in zip(files, others, strict=True) if file.path != other.path]
+            return [Replaced(file, other, counted, other.paths, fits=True) for file, other in pairs]
         return []
 
     with ThreadPoolExecutor(_READERS) as readers:

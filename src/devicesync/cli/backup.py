@@ -59,7 +59,7 @@ def backup_run(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     """
     from devicesync.assembly.backup.run import backup
     from devicesync.cli.process import long_run
-    from devicesync.jobs.backup.run import Limits
+    from devicesync.jobs.backup.partition_backup import Limits
 
     run = long_run("backup", arguments)
     limits = Limits(arguments.max_file_bytes, arguments.max_file_seconds)

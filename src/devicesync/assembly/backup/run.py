@@ -15,7 +15,8 @@ from devicesync.assembly.long_run import LongRun
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
 from devicesync.jobs.backup.closing import Kept
-from devicesync.jobs.backup.run import READER, Backup, Limits
+from devicesync.jobs.backup.partition_backup import Limits
+from devicesync.jobs.backup.run import READER, Backup
 from devicesync.url import masked
 
 

@@ -88,7 +88,7 @@ class _Look(NamedTuple):
             found += [problem for problem in again if problem not in found]
             doubted = doubts(archive, pairs, spool, cover)
         ranges = {doubt.revision.range for doubt in doubted}
-        to_stay = {path for each in pairs if each.revision.range in ranges for path in each.other.paths}
+        to_stay = {path for each in pairs if each.revision.range in ranges for path in each.paths}
         return [*found, *(Problem(doubt.revision.path, f"{doubt.problem}; {doubt.hint}") for doubt in doubted)], to_stay
 
     def _check(self, entries: list[Entry], cover: Cover) -> list[Problem]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import structlog
 
-from devicesync.archive.archive import Archive
+from devicesync.archive.entry import Entry
 from devicesync.archive.files import ClosedFile
+from devicesync.jobs.backup.beside_log import BesideLog
 from devicesync.jobs.backup.partition_backup import PartitionBackup
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
@@ -38,7 +39,7 @@ class Closing:
     def __init__(
         self,
         reader: FullReader,
-        archive: Archive,
+        beside: BesideLog,
         patience: Patience,
         *,
         stop: threading.Event,
@@ -47,7 +48,8 @@ class Closing:
     ) -> None:
         self.kept = Kept()
         self._reader = reader
-        self._archive = archive
+        self._archive = beside.archive
+        self._beside = beside
         self._patience = patience
         self._stop = stop
         self._is_ours = is_ours
@@ -67,7 +69,7 @@ class Closing:
             [part for part in finished if not part.is_stale], lambda part: Claim(part.identity, part.start, part.expected)
         )
         self._on_step("claimed")
-        self._upload([part.closed for part in (*ours, *stale) if part.closed])
+        self._upload([part for part in (*ours, *stale) if part.closed])
         for part in self._claim(ours, lambda part: Claim(part.identity, part.expected, None)):
             part.claimed = part.expected
         self._on_step("claimed the end")
@@ -110,15 +112,16 @@ class Closing:
             self._patience.until_it_works(self._reader.keep_alive)
         return parts
 
-    def _upload(self, ranges: list[list[ClosedFile]]) -> None:
-        pending = {self._uploaders.submit(self._put, files) for files in ranges}
+    def _upload(self, parts: list[PartitionBackup]) -> None:
+        uploads = {self._uploaders.submit(self._put, part.closed): part.closed for part in parts}
+        pending = {*uploads}
         while pending:
             done, pending = wait(pending, timeout=_NAP_SECONDS)
             if pending:
                 self._patience.until_it_works(self._reader.keep_alive)
             for upload in done:
                 upload.result()
-        for entry in [file.entry for files in ranges for file in files]:
+        for entry in [file.entry for upload, files in uploads.items() if upload.result() for file in files]:
             self.kept.files += 1
             self.kept.records += entry.records
             self.kept.bytes += entry.bytes
@@ -127,13 +130,26 @@ class Closing:
             if ahead_ms > DEFAULT_MAX_CLOCK_AHEAD_MS:
                 _log.error("records have times past this machine's clock", path=entry.path, seconds=ahead_ms // 1000, hint=_AHEAD)
 
-    def _put(self, files: list[ClosedFile]) -> None:
-        """Upload all files of a range, then list its entries at once. So the range counts as a whole, or not at all."""
+    def _put(self, files: list[ClosedFile]) -> bool:
+        """Upload all files of a range, then list its entries at once. So the range counts as a whole, or not at all.
+
+        Return whether it was needed: another process may have listed it that read records which the log has lost since.
+        """
         patience = Patience(self._stop)
         for file in files:
             patience.until_it_works(self._archive.upload, file)
         self._on_step("uploaded")
-        if patience.until_it_works(self._archive.has_more, [file.entry for file in files]):
-            return
-        patience.until_it_works(self._archive.manifest.add, [file.entry for file in files])
+        entries = [file.entry for file in files]
+        if patience.until_it_works(self._has_more, entries):
+            for entry in entries:
+                patience.until_it_works(self._archive.remove_unlisted, entry)
+            return False
+        patience.until_it_works(self._archive.manifest.add, entries)
         self._on_step("listed")
+        return True
+
+    def _has_more(self, entries: list[Entry]) -> bool:
+        """Whether the range is listed already with first records that these lack, and is otherwise what the log has."""
+        first = entries[0]
+        listed = self._archive.manifest.first_listed(entries) if first.first_offset > first.from_offset else []
+        return bool(listed) and listed[0].first_offset < first.first_offset and self._beside.has(listed)

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from devicesync.law.event import Event
-
 _LEAST_BYTES = 20
 """What an erasure has beside its id: two quotes, a colon, a comma, and 16 digits."""
 _CACHE_KIB = 8 << 10
@@ -29,12 +27,11 @@ class HighestErases:
         self._database = database
         self.least_bytes = 0
 
-    def add(self, events: Iterable[Event]) -> None:
-        """Of each device the highest counts."""
-        for event in events:
-            erase = event.device_id, event.version
+    def add(self, erases: Iterable[tuple[str, int]]) -> None:
+        """Devices, and versions in µs. Of each device the highest counts."""
+        for erase in erases:
             if self._database.execute(_FIRST, erase).rowcount:
-                self.least_bytes += _LEAST_BYTES + len(event.device_id)
+                self.least_bytes += _LEAST_BYTES + len(erase[0])
             else:
                 self._database.execute(_HIGHER, erase)
 

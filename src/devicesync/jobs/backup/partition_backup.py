@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
@@ -24,6 +24,13 @@ _log: Any = structlog.get_logger("devicesync")
 
 Open = Callable[["PartitionBackup"], "OpenFile"]
 _offset, _headers = itemgetter(0), itemgetter(4)
+
+
+class Limits(NamedTuple):
+    """When a file is closed: at this many bytes of records, or this many seconds after its first record was read."""
+
+    file_bytes: int
+    file_seconds: float
 
 
 class PartitionBackup:

@@ -49,6 +49,7 @@ def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahe
     lost = NotKept()
     try:
         with highest_erases(spool / f"{'-'.join(map(str, files[0].range))}.erases") as erases:
+            erases.add(archive.manifest.erased_before(files))
             for entry in files:
                 with archive.fetched(entry, spool) as batches:
                     for rows in batches:
@@ -57,7 +58,7 @@ def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahe
                                 first = lost if lost.erases else NotKept(0, entry.path, row[OFFSET])
                                 lost = first._replace(erases=lost.erases + 1)
                             else:
-                                erases.add([erase])
+                                erases.add([(erase.device_id, erase.version)])
                         if erases.least_bytes > ERASURES_BYTES:  # prune refuses so many
                             break
             archive.manifest.prune(files, erases, spool)

@@ -9,7 +9,7 @@ that has lost the partition can't claim there. So every process that writes a fi
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
@@ -21,9 +21,10 @@ from devicesync.archive.ranges import MOST_DAYS
 from devicesync.archive.spool import failure_of
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
+from devicesync.jobs.backup.beside_log import BesideLog
 from devicesync.jobs.backup.closing import Closing
 from devicesync.jobs.backup.descriptors import files_at_once, in_turns
-from devicesync.jobs.backup.partition_backup import PartitionBackup, begun, runs_of
+from devicesync.jobs.backup.partition_backup import Limits, PartitionBackup, begun, runs_of
 from devicesync.jobs.backup.recreated import Recreated
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.log.full import OFFSET, Claim, FullLog, FullRecord
@@ -33,13 +34,6 @@ READER = "backup"
 
 _POLL_SECONDS, _POLL_RECORDS, _DISK_FULL_SECONDS = 0.25, 2000, 2.0
 _log: Any = structlog.get_logger("devicesync")
-
-
-class Limits(NamedTuple):
-    """When a file is closed: at this many bytes of records, or this many seconds after its first record was read."""
-
-    file_bytes: int
-    file_seconds: float
 
 
 class Backup:
@@ -73,7 +67,8 @@ class Backup:
         self._reader = log.full_reader(READER, self)
         self._patience = Patience(stop, self._reader.keep_alive)
         self._recreated = Recreated(self._reader, self._patience, clock)
-        self._closing = Closing(self._reader, archive, self._patience, stop=stop, is_ours=self._is_ours, on_step=self.on_step)
+        beside = self._beside = BesideLog(archive, log, spool)
+        self._closing = Closing(self._reader, beside, self._patience, stop=stop, is_ours=self._is_ours, on_step=self.on_step)
         self.kept = self._closing.kept
 
     def run(self, *, until_caught_up: bool = False) -> None:
@@ -120,6 +115,8 @@ class Backup:
         newest = self._archive.manifest.newest(generation, partition)
         first, end = self._reader.bounds(partition)  # asked last: meanwhile the log may have grown, and another have kept that
         self._recreated.identity(identity)
+        if newest:
+            self._beside.check(newest, claim)
         start = newest.next_offset if newest else begun(claim, identity, first)
         if start > end or (newest and newest.identity not in ("", identity)):  # another log's, see Storage.create
             _log.warning("the log lacks its backup's end, and counts as recreated", partition=partition, end=end, backup=start)
@@ -224,7 +221,9 @@ class Backup:
         return finished
 
     def _renew(self, part: PartitionBackup) -> None:
-        """Begin the next generation: the log was recreated."""
+        """Begin the next generation: the log was recreated. Nothing is to do once the partition is another's, or is gone."""
+        if not self._is_ours(part):
+            return
         part.waiting = []
         new = self._part(part.partition, None)
         if new.generation == part.generation:

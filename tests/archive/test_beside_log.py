@@ -1,0 +1,207 @@
+"""What is in the archive behind what a backup has claimed is compared with the log, before the backup goes on behind it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from devicesync.archive.archive import Archive
+from devicesync.archive.encoder import Encoder
+from devicesync.archive.entry import Entry, Origin
+from devicesync.archive.files import ClosedFile, OpenFile
+from devicesync.archive.ranges import ENTRY, listing_path
+from devicesync.archive.storage import Storage
+from devicesync.assembly.adapters import open_log
+from devicesync.assembly.apply import apply
+from devicesync.assembly.backup.redact import redact
+from devicesync.assembly.backup.run import backup
+from devicesync.assembly.backup.verify import verify
+from devicesync.assembly.long_run import LongRun
+from devicesync.assembly.watcher import Unwatched
+from devicesync.clock import SYSTEM
+from devicesync.errors import Damaged
+from devicesync.jobs.backup.beside_log import BesideLog
+from devicesync.jobs.backup.closing import Closing
+from devicesync.jobs.backup.partition_backup import Limits
+from devicesync.log.full import FullRecord
+from tests.assembly.test_unwatched import settings_in
+from tests.law.strategies import BASE_US
+
+V = BASE_US
+OTHER = b'{"device_id":"other","version":%d,"city":"Agra"}' % V
+
+
+class Life:
+    """A log, and its backup."""
+
+    def __init__(self, directory: Path) -> None:
+        self.settings = settings_in(directory / "data")
+        self.place, self._directory = str(directory / "backup"), directory
+
+    def registers(self, *names: str) -> None:
+        self._apply(*(b'{"device_id":"%b","version":%d,"city":"Pune"}' % (name.encode(), V) for name in names))
+
+    def erases(self, name: str) -> None:
+        self._apply(b'{"device_id":"%b","version":%d,"erase":true}' % (name.encode(), V + 1))
+
+    def _apply(self, *lines: bytes) -> None:
+        (self._directory / "events").write_bytes(b"".join(line + b"\n" for line in lines))
+        with capture_logs():
+            apply(self._directory / "events", self.settings, threading.Event(), Unwatched())
+
+    def keeps(self) -> int:
+        """Back up; how many records."""
+        with capture_logs():
+            run = LongRun(threading.Event(), Unwatched(), until_caught_up=True)
+            return backup(self.place, self.settings, run, Limits(1 << 20, 60.0), "parquet").records
+
+    @property
+    def archive(self) -> Archive:
+        return Archive(Storage(self.place), "device-profile.log")
+
+    def adds(self, start: int, end: int, *values: bytes) -> Entry:
+        """A stranger adds a range of his own."""
+        return self.lists((start, end), [(start + at, SYSTEM.now_ms(), None, value, None) for at, value in enumerate(values)])
+
+    def lists(self, bounds: tuple[int, int], rows: list[FullRecord]) -> Entry:
+        """The same, of these rows."""
+        closed = made(self._directory, rows, bounds, self.archive.manifest.entries()[-1], "jsonl")
+        self.archive.upload(closed)
+        self.archive.manifest.add([closed.entry])
+        return closed.entry
+
+    def rows(self) -> list[FullRecord]:
+        """What the log has."""
+        with closing(open_log(self.settings)) as log:
+            return [row for rows in log.records(0, 0, 100) for row in rows]
+
+    def removes(self, entry: Entry) -> None:
+        """The operator does as the hint says."""
+        storage = Storage(self.place)
+        for path in (listing_path([entry], ENTRY), *entry.paths):
+            storage.remove(path)
+
+    def problems(self) -> list[dict[str, str]]:
+        return list(verify(self.place, self.settings, Unwatched(), deep=True)["problems"])
+
+    def forgets(self) -> None:
+        """The group's claims are gone."""
+        for file in (self._directory / "data").glob("*.reader.backup*"):
+            file.unlink()
+
+
+def made(
+    directory: Path, rows: list[FullRecord], bounds: tuple[int, int], like: Entry, file_format: str = "parquet"
+) -> ClosedFile:
+    origin = Origin(like.topic, like.source, like.generation, like.partition, like.identity)
+    with closing(Encoder(directory)) as encoder:
+        file = OpenFile(directory, origin, file_format, encoder)
+        file.write(rows)
+        file.end_group()
+        closed = file.close(*bounds, 1 << 20)
+        closed.entry = msgspec.structs.replace(closed.entry, follows=True)
+        return closed
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Life:
+    """Five records are kept."""
+    living = Life(tmp_path)
+    living.registers("gone", "a", "b", "c", "d")
+    assert living.keeps() == 5
+    return living
+
+
+@pytest.mark.parametrize("end", [6, 9, 1_000_000])
+def test_a_range_that_takes_the_place_of_the_log_s_records_is_named(life: Life, end: int) -> None:
+    """The log's erase was never kept, and a restore said "equal". Or the log counted as recreated, for its backup's end lay ahead."""
+    life.erases("gone")
+    life.registers("late")
+    forged = life.adds(5, end, OTHER)
+    with pytest.raises(Damaged, match=r"1_0_5\.\S+ 1 records differ from the log's|records of the log are missing") as raised:
+        life.keeps()
+    assert listing_path([forged], ENTRY) in raised.value.hint
+    life.removes(forged)
+    assert life.keeps() == 2
+    assert life.problems() == []
+
+
+def test_a_range_within_the_last_one_is_named(life: Life) -> None:
+    """The backup went on at its end, and kept the records behind it once more: an overlap of true ranges, which nothing mends."""
+    forged = life.adds(2, 4, OTHER)
+    with pytest.raises(Damaged, match=r"1_0_2\.\S+ 1 records"):
+        life.keeps()
+    life.removes(forged)
+    life.registers("late")
+    assert life.keeps() == 1
+    assert life.problems() == []
+
+
+def test_of_several_ranges_each_is_compared(life: Life) -> None:
+    """The last one is as the log has it."""
+    life.erases("gone")
+    life.registers("late")
+    first = life.adds(5, 6, OTHER)
+    last = life.lists((6, 7), life.rows()[6:])
+    with pytest.raises(Damaged, match=r"1_0_5\."):
+        life.keeps()
+    life.removes(first)
+    life.removes(last)
+    assert life.keeps() == 2
+
+
+def test_what_another_group_kept_or_a_lost_claim_stops_nobody(life: Life, tmp_path: Path) -> None:
+    """It is as the log has it. So is a range that a redact has rewritten, but for what it took out."""
+    life.forgets()
+    life.registers("late")
+    assert life.keeps() == 1
+    life.erases("late")
+    assert life.keeps() == 1
+    redact(life.place, "late", life.settings, Unwatched(), dry_run=False)
+    life.forgets()
+    life.registers("later")
+    assert life.keeps() == 1
+    there, life.place = life.place, str(tmp_path / "other")
+    life.registers("last")
+    assert life.keeps() == 9
+    life.place = there
+    assert life.keeps() == 1
+    assert life.problems() == []
+
+
+@pytest.fixture
+def closing_of(life: Life, tmp_path: Path) -> Iterator[Closing]:
+    """The one of a backup whose log has a hole at the beginning of the open range, as markers of transactions make."""
+    with closing(open_log(life.settings)) as log:
+        beside = BesideLog(life.archive, log, tmp_path)
+        done = Closing(None, beside, None, stop=threading.Event(), is_ours=lambda _: True, on_step=lambda _: None)  # type: ignore[arg-type]
+        yield done
+        done.shutdown()
+
+
+def test_a_range_that_a_stranger_lists_in_a_hole_does_not_take_the_place_of_ours(
+    life: Life, tmp_path: Path, closing_of: Closing
+) -> None:
+    """The range's first offset had no record. So he had more, and the backup removed the file that it had just kept."""
+    life.registers("between")
+    life.erases("gone")
+    life.adds(5, 7, OTHER)
+    ours = made(tmp_path, life.rows()[6:], (5, 7), life.archive.manifest.entries()[0])
+    assert closing_of._put([ours])
+    assert life.archive.manifest.entries()[-1] == ours.entry
+
+
+def test_a_range_is_not_listed_again_without_records_that_the_log_has_lost(
+    life: Life, tmp_path: Path, closing_of: Closing
+) -> None:
+    """Who had read them has listed it. The next owner, who finds the range claimed and has the rest alone, leaves it."""
+    (listed,) = life.archive.manifest.entries()
+    shorter = made(tmp_path, life.rows()[2:], (0, 5), listed)
+    assert not closing_of._put([shorter])
+    assert life.archive.manifest.entries() == [listed]
+    assert not (Path(life.place) / shorter.entry.path).exists()
+    assert life.problems() == []
