@@ -22,6 +22,8 @@ _STEP_US = 1_000_000
 _FOLLOWED_SECONDS = 1.0
 _AT_ONCE_US = 1_000
 """A version that is ahead by less is past when its registration is acknowledged."""
+_PASSED_US = 10_000
+"""So far past a version that was ahead another process may be: it gives a µs more for each registration."""
 _UNDER_WAY_US = 60_000_000
 """So long a registration may be on its way into the log, and still be acknowledged: a producer tries for 10 s."""
 _MEASURED_SECONDS = 10.0
@@ -37,8 +39,8 @@ class Versions:
 
     A former process may have given versions later than now: its clock was ahead, or ours was set back. So the last version is
     read from the log's newest records. What it gave last may still be on its way into the log. Another process may do so now,
-    when the clock steps back. So for a while what is new is read every second. While the last version lies ahead, that is read
-    before each registration: a device may have had its last one at another process.
+    when the clock steps back. So for a while what is new is read every second. While the last version lies ahead, and 10 ms
+    longer, that is read before each registration: a device may have had its last one at another process.
     A partition without a leader tells nothing, so its devices get no version; it is read when it has a leader again.
     fuse: of the log.
     """
@@ -51,6 +53,7 @@ class Versions:
         self._given = self._last = self._taken = 0  # the highest of all; that counts as given; that the log has
         self._known, self._follows = KnownPartitions(log), True
         self._most_us, self._learned_at = 0, 0.0
+        self._ahead_us = 0  # until then the log is read before each registration
         self._steps = 0  # how often the clock has stepped back
         self._followed_us = clock.now_us() + _UNDER_WAY_US  # until then the log is asked again and again, whatever it tells
         self._learning: asyncio.Task[bool] | None = None
@@ -71,7 +74,7 @@ class Versions:
         """
         self.look()
         deadline = self._clock.monotonic() + _PATIENCE_SECONDS
-        least = self._looks + 1 if self._last > self._clock.now_us() + _AT_ONCE_US else 0
+        least = self._looks + 1 if self._clock.now_us() < self._ahead_us else 0
         while self._known.lacks(key) or self._learned < least:
             if self._known.is_leaderless(key) and not self._is_due():
                 raise PartitionUnavailable
@@ -125,7 +128,7 @@ class Versions:
         try:
             self._check(version, taken_ms)
         except RequestError:
-            self._last = self._taken
+            self._last, self._ahead_us = self._taken, 0
             raise
         self._said_clock = False
         self._take(version)
@@ -154,6 +157,8 @@ class Versions:
         ahead_us = now_us - int(self._clock.monotonic() * 1_000_000)
         back_us = self._most_us - ahead_us
         stepped = back_us > _STEP_US
+        if self._last > now_us + _AT_ONCE_US:
+            self._ahead_us = self._last + _PASSED_US
         if stepped:
             self._steps += 1
             self._behind_ms = max(self._behind_ms - back_us // 1000, 0)
