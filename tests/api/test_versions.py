@@ -1,6 +1,7 @@
 """Versions, when the clock steps back, a process starts again, or a device's row lies ahead."""
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -14,6 +15,7 @@ import structlog
 
 from devicesync.api import versions
 from devicesync.api.answers import RequestError
+from devicesync.api.clock_steps import ClockSteps
 from devicesync.api.fuse import Fuse
 from devicesync.api.service import api
 from devicesync.cache.memory import MemoryCache
@@ -170,12 +172,33 @@ def test_a_clock_that_steps_back_little_by_little(clock: Clock) -> None:
     """The steps add up."""
     log = MemoryLog(clock.ms)
     here = given_by(log)
-    before = of_next(here)
-    log.append([registered_at(clock.us() + 5_000_000)])
+    log.append([registered_at(last := clock.us())])
     for _ in range(8):
-        clock.offset_us -= 900_000
+        clock.offset_us -= 90_000
         here.look()
-    assert of_next(here) > before + 4_000_000
+    assert of_next(here) > last
+
+
+def test_a_clock_that_steps_back_by_less_than_a_second(clock: Clock) -> None:
+    """A device registered at another process just before; nobody registered here for a minute, and the log is not followed."""
+    log = MemoryLog(clock.ms)
+    here = given_by(log)
+    clock.step(100)
+    here.look()
+    log.append([registered_at(last := clock.us())])
+    clock.offset_us -= 200_000
+    assert of_next(here) > last
+
+
+def test_a_pause_between_two_readings_of_the_clock_is_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread ran for so long; nor is a clock that is slowed down a little."""
+    passed = iter([0.0, 0.0, 0.5, 0.5])
+    now = itertools.chain([1_500_000, 1_500_000, 1_500_000, 2_000_000], itertools.repeat(1_950_000))
+    monkeypatch.setattr(SYSTEM, "now_us", lambda: next(now))
+    monkeypatch.setattr(SYSTEM, "monotonic", lambda: next(passed, 0.5))
+    steps = ClockSteps(SYSTEM)
+    assert [steps.back_us() for _ in range(3)] == [0, 0, 0]
+    assert steps.count == 0
 
 
 class Stepping(MemoryLog):

@@ -8,6 +8,7 @@ import structlog
 
 from devicesync.api.answers import PartitionUnavailable, RequestError
 from devicesync.api.clients import Address
+from devicesync.api.clock_steps import ClockSteps
 from devicesync.api.fuse import Fuse
 from devicesync.api.known import KnownPartitions
 from devicesync.api.last_version import Newest
@@ -17,8 +18,6 @@ from devicesync.law.refusal import Refused
 from devicesync.law.version import guard, next_version
 from devicesync.log.port import Log
 
-_STEP_US = 1_000_000
-"""A clock that went back by less was slowed down, or two clocks were not read at once."""
 _FOLLOWED_SECONDS = 1.0
 _AT_ONCE_US = 1_000
 """A version that is ahead by less is past when its registration is acknowledged."""
@@ -52,9 +51,9 @@ class Versions:
         self._max_clock_ahead_ms = max_clock_ahead_ms
         self._given = self._last = self._taken = 0  # the highest of all; that counts as given; that the log has
         self._known, self._follows = KnownPartitions(log), True
-        self._most_us, self._learned_at = 0, 0.0
+        self._learned_at = 0.0
         self._ahead_us = 0  # until then the log is read before each registration
-        self._steps = 0  # how often the clock has stepped back
+        self._steps = ClockSteps(clock)
         self._followed_us = clock.now_us() + _UNDER_WAY_US  # until then the log is asked again and again, whatever it tells
         self._learning: asyncio.Task[bool] | None = None
         self._looks = self._learned = 0  # at the log: how many have begun, and which one has ended last
@@ -154,19 +153,16 @@ class Versions:
 
     def _has_stepped(self) -> bool:
         now_us = self._clock.now_us()
-        ahead_us = now_us - int(self._clock.monotonic() * 1_000_000)
-        back_us = self._most_us - ahead_us
-        stepped = back_us > _STEP_US
+        back_us = self._steps.back_us()
         if self._last > now_us + _AT_ONCE_US:
             self._ahead_us = self._last + _PASSED_US
-        if stepped:
-            self._steps += 1
+        if back_us:
             self._behind_ms = max(self._behind_ms - back_us // 1000, 0)
             # What was given before may still be on its way into the log, which takes it for so long.
             self._followed_us = max(self._followed_us, now_us + min(back_us, self._max_clock_ahead_ms * 1000))
-        self._most_us = ahead_us if stepped else max(self._most_us, ahead_us)  # small steps back add up
-        self._follows = stepped or (self._follows and (self._known.lacks(None) or max(self._last, self._followed_us) > now_us))
-        return stepped
+        goes_on = self._known.lacks(None) or max(self._last, self._followed_us) > now_us
+        self._follows = back_us > 0 or (self._follows and goes_on)
+        return back_us > 0
 
     def _check(self, version: int, taken_ms: int) -> None:
         """Return if the law accepts a version that the log takes at that time. Raises RequestError."""
@@ -227,7 +223,7 @@ class Versions:
         return self._clock.monotonic() - self._measured_at >= _MEASURED_SECONDS
 
     async def _learn(self, look: int) -> bool:
-        steps = self._steps
+        steps = self._steps.count
         try:
             last, partitions = await asyncio.to_thread(self._newest.last_version)
         except Unavailable as error:
@@ -241,7 +237,7 @@ class Versions:
         self._has_stepped()
         if self._known.learned(partitions):  # what was given meanwhile may be on its way into those that have a leader again
             self._followed_us, self._follows = max(self._followed_us, self._clock.now_us() + _UNDER_WAY_US), True
-        if steps != self._steps:  # it stepped while the log was asked, which left out what was not past now then
+        if steps != self._steps.count:  # it stepped while the log was asked, which left out what was not past now then
             self._known.forget()
         self._learned, self._learned_at = look, self._clock.monotonic()
         self._follows |= self._last > self._clock.now_us()  # a clock was ahead: other processes may still give later ones
