@@ -140,6 +140,18 @@ def test_a_former_end_of_the_topic_ends_no_reading(monkeypatch: pytest.MonkeyPat
         assert [record[0] for some in log.records(0, 1, 5) for record in some] == [1, 2, 3, 4]
 
 
+def test_all_partitions_of_a_topic_are_asked_at_once() -> None:
+    """One after the other, 400 of them took 4 to 11 s beside other readers, and an API looks before each registration for a while."""
+    with (
+        mock.patch.object(SimulatedConsumer, "_ask", autospec=True, side_effect=SimulatedConsumer._ask) as asked,
+        clients_of(Broker("topic", 40, now_ms), now_ms),
+        closing(KafkaLog(KafkaUrl.parse("kafka://simulated/topic"), "g")) as log,
+    ):
+        log.append([b"%d" % number for number in range(40)], [b"%d" % number for number in range(40)])
+        assert len([*log.taken_since(0, 100, {})]) == 40
+    assert asked.call_count == 2  # where they end, and what each has first since that time
+
+
 def test_an_end_that_comes_with_the_last_record_before_markers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where both are there at once, it is the end that tells that all was read, and no more is waited for."""
     place = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/markers")

@@ -5,13 +5,13 @@ from contextlib import suppress
 from unittest.mock import Mock
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import OFFSET_END, OFFSET_INVALID, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.log.kafka import KafkaUrl, admin
 from devicesync.log.kafka.admin import create_topics, differences, prepare_for_restore
-from devicesync.log.kafka.bounds import bounds
+from devicesync.log.kafka.bounds import bounds, offsets_at
 from devicesync.log.kafka.survey import survey
 from tests import servers
 from tests.end_to_end.command import until
@@ -98,3 +98,12 @@ def test_a_partition_without_a_leader_is_asked_again() -> None:
         consumer.get_watermark_offsets.side_effect = KafkaException(KafkaError(code))
         with pytest.raises(KafkaException):
             bounds(consumer, "t", 0, timeout_seconds=0.2)
+
+
+def test_a_partition_whose_leader_does_not_answer_is_not_left_out() -> None:
+    """Of several the client gives an offset that is none, and no error. As if it had no records, its last version was not known."""
+    answers = [TopicPartition("t", 0, 7), TopicPartition("t", 1, OFFSET_END), TopicPartition("t", 2, OFFSET_INVALID)]
+    consumer = Mock(offsets_for_times=Mock(side_effect=[answers[:2], answers]))
+    assert offsets_at(consumer, "t", [0, 1], 5) == {0: 7}
+    with pytest.raises(KafkaException, match="TIMED_OUT"):
+        offsets_at(consumer, "t", [0, 1, 2], 5)

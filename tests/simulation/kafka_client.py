@@ -125,6 +125,8 @@ class SimulatedConsumer:
 
     def offsets_for_times(self, places: Places, timeout: float) -> Places:
         self._ask(timeout)
+        if self._broker.is_gone:
+            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
         return [self._place(place.partition, self._first_at(place.partition, place.offset)) for place in places]
 
     def close(self) -> None:
@@ -133,7 +135,10 @@ class SimulatedConsumer:
             self._group.remove(self._member)
 
     def _first_at(self, partition: int, ms: int) -> int:
-        return next((record.offset for record in self._broker.partitions[partition].records if record.stamp[1] >= ms), OFFSET_END)
+        at = self._broker.partitions[partition]
+        if ms == OFFSET_END:
+            return at.high
+        return next((record.offset for record in at.records if record.stamp[1] >= ms), OFFSET_END)
 
     def _ask(self, timeout: float) -> None:
         is_unheard, self._is_unheard = self._is_unheard, False

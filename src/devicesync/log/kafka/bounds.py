@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from devicesync.clock import SYSTEM
@@ -47,7 +47,8 @@ def ends(admin: AdminClient, topic: str, partitions: Iterable[int], level: Isola
 def offsets_at(consumer: Consumer, topic: str, partitions: Iterable[int], ms: int) -> dict[int, int]:
     """The offset of each partition's first record of that time or later; partitions that have none are left out.
 
-    Raises KafkaException.
+    With OFFSET_END as the time: where each partition ends, to a consumer of that isolation level. All are asked for at once.
+    Raises KafkaException, also where one can't be asked.
     """
     wanted = [TopicPartition(topic, partition, ms) for partition in partitions]
 
@@ -56,6 +57,8 @@ def offsets_at(consumer: Consumer, topic: str, partitions: Iterable[int], ms: in
         for each in answers:
             if each.error is not None:
                 raise KafkaException(each.error)
+            if each.offset == OFFSET_INVALID:  # so the client answers for a leader that it does not reach
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own codes have this name
         return {each.partition: each.offset for each in answers if each.offset >= 0}
 
     return _answered(ask, TIMEOUT_SECONDS) if wanted else {}

@@ -1,6 +1,6 @@
 """A consumer that looks at a topic, or at what a group has committed, and joins no group."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, TopicPartition
@@ -38,13 +38,13 @@ def onlooker(url: KafkaUrl, group: str = "devicesync.survey", isolation: str = "
         consumer.close()
 
 
-def all_bounds(consumer: Consumer, topic: str, but: Collection[int] = ()) -> dict[int, tuple[int, int]]:
-    """Of each partition but these the first offset, and the one its next record will have; {} where there is no topic.
+def all_bounds(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
+    """Of each partition the first offset, and the one its next record will have; {} where there is no topic.
 
     Raises KafkaException.
     """
     partitions = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic].partitions
-    return {partition: bounds(consumer, topic, partition) for partition in partitions if partition not in but}
+    return {partition: bounds(consumer, topic, partition) for partition in partitions}
 
 
 def led_bounds(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.errors import Unavailable
@@ -54,14 +54,13 @@ def newest(url: KafkaUrl, count: int) -> Iterator[Record]:
 def taken_since(url: KafkaUrl, ms: int, count: int, seen: Mapping[int, int], but: Collection[int]) -> Iterator[Record]:
     """See port.Log; nothing of a topic that is not there."""
     with onlooker(url, isolation="read_uncommitted") as consumer:
-        ends = all_bounds(consumer, url.topic, but)
+        partitions = consumer.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic].partitions
+        ends = offsets_at(consumer, url.topic, [each for each in partitions if each not in but], OFFSET_END)
         firsts = offsets_at(consumer, url.topic, ends, ms)
         for partition, offset in seen.items():
-            if partition in firsts and offset < ends[partition][1]:  # else the topic was made anew
+            if partition in firsts and offset < ends[partition]:  # else the topic was made anew
                 firsts[partition] = max(firsts[partition], offset)
-        yield from _last(
-            consumer, url.topic, {partition: (first, ends[partition][1]) for partition, first in firsts.items()}, count
-        )
+        yield from _last(consumer, url.topic, {partition: (first, ends[partition]) for partition, first in firsts.items()}, count)
 
 
 def _last(consumer: Consumer, topic: str, spans: Mapping[int, tuple[int, int]], count: int) -> Iterator[Record]:
