@@ -166,7 +166,8 @@ class Log(Protocol):
         They come one by one, the newest `count` of them in all, equally many of each partition. With them come records that no
         reader gets yet, behind an open transaction, and aborted ones.
 
-        seen: the offset of a record that was seen before, of some partitions. Those before it are left out.
+        seen: the offset of a record that was seen before, of some partitions. Those before it are left out; a log need not look
+        for that time among them, so that this takes no longer for a log that has many.
 
         Raises Unavailable, also while they come.
         """

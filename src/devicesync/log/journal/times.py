@@ -59,7 +59,6 @@ class Times:
             self._entries = beginning
         elif first is not None:
             self._entries = [TimeEntry(first, 0, 0, 0)]
-        self.refresh()
 
     def refresh(self) -> None:
         """Read the entries that were added since."""
@@ -82,8 +81,28 @@ class Times:
         return self._entries[0].first if self._entries else None
 
     def before(self, record: int) -> TimeEntry:
-        """The newest entry that begins at or before `record`: from its start on lines can be counted."""
+        """The newest entry that begins at or before `record`: from its start on lines can be counted.
+
+        The first time, entries before that one are not read: a long segment has many.
+        """
+        if len(self._entries) == 1:
+            self._pass_to(record)
+        self.refresh()
         return self._entries[max(bisect_right(self._entries, record, key=lambda entry: entry.first) - 1, 0)]
+
+    def _pass_to(self, record: int) -> None:
+        """Begin with the newest entry at or before `record`. Where that one does not fit those before it, pass nothing by."""
+        count, size = os.fstat(self._file).st_size // ENTRY_BYTES, os.fstat(self._segment).st_size
+        spot = bisect_right(range(count), record, key=lambda each: self._entry(each).first) - 1
+        if spot > 0:
+            before, entry = self._entry(spot - 1), self._entry(spot)
+            if before.may_follow(self._entries[0], size) and entry.may_follow(before, size):
+                self._entries, self._rest = [entry], b""
+                os.lseek(self._file, (spot + 1) * ENTRY_BYTES, os.SEEK_SET)
+
+    def _entry(self, spot: int) -> TimeEntry:
+        data = os.pread(self._file, ENTRY_BYTES, spot * ENTRY_BYTES)
+        return TimeEntry(*_ENTRY.unpack(data.ljust(ENTRY_BYTES, b"\xff")))  # a file that was cut meanwhile has none there
 
     def at(self, byte: int) -> TimeEntry | None:
         """The entry that covers the line which begins at `byte`, or None."""
@@ -94,16 +113,16 @@ class Times:
     def since(self, at_us: int) -> int | None:
         """The number of the first record that was taken at that time or later, or of one before it; None where there is none.
 
-        Lines that no entry covers count as taken now.
+        Of those that no entry which was passed by covers. Lines that no entry covers count as taken now.
         """
-        covered = 0
-        for before, entry in zip(self._entries, self._entries[1:], strict=False):
+        before, covered = self._entries[0], self._entries[0].start
+        for entry in self._entries:
             if entry.start > covered:
                 return before.first
-            if entry.at_us >= at_us:
+            if entry.at_us >= at_us and not entry.is_beginning:
                 return entry.first
-            covered = entry.end
-        return self._entries[-1].first if covered < os.fstat(self._segment).st_size else None
+            before, covered = entry, entry.end
+        return before.first if covered < os.fstat(self._segment).st_size else None
 
     def forget_before(self, byte: int) -> None:
         """Drop entries that end at or before `byte`, except the newest: a long segment does not fill the memory."""
