@@ -125,12 +125,14 @@ def test_a_device_registers_at_two_processes_when_the_clock_reaches_the_last_ver
     assert log.got == []
 
 
-def test_a_registration_does_not_go_by_a_look_that_began_before_it(clock: Clock) -> None:
+@pytest.mark.parametrize("is_known_to_lie_ahead", [True, False])
+def test_a_registration_does_not_go_by_a_look_that_began_before_it(clock: Clock, *, is_known_to_lie_ahead: bool) -> None:
     """What was acknowledged meanwhile at another process the look has not seen."""
     log = Stepping(clock, 0)
     log.append([registered_at(last := clock.us() + 250_000_000)])
     opened = versions.Versions(log, DEFAULT_MAX_CLOCK_AHEAD_MS, Fuse(9, "LOG_UNAVAILABLE", ""))
-    assert of_next(opened) > last
+    if is_known_to_lie_ahead:
+        assert of_next(opened) > last
     later, has_looked, has_come = last + 20_000_000, threading.Event(), threading.Event()
 
     def then() -> None:
@@ -150,6 +152,28 @@ def test_a_registration_does_not_go_by_a_look_that_began_before_it(clock: Clock)
         return opened.next()
 
     assert asyncio.run(beside()) > later
+
+
+def test_a_request_looks_at_the_log_once_while_versions_lie_ahead(
+    start: Start, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked twice: before its body was there, and then. Each look took up to seconds."""
+    monkeypatch.setattr(versions, "_FOLLOWED_SECONDS", 600.0)
+    log = Asked(clock.ms)
+    started = start(log, admin_keys="boss")
+    register(started)
+    clock.step(-250)
+    before = register(started)
+
+    def erase(_: Started) -> int:
+        return int(started.client.delete(PROFILE + "d", headers=BOSS).json()["result"]["version"])
+
+    for ask in (register, erase):
+        log.got.clear()
+        log.append([registered_at(least := before + 1_000)])
+        before = ask(started)
+        assert before > least
+        assert len(log.got) == 1
 
 
 def test_a_clock_that_was_ahead_for_a_while_between_two_registrations(clock: Clock) -> None:

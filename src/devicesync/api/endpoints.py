@@ -87,15 +87,15 @@ class Calls:
         client = self._client(scope, headers)
         device_id = device_id_of(scope, REGISTER_PATH.encode())
         needs.access.check("register", headers)
-        await needs.versions.ready(client, key := device_id.encode())
+        look = await needs.versions.ready(client, key := device_id.encode())
         body = await json_body(headers, receive)
         if len(body) <= LARGE_BYTES and len(headers.get(b"user-agent", b"")) <= agents.LARGE_BYTES:
-            await needs.versions.ready(client, key)  # again: a body may take seconds
+            await needs.versions.ready(client, key, look)  # again: a body may take seconds
             version, line = self._line(device_id, body, client, headers)
         else:
             turns = self._turns if len(body) <= LARGEST_BYTES else self._turns_of_largest
             async with turns.next(client):
-                await needs.versions.ready(client, key)
+                await needs.versions.ready(client, key, look)
                 version, line = self._line(device_id, body, client, headers)
         await self._append(version, line, device_id, client)
         return success(REGISTER, {"message": "Device registered successfully", "actions": [], "version": version})
@@ -140,9 +140,9 @@ class Calls:
     async def _erase(self, device_id: str, headers: Headers) -> Answer:
         needs = self._needs
         needs.access.check("admin", headers)
-        await needs.versions.ready(key=device_id.encode())
+        look = await needs.versions.ready(key=device_id.encode())
         known = await needs.profiles.read_anew(device_id)  # another job's write may not be in the cache
-        await needs.versions.ready(key=device_id.encode())
+        await needs.versions.ready(key=device_id.encode(), look=look)
         version = needs.versions.for_erase(known.profile_version)
         line = erase_line(device_id, version, is_given=needs.versions.has_given(version))
         await self._append(version, line, device_id)

@@ -65,16 +65,17 @@ class Versions:
         self._said_log = True  # it is no fault
         self._newest.end_soon()
 
-    async def ready(self, client: Address | None = None, key: bytes | None = None) -> None:
+    async def ready(self, client: Address | None = None, key: bytes | None = None, look: int = 0) -> int:
         """Return when the log's last version is known. Raises RequestError, also where the log takes seconds to tell it.
 
         Await it last before a version is asked for: meanwhile the clock may step, and another process give later ones.
         client: who may have to wait. key: of the device's records; None where any device will do.
+        look: what it returned for this request before. While versions lie ahead, one look that began since it came is enough.
         """
         self.look()
         deadline = self._clock.monotonic() + _PATIENCE_SECONDS
-        least = self._looks + 1 if self._clock.now_us() < self._ahead_us else 0
-        while self._known.lacks(key) or self._learned < least:
+        look = look or self._looks + 1
+        while self._known.lacks(key) or (self._learned < look and self._clock.now_us() < self._ahead_us):
             if self._known.is_leaderless(key) and not self._is_due():
                 raise PartitionUnavailable
             with self._fuse.call(client):
@@ -88,6 +89,7 @@ class Versions:
                     raise RequestError(503, "LOG_UNAVAILABLE", said, _RETRY_AFTER_LOOK_SECONDS) from None
                 if not learned:
                     raise Unavailable("the log can't be asked for its last version")
+        return look
 
     def next(self) -> int:
         """A new version. Raises RequestError while the law would refuse it.
