@@ -327,6 +327,8 @@ def test_whoever_reads_a_topic_of_dead_letters_may_end_that(tmp_path: Path) -> N
         [*_NUMBERED, ("reason", b"x" * 100_000)],
         [*_NUMBERED, ("reason", b"why"), ("detail", b"x" * 100_000)],
         [("replayed", b"x" * 100_000)],
+        [*_NUMBERED, ("reason", b"why"), ("time_ms", b"%d" % (1 << 63))],
+        [*_NUMBERED, ("reason", b"why"), ("offset", b"%d" % (-(1 << 63) - 1))],
         "not UTF-8",
     ],
 )

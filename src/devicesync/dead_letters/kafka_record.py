@@ -13,6 +13,7 @@ _WORDS, _LONGEST_WORD = ("reason", "replayed"), 64
 _LONGEST = 1 << 16
 _NUMBERS = ("partition", "offset", "time_ms")
 _NUMBER = re.compile(r"-?\d{1,19}", re.ASCII)
+_LARGEST = (1 << 63) - 1  # SQLite holds no larger one
 
 
 def why_of(pairs: Headers | None) -> dict[str, str]:
@@ -25,8 +26,12 @@ def why_of(pairs: Headers | None) -> dict[str, str]:
         return {}
     if "replayed" in headers:
         return {"replayed": headers["replayed"]}
-    is_letter = "reason" in headers and all(_NUMBER.fullmatch(headers.get(name, "")) for name in _NUMBERS)
+    is_letter = "reason" in headers and all(_is_number(headers.get(name, "")) for name in _NUMBERS)
     return headers if is_letter else {}
+
+
+def _is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text) is not None and -_LARGEST - 1 <= int(text) <= _LARGEST
 
 
 def outgoing(letter: DeadLetter) -> Outgoing:
