@@ -396,3 +396,19 @@ def test_the_log_itself_may_be_a_link(log: Path) -> None:
     write(log.with_name("elsewhere"), "one\n")
     log.symlink_to("elsewhere")
     assert take(follow(log)) == [b"one"]
+
+
+def test_a_line_without_an_end_is_searched_for_one_a_part_at_a_time(log: Path) -> None:
+    """A file that was extended to 60 GiB held SIGTERM for minutes. What is rotated meanwhile is read to its end, too."""
+    write(log, "a\n")
+    with closing(follow(log)) as foreign:
+        size = 3 * foreign_module._SEARCHED_BYTES
+        os.truncate(log, size)
+        with log.open("ab") as file:
+            file.write(b"\nb\n")
+        assert foreign.read() == [b"a"]
+        log.rename(log.with_suffix(".log.1"))
+        write(log, "c\n")
+        parts = [foreign.read() for _ in range(10)]
+        assert parts[:3] == [[]] * 3
+        assert [line[:LONGEST_LINE_BYTES].strip(b"\0") for lines in parts for line in lines] == [b"", b"b", b"c"]

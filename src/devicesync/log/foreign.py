@@ -25,6 +25,7 @@ from devicesync.log.whole_lines import LONGEST_LINE_BYTES, WholeLines
 
 _HEAD_BYTES, _SPOT_BYTES = 256, 4096
 _QUIET_SECONDS = 1.0
+_SEARCHED_BYTES = 64 << 20  # of a line without an end, in each call: a stop signal waits for no more
 _ROTATED = re.compile(r"[.-]\d[\d.T:_-]*")
 _log: Any = structlog.get_logger("devicesync")
 
@@ -54,7 +55,7 @@ class ForeignLog:
         self._spot_path = spot_path
         self._file = -1
         self._spot = Spot()
-        self._lines = WholeLines(self._file)
+        self._lines = WholeLines(self._file, _SEARCHED_BYTES)
         self._last_data = SYSTEM.monotonic()
         self._load()
 
@@ -70,7 +71,7 @@ class ForeignLog:
             if self._file < 0:
                 return []
             lines, size = self._lines.read(self._spot.offset)
-            if size:
+            if size or self._lines.is_searching:
                 self._warn_of(size - 1)
                 self._spot.offset += size
                 self._last_data = SYSTEM.monotonic()
@@ -136,7 +137,7 @@ class ForeignLog:
         there = os.fstat(opened)
         start = os.pread(opened, _HEAD_BYTES, 0)
         self._spot = Spot(there.st_ino, len(start), _hash(start), offset, there.st_mtime_ns)
-        self._lines = WholeLines(opened)
+        self._lines = WholeLines(opened, _SEARCHED_BYTES)
         self._last_data = SYSTEM.monotonic()
 
     def _leave_for_next(self) -> list[bytes]:
