@@ -285,6 +285,19 @@ def test_letters_that_are_left_of_a_topic_that_is_cut_meanwhile_are_read(tmp_pat
     assert {*range(count - left, count)} <= {message.offset() for message, _ in reading}
 
 
+def test_a_topic_that_is_cut_to_its_end_meanwhile_is_read(tmp_path: Path) -> None:
+    """The reading waited for 30 s, and then failed: what is gone comes no more, and the client does not say that it is gone."""
+    at, count = place(tmp_path), 200
+    opened = KafkaDeadLetters(at)
+    opened.add([letter(number, b"x" * 65_536) for number in range(count)])
+    topic = at.topic + DEAD_LETTER_SUFFIX
+    reading = kafka_topic.read(at, topic, lambda: None)
+    partition = (next(reading)[0].partition()) or 0
+    admin = AdminClient(at.client)  # which has to live until the answer is there
+    admin.delete_records([cut := TopicPartition(topic, partition, count)])[cut].result()
+    assert len([*reading]) < count
+
+
 def test_whoever_reads_a_topic_of_dead_letters_may_end_that(tmp_path: Path) -> None:
     """A process that stops, or a page that has waited enough: with a million SIGTERM took 66 s."""
     at, count = place(tmp_path), 3_000

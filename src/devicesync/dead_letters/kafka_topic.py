@@ -1,6 +1,7 @@
 """The topic of dead letters, read from its beginning to its end."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -84,6 +85,9 @@ def _until(consumer: Consumer, place: TopicPartition, begin: int, end: int, chec
                 yield messages
         (at,) = consumer.position([place])
         position = max(position, at.offset)
+        if position == before:  # what was cut off meanwhile is not waited for: the client's position tells nothing of it
+            with suppress(KafkaException):  # while no leader answers, it is waited for
+                position = max(position, bounds(consumer, place.topic, place.partition)[0])
         if position > before:
             deadline = SYSTEM.monotonic() + _SILENT_SECONDS
         elif SYSTEM.monotonic() > deadline:
