@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import pytest
 import structlog
@@ -20,6 +21,7 @@ from devicesync.database.sqlite import SqliteDatabase
 from devicesync.errors import Unavailable
 from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.beginning import Beginning
 from devicesync.log.kafka.identity import Note, noted
 from devicesync.log.kafka.lag import group_lag
 from devicesync.log.kafka.overtaken import overtaken
@@ -172,6 +174,20 @@ def _leave_without_a_word(topic: Topic, reader: KafkaReader) -> None:
     gone._member.consumer = Consumer({**gone._member._settings, "group.instance.id": "gone", "session.timeout.ms": 12_000})
     until(lambda: [reader.poll(1, 0.1), gone.poll(1, 0.1)] and gone._identities)
     gone._member.consumer.close()
+
+
+def test_a_partition_that_the_new_topic_lacks_holds_up_no_other() -> None:
+    """A group gives it to a member as long as it knows the former topic. A backup asked where it begins, and read nothing."""
+    topic = Topic(partitions=2)
+    begun: list[int] = []
+    beginning = Beginning(
+        topic.url.topic, AdminClient(topic.url.client), topic.clock, lambda led: begun.extend(each.partition for each in led)
+    )
+    beginning.add([TopicPartition(topic.url.topic, partition) for partition in (3, 0)])
+    beginning.begin(mock.Mock())
+    assert begun == [0]
+    assert beginning.forget({0, 3}) == {3}
+    topic.log.close()
 
 
 @pytest.mark.parametrize("partitions", [1, 5])

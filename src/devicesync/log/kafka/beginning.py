@@ -19,7 +19,8 @@ _TIMEOUT_SECONDS = 2.0
 class Beginning:
     """begin: sets the offsets of positions that have leaders; what it raises `begin` raises, and all stay here.
 
-    A partition without a leader stays here too: nobody can tell where it begins. It begins when it has one.
+    A partition without a leader stays here too: nobody can tell where it begins. It begins when it has one. So does one that the
+    topic lacks, for it was made anew with fewer: the group takes that away.
     """
 
     def __init__(self, topic: str, admin: AdminClient, clock: Clock, begin: Callable[[list[TopicPartition]], None]) -> None:
@@ -49,12 +50,12 @@ class Beginning:
 
     def begin(self, consumer: Consumer) -> None:
         """Let the consumer read those that have a leader. Raises KafkaException, and what `begin` raises."""
-        leaderless = self._look().leaderless
-        led = [position for position in self._waiting if position.partition not in leaderless]
+        there = self._look()
+        led = [each for each in self._waiting if each.partition < there.total and each.partition not in there.leaderless]
         if led:
             self._begin(led)
             consumer.incremental_assign(led)
-        self._waiting = [position for position in self._waiting if position.partition in leaderless]
+        self._waiting = [position for position in self._waiting if position not in led]
         self._due_at = self._clock.monotonic() + _RETRY_SECONDS
 
     def look_now_and_then(self) -> None:
