@@ -1,6 +1,7 @@
 """A server process: started in its own directory on free ports, known to be ready, stopped without leftovers."""
 
 import ctypes
+import fcntl
 import itertools
 import os
 import random
@@ -8,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -124,9 +126,24 @@ def free_ports(count: int, beside: int = 0) -> list[int]:
     """Ports of this machine that nobody listens on; nor on those so far above them.
 
     None of those that Linux gives to connections: a server that is stopped for a while finds its port free when it comes back.
+    Nor of those that another process was given and whose server does not listen yet: that may take a minute.
     """
-    free = (port for port in random.SystemRandom().sample(_PORTS, len(_PORTS)) if _is_free(port) and _is_free(port + beside))
+    found = random.SystemRandom().sample(_PORTS, len(_PORTS))
+    free = (port for port in found if all(_is_free(each) and _takes(each) for each in {port, port + beside}))
     return list(itertools.islice(free, count))
+
+
+def _takes(port: int) -> bool:
+    """Whether this process gets the port's lock, which it keeps until it ends."""
+    directory = Path(tempfile.gettempdir()) / "devicesync-ports"
+    directory.mkdir(exist_ok=True)
+    lock = os.open(directory / str(port), os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return False
+    return True
 
 
 def _is_free(port: int) -> bool:

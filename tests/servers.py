@@ -49,8 +49,8 @@ def started(make: Callable[[Path], S]) -> S:
         server = make(_directory())
     except Missing as missing:
         lack(str(missing))
-    server.start()
     atexit.register(server.stop, signal.SIGKILL)  # its data goes too
+    server.start()
     return server
 
 

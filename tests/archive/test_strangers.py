@@ -65,7 +65,8 @@ class Stranger:
 
     def adds(self) -> None:
         """One thing, or nothing."""
-        self._chance.choice(self._ways)()
+        with suppress(Damaged):  # he can't read what is there
+            self._chance.choice(self._ways)()
 
     def is_removed(self) -> None:
         """The operator removes what is still his, and the directories that are empty then."""

@@ -17,10 +17,10 @@ from tests.simulation.planted import MISTAKES
 from tests.simulation.regressions import HISTORIES
 from tests.simulation.search import failing, quiet
 
-SEEDS = 5_000
+SEEDS = 3_000
 BACKUP_SEEDS = 200
 EMBEDDED_SEEDS = 300
-_PARTS = 16
+_PARTS = 10
 _EMBEDDED_PARTS = 6
 _PLANTED_PARTS = 3
 
