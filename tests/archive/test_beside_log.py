@@ -5,15 +5,20 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import ENTRY, listing_path
 from devicesync.assembly.adapters import open_log
 from devicesync.assembly.backup.redact import redact
 from devicesync.assembly.watcher import Unwatched
+from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.beside_log import BesideLog
 from devicesync.jobs.backup.closing import Closing
+from devicesync.jobs.backup.comparison import Problem
+from devicesync.log.full import Claim
 from tests.archive.life import OTHER, Life, made
 
 
@@ -81,6 +86,36 @@ def test_what_another_group_kept_or_a_lost_claim_stops_nobody(life: Life, tmp_pa
     life.place = there
     assert life.keeps() == 1
     assert life.problems() == []
+
+
+def test_where_two_logs_share_a_generation_the_backup_goes_on_in_another(life: Life, tmp_path: Path) -> None:
+    """They began at once in a store without conditional writes: the last range is of the other one, and nothing is compared."""
+    (mine,) = life.archive.manifest.entries()
+    closed = made(tmp_path, [(5, SYSTEM.now_ms(), None, OTHER, None)], (5, 6), msgspec.structs.replace(mine, identity="another"))
+    life.archive.upload(closed)
+    life.archive.manifest.add([closed.entry])
+    assert life.keeps() == 5
+    assert life.archive.manifest.entries()[-1].generation == 2
+
+
+@pytest.mark.parametrize(("none_from", "compared"), [(None, 1), (3, 1), (5, 0), (6, 1)])
+def test_what_the_group_knows_is_not_read_again(
+    life: Life, monkeypatch: pytest.MonkeyPatch, none_from: int | None, compared: int
+) -> None:
+    """Behind a transaction's marker it has claimed more than the archive has: from where on there was no record it says, too."""
+    (newest,) = life.archive.manifest.entries()
+    beside = BesideLog(life.archive, None, Path(life.place))  # type: ignore[arg-type]
+    looked: list[list[Entry]] = []
+
+    def look(files: list[Entry]) -> list[Problem]:
+        looked.append(files)
+        return []
+
+    monkeypatch.setattr(beside, "_problems", look)
+    beside.check(newest, Claim(newest.identity, 5, None))
+    assert looked == []
+    beside.check(newest, Claim(newest.identity, 6, None, none_from))
+    assert len(looked) == compared
 
 
 @pytest.fixture

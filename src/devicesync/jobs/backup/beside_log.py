@@ -39,9 +39,10 @@ class BesideLog:
         newest: a file of the partition's last range. claim: the group's last one. Where it is of another log, or there is none,
         the last range is compared.
         """
-        kept_before = claim.start if claim and claim.identity == newest.identity else None
-        if kept_before == newest.next_offset:
+        known = claim if claim and claim.identity == newest.identity else None
+        if known and newest.next_offset in (known.start, known.none_from):
             return
+        kept_before = known.start if known else None
         for files in self.archive.manifest.last_ranges(newest.generation, newest.partition, kept_before):
             is_behind = kept_before is not None and files[0].from_offset >= kept_before
             if not is_behind and any(entry.revision for entry in files):

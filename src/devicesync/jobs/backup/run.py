@@ -115,10 +115,11 @@ class Backup:
         newest = self._archive.manifest.newest(generation, partition)
         first, end = self._reader.bounds(partition)  # asked last: meanwhile the log may have grown, and another have kept that
         self._recreated.identity(identity)
-        if newest:
+        is_another_s = newest is not None and newest.identity not in ("", identity)  # see Storage.create
+        if newest and not is_another_s:
             self._beside.check(newest, claim)
         start = newest.next_offset if newest else begun(claim, identity, first)
-        if start > end or (newest and newest.identity not in ("", identity)):  # another log's, see Storage.create
+        if start > end or is_another_s:
             _log.warning("the log lacks its backup's end, and counts as recreated", partition=partition, end=end, backup=start)
             return self._part(partition, claim, after=generation)
         part = PartitionBackup(partition, generation, identity, start, claim, follows=newest is not None, clock=self._clock)
