@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 import structlog
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.archive.archive import Archive
@@ -100,13 +100,6 @@ class Topic:
             reader.commit()
         assert left == set()
 
-    def have_caught_up(self, readers: list[KafkaReader]) -> bool:
-        """When none of them has anything to read any more, a second after the last call."""
-        self.clock.ahead_seconds += 1
-        with suppress(Unavailable):  # while its group waits, Kafka may answer nothing else
-            return [self.has_caught_up(reader) for reader in readers].count(False) == 0  # each has its turn
-        return False
-
     @staticmethod
     def has_caught_up(reader: KafkaReader) -> bool:
         """When it has nothing to read any more."""
@@ -148,32 +141,6 @@ def test_a_topic_made_anew_may_have_other_partitions(partitions: int) -> None:
         topic.take(reader, more)
         until(lambda: topic.has_caught_up(reader))
     topic.log.close()
-
-
-def test_a_reader_begins_anew_while_its_group_waits_for_one_that_is_gone() -> None:
-    """A client that gave its partitions back just then kept them: it noticed the new topic again and again, and committed nothing."""
-    topic = Topic(partitions=4)
-    topic.log.append(OLD)
-    with closing(topic.log.reader("updater")) as reader, closing(topic.log.reader("updater")) as other:
-        topic.take(reader, OLD)
-        _leave_without_a_word(topic, reader)
-        other.poll(1, 0.1)  # it joins: the group waits for the answer of all
-        reader.poll(1, 4.0)  # its client answers
-        reader._identities = dict.fromkeys(reader._identities, "of the former topic")
-        topic.clock.ahead_seconds += 11
-        topic.log.append(NEW)
-        with structlog.testing.capture_logs() as told:
-            until(partial(topic.have_caught_up, [reader, other]))
-        assert len([line for line in told if "made anew" in line["event"]]) == 1
-    topic.log.close()
-
-
-def _leave_without_a_word(topic: Topic, reader: KafkaReader) -> None:
-    """One more member of the reader's group joins, and the group learns 12 s later that it is gone: so it is with `kill -9`."""
-    gone = KafkaReader(topic.url, topic.url.topic, topic.clock)
-    gone._member.consumer = Consumer({**gone._member._settings, "group.instance.id": "gone", "session.timeout.ms": 12_000})
-    until(lambda: [reader.poll(1, 0.1), gone.poll(1, 0.1)] and gone._identities)
-    gone._member.consumer.close()
 
 
 def test_a_partition_that_the_new_topic_lacks_holds_up_no_other() -> None:

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from devicesync.law.event import Event
 from devicesync.law.profile import view
-from devicesync.law.state import NOTHING, State, join, join_all, state_of
+from devicesync.law.state import NOTHING, State, is_sound, join, join_all, state_of
+from devicesync.law.values import TIME_LIMIT_MS
+from devicesync.law.version import LATEST_US
 from tests.law.specification import specified
-from tests.law.strategies import device_events, events, few_entries
+from tests.law.strategies import device_events, events, few_entries, values_of
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -60,3 +62,17 @@ def test_joining_what_is_known_returns_the_same_object(drawn: list[Event]) -> No
     assert all(join(state, state_of(event)) is state for event in drawn)
     assert join(state, NOTHING) is state
     assert join(NOTHING, state) == state
+
+
+def test_numbers_that_no_events_can_make_are_told() -> None:
+    """Another program may have written them into a store."""
+    live = state_of(Event("d", 5000, values=values_of(city="Pune")))
+    assert all(map(is_sound, (NOTHING, live, State(erased=5000), join(live, State(erased=4999)))))
+    unsound = (
+        live._replace(version=4999),
+        live._replace(version=LATEST_US + 1),
+        State(erased=LATEST_US + 1),
+        live._replace(erased=5000),
+        live._replace(first_access=TIME_LIMIT_MS),
+    )
+    assert not any(map(is_sound, unsound))

@@ -60,24 +60,25 @@ class Member:
         self.ends: dict[int, int] = {}
         self._kept: list[Message] = []
         self._paused = self._is_member = False
-        self._settings: dict[str, Any] = {
-            **url.client,
-            "group.id": group,
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "partition.assignment.strategy": "cooperative-sticky",
-            "session.timeout.ms": 10_000,
-            "topic.metadata.refresh.interval.ms": 30_000,  # so soon a topic's new partitions are seen
-            "on_commit": self._commits.answered,
-            "fetch.wait.max.ms": _IDLE_MS,
-            "fetch.queue.backoff.ms": 5,
-            "fetch.max.bytes": _FETCH_BYTES,
-            "queued.max.messages.kbytes": _QUEUE_KIB,
-            "error_cb": self._contact.doubt,
-            **settings,
-        }
-        self.consumer = Consumer(self._settings)
+        self.consumer = Consumer(
+            {
+                **url.client,
+                "group.id": group,
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": 10_000,
+                "topic.metadata.refresh.interval.ms": 30_000,  # so soon a topic's new partitions are seen
+                "on_commit": self._commits.answered,
+                "fetch.wait.max.ms": _IDLE_MS,
+                "fetch.queue.backoff.ms": 5,
+                "fetch.max.bytes": _FETCH_BYTES,
+                "queued.max.messages.kbytes": _QUEUE_KIB,
+                "error_cb": self._contact.doubt,
+                **settings,
+            }
+        )
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Message]:
         """The next messages, as soon as there are any, [] after the time. Raises KafkaException, and Unavailable."""
@@ -147,12 +148,9 @@ class Member:
         self.consumer.seek(TopicPartition(self.topic, partition, offset))
 
     def rejoin(self) -> None:
-        """Give all partitions back. The next poll asks for others: the topic may not have these any more.
-
-        It asks as another client: one that unsubscribes in a rebalance keeps its partitions, and calls nobody for them again.
-        """
-        self.consumer.close()  # which calls `_forget`
-        self.consumer, self._is_member, self._paused = Consumer(self._settings), False, False
+        """Give all partitions back. The next poll asks for others: the topic may not have these any more."""
+        self.consumer.unsubscribe()
+        self._is_member = False
 
     def keep_alive(self) -> None:
         """Pause the partitions and serve the group, which else takes them away after five minutes."""
