@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +32,13 @@ def halved() -> Iterator[Halved]:
     topic = Halved()
     put(topic, [device for each in range(PARTITIONS) for device in topic.devices({each}, DROPPED)])
     places = [TopicPartition(topic.url.topic, partition, DROPPED) for partition in range(PARTITIONS)]
-    for dropped in topic.admin.delete_records(places).values():
-        dropped.result(60)
+
+    def drops() -> bool:
+        with suppress(KafkaException):  # no leaders found: the cluster has just begun
+            return all(dropped.result(60) for dropped in topic.admin.delete_records(places).values())
+        return False
+
+    until(drops)
     yield topic
     topic.heal()
 
