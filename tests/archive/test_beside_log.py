@@ -8,8 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from devicesync.archive.entry import Entry
-from devicesync.archive.ranges import ENTRY, listing_path
+from devicesync.archive.entry import Entry, revised
+from devicesync.archive.ranges import ENTRY, listing_path, revised_path
+from devicesync.archive.storage import Storage
+from devicesync.archive.trust import sealed
 from devicesync.assembly.adapters import open_log
 from devicesync.assembly.backup.redact import redact
 from devicesync.assembly.watcher import Unwatched
@@ -43,6 +45,19 @@ def test_a_range_that_takes_the_place_of_the_log_s_records_is_named(life: Life, 
     life.removes(forged)
     assert life.keeps() == 2
     assert life.problems() == []
+
+
+def test_a_revision_takes_the_place_of_nothing(life: Life, tmp_path: Path) -> None:
+    """As a redact makes it, but of records that were never kept: what it lacks nobody has taken out."""
+    life.erases("gone")
+    life.registers("late")
+    closed = made(tmp_path, life.rows()[6:], (5, 7), life.archive.manifest.entries()[-1])
+    closed.entry = revised(closed.entry, "1-0000abcd")
+    life.archive.upload(closed)
+    path = revised_path(listing_path([closed.entry], ENTRY), [closed.entry])
+    Storage(life.place).put_bytes(path, sealed([closed.entry]))
+    with pytest.raises(Damaged, match=r"1_0_6\.1-0000abcd\.parquet 1 records of the log are missing, the first at offset 5"):
+        life.keeps()
 
 
 def test_a_range_within_the_last_one_is_named(life: Life) -> None:

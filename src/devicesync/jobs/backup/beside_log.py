@@ -4,6 +4,7 @@ What this backup's group in the log has claimed is kept. What lies behind that, 
 group. Or whoever may add objects has: where such a range took the place of the log's records, they would never be kept.
 """
 
+from functools import partial
 from pathlib import Path
 
 from devicesync.archive.archive import Archive
@@ -13,6 +14,7 @@ from devicesync.errors import Damaged
 from devicesync.jobs.backup.comparison import Problem
 from devicesync.jobs.backup.cover import Cover
 from devicesync.jobs.backup.verify import check_range
+from devicesync.law.state import State
 from devicesync.log.full import Claim, FullLog
 
 _HINT = (
@@ -22,7 +24,7 @@ _HINT = (
 
 
 class BesideLog:
-    """Of one archive. spool: where files are fetched to."""
+    """Compares ranges of one archive with the log that they were made of. spool: where files are fetched to."""
 
     def __init__(self, archive: Archive, log: FullLog, spool: Path) -> None:
         self.archive = archive
@@ -44,11 +46,17 @@ class BesideLog:
             return
         kept_before = known.start if known else None
         for files in self.archive.manifest.last_ranges(newest.generation, newest.partition, kept_before):
-            is_behind = kept_before is not None and files[0].from_offset >= kept_before
-            if not is_behind and any(entry.revision for entry in files):
-                continue  # it lacks what a redact took out, and nobody redacts what is not claimed yet
             for problem in self._problems(files)[:1]:
                 raise Damaged(problem.path, problem.problem, _HINT.format(listing_path(files, ENTRY)))
 
     def _problems(self, files: list[Entry]) -> list[Problem]:
-        return check_range(self.archive, files, self._spool, self._log, Cover(), deep=True)
+        """What a range has otherwise than the log. What a revision lacks, an erase in the backup has to cover."""
+        cover = Cover()
+        check = partial(check_range, self.archive, files, self._spool, self._log, cover, deep=True)
+        found = check()
+        if found or not any(entry.revision for entry in files):
+            return found
+        manifest = self.archive.manifest
+        pruned = ({name: State(erased=at)} for kept in manifest.pruned([]) for name, at in kept.erased())
+        cover.learn(self.archive, manifest.entries([]), pruned, self._spool)
+        return [] if cover.is_full else check()
