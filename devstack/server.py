@@ -135,7 +135,7 @@ def free_ports(count: int, beside: int = 0) -> list[int]:
 
 def _takes(port: int) -> bool:
     """Whether this process gets the port's lock, which it keeps until it ends."""
-    directory = Path(tempfile.gettempdir()) / "devicesync-ports"
+    directory = Path(tempfile.gettempdir()) / f"devicesync-ports-{os.getuid()}"
     directory.mkdir(exist_ok=True)
     lock = os.open(directory / str(port), os.O_CREAT | os.O_RDWR, 0o600)
     try:

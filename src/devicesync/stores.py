@@ -56,7 +56,7 @@ class Stores(NamedTuple):
         stored, unread = _read(self.database.look, ahead)
         forged = [name for name in ahead if name not in unread and _is_behind(stored, name, looked.held[name])]
         self.cache.forget(forged)
-        return _with(looked, forged, self.cache.look(forged))
+        return looked.renewed(self.cache.look(forged), forged)
 
     def write(self, changes: Mapping[str, State]) -> int:
         """Join changes into both stores. Return when both have them: how many were not newer than the cache's entry."""
@@ -198,13 +198,6 @@ def _read(read: Callable[[Sequence[str]], Stored], device_ids: Iterable[str]) ->
 
 def _is_behind(stored: Stored, device_id: str, held: State) -> bool:
     return stored.states.get(device_id, NOTHING).profile_version < held.profile_version
-
-
-def _with(looked: Looked, device_ids: Collection[str], again: Looked) -> Looked:
-    """What was looked at, and of these devices what was looked at again."""
-    held = {name: state for name, state in looked.held.items() if name not in device_ids}
-    unsettled = [name for name in looked.unsettled if name not in device_ids]
-    return Looked(held | again.held, looked.tickets | again.tickets, unsettled + again.unsettled)
 
 
 def _lost_too_fast() -> Unavailable:

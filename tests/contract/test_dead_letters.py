@@ -271,31 +271,29 @@ def test_dead_letters_that_can_not_be_read_to_their_end_are_not_cut_short_silent
         opened.find()
 
 
-def test_letters_that_are_left_of_a_topic_that_is_cut_meanwhile_are_read(tmp_path: Path) -> None:
-    """By retention, or by another command: the reading went on at the end, and those that were left were in no list."""
-    at, count, left = place(tmp_path), 200, 20
-    opened = KafkaDeadLetters(at)
-    opened.add([letter(number, b"x" * 65_536) for number in range(count)])
+def cut_while_read(at: KafkaUrl, count: int, before: int) -> Iterator[kafka_topic.Read]:
+    """The reading of so many letters, which has begun when those before this offset are cut off."""
+    KafkaDeadLetters(at).add([letter(number, b"x" * 65_536) for number in range(count)])
     topic = at.topic + DEAD_LETTER_SUFFIX
     reading = kafka_topic.read(at, topic, lambda: None)
     partition = (next(reading)[0].partition()) or 0
     admin = AdminClient(at.client)  # which has to live until the answer is there
-    admin.delete_records([cut := TopicPartition(topic, partition, count - left)])[cut].result()
-    opened.add([letter(count)])
+    admin.delete_records([cut := TopicPartition(topic, partition, before)])[cut].result()
+    return reading
+
+
+def test_letters_that_are_left_of_a_topic_that_is_cut_meanwhile_are_read(tmp_path: Path) -> None:
+    """By retention, or by another command: the reading went on at the end, and those that were left were in no list."""
+    at, count, left = place(tmp_path), 200, 20
+    reading = cut_while_read(at, count, count - left)
+    KafkaDeadLetters(at).add([letter(count)])
     assert {*range(count - left, count)} <= {message.offset() for message, _ in reading}
 
 
 def test_a_topic_that_is_cut_to_its_end_meanwhile_is_read(tmp_path: Path) -> None:
     """The reading waited for 30 s, and then failed: what is gone comes no more, and the client does not say that it is gone."""
-    at, count = place(tmp_path), 200
-    opened = KafkaDeadLetters(at)
-    opened.add([letter(number, b"x" * 65_536) for number in range(count)])
-    topic = at.topic + DEAD_LETTER_SUFFIX
-    reading = kafka_topic.read(at, topic, lambda: None)
-    partition = (next(reading)[0].partition()) or 0
-    admin = AdminClient(at.client)  # which has to live until the answer is there
-    admin.delete_records([cut := TopicPartition(topic, partition, count)])[cut].result()
-    assert len([*reading]) < count
+    count = 200
+    assert len([*cut_while_read(place(tmp_path), count, count)]) < count
 
 
 def test_whoever_reads_a_topic_of_dead_letters_may_end_that(tmp_path: Path) -> None:

@@ -66,10 +66,12 @@ class Archive:
                 with suppress(Damaged):  # behind a link nothing is removed
                     self._remove(self._hidden_in(path.rpartition("/")[0], UPLOAD_SECONDS))
 
-    def remove_unlisted(self, entry: Entry) -> None:
-        """Remove the files of an entry that was not listed, unless its range's entries name them. Raises Unavailable, Damaged."""
-        if entry.path not in {listed.path for listed in self.manifest.first_listed([entry])}:
-            self.manifest.sweep(entry)
+    def remove_unlisted(self, entries: list[Entry]) -> None:
+        """Remove a range's files that were not listed, but for those that its listing names. Raises Unavailable, Damaged."""
+        listed = {entry.path for entry in self.manifest.first_listed(entries)}
+        for entry in entries:
+            if entry.path not in listed:
+                self.manifest.sweep(entry)
 
     @contextmanager
     def fetched(self, entry: Entry, spool: Path, room: Room | None = None) -> Iterator[Iterator[list[FullRecord]]]:

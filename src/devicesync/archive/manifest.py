@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -63,12 +64,8 @@ class Manifest(Generations):
 
     def entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
         """Return all entries, in order. An unreadable one goes to `damaged`, or is raised. Raises Unavailable, Damaged."""
-
-        def entries_at(listing: Listing) -> list[Entry]:
-            return self._listed(listing, damaged)
-
         with ThreadPoolExecutor(_READERS) as readers:
-            found = readers.map(entries_at, self._of_all(listings_of))
+            found = readers.map(partial(self._listed, damaged=damaged), self._of_all(listings_of))
             return sorted((entry for entries in found for entry in entries), key=lambda entry: entry.order)
 
     def newest(self, generation: int, partition: int) -> Entry | None:

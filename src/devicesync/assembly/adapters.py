@@ -141,7 +141,7 @@ def _open_stores(settings: Settings, *, read_only: bool, own_cache: int | None =
     with ExitStack() as opened:
         opened.callback(cache.close)
         database = open_database(settings, read_only=read_only)
-        stores = Stores(cache, database, max_clock_ahead_ms=int(settings.max_clock_ahead_seconds * 1000))
+        stores = Stores(cache, database, max_clock_ahead_ms=settings.max_clock_ahead_ms)
         opened.pop_all()
         return stores
 

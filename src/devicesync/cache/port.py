@@ -27,6 +27,13 @@ class Looked(NamedTuple):
     tickets: dict[str, str]
     unsettled: list[str]
 
+    def renewed(self, again: "Looked", device_ids: Collection[str]) -> "Looked":
+        """The same, with what `again` says of these devices in place of what this says of them."""
+        gone = {*device_ids}
+        held = {device_id: state for device_id, state in self.held.items() if device_id not in gone}
+        unsettled = [device_id for device_id in self.unsettled if device_id not in gone]
+        return Looked(held | again.held, self.tickets | again.tickets, unsettled + again.unsettled)
+
 
 class Merged(NamedTuple):
     """What `merge` left to do.

@@ -52,8 +52,8 @@ class RedisCache:
             return looked
         self.forget(foreign)
         again, still = self._look(foreign)
-        tickets = looked.tickets | again.tickets | dict.fromkeys(still, _OF_NOTHING)
-        return Looked(looked.held | again.held, tickets, [*looked.unsettled, *again.unsettled])
+        again.tickets.update(dict.fromkeys(still, _OF_NOTHING))
+        return looked.renewed(again, foreign)
 
     def _look(self, device_ids: Collection[str]) -> tuple[Looked, list[str]]:
         """What the cache holds, and the devices whose `_state` another program wrote."""

@@ -80,9 +80,10 @@ class CassandraDatabase:
             {device_id: erase_of(device_id, change) for device_id, change in changes.items()},
             {device_id: row_of(device_id, change, self._dialect) for device_id, change in changes.items()},
         )
-        self._write(_ties(changes))
-        emptied = [device_id for device_id, change in changes.items() if is_emptied(change, DECLARED)]
-        self._write({device_id: forgotten_of(device_id, erasure) for device_id, erasure in self._erasures(emptied).items()})
+        ties = _ties(changes)
+        self._write(ties)
+        if emptied := [device_id for device_id in ties if is_emptied(changes[device_id], DECLARED)]:
+            self._write({device_id: forgotten_of(device_id, erasure) for device_id, erasure in self._erasures(emptied).items()})
 
     def _settle(self, states: Mapping[str, State]) -> None:
         known = self._erasures([*states])

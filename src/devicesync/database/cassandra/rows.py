@@ -47,7 +47,7 @@ def is_emptied(state: State, spot: int) -> bool:
 
 
 def forgotten_of(device_id: str, erasure: Erasure) -> list[Call]:
-    """What the ledger must forget, for it has a bound."""
+    """What the ledger must forget: the ties beyond its bound."""
     return [Call(schema.FORGET_TIES, (erasure.forgettable, device_id))] if erasure.forgettable else []
 
 

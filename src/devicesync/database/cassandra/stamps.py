@@ -24,7 +24,7 @@ from devicesync.law.version import LATEST_US
 _MINIMUM, _STEP = 2**54, 2**10
 LAST_SLOT = _STEP - 1
 MOST_TIES = _STEP // 2
-"""What the ledger keeps of them: it is written by whoever may write the log, and read with the device."""
+"""The ledger keeps so many of a device. Each producer can make more of them, and they are read with the device."""
 OURS = LATEST_US + 1
 """Every stamp of ours lies above it, and every clock below."""
 

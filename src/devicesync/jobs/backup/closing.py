@@ -141,8 +141,7 @@ class Closing:
         self._on_step("uploaded")
         entries = [file.entry for file in files]
         if patience.until_it_works(self._has_more, entries):
-            for entry in entries:
-                patience.until_it_works(self._archive.remove_unlisted, entry)
+            patience.until_it_works(self._archive.remove_unlisted, entries)
             return False
         patience.until_it_works(self._archive.manifest.add, entries)
         self._on_step("listed")
