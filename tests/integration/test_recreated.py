@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -75,15 +75,15 @@ class Topic:
         self.log = KafkaLog(self.url, group=name, clock=self.clock)
         create_topics(self.url, partitions)
 
-    def make_anew(self, partitions: int = 1) -> None:
-        """With more records than it had."""
+    def make_anew(self, partitions: int = 1, values: Sequence[bytes] = NEW) -> None:
+        """With more records than it had, or these."""
         before = survey(self.url).identity
         admin = AdminClient(self.url.client)
         admin.delete_topics([self.url.topic])[self.url.topic].result(10)
         until(lambda: self.url.topic not in admin.list_topics(timeout=10).topics)
         create_topics(self.url, partitions)
         until(lambda: _identity_of(self.url) not in ("", before))
-        KafkaLog(self.url, group="").append(NEW)
+        KafkaLog(self.url, group="").append(values)
 
     def drop_first(self, count: int) -> None:
         """As retention does it."""

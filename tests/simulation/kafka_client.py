@@ -41,13 +41,6 @@ class SimulatedConsumer:
         self._is_subscribed = True
         self._callbacks = callbacks
 
-    def unsubscribe(self) -> None:
-        self._is_subscribed = False
-        if self._member is not None:
-            self._group.remove(self._member)
-            self._member = None
-            self._lose({*self._given}, "on_revoke")
-
     def consume(self, count: int, timeout: float) -> list[Message]:
         assert not self._calls_back, "the real one would end the process at its next call back"
         if timeout > 0 or (self._is_subscribed and self._member is None):

@@ -147,10 +147,15 @@ class Member:
         self.ends.pop(partition, None)  # which it has not reached from there
         self.consumer.seek(TopicPartition(self.topic, partition, offset))
 
-    def rejoin(self) -> None:
-        """Give all partitions back. The next poll asks for others: the topic may not have these any more."""
-        self.consumer.unsubscribe()
-        self._is_member = False
+    def begin_anew(self, partitions: Iterable[int]) -> None:
+        """Read these, which are read, from where `on_assigned` says now. The group learns nothing of it. Raises Unavailable.
+
+        One that the topic lacks by now is not read, until the group takes it away.
+        """
+        positions = [TopicPartition(self.topic, partition) for partition in partitions]
+        with failures("read"):
+            self._stop(self.consumer, positions)
+        self._beginning.add(positions)
 
     def keep_alive(self) -> None:
         """Pause the partitions and serve the group, which else takes them away after five minutes."""
@@ -238,11 +243,15 @@ class Member:
         consumer.incremental_assign([])  # nothing yet: it is the next poll that asks where to begin, and may fail
 
     def _forget(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
+        gone = {position.partition for position in positions}
+        unread = self._beginning.forget(gone)
+        self._on_revoked(gone)
+        self._stop(consumer, [position for position in positions if position.partition not in unread])
+
+    def _stop(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
         if self._paused:
             consumer.resume(positions)  # a partition keeps its pause beyond the assignment, for ever
         gone = {position.partition for position in positions}
-        unread = self._beginning.forget(gone)
         self._kept = [message for message in self._kept if message.partition() not in gone]
         self.ends = {partition: end for partition, end in self.ends.items() if partition not in gone}
-        self._on_revoked(gone)
-        consumer.incremental_unassign([position for position in positions if position.partition not in unread])
+        consumer.incremental_unassign(positions)

@@ -191,11 +191,11 @@ class KafkaReader:
         assigned = {position.partition for position in self._member.consumer.assignment()}
         stale = {partition for partition in assigned if self._identities.get(partition) != identity}
         if stale and identity != DELETED:
+            self._member.begin_anew(stale)
             _log.warning("the topic was deleted and made anew: it is read from its beginning", partitions=sorted(stale))
-            self._forget(assigned)
-            self._gaps.forget(assigned)
+            self._forget(stale)
+            self._gaps.forget(stale)
             self._made_anew = identity
-            self._member.rejoin()
         self._identified_at = self._clock.monotonic()
 
     def _identity(self) -> str:
