@@ -14,6 +14,7 @@ from devicesync.log.kafka.applied import Applied
 from devicesync.log.kafka.beginning import Beginning
 from devicesync.log.kafka.bounds import TIMEOUT_SECONDS, ends, firsts
 from devicesync.log.kafka.commits import Commits
+from devicesync.log.kafka.consumer_settings import consumer_settings
 from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.taken import Bound, taken
 from devicesync.log.kafka.transactions import Awaited
@@ -21,10 +22,6 @@ from devicesync.log.kafka.unpacked import passed_over
 from devicesync.log.kafka.url import KafkaUrl, failures
 
 _KEPT = 100
-_FETCH_BYTES = 2 << 20
-_QUEUE_KIB = 4096
-"""What is fetched ahead. At the client's own defaults one answer of a broker with many partitions has 50 MB, and the queue 64."""
-_IDLE_MS = 100  # So long the broker keeps an answer that would be empty, for each costs it time; a record goes at once.
 _BRIEF_SECONDS = 0.001
 
 
@@ -60,25 +57,8 @@ class Member:
         self.ends: dict[int, int] = {}
         self._kept: list[Message] = []
         self._paused = self._is_member = False
-        self.consumer = Consumer(
-            {
-                **url.client,
-                "group.id": group,
-                "auto.offset.reset": "earliest",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "partition.assignment.strategy": "cooperative-sticky",
-                "session.timeout.ms": 10_000,
-                "topic.metadata.refresh.interval.ms": 30_000,  # so soon a topic's new partitions are seen
-                "on_commit": self._commits.answered,
-                "fetch.wait.max.ms": _IDLE_MS,
-                "fetch.queue.backoff.ms": 5,
-                "fetch.max.bytes": _FETCH_BYTES,
-                "queued.max.messages.kbytes": _QUEUE_KIB,
-                "error_cb": self._contact.doubt,
-                **settings,
-            }
-        )
+        callbacks = {"on_commit": self._commits.answered, "error_cb": self._contact.doubt}
+        self.consumer = Consumer({**consumer_settings(url, group), **callbacks, **settings})
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Message]:
         """The next messages, as soon as there are any, [] after the time. Raises KafkaException, and Unavailable."""
