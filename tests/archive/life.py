@@ -3,7 +3,7 @@
 import threading
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from structlog.testing import capture_logs
@@ -62,9 +62,10 @@ class Life:
         """A stranger adds a range of his own."""
         return self.lists((start, end), [(start + at, SYSTEM.now_ms(), None, value, None) for at, value in enumerate(values)])
 
-    def lists(self, bounds: tuple[int, int], rows: list[FullRecord]) -> Entry:
-        """The same, of these rows."""
-        closed = made(self._directory, rows, bounds, self.archive.manifest.entries()[-1], "jsonl")
+    def lists(self, bounds: tuple[int, int], rows: list[FullRecord], **changes: Any) -> Entry:
+        """The same, of these rows. changes: in its entry."""
+        like = msgspec.structs.replace(self.archive.manifest.entries()[-1], **changes)
+        closed = made(self._directory, rows, bounds, like, "jsonl")
         self.archive.upload(closed)
         self.archive.manifest.add([closed.entry])
         return closed.entry

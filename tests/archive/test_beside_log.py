@@ -4,24 +4,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from devicesync.archive.entry import Entry, revised
-from devicesync.archive.ranges import ENTRY, listing_path, revised_path
+from devicesync.archive.ranges import ENTRY, ERASURES, listing_path, place_of, revised_path, write_erasures
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import sealed
 from devicesync.assembly.adapters import open_log
 from devicesync.assembly.backup.redact import redact
 from devicesync.assembly.watcher import Unwatched
 from devicesync.clock import SYSTEM
-from devicesync.errors import Damaged
+from devicesync.errors import Damaged, Stopped
 from devicesync.jobs.backup.beside_log import BesideLog
 from devicesync.jobs.backup.closing import Closing
 from devicesync.jobs.backup.comparison import Problem
 from devicesync.log.full import Claim
-from tests.archive.life import OTHER, Life, made
+from tests.archive.life import OTHER, Life, V, made
 
 
 @pytest.fixture
@@ -84,6 +85,84 @@ def test_of_several_ranges_each_is_compared(life: Life) -> None:
     assert life.keeps() == 2
 
 
+def _revises(life: Life, tmp_path: Path, bounds: tuple[int, int]) -> Entry:
+    """A stranger adds a range that has no records any more, as a redact leaves one; its entry."""
+    like = life.archive.manifest.entries()[0]
+    was = made(tmp_path, life.rows()[slice(*bounds)], bounds, like).entry
+    emptied = made(tmp_path, [], bounds, like)
+    emptied.entry = revised(msgspec.structs.replace(emptied.entry, path=was.path, first_offset=was.first_offset), "1-0000abcd")
+    life.archive.upload(emptied)
+    Storage(life.place).put_bytes(place_of([emptied.entry], ENTRY), sealed([emptied.entry]))
+    return emptied.entry
+
+
+def _covers(life: Life, tmp_path: Path, name: str, version: int) -> None:
+    """He adds an erasure, as a prune keeps them."""
+    (first, *_) = life.archive.manifest.entries()
+    write_erasures(tmp_path / "erasures", [(name, version)], [first])
+    Storage(life.place).put(tmp_path / "erasures", listing_path([first], ERASURES))
+
+
+@pytest.mark.parametrize("changes", [{"identity": ""}, {"generation": 2}])
+def test_no_entry_s_word_spares_a_range_the_comparison(life: Life, changes: dict[str, Any]) -> None:
+    """That it is of an older archive, or begins before the claim: the last range alone was compared, which was as the log has it."""
+    life.erases("gone")
+    life.registers("late", "his")
+    last = life.archive.manifest.entries()[-1]
+    begins = 5
+    if "generation" in changes:
+        begins = 0
+        begun = sealed({"identity": last.identity, "ended": {"0": 5}})
+        Storage(life.place).put_bytes(f"_manifest/{last.topic}/generation-2.json", begun)
+    life.lists((begins, 7), [(begins, SYSTEM.now_ms(), None, OTHER, None)], **changes)
+    life.lists((7, 8), life.rows()[7:], **changes)
+    with pytest.raises(Damaged, match=rf"_0_{begins}\.\S+ \d records of the log are missing"):
+        life.keeps()
+
+
+def test_what_the_log_has_between_the_claim_and_the_last_range_is_missed(life: Life) -> None:
+    """A prune had removed what the backup refused to go on behind: then it went on, and `verify --deep` found nothing."""
+    life.erases("gone")
+    life.registers("late", "later")
+    forged = life.lists((7, 8), life.rows()[7:])
+    with pytest.raises(Damaged, match=r"1_0_7\.\S+ gap: the log has records 5 to 6, and no file has them"):
+        life.keeps()
+    life.removes(forged)
+    assert life.keeps() == 3
+
+
+def test_a_range_that_overlaps_another_is_named_although_it_is_true(life: Life) -> None:
+    """The backup kept a record again, in a range of its own: that overlap stayed when the stranger's range had gone."""
+    forged = life.lists((2, 4), life.rows()[2:4])
+    with pytest.raises(Damaged, match=r"1_0_2\.\S+ overlap: records 2 to 4 are in another file too"):
+        life.keeps()
+    life.removes(forged)
+    life.registers("late")
+    assert life.keeps() == 1
+    assert life.problems() == []
+
+
+def test_an_erase_that_no_restore_believes_covers_nothing(life: Life, tmp_path: Path) -> None:
+    """One of the year 2200, which a restore leaves out. And the hint names the revision's entry, not the one that it replaces."""
+    life.registers("late")
+    revision = _revises(life, tmp_path, (5, 6))
+    _covers(life, tmp_path, "late", 7_258_118_400_000_000)
+    with pytest.raises(Damaged, match="1 records of the log are missing, the first at offset 5") as raised:
+        life.keeps()
+    assert place_of([revision], ENTRY) in raised.value.hint
+    _covers(life, tmp_path, "late", V)
+    assert life.keeps() == 0
+
+
+def test_a_comparison_ends_when_it_is_to_stop(life: Life, tmp_path: Path) -> None:
+    """It may be of gigabytes: SIGTERM took 52 s."""
+    (newest,) = life.archive.manifest.entries()
+    stop = threading.Event()
+    stop.set()
+    with closing(open_log(life.settings)) as log, pytest.raises(Stopped):
+        BesideLog(life.archive, log, tmp_path, stop).check(newest, None)
+
+
 def test_what_another_group_kept_or_a_lost_claim_stops_nobody(life: Life, tmp_path: Path) -> None:
     """It is as the log has it. So is a range that a redact has rewritten, but for what it took out."""
     life.forgets()
@@ -119,7 +198,7 @@ def test_what_the_group_knows_is_not_read_again(
 ) -> None:
     """Behind a transaction's marker it has claimed more than the archive has: from where on there was no record it says, too."""
     (newest,) = life.archive.manifest.entries()
-    beside = BesideLog(life.archive, None, Path(life.place))  # type: ignore[arg-type]
+    beside = BesideLog(life.archive, None, Path(life.place), threading.Event())  # type: ignore[arg-type]
     looked: list[list[Entry]] = []
 
     def look(files: list[Entry]) -> list[Problem]:
@@ -137,7 +216,7 @@ def test_what_the_group_knows_is_not_read_again(
 def closing_of(life: Life, tmp_path: Path) -> Iterator[Closing]:
     """The one of a backup whose log has a hole at the beginning of the open range, as markers of transactions make."""
     with closing(open_log(life.settings)) as log:
-        beside = BesideLog(life.archive, log, tmp_path)
+        beside = BesideLog(life.archive, log, tmp_path, threading.Event())
         done = Closing(None, beside, None, stop=threading.Event(), is_ours=lambda _: True, on_step=lambda _: None)  # type: ignore[arg-type]
         yield done
         done.shutdown()
@@ -151,6 +230,19 @@ def test_a_range_that_a_stranger_lists_in_a_hole_does_not_take_the_place_of_ours
     life.erases("gone")
     life.adds(5, 7, OTHER)
     ours = made(tmp_path, life.rows()[6:], (5, 7), life.archive.manifest.entries()[0])
+    assert closing_of._put([ours])
+    assert life.archive.manifest.entries()[-1] == ours.entry
+
+
+def test_a_stranger_s_range_in_a_hole_is_no_more_than_ours(life: Life, tmp_path: Path, closing_of: Closing) -> None:
+    """It ends where the hole does, and the log has nothing there: the backup claimed its own file's end, and removed it."""
+    with (tmp_path / "data" / "device-profile.log").open("ab") as journal:
+        journal.write(b"\n")
+    life.erases("gone")
+    first = life.archive.manifest.entries()[0]
+    life.adds(5, 6, OTHER)
+    ours = made(tmp_path, life.rows()[5:], (5, 7), first)
+    assert ours.entry.first_offset == 6
     assert closing_of._put([ours])
     assert life.archive.manifest.entries()[-1] == ours.entry
 

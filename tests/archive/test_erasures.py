@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from devicesync.archive import ranges as written_ranges
 from devicesync.archive.archive import Archive
-from devicesync.archive.ranges import ENTRY_BYTES
+from devicesync.archive.ranges import ENTRY_BYTES, ERASURES, listing_path, write_erasures
 from devicesync.archive.storage import Storage
 from devicesync.assembly.backup.prune import prune as prune_all
 from devicesync.assembly.watcher import Unwatched
@@ -22,9 +22,10 @@ from devicesync.errors import Damaged, Unavailable, WrongUse
 from devicesync.jobs.backup import prune
 from devicesync.jobs.erase import erase_line
 from devicesync.jobs.restore.complete import files_to_restore
-from devicesync.jobs.restore.erasures import erasure_rows, pruned_erasures
+from devicesync.jobs.restore.erasures import erasure_rows
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import erase_rows_in
+from devicesync.jobs.shared.pruned import pruned_erasures
 from devicesync.law.state import State
 from tests.archive.test_days import DAY_MS, MIDNIGHT_MS, kept, ranges_of
 from tests.archive.test_files import stored
@@ -52,7 +53,7 @@ def test_one_file_at_a_time_is_in_memory_and_of_it_some_erasures(tmp_path: Path)
     file_bytes = max(there.stat().st_size for there in (tmp_path / "backup").rglob("*.erasures.json"))
     tracemalloc.start()
     try:
-        devices = sum(map(len, pruned_erasures(archive, Selection(), 0)))
+        devices = sum(map(len, pruned_erasures(archive, 0)))
         assert len(archive.manifest.pruned_entries()) == 4
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -191,7 +192,7 @@ def test_a_range_with_many_erases_is_pruned_in_little_memory(tmp_path: Path) -> 
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()
-        assert sum(map(len, pruned_erasures(archive, Selection(), 0))) == count
+        assert sum(map(len, pruned_erasures(archive, 0))) == count
     assert peaks[1] < peaks[0] + (3 << 20)
 
 
@@ -250,9 +251,19 @@ def test_an_erase_that_is_refused_for_now_is_kept(tmp_path: Path, monkeypatch: p
     archive, closed = stored(tmp_path, erases(3), "parquet")
     monkeypatch.setattr(SYSTEM, "now_ms", lambda: IN_2023_US // 1000 - 2 * DAY_MS, raising=False)
     assert prune.prune_range(archive, [closed.entry], tmp_path, 300_000).erases == 0
-    assert [*pruned_erasures(archive, Selection(), 300_000)] == [{}]
+    assert [*pruned_erasures(archive, 300_000)] == [{}]
     monkeypatch.undo()
-    assert [len(erased) for erased in pruned_erasures(archive, Selection(), 300_000)] == [3]
+    assert [len(erased) for erased in pruned_erasures(archive, 300_000)] == [3]
+
+
+@pytest.mark.parametrize("version", [1 << 63, -(1 << 63)])
+def test_erasures_of_more_than_63_bits_are_named(tmp_path: Path, version: int) -> None:
+    """A prune that added to them ended with OverflowError."""
+    archive, closed = stored(tmp_path, erases(1), "parquet")
+    write_erasures(tmp_path / "erasures", [("a", version)], [closed.entry])
+    Storage(str(tmp_path / "backup")).put(tmp_path / "erasures", path := listing_path([closed.entry], ERASURES))
+    with pytest.raises(Damaged, match=f"{path} can't be read"):
+        prune.prune_range(archive, [closed.entry], tmp_path, 300_000)
 
 
 def test_without_a_spool_nothing_is_pruned(tmp_path: Path) -> None:
@@ -273,7 +284,7 @@ def test_an_erasure_is_guarded_by_now_whatever_the_entries_say(tmp_path: Path, m
     monkeypatch.setattr(SYSTEM, "now_ms", lambda: now_ms, raising=False)
     in_time, too_late = now_ms * 1000, now_ms * 1000 + 1
     archive.manifest.prune(entries, {"in time": in_time, "too late": too_late}.items(), tmp_path)
-    assert list(pruned_erasures(archive, Selection(), 0)) == [{"in time": State(erased=in_time)}]
+    assert list(pruned_erasures(archive, 0)) == [{"in time": State(erased=in_time)}]
     (pruned,) = archive.manifest.pruned()
     assert [row[1:3] for rows in erasure_rows(pruned, Selection(), 0) for row in rows] == [(now_ms, b"in time")]
     assert [row[1] for rows in erasure_rows(pruned, Selection(), 1) for row in rows] == [now_ms + 1] * 2

@@ -25,9 +25,9 @@ from devicesync.assembly.restore.run import Request, begin
 from devicesync.assembly.watcher import Unwatched
 from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged
-from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import event_of
+from devicesync.jobs.shared.pruned import pruned_erasures
 from devicesync.law.event import Event, decode
 from devicesync.law.state import NOTHING, State, join, state_of
 from devicesync.log.full import FullRecord
@@ -257,7 +257,7 @@ def restored(request: Request, settings: object, spool: Path) -> dict[str, State
             for event in (event_of(row, entry, 300_000) for rows in batches for row in rows):
                 if event:
                     found[event.device_id] = join(found.get(event.device_id, NOTHING), state_of(event))
-    for erased in pruned_erasures(run.archive, _WHOLE, 300_000):
+    for erased in pruned_erasures(run.archive, 300_000):
         for name, state in erased.items():
             found[name] = join(found.get(name, NOTHING), state)
     return found

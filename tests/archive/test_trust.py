@@ -30,10 +30,10 @@ from devicesync.errors import Damaged
 from devicesync.jobs.backup.prune import old_ranges
 from devicesync.jobs.erase import erase_line
 from devicesync.jobs.restore.buckets import Buckets
-from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import LETTER_TIMES, gather
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import erases_in, record_of, refuse_the_future
+from devicesync.jobs.shared.pruned import pruned_erasures
 from devicesync.law.state import State
 from devicesync.log.full import LARGEST_BYTES, FullRecord
 from devicesync.log.whole_lines import LONGEST_LINE_BYTES
@@ -489,7 +489,7 @@ def test_dates_in_the_future_are_not_believed(tmp_path: Path) -> None:
         [("sleeper", IN_2200_MS * 1000), *((name, 1_700_000_000_000_000) for name in ("erased", "", "a\0b", "x" * 257))],
         tmp_path,
     )
-    assert list(pruned_erasures(archive, Selection(), 300_000)) == [{"erased": State(erased=1_700_000_000_000_000)}]
+    assert list(pruned_erasures(archive, 300_000)) == [{"erased": State(erased=1_700_000_000_000_000)}]
 
 
 def test_no_time_of_an_entry_has_a_record_refused(tmp_path: Path) -> None:
@@ -516,7 +516,7 @@ def test_a_clock_behind_judges_as_the_right_one_or_not_at_all(
     refuse_the_future([entry], ahead_ms)
     assert [event.version for event in erases_in([row], entry, ahead_ms)] == [version]
     archive.manifest.prune([entry], {"erased": version, "later": version + 1}.items(), tmp_path)
-    assert list(pruned_erasures(archive, Selection(), ahead_ms)) == [{"erased": State(erased=version)}]
+    assert list(pruned_erasures(archive, ahead_ms)) == [{"erased": State(erased=version)}]
     monkeypatch.setattr(SYSTEM, "now_ms", lambda: closed_ms - ahead_ms - 1, raising=False)
     with pytest.raises(Damaged, match="past now"):
         refuse_the_future([entry], ahead_ms)

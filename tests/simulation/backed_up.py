@@ -20,9 +20,9 @@ from devicesync.jobs.backup.verify import (
     check_range,
 )
 from devicesync.jobs.restore.buckets import Buckets
-from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import gather
 from devicesync.jobs.restore.selection import Selection
+from devicesync.jobs.shared.pruned import pruned_erasures
 from devicesync.law.state import State, join
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.full import OFFSET, TIMESTAMP_MS, FullRecord
@@ -106,8 +106,9 @@ class BackedUp:
         ]
         cover = Cover()
         for files in by_range(entries):
-            found += check_range(archive, files, spool, log if files[0].generation == generation else None, cover, deep=True)
-        cover.learn(archive, entries, pruned_erasures(archive, Selection(), DEFAULT_MAX_CLOCK_AHEAD_MS), spool)
+            records = log.records if files[0].generation == generation else None
+            found += check_range(archive, files, spool, records, cover, deep=True)
+        cover.learn(archive, entries, pruned_erasures(archive, DEFAULT_MAX_CLOCK_AHEAD_MS), spool)
         if not cover.is_full:
             self._wrong.append("verify: revisions lack what no erase covers")
         has_lost = any(partition.low for partition in self._world.broker.partitions) or self._world.broker.topic_id > 1
@@ -210,7 +211,7 @@ class BackedUp:
     def _restores(self, archive: "_Reading", entries: list[Entry], until_ms: int | None, wanted: dict[str, State]) -> None:
         buckets = Buckets(self._world.backup.spool() / str(until_ms), 1)
         buckets.prepare()
-        for erasures in pruned_erasures(archive, Selection(until_ms), DEFAULT_MAX_CLOCK_AHEAD_MS):
+        for erasures in pruned_erasures(archive, DEFAULT_MAX_CLOCK_AHEAD_MS):
             buckets.add(erasures)
         for entry in entries:
             rows, selection = archive.rows[entry.path], Selection(until_ms)

@@ -70,17 +70,13 @@ class Manifest(Generations):
 
     def newest(self, generation: int, partition: int) -> Entry | None:
         """Return a file of a partition's last range. Raises Unavailable, Damaged."""
-        last = next(self.last_ranges(generation, partition), None)  # prune leaves it
+        last = next(self.ranges_from_last(generation, partition), None)  # prune leaves it
         return last[0] if last else None
 
-    def last_ranges(self, generation: int, partition: int, offset: int | None = None) -> Iterator[list[Entry]]:
-        """Yield a partition's last range, then those before it that do not begin before `offset`. Raises Unavailable, Damaged."""
-        is_last = True
+    def ranges_from_last(self, generation: int, partition: int) -> Iterator[list[Entry]]:
+        """Yield a partition's ranges, the last one first. Each is read when it is asked for. Raises Unavailable, Damaged."""
         for listing in reversed(listings_of(self._storage, f"{self._directory}/{generation}/{partition}")):
-            if not is_last and (offset is None or listing.offset < offset):
-                return
             if entries := self._listed(listing):
-                is_last = False
                 yield entries
 
     def _listed(self, listing: Listing, damaged: list[Damaged] | None = None) -> list[Entry]:

@@ -32,6 +32,7 @@ _PIECE, _LAST_BYTES = 10_000, 120
 """Erasures at a time; what stands between and after them and the entries."""
 _TOO_MANY = "nothing is lost: its range stays, and those after it; a smaller --max-file-bytes makes smaller ranges"
 _ERASURE = re.compile(rb'[{,]\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+:\s*+(-?[0-9]{1,19})\s*+')
+_MOST_VERSION = (1 << 63) - 1
 _END = re.compile(rb"\{?\s*\}")
 _NAME = re.compile(rf"({LARGE_NUMBER})(?:\.({NUMBER})-[0-9a-f]{{8}})?(\.erasures)?\.json")
 
@@ -68,10 +69,11 @@ class Pruned(NamedTuple):
         """Yield each erased device, and the version of its highest erase, in µs. Raises Damaged, which names the file."""
         end = 0
         for match in _ERASURE.finditer(self.raw):
-            if match.start() != end:
+            version = int(match[2])
+            if match.start() != end or not -_MOST_VERSION <= version <= _MOST_VERSION:
                 break
             end = match.end()
-            yield decoded(self.path, match[1], _OF_ID), int(match[2])
+            yield decoded(self.path, match[1], _OF_ID), version
         if not _END.fullmatch(self.raw, end):
             raise Damaged(self.path, "can't be read: an erasure is an id and a version")
 
@@ -189,7 +191,7 @@ def _placed_entries(path: str, held: bytes, ending: str) -> list[Entry]:
 
 def _placed(path: str, entries: list[Entry], ending: str) -> None:
     """Raise Damaged unless these entries are of one range, belong at `path`, and name only files of their own."""
-    if not entries or path != _place_of(entries, ending):
+    if not entries or path != place_of(entries, ending):
         raise Damaged(path, "is not of the range that its name says")
     if len(entries) > MOST_DAYS:
         raise Damaged(path, f"has {len(entries):,} files, where a range has {MOST_DAYS} at most")
@@ -205,7 +207,8 @@ def _placed(path: str, entries: list[Entry], ending: str) -> None:
             raise Damaged(path, "has offsets or a count that no file can have")
 
 
-def _place_of(entries: list[Entry], ending: str) -> str:
+def place_of(entries: list[Entry], ending: str) -> str:
+    """The path of a range's file: of entries, that of their revision."""
     path = listing_path(entries, ending)
     return revised_path(path, entries) if ending == ENTRY and entries[0].revision else path
 

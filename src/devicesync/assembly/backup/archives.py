@@ -15,8 +15,7 @@ from devicesync.config import Settings
 from devicesync.errors import Damaged, WrongUse
 from devicesync.jobs.backup.replaced import refuse_doubts
 from devicesync.jobs.backup.verify import check_overlaps
-from devicesync.jobs.restore.erasures import pruned_erasures
-from devicesync.jobs.restore.selection import Selection
+from devicesync.jobs.shared.pruned import pruned_erasures
 
 
 def archives_at(place: str) -> list[Archive]:
@@ -48,7 +47,7 @@ def refuse_forged(archive: Archive, pruned: list[Entry], entries: list[Entry], s
     """
     for problem in check_overlaps(pruned, entries):
         raise Damaged(problem.path, problem.problem)
-    erases = pruned_erasures(archive, Selection(), settings.max_clock_ahead_ms)
+    erases = pruned_erasures(archive, settings.max_clock_ahead_ms)
     refuse_doubts(archive, entries, erases, spool)
 
 

@@ -12,9 +12,8 @@ from devicesync.assembly.backup.archives import archives_at, in_each, refuse_for
 from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.jobs.backup.redact import Redaction
-from devicesync.jobs.restore.erasures import pruned_erasures
-from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.backed_up import refuse_the_future
+from devicesync.jobs.shared.pruned import pruned_erasures
 
 
 def redact(place: str, device_id: str, settings: Settings, watcher: Watcher, *, dry_run: bool) -> dict[str, Any]:
@@ -33,7 +32,7 @@ def _redact(  # noqa: PLR0917 - as above
     pruned = archive.manifest.pruned_entries()
     refuse_the_future([*pruned, *entries], settings.max_clock_ahead_ms)
     refuse_forged(archive, pruned, entries, settings, spool)
-    of_pruned = pruned_erasures(archive, Selection(device_id=device_id), settings.max_clock_ahead_ms)
+    of_pruned = pruned_erasures(archive, settings.max_clock_ahead_ms, device_id)
     erased = max((state.erased for states in of_pruned for state in states.values()), default=0)
     oldest: dict[tuple[int, int, int], int] = {}
     with_traces: list[str] = []

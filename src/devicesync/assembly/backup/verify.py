@@ -26,8 +26,7 @@ from devicesync.jobs.backup.verify import (
     check_range,
     problem_of,
 )
-from devicesync.jobs.restore.erasures import pruned_erasures
-from devicesync.jobs.restore.selection import Selection
+from devicesync.jobs.shared.pruned import pruned_erasures
 from devicesync.log.full import FullLog, Survey
 
 _AT_ONCE = 4
@@ -82,7 +81,7 @@ class _Look(NamedTuple):
         archive, spool, cover = self.archive, self.spool.path, Cover()
         pairs = archive.replaced(self.entries)
         found, doubted = self._check(self.entries, cover), doubts(archive, pairs, spool, cover)
-        cover.learn(archive, self.entries, pruned_erasures(archive, Selection(), max_clock_ahead_ms), spool)
+        cover.learn(archive, self.entries, pruned_erasures(archive, max_clock_ahead_ms), spool)
         if not cover.is_full:
             again = self._check([entry for entry in self.entries if entry.revision], cover)
             found += [problem for problem in again if problem not in found]
@@ -100,7 +99,7 @@ class _Look(NamedTuple):
         ):
 
             def check(files: list[Entry]) -> list[Problem]:
-                of_log = self.log if files[0].generation == self.generation else None
+                of_log = self.log.records if self.log and files[0].generation == self.generation else None
                 return check_range(self.archive, files, self.spool.path, of_log, cover, deep=self.deep)
 
             for files, findings in zip(ranges, checkers.map(check, ranges), strict=True):

@@ -21,8 +21,8 @@ from devicesync.errors import WrongUse
 from devicesync.jobs.audit.held_ids import gather
 from devicesync.jobs.digests.file import BACKUP, CACHE, DATABASE, DigestFile
 from devicesync.jobs.restore.buckets import Buckets
-from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.selection import Selection
+from devicesync.jobs.shared.pruned import pruned_erasures
 from devicesync.jobs.shared.shares import Shares, new_key
 from devicesync.url import masked
 
@@ -102,7 +102,7 @@ def _backup(asked: Asked, settings: Settings, watcher: Watcher, directory: Path)
         def prepare(pool: Pool) -> None:
             buckets = Buckets(directory, GROUPS)
             buckets.prepare()
-            for erasures in pruned_erasures(run.archive, Selection(), settings.max_clock_ahead_ms):
+            for erasures in pruned_erasures(run.archive, settings.max_clock_ahead_ms):
                 buckets.add(erasures)
             writers = {buckets.flush()}
             by_name = {entry.path: (gathering, entry) for entry in run.entries}

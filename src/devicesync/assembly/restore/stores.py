@@ -19,9 +19,9 @@ from devicesync.assembly.watcher import Watcher
 from devicesync.config import Settings
 from devicesync.errors import Damaged, Unavailable
 from devicesync.jobs.restore.buckets import Buckets
-from devicesync.jobs.restore.erasures import pruned_erasures
 from devicesync.jobs.restore.gather import LETTER_TIMES, Gathered
 from devicesync.jobs.restore.prove import Proof
+from devicesync.jobs.shared.pruned import pruned_erasures
 
 _BUCKET_BYTES, _BUCKET_DEVICES = 32 << 20, 50_000
 """Of a bucket, about, where no records are of one device: as much memory takes what settles it."""
@@ -99,7 +99,7 @@ def bucket_count(run: Run) -> int:
 
 
 def _keep_erasures(run: Run, buckets: Buckets) -> str:
-    for erasures in pruned_erasures(run.archive, run.request.selection, run.settings.max_clock_ahead_ms):
+    for erasures in pruned_erasures(run.archive, run.settings.max_clock_ahead_ms, run.request.selection.device_id):
         buckets.add(erasures)
     return buckets.flush()
 

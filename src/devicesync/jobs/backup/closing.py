@@ -148,7 +148,8 @@ class Closing:
         return True
 
     def _has_more(self, entries: list[Entry]) -> bool:
-        """Whether the range is listed already with first records that these lack, and is otherwise what the log has."""
+        """Whether the range is listed already, with first records that these lack, the same end, and else as the log has it."""
         first = entries[0]
         listed = self._archive.manifest.first_listed(entries) if first.first_offset > first.from_offset else []
-        return bool(listed) and listed[0].first_offset < first.first_offset and self._beside.has(listed)
+        is_more = bool(listed) and listed[0].first_offset < first.first_offset and listed[0].next_offset == first.next_offset
+        return is_more and self._beside.has(listed)

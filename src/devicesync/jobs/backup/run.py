@@ -67,7 +67,7 @@ class Backup:
         self._reader = log.full_reader(READER, self)
         self._patience = Patience(stop, self._reader.keep_alive)
         self._recreated = Recreated(self._reader, self._patience, clock)
-        beside = self._beside = BesideLog(archive, log, spool)
+        beside = self._beside = BesideLog(archive, log, spool, stop)
         self._closing = Closing(self._reader, beside, self._patience, stop=stop, is_ours=self._is_ours, on_step=self.on_step)
         self.kept = self._closing.kept
 
@@ -117,7 +117,7 @@ class Backup:
         self._recreated.identity(identity)
         is_another_s = newest is not None and newest.identity not in ("", identity)  # see Storage.create
         if newest and not is_another_s:
-            self._beside.check(newest, claim)
+            self._beside.check(newest, claim if claim and claim.identity == identity else None)
         start = newest.next_offset if newest else begun(claim, identity, first)
         if start > end or is_another_s:
             _log.warning("the log lacks its backup's end, and counts as recreated", partition=partition, end=end, backup=start)

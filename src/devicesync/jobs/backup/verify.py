@@ -1,21 +1,23 @@
 """Verify: finds what is wrong with a backup, file by file, and compared with the log."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.generation import End
-from devicesync.archive.ranges import by_range
+from devicesync.archive.ranges import ERASURES, by_range, place_of
 from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.comparison import Comparison, Problem
 from devicesync.jobs.backup.cover import Cover
 from devicesync.jobs.shared.backed_up import from_the_future
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
-from devicesync.log.full import FullLog, Survey
+from devicesync.log.full import FullLog, FullRecord, Survey
 
+Records = Callable[[int, int, int], Iterable[list[FullRecord]]]
+"""As FullLog.records."""
 _COUNTED = 10_000
 _SUPERSEDED = (
     "is on its way, or a killed upload or prune left it, and another one is listed in its place, or its range is pruned: "
@@ -76,7 +78,8 @@ def _check_pruned(pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem
     for after, *_ in by_range(pruned):
         generation, partition, offset = after.range
         if after.range not in listed and offset >= first.get((generation, partition), offset):
-            yield Problem(after.path, "counts as pruned, but no prune removes more than the first files of a partition")
+            by = place_of([after], ERASURES)
+            yield Problem(after.path, f"counts as pruned by {by}, but no prune removes more than the first files of a partition")
 
 
 def check_identities(archive: Archive, known: list[Entry]) -> Iterator[Problem]:
@@ -149,9 +152,9 @@ def behind(entries: list[Entry], generation: int | None, survey: Survey, log: Fu
 
 
 def check_range(
-    archive: Archive, files: list[Entry], spool: Path, log: FullLog | None, cover: Cover, *, deep: bool
+    archive: Archive, files: list[Entry], spool: Path, records: Records | None, cover: Cover, *, deep: bool
 ) -> list[Problem]:
-    """Check sizes and checksums. With `deep`, also read every record, and compare it with the log, if one is given.
+    """Check sizes and checksums. With `deep`, also read every record, and compare it with the log's, if they are given.
 
     A revision is told to `cover`. It has to be checked again once that knows the erases, if they do not cover everything.
 
@@ -160,8 +163,8 @@ def check_range(
     found: list[Problem] = []
     first = files[0]
     comparison = None
-    if log and deep:
-        read = partial(log.records, first.partition, first.from_offset, first.next_offset)
+    if records and deep:
+        read = partial(records, first.partition, first.from_offset, first.next_offset)
         comparison = Comparison(first, "the log", read, is_whole=False)
     for entry in files:
         try:
