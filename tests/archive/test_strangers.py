@@ -30,11 +30,14 @@ from devicesync.jobs.shared.backed_up import event_of
 from devicesync.jobs.shared.pruned import pruned_erasures
 from devicesync.law.event import Event, decode
 from devicesync.law.state import NOTHING, State, join, state_of
-from devicesync.log.full import FullRecord
+from devicesync.log.full import OFFSET, VALUE, FullRecord
 from tests.archive.life import OTHER, Life, V, made
 from tests.assembly.test_unwatched import settings_in
 
 DEVICES = ("a", "b")
+HIS = "his"
+"""A device that the stranger has registered himself."""
+IN_2200_US = 7_258_118_400_000_000
 SEEDS = (*range(10, 14), *range(32, 36), *range(53, 57))
 """Among them such as show two mistakes: a prune that forgets erasures, and a backup that goes on behind anything."""
 STEPS = 20
@@ -54,7 +57,8 @@ class Stranger:
         self._seen: dict[str, bytes] = {}
         self.added: dict[str, bytes] = {}
         ways = (self._revision, self._replay, self._range, self._range, self._pruned, self._pruned, self._erasures)
-        self._ways = chance.sample((*ways, self._copy, self._junk), chance.randint(1, 2))
+        others = chance.sample((*ways, self._copy, self._junk), chance.randint(1, 2))
+        self._ways = chance.choice((others, [self._chain], [self._chain, self._chain, self._erasures, self._generation]))
 
     def looks(self) -> dict[str, bytes]:
         """What is there now."""
@@ -138,6 +142,38 @@ class Stranger:
                 )
                 self._list([plain], [[(start, SYSTEM.now_ms(), None, OTHER, None)]])
 
+    def _chain(self) -> None:
+        """Several ranges behind the last one, or one that begins within it; some as the log has them, some as a redact writes them."""
+        rows = {row[OFFSET]: row for row in self._life.rows()}
+        if not (ranges := self._ranges()):
+            return
+        last, end = ranges[-1][-1], max(rows) + 1
+        generation = self._chance.choice((last.generation, max(self._life.archive.manifest.generations())))
+        start = self._chance.choice((last.next_offset, last.next_offset, last.next_offset - 1, 0))
+        identity = self._chance.choice((last.identity, last.identity, ""))
+        for _ in range(self._chance.randint(1, 3)):
+            bounds = start, min(end, start + self._chance.choice((1, 1, 2, 3)))
+            if bounds[1] <= start:
+                return
+            there = [row for offset in range(*bounds) if (row := rows.get(offset))]
+            self._of_chain(msgspec.structs.replace(last, generation=generation, identity=identity), bounds, there)
+            start = bounds[1]
+
+    def _of_chain(self, like: Entry, bounds: tuple[int, int], there: list[FullRecord]) -> None:
+        others = [row for row in there if HIS.encode() not in (row[VALUE] or b"")]
+        rows, is_revision = self._chance.choice((([], True), (others, True), (there, False), (there[:1], False)))
+        if not is_revision and (not rows or self._chance.random() < 0.3):
+            rows = [(bounds[0], SYSTEM.now_ms(), None, OTHER, None)]
+        plain = made(self._directory, rows or [(bounds[0], 0, None, OTHER, None)], bounds, like).entry
+        self._list([revised(plain, "1-deadbeef") if is_revision else plain], [rows])
+
+    def _generation(self) -> None:
+        """One more, of the same log."""
+        manifest = self._life.archive.manifest
+        newest = max(manifest.generations(), default=0)
+        begun = {"identity": manifest.identity(newest), "ended": self._chance.choice(({}, {"0": 1}))}
+        self._add(f"_manifest/device-profile.log/generation-{newest + 1}.json", sealed(begun))
+
     def _pruned(self) -> None:
         """The last pruned ranges again, without what they had."""
         kept = [*self._life.archive.manifest.pruned([])][-self._chance.randint(1, 2) :]
@@ -150,7 +186,8 @@ class Stranger:
         if ranges := self._ranges():
             files = self._chance.choice(ranges)
             here = self._directory / "erasures"
-            write_erasures(here, self._chance.choice(([], [("other", V)])), files)
+            anyone = [(name, IN_2200_US) for name in (HIS, *DEVICES)]
+            write_erasures(here, self._chance.choice(([], [("other", V)], [(HIS, V + 1000)], anyone)), files)
             self._add(listing_path(files, ERASURES), here.read_bytes())
 
     def _copy(self) -> None:
@@ -177,7 +214,7 @@ class Lives:
         self._life = Life(directory)
         self._directory = directory
         self._stranger = Stranger(self._life, self._chance, directory)
-        self._events: list[Event] = []
+        self._events: list[tuple[int, Event]] = []
         self._kept = self._pruned = 0
 
     def run(self) -> str:
@@ -204,6 +241,11 @@ class Lives:
             step()
 
     def _logs(self) -> None:
+        if self._events and self._chance.random() < 0.2:
+            with (self._directory / "data" / "device-profile.log").open("ab") as journal:
+                journal.write(b"\n")  # as a transaction's marker: an offset without a record
+        if self._chance.random() < 0.4:
+            self._life.logs(b'{"device_id":"%b","version":%d,"city":"X"}' % (HIS.encode(), V + len(self._events)))
         for _ in range(self._chance.randint(1, 4)):
             version = V + len(self._events)
             erases = self._chance.random() < 0.3
@@ -211,7 +253,7 @@ class Lives:
             name = self._chance.choice(DEVICES)
             self._life.logs(b'{"device_id":"%b","version":%d,%b}' % (name.encode(), version, what))
         new = self._life.rows()[len(self._events) :]
-        self._events += [decode(row[3] or b"", taken_ms=SYSTEM.now_ms()) for row in new]
+        self._events += [(row[OFFSET], decode(row[VALUE] or b"", taken_ms=SYSTEM.now_ms())) for row in new]
 
     def _keeps(self) -> None:
         self._life.keeps(self._chance.choice((150, 300, 1 << 20)), self._chance.choice(("parquet", "jsonl")))
@@ -242,7 +284,7 @@ class Lives:
 
     def _expected(self, name: str) -> State:
         expected = NOTHING
-        for offset, event in enumerate(self._events[: self._kept]):
+        for offset, event in self._events[: self._kept]:
             if event.device_id == name and (event.erase or offset >= self._pruned):
                 expected = join(expected, state_of(event))
         return expected
