@@ -129,6 +129,22 @@ def test_a_reader_goes_back_to_any_offset(log: FullLog) -> None:
     reader.close()
 
 
+def test_a_partition_begins_anew_where_the_listener_then_says(log: FullLog) -> None:
+    """It is told what is claimed by now, and nothing is read before."""
+    log.append([b"a", b"b", b"c"])
+    listener = Listener()
+    reader = log.full_reader("backup", listener)
+    assert offsets(take(reader, 1)) == [0]
+    claimed(reader, claim := Claim(reader.identity(), 1, None))
+    listener.start = 2
+    reader.begin_anew(0)
+    reader.keep_alive()
+    assert offsets(take(reader, 1)) == [2]
+    assert listener.claims[1:] == [claim]
+    assert listener.revoked == []
+    reader.close()
+
+
 def test_what_was_read_before_a_rewind_does_not_count(log: FullLog) -> None:
     """A backup whose disk is full reads again what it has dropped: until it has, nobody may say that all is read."""
     log.append([b"a", b"b"])

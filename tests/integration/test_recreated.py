@@ -1,8 +1,10 @@
 """A topic that is deleted and made anew under its readers: its records are all read, whatever was committed of the former one."""
 
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,8 @@ from devicesync.archive.storage import Storage
 from devicesync.clock import SystemClock
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.errors import Unavailable
+from devicesync.jobs.backup.partition_backup import Limits
+from devicesync.jobs.backup.run import Backup
 from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl
 from devicesync.log.kafka.admin import create_topics
 from devicesync.log.kafka.beginning import Beginning
@@ -169,6 +173,30 @@ def test_a_backup_of_a_topic_that_is_made_anew_with_other_partitions(tmp_path: P
         topic.make_anew(partitions)
         until(lambda: sum(entry.records for entry in manifest.entries()) == len(OLD) + len(NEW))
         assert stopped(running) == 0
+    topic.log.close()
+
+
+def test_each_of_two_backups_has_a_partition_that_the_new_topic_lacks(tmp_path: Path) -> None:
+    """Each asked for good where that begins, and kept nothing of its other one: the group leaves them as they are."""
+    topic = Topic(partitions=4)
+    archive, stop = Archive(Storage(str(tmp_path / "backup")), topic.url.topic), threading.Event()
+    backups = []
+    for name in "ab":
+        (spool := tmp_path / name).mkdir()
+        limits = Limits(1 << 20, 1)
+        backups.append(Backup(topic.log, archive, spool, limits=limits, file_format="jsonl", stop=stop, clock=topic.clock))
+    with ThreadPoolExecutor(2) as threads:
+        ends = [threads.submit(backup.run) for backup in backups]
+        try:
+            until(lambda: [len(backup._parts) for backup in backups] == [2, 2])
+            topic.log.append(OLD)
+            until(lambda: sum(entry.records for entry in archive.manifest.entries()) == len(OLD))
+            topic.make_anew(1)
+            topic.clock.ahead_seconds += 11
+            until(lambda: sum(entry.records for entry in archive.manifest.entries()) == len(OLD) + len(NEW))
+        finally:
+            stop.set()
+        assert [end.result(SECONDS) for end in ends] == [None, None]
     topic.log.close()
 
 

@@ -3,6 +3,7 @@
 Bounds: what a store holds of a device lies between the join of what was promised and the join of all that was ever said.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ class Invariants:
         self._taken: set[bytes | None] = set()
         self._records: dict[Place, Kept] = {}
         self._log: list[tuple[bytes, int]] = []
-        self._at = [0] * len(world.broker.partitions)
+        self._at: Counter[int] = Counter()
         self._life = world.broker.topic_id
         self._of: dict[Place, tuple[str, State]] = {}
         self.backup = BackedUp(world, self._records, self._of, self.wrong)
@@ -210,7 +211,7 @@ class Invariants:
             place for place in self._records if place[0] == self._life and place[2] >= committed.get(place[1], 0)
         }
         self._life = self._world.broker.topic_id
-        self._at = [0] * len(self._at)
+        self._at.clear()
         self._acknowledged = 0
 
     def _is_gone(self, place: Place) -> bool:

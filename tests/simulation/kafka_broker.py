@@ -1,7 +1,8 @@
 """A Kafka: a topic's partitions, and a group that shares them out cooperatively and refuses whom it has shut out.
 
 What it does where a topic is deleted and made anew was seen on a Kafka 4: nobody's partitions are revoked, a consumer goes on at its
-offset, and begins at the first record only where the new topic ends before that; and a commit names the topic by its name.
+offset, and begins at the first record only where the new topic ends before that; and a commit names the topic by its name. Members keep
+partitions that the new topic lacks, until the next rebalance.
 """
 
 import time
@@ -47,26 +48,26 @@ class Group:
     owners: whose each partition is; free ones are left out. offsets: per partition what was committed, and its metadata.
     """
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, topic: "Broker") -> None:
         self.generation = self.commits = 0
         self.members: dict[int, set[int]] = {}
         self.owners: dict[int, int] = {}
         self.offsets: dict[int, tuple[int, str]] = {}
-        self._partitions = range(partitions)
+        self._topic = topic
         self._joined = 0
 
     def join(self) -> int:
         """A new member; its number."""
         self._joined += 1
         self.members[self._joined] = set()
-        self._share_out()
+        self.share_out()
         return self._joined
 
     def remove(self, member: int) -> None:
         """It has left, or was not heard of for too long."""
         if self.members.pop(member, None) is not None:
             self.release([partition for partition, owner in self.owners.items() if owner == member])
-            self._share_out()
+            self.share_out()
 
     def release(self, partitions: Sequence[int]) -> None:
         """Their owner has given these up: a rebalance follows."""
@@ -90,15 +91,17 @@ class Group:
         self.commits += 1
         return None
 
-    def _share_out(self) -> None:
+    def share_out(self) -> None:
         """As evenly as can be, and with as few changes."""
         self.generation += 1
         if not self.members:
             return
-        most = -(-len(self._partitions) // len(self.members))
+        partitions = range(len(self._topic.partitions))
+        most = -(-len(partitions) // len(self.members))
         for member in self.members:
-            self.members[member] = {*sorted(part for part, owner in self.owners.items() if owner == member)[:most]}
-        rest = [part for part in self._partitions if not any(part in wanted for wanted in self.members.values())]
+            kept = sorted(part for part, owner in self.owners.items() if owner == member and part in partitions)
+            self.members[member] = {*kept[:most]}
+        rest = [part for part in partitions if not any(part in wanted for wanted in self.members.values())]
         for partition in rest:
             min(self.members.values(), key=len).add(partition)
 
@@ -142,7 +145,7 @@ class Broker:
 
     def group(self, name: str) -> Group:
         """The group of that name."""
-        return self.groups.setdefault(name, Group(len(self.partitions)))
+        return self.groups.setdefault(name, Group(self))
 
     def append(self, key: bytes | None, value: bytes | None, headers: Any, partition: int, created_ms: int) -> int:
         """Keep a record; the ms that it is stamped with."""
@@ -155,6 +158,10 @@ class Broker:
         at.records.append(Kept(at.high, key, value, headers, stamp))
         return stamp[1]
 
+    def has(self, partition: int) -> bool:
+        """Whether the topic is there, with this partition."""
+        return not self.is_gone and partition < len(self.partitions)
+
     def delete(self, *, keeps_commits: bool) -> None:
         """The topic is deleted. Its groups' commits go with it, sooner or later: whoever commits once more may bring them back."""
         self.topic_id += 1
@@ -163,6 +170,11 @@ class Broker:
         for group in self.groups.values() if not keeps_commits else ():
             group.offsets.clear()
 
-    def make(self) -> None:
-        """It is there again."""
+    def make(self, partitions: int = 0) -> None:
+        """It is there again, with as many partitions, or so many. Of more the groups' members learn."""
+        before = len(self.partitions)
+        if self.is_gone and partitions:
+            self.partitions = [Partition() for _ in range(partitions)]
         self.is_gone = False
+        for group in self.groups.values() if len(self.partitions) > before else ():
+            group.share_out()

@@ -53,7 +53,7 @@ class SimulatedConsumer:
             self._follow_group()
         found: list[Message] = []
         for partition in sorted(self._positions):
-            if partition not in self._paused and not self._broker.is_gone:
+            if partition not in self._paused and self._broker.has(partition):
                 found += self._fetched(partition, count - len(found))
         if not found:
             self._broker.wait(timeout)
@@ -99,7 +99,9 @@ class SimulatedConsumer:
         if fate == "is refused":
             raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         wanted = {place.partition: (place.offset, place.metadata or "") for place in offsets}
-        code = self._group.commit(self._member, self._generation, wanted) if not self._broker.is_gone else _NO_TOPIC
+        there = {partition: what for partition, what in wanted.items() if self._broker.has(partition)}
+        code = self._group.commit(self._member, self._generation, there) if there else None
+        code = _NO_TOPIC if code is None and len(there) < len(wanted) else code
         done(fate)
         code = code if code is not None or fate == "goes on" else KafkaError._TIMED_OUT
         self._tell_answer(None if code is None else KafkaError(code), offsets)
@@ -113,12 +115,14 @@ class SimulatedConsumer:
         self._ask(timeout)
         if self._broker.is_gone:
             raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+        if not self._broker.has(place.partition):
+            raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
         partition = self._broker.partitions[place.partition]
         return partition.low, partition.high
 
     def offsets_for_times(self, places: Places, timeout: float) -> Places:
         self._ask(timeout)
-        if self._broker.is_gone:
+        if not all(self._broker.has(place.partition) for place in places):
             raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
         return [self._place(place.partition, self._first_at(place.partition, place.offset)) for place in places]
 
@@ -255,7 +259,7 @@ class SimulatedAdmin:
 
         def answer_of(partition: int, spec: Any) -> Any:
             def result() -> Any:
-                if self._broker.is_gone:
+                if not self._broker.has(partition):
                     raise KafkaException(KafkaError(_NO_TOPIC))
                 there = self._broker.partitions[partition]
                 return SimpleNamespace(offset=there.low if spec is _EARLIEST else there.high)

@@ -38,8 +38,8 @@ OF_BACKUPS = (
     _of_backups(
         "a partition that was lost is claimed",
         f"{_BACKUP}/closing.py",
-        "if self._is_ours(part)]:",
-        "if part.start >= 0]:",
+        "if self._is_ours(part) and not part.is_stale]:",
+        "if not part.is_stale]:",
     ),
     _of_backups(
         "the entry before its file",

@@ -168,12 +168,12 @@ class World:
         partition.forget(number // 15)
 
     def _make_anew(self, number: int) -> None:
-        """The log's topic is deleted and made anew, now and then after a while."""
+        """The log's topic is deleted and made anew, now and then after a while, and with other partitions."""
         if not self.broker.is_gone:
             self.broker.delete(keeps_commits=bool(number % 5))
             if number % 4 == 0:
                 return
-        self.broker.make()
+        self.broker.make(1 + number // 20)
 
     def _kick(self, number: int) -> None:
         """A member of a group was not heard of for too long; it may still be at work."""

@@ -45,7 +45,7 @@ class RebalanceListener(Protocol):
     """Is told which partitions its FullReader gains, from `poll`, and which it loses, from `poll` and `keep_alive`."""
 
     def on_assigned(self, partition: int, claim: Claim | None) -> int:
-        """The partition belongs to this process now. Return the offset to read from.
+        """The partition belongs to this process now, or begins anew. Return the offset to read from.
 
         claim: the last claim of the former owner. None where nobody has claimed anything yet.
 
@@ -78,6 +78,13 @@ class FullReader(Protocol):
 
     def rewind(self, partition: int, offset: int) -> None:
         """Read the partition again from this offset. Raises Unavailable."""
+        ...
+
+    def begin_anew(self, partition: int) -> None:
+        """Read nothing of the partition before a later `poll` has asked the listener again where. It is ours as before.
+
+        Where the log has no such partition any more, no poll asks until it has. Raises Unavailable.
+        """
         ...
 
     def read_up_to(self, partition: int) -> int:

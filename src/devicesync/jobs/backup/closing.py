@@ -11,6 +11,7 @@ from devicesync.archive.entry import Entry
 from devicesync.archive.files import ClosedFile
 from devicesync.jobs.backup.beside_log import BesideLog
 from devicesync.jobs.backup.partition_backup import PartitionBackup
+from devicesync.jobs.backup.recreated import Recreated
 from devicesync.jobs.shared.patience import Patience, Stopped
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.full import Claim, FullReader
@@ -40,7 +41,7 @@ class Closing:
         self,
         reader: FullReader,
         beside: BesideLog,
-        patience: Patience,
+        recreated: Recreated,
         *,
         stop: threading.Event,
         is_ours: Callable[[PartitionBackup], bool],
@@ -50,11 +51,34 @@ class Closing:
         self._reader = reader
         self._archive = beside.archive
         self._beside = beside
-        self._patience = patience
+        self._recreated = recreated
+        self._patience = recreated.patience
         self._stop = stop
         self._is_ours = is_ours
         self._on_step = on_step
         self._uploaders = ThreadPoolExecutor(_UPLOADS, "upload")
+
+    def finish(
+        self, parts: list[PartitionBackup], start_again: Callable[[PartitionBackup, OSError], None]
+    ) -> list[PartitionBackup]:
+        """Finish the files; the partitions whose files the disk took. All end first, so that they are compressed in a row.
+
+        start_again: is called with the others.
+        """
+        for part in parts:
+            try:
+                part.end()
+            except OSError as error:
+                start_again(part, error)
+        finished = []
+        for part in parts:
+            try:
+                part.finish()
+                finished += [] if part.is_empty else [part]
+            except OSError as error:
+                start_again(part, error)
+        self._on_step("closed")
+        return finished
 
     def close(self, finished: list[PartitionBackup]) -> None:
         """Upload the files of these partitions, several at once, and begin new ranges. Raises Stopped."""
@@ -63,12 +87,10 @@ class Closing:
         identity = self._patience.until_it_works(self._reader.identity)
         for part in finished:
             part.is_stale |= part.identity != identity
+        ours = self._claim(finished, lambda part: Claim(part.identity, part.start, part.expected))
+        self._on_step("claimed")
         # The topic was deleted: nothing can be claimed, and nobody else has these records.
         stale = [part for part in finished if part.is_stale]
-        ours = self._claim(
-            [part for part in finished if not part.is_stale], lambda part: Claim(part.identity, part.start, part.expected)
-        )
-        self._on_step("claimed")
         self._upload([part for part in (*ours, *stale) if part.closed])
         for part in self._claim(ours, lambda part: Claim(part.identity, part.expected, None)):
             part.claimed = part.expected
@@ -90,8 +112,9 @@ class Closing:
             return max(part.read_before, self._reader.read_up_to(part.partition))
 
         def claim(part: PartitionBackup) -> Claim:
-            first, _ = self._patience.until_it_works(self._reader.bounds, part.partition)
-            is_known = first <= part.read_before  # else there may have been records, which the log lost before they were read
+            bounds = self._recreated.asked([part], self._reader.bounds, part.partition)
+            # Else there may have been records, which the log lost before they were read.
+            is_known = bounds is not None and bounds[0] <= part.read_before
             return Claim(part.identity, start(part), None, part.start if is_known else None)
 
         for part in self._claim([part for part in parts if part.claimed != start(part)], claim):
@@ -102,10 +125,10 @@ class Closing:
         self._uploaders.shutdown()
 
     def _claim(self, parts: list[PartitionBackup], what: Callable[[PartitionBackup], Claim]) -> list[PartitionBackup]:
-        """Claim for each partition. Return those that are still ours."""
-        while parts := [part for part in parts if self._is_ours(part)]:
+        """Claim for each partition. Return those that are still ours, and of the log that is there."""
+        while parts := [part for part in parts if self._is_ours(part) and not part.is_stale]:
             claims = {part.partition: what(part) for part in parts}
-            if self._patience.until_it_works(self._reader.claim, claims):
+            if self._recreated.asked(parts, self._reader.claim, claims):
                 break
             if self._stop.wait(_NAP_SECONDS):
                 raise Stopped

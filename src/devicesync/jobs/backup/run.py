@@ -60,15 +60,16 @@ class Backup:
         self._stop = stop
         self._clock = clock
         self._parts: dict[int, PartitionBackup] = {}
+        self._former: dict[int, int] = {}  # of those that begin anew: their generations
         self._orphans: list[PartitionBackup] = []
-        self._is_crowded = False
+        self._is_crowded = self._begins_anew = False
         self._files_at_once = files_at_once()
         self._encoder = Encoder(spool)
         self._reader = log.full_reader(READER, self)
         self._patience = Patience(stop, self._reader.keep_alive)
         self._recreated = Recreated(self._reader, self._patience, clock)
         beside = self._beside = BesideLog(archive, log, spool, stop)
-        self._closing = Closing(self._reader, beside, self._patience, stop=stop, is_ours=self._is_ours, on_step=self.on_step)
+        self._closing = Closing(self._reader, beside, self._recreated, stop=stop, is_ours=self._is_ours, on_step=self.on_step)
         self.kept = self._closing.kept
 
     def run(self, *, until_caught_up: bool = False) -> None:
@@ -88,11 +89,18 @@ class Backup:
 
     def on_assigned(self, partition: int, claim: Claim | None) -> int:
         """See full.RebalanceListener."""
-        part = self._parts[partition] = self._part(partition, claim)
+        part = self._part(partition, claim)
+        if part.generation == self._former.get(partition):
+            part = self._part(partition, None, after=part.generation)
+        self._former.pop(partition, None)
+        self._parts[partition] = part
         return part.expected
 
     def on_revoked(self, partitions: Iterable[int]) -> None:
         """See full.RebalanceListener. Open files of a topic that was deleted are finished: its records can't be read again."""
+        partitions = [*partitions]
+        for partition in partitions:
+            self._former.pop(partition, None)
         gone = [self._parts.pop(partition) for partition in partitions if partition in self._parts]
         try:
             identity = self._reader.identity() if any(not part.is_empty for part in gone) else ""
@@ -127,6 +135,7 @@ class Backup:
         return part
 
     def _step(self) -> int:
+        self._begins_anew = False
         due_in = min((part.due_in(self._limits.file_seconds) for part in self._parts.values()), default=_POLL_SECONDS)
         polled = self._patience.until_it_works(self._reader.poll, _POLL_RECORDS, min(max(due_in, 0), _POLL_SECONDS))
         for part, rows in [(self._parts.get(partition), rows) for partition, rows in polled.items()]:
@@ -177,7 +186,9 @@ class Backup:
         if offset < part.expected:
             part.is_stale = True
             return False
-        first = self._patience.until_it_works(self._reader.left_from, part.partition, part.expected, offset)
+        first = self._recreated.asked([part], self._reader.left_from, part.partition, part.expected, offset)
+        if first is None:
+            return False
         if first > part.expected:
             if not part.is_empty and first >= (part.agreed_end or 0):
                 return False
@@ -199,38 +210,17 @@ class Backup:
 
     def _close_at_once(self, wanted: list[PartitionBackup]) -> None:
         self.on_step("closing")
-        self._closing.close(self._finish([part for part in wanted if not part.is_empty]))
+        self._closing.close(self._closing.finish([part for part in wanted if not part.is_empty], self._start_again))
         for part in wanted:
             if part.is_stale and self._is_ours(part):
                 self._patience.until_it_works(self._renew, part)
 
-    def _finish(self, parts: list[PartitionBackup]) -> list[PartitionBackup]:
-        """Finish the files; the partitions whose files the disk took. All end first, so that they are compressed in a row."""
-        for part in parts:
-            try:
-                part.end()
-            except OSError as error:
-                self._start_again(part, error)
-        finished = []
-        for part in parts:
-            try:
-                part.finish()
-                finished += [] if part.is_empty else [part]
-            except OSError as error:
-                self._start_again(part, error)
-        self.on_step("closed")
-        return finished
-
     def _renew(self, part: PartitionBackup) -> None:
-        """Begin the next generation: the log was recreated. Nothing is to do once the partition is another's, or is gone."""
-        if not self._is_ours(part):
-            return
-        part.waiting = []
-        new = self._part(part.partition, None)
-        if new.generation == part.generation:
-            new = self._part(part.partition, None, after=part.generation)
-        self._reader.rewind(new.partition, new.start)
-        self._parts[part.partition] = new
+        """Begin the next generation at a later poll: the log was recreated. Nothing is to do once the partition is another's."""
+        if self._is_ours(part):
+            self._reader.begin_anew(part.partition)
+            self._former[part.partition] = self._parts.pop(part.partition).generation
+            self._begins_anew = True
 
     def _start_again(self, part: PartitionBackup, error: OSError) -> None:
         """The local disk is full: drop the file, close the others to make room, read its records again. Raises Unavailable."""
@@ -239,7 +229,7 @@ class Backup:
         part.start_again()
         self._is_crowded = True
         if self._is_ours(part):
-            self._patience.until_it_works(self._reader.rewind, part.partition, part.start)
+            self._recreated.asked([part], self._reader.rewind, part.partition, part.start)
         if self._stop.wait(_DISK_FULL_SECONDS):
             raise Stopped
 
@@ -247,4 +237,4 @@ class Backup:
         self._recreated.mark(self._parts.values())
         self._close(self._parts.values())
         self._closing.claim_starts([*self._parts.values()])
-        return self._patience.until_it_works(self._reader.caught_up)
+        return not self._begins_anew and self._patience.until_it_works(self._reader.caught_up)

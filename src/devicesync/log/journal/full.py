@@ -22,7 +22,9 @@ class JournalFullReader:
     def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
         """See full.FullReader."""
         if not self._is_given:
-            self._reader.rewind(self._listener.on_assigned(0, Claim(self.identity(), self._reader.position, None)))
+            claimed = self._files.read_position(self._reader.name)
+            claim = None if claimed is None else Claim(self.identity(), claimed, None)
+            self._reader.rewind(self._listener.on_assigned(0, claim))
             self._is_given = True
         records = full_records_of(self._reader.poll(max_records, timeout_seconds))
         return {0: records} if records else {}
@@ -37,6 +39,11 @@ class JournalFullReader:
         """See full.FullReader."""
         del partition
         self._reader.rewind(offset)
+
+    def begin_anew(self, partition: int) -> None:
+        """See full.FullReader."""
+        del partition
+        self._is_given = False
 
     def read_up_to(self, partition: int) -> int:
         """See full.FullReader."""

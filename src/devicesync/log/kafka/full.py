@@ -80,6 +80,10 @@ class KafkaFullReader:
         with failures("read"):
             self._member.rewind(partition, offset)
 
+    def begin_anew(self, partition: int) -> None:
+        """See full.FullReader."""
+        self._member.begin_anew([partition])
+
     def read_up_to(self, partition: int) -> int:
         """See full.FullReader."""
         return self._member.ends.get(partition, 0)
