@@ -103,3 +103,50 @@ def test_a_rotation_that_was_killed_has_lost_nothing(tmp_path: Path, step: int) 
     assert told == []
     assert again.append([b"c"]) == 2
     assert everything(again) == [(0, b"a"), (1, b"b"), (2, b"c")]
+
+
+def _half_rotated(directory: Path) -> None:
+    """As a process leaves it that is killed between the two halves."""
+    (directory / NAME).rename(directory / f"{NAME}.{0:020d}")
+
+
+def _times_emptied(directory: Path) -> None:
+    (directory / f"{NAME}.times").write_bytes(b"")
+
+
+def _times_damaged(directory: Path) -> None:
+    (directory / f"{NAME}.times").write_bytes(b"\xa5" * 320)
+
+
+def _times_gone(directory: Path) -> None:
+    (directory / f"{NAME}.times").unlink()
+
+
+@pytest.mark.parametrize("harm", [_half_rotated, _times_emptied, _times_damaged, _times_gone])
+def test_a_look_for_the_last_version_never_ends_short(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    """It said that the log tells none. A registration then got a version below one that another process had answered."""
+    journal, beside = open_journal(tmp_path), open_journal(tmp_path)
+    journal.append([b"here"])
+    beside.append([b"there"])
+    harm(tmp_path)
+    assert [record.value for record in journal.taken_since(0, 100, {})] == [b"here", b"there"]
+
+
+def test_what_a_killed_rotation_left_is_read_to_its_end(tmp_path: Path) -> None:
+    """Nobody need append first."""
+    journal = open_journal(tmp_path)
+    journal.append([b"1", b"2"])
+    _half_rotated(tmp_path)
+    assert [record.value for record in journal.newest(10)] == [b"1", b"2"]
+    (tmp_path / f"{NAME}.{0:020d}.times").unlink()
+    assert [record[3] for some in journal.records(0, 0, 2) for record in some] == [b"1", b"2"]
+
+
+def test_a_read_that_can_not_come_to_the_end_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of an end before the end."""
+    journal = open_journal(tmp_path)
+    journal.append([b"1", b"2"])
+    monkeypatch.setattr(cursor.Cursor, "read", lambda *given: [])
+    for look in (journal.newest(10), journal.taken_since(0, 10, {}), journal.records(0, 0, 2)):
+        with pytest.raises(Unavailable, match="can't be read up to its record 2"):
+            next(look)

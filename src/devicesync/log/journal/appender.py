@@ -77,6 +77,13 @@ class Appender:
             self._tail.catch_up()
             return self._tail.next
 
+    def mend(self) -> int:
+        """Finish a rotation that was cut short, make lost times anew; the number that the next record will have."""
+        with self._turn(), self._lock.held(), naming_failures("read", self._files.active):
+            self._tail.catch_up()
+            self._files.mend_times()
+            return self._tail.next
+
     def tidy(self) -> None:
         """Close the active segment where it is old enough, and drop closed ones that are not needed. Raises Unavailable."""
         with self._turn(), self._lock.held(), naming_failures("tidy", self._files.active):

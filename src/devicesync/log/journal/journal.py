@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from devicesync.durable import check_room
+from devicesync.errors import Unavailable
 from devicesync.log.full import OFFSET, FullRecord, RebalanceListener, Survey
 from devicesync.log.journal.appender import Appender
 from devicesync.log.journal.cursor import Cursor
@@ -16,6 +17,8 @@ from devicesync.log.port import Headers, Partitions, Record
 from devicesync.printable import encodable
 
 _ROWS = 2000
+_LOOKS = 100
+"""So often in a row a read finds a rotation under way at most."""
 
 
 class Journal:
@@ -74,17 +77,18 @@ class Journal:
         with closing(Cursor(self._files, 0)) as cursor:
             first, end = cursor.bounds()
             cursor.rewind(max(first, end - count))
-            while cursor.position < end and (records := cursor.read(count)):
+            for records in self._up_to(cursor, end):
                 yield from records
 
     def taken_since(self, ms: int, count: int, seen: Mapping[int, int], but: Collection[int] = ()) -> Iterator[Record]:
         """See port.Log. Lines that another program wrote count as taken now."""
         del but  # it has one partition
+        end = self._appender.mend()  # without the lock, damaged times say that there are no records
         with closing(Cursor(self._files, 0)) as cursor:
-            first, end = cursor.bounds()
+            first, _ = cursor.bounds()
             cursor.rewind(max(first, end - count, seen.get(0, 0)))
             cursor.pass_before(ms * 1000)
-            while cursor.position < end and (records := cursor.read(_ROWS)):
+            for records in self._up_to(cursor, end):
                 yield from records
 
     def reader(self, name: str) -> JournalReader:
@@ -103,12 +107,25 @@ class Journal:
         """See full.FullLog."""
         del partition
         with closing(Cursor(self._files, start)) as cursor:
-            while cursor.position < end and (records := cursor.read(min(_ROWS, end - cursor.position))):
+            for records in self._up_to(cursor, end):
                 yield [record for record in full_records_of(records) if record[OFFSET] < end]
 
     def committed(self, name: str) -> int:
         """The number of the first record that the reader of that name has not committed."""
         return self._files.read_position(name) or 0
+
+    def _up_to(self, cursor: Cursor, end: int) -> Iterator[list[Record]]:
+        """The records from there to that number, which the journal has. Raises Unavailable, never ends short.
+
+        A read gives nothing while a rotation is under way, or was cut short. The first is waited for, the other is finished.
+        """
+        for _ in range(_LOOKS):
+            while cursor.position < end and (records := cursor.read(min(_ROWS, end - cursor.position))):
+                yield records
+            if cursor.position >= end:
+                return
+            self._appender.mend()
+        raise Unavailable(f"{self.path} can't be read up to its record {end}", "see what moves its segments")
 
     @property
     def syncs(self) -> int:
