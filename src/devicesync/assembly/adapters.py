@@ -58,14 +58,17 @@ def survey_topic(settings: Settings, topic: str) -> "Survey":
 
 
 def open_journal(settings: Settings) -> "Journal":
-    """The journal that `log` names, or for a followed log the journal in the data directory that takes its lines."""
+    """The journal that `log` names, or for a followed log the journal in the data directory that takes its lines.
+
+    It keeps what a clock that went back may have to be read from: the last version is looked for in its newest records.
+    """
     from devicesync.log.journal import Journal
 
     return Journal(
         named_log.journal_path(settings),
         segment_bytes=settings.journal_segment_bytes,
         segment_seconds=settings.journal_segment_seconds,
-        retention_seconds=settings.journal_retention_seconds,
+        retention_seconds=max(settings.journal_retention_seconds, settings.max_clock_ahead_seconds),
     )
 
 
