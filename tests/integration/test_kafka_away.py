@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 from unittest.mock import Mock
 
 import pytest
@@ -124,6 +125,31 @@ def test_a_commit_to_a_silent_broker_fails_soon(monkeypatch: pytest.MonkeyPatch)
                 threads.submit(reader.commit).result(40)
         finally:
             kafka.resume()
+
+
+def test_who_just_waited_for_a_commit_in_vain_asks_nobody_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question took 5 s more. Once a commit has its answer, the group is left as ever."""
+    monkeypatch.setattr(commits, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(reader_module, "_COMMIT_SECONDS", 0.0)
+    kafka = servers.own_kafka()
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{kafka.port}/silent-close")
+    create_topics(url, partitions=1)
+    with closing(KafkaLog(url, "updater")) as log, closing(log.reader("updater")) as reader:
+        log.append([b"a"])
+        until(lambda: bool(reader.poll(1, 0.2)))
+        kafka.pause()
+        try:
+            with pytest.raises(Unavailable, match="can't commit"):
+                reader.commit()
+            with mock.patch.object(AdminClient, "list_topics") as asked:
+                assert reader._member.is_lost()
+            assert asked.call_count == 0
+        finally:
+            kafka.resume()
+        monkeypatch.setattr(commits, "_ANSWER_SECONDS", 60.0)
+        reader.commit()
+        assert not reader._member.is_lost()
+        reader.close()  # `up` does so before its API has ended, and again with all that it opened
 
 
 def test_making_topics_at_a_broker_that_just_fell_silent_fails_in_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,9 +50,14 @@ def listen(setting: str, address: str) -> socket.socket:
 
 
 @contextmanager
-def serving(make_doors: Callable[[], Sequence[Opened]], look: Callable[[], None]) -> Iterator[None]:
-    """Serve while the body runs. `make_doors` is called in the loop's thread; so is `look`, twice a second."""
-    served = _Served(make_doors, look)
+def serving(
+    make_doors: Callable[[], Sequence[Opened]], look: Callable[[], None], is_over: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """Serve while the body runs. `make_doors` is called in the loop's thread; so are `look` and `is_over`, twice a second.
+
+    is_over: whether to stop before the body ends.
+    """
+    served = _Served(make_doors, look, is_over)
     thread = threading.Thread(target=served.run, name="api")
     thread.start()
     served.started.wait()
@@ -68,11 +73,12 @@ def serving(make_doors: Callable[[], Sequence[Opened]], look: Callable[[], None]
 class _Served:
     """The event loop's side."""
 
-    def __init__(self, make_doors: Callable[[], Sequence[Opened]], look: Callable[[], None]) -> None:
+    def __init__(self, make_doors: Callable[[], Sequence[Opened]], look: Callable[[], None], is_over: Callable[[], bool]) -> None:
         self.started = threading.Event()
         self.failure: BaseException | None = None
         self._make_doors = make_doors
         self._look = look
+        self._is_over = is_over
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
 
@@ -98,20 +104,19 @@ class _Served:
         acceptors = [Acceptor(sock, partial(Connection, door)) for door, sock in opened]
         self.started.set()
         doors = [door for door, _ in opened]
-        await _watch(doors, self._stop, self._look)
+        await self._watch(doors)
         for acceptor in acceptors:
             await acceptor.close()
         await _finish(doors)
 
-
-async def _watch(doors: Sequence[Door], stop: asyncio.Event, look: Callable[[], None]) -> None:
-    """Until told to stop, end what takes too long, and call `look`."""
-    loop = asyncio.get_running_loop()
-    while not stop.is_set():
-        for door in doors:
-            door.look(loop.time())
-        look()
-        await _within(LOOK_SECONDS, stop.wait())
+    async def _watch(self, doors: Sequence[Door]) -> None:
+        """Until told to stop, end what takes too long, and call `look`."""
+        loop = asyncio.get_running_loop()
+        while not (self._stop.is_set() or self._is_over()):
+            for door in doors:
+                door.look(loop.time())
+            self._look()
+            await _within(LOOK_SECONDS, self._stop.wait())
 
 
 async def _finish(doors: Sequence[Door]) -> None:

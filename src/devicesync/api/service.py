@@ -41,10 +41,12 @@ def api(
     sight: Sight | None = None,
     *,
     spans: Spans = NO_SPANS,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[str, str]]:
     """Serve while the body runs, and yield the addresses of the API and of the admin port.
 
     open_stores: opens stores for the API alone, in its thread. sight: what the page may look at.
+    is_over: whether to stop before the body ends.
 
     Raises WrongUse for settings that can't be right, and Unavailable where a port is taken.
     """
@@ -83,7 +85,11 @@ def api(
 
         addresses = [http_url(*each.getsockname()[:2]) for each in (public, admin)]
         # The admin port has a loop of its own: strangers can make the turns of the other one long.
-        with serving(make_doors, versions.look), serving(make_admin_doors, descriptors.teller()), closing(versions):
+        with (
+            serving(make_doors, versions.look, is_over),
+            serving(make_admin_doors, descriptors.teller(), is_over),
+            closing(versions),
+        ):
             yield addresses[0], addresses[1]
 
 

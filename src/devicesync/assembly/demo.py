@@ -67,7 +67,7 @@ class Demo(NamedTuple):
 @contextmanager
 def demonstrating(settings: Settings, stop: threading.Event) -> Iterator[Demo]:
     """Run updater and API while the body does. Raises WrongUse, Held, Unavailable."""
-    with updating(settings, "up", stop) as embedded, api_beside(settings, embedded) as (public, admin):
+    with updating(settings, "up", stop) as embedded, api_beside(settings, embedded, stop) as (public, admin):
         updater = threading.Thread(target=embedded.updater.run, name="updater")
         updater.start()
         try:

@@ -1,7 +1,7 @@
 """`up` and `update`: an updater that follows its log, and what is served beside it."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from devicesync.assembly import named_log
@@ -30,7 +30,8 @@ def keep_updating(command: str, settings: Settings, run: LongRun) -> Counts:
             assembled = opened.enter_context(group_member(settings, run.stop, spans))
         else:
             assembled = opened.enter_context(updating(settings, command, run.stop, spans))
-        where = opened.enter_context(_serving(command, settings, assembled, spans, run.admin_listen))
+        where = opened.enter_context(_serving(command, settings, assembled, spans, run))
+        opened.enter_context(closing(assembled.reader))  # first: it and the API may each have to wait for Kafka
         flow = f"{masked(settings.log)} -> {masked(settings.cache)}, {masked(settings.database)}"
         opened.enter_context(run.watcher.running(f"{flow}.{where}"))
         assembled.updater.run(until_caught_up=run.until_caught_up)
@@ -38,14 +39,12 @@ def keep_updating(command: str, settings: Settings, run: LongRun) -> Counts:
 
 
 @contextmanager
-def _serving(
-    command: str, settings: Settings, assembled: Embedded | GroupMember, spans: Spans, admin_listen: str | None
-) -> Iterator[str]:
+def _serving(command: str, settings: Settings, assembled: Embedded | GroupMember, spans: Spans, run: LongRun) -> Iterator[str]:
     """Serve what the command serves beside its updater; words that say where."""
     if command == "up":
         from devicesync.assembly.serving import api_beside  # noqa: PLC0415 - `update` needs none of it
 
-        with api_beside(settings, assembled, spans) as (public, admin):
+        with api_beside(settings, assembled, run.stop, spans) as (public, admin):
             yield f" API on {public}, admin on {admin}."
         return
     from devicesync.assembly.admin import admin_port, checks_of_stores, used  # noqa: PLC0415 - `up` needs none of it
@@ -57,7 +56,7 @@ def _serving(
     with (
         checks_of_stores(settings) as checks,
         admin_port(
-            admin_listen, settings, "update", READER, readings, assembled, uses=uses, log=assembled.log.check, **checks
+            run.admin_listen, settings, "update", READER, readings, assembled, uses=uses, log=assembled.log.check, **checks
         ) as where,
     ):
         yield where

@@ -1,5 +1,6 @@
 """The Device Register API, alone or beside an updater in one process."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -41,8 +42,13 @@ def api_alone(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def api_beside(settings: Settings, assembled: Embedded | GroupMember, spans: Spans = NO_SPANS) -> Iterator[tuple[str, str]]:
-    """Serve the API over the updater's log. It reads the updater's private cache, where no other updater writes."""
+def api_beside(
+    settings: Settings, assembled: Embedded | GroupMember, stop: threading.Event, spans: Spans = NO_SPANS
+) -> Iterator[tuple[str, str]]:
+    """Serve the API over the updater's log. It reads the updater's private cache, where no other updater writes.
+
+    stop: the updater's. The API goes by it, too: each may have to wait for Kafka before it ends.
+    """
 
     def open_stores() -> Stores:
         return stores_beside(settings, assembled)
@@ -54,6 +60,6 @@ def api_beside(settings: Settings, assembled: Embedded | GroupMember, spans: Spa
     metrics.freshness = assembled.updater.counts.freshness
     with (
         sight_of(settings, assembled.log, open_stores) as sight,
-        api(settings, assembled.log, open_stores, metrics, sight, spans=spans) as addresses,
+        api(settings, assembled.log, open_stores, metrics, sight, spans=spans, is_over=stop.is_set) as addresses,
     ):
         yield addresses

@@ -22,9 +22,11 @@ class Commits:
     """Commits and waits for the answer.
 
     The client itself can wait, but without end, and now and then no answer comes (confluent-kafka-python's issue 1801).
+    is_silent: whether the last one got no answer.
     """
 
     def __init__(self, clock: Clock) -> None:
+        self.is_silent = False
         self._clock = clock
         self._answers: list[tuple[KafkaError | None, list[TopicPartition]]] = []
 
@@ -38,11 +40,13 @@ class Commits:
         serve: gives the consumer the time to call back. It is called until the answer is there, for 10 s at most.
         """
         self._answers.clear()
+        self.is_silent = False
         deadline = self._clock.monotonic() + _ANSWER_SECONDS
         try:
             consumer.commit(offsets=positions, asynchronous=True)
             while (errors := self._errors_of(positions)) is None:
-                if self._clock.monotonic() > deadline:
+                self.is_silent = self._clock.monotonic() > deadline
+                if self.is_silent:
                     raise Unavailable(f"can't commit to Kafka: no answer within {_ANSWER_SECONDS:g} s", HINT)
                 serve()
         except KafkaException as error:

@@ -203,8 +203,8 @@ class Member:
             raise
 
     def is_lost(self) -> bool:
-        """Whether nobody answers."""
-        return self._contact.is_lost(self.admin)
+        """Whether nobody answers; known at once where a commit just waited in vain."""
+        return self._commits.is_silent or self._contact.is_lost(self.admin)
 
     def close(self) -> None:
         """Leave the group, so that the others take over at once. Where nobody answers, its client would wait a minute."""

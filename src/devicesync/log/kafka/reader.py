@@ -51,6 +51,7 @@ class KafkaReader:
         self._identities: dict[int, str] = {}
         self._made_anew = ""  # a topic that this reader saw come: what is gone from its beginning was read by nobody
         self._committed_at = self._identified_at = 0.0
+        self._is_closed = False
         self._member = Member(url, group, on_assigned=self._assigned, on_revoked=self._forget, clock=clock, **_SETTINGS)
         self._gaps = Gaps(self._member.admin, url.topic, clock)
 
@@ -114,7 +115,10 @@ class KafkaReader:
         return not self._due and self._member.caught_up(self._identity(), self._applied)
 
     def close(self) -> None:
-        """See port.Reader; leaves the group, so that the others take over at once."""
+        """See port.Reader; leaves the group, so that the others take over at once. Again, it does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         try:
             if not self._member.is_lost():
                 with suppress(Unavailable):
