@@ -1,5 +1,6 @@
-"""Hashes that another program wrote into Redis in our form: what the law can't hold, and versions of the future."""
+"""Hashes that another program wrote into Redis in our form: numbers and texts that the law can't hold, and versions of the future."""
 
+import tracemalloc
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,19 +11,24 @@ from structlog.testing import capture_logs
 from devicesync.cache.port import Looked
 from devicesync.cache.redis import RedisCache
 from devicesync.clock import SYSTEM
-from devicesync.jobs.audit.difference import kind_of, look
+from devicesync.jobs.audit.difference import MISSING_IN_CACHE, kind_of, look
 from devicesync.jobs.audit.repair import repair
-from devicesync.law.event import Event
-from devicesync.law.facets import FACETS
-from devicesync.law.state import State, join_all, state_of
+from devicesync.law.event import MAX_BYTES, Event
+from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS
+from devicesync.law.maps import LONGEST_UNITED, MOST_ENTRIES, map_text
+from devicesync.law.state import State, join, join_all, state_of
 from devicesync.law.version import LATEST_US
 from devicesync.stores import Stores
-from tests.contract.stores import CACHES, DATABASES
+from tests.contract.stores import CACHES, DATABASES, redis_at, redis_url
 from tests.law.strategies import BASE_US, values_of
 
 HOUR_US = 3600 * 10**6
 ERASED, LIVE, LOCATION, UPDATED = 0, 1, 2, 2 + len(FACETS)
+UNSETTLED, TICKET = UPDATED + 3, UPDATED + 4
 NINES = "9" * 16
+MANY = 20_000_000
+"""Characters. Cassandra refuses a request with so many."""
+
 NUMBERS: dict[str, dict[int, str]] = {
     "16 nines": {LIVE: NINES},
     "16 nines of a facet": {LOCATION: NINES},
@@ -91,7 +97,7 @@ def test_a_version_of_the_future_that_only_the_cache_has_is_dropped(
 ) -> None:
     """Else it would win over every event, and a repair or a settling would bring it into the database."""
     stores.write({name: KNOWN})
-    numbers = {place: str(SYSTEM.now_us() + HOUR_US), UPDATED + 3: is_unsettled}
+    numbers = {place: str(SYSTEM.now_us() + HOUR_US), UNSETTLED: is_unsettled}
     forge(stores, name, numbers | {spot: "0" for spot in range(LIVE, UPDATED) if place == ERASED}, city="forged")
     USES[use](stores, name)
     stores.write({name: LATER})
@@ -140,3 +146,86 @@ def test_who_forges_a_hash_again_and_again_stops_nobody(stores: Stores, name: st
     stores.refill([name])
     agree_on(stores, name, [KNOWN, LATER])
     agree_on(stores, name + "2", [LATER])
+
+
+@pytest.mark.parametrize("is_unsettled", ["0", "1"])
+@pytest.mark.parametrize("use", USES)
+def test_a_text_that_no_event_can_have_counts_as_damage(stores: Stores, name: str, use: str, is_unsettled: str) -> None:
+    """One stopped `update` and `audit --repair` for good: Cassandra was told of it again and again."""
+    stores.write({name: KNOWN})
+    forge(stores, name, {UNSETTLED: is_unsettled}, city="c" * MANY)
+    USES[use](stores, name)
+    stores.write({name: LATER})
+    agree_on(stores, name, [KNOWN, LATER])
+
+
+def test_an_audit_tells_of_a_text_that_no_event_can_have(stores: Stores, name: str) -> None:
+    stores.write({name: KNOWN})
+    forge(stores, name, {}, city="c" * MANY)
+    assert [kind_of(sides) for sides in look([name], stores).values()] == [MISSING_IN_CACHE]
+
+
+@pytest.mark.parametrize("field", ["city", "foo"])
+def test_long_texts_are_not_brought_here(stores: Stores, field: str) -> None:
+    """30 hashes took `update` to 2.2 GiB, and 20 `api` to 880 MiB."""
+    names = [uuid.uuid4().hex for _ in range(3)]
+    stores.write(dict.fromkeys(names, KNOWN))
+    for each in names:
+        forge(stores, each, {}, **{field: "c" * MANY})
+    tracemalloc.start()
+    try:
+        stores.cache.seen(names)
+        held = stores.cache.read(names)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < MANY / 10
+    assert held == ({} if field == "city" else dict.fromkeys(names, KNOWN))
+
+
+@pytest.mark.parametrize("use", USES)
+def test_the_largest_that_events_can_make_is_kept(stores: Stores, name: str, use: str) -> None:
+    """Eight texts of a facet come from as many events of one version."""
+    united = map_text({f"{number:0{LONGEST_UNITED}}": "v" * LONGEST_UNITED for number in range(MOST_ENTRIES)})
+    largest = tuple(united if field in MAP_FIELDS else "t" * MAX_BYTES for field in FIELDS)
+    large = state_of(Event("d", BASE_US + 1, values=largest))
+    stores.write({name: large})
+    ticket = stores.cache.look([name]).tickets[name]
+    forge(stores, name, {UNSETTLED: "1"})
+    USES[use](stores, name)
+    stores.write({name: LATER})
+    agree_on(stores, name, [large, LATER] + [KNOWN] * (use == "restore"))
+    if use != "repair":
+        assert stores.cache.look([name]).tickets[name] == ticket
+
+
+@pytest.mark.parametrize("is_unsettled", ["0", "1"])
+def test_a_row_of_another_job_that_no_cache_keeps_is_read_and_stops_nobody(stores: Stores, name: str, is_unsettled: str) -> None:
+    longer = state_of(Event("d", BASE_US + 1, values=values_of(city="c" * 4_000_000)))
+    stores.write({name: longer})
+    forge(stores, name, {UNSETTLED: is_unsettled})
+    stores.refill([name])
+    assert stores.read(name) == stores.read(name) == longer
+    stores.write({name: LATER})
+    assert stores.read(name) == stores.database.read([name])[name] == join(longer, LATER)
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_state_that_is_too_long_counts_as_damage(stores: Stores, name: str, use: str) -> None:
+    """100 of 10 MB each in one call kept Redis from answering, and `update` waited for good."""
+    stores.write({name: KNOWN})
+    forge(stores, name, {TICKET: "f" * 2000}, city="forged")
+    assert len(stores.cache.look([name]).tickets[name]) < 20
+    USES[use](stores, name)
+    stores.write({name: LATER})
+    agree_on(stores, name, [KNOWN, LATER])
+
+
+@pytest.mark.parametrize("ticket", ["f" * 2000, "none", "", "\x00"])
+def test_a_ticket_of_another_program_is_none(stores: Stores, name: str, ticket: str) -> None:
+    cache = redis_at(redis_url())
+    cache._connections.client.hset(cache._connections.beside(name), name, ticket)  # type: ignore[attr-defined]
+    cache.close()
+    assert stores.cache.look([name]).tickets[name] not in {ticket, ""}
+    stores.write({name: KNOWN})
+    agree_on(stores, name, [KNOWN])

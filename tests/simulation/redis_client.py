@@ -30,7 +30,7 @@ class SimulatedClient:
 
     def pipeline(self, *, transaction: bool) -> "Pipeline":
         assert not transaction
-        return Pipeline(lambda what, commands, *, raise_on_error: _raised(_made(self, commands), raise_on_error=raise_on_error))
+        return Pipeline(lambda what, commands: _raised(_made(self, commands)))
 
     def hgetall(self, name: str) -> dict[str, str]:
         found: dict[str, str] = _answered(lambda: self.server.command("HGETALL", name.encode()))
@@ -85,7 +85,7 @@ class GatedClient:
     def close(self) -> None:
         self._client.close()
 
-    def _round_trip(self, what: str, commands: Sequence[Command], *, raise_on_error: bool = True) -> list[Any]:
+    def _round_trip(self, what: str, commands: Sequence[Command]) -> list[Any]:
         fate = gate(f"Redis {what}")
         if fate == "is refused":
             raise exceptions.ConnectionError(fate)
@@ -95,7 +95,7 @@ class GatedClient:
         done(fate)
         if fate != "goes on":
             raise exceptions.TimeoutError(fate)
-        return _raised(replies, raise_on_error=raise_on_error)
+        return _raised(replies)
 
 
 class Pipeline:
@@ -108,13 +108,9 @@ class Pipeline:
     def evalsha(self, *arguments: Any) -> None:
         self._commands.append(("evalsha", arguments))
 
-    def hgetall(self, *arguments: Any) -> None:
-        self._commands.append(("hgetall", arguments))
-
-    def execute(self, *, raise_on_error: bool = True) -> list[Any]:
-        names = {"look" if command[1][-1] == 65_536 else command[0] for command in self._commands}
-        what = " ".join(sorted(names)).replace("evalsha", "merge").replace("hgetall", "HGETALL")
-        return self._round_trip(what, self._commands, raise_on_error=raise_on_error)
+    def execute(self) -> list[Any]:
+        what = " ".join(sorted({_script_of(arguments) for _, arguments in self._commands}))
+        return self._round_trip(what, self._commands)
 
 
 class GatedConnections:
@@ -152,6 +148,13 @@ class GatedConnections:
         self._connections.close()
 
 
+def _script_of(arguments: tuple[Any, ...]) -> str:
+    """Which script a call is of, told by its last arguments."""
+    if isinstance(arguments[-1], bytes):
+        return "merge"
+    return "look" if arguments[-2] == 65_536 else "read"
+
+
 def _made(client: Client, commands: Sequence[Command]) -> list[Any]:
     replies: list[Any] = []
     for name, arguments in commands:
@@ -162,9 +165,9 @@ def _made(client: Client, commands: Sequence[Command]) -> list[Any]:
     return replies
 
 
-def _raised(replies: list[Any], *, raise_on_error: bool) -> list[Any]:
+def _raised(replies: list[Any]) -> list[Any]:
     wrong = next((reply for reply in replies if isinstance(reply, exceptions.RedisError)), None)
-    if wrong is not None and raise_on_error:
+    if wrong is not None:
         raise wrong
     return replies
 

@@ -10,7 +10,11 @@ local FORM = string.gsub(STATE, '[()]', '') -- it need not be taken apart here
 local tickets = KEYS[#KEYS]
 
 local function is_state(text)
-  return type(text) == 'string' and string.find(text, FORM)
+  return type(text) == 'string' and #text <= LONGEST_STATE and string.find(text, FORM)
+end
+
+local function is_ticket(text)
+  return text and #text <= #ARGV[1] and string.find(text, '^%x+$')
 end
 
 local replies, given = {}, false
@@ -20,7 +24,7 @@ for index = 1, #KEYS - 1 do
     replies[index] = state
   else
     local ticket = redis.call('HGET', tickets, KEYS[index])
-    if not ticket then
+    if not is_ticket(ticket) then
       if not given and redis.call('HLEN', tickets) > tonumber(ARGV[3]) then redis.call('DEL', tickets) end
       ticket, given = ARGV[1], true
       redis.call('HSET', tickets, KEYS[index], ticket)

@@ -6,8 +6,8 @@
 -- is held, the `_state` that must still be there, and a ticket for it. Returns per device: false when its ticket is no longer good, it is not held and
 -- there is none, or another `_state` is there; 1 when the database may not show yet what is held (it is unsettled); else 0.
 --
--- FACETS, DECLARED, FIELDS, FROM, TO, IS_MAP, MOST_ENTRIES, LONGEST_UNITED, MOST_UNITED_BYTES and LATER stand before this text,
--- made by redis_scripts.py.
+-- FACETS, DECLARED, LONGEST_STATE, FIELDS, FROM, TO, IS_MAP, MOST_ENTRIES, LONGEST_UNITED, MOST_UNITED_BYTES and LATER stand before
+-- this text, made by redis_scripts.py.
 --
 -- Beside the fields that readers know, a hash holds `version` and `_state` (state.lua). Unsettled: events met here of which the
 -- database's writers did not know, and each store alone can't join these (an erase and what came after it, a tie that empties a
@@ -35,6 +35,7 @@ end
 local UPDATED = FACETS + 3 -- where api_last_updated_on stands in a `_state`; the others follow
 
 local function read_state(packed)
+  if #packed > LONGEST_STATE then return nil end
   local found = {string.match(packed, STATE)}
   if not found[1] then return nil end
   local live, facets = tonumber(found[2]), {unpack(found, 3, FACETS + 2)}

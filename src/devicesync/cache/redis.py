@@ -14,8 +14,8 @@ from redis import exceptions
 
 from devicesync.cache.port import NO_TICKETS, UNKNOWN, Advice, Looked, Merged
 from devicesync.cache.redis_connect import Client, Connections, hint_for
-from devicesync.cache.redis_hash import is_hash, seen_in, state_of, versions
-from devicesync.cache.redis_scripts import EXPIRING, LATER, LOOK, MERGE, by_bytes, packed
+from devicesync.cache.redis_hash import UNREADABLE, seen_in, state_of, versions
+from devicesync.cache.redis_scripts import EXPIRING, LATER, LOOK, MERGE, NAMES, READ, TOO_LARGE, by_bytes, packed
 from devicesync.errors import Unavailable
 from devicesync.law.event import NOBODY
 from devicesync.law.seen import Seen
@@ -105,7 +105,9 @@ class RedisCache:
         states: dict[str, State] = {}
         foreign = []
         for device_id, found in self._hashes(device_ids):
-            if "_state" in found:
+            if found is None:
+                foreign.append(device_id)
+            elif "_state" in found:
                 try:
                     states[device_id] = state_of(found)
                 except (ValueError, msgspec.MsgspecError):
@@ -116,7 +118,8 @@ class RedisCache:
 
     def seen(self, device_ids: Sequence[str]) -> dict[str, Seen]:
         """See port.Cache."""
-        return {device_id: seen for device_id, found in self._hashes(device_ids) if (seen := seen_in(found))}
+        of_all = {device_id: UNREADABLE if found is None else seen_in(found) for device_id, found in self._hashes(device_ids)}
+        return {device_id: seen for device_id, seen in of_all.items() if seen}
 
     def scan(self) -> Iterator[list[str]]:
         """See port.Cache. Keys with control characters are our own, and no devices."""
@@ -168,17 +171,14 @@ class RedisCache:
         """See port.Cache."""
         self._connections.close()
 
-    def _hashes(self, device_ids: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-        """The devices of which there is a hash, with all its fields."""
+    def _hashes(self, device_ids: Sequence[str]) -> Iterator[tuple[str, dict[str, str] | None]]:
+        """The devices of which there is a hash, with the fields that are ours; None where these are too large."""
         with self._failures("read"):
-            for client, groups in self._connections.shards(device_ids, _DEVICES_PER_CALL):
-                ids = [device_id for group in groups for device_id in group]
-                pipeline = client.pipeline(transaction=False)
-                for device_id in ids:
-                    pipeline.hgetall(device_id)
-                for device_id, found in zip(ids, pipeline.execute(raise_on_error=False), strict=True):
-                    if is_hash(found):
-                        yield device_id, found
+            for device_id, values in self._run(READ, (), dict.fromkeys(device_ids)):
+                if values == TOO_LARGE:
+                    yield device_id, None
+                elif values and (found := {name: value for name, value in zip(NAMES, values, strict=True) if value is not None}):
+                    yield device_id, found
 
     def _run(self, script: str, head: tuple[Any, ...], arguments: Mapping[str, bytes | None]) -> Iterator[tuple[str, Any]]:
         """Devices and what the script replies to each. A server that restarted has forgotten the script and is told again.

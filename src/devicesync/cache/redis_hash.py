@@ -1,9 +1,6 @@
 """What a profile hash says: the state that the law knows, and what its readers see."""
 
 import re
-from typing import Any
-
-from redis import exceptions
 
 from devicesync.cache.redis_scripts import HASH_NAMES
 from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS
@@ -18,15 +15,11 @@ _EVENT_NAMES = {HASH_NAMES.get(field, field): field for field in FIELDS} | _TIME
 _MOST_DIGITS = 16
 """Of a number in `_state`. No version of ours has more, and SQLite's and Lua's numbers bear it."""
 
+UNREADABLE = Seen(0, {}, is_ours=False)
+"""What is seen of a hash that is too large: no more than that it is there."""
+
 _NUMBER = rf"\d{{1,{_MOST_DIGITS}}}"
 _LEDGER = re.compile(rf"{_NUMBER},{_NUMBER},(?:(?:{_NUMBER})?,){{{len(FACETS)}}}{_NUMBER},{_NUMBER},{_NUMBER},\d,[0-9a-f]+")
-
-
-def is_hash(found: Any) -> bool:
-    """Whether HGETALL found one. A key of another type is none; any other error is raised."""
-    if isinstance(found, exceptions.RedisError) and not str(found).startswith("WRONGTYPE"):
-        raise found
-    return isinstance(found, dict) and bool(found)
 
 
 def versions(packed: str) -> State:

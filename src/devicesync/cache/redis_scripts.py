@@ -1,20 +1,39 @@
-"""The scripts that run in the server: each after state.lua and a head made from law/facets.py."""
+"""The scripts that run in the server: each after a head made from law/facets.py."""
 
 from collections.abc import Iterator, Mapping
 from importlib import resources
 
 import msgspec
 
+from devicesync.law.event import MAX_BYTES
 from devicesync.law.facets import DECLARED, FACETS, FIELDS, MAP_FIELDS, SLICES
 from devicesync.law.maps import LONGEST_UNITED, MOST_ENTRIES
 from devicesync.law.state import State
 
 _BYTES_PER_CALL = MOST_UNITED_BYTES = 256 << 10
 LATER = "later"
-"""What merge.lua replies of a device that a call of its own has to merge."""
+"""What merge.lua and read.lua reply of a device that needs a call of its own."""
+
+LONGEST_STATE = 1024
+"""Bytes of a `_state`; ours have a fifth of it."""
+
+_LARGEST_UNION = 2 * MOST_ENTRIES * (LONGEST_UNITED + len('"":'))
+MOST_HASH_BYTES = sum(_LARGEST_UNION if field in MAP_FIELDS else MAX_BYTES for field in FIELDS) + 2 * LONGEST_STATE
+"""Of our fields in one hash: events can make no more, ties among them."""
+
+TOO_LARGE = "too large"
+"""What read.lua replies of a hash that has more."""
+
+_MOST_READ_BYTES = 1 << 20
 
 HASH_NAMES = {"device_spec": "devicespec", "producer_id": "producer"}
 """Event fields whose hash field has another name; times are `firstaccess`, `user_declared_on`, `api_last_updated_on`."""
+
+NAMES = (
+    *("_state", "version", "api_last_updated_on", "firstaccess", "user_declared_on"),
+    *(HASH_NAMES.get(field, field) for field in FIELDS),
+)
+"""The fields of a hash that are ours, `_state` first."""
 
 
 def _lua(items: list[str]) -> str:
@@ -23,6 +42,7 @@ def _lua(items: list[str]) -> str:
 
 _HEAD = f"""\
 local FACETS, DECLARED = {len(FACETS)}, {DECLARED + 1} -- how many there are, and which is user_declared
+local LONGEST_STATE = {LONGEST_STATE}
 local FIELDS = {_lua([f"'{HASH_NAMES.get(field, field)}'" for field in FIELDS])}
 local FROM = {_lua([str(where.start + 1) for where in SLICES])} -- of each facet its places in FIELDS
 local TO = {_lua([str(where.stop) for where in SLICES])}
@@ -32,11 +52,18 @@ local MOST_UNITED_BYTES = {MOST_UNITED_BYTES} -- in one call of several devices
 local LATER = '{LATER}' -- what the others are answered
 """
 
+_READ_HEAD = f"""\
+local NAMES = {_lua([f"'{name}'" for name in NAMES])}
+local MOST_HASH_BYTES, MOST_READ_BYTES = {MOST_HASH_BYTES}, {_MOST_READ_BYTES} -- of a hash, and in one call before its last hash
+local LONGEST_STATE, TOO_LARGE, LATER = {LONGEST_STATE}, '{TOO_LARGE}', '{LATER}'
+"""
+
 _FILES = resources.files("devicesync.cache")
 LOOK, MERGE, EXPIRING = (
     _HEAD + "".join(_FILES.joinpath(name).read_text() for name in ("state.lua", script))
     for script in ("look.lua", "merge.lua", "expiring.lua")
 )
+READ = _READ_HEAD + _FILES.joinpath("read.lua").read_text()
 """What Redis is told."""
 
 _pack = msgspec.msgpack.Encoder().encode

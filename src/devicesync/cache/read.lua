@@ -1,0 +1,29 @@
+-- Says what hashes hold in our fields, where that is no more than a hash of ours may have.
+-- KEYS: device ids, then the hash of tickets, which is not looked at. Returns per device the values of NAMES in their order, false
+-- where there is no hash, TOO_LARGE where they or the `_state` among them are, and LATER where the call has read much already:
+-- meanwhile the server answers nobody.
+--
+-- NAMES, MOST_HASH_BYTES, MOST_READ_BYTES, LONGEST_STATE, TOO_LARGE and LATER stand before this text, made by redis_scripts.py.
+
+local read_bytes = 0
+
+local function values_of(key)
+  if read_bytes > MOST_READ_BYTES then return LATER end
+  local values = redis.pcall('HMGET', key, unpack(NAMES))
+  if values.err then
+    if not string.find(values.err, 'WRONGTYPE', 1, true) then error(values.err) end
+    return false
+  end
+  local size = 0
+  for spot = 1, #NAMES do
+    local value = values[spot]
+    if value then size = size + #value end
+  end
+  read_bytes = read_bytes + size
+  local state = values[1]
+  return (size > MOST_HASH_BYTES or state and #state > LONGEST_STATE) and TOO_LARGE or values
+end
+
+local replies = {}
+for index = 1, #KEYS - 1 do replies[index] = values_of(KEYS[index]) end
+return replies
