@@ -89,6 +89,16 @@ def test_numbers_that_no_state_has_count_as_damage(stores: Stores, name: str, us
     agree_on(stores, name, [KNOWN, LATER])
 
 
+@pytest.mark.parametrize("number", [" 5", "+5", "1_0", "\u0663", "5\n", "-0"])
+def test_what_only_python_takes_for_a_number_counts_as_damage(stores: Stores, name: str, number: str) -> None:
+    """The scripts in Redis take it for none: reads believed what `update` replaced."""
+    stores.write({name: KNOWN})
+    forge(stores, name, {ERASED: number}, city="forged")
+    assert [kind_of(sides) for sides in look([name], stores).values()] == [MISSING_IN_CACHE]
+    assert stores.cache.read([name]) == {}
+    agree_on(stores, name, [KNOWN])
+
+
 @pytest.mark.parametrize("is_unsettled", ["0", "1"])
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("place", [ERASED, LIVE])

@@ -19,13 +19,16 @@ UNREADABLE = Seen(0, {}, is_ours=False)
 """What is seen of a hash that is too large: no more than that it is there."""
 
 _NUMBER = rf"\d{{1,{_MOST_DIGITS}}}"
-_LEDGER = re.compile(rf"{_NUMBER},{_NUMBER},(?:(?:{_NUMBER})?,){{{len(FACETS)}}}{_NUMBER},{_NUMBER},{_NUMBER},\d,[0-9a-f]+")
+_LEDGER = re.compile(
+    rf"{_NUMBER},{_NUMBER},(?:(?:{_NUMBER})?,){{{len(FACETS)}}}{_NUMBER},{_NUMBER},{_NUMBER},\d,[0-9a-f]+", re.ASCII
+)
+"""A `_state`, as state.lua has it. Python's int takes more: spaces, signs, and digits of other scripts."""
 
 
 def versions(packed: str) -> State:
-    """What the numbers of `_state` say (state.lua): a state whose facets have versions and no values.
+    """What the numbers of a `_state` of the right form say (state.lua): a state whose facets have versions and no values.
 
-    Raises ValueError where another program wrote other numbers, or such as no state has.
+    Raises ValueError where another program wrote numbers that no state has.
     """
     numbers = packed.split(",")
     if max(map(len, numbers)) > _MOST_DIGITS:
@@ -42,7 +45,10 @@ def versions(packed: str) -> State:
 
 def state_of(found: dict[str, str]) -> State:
     """The state that a hash holds. Raises ValueError and msgspec's errors where another program has written into it."""
-    version, erased, updated_on, first_access, user_declared_on, registers = versions(found["_state"].rsplit(",", 2)[0])
+    packed = found["_state"]
+    if not _LEDGER.fullmatch(packed):
+        raise ValueError("no state of ours")
+    version, erased, updated_on, first_access, user_declared_on, registers = versions(packed.rsplit(",", 2)[0])
     if not version:
         return State(erased=erased)
     for name in _MAPS:
