@@ -4,11 +4,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-<<<<<<< HEAD
 from typing import Any
-=======
 from unittest import mock
->>>>>>> f2370ce (A partition that a topic made anew lacks waits alone, in a backup too: two backups of a group waited for it for good)
 
 import msgspec
 import pytest
@@ -220,13 +217,8 @@ def test_what_the_group_knows_is_not_read_again(
 def closing_of(life: Life, tmp_path: Path) -> Iterator[Closing]:
     """The one of a backup whose log has a hole at the beginning of the open range, as markers of transactions make."""
     with closing(open_log(life.settings)) as log:
-<<<<<<< HEAD
         beside = BesideLog(life.archive, log, tmp_path, threading.Event())
-        done = Closing(None, beside, None, stop=threading.Event(), is_ours=lambda _: True, on_step=lambda _: None)  # type: ignore[arg-type]
-=======
-        beside = BesideLog(life.archive, log, tmp_path)
         done = Closing(None, beside, mock.Mock(), stop=threading.Event(), is_ours=lambda _: True, on_step=lambda _: None)  # type: ignore[arg-type]
->>>>>>> f2370ce (A partition that a topic made anew lacks waits alone, in a backup too: two backups of a group waited for it for good)
         yield done
         done.shutdown()
 
