@@ -115,7 +115,7 @@ class Journal:
         return self._files.read_position(name) or 0
 
     def _up_to(self, cursor: Cursor, end: int) -> Iterator[list[Record]]:
-        """The records from there to that number, which the journal has. Raises Unavailable, never ends short.
+        """The records from there to that number, or to the journal's end. Raises Unavailable, never ends short.
 
         A read gives nothing while a rotation is under way, or was cut short. The first is waited for, the other is finished.
         """
@@ -124,7 +124,7 @@ class Journal:
                 yield records
             if cursor.position >= end:
                 return
-            self._appender.mend()
+            end = min(end, self._appender.mend())
         raise Unavailable(f"{self.path} can't be read up to its record {end}", "see what moves its segments")
 
     @property
