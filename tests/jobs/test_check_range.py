@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from devicesync.archive.entry import Entry
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.cover import Cover
-from devicesync.jobs.backup.verify import check_range
+from devicesync.jobs.backup.verify import Records, check_range
 from devicesync.law.state import State
 from devicesync.log.full import FullRecord
 
@@ -38,13 +38,13 @@ def found(
     def fetched(entry: Entry, _: Path) -> Iterator[Iterator[list[FullRecord]]]:
         yield iter(files[entry])
 
-    of_log = None if log is None else SimpleNamespace(records=lambda *_: iter(log))
+    records: Records | None = None if log is None else lambda *_: log
     archive: Any = SimpleNamespace(fetched=fetched)
     cover = Cover()
-    first = check_range(archive, list(files), Path(), cast("Any", of_log), cover, deep=True)
+    first = check_range(archive, list(files), Path(), records, cover, deep=True)
     cover.learn(archive, [*files], [{name: State(erased=version) for name, version in (pruned or {}).items()}], Path())
     if not cover.is_full:
-        first = check_range(archive, list(files), Path(), cast("Any", of_log), cover, deep=True)
+        first = check_range(archive, list(files), Path(), records, cover, deep=True)
     return [*first]
 
 
