@@ -39,7 +39,7 @@ HIS = "his"
 """A device that the stranger has registered himself."""
 IN_2200_US = 7_258_118_400_000_000
 SEEDS = (*range(10, 14), *range(32, 36), *range(53, 57))
-"""Among them such as show two mistakes: a prune that forgets erasures, and a backup that goes on behind anything."""
+"""Some of the first ones. To look for mistakes, run hundreds as above."""
 STEPS = 20
 _WHOLE = Selection()
 
