@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from devicesync.archive.entry import Entry, revised
-from devicesync.archive.ranges import ENTRY, ERASURES, listing_path, place_of, revised_path, write_erasures
+from devicesync.archive.files import ClosedFile
+from devicesync.archive.ranges import ENTRY, ERASURES, listing_path, place_of, write_erasures
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import sealed
 from devicesync.assembly.adapters import open_log
@@ -54,10 +55,7 @@ def test_a_revision_takes_the_place_of_nothing(life: Life, tmp_path: Path) -> No
     life.erases("gone")
     life.registers("late")
     closed = made(tmp_path, life.rows()[6:], (5, 7), life.archive.manifest.entries()[-1])
-    closed.entry = revised(closed.entry, "1-0000abcd")
-    life.archive.upload(closed)
-    path = revised_path(listing_path([closed.entry], ENTRY), [closed.entry])
-    Storage(life.place).put_bytes(path, sealed([closed.entry]))
+    _lists_as_a_revision(life, closed)
     with pytest.raises(Damaged, match=r"1_0_6\.1-0000abcd\.parquet 1 records of the log are missing, the first at offset 5"):
         life.keeps()
 
@@ -91,10 +89,15 @@ def _revises(life: Life, tmp_path: Path, bounds: tuple[int, int]) -> Entry:
     like = life.archive.manifest.entries()[0]
     was = made(tmp_path, life.rows()[slice(*bounds)], bounds, like).entry
     emptied = made(tmp_path, [], bounds, like)
-    emptied.entry = revised(msgspec.structs.replace(emptied.entry, path=was.path, first_offset=was.first_offset), "1-0000abcd")
-    life.archive.upload(emptied)
-    Storage(life.place).put_bytes(place_of([emptied.entry], ENTRY), sealed([emptied.entry]))
-    return emptied.entry
+    emptied.entry = msgspec.structs.replace(emptied.entry, path=was.path, first_offset=was.first_offset)
+    return _lists_as_a_revision(life, emptied)
+
+
+def _lists_as_a_revision(life: Life, closed: ClosedFile) -> Entry:
+    closed.entry = revised(closed.entry, "1-0000abcd")
+    life.archive.upload(closed)
+    Storage(life.place).put_bytes(place_of([closed.entry], ENTRY), sealed([closed.entry]))
+    return closed.entry
 
 
 def _covers(life: Life, tmp_path: Path, name: str, version: int) -> None:

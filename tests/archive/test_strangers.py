@@ -17,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from devicesync.archive.entry import Entry, revised
-from devicesync.archive.ranges import ENTRY, ERASURES, by_range, listing_path, revised_path, write_erasures
+from devicesync.archive.ranges import ENTRY, ERASURES, by_range, listing_path, place_of, write_erasures
 from devicesync.archive.trust import sealed
 from devicesync.assembly.backup.prune import prune
 from devicesync.assembly.backup.redact import redact
@@ -92,7 +92,7 @@ class Stranger:
     def _ranges(self) -> list[list[Entry]]:
         return by_range(self._life.archive.manifest.entries([]))
 
-    def _list(self, files: list[Entry], rows: list[list[FullRecord]], ending: str = ENTRY) -> list[Entry]:
+    def _list(self, files: list[Entry], rows: list[list[FullRecord]]) -> list[Entry]:
         """A listing with files of these rows; how the product would name them."""
         entries = []
         for entry, some in zip(files, rows, strict=True):
@@ -104,8 +104,7 @@ class Stranger:
             if not new.rest:  # JSON lines' rests have names of their own
                 self._add(new.path, closed.here.read_bytes())
             entries.append(new)
-        path = listing_path(entries, ending)
-        self._add(revised_path(path, entries) if entries[0].revision else path, sealed(entries))
+        self._add(place_of(entries, ENTRY), sealed(entries))
         return entries
 
     def _rows(self, entry: Entry) -> list[FullRecord]:

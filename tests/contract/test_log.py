@@ -52,6 +52,16 @@ def test_a_log_that_can_take_records_says_so(log: Log) -> None:
     log.check()
 
 
+def test_a_reader_may_be_closed_twice(log: Log) -> None:
+    """`up` does so before its API has ended, and again with all that it opened."""
+    log.append([b"one"])
+    reader = log.reader("one")
+    take(reader, 1)
+    reader.close()
+    reader.close()
+    log.append([b"two"])
+
+
 def test_a_reader_gets_everything_in_order_with_its_place_and_time(log: Log) -> None:
     """From the earliest record on; offsets ascend; the log keeps a time with each record."""
     log.append([b"a", b"b"])

@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,10 @@ from unittest.mock import Mock
 import pytest
 from confluent_kafka.admin import AdminClient
 from devstack.server import free_ports
+from devstack.servers import Kafka
 
 from devicesync.errors import Unavailable
-from devicesync.log.kafka import KafkaLog, KafkaUrl, admin, commits
+from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl, admin, commits
 from devicesync.log.kafka import reader as reader_module
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
@@ -107,36 +108,43 @@ def test_what_a_backup_asks_of_a_broker_that_went_away_fails_with_its_address() 
             kafka.start()
 
 
-def test_a_commit_to_a_silent_broker_fails_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client itself would wait for a minute, or without end, without a word, and a stop signal would wait as long."""
+@contextmanager
+def with_a_commit_due(topic: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Kafka, KafkaReader]]:
+    """A reader that has polled a record. Its commit waits for half a second."""
     monkeypatch.setattr(commits, "_ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(
         reader_module, "_COMMIT_SECONDS", 0.0
     )  # a reader that has just committed, as at its beginning, puts the next off
     kafka = servers.own_kafka()
-    url = KafkaUrl.parse(f"kafka://127.0.0.1:{kafka.port}/silent-commit")
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{kafka.port}/{topic}")
     create_topics(url, partitions=1)
     with closing(KafkaLog(url, "updater")) as log, closing(log.reader("updater")) as reader:
         log.append([b"a"])
         until(lambda: bool(reader.poll(1, 0.2)))
+        yield kafka, reader
+
+
+def answered(reader: KafkaReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commit is, by a broker that is there again. Then it leaves its group when it closes."""
+    monkeypatch.setattr(commits, "_ANSWER_SECONDS", 60.0)
+    reader.commit()
+
+
+def test_a_commit_to_a_silent_broker_fails_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client itself would wait for a minute, or without end, without a word, and a stop signal would wait as long."""
+    with with_a_commit_due("silent-commit", monkeypatch) as (kafka, reader):
         kafka.pause()
         try:
             with ThreadPoolExecutor(1) as threads, pytest.raises(Unavailable, match="can't commit"):
                 threads.submit(reader.commit).result(40)
         finally:
             kafka.resume()
+        answered(reader, monkeypatch)
 
 
 def test_who_just_waited_for_a_commit_in_vain_asks_nobody_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """The question took 5 s more. Once a commit has its answer, the group is left as ever."""
-    monkeypatch.setattr(commits, "_ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(reader_module, "_COMMIT_SECONDS", 0.0)
-    kafka = servers.own_kafka()
-    url = KafkaUrl.parse(f"kafka://127.0.0.1:{kafka.port}/silent-close")
-    create_topics(url, partitions=1)
-    with closing(KafkaLog(url, "updater")) as log, closing(log.reader("updater")) as reader:
-        log.append([b"a"])
-        until(lambda: bool(reader.poll(1, 0.2)))
+    with with_a_commit_due("silent-close", monkeypatch) as (kafka, reader):
         kafka.pause()
         try:
             with pytest.raises(Unavailable, match="can't commit"):
@@ -146,8 +154,7 @@ def test_who_just_waited_for_a_commit_in_vain_asks_nobody_before_it_ends(monkeyp
             assert asked.call_count == 0
         finally:
             kafka.resume()
-        monkeypatch.setattr(commits, "_ANSWER_SECONDS", 60.0)
-        reader.commit()
+        answered(reader, monkeypatch)
         assert not reader._member.is_lost()
         reader.close()  # `up` does so before its API has ended, and again with all that it opened
 

@@ -31,7 +31,7 @@ OF_BACKUPS = (
     _of_backups(
         "what was agreed on is forgotten",
         f"{_BACKUP}/partition_backup.py",
-        "ours.end if same and ours else None",
+        "same.end if same else None",
         "None",
         range(70, 80),
     ),

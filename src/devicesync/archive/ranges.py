@@ -208,7 +208,7 @@ def _placed(path: str, entries: list[Entry], ending: str) -> None:
 
 
 def place_of(entries: list[Entry], ending: str) -> str:
-    """The path of a range's file: of entries, that of their revision."""
+    """The path of a range's entries, or of its erasures. Entries of a revision have a path of their own."""
     path = listing_path(entries, ending)
     return revised_path(path, entries) if ending == ENTRY and entries[0].revision else path
 

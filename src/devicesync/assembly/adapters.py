@@ -60,7 +60,7 @@ def survey_topic(settings: Settings, topic: str) -> "Survey":
 def open_journal(settings: Settings) -> "Journal":
     """The journal that `log` names, or for a followed log the journal in the data directory that takes its lines.
 
-    It keeps what a clock that went back may have to be read from: the last version is looked for in its newest records.
+    It keeps records for `max_clock_ahead_seconds` at least: after a clock went back, the newest ones tell the last version.
     """
     from devicesync.log.journal import Journal
 

@@ -61,9 +61,9 @@ class Closing:
     def finish(
         self, parts: list[PartitionBackup], start_again: Callable[[PartitionBackup, OSError], None]
     ) -> list[PartitionBackup]:
-        """Finish the files; the partitions whose files the disk took. All end first, so that they are compressed in a row.
+        """Finish the files of these partitions. Return those whose files the disk took; `start_again` is called with the others.
 
-        start_again: is called with the others.
+        All files end first, so that they are compressed in a row.
         """
         for part in parts:
             try:

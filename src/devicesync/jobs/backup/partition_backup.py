@@ -36,7 +36,7 @@ class Limits(NamedTuple):
 class PartitionBackup:
     """What one process backs up of one partition, from when it is assigned to when it is revoked.
 
-    start: the first offset of the open range. expected: the offset that comes next.
+    claim: the group's last one of this log. start: the first offset of the open range. expected: the offset that comes next.
     agreed_end: the offset at which the range must end, if that was claimed before.
     claimed: the start that the group knows. days: the open files, by day. closed: the finished files.
     follows: see Entry.
@@ -60,15 +60,14 @@ class PartitionBackup:
         self.follows = follows
         self._clock = clock
         self.identity = identity
-        ours = claim if claim and claim.identity == identity else None
-        same = ours is not None and ours.start == start
+        same = claim if claim and claim.start == start else None
         self.claimed = start if same else -1
-        self._none_before = ours.start if ours and ours.none_from is not None and ours.none_from <= start else 0
+        self._none_before = claim.start if claim and claim.none_from is not None and claim.none_from <= start else 0
         self.agreed_end: int | None = None
         self.waiting: list[FullRecord] = []
         self.is_stale = False
         self.begin(start)
-        self.agreed_end = ours.end if same and ours else None
+        self.agreed_end = same.end if same else None
 
     def begin(self, start: int) -> None:
         """Begin a new range at this offset."""
@@ -195,9 +194,9 @@ class PartitionBackup:
         return begin
 
 
-def begun(claim: Claim | None, identity: str, first: int) -> int:
-    """Where a partition's first range begins: at the log's `first` offset, or at the claim from when the log had more."""
-    if claim and claim.identity == identity and claim.end is not None:
+def begun(claim: Claim | None, first: int) -> int:
+    """Where a partition's first range begins: at the log's `first` offset, or at this log's claim from when it had more."""
+    if claim and claim.end is not None:
         return min(claim.start, first)
     return first
 

@@ -35,6 +35,12 @@ class Recreated:
         """Mark those as stale whose log is another one now. Raises Stopped."""
         self.patience.until_it_works(self._mark, parts)
 
+    def mark_now_and_then(self, parts: Iterable[PartitionBackup]) -> None:
+        """The same, when nobody has asked for a while."""
+        if self._clock.monotonic() - self._asked_at >= _SECONDS:
+            self.mark(parts)
+            self._asked_at = self._clock.monotonic()
+
     def asked(self, parts: list[PartitionBackup], call: Callable[P, T], *args: P.args, **named: P.kwargs) -> T | None:
         """The result of a call about these, which is repeated until it works; None once one of them is stale. Raises Stopped.
 
@@ -51,12 +57,6 @@ class Recreated:
                 raise
 
         return self.patience.until_it_works(ask)
-
-    def mark_now_and_then(self, parts: Iterable[PartitionBackup]) -> None:
-        """The same, when nobody has asked for a while."""
-        if self._clock.monotonic() - self._asked_at >= _SECONDS:
-            self.mark(parts)
-            self._asked_at = self._clock.monotonic()
 
     def _mark(self, parts: Iterable[PartitionBackup]) -> None:
         found = self._reader.identity()

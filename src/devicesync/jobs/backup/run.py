@@ -123,14 +123,15 @@ class Backup:
         newest = self._archive.manifest.newest(generation, partition)
         first, end = self._reader.bounds(partition)  # asked last: meanwhile the log may have grown, and another have kept that
         self._recreated.identity(identity)
+        ours = claim if claim and claim.identity == identity else None
         is_another_s = newest is not None and newest.identity not in ("", identity)  # see Storage.create
         if newest and not is_another_s:
-            self._beside.check(newest, claim if claim and claim.identity == identity else None)
-        start = newest.next_offset if newest else begun(claim, identity, first)
+            self._beside.check(newest, ours)
+        start = newest.next_offset if newest else begun(ours, first)
         if start > end or is_another_s:
             _log.warning("the log lacks its backup's end, and counts as recreated", partition=partition, end=end, backup=start)
             return self._part(partition, claim, after=generation)
-        part = PartitionBackup(partition, generation, identity, start, claim, follows=newest is not None, clock=self._clock)
+        part = PartitionBackup(partition, generation, identity, start, ours, follows=newest is not None, clock=self._clock)
         part.skip_to(first)
         return part
 

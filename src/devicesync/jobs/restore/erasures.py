@@ -15,7 +15,6 @@ def erasure_rows(kept: Pruned, selection: Selection, max_clock_ahead_ms: int) ->
 
     Their time is now, and none is of later than its time, so an updater takes each.
     """
-    for piece in believed(kept, max_clock_ahead_ms):
-        some = [each for each in piece if selection.device_id in (None, each[0])]
+    for some in believed(kept, max_clock_ahead_ms, selection.device_id):
         time_ms = max([SYSTEM.now_ms(), *(-(-at // 1000) for _, at in some)])
         yield [(0, time_ms, device_id.encode(), erase_line(device_id, at), None) for device_id, at in some]

@@ -25,27 +25,30 @@ def pruned_erasures(archive: Archive, max_clock_ahead_ms: int, device_id: str | 
     device_id: the only device of which erases are wanted.
     """
     for kept in archive.manifest.pruned():
-        for some in believed(kept, max_clock_ahead_ms):
-            yield {name: State(erased=at) for name, at in some if device_id in (None, name)}
+        for some in believed(kept, max_clock_ahead_ms, device_id):
+            yield {name: State(erased=at) for name, at in some}
 
 
-def believed(kept: Pruned, max_clock_ahead_ms: int) -> Iterator[list[tuple[str, int]]]:
-    """Yield the devices and versions of a pruned range's erases, some thousand at a time. Log those that are left out."""
+def believed(kept: Pruned, max_clock_ahead_ms: int, device_id: str | None = None) -> Iterator[list[tuple[str, int]]]:
+    """Yield the devices and versions of a pruned range's erases, some thousand at a time. Log how many are not believed.
+
+    device_id: as above. Raises Damaged.
+    """
     left_out, now_ms = 0, SYSTEM.now_ms() + max_clock_ahead_ms  # this clock may be behind by so much
     for piece in few_at_once(kept.erased(), _PIECE):
-        some = _believed(piece, now_ms, max_clock_ahead_ms)
+        some = _valid(piece, now_ms, max_clock_ahead_ms)
         left_out += len(piece) - len(some)
-        yield some
+        yield [each for each in some if device_id in (None, each[0])]
     if left_out:
         _log.error("erasures with an impossible id or version are left out", path=kept.path, erasures=left_out)
 
 
-def _believed(erased: list[tuple[str, int]], now_ms: int, max_clock_ahead_ms: int) -> list[tuple[str, int]]:
+def _valid(erased: list[tuple[str, int]], now_ms: int, max_clock_ahead_ms: int) -> list[tuple[str, int]]:
     """An erase has an id that an event may have, and a version that does not lie in the future, where it would win for years."""
-    believed = []
+    valid = []
     for device_id, version in erased:
         with suppress(Refused):
             check_id(device_id)
             guard(version, taken_ms=now_ms, max_clock_ahead_ms=max_clock_ahead_ms)
-            believed.append((device_id, version))
-    return believed
+            valid.append((device_id, version))
+    return valid

@@ -73,21 +73,18 @@ class Appender:
 
     def end(self) -> int:
         """The number that the next record will have."""
-        with self._turn(), self._lock.held(), naming_failures("read", self._files.active):
-            self._tail.catch_up()
+        with self._caught_up("read"):
             return self._tail.next
 
     def mend(self) -> int:
-        """Finish a rotation that was cut short, make lost times anew; the number that the next record will have."""
-        with self._turn(), self._lock.held(), naming_failures("read", self._files.active):
-            self._tail.catch_up()
+        """Finish a rotation that was cut short, and make lost times anew. Return what `end` does. Raises Unavailable."""
+        with self._caught_up("read"):
             self._files.mend_times()
             return self._tail.next
 
     def tidy(self) -> None:
         """Close the active segment where it is old enough, and drop closed ones that are not needed. Raises Unavailable."""
-        with self._turn(), self._lock.held(), naming_failures("tidy", self._files.active):
-            self._tail.catch_up()
+        with self._caught_up("tidy"):
             self._tail.rotate_if_due()
             self._tail.drop_old_segments()
 
@@ -105,6 +102,13 @@ class Appender:
         with self._turn():
             self._tail.close()
             self._lock.close()
+
+    @contextmanager
+    def _caught_up(self, what: str) -> Iterator[None]:
+        """Hold the lock, and know what other processes have appended. what: is to be done. Raises Unavailable."""
+        with self._turn(), self._lock.held(), naming_failures(what, self._files.active):
+            self._tail.catch_up()
+            yield
 
     def _lost(self) -> None:
         self._lost_at = SYSTEM.monotonic()

@@ -11,7 +11,7 @@ _IDLE_MS = 100  # So long the broker keeps an answer that would be empty, for ea
 
 
 def consumer_settings(url: KafkaUrl, group: str) -> dict[str, Any]:
-    """Those of a member of this group, which commits itself."""
+    """The settings of a member of this group. It commits itself."""
     return {
         **url.client,
         "group.id": group,

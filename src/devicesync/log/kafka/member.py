@@ -128,9 +128,9 @@ class Member:
         self.consumer.seek(TopicPartition(self.topic, partition, offset))
 
     def begin_anew(self, partitions: Iterable[int]) -> None:
-        """Read these, which are read, from where `on_assigned` says now. The group learns nothing of it. Raises Unavailable.
+        """Stop reading these partitions. A later `poll` asks `on_assigned` where to go on. The group learns nothing of it.
 
-        One that the topic lacks by now is not read, until the group takes it away.
+        A partition that the topic lacks by now is not read until the topic has it. Raises Unavailable.
         """
         positions = [TopicPartition(self.topic, partition) for partition in partitions]
         with failures("read"):
