@@ -1,5 +1,6 @@
 """Kafka is not there, goes away, comes back, or lacks the topic: it is said, and so is the way back."""
 
+import gc
 import os
 import signal
 import time
@@ -13,12 +14,13 @@ from unittest import mock
 from unittest.mock import Mock
 
 import pytest
+from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from devstack.server import free_ports
 from devstack.servers import Kafka
 
 from devicesync.errors import Unavailable
-from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl, admin, commits
+from devicesync.log.kafka import KafkaLog, KafkaReader, KafkaUrl, admin, commits, contact, member
 from devicesync.log.kafka import reader as reader_module
 from devicesync.log.kafka.admin import create_topics
 from tests import servers
@@ -157,6 +159,22 @@ def test_who_just_waited_for_a_commit_in_vain_asks_nobody_before_it_ends(monkeyp
         answered(reader, monkeypatch)
         assert not reader._member.is_lost()
         reader.close()  # `up` does so before its API has ended, and again with all that it opened
+
+
+def test_who_reaches_nobody_leaves_its_client_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python freed it at the process' end, and that waited a minute for the broker."""
+    freed: list[int] = []
+
+    class Told(Consumer):
+        def __del__(self) -> None:
+            freed.append(1)
+
+    monkeypatch.setattr(contact, "_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(member, "Consumer", Told)
+    (port,) = free_ports(1)
+    KafkaReader(KafkaUrl.parse(f"kafka://127.0.0.1:{port}/t"), "updater").close()
+    gc.collect()
+    assert not freed
 
 
 def test_making_topics_at_a_broker_that_just_fell_silent_fails_in_words(monkeypatch: pytest.MonkeyPatch) -> None:

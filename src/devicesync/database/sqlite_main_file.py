@@ -6,7 +6,6 @@ into it is an older one. Then nothing is written any more. Its -wal belongs to t
 nobody uses it: it is not removed.
 """
 
-import ctypes
 import os
 import sqlite3
 import threading
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 from devicesync.durable import beginning_of
 from devicesync.errors import Replaced
+from devicesync.never_freed import never_free
 from devicesync.sqlite_reading import open_alone, open_to_read, wal_of
 from devicesync.sqlite_transaction import transaction
 
@@ -139,7 +139,7 @@ class MainFile:
             self._check()
         except Replaced:
             if self._alone is not None and _is_same(now, self._stat):
-                ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))  # it stays open until the process is gone
+                never_free(connection)
                 return
         connection.close()
 

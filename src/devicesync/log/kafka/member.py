@@ -20,6 +20,7 @@ from devicesync.log.kafka.taken import Bound, taken
 from devicesync.log.kafka.transactions import Awaited
 from devicesync.log.kafka.unpacked import passed_over
 from devicesync.log.kafka.url import KafkaUrl, failures
+from devicesync.never_freed import never_free
 
 _KEPT = 100
 _BRIEF_SECONDS = 0.001
@@ -207,8 +208,13 @@ class Member:
         return self._commits.is_silent or self._contact.is_lost(self.admin)
 
     def close(self) -> None:
-        """Leave the group, so that the others take over at once. Where nobody answers, its client would wait a minute."""
-        if not self.is_lost():
+        """Leave the group, so that the others take over at once. Where nobody answers, its client stays as it is.
+
+        That would wait a minute for an answer, also where Python frees it.
+        """
+        if self.is_lost():
+            never_free(self.consumer)
+        else:
             self.consumer.close()
 
     def _explain(self, error: KafkaException) -> None:
