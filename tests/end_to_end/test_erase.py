@@ -2,12 +2,16 @@
 
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from devicesync.assembly.named_log import followed_path, journal_exists
+from devicesync.config import load
 from devicesync.database.sqlite import SqliteDatabase
 from devicesync.law.event import decode
 from devicesync.law.state import state_of
+from devicesync.log.journal import Journal
 from tests.end_to_end.command import Devicesync
 
 
@@ -40,3 +44,23 @@ def test_a_device_that_lies_ahead_is_erased_where_the_updaters_take_it(devicesyn
     limit = {"DEVICESYNC_MAX_CLOCK_AHEAD_SECONDS": "3600"}
     assert devicesync.run("erase", "d", variables=limit).returncode == 0
     assert devicesync.run("get", "d").returncode == 1
+
+
+def test_it_is_erased_where_a_rotation_was_cut_short(devicesync: Devicesync) -> None:
+    """The journal has then no active segment. It counted as none: "neither store knows it", and the next `up` showed the device."""
+    data = devicesync.directory / "devicesync-data"
+    data.mkdir()
+    with closing(Journal(data / "device-profile.log", segment_bytes=1 << 20, retention_seconds=60)) as journal:
+        journal.append([b'{"device_id":"d","api_last_updated_on":1566383863167,"city":"Pune"}'])
+    (data / "device-profile.log").rename(data / f"device-profile.log.{0:020d}")
+    assert b"no journal" not in devicesync.run("doctor").stderr
+    assert devicesync.run("erase", "d").returncode == 0
+    assert devicesync.run("get", "d").returncode == 1
+
+
+def test_a_log_that_goes_while_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which a rotation does. A start beside one ended with status 3."""
+    settings = load({"data_dir": str(tmp_path), "log": f"journal:{tmp_path / 'x' / 'device-profile.log'}"}, {}).settings
+    assert not journal_exists(settings)
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    assert followed_path(settings) is None

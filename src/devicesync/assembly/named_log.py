@@ -1,5 +1,7 @@
 """What the setting `log` names: this machine's journal, a log of another service to follow, or a topic that is shared."""
 
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -54,12 +56,18 @@ def followed_path(settings: Settings) -> Path | None:
     if scheme != "journal":
         return path if scheme == "follow" else None
     foreign = (
-        path.is_file()
-        and path.stat().st_size > 0
+        _has_lines(path)
         and not path.with_name(path.name + ".times").exists()
         and path.parent.absolute() != settings.directory.absolute()
     )
     return path if foreign else None
+
+
+def _has_lines(path: Path) -> bool:
+    with suppress(FileNotFoundError):  # asked once: a rotation may move it meanwhile
+        found = path.stat()
+        return stat.S_ISREG(found.st_mode) and found.st_size > 0
+    return False
 
 
 def without_following(settings: Settings) -> Settings:
@@ -71,7 +79,11 @@ def without_following(settings: Settings) -> Settings:
 
 def journal_exists(settings: Settings) -> bool:
     """Whether the log is a journal that has been made yet."""
-    return not is_shared(settings) and journal_path(settings).exists()
+    if is_shared(settings):
+        return False
+    from devicesync.log.journal.files import JournalFiles  # noqa: PLC0415 - a topic needs none of it
+
+    return JournalFiles(journal_path(settings)).exist()
 
 
 def log_exists(settings: Settings) -> bool:

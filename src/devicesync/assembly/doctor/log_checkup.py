@@ -37,9 +37,9 @@ def check_journal(settings: Settings) -> Iterator[Finding]:
             raise Unavailable(f"{followed} can't be read", "check the path, and that this user may read it")
         yield Finding("log", "ok", f"follows {followed}")
     path = named_log.journal_path(settings)
-    if not path.exists():
-        raise Unavailable(f"there is no journal {path}", INIT)
     files = JournalFiles(path)
+    if not files.exist():
+        raise Unavailable(f"there is no journal {path}", INIT)
     if files.identity.exists():  # what an older release has left gets one when it is written to
         files.read_identity()
     positions = files.positions()

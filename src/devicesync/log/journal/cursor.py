@@ -24,6 +24,7 @@ class Cursor:
     def __init__(self, files: JournalFiles, position: int) -> None:
         self._files = files
         self._segment: Segment | None = None
+        self._end: int | None = None  # of the open segment, once it is closed and another follows
         self.position = position
         self.lost = 0
         self.reads_headers = False
@@ -33,7 +34,7 @@ class Cursor:
         """Make `record` the next to poll."""
         if self._segment:
             self._segment.close()
-        self._segment = None
+        self._segment = self._end = None
         self.position = record
 
     def bounds(self) -> tuple[int, int]:
@@ -54,7 +55,7 @@ class Cursor:
             span = span_of(self._files.times)
             firsts = [*self._files.closed_firsts(), *([span.beginning.first] if span else [])]
             for before, first in reversed([*pairwise([-1, *firsts])]):
-                if start < first <= end and not (before >= 0 and self._files.end_of(before) == first):
+                if start < first <= end and not (before >= 0 and self._files.end_of(before) >= first):
                     return first
         return start
 
@@ -107,12 +108,32 @@ class Cursor:
         self._begin()
         while (segment := self._segment) is not None:
             closed = not segment.is_at(self._files.active)  # asked before reading: then what is read is all there is
-            records = segment.read(max_records)
+            records = self._before_next(segment, segment.read(max_records))
             moved = segment.record > self.position
             self.position = segment.record
             if records or not (moved or (closed and self._advance())):
                 return records
         return []
+
+    def _before_next(self, segment: Segment, records: list[Record]) -> list[Record]:
+        """Those of the segment's records whose numbers are none of the next segment.
+
+        What another program appends to a closed segment, which it may have open for hours, has no number.
+        """
+        if not segment.is_at(self._files.active):
+            self._end = self._end_of(segment) if self._end is None else self._end
+            if self._end is not None and segment.record > self._end:
+                segment.skip_to(self._end)
+                self._leave_out(self._end)
+                return [record for record in records if record.offset < segment.record]
+        return records
+
+    def _end_of(self, segment: Segment) -> int | None:
+        """The number after a closed segment's last record, None while none follows it."""
+        first, firsts = self._first_of(segment), self._files.closed_firsts()
+        span = span_of(self._files.times)
+        later = [each for each in [*firsts, *([span.beginning.first] if span else [])] if each > first]
+        return segment.first + min(later) - first if later else None
 
     def _begin(self) -> None:
         """Open the segment that holds the position, if none is open; where another journal has begun, its first one."""
@@ -131,7 +152,7 @@ class Cursor:
         self.position = self._numbered_anew(self._segment)
         self._pass_over(following.first)
         self._segment.close()
-        self._segment = following
+        self._segment, self._end = following, None
         self.position = following.first
         return True
 
@@ -150,9 +171,12 @@ class Cursor:
 
     def _numbered_anew(self, segment: Segment) -> int:
         """The number after the last one read of a segment. Lines that lost their times have other numbers now."""
+        return self._first_of(segment) + segment.record - segment.first
+
+    def _first_of(self, segment: Segment) -> int:
+        """The number of a segment's first record, as its name tells it now."""
         firsts = self._files.closed_firsts()
-        first = next((each for each in firsts if segment.is_at(self._files.closed(each))), segment.first)
-        return first + segment.record - segment.first
+        return next((first for first in firsts if segment.is_at(self._files.closed(first))), segment.first)
 
     def _after(self, segment: Segment) -> Segment | None:
         """The segment after a closed one. Where an empty one is gone, the next has the same first record."""
@@ -186,6 +210,9 @@ class Cursor:
         with suppress(FileNotFoundError):
             return Segment(self._files.closed(first), first)
         return None
+
+    def _leave_out(self, end: int) -> None:
+        """Another program has appended lines to a closed segment, whose last record is before `end`."""
 
     def _pass_over(self, first: int) -> None:
         """Count what is missing before this record."""

@@ -16,6 +16,7 @@ Records are numbered from 0 for the journal's whole life; a record is a line.
 import errno
 import os
 import re
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -61,6 +62,10 @@ class JournalFiles:
     def position(self, reader: str) -> Path:
         """Where the reader of that name keeps its position."""
         return self.active.with_name(f"{self.active.name}.reader.{reader}")
+
+    def exist(self) -> bool:
+        """Whether the journal has been made. In a rotation, or where that was cut short, it has no active segment."""
+        return self.active.exists() or bool(self.closed_firsts())
 
     def positions(self) -> dict[str, int]:
         """The position of every reader that has one."""
@@ -151,22 +156,22 @@ def times_of(segment: Path) -> Path:
     return segment.with_name(segment.name + ".times")
 
 
-def count_lines(path: Path, start: int) -> int:
-    """The number of line ends at or after the byte `start`; 0 where there is no file."""
+def count_lines(path: Path, start: int, end: int = sys.maxsize) -> int:
+    """The number of line ends from the byte `start` to `end`; 0 where there is no file."""
     try:
         file = open_regular(path, os.O_RDONLY)
     except FileNotFoundError:
         return 0
     try:
-        return count_lines_of(file, start)
+        return count_lines_of(file, start, end)
     finally:
         os.close(file)
 
 
-def count_lines_of(file: int, start: int) -> int:
-    """The number of line ends of an open file at or after the byte `start`."""
+def count_lines_of(file: int, start: int, end: int = sys.maxsize) -> int:
+    """The number of line ends of an open file from the byte `start` to `end`."""
     count, at = 0, start
-    while chunk := os.pread(file, _READ_BYTES, at):
+    while chunk := os.pread(file, min(_READ_BYTES, max(end - at, 0)), at):
         count += chunk.count(b"\n")
         at += len(chunk)
     return count

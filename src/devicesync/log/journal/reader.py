@@ -38,7 +38,7 @@ class JournalReader(Cursor):
         self._log = ""  # its identity, once there is a store
         self._busy_until = 0.0
         self._polls: list[int] = []  # where those that are not committed began
-        self._kept = -1
+        self._kept = self._told_end = -1
         with self._keeping_position():
             self._position_file = self._hold_position()
             with ExitStack() as on_error:
@@ -140,6 +140,16 @@ class JournalReader(Cursor):
             hint=_FROM_A_BACKUP if first > applied else "",
         )
         self.rewind(max(first, applied))
+
+    def _leave_out(self, end: int) -> None:
+        if end != self._told_end and self.name not in NOT_WAITED_FOR:
+            self._told_end = end
+            _log.error(
+                "lines of another program are left out: it wrote them into a segment of the journal that was closed",
+                reader=self.name,
+                before_record=end,
+                hint="that program has to open the journal anew for each line, or to write a log of its own: `--log follow:PATH`",
+            )
 
     def _pass_over(self, first: int) -> None:
         super()._pass_over(first)

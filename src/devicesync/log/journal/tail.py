@@ -13,7 +13,7 @@ from devicesync.log.journal.files import JournalFiles, age_seconds, count_lines,
 from devicesync.log.journal.lock import JournalLock
 from devicesync.log.journal.missing_lines import is_cut, is_edited, least_bytes
 from devicesync.log.journal.times import TimeEntry, span_of
-from devicesync.log.journal.torn_tails import cut_torn_tails
+from devicesync.log.journal.torn_tails import begins_a_line, cut_torn_tails
 
 _log: Any = structlog.get_logger("devicesync")
 
@@ -77,6 +77,9 @@ class Tail:
         if os.fstat(self._data).st_size < self._end + len(payload):  # the times tell of other bytes, so readers may pass by it
             self._reopen()  # now: another process might find as many lines as the mark tells
             raise OSError(errno.EIO, "another program cut it meanwhile", str(self._files.active))
+        if not (same_file(self._data, self._files.active) and begins_a_line(self._data, len(payload))):
+            self._end = -1
+            raise OSError(errno.EIO, "another program wrote half a line into it, or moved it, meanwhile", str(self._files.active))
         self._written = self._stat_of_times()
         self.next += count
         self._end += len(payload)
@@ -173,7 +176,7 @@ class Tail:
         last = span.last if span else TimeEntry(self.next, 0, 0, 0)
         self._began_us = (span.first_group or span.beginning).at_us if span else 0
         self._end = os.fstat(self._data).st_size
-        self.next = last.first + count_lines(self._files.active, last.start)
+        self.next = last.first + count_lines(self._files.active, last.start, self._end)
         self._written = self._stat_of_times()
 
     def _keep_mark(self, record: int, *, durable: bool = False) -> None:

@@ -29,3 +29,9 @@ def _end_of_lines(segment: int, end: int) -> int:
             return start + found + 1
         end = start
     return 0
+
+
+def begins_a_line(data: int, written_bytes: int) -> bool:
+    """Whether what was just written there is not the rest of a line that another program has begun meanwhile."""
+    begin = os.lseek(data, 0, os.SEEK_CUR) - written_bytes
+    return begin == 0 or os.pread(data, 1, begin - 1) == b"\n"

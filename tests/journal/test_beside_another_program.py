@@ -1,0 +1,128 @@
+"""Another program writes into the journal while we do: whole lines, halves of lines, and into what is closed."""
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from devicesync.errors import Unavailable
+from devicesync.log.full import OFFSET
+from devicesync.log.journal import files, tail
+from tests.journal.opened import everything, open_journal, reader_of, rest
+
+NAME = "device-profile.log"
+OURS = [(0, b"0000000"), (1, b"1"), (2, b"2")]
+
+
+def test_what_it_appends_to_a_closed_segment_has_no_number(tmp_path: Path) -> None:
+    """As one that has it open since before the rotation. The lines took the numbers of ours, and readers jumped back by as many.
+
+    A position that was kept meanwhile lay beyond ours: they were never applied. A look for the last version ended before them.
+    """
+    journal = open_journal(tmp_path, segment_bytes=8)
+    reader = reader_of(journal, "updater")
+    with (tmp_path / NAME).open("ab") as opened_before:
+        journal.append([OURS[0][1]])
+        journal.append([b"1"])
+        opened_before.write(b"another's\n" * 20)
+    journal.append([b"2"])
+    with capture_logs() as told:
+        found = []
+        while records := reader.poll(2, 0):
+            found += [(record.offset, record.value) for record in records]
+            reader.commit()
+            assert journal.committed("updater") == records[-1].offset + 1
+    assert found == OURS
+    (line,) = told
+    assert (line["before_record"], line["log_level"]) == (1, "error")
+    assert [record.value for record in journal.taken_since(0, 2, {})] == [b"1", b"2"]
+    assert [row[OFFSET] for rows in journal.records(0, 0, 3) for row in rows] == [0, 1, 2]
+    assert reader.left_from(0, 3) == 0
+
+
+def test_what_it_appends_while_the_segment_is_read_has_none_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader had asked whether the segment is closed before the rotation, and read it after it."""
+    journal = open_journal(tmp_path, segment_bytes=8)
+    journal.append([OURS[0][1]])
+    reader = reader_of(journal, "updater")
+    reader.read(0)
+    assert reader._segment
+    lines = reader._segment._lines
+    call = lines.read
+
+    def overtaken(*given: int) -> tuple[list[bytes], int]:
+        monkeypatch.setattr(lines, "read", call)
+        with (tmp_path / NAME).open("ab") as opened_before:
+            journal.append([b"1"])
+            opened_before.write(b"another's\n" * 20)
+        return call(*given)
+
+    monkeypatch.setattr(lines, "read", overtaken)
+    assert rest(reader) == OURS[:2]
+
+
+def _at_the_first_sync(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Act once, between the times of a write and its lines."""
+    synced = os.fdatasync
+
+    def sync(file: int) -> None:
+        monkeypatch.setattr(os, "fdatasync", synced)
+        synced(file)
+        act()
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+
+
+def test_half_a_line_of_it_before_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both were one line then, which no event is: a registration that was answered 200 was refused."""
+    journal = open_journal(tmp_path)
+    journal.append([b"0"])
+    with (tmp_path / NAME).open("ab", buffering=0) as another:
+        _at_the_first_sync(monkeypatch, lambda: another.write(b'{"device_id":"o'))
+        with pytest.raises(Unavailable, match="half a line"):
+            journal.append([b"1"])
+        another.write(b'"}\n')
+    assert journal.append([b"2"]) == 3
+    assert everything(journal)[-1] == (3, b"2")
+
+
+def test_the_segment_is_closed_by_a_process_with_another_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the lock's file is removed under a frozen process. Readers may have passed by where its line stands: nobody answers 200."""
+    journal = open_journal(tmp_path)
+    journal.append([b"0"])
+
+    def rotated() -> None:
+        (tmp_path / f"{NAME}.lock").unlink()
+        with closing(open_journal(tmp_path, segment_bytes=1)) as another:
+            another.append([b"1"])
+
+    _at_the_first_sync(monkeypatch, rotated)
+    with pytest.raises(Unavailable, match="moved it"):
+        journal.append([b"too late"])
+    journal.append([b"2"])
+    assert [value for _, value in everything(journal)][-2:] == [b"1", b"2"]
+
+
+def test_a_line_that_comes_while_lines_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was counted, though the bytes were taken before: the next record had a number too high, and one seemed to be missing."""
+    journal = open_journal(tmp_path)
+    journal.append([b"0"])
+    counted = files.count_lines
+
+    def overtaken(*given: int) -> int:
+        with (tmp_path / NAME).open("ab") as another:
+            another.write(b"another's\n")
+        return counted(*given)  # type: ignore[arg-type]
+
+    with (tmp_path / NAME).open("ab") as another:
+        another.write(b"another's\n")
+    with monkeypatch.context() as during:
+        during.setattr(tail, "count_lines", overtaken)
+        assert journal.append([b"1"]) == 2
+    assert journal.append([b"2"]) == 4
+    with capture_logs() as told:
+        assert everything(journal) == [(0, b"0"), (1, b"another's"), (2, b"another's"), (3, b"1"), (4, b"2")]
+    assert told == []
