@@ -1,9 +1,11 @@
 """Another program writes into the journal while we do: whole lines, halves of lines, and into what is closed."""
 
 import os
+import random
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,7 +13,8 @@ from structlog.testing import capture_logs
 from devicesync.errors import Unavailable
 from devicesync.log.full import OFFSET
 from devicesync.log.journal import files, tail
-from tests.journal.opened import everything, open_journal, reader_of, rest
+from tests.journal.opened import close_all, everything, open_journal, reader_of, rest
+from tests.journal.test_random_thefts import Thefts
 
 NAME = "device-profile.log"
 OURS = [(0, b"0000000"), (1, b"1"), (2, b"2")]
@@ -126,3 +129,27 @@ def test_a_line_that_comes_while_lines_are_counted(tmp_path: Path, monkeypatch: 
     with capture_logs() as told:
         assert everything(journal) == [(0, b"0"), (1, b"another's"), (2, b"another's"), (3, b"1"), (4, b"2")]
     assert told == []
+
+
+def _step_of(chance: random.Random) -> tuple[Any, ...]:
+    """Appends in a row fill segments, few records are read at a time, and then a process may be another."""
+    ours = [("append", chance.randrange(2))] * 9 + [
+        ("read_and_commit",),
+        ("read_few", chance.randint(1, 5)),
+        ("restart", chance.randrange(2)),
+    ]
+    another_s = [("opened_by_another",), ("another_appends", 1), ("another_appends", 3)]
+    return chance.choice([*ours, *another_s])
+
+
+@pytest.mark.parametrize("first", range(0, 200, 50))
+def test_random_lives_beside_one_that_keeps_the_journal_open(tmp_path: Path, first: int) -> None:
+    """All that was appended is read, whatever the other one writes where."""
+    for seed in range(first, first + 50):
+        chance = random.Random(seed)
+        thefts = Thefts(tmp_path / str(seed), segment_bytes=25)
+        for _ in range(chance.randint(10, 40)):
+            step, *arguments = _step_of(chance)
+            getattr(thefts, step)(*arguments)
+        thefts.ends()
+        close_all()
