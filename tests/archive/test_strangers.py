@@ -55,6 +55,7 @@ class Stranger:
         self._life, self._chance, self._directory = life, chance, directory
         self._place = Path(life.place)
         self._seen: dict[str, bytes] = {}
+        self._left = chance.choice((1, 1, 2, STEPS))  # things to add: where he adds much, something of it is always named
         self.added: dict[str, bytes] = {}
         ways = (self._revision, self._replay, self._range, self._range, self._pruned, self._pruned, self._erasures)
         others = chance.sample((*ways, self._copy, self._junk), chance.randint(1, 2))
@@ -69,8 +70,11 @@ class Stranger:
 
     def adds(self) -> None:
         """One thing, or nothing."""
-        with suppress(Damaged):  # he can't read what is there
-            self._chance.choice(self._ways)()
+        before = len(self.added)
+        if self._left > 0:
+            with suppress(Damaged):  # he can't read what is there
+                self._chance.choice(self._ways)()
+        self._left -= len(self.added) > before
 
     def is_removed(self) -> None:
         """The operator removes what is still his, and the directories that are empty then."""
@@ -214,6 +218,7 @@ class Lives:
         self._directory = directory
         self._stranger = Stranger(self._life, self._chance, directory)
         self._events: list[tuple[int, Event]] = []
+        self._names = [*DEVICES]
         self._kept = self._pruned = 0
 
     def run(self) -> str:
@@ -249,10 +254,16 @@ class Lives:
             version = V + len(self._events)
             erases = self._chance.random() < 0.3
             what = b'"erase":true' if erases else b'"city":"%d"' % version
-            name = self._chance.choice(DEVICES)
+            name = self._chance.choice(self._names) if erases else self._registered()
             self._life.logs(b'{"device_id":"%b","version":%d,%b}' % (name.encode(), version, what))
         new = self._life.rows()[len(self._events) :]
         self._events += [(row[OFFSET], decode(row[VALUE] or b"", taken_ms=SYSTEM.now_ms())) for row in new]
+
+    def _registered(self) -> str:
+        """One of the two that come again and again, or one that comes once: no later record stands for what is lost of it."""
+        name = self._chance.choice((*DEVICES, f"once-{len(self._names)}", f"once-{len(self._names)}"))
+        self._names += [name] if name not in self._names else []
+        return name
 
     def _keeps(self) -> None:
         self._life.keeps(self._chance.choice((150, 300, 1 << 20)), self._chance.choice(("parquet", "jsonl")))
@@ -261,7 +272,8 @@ class Lives:
     def _prunes(self) -> None:
         entries = by_range(self._life.archive.manifest.entries([]))
         last = max((files[0].from_offset for files in entries[-1:]), default=0)
-        self._pruned = max(self._pruned, min(last, self._kept))
+        kept_to = self._events[self._kept - 1][0] + 1 if self._kept else 0
+        self._pruned = max(self._pruned, min(last, kept_to))
         prune(self._life.place, self._life.settings, Unwatched(), before_ms=SYSTEM.now_ms() + 1, dry_run=False)
 
     def _redacts(self) -> None:
@@ -274,7 +286,7 @@ class Lives:
             found = restored(request, settings_in(self._directory / "restored"), self._directory)
         except Damaged:
             return False
-        for name in DEVICES:
+        for name in self._names:
             mine = found.get(name, NOTHING)
             expected = self._expected(name)
             if join(expected, mine) != mine:
