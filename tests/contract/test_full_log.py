@@ -177,6 +177,16 @@ def test_it_is_caught_up_when_the_claims_begin_at_the_end(log: FullLog) -> None:
     reader.close()
 
 
+def test_it_says_where_a_partition_begins_by_now(log: FullLog) -> None:
+    """A journal need not: it drops nothing that its reader has not claimed."""
+    log.append([b"a", b"b"])
+    reader = log.full_reader("backup", Listener())
+    take(reader, 2)
+    assert reader.firsts([0]) in ({0: reader.bounds(0)[0]}, {})
+    assert reader.firsts([]) == {}
+    reader.close()
+
+
 def test_records_are_read_by_their_offsets_without_being_a_reader(log: FullLog) -> None:
     """Exactly those asked for; and the survey says which there are."""
     log.append([b"%d" % number for number in range(50)])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import OFFSET_END, ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from devicesync.archive.archive import Archive
@@ -19,7 +19,7 @@ from devicesync.log.full import FullRecord
 from devicesync.log.kafka import KafkaLog, KafkaUrl
 from devicesync.log.kafka.admin import create_topics, prepare_for_restore
 from tests import servers
-from tests.end_to_end.command import Devicesync
+from tests.end_to_end.command import Devicesync, stopped, until
 from tests.integration import raw_header
 from tests.integration.real import commands_over, registration
 
@@ -214,6 +214,50 @@ def test_markers_of_transactions_are_no_missing_records(devicesync: Devicesync, 
     assert devicesync.json("backup", "verify", "--in", "backup")["behind"] == 0
     send(topic, registration("e", V))
     assert devicesync.json("backup", "verify", "--in", "backup")["behind"] == 1
+
+
+def test_a_marker_that_a_running_backup_has_read_is_no_loss_once_it_is_gone(devicesync: Devicesync, topic: KafkaUrl) -> None:
+    """Retention cuts the topic to its end, while the backup runs and while it is stopped. Records that it has not read are one."""
+    place = TopicPartition(topic.topic, 0, OFFSET_END)
+    admin, group = AdminClient(topic.client), f"{topic.topic}.backup"
+    producer = Producer({**topic.client, "transactional.id": topic.topic})
+    producer.init_transactions(30)
+
+    def commits(name: str) -> int:
+        """The partition's end, behind the marker."""
+        producer.begin_transaction()
+        producer.produce(topic.topic, registration(name, V), partition=0)
+        producer.commit_transaction(30)
+        return KafkaLog(topic, "x").survey().bounds[0][1]
+
+    def claimed() -> int:
+        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic.topic, 0)])
+        return int(admin.list_consumer_group_offsets([asked])[group].result(30).topic_partitions[0].offset)
+
+    def cut() -> None:
+        admin.delete_records([place])[place].result(30)
+
+    run = ("backup", "run", "--to", "backup")
+    running = devicesync.start(*run, "--max-file-seconds", "2")
+    for name in ("a", "b", "c"):
+        cut()
+        end = commits(name)
+        until(lambda: claimed() >= end - 1)  # noqa: B023 - used at once
+    assert stopped(running) == 0
+    assert running.stderr is not None
+    assert "gone from the log" not in running.stderr.read()
+    cut()
+    commits("d")
+    assert devicesync.json(*run, "--until-caught-up")["files"] == 1
+    assert [row[0] for row in rows_in(devicesync.directory, topic)] == [0, 2, 4, 6]
+    assert devicesync.json("backup", "verify", "--in", "backup", "--deep")["problems"] == []
+    assert devicesync.json("restore", "--from", "backup", "--to-stores")["gaps"] == 0
+    commits("lost")
+    cut()
+    commits("e")
+    assert b"gone from the log" in devicesync.run(*run, "--until-caught-up").stderr
+    (problem,) = devicesync.json("backup", "verify", "--in", "backup", status=1)["problems"]
+    assert "gap: records 7 to" in problem["problem"]
 
 
 def test_a_torn_entry_ends_the_backup_by_name(devicesync: Devicesync, topic: KafkaUrl) -> None:

@@ -14,13 +14,14 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, Ka
 
 
 class Kept(NamedTuple):
-    """A record as a partition keeps it. stamp: its kind, and ms."""
+    """A record as a partition keeps it. stamp: its kind, and ms. is_read: readers get it, which is no marker of a transaction."""
 
     offset: int
     key: bytes | None
     value: bytes | None
     headers: Any
     stamp: tuple[int, int]
+    is_read: bool = True
 
 
 class Partition:
@@ -34,6 +35,10 @@ class Partition:
     def high(self) -> int:
         """The offset of the next record."""
         return self.low + len(self.records)
+
+    def mark(self) -> None:
+        """A transaction ends here."""
+        self.records.append(Kept(self.high, None, None, None, (TIMESTAMP_LOG_APPEND_TIME, 0), is_read=False))
 
     def forget(self, count: int) -> None:
         """Retention drops the oldest ones."""

@@ -179,11 +179,16 @@ class SimulatedConsumer:
         if not at.low <= start <= at.high:
             start = at.low  # auto.offset.reset
             self._told.pop(partition, None)
-        records = at.records[start - at.low :][: max(count, 0)]
-        for record in records:
-            yield _message(self._broker.topic, partition, record)
-        self._positions[partition] = end = start + len(records)
-        if self._tells_ends and len(records) < count and end == at.high and self._told.get(partition) != end:
+        left = max(count, 0)
+        for record in at.records[start - at.low :]:
+            if not left:
+                break
+            start += 1
+            if record.is_read:
+                left -= 1
+                yield _message(self._broker.topic, partition, record)
+        self._positions[partition] = end = start
+        if self._tells_ends and left and end == at.high and self._told.get(partition) != end:
             self._told[partition] = end
             error = KafkaError(KafkaError._PARTITION_EOF)
             yield Message(topic=self._broker.topic, partition=partition, offset=end, error=error)

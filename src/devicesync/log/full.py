@@ -88,10 +88,7 @@ class FullReader(Protocol):
         ...
 
     def read_up_to(self, partition: int) -> int:
-        """Return the offset up to which this partition was read. 0 until it is known.
-
-        Offsets without a record count as read: transaction markers of a topic, blank lines of a journal.
-        """
+        """Return the offset up to which this was read, with markers of transactions and blank lines. 0 until it is known."""
         ...
 
     def identity(self) -> str:
@@ -100,6 +97,10 @@ class FullReader(Protocol):
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """Return the first offset that the log still has, and the offset that the next record will have. Raises Unavailable."""
+        ...
+
+    def firsts(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Where each of these with a leader begins; {} of a journal, which keeps what is unclaimed. Raises Unavailable."""
         ...
 
     def left_from(self, partition: int, start: int, end: int) -> int:

@@ -9,6 +9,7 @@ import structlog
 
 from devicesync.archive.entry import Entry
 from devicesync.archive.files import ClosedFile
+from devicesync.errors import Unavailable
 from devicesync.jobs.backup.beside_log import BesideLog
 from devicesync.jobs.backup.partition_backup import PartitionBackup
 from devicesync.jobs.backup.recreated import Recreated
@@ -19,6 +20,7 @@ from devicesync.status.declared import BACKUP_BYTES, BACKUP_FILES, BACKUP_RECORD
 
 _UPLOADS = 8
 _NAP_SECONDS = 0.1
+_PAUSE_SECONDS = 60.0
 _AHEAD = "set the clock, if it is behind; else a producer's is ahead: a restore takes its versions once their time has come"
 _log: Any = structlog.get_logger("devicesync")
 
@@ -56,6 +58,7 @@ class Closing:
         self._stop = stop
         self._is_ours = is_ours
         self._on_step = on_step
+        self._look_at = 0.0
         self._uploaders = ThreadPoolExecutor(_UPLOADS, "upload")
 
     def finish(
@@ -92,13 +95,39 @@ class Closing:
         # The topic was deleted: nothing can be claimed, and nobody else has these records.
         stale = [part for part in finished if part.is_stale]
         self._upload([part for part in (*ours, *stale) if part.closed])
-        for part in self._claim(ours, lambda part: Claim(part.identity, part.expected, None)):
-            part.claimed = part.expected
+        for part in self._claim(ours, lambda part: part.claim_from(part.expected)):
+            part.claimed = part.none_before(part.expected)
         self._on_step("claimed the end")
         for part in finished:
             for file in part.closed:
                 file.discard()
             part.begin_next()
+
+    def look_behind(self, parts: Iterable[PartitionBackup]) -> None:
+        """Note where the log has no record behind what was read, such as a transaction's marker, before retention drops that.
+
+        All that was polled is in the parts. Where nobody answers, a call a minute later asks again: it may take 5 s.
+        """
+        ends = {part: self._reader.read_up_to(part.partition) for part in parts}
+        new = {part: end for part, end in ends.items() if end > part.none_before(part.expected) and end != part.looked_to}
+        if not new or self._recreated.clock.monotonic() < self._look_at:
+            return
+        try:
+            firsts = self._reader.firsts([part.partition for part in new])
+        except Unavailable:
+            self._look_at = self._recreated.clock.monotonic() + _PAUSE_SECONDS
+            return
+        for part, end in new.items():
+            if part.partition in firsts:
+                part.looked(end, firsts[part.partition])
+
+    def claim_ends(self, parts: Iterable[PartitionBackup]) -> None:
+        """Tell the group what was noted of these partitions, where it does not know. Raises Stopped."""
+        untold = [part for part in parts if part.is_empty and part.none_before(part.start) > max(part.start, part.claimed)]
+        if untold:
+            self._recreated.mark(untold)
+        for part in self._claim(untold, lambda part: part.claim_from(part.start)):
+            part.claimed = part.none_before(part.start)
 
     def claim_starts(self, parts: Iterable[PartitionBackup]) -> None:
         """Tell the group that everything of these empty partitions is in the backup, where it does not know. Raises Stopped.
@@ -109,12 +138,12 @@ class Closing:
             return
 
         def start(part: PartitionBackup) -> int:
-            return max(part.read_before, self._reader.read_up_to(part.partition))
+            return max(part.none_before(part.start), self._reader.read_up_to(part.partition))
 
         def claim(part: PartitionBackup) -> Claim:
             bounds = self._recreated.asked([part], self._reader.bounds, part.partition)
             # Else there may have been records, which the log lost before they were read.
-            is_known = bounds is not None and bounds[0] <= part.read_before
+            is_known = bounds is not None and bounds[0] <= part.none_before(part.start)
             return Claim(part.identity, start(part), None, part.start if is_known else None)
 
         for part in self._claim([part for part in parts if part.claimed != start(part)], claim):

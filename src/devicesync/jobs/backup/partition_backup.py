@@ -42,6 +42,7 @@ class PartitionBackup:
     follows: see Entry.
     waiting: the rows after the open range, when it `is_full`.
     is_stale: the topic that these records came from was deleted or recreated.
+    looked_to: the last end of what was read that `looked` was told of.
     """
 
     def __init__(
@@ -62,7 +63,8 @@ class PartitionBackup:
         self.identity = identity
         same = claim if claim and claim.start == start else None
         self.claimed = start if same else -1
-        self._none_before = claim.start if claim and claim.none_from is not None and claim.none_from <= start else 0
+        self._none_from, self._none_before = (claim.none_from, claim.start) if claim and claim.none_from is not None else (0, 0)
+        self.looked_to = 0
         self.agreed_end: int | None = None
         self.waiting: list[FullRecord] = []
         self.is_stale = False
@@ -84,11 +86,6 @@ class PartitionBackup:
         return not self.days
 
     @property
-    def read_before(self) -> int:
-        """Up to where the log is known to have had no record since the open range's start."""
-        return max(self.start, self._none_before)
-
-    @property
     def bytes(self) -> int:
         """What the rows of the open range count, see sizes_of."""
         return sum(file.bytes for file in self.days.values())
@@ -103,6 +100,24 @@ class PartitionBackup:
         self.begin(self.expected)
         self.follows = True
 
+    def none_before(self, offset: int) -> int:
+        """Up to where the log is known to have had no record from this offset on."""
+        return max(offset, self._none_before) if self._none_from <= offset else offset
+
+    def looked(self, end: int, first: int) -> None:
+        """Reading has come to `end`, and the log still began at `first` then. If nothing is lost, no record lies in between."""
+        self.looked_to = end
+        if first > self.none_before(self.expected):
+            return
+        if not self._none_from <= self.expected <= self._none_before:
+            self._none_from = self.expected
+        self._none_before = end
+
+    def claim_from(self, offset: int) -> Claim:
+        """All before this offset is in the backup, and from there on the log has no record, as far as is known."""
+        before = self.none_before(offset)
+        return Claim(self.identity, before, None, offset if before > offset else None)
+
     def skip_to(self, first: int) -> None:
         """Begin at this offset, where the log begins now. The earlier records are lost, unless there were none.
 
@@ -110,13 +125,14 @@ class PartitionBackup:
         """
         if self.expected >= first:
             return
-        if self.read_before >= first:
+        known = self.none_before(self.expected)
+        if known >= first:
             self.expected = first
             return
         _log.error(
             "records were gone from the log before they were kept",
             partition=self.partition,
-            offset=self.expected,
+            offset=known,
             next_offset=first,
         )
         if self.agreed_end is not None and first < self.agreed_end:

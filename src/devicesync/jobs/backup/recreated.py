@@ -21,7 +21,7 @@ class Recreated:
     def __init__(self, reader: FullReader, patience: Patience, clock: Clock) -> None:
         self.patience = patience
         self._reader = reader
-        self._clock = clock
+        self.clock = clock
         self._asked_at = 0.0
 
     def identity(self, known: str = "") -> str:
@@ -37,9 +37,9 @@ class Recreated:
 
     def mark_now_and_then(self, parts: Iterable[PartitionBackup]) -> None:
         """The same, when nobody has asked for a while."""
-        if self._clock.monotonic() - self._asked_at >= _SECONDS:
+        if self.clock.monotonic() - self._asked_at >= _SECONDS:
             self.mark(parts)
-            self._asked_at = self._clock.monotonic()
+            self._asked_at = self.clock.monotonic()
 
     def asked(self, parts: list[PartitionBackup], call: Callable[P, T], *args: P.args, **named: P.kwargs) -> T | None:
         """The result of a call about these, which is repeated until it works; None once one of them is stale. Raises Stopped.

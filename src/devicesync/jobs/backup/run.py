@@ -80,6 +80,7 @@ class Backup:
                 if until_caught_up and not read and self._is_caught_up():
                     return
             self._close(self._parts.values())
+            self._closing.claim_ends([*self._parts.values()])
         except Stopped:
             _log.warning("stopped while waiting; what is not in the backup yet stays in the log, and comes again")
         finally:
@@ -146,6 +147,7 @@ class Backup:
             self._close([part for part in left if part.is_full])
             for part in filter(self._is_ours, left):
                 self._take(part, [])
+        self._closing.look_behind(self._parts.values())
         self._recreated.mark_now_and_then(self._parts.values())
         parts, seconds = self._parts.values(), self._limits.file_seconds
         self._close([part for part in parts if self._is_crowded or part.is_stale or part.due_in(seconds) <= 0])
@@ -187,10 +189,13 @@ class Backup:
         if offset < part.expected:
             part.is_stale = True
             return False
-        first = self._recreated.asked([part], self._reader.left_from, part.partition, part.expected, offset)
+        known = part.none_before(part.expected)
+        if offset <= known:
+            return True
+        first = self._recreated.asked([part], self._reader.left_from, part.partition, known, offset)
         if first is None:
             return False
-        if first > part.expected:
+        if first > known:
             if not part.is_empty and first >= (part.agreed_end or 0):
                 return False
             part.skip_to(first)

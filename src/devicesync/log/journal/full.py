@@ -1,6 +1,6 @@
 """The backup's side of the journal. Its reader is the only one of its name, so a claim needs nobody's consent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from devicesync.log.full import Claim, FullRecord, RebalanceListener
 from devicesync.log.journal.files import JournalFiles
@@ -58,6 +58,11 @@ class JournalFullReader:
         """See full.FullReader."""
         del partition
         return self._reader.bounds()
+
+    def firsts(self, partitions: Iterable[int]) -> dict[int, int]:
+        """See full.FullReader."""
+        del partitions
+        return {}
 
     def left_from(self, partition: int, start: int, end: int) -> int:
         """See full.FullReader."""

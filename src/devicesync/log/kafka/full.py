@@ -4,7 +4,7 @@ A claim is a commit with metadata. The group's coordinator fences members that h
 commits. So what a zombie believes can't contradict what the partition's owner has claimed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -15,7 +15,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message, TopicPartition
 from devicesync.clock import SYSTEM, Clock
 from devicesync.log.full import HEADERS, KEY, LARGEST_BYTES, OFFSET, VALUE, Claim, FullRecord, RebalanceListener
 from devicesync.log.kafka.applied import Applied
-from devicesync.log.kafka.bounds import TIMEOUT_SECONDS, bounds
+from devicesync.log.kafka.bounds import TIMEOUT_SECONDS, bounds, firsts
 from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import Note, identity_of, note_of, noted
 from devicesync.log.kafka.leaders import partitions_of
@@ -97,6 +97,11 @@ class KafkaFullReader:
         """See full.FullReader."""
         with self._member.explaining(), failures("read"):
             return bounds(self._member.consumer, self._member.topic, partition)
+
+    def firsts(self, partitions: Iterable[int]) -> dict[int, int]:
+        """See full.FullReader."""
+        with failures("read"):
+            return firsts(self._member.admin, self._member.topic, partitions)
 
     def left_from(self, partition: int, start: int, end: int) -> int:
         """See full.FullReader. What is missing behind the first record is not gone: compaction, or markers of transactions."""
