@@ -5,18 +5,19 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from devicesync.cache.port import Looked
 from devicesync.cache.redis import RedisCache
 from devicesync.clock import SYSTEM
-from devicesync.jobs.audit.difference import MISSING_IN_CACHE, kind_of, look
+from devicesync.jobs.audit.difference import MISSING_IN_CACHE, Difference, kind_of, look
 from devicesync.jobs.audit.repair import repair
 from devicesync.law.event import MAX_BYTES, Event
 from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS
 from devicesync.law.maps import LONGEST_UNITED, MOST_ENTRIES, map_text
-from devicesync.law.state import State, join, join_all, state_of
+from devicesync.law.state import NOTHING, State, join, join_all, state_of
 from devicesync.law.version import LATEST_US
 from devicesync.stores import Stores
 from tests.contract.stores import CACHES, DATABASES, redis_at, redis_url
@@ -37,6 +38,12 @@ NUMBERS: dict[str, dict[int, str]] = {
     "just past the last version": {LIVE: str(LATEST_US + 1)},
     "a facet that is newer than the device": {LOCATION: str(BASE_US + 1)},
     "erased later than live": {ERASED: str(BASE_US + 1)},
+}
+TEXTS: dict[str, str | bytes] = {
+    "too large": "c" * MANY,
+    "no UTF-8": b"P\xff\xfe",
+    "much that is no UTF-8": b"\xff" * 340_000,
+    "half of a pair": b"\xed\xa0\x80",
 }
 KNOWN = state_of(Event("d", BASE_US, values=values_of(city="Pune", fcm_token="t")))
 LATER = state_of(Event("d", BASE_US + 5, values=values_of(fcm_token="u")))
@@ -62,7 +69,7 @@ def name() -> str:
     return uuid.uuid4().hex
 
 
-def forge(stores: Stores, name: str, numbers: dict[int, str], **fields: str) -> None:
+def forge(stores: Stores, name: str, numbers: dict[int, str], **fields: str | bytes) -> None:
     """Another program writes these places of the hash's `_state`, and these fields."""
     assert isinstance(stores.cache, RedisCache)
     client = stores.cache._connections.client  # type: ignore[attr-defined]
@@ -160,19 +167,61 @@ def test_who_forges_a_hash_again_and_again_stops_nobody(stores: Stores, name: st
 
 @pytest.mark.parametrize("is_unsettled", ["0", "1"])
 @pytest.mark.parametrize("use", USES)
-def test_a_text_that_no_event_can_have_counts_as_damage(stores: Stores, name: str, use: str, is_unsettled: str) -> None:
-    """One stopped `update` and `audit --repair` for good: Cassandra was told of it again and again."""
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_that_no_event_can_have_counts_as_damage(
+    stores: Stores, name: str, text: str, use: str, is_unsettled: str
+) -> None:
+    """A large one stopped `update` and `audit --repair` for good. What is no UTF-8 went into the database as U+FFFD."""
     stores.write({name: KNOWN})
-    forge(stores, name, {UNSETTLED: is_unsettled}, city="c" * MANY)
-    USES[use](stores, name)
-    stores.write({name: LATER})
+    forge(stores, name, {UNSETTLED: is_unsettled}, city=TEXTS[text])
+    with capture_logs() as lines:
+        USES[use](stores, name)
+        stores.write({name: LATER})
+    assert lines == []
     agree_on(stores, name, [KNOWN, LATER])
 
 
-def test_an_audit_tells_of_a_text_that_no_event_can_have(stores: Stores, name: str) -> None:
+@pytest.mark.parametrize("is_unsettled", ["0", "1"])
+@pytest.mark.parametrize("field", ["city", "uaspec"])
+def test_what_ties_with_bytes_that_are_no_text_does_not_carry_them_on(
+    stores: Stores, name: str, field: str, is_unsettled: str
+) -> None:
+    """A tie keeps the greater value, and no text is greater than these bytes."""
+    agra = state_of(Event("d", BASE_US, values=values_of(city="Agra", uaspec=map_text({"a": "b"}))))
     stores.write({name: KNOWN})
-    forge(stores, name, {}, city="c" * MANY)
-    assert [kind_of(sides) for sides in look([name], stores).values()] == [MISSING_IN_CACHE]
+    forge(stores, name, {UNSETTLED: is_unsettled}, **{field: b'{"\xff":"\xff"}'})
+    with capture_logs() as lines:
+        stores.write({name: agra})
+        stores.write({name: LATER})
+    assert lines == []
+    agree_on(stores, name, [KNOWN, agra, LATER])
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_an_audit_tells_of_a_text_that_no_event_can_have(stores: Stores, name: str, text: str) -> None:
+    stores.write({name: KNOWN})
+    forge(stores, name, {}, city=TEXTS[text])
+    (sides,) = look([name], stores).values()
+    assert kind_of(sides) == MISSING_IN_CACHE
+    assert msgspec.json.encode(Difference(name, MISSING_IN_CACHE, *sides).document())
+
+
+def test_the_sign_for_what_is_no_text_is_a_text(stores: Stores, name: str) -> None:
+    """An event may hold U+FFFD, and a hash that holds it is ours."""
+    sign = state_of(Event("d", BASE_US, values=values_of(city="\ufffd")))
+    stores.write({name: sign})
+    ticket = stores.cache.look([name]).tickets[name]
+    agree_on(stores, name, [sign])
+    assert stores.cache.look([name]).tickets[name] == ticket
+
+
+def test_bytes_of_another_program_stay(stores: Stores, name: str) -> None:
+    """Who reads a device of this name drops no hash that is none of ours."""
+    client = stores.cache._connections.client  # type: ignore[attr-defined]
+    client.hset(name, mapping={"state": b"\x80\x04", "version": b"\xff"})
+    assert stores.read(name) == NOTHING
+    assert stores.cache.seen([name]) == {}
+    assert client.hlen(name) == 2
 
 
 @pytest.mark.parametrize("field", ["city", "foo"])

@@ -149,6 +149,7 @@ KINDS = {
     "no version": "stale_in_cache",
     "a newer version": "stale_in_database",
     "no JSON": "missing_in_cache",
+    "no UTF-8": "missing_in_cache",
     "a broken state": "missing_in_cache",
     "only blanks": "missing_in_cache",
     "nothing": "missing_in_cache",

@@ -191,7 +191,7 @@ def connect(text: str, timeout_seconds: float = _TIMEOUT_SECONDS) -> Connections
         "username": url.user,
         "password": url.password,
         "decode_responses": True,
-        "encoding_errors": "replace",  # what another program wrote may be no UTF-8; then it is no value of ours
+        "encoding_errors": "surrogateescape",  # what another program wrote may be no UTF-8, and must not look like a text of ours
         "socket_timeout": timeout_seconds,
         "socket_connect_timeout": timeout_seconds,
         "retry": Retry(NoBackoff(), 0),  # the job waits and repeats; two layers of patience are hard to reason about

@@ -16,7 +16,7 @@ _MOST_DIGITS = 16
 """Of a number in `_state`. No version of ours has more, and SQLite's and Lua's numbers bear it."""
 
 UNREADABLE = Seen(0, {}, is_ours=False)
-"""What is seen of a hash that is too large: no more than that it is there."""
+"""What is seen of a hash that is too large, or no text: no more than that it is there."""
 
 _NUMBER = rf"\d{{1,{_MOST_DIGITS}}}"
 _LEDGER = re.compile(
@@ -46,7 +46,7 @@ def versions(packed: str) -> State:
 def state_of(found: dict[str, str]) -> State:
     """The state that a hash holds. Raises ValueError and msgspec's errors where another program has written into it."""
     packed = found["_state"]
-    if not _LEDGER.fullmatch(packed):
+    if not _LEDGER.fullmatch(packed) or not _is_text(found):
         raise ValueError("no state of ours")
     version, erased, updated_on, first_access, user_declared_on, registers = versions(packed.rsplit(",", 2)[0])
     if not version:
@@ -67,8 +67,22 @@ def seen_in(found: dict[str, str]) -> Seen | None:
     is_ours = _LEDGER.fullmatch(mark) is not None
     version = _number(found.get("version", ""))
     if texts:
-        return Seen(version, texts, 0, is_ours, mark) if is_ours or "api_last_updated_on" in texts else None
+        if not is_ours and "api_last_updated_on" not in texts:
+            return None
+        return Seen(version, texts, 0, is_ours, mark) if _is_text(found) else UNREADABLE
     return Seen(version, None, version, mark=mark) if is_ours else None
+
+
+def _is_text(found: dict[str, str]) -> bool:
+    """Whether all of it is UTF-8. Other bytes are lone surrogates here (redis_connect.py), which no event's text has."""
+    together = "".join(found.values())
+    if together.isascii():
+        return True
+    try:
+        together.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _number(text: str) -> int:
