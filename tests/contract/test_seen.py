@@ -1,5 +1,6 @@
 """What readers see in each store, as an audit compares it; and how one entry takes the place of another."""
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from devicesync.database.port import Database
 from devicesync.jobs.audit.difference import Sides, kind_of
 from devicesync.jobs.audit.repair import repair
 from devicesync.jobs.batch import join_events
-from devicesync.law.event import Event
+from devicesync.law.event import MAX_ID_BYTES, Event
 from devicesync.law.maps import map_text
 from devicesync.law.seen import Seen, seen_of
 from devicesync.law.state import NOTHING, State, join_all, state_of
@@ -127,6 +128,42 @@ def client_of(cache: Cache) -> Any:
     assert isinstance(cache, RedisCache)
     connections: Any = cache._connections
     return connections.client if isinstance(connections, OneServer) else connections._cluster
+
+
+@OPEN_TO_OTHERS
+def test_a_scan_leaves_out_names_that_no_device_can_have(cache: Cache) -> None:
+    """One of over 65,535 bytes stopped `audit` for good: Cassandra refuses it. 25 of 60 MB took it to 1.66 GiB."""
+    client = client_of(cache)
+    ours, longest = next(_names), "é" * (MAX_ID_BYTES // 2)
+    cache.merge({ours: state_of(Event("d", BASE_US))}, cache.look([ours]).tickets)
+    others = [b"l" * (MAX_ID_BYTES + 1), b"l" * 70_000, b"\xff" + ours.encode(), b"a\nb", b"\x7f", b"\xc2\x9f", b""]
+    others += [b"%d" % number + b"l" * 20_000_000 for number in range(3)]
+    for name in (longest, *others):
+        client.set(name, "text")
+    tracemalloc.start()
+    try:
+        found = {name for page in cache.scan() for name in page}
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        for name in (longest, *others):
+            client.delete(name)
+    assert found >= {ours, longest}
+    assert found.isdisjoint(name.decode(errors="replace") for name in others)
+    assert peak < 10_000_000
+
+
+def test_a_scan_goes_on_where_the_server_has_forgotten_the_script(cache: Cache) -> None:
+    """As after a restart between two of its steps."""
+    states = {next(_names): state_of(Event("d", BASE_US)) for _ in range(1500)}
+    cache.merge(states, cache.look([*states]).tickets)
+    found = []
+    for page in cache.scan():
+        found += page
+        if isinstance(cache, RedisCache):
+            for client in cache._connections.clients():
+                client.script_flush()
+    assert {*found} >= states.keys()
 
 
 FOREIGN: dict[str, Any] = {

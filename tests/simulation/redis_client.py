@@ -36,10 +36,6 @@ class SimulatedClient:
         found: dict[str, str] = _answered(lambda: self.server.command("HGETALL", name.encode()))
         return found
 
-    def scan(self, cursor: int, count: int) -> tuple[int, list[str]]:
-        del cursor, count
-        return 0, [each.decode() for each in self.server.keys()]  # noqa: SIM118 - it is no dict
-
     def hset(self, name: str, *, mapping: dict[str, str]) -> int:
         pairs = [part.encode() for pair in mapping.items() for part in pair]
         return int(_answered(lambda: self.server.command("HSET", name.encode(), *pairs)))

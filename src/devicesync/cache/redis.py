@@ -13,17 +13,17 @@ import msgspec
 from redis import exceptions
 
 from devicesync.cache.port import NO_TICKETS, UNKNOWN, Advice, Looked, Merged
+from devicesync.cache.redis_advice import SETTINGS, advice_on
 from devicesync.cache.redis_connect import Client, Connections, hint_for
 from devicesync.cache.redis_hash import UNREADABLE, seen_in, state_of, versions
-from devicesync.cache.redis_scripts import EXPIRING, LATER, LOOK, MERGE, NAMES, READ, TOO_LARGE, by_bytes, packed
+from devicesync.cache.redis_scripts import EXPIRING, LATER, LOOK, MERGE, NAMES, READ, SCAN, TOO_LARGE, by_bytes, packed
 from devicesync.errors import Unavailable
-from devicesync.law.event import NOBODY
+from devicesync.law.event import NOBODY, check_id
+from devicesync.law.refusal import Refused
 from devicesync.law.seen import Seen
 from devicesync.law.state import State
 
 _DEVICES_PER_CALL = 100
-_KEYS_PER_SCAN = 1000
-_LISTPACK_BYTES = 512
 _TICKET_MS, _MOST_TICKETS = 60_000, 65_536
 _TICKET_DIGITS = 12  # two of one device must differ; it is kept in every entry
 _OF_NOTHING = "none"  # a ticket that is valid for no entry: theirs are hexadecimal
@@ -122,13 +122,13 @@ class RedisCache:
         return {device_id: seen for device_id, seen in of_all.items() if seen}
 
     def scan(self) -> Iterator[list[str]]:
-        """See port.Cache. Keys with control characters are our own, and no devices."""
+        """See port.Cache. Names that the law gives to no device are other programs', or our own."""
         with self._failures("read"):
             for client in self._connections.clients():
-                cursor = -1
-                while cursor:
-                    cursor, keys = client.scan(max(cursor, 0), count=_KEYS_PER_SCAN)
-                    yield [key for key in keys if key >= " "]
+                cursor = ""
+                while cursor != "0":
+                    ((cursor, names),) = self._call(client, SCAN, [(0, cursor or "0")])
+                    yield [name for name in names if _is_id(name)]
 
     def replace(self, states: Mapping[str, State], marks: Mapping[str, str], shown: Mapping[str, bool] = UNKNOWN) -> list[str]:
         """See port.Cache."""
@@ -163,8 +163,7 @@ class RedisCache:
     def advice(self) -> list[Advice]:
         """See port.Cache. Silent where this user may not read the server's settings."""
         with suppress(Unavailable), self._failures("read the settings of"):
-            found = self._connections.settings(("hash-max-listpack-value", "maxmemory", "maxmemory-policy"))
-            return list(_advice(found))
+            return list(advice_on(self._connections.settings(SETTINGS)))
         return []
 
     def close(self) -> None:
@@ -181,7 +180,7 @@ class RedisCache:
                     yield device_id, found
 
     def _run(self, script: str, head: tuple[Any, ...], arguments: Mapping[str, bytes | None]) -> Iterator[tuple[str, Any]]:
-        """Devices and what the script replies to each. A server that restarted has forgotten the script and is told again.
+        """Devices and what the script replies to each.
 
         arguments: by device what the script gets for it; None for nothing.
         """
@@ -209,15 +208,19 @@ class RedisCache:
         for ids in cut:
             given = [argument for device_id in ids if (argument := arguments[device_id]) is not None]
             calls.append((len(ids) + 1, *ids, self._connections.beside(ids[0]), *head, *given))
-        try:
-            replies = self._call(client, script, calls)
-        except exceptions.NoScriptError:
-            self._shas.pop(script, None)
-            replies = self._call(client, script, calls)
+        replies = self._call(client, script, calls)
         for ids, of_call in zip(cut, replies, strict=True):
             yield from zip(ids, of_call or [None] * len(ids), strict=True)
 
     def _call(self, client: Client, script: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """What the script replies to each call. A server that restarted has forgotten the script and is told again."""
+        try:
+            return self._call_once(client, script, calls)
+        except exceptions.NoScriptError:
+            self._shas.pop(script, None)
+            return self._call_once(client, script, calls)
+
+    def _call_once(self, client: Client, script: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         sha = self._shas.get(script)
         if sha is None:
             sha = self._shas[script] = str(client.script_load(script))
@@ -236,15 +239,9 @@ class RedisCache:
             raise Unavailable(f"can't {what} the cache: {error}", hint_for(error)) from error
 
 
-def _advice(found: dict[str, str]) -> Iterator[Advice]:
-    value_bytes = int(found.get("hash-max-listpack-value", _LISTPACK_BYTES))
-    if value_bytes < _LISTPACK_BYTES:
-        yield Advice(
-            f"hash-max-listpack-value is {value_bytes}: profiles take twice the memory",
-            f"CONFIG SET hash-max-listpack-value {_LISTPACK_BYTES}, and in redis.conf",
-        )
-    if found.get("maxmemory", "0") != "0" and found.get("maxmemory-policy") == "noeviction":
-        yield Advice(
-            "maxmemory with noeviction: when it is full, nothing is written",
-            "maxmemory-policy allkeys-lru; what is evicted is filled again",
-        )
+def _is_id(name: str) -> bool:
+    try:
+        check_id(name)
+    except Refused:
+        return False
+    return True

@@ -5,7 +5,7 @@ from importlib import resources
 
 import msgspec
 
-from devicesync.law.event import MAX_BYTES
+from devicesync.law.event import MAX_BYTES, MAX_ID_BYTES
 from devicesync.law.facets import DECLARED, FACETS, FIELDS, MAP_FIELDS, SLICES
 from devicesync.law.maps import LONGEST_UNITED, MOST_ENTRIES
 from devicesync.law.state import State
@@ -25,6 +25,7 @@ TOO_LARGE = "too large"
 """What read.lua replies of a hash that has more."""
 
 _MOST_READ_BYTES = 1 << 20
+_STEPS_OF_SCAN = 100
 
 HASH_NAMES = {"device_spec": "devicespec", "producer_id": "producer"}
 """Event fields whose hash field has another name; times are `firstaccess`, `user_declared_on`, `api_last_updated_on`."""
@@ -58,12 +59,15 @@ local MOST_HASH_BYTES, MOST_READ_BYTES = {MOST_HASH_BYTES}, {_MOST_READ_BYTES} -
 local LONGEST_STATE, TOO_LARGE, LATER = {LONGEST_STATE}, '{TOO_LARGE}', '{LATER}'
 """
 
+_SCAN_HEAD = f"local MAX_ID_BYTES, STEPS, MOST_READ_BYTES = {MAX_ID_BYTES}, {_STEPS_OF_SCAN}, {_MOST_READ_BYTES}\n"
+
 _FILES = resources.files("devicesync.cache")
 LOOK, MERGE, EXPIRING = (
     _HEAD + "".join(_FILES.joinpath(name).read_text() for name in ("state.lua", script))
     for script in ("look.lua", "merge.lua", "expiring.lua")
 )
 READ = _READ_HEAD + _FILES.joinpath("read.lua").read_text()
+SCAN = _SCAN_HEAD + _FILES.joinpath("scan.lua").read_text()
 """What Redis is told."""
 
 _pack = msgspec.msgpack.Encoder().encode

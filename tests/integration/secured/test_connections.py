@@ -37,6 +37,7 @@ def test_redis_over_tls_with_a_user_of_few_rights(secured_redis: int, certificat
     cache.check()
     cache.merge(STATES, cache.look(STATES).tickets)
     assert cache.read([*STATES]) == STATES
+    assert {name for page in cache.scan() for name in page} == STATES.keys()
     assert cache.advice() == []
     with pytest.raises(Unavailable) as wrong:
         redis_at(f"rediss://devicesync:wrong@{where}").check()
