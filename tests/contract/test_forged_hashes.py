@@ -197,9 +197,11 @@ def test_what_ties_with_bytes_that_are_no_text_does_not_carry_them_on(
     agree_on(stores, name, [KNOWN, agra, LATER])
 
 
+@pytest.mark.parametrize("erased", [0, BASE_US - 1])
 @pytest.mark.parametrize("text", TEXTS)
-def test_an_audit_tells_of_a_text_that_no_event_can_have(stores: Stores, name: str, text: str) -> None:
-    stores.write({name: KNOWN})
+def test_an_audit_tells_of_a_text_that_no_event_can_have(stores: Stores, name: str, text: str, erased: int) -> None:
+    """It called a live device resurrected that had once been erased."""
+    stores.write({name: join(KNOWN, State(erased=erased))})
     forge(stores, name, {}, city=TEXTS[text])
     (sides,) = look([name], stores).values()
     assert kind_of(sides) == MISSING_IN_CACHE

@@ -12,7 +12,8 @@ from devicesync.status.words import most_of, nines
 LIVE, OTHER = Seen(5, {"city": "Pune"}), Seen(5, {"city": "Agra"})
 OLD, NEW = Seen(4, {"city": "Pune"}), Seen(6, {"city": "Pune"})
 TOMBSTONE = Seen(5, None, 5)
-FOREIGN = Seen(0, {"city": "Pune"}, is_ours=False)
+FOREIGN, UNREADABLE = Seen(0, {"city": "Pune"}, is_ours=False), Seen(0, {}, is_ours=False)
+REGISTERED_AGAIN = LIVE._replace(erased=4)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ FOREIGN = Seen(0, {"city": "Pune"}, is_ours=False)
     [
         (None, None, None),
         (LIVE, LIVE, None),
-        (LIVE, LIVE._replace(erased=4), None),
+        (LIVE, REGISTERED_AGAIN, None),
         (None, TOMBSTONE, None),
         (TOMBSTONE, TOMBSTONE, None),
         (None, LIVE, "missing_in_cache"),
@@ -37,6 +38,12 @@ FOREIGN = Seen(0, {"city": "Pune"}, is_ours=False)
         (FOREIGN, TOMBSTONE, "resurrected"),
         (TOMBSTONE, OLD, "resurrected"),
         (LIVE, LIVE._replace(erased=5), "resurrected"),
+        (UNREADABLE, LIVE, "missing_in_cache"),
+        (UNREADABLE, REGISTERED_AGAIN, "missing_in_cache"),
+        (UNREADABLE, None, "missing_in_database"),
+        (UNREADABLE, TOMBSTONE, "resurrected"),
+        (UNREADABLE, LIVE._replace(erased=5), "resurrected"),
+        (FOREIGN, REGISTERED_AGAIN, "resurrected"),
     ],
 )
 def test_each_kind(cache: Seen | None, database: Seen | None, kind: str | None) -> None:

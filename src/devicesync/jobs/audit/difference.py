@@ -78,8 +78,11 @@ def kind_of(sides: Sides) -> str | None:
     cache, database = sides
     if cache and database and cache.texts == database.texts and cache.version == database.version > database.erased:
         return None if cache.is_ours else MISSING_IN_CACHE
-    erased = max((side.erased for side in sides if side), default=0)
-    if erased and any(side.texts is not None and side.version <= erased for side in sides if side):
+    if cache and cache.texts == {} and database and database.texts is not None:
+        cache = None  # nothing of it can be read: it tells neither a version nor a profile
+    shown = [side for side in (cache, database) if side]
+    erased = max((side.erased for side in shown), default=0)
+    if erased and any(side.texts is not None and side.version <= erased for side in shown):
         return RESURRECTED
     if cache is None or not cache.is_held:
         if database is not None and database.texts is not None:
