@@ -138,7 +138,7 @@ def test_what_the_log_has_between_the_claim_and_the_last_range_is_missed(life: L
 def test_a_range_that_overlaps_another_is_named_although_it_is_true(life: Life) -> None:
     """The backup kept a record again, in a range of its own: that overlap stayed when the stranger's range had gone."""
     forged = life.lists((2, 4), life.rows()[2:4])
-    with pytest.raises(Damaged, match=r"1_0_2\.\S+ overlap: records 2 to 4 are in another file too"):
+    with pytest.raises(Damaged, match=r"1_0_2\.\S+ overlap: records 2 to 3 are in \S+1_0_0\.parquet too"):
         life.keeps()
     life.removes(forged)
     life.registers("late")
@@ -164,7 +164,7 @@ def test_a_comparison_ends_when_it_is_to_stop(life: Life, tmp_path: Path) -> Non
     stop = threading.Event()
     stop.set()
     with closing(open_log(life.settings)) as log, pytest.raises(Stopped):
-        BesideLog(life.archive, log, tmp_path, stop).check(newest, None)
+        BesideLog(life.archive, log, tmp_path, stop).check([newest], None, 0)
 
 
 def test_what_another_group_kept_or_a_lost_claim_stops_nobody(life: Life, tmp_path: Path) -> None:
@@ -196,11 +196,13 @@ def test_where_two_logs_share_a_generation_the_backup_goes_on_in_another(life: L
     assert life.archive.manifest.entries()[-1].generation == 2
 
 
-@pytest.mark.parametrize(("none_from", "compared"), [(None, 1), (3, 1), (5, 0), (6, 1)])
+@pytest.mark.parametrize(
+    ("none_from", "listing", "compared"), [(None, "", 1), (3, "", 1), (5, "", 0), (None, "its", 0), (5, "-", 1)]
+)
 def test_what_the_group_knows_is_not_read_again(
-    life: Life, monkeypatch: pytest.MonkeyPatch, none_from: int | None, compared: int
+    life: Life, monkeypatch: pytest.MonkeyPatch, none_from: int | None, listing: str, compared: int
 ) -> None:
-    """Behind a transaction's marker it has claimed more than the archive has: from where on there was no record it says, too."""
+    """Behind a transaction's marker it has claimed more than the archive has. Older releases' claims name no range."""
     (newest,) = life.archive.manifest.entries()
     beside = BesideLog(life.archive, None, Path(life.place), threading.Event())  # type: ignore[arg-type]
     looked: list[list[Entry]] = []
@@ -210,9 +212,13 @@ def test_what_the_group_knows_is_not_read_again(
         return []
 
     monkeypatch.setattr(beside, "_problems", look)
-    beside.check(newest, Claim(newest.identity, 5, None))
+    beside.check([newest], Claim(newest.identity, 5, None), 0)
     assert looked == []
-    beside.check(newest, Claim(newest.identity, 6, None, none_from))
+    beside.check(
+        [newest],
+        Claim(newest.identity, 6, None, none_from, life.archive.manifest.named([newest]) if listing == "its" else listing),
+        0,
+    )
     assert len(looked) == compared
 
 

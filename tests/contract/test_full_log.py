@@ -103,11 +103,11 @@ def test_nothing_is_read_before_the_listener_knows_where_to_begin(log: FullLog) 
 
 
 def test_the_next_owner_is_told_what_was_claimed(log: FullLog) -> None:
-    """The start and the identity; the end too where several processes can own partitions. What is not claimed comes again."""
+    """Start, identity and listing; the end too where several processes can own partitions. What is not claimed comes again."""
     log.append([b"a", b"b", b"c", b"d"])
     first = log.full_reader("backup", Listener())
     take(first, 3)
-    claim = Claim(first.identity(), 2, 4)
+    claim = Claim(first.identity(), 2, 4, listing="0123456789abcdef")
     claimed(first, claim)
     claimed(first, claim)
     first.close()
@@ -116,6 +116,21 @@ def test_the_next_owner_is_told_what_was_claimed(log: FullLog) -> None:
     assert offsets(take(second, 2)) == [2, 3]
     second.close()
     assert heir.claims in ([claim], [claim._replace(end=None)])
+
+
+def test_a_shorter_listing_takes_the_place_of_a_longer_one(log: FullLog) -> None:
+    """Whole: the file of a journal's position is written over."""
+    log.append([b"a", b"b"])
+    first = log.full_reader("backup", Listener())
+    take(first, 2)
+    claimed(first, Claim(first.identity(), 1, None, listing="0123456789abcdef"))
+    claimed(first, claim := Claim(first.identity(), 1, None, listing="shorter"))
+    first.close()
+    heir = Listener()
+    second = log.full_reader("backup", heir)
+    take(second, 1)
+    second.close()
+    assert heir.claims == [claim]
 
 
 def test_a_reader_goes_back_to_any_offset(log: FullLog) -> None:

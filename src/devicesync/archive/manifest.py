@@ -22,7 +22,9 @@ from devicesync.archive.ranges import (
     ERASURES_BYTES,
     Pruned,
     entries_in,
+    erasures_in,
     listing_path,
+    named,
     places_of,
     pruned_in,
     range_of,
@@ -61,6 +63,21 @@ class Manifest(Generations):
         path = listing_path(entries, ENTRY)
         held = self._storage.read_bytes(path, ENTRY_BYTES)
         return [] if held is None else sorted(entries_in(path, held), key=lambda entry: entry.order)
+
+    def named(self, files: list[Entry]) -> str:
+        """What names this range here in a claim (full.Claim.listing); a redact changes nothing of that. Raises Unavailable.
+
+        files: those of the range, none where there is none.
+        """
+        if files and files[0].revision:
+            with suppress(Damaged):
+                first = self.first_listed(files)
+                files = first if first and first[0].next_offset == files[0].next_offset else files
+        return named(self._storage.place, files)
+
+    def pruned_from(self, generation: int, partition: int) -> list[int]:
+        """Where the ranges of a partition begin of which there are erasures, as a prune keeps them. Raises Unavailable."""
+        return sorted(erasures_in(self._storage.names(f"{self._directory}/{generation}/{partition}")))
 
     def entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
         """Return all entries, in order. An unreadable one goes to `damaged`, or is raised. Raises Unavailable, Damaged."""

@@ -32,6 +32,7 @@ _PIECE, _LAST_BYTES = 10_000, 120
 """Erasures at a time; what stands between and after them and the entries."""
 _TOO_MANY = "nothing is lost: its range stays, and those after it; a smaller --max-file-bytes makes smaller ranges"
 _ERASURE = re.compile(rb'[{,]\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+:\s*+(-?[0-9]{1,19})\s*+')
+_NAME_DIGITS = 32
 _MOST_VERSION = (1 << 63) - 1
 _END = re.compile(rb"\{?\s*\}")
 _NAME = re.compile(rf"({LARGE_NUMBER})(?:\.({NUMBER})-[0-9a-f]{{8}})?(\.erasures)?\.json")
@@ -135,6 +136,19 @@ def places_of(ranges: Iterable[list[Entry]]) -> dict[str, set[int | None]]:
         directory, _, name = listing_path(entries, ENTRY).rpartition("/")
         places[directory].add(range_of(name))
     return places
+
+
+def named(place: str, entries: list[Entry]) -> str:
+    """What names a listed range in a claim (full.Claim.listing): where it lies, and what its files are. No entries: no range.
+
+    The place counts too: whoever may read a range may copy it to another one. A process that was stopped, and then lists the
+    range again, changes only when its files were closed.
+    """
+    files = [
+        (entry.path, entry.from_offset, entry.next_offset, entry.sha256, entry.rest.sha256 if entry.rest else "")
+        for entry in sorted(entries, key=lambda entry: entry.order)
+    ]
+    return hashlib.sha256(msgspec.json.encode([place, *files])).hexdigest()[:_NAME_DIGITS]
 
 
 def entries_in(path: str, held: bytes) -> list[Entry]:

@@ -45,9 +45,9 @@ def _is_cut_short(url: str) -> bool:
 class Storage:
     """Files by their path below the storage's URL. Safe for threads. A file is there as a whole, or not at all.
 
-    url: without its secrets. is_local: whether it is a directory. There only this user can read and write what we make. A store
-    may send what it likes: of a file no more is read than was asked for. What a store that speaks S3 answers has an end in time
-    too: see s3.py.
+    url: without its secrets. place: the same in one form; of a directory its path behind all links. is_local: whether it is a
+    directory. There only this user can read and write what we make. A store may send what it likes: of a file no more is read
+    than was asked for. What a store that speaks S3 answers has an end in time too: see s3.py.
     """
 
     def __init__(self, url: str) -> None:
@@ -77,6 +77,7 @@ class Storage:
         except Exception as error:  # some kinds connect at once
             raise Unavailable(f"can't reach {self.url}: {self._shown(str(error))}", _HINT) from error
         self.is_local = _LOCAL in (self._files.protocol, *self._files.protocol)
+        self.place = os.path.realpath(self._root) if self.is_local else self.url.rstrip("/")
 
     def put(self, here: Path, path: str) -> None:
         """Upload the local file, and replace what is there. It is durable when this returns. Raises Unavailable, Damaged."""

@@ -33,12 +33,15 @@ class Claim(NamedTuple):
     start: every record before this offset is in the backup.
     end: the file that begins at `start` ends before this offset. None until that is decided.
     none_from: from this offset to `start` the log had no record, but such as no reader gets. None where nobody has looked.
+    listing: what names the archive's place, and the last range that it had then (ranges.named). So the claim says where all that
+    is kept. "" in claims of older releases, which do not say.
     """
 
     identity: str
     start: int
     end: int | None
     none_from: int | None = None
+    listing: str = ""
 
 
 class RebalanceListener(Protocol):
@@ -69,7 +72,7 @@ class FullReader(Protocol):
     """Whether the log's own clock has stamped what was polled last; else producers may have, with clocks of their own."""
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
-        """Record these claims durably. Safe to repeat. A journal records `start` only, since it has one reader at a time.
+        """Record these claims durably. Safe to repeat. A journal records `start` and `listing` only: it has one reader at a time.
 
         A partition that this reader no longer owns is refused, even if the reader has not noticed yet. Returns False during a
         rebalance: call `keep_alive`, then retry with the partitions still owned. Raises Unavailable.

@@ -90,7 +90,7 @@ class Closing:
         identity = self._patience.until_it_works(self._reader.identity)
         for part in finished:
             part.is_stale |= part.identity != identity
-        ours = self._claim(finished, lambda part: Claim(part.identity, part.start, part.expected))
+        ours = self._claim(finished, lambda part: Claim(part.identity, part.start, part.expected, listing=part.listing))
         self._on_step("claimed")
         # The topic was deleted: nothing can be claimed, and nobody else has these records.
         stale = [part for part in finished if part.is_stale]
@@ -144,7 +144,7 @@ class Closing:
             bounds = self._recreated.asked([part], self._reader.bounds, part.partition)
             # Else there may have been records, which the log lost before they were read.
             is_known = bounds is not None and bounds[0] <= part.none_before(part.start)
-            return Claim(part.identity, start(part), None, part.start if is_known else None)
+            return Claim(part.identity, start(part), None, part.start if is_known else None, part.listing)
 
         for part in self._claim([part for part in parts if part.claimed != start(part)], claim):
             part.claimed = start(part)
@@ -165,7 +165,7 @@ class Closing:
         return parts
 
     def _upload(self, parts: list[PartitionBackup]) -> None:
-        uploads = {self._uploaders.submit(self._put, part.closed): part.closed for part in parts}
+        uploads = {self._uploaders.submit(self._put, part.closed): part for part in parts}
         pending = {*uploads}
         while pending:
             done, pending = wait(pending, timeout=_NAP_SECONDS)
@@ -173,7 +173,9 @@ class Closing:
                 self._patience.until_it_works(self._reader.keep_alive)
             for upload in done:
                 upload.result()
-        for entry in [file.entry for upload, files in uploads.items() if upload.result() for file in files]:
+        for upload, part in uploads.items():
+            part.listing = self._named(part, is_listed=upload.result())
+        for entry in [file.entry for upload, part in uploads.items() if upload.result() for file in part.closed]:
             self.kept.files += 1
             self.kept.records += entry.records
             self.kept.bytes += entry.bytes
@@ -181,6 +183,12 @@ class Closing:
             ahead_ms = (entry.last_ms or 0) - entry.closed_ms
             if ahead_ms > DEFAULT_MAX_CLOCK_AHEAD_MS:
                 _log.error("records have times past this machine's clock", path=entry.path, seconds=ahead_ms // 1000, hint=_AHEAD)
+
+    def _named(self, part: PartitionBackup, *, is_listed: bool) -> str:
+        """What names the range that the partition's files are of; is_listed: by this process."""
+        entries = [file.entry for file in part.closed]
+        manifest = self._archive.manifest
+        return manifest.named(entries if is_listed else self._patience.until_it_works(manifest.first_listed, entries))
 
     def _put(self, files: list[ClosedFile]) -> bool:
         """Upload all files of a range, then list its entries at once. So the range counts as a whole, or not at all.

@@ -40,6 +40,7 @@ class PartitionBackup:
     agreed_end: the offset at which the range must end, if that was claimed before.
     claimed: the start that the group knows. days: the open files, by day. closed: the finished files.
     follows: see Entry.
+    listing: what names the last range that the archive has, see Claim.
     waiting: the rows after the open range, when it `is_full`.
     is_stale: the topic that these records came from was deleted or recreated.
     looked_to: the last end of what was read that `looked` was told of.
@@ -54,14 +55,17 @@ class PartitionBackup:
         claim: Claim | None,
         *,
         follows: bool = False,
+        listing: str = "",
         clock: Clock = SYSTEM,
     ) -> None:
         self.partition = partition
         self.generation = generation
         self.follows = follows
+        self.listing = listing
         self._clock = clock
         self.identity = identity
-        same = claim if claim and claim.start == start else None
+        is_of_this_place = claim is not None and claim.listing in ("", listing)
+        same = claim if claim and claim.start == start and is_of_this_place else None
         self.claimed = start if same else -1
         self._none_from, self._none_before = (claim.none_from, claim.start) if claim and claim.none_from is not None else (0, 0)
         self.looked_to = 0
@@ -116,7 +120,7 @@ class PartitionBackup:
     def claim_from(self, offset: int) -> Claim:
         """All before this offset is in the backup, and from there on the log has no record, as far as is known."""
         before = self.none_before(offset)
-        return Claim(self.identity, before, None, offset if before > offset else None)
+        return Claim(self.identity, before, None, offset if before > offset else None, self.listing)
 
     def skip_to(self, first: int) -> None:
         """Begin at this offset, where the log begins now. The earlier records are lost, unless there were none.

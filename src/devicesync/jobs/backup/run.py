@@ -121,18 +121,19 @@ class Backup:
         """Return the partition's backup, which goes on where the archive ends. Raises Unavailable."""
         identity = self._recreated.identity()
         generation = self._archive.generation_of(identity, after=after)
-        newest = self._archive.manifest.newest(generation, partition)
+        last = next(self._archive.manifest.ranges_from_last(generation, partition), [])
         first, end = self._reader.bounds(partition)  # asked last: meanwhile the log may have grown, and another have kept that
         self._recreated.identity(identity)
         ours = claim if claim and claim.identity == identity else None
-        is_another_s = newest is not None and newest.identity not in ("", identity)  # see Storage.create
-        if newest and not is_another_s:
-            self._beside.check(newest, ours)
-        start = newest.next_offset if newest else begun(ours, first)
+        is_another_s = bool(last) and last[0].identity not in ("", identity)  # see Storage.create
+        if last and not is_another_s:
+            self._beside.check(last, ours, first)
+        start = last[0].next_offset if last else begun(ours, first)
         if start > end or is_another_s:
             _log.warning("the log lacks its backup's end, and counts as recreated", partition=partition, end=end, backup=start)
             return self._part(partition, claim, after=generation)
-        part = PartitionBackup(partition, generation, identity, start, ours, follows=newest is not None, clock=self._clock)
+        is_next, listing = bool(last), self._archive.manifest.named(last)
+        part = PartitionBackup(partition, generation, identity, start, ours, follows=is_next, listing=listing, clock=self._clock)
         part.skip_to(first)
         return part
 

@@ -6,7 +6,8 @@
     device-profile.log.00000000000000004711.times
     device-profile.log.reader.NAME              a reader's position: the number of the next record to read, and the identity
                                                 of the store that has those before it. Such a store may hold a position
-                                                of its own: the lesser of both counts (reader.py)
+                                                of its own: the lesser of both counts (reader.py). A backup names the
+                                                archive's last range instead (full.Claim.listing)
     device-profile.log.lock                     locked while someone appends; the number after the last durable record
     .device-profile.log.id                      the journal's identity: a new journal at the same place has another
 
@@ -90,7 +91,8 @@ class JournalFiles:
 
     def read_store(self, reader: str) -> str:
         """The identity of the store that the reader's position is about, "" when it names none. Raises Unavailable."""
-        return self._read(self.position(reader))[_DIGITS + 1 :].decode("ascii", "replace").strip()
+        first_line = self._read(self.position(reader)).partition(b"\n")[0]  # behind it a longer one may have left its end
+        return first_line[_DIGITS + 1 :].decode("ascii", "replace").strip()
 
     def finish_rotation(self) -> None:
         """The second half of a rotation, also of one that was cut short: the times follow their segment."""

@@ -22,9 +22,7 @@ class JournalFullReader:
     def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
         """See full.FullReader."""
         if not self._is_given:
-            claimed = self._files.read_position(self._reader.name)
-            claim = None if claimed is None else Claim(self.identity(), claimed, None)
-            self._reader.rewind(self._listener.on_assigned(0, claim))
+            self._reader.rewind(self._listener.on_assigned(0, self._claimed()))
             self._is_given = True
         records = full_records_of(self._reader.poll(max_records, timeout_seconds))
         return {0: records} if records else {}
@@ -32,8 +30,15 @@ class JournalFullReader:
     def claim(self, claims: Mapping[int, Claim]) -> bool:
         """See full.FullReader."""
         for claim in claims.values():
-            self._reader.commit_before(claim.start)
+            self._reader.commit_before(claim.start, claim.listing)
         return True
+
+    def _claimed(self) -> Claim | None:
+        """None where the position says no more than where the journal begins: nobody has claimed anything."""
+        claimed, listing = self._files.read_position(self._reader.name), self._files.read_store(self._reader.name)
+        if claimed is None or (not listing and claimed <= self._reader.bounds()[0]):
+            return None
+        return Claim(self.identity(), claimed, None, listing=listing)
 
     def rewind(self, partition: int, offset: int) -> None:
         """See full.FullReader."""

@@ -86,14 +86,17 @@ class JournalReader(Cursor):
         if position != self._kept:
             self.commit_before(position)
 
-    def commit_before(self, position: int) -> None:
+    def commit_before(self, position: int, named: str = "") -> None:
         """Never deliver again what lies before that record. Raises Unavailable.
 
+        named: what has that, in the place of a store's identity; "" for what was named last.
         Not synced: a position lost with the power leaves an older one, and reading again is harmless.
         """
         if self._store:
             self._store.keep_applied({self._log: position})  # first: without a crash it is never the lesser
             self._named = self._store.identity
+        elif named:
+            self._named = named
         with self._keeping_position():
             if not same_file(self._position_file, self._files.position(self.name)):  # removed: then no segment would be dropped
                 self._position_file, former = self._hold_position(), self._position_file

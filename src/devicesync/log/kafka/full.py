@@ -68,12 +68,8 @@ class KafkaFullReader:
 
     def claim(self, claims: Mapping[int, Claim]) -> bool:
         """See full.FullReader."""
-        return self._member.commit(
-            [
-                noted(self._member.topic, partition, claim.start, Note(claim.identity, claim.end, none_from=claim.none_from))
-                for partition, claim in claims.items()
-            ]
-        )
+        topic = self._member.topic
+        return self._member.commit([noted(topic, partition, claim.start, _note_of(claim)) for partition, claim in claims.items()])
 
     def rewind(self, partition: int, offset: int) -> None:
         """See full.FullReader."""
@@ -136,7 +132,13 @@ class KafkaFullReader:
 
 def _claim_of(position: TopicPartition) -> Claim | None:
     note = note_of(position)
-    return Claim(note.topic_id, position.offset, note.end, note.none_from) if position.offset >= 0 else None
+    if position.offset < 0:
+        return None
+    return Claim(note.topic_id, position.offset, note.end, note.none_from, note.listing)
+
+
+def _note_of(claim: Claim) -> Note:
+    return Note(claim.identity, claim.end, none_from=claim.none_from, listing=claim.listing)
 
 
 def full_records_of(messages: Sequence[Message]) -> dict[int, list[FullRecord]]:

@@ -18,7 +18,7 @@ _TIMEOUT_SECONDS = 5.0  # which a stop signal may have to wait for
 class Note(msgspec.Struct):
     """What a commit's metadata says.
 
-    topic_id: "" in somebody else's commit. end, none_from: see full.Claim. store: see BoundReader.bind.
+    topic_id: "" in somebody else's commit. end, none_from, listing: see full.Claim. store: see BoundReader.bind.
     is_kept: whether that store keeps the position, too.
     """
 
@@ -27,6 +27,7 @@ class Note(msgspec.Struct):
     store: str = ""
     none_from: int | None = None
     is_kept: bool = False
+    listing: str = ""
 
 
 _decode = msgspec.json.Decoder(Note).decode
