@@ -12,6 +12,7 @@ import pytest
 
 from devicesync.archive.entry import Entry, revised
 from devicesync.archive.files import ClosedFile
+from devicesync.archive.manifest import Manifest
 from devicesync.archive.ranges import ENTRY, ERASURES, listing_path, place_of, write_erasures
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import sealed
@@ -165,6 +166,22 @@ def test_a_comparison_ends_when_it_is_to_stop(life: Life, tmp_path: Path) -> Non
     stop.set()
     with closing(open_log(life.settings)) as log, pytest.raises(Stopped):
         BesideLog(life.archive, log, tmp_path, stop).check([newest], None, 0)
+
+
+def test_so_does_the_search_for_what_covers_a_revision(life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads the whole backup: SIGTERM took 10 to 14 s."""
+    life.registers("late")
+    revision = _revises(life, tmp_path, (5, 6))
+    _covers(life, tmp_path, "late", V)
+    stop = threading.Event()
+
+    def entries(*_: object) -> list[Entry]:
+        stop.set()
+        return []
+
+    monkeypatch.setattr(Manifest, "entries", entries)
+    with closing(open_log(life.settings)) as log, pytest.raises(Stopped):
+        BesideLog(life.archive, log, tmp_path, stop).has([revision])
 
 
 def test_what_another_group_kept_or_a_lost_claim_stops_nobody(life: Life, tmp_path: Path) -> None:

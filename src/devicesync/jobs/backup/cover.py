@@ -6,13 +6,14 @@ gone are told, then the backup's erases are read, of these devices alone, and th
 Under which max_clock_ahead_seconds a redact ran nobody can tell. So its own limit, LATEST_MS, says here what is refused.
 """
 
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
-from devicesync.errors import Damaged
+from devicesync.errors import Damaged, Stopped
 from devicesync.jobs.backup.redact import LATEST_MS
 from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, erases_in, event_of, is_late_for_good
 from devicesync.law.state import State
@@ -53,16 +54,25 @@ class Cover:
                 offsets.append(row[OFFSET])
         return offsets
 
-    def learn(self, archive: Archive, entries: list[Entry], pruned: Iterable[dict[str, State]], spool: Path) -> None:
-        """Read the erases of the backup, the newest files first, until they cover all that was told. Raises Unavailable.
+    def learn(
+        self,
+        archive: Archive,
+        entries: list[Entry],
+        pruned: Iterable[dict[str, State]],
+        spool: Path,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Read the erases of the backup, the newest files first, until they cover all that was told.
 
-        pruned: those of the pruned ranges. A damaged file has none; `verify` names it.
+        pruned: those of the pruned ranges. A damaged file has none; `verify` names it. Raises Unavailable, and Stopped, soon.
         """
+        stop = stop or threading.Event()
         self._erased = {}
         if not self._wanted:
             return
         with suppress(Damaged):
             for erased in pruned:
+                _go_on(stop)
                 for device_id in erased.keys() & self._wanted.keys():
                     self._add(device_id, erased[device_id].erased)
         left = [*self._wanted.items()]
@@ -72,6 +82,7 @@ class Cover:
                 break
             with suppress(Damaged), archive.fetched(entry, spool) as batches:
                 for rows in batches:
+                    _go_on(stop)
                     for event in erases_in(rows, entry, LATEST_MS):
                         if event.device_id in self._wanted:
                             self._add(event.device_id, event.version)
@@ -89,6 +100,11 @@ class Cover:
             self._lacks_any = True
         else:
             self._wanted[device_id] = max(version, self._wanted.get(device_id, 0))
+
+
+def _go_on(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise Stopped
 
 
 def _wanted_of(row: FullRecord, entry: Entry) -> _Wanted | None:
