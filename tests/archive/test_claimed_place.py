@@ -246,3 +246,21 @@ def test_what_the_log_has_no_more_is_not_read(life: Life, tmp_path: Path) -> Non
         beside._problems = lambda files: looked.append(files) or []  # type: ignore[method-assign, func-returns-value]
         beside.check(ranges[-1], Claim(ranges[0][0].identity, 5, None, listing="another"), 4)
     assert looked == [ranges[-1]]
+
+
+def test_an_overlap_is_seen_whatever_the_first_offset_says_and_both_files_are_named(life: Life, tmp_path: Path) -> None:
+    """The true file was named alone, without a word of the other one. Once it was removed, the claim ended at the stranger's range."""
+    life.erases("gone")
+    life.registers("late")
+    life.keeps()
+    *_, mine = life.archive.manifest.entries()
+    closed = made(tmp_path, [(3, SYSTEM.now_ms() - 86_400_000, None, OTHER, None)], (2, 5), mine)
+    life.archive.upload(closed)
+    life.archive.manifest.add([closed.entry])
+    found = [each for each in life.problems() if "overlap" in each["problem"]]
+    assert [each["path"] for each in found] == [closed.entry.path, mine.path]
+    assert "records 2 to 2 are in" in found[0]["problem"]
+    assert f"are in {closed.entry.path} too: one of the two is not of this backup" in found[1]["problem"]
+    life.removes(mine)
+    with pytest.raises(Damaged, match="records of the log are missing"):
+        life.keeps()

@@ -24,6 +24,8 @@ _SUPERSEDED = (
     "what `devicesync backup redact` does not remove, remove while no backup runs"
 )
 
+_EITHER = ": one of the two is not of this backup; before you remove one, ask `devicesync backup verify --deep` beside the log"
+
 
 def check_entries(
     archive: Archive,
@@ -57,9 +59,9 @@ def check_overlaps(pruned: list[Entry], entries: list[Entry]) -> Iterator[Proble
     """Find what no kill leaves: records that are in two ranges, and such as no prune has removed."""
     yield from _check_pruned(pruned, entries)
     for before, after in _neighbours(pruned, entries):
-        if before and after.first_offset < before.next_offset:
+        if before and after.from_offset < before.next_offset:
             last = min(before.next_offset, after.next_offset) - 1
-            yield Problem(after.path, f"overlap: records {after.first_offset} to {last} are in {before.path} too")
+            yield Problem(after.path, f"overlap: records {after.from_offset} to {last} are in {before.path} too{_EITHER}")
 
 
 def _neighbours(pruned: list[Entry], entries: list[Entry]) -> Iterator[tuple[Entry | None, Entry]]:
