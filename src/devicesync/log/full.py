@@ -33,8 +33,7 @@ class Claim(NamedTuple):
     start: every record before this offset is in the backup.
     end: the file that begins at `start` ends before this offset. None until that is decided.
     none_from: from this offset to `start` the log had no record, but such as no reader gets. None where nobody has looked.
-    listing: what names the archive's place, and the last range that it had then (ranges.named). So the claim says where all that
-    is kept. "" in claims of older releases, which do not say.
+    listing: what names the archive's place, and its last range then (ranges.named): where all that is kept. "" of older releases.
     """
 
     identity: str
