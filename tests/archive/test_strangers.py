@@ -225,7 +225,7 @@ class Lives:
         """How it ended."""
         self._logs()
         self._works(self._keeps)
-        steps = (self._logs, self._logs, self._keeps, self._keeps, self._prunes, self._redacts)
+        steps = (self._logs, self._logs, self._keeps, self._keeps, self._prunes, self._redacts, self._keeps_elsewhere)
         for _ in range(STEPS):
             if self._chance.random() < 0.25:
                 self._stranger.adds()
@@ -268,6 +268,14 @@ class Lives:
     def _keeps(self) -> None:
         self._life.keeps(self._chance.choice((150, 300, 1 << 20)), self._chance.choice(("parquet", "jsonl")))
         self._kept = len(self._events)
+
+    def _keeps_elsewhere(self) -> None:
+        """The same group, to a second place."""
+        place, self._life.place = self._life.place, str(self._directory / "elsewhere")
+        try:
+            self._life.keeps(self._chance.choice((150, 1 << 20)))
+        finally:
+            self._life.place = place
 
     def _prunes(self) -> None:
         entries = by_range(self._life.archive.manifest.entries([]))
