@@ -217,12 +217,13 @@ def test_the_sign_for_what_is_no_text_is_a_text(stores: Stores, name: str) -> No
     assert stores.cache.look([name]).tickets[name] == ticket
 
 
-def test_bytes_of_another_program_stay(stores: Stores, name: str) -> None:
-    """Who reads a device of this name drops no hash that is none of ours."""
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_hash_of_another_program_stays(stores: Stores, name: str, text: str) -> None:
+    """Who read a device of this name, through an API too, dropped a large one."""
     client = stores.cache._connections.client  # type: ignore[attr-defined]
-    client.hset(name, mapping={"state": b"\x80\x04", "version": b"\xff"})
+    client.hset(name, mapping={"state": TEXTS[text], "version": "2"})
     assert stores.read(name) == NOTHING
-    assert stores.cache.seen([name]) == {}
+    look([name], stores)
     assert client.hlen(name) == 2
 
 

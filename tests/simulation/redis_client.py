@@ -181,7 +181,7 @@ def _answered(command: Callable[[], Any]) -> Any:
 
 def _decoded(reply: Any) -> Any:
     if isinstance(reply, bytes):
-        return reply.decode()
+        return reply.decode(errors="surrogateescape")
     if isinstance(reply, dict):
         return {name.decode(): value.decode() for name, value in reply.items()}
     return [_decoded(each) for each in reply] if isinstance(reply, list) else reply

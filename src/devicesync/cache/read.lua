@@ -1,11 +1,19 @@
 -- Says what hashes hold in our fields, where that is no more than a hash of ours may have.
 -- KEYS: device ids, then the hash of tickets, which is not looked at. Returns per device the values of NAMES in their order, false
--- where there is no hash, TOO_LARGE where they or the `_state` among them are, and LATER where the call has read much already:
--- meanwhile the server answers nobody.
+-- where there is no hash, and LATER where the call has read much already: meanwhile the server answers nobody. Where they are too
+-- large, or the `_state` among them, it returns bytes that are no text: whether there is a `_state`, and that a hash is there.
 --
--- NAMES, MOST_HASH_BYTES, MOST_READ_BYTES, LONGEST_STATE, TOO_LARGE and LATER stand before this text, made by redis_scripts.py.
+-- NAMES, MOST_HASH_BYTES, MOST_READ_BYTES, LONGEST_STATE and LATER stand before this text, made by redis_scripts.py.
 
+local NO_TEXT = '\255'
 local read_bytes = 0
+
+local function damaged(has_state)
+  local values = {}
+  for spot = 1, #NAMES do values[spot] = NAMES[spot] == 'api_last_updated_on' and NO_TEXT end
+  values[1] = has_state and NO_TEXT
+  return values
+end
 
 local function values_of(key)
   if read_bytes > MOST_READ_BYTES then return LATER end
@@ -21,7 +29,7 @@ local function values_of(key)
   end
   read_bytes = read_bytes + size
   local state = values[1]
-  return (size > MOST_HASH_BYTES or state and #state > LONGEST_STATE) and TOO_LARGE or values
+  return (size > MOST_HASH_BYTES or state and #state > LONGEST_STATE) and damaged(state) or values
 end
 
 local replies = {}

@@ -15,8 +15,8 @@ from redis import exceptions
 from devicesync.cache.port import NO_TICKETS, UNKNOWN, Advice, Looked, Merged
 from devicesync.cache.redis_advice import SETTINGS, advice_on
 from devicesync.cache.redis_connect import Client, Connections, hint_for
-from devicesync.cache.redis_hash import UNREADABLE, seen_in, state_of, versions
-from devicesync.cache.redis_scripts import EXPIRING, LATER, LOOK, MERGE, NAMES, READ, SCAN, TOO_LARGE, by_bytes, packed
+from devicesync.cache.redis_hash import seen_in, state_of, versions
+from devicesync.cache.redis_scripts import EXPIRING, LATER, LOOK, MERGE, NAMES, READ, SCAN, by_bytes, packed
 from devicesync.errors import Unavailable
 from devicesync.law.event import NOBODY, check_id
 from devicesync.law.refusal import Refused
@@ -105,9 +105,7 @@ class RedisCache:
         states: dict[str, State] = {}
         foreign = []
         for device_id, found in self._hashes(device_ids):
-            if found is None:
-                foreign.append(device_id)
-            elif "_state" in found:
+            if "_state" in found:
                 try:
                     states[device_id] = state_of(found)
                 except (ValueError, msgspec.MsgspecError):
@@ -118,7 +116,7 @@ class RedisCache:
 
     def seen(self, device_ids: Sequence[str]) -> dict[str, Seen]:
         """See port.Cache."""
-        of_all = {device_id: UNREADABLE if found is None else seen_in(found) for device_id, found in self._hashes(device_ids)}
+        of_all = {device_id: seen_in(found) for device_id, found in self._hashes(device_ids)}
         return {device_id: seen for device_id, seen in of_all.items() if seen}
 
     def scan(self) -> Iterator[list[str]]:
@@ -170,13 +168,11 @@ class RedisCache:
         """See port.Cache."""
         self._connections.close()
 
-    def _hashes(self, device_ids: Sequence[str]) -> Iterator[tuple[str, dict[str, str] | None]]:
-        """The devices of which there is a hash, with the fields that are ours; None where these are too large."""
+    def _hashes(self, device_ids: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+        """The devices of which there is a hash, with the fields that are ours; what is no text where these are too large."""
         with self._failures("read"):
             for device_id, values in self._run(READ, (), dict.fromkeys(device_ids)):
-                if values == TOO_LARGE:
-                    yield device_id, None
-                elif values and (found := {name: value for name, value in zip(NAMES, values, strict=True) if value is not None}):
+                if values and (found := {name: value for name, value in zip(NAMES, values, strict=True) if value is not None}):
                     yield device_id, found
 
     def _run(self, script: str, head: tuple[Any, ...], arguments: Mapping[str, bytes | None]) -> Iterator[tuple[str, Any]]:

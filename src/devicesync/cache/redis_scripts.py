@@ -21,9 +21,6 @@ _LARGEST_UNION = 2 * MOST_ENTRIES * (LONGEST_UNITED + len('"":'))
 MOST_HASH_BYTES = sum(_LARGEST_UNION if field in MAP_FIELDS else MAX_BYTES for field in FIELDS) + 2 * LONGEST_STATE
 """Of our fields in one hash: events can make no more, ties among them."""
 
-TOO_LARGE = "too large"
-"""What read.lua replies of a hash that has more."""
-
 _MOST_READ_BYTES = 1 << 20
 _STEPS_OF_SCAN = 100
 
@@ -56,7 +53,7 @@ local LATER = '{LATER}' -- what the others are answered
 _READ_HEAD = f"""\
 local NAMES = {_lua([f"'{name}'" for name in NAMES])}
 local MOST_HASH_BYTES, MOST_READ_BYTES = {MOST_HASH_BYTES}, {_MOST_READ_BYTES} -- of a hash, and in one call before its last hash
-local LONGEST_STATE, TOO_LARGE, LATER = {LONGEST_STATE}, '{TOO_LARGE}', '{LATER}'
+local LONGEST_STATE, LATER = {LONGEST_STATE}, '{LATER}'
 """
 
 _SCAN_HEAD = f"local MAX_ID_BYTES, STEPS, MOST_READ_BYTES = {MAX_ID_BYTES}, {_STEPS_OF_SCAN}, {_MOST_READ_BYTES}\n"
