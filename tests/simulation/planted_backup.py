@@ -24,16 +24,16 @@ OF_BACKUPS = (
     _of_backups(
         "a file that nobody has agreed on",
         f"{_BACKUP}/closing.py",
-        "Claim(part.identity, part.start, part.expected)",
-        "Claim(part.identity, part.start, None)",
-        range(70, 80),
+        "Claim(part.identity, part.start, part.expected, listing",
+        "Claim(part.identity, part.start, None, listing",
+        range(3360, 3365),
     ),
     _of_backups(
         "what was agreed on is forgotten",
         f"{_BACKUP}/partition_backup.py",
         "same.end if same else None",
         "None",
-        range(70, 80),
+        range(3360, 3365),
     ),
     _of_backups(
         "a partition that was lost is claimed",
