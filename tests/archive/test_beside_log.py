@@ -274,6 +274,24 @@ def test_a_stranger_s_range_in_a_hole_is_no_more_than_ours(life: Life, tmp_path:
     assert life.archive.manifest.entries()[-1] == ours.entry
 
 
+def test_a_rest_that_the_listing_names_is_not_removed_with_ours(life: Life, tmp_path: Path, closing_of: Closing) -> None:
+    """A stranger's listing had all that ours has, in a file of another day: a rest's path has no day, and the rest was ours."""
+    with (tmp_path / "data" / "device-profile.log").open("ab") as journal:
+        journal.write(b"\n")
+    life.erases("gone")
+    ours = made(tmp_path, life.rows()[5:], (5, 7), life.archive.manifest.entries()[0], "jsonl")
+    (day, name), topic = ours.entry.path.split("/")[1:], life.archive.topic
+    his = msgspec.structs.replace(ours.entry, path=f"{topic}/dt=2020-01-01/{name}")
+    assert day not in his.path
+    Storage(life.place).put(ours.here, his.path)
+    first = made(tmp_path, [(5, SYSTEM.now_ms(), None, OTHER, None)], (5, 7), ours.entry, "jsonl")
+    life.archive.upload(first)
+    life.archive.manifest.add([first.entry, his])
+    closing_of._put([ours])
+    with life.archive.fetched(his, tmp_path) as batches:
+        assert [row for rows in batches for row in rows] == life.rows()[5:]
+
+
 def test_a_range_is_not_listed_again_without_records_that_the_log_has_lost(
     life: Life, tmp_path: Path, closing_of: Closing
 ) -> None:

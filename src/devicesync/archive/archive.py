@@ -68,9 +68,9 @@ class Archive:
 
     def remove_unlisted(self, entries: list[Entry]) -> None:
         """Remove a range's files that were not listed, but for those that its listing names. Raises Unavailable, Damaged."""
-        listed = {entry.path for entry in self.manifest.first_listed(entries)}
+        listed = {path for entry in self.manifest.first_listed(entries) for path in entry.paths}
         for entry in entries:
-            if entry.path not in listed:
+            if listed.isdisjoint(entry.paths):
                 self.manifest.sweep(entry)
 
     @contextmanager
