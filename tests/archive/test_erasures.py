@@ -218,6 +218,16 @@ def test_erasures_that_an_earlier_prune_kept_stay(tmp_path: Path) -> None:
     assert dict(next(archive.manifest.pruned()).erased()) == before | {"d0": IN_2023_US + 5}
 
 
+def test_an_erasure_of_the_future_takes_no_true_one_s_place(tmp_path: Path) -> None:
+    """A stranger lists one of each device beside a range. The prune kept the highest alone, which no restore believes."""
+    archive, closed = stored(tmp_path, erases(2), "parquet")
+    in_2200_us = 7_258_118_400_000_000
+    write_erasures(tmp_path / "erasures", [("d0", in_2200_us), ("d1", IN_2023_US + 5), ("other", in_2200_us)], [closed.entry])
+    Storage(str(tmp_path / "backup")).put(tmp_path / "erasures", listing_path([closed.entry], ERASURES))
+    prune.prune_range(archive, [closed.entry], tmp_path, 300_000)
+    assert dict(next(archive.manifest.pruned()).erased()) == {"d0": IN_2023_US, "d1": IN_2023_US + 5, "other": in_2200_us}
+
+
 def test_a_file_whose_records_are_younger_than_its_entry_says_stays(tmp_path: Path) -> None:
     """It is named. A prune reads entries, and then removed whatever these called old."""
     archive, closed = stored(tmp_path, erases(3), "parquet")

@@ -128,15 +128,11 @@ class Manifest(Generations):
         for entry in entries:
             self.sweep(entry)
 
-    def erased_before(self, entries: list[Entry]) -> Iterator[tuple[str, int]]:
-        """Yield the erasures that an earlier prune of this range has kept: its entries came back, or it was killed.
-
-        Raises Unavailable, Damaged.
-        """
+    def pruned_before(self, entries: list[Entry]) -> Pruned | None:
+        """What an earlier prune of this range has kept: its entries came back, or it was killed. Raises Unavailable, Damaged."""
         path = listing_path(entries, ERASURES)
         held = self._storage.read_bytes(path, ERASURES_BYTES)
-        if held is not None:
-            yield from pruned_in(path, held).erased()
+        return None if held is None else pruned_in(path, held)
 
     def remove_pruned(self, ranges: list[list[Entry]]) -> None:
         """Remove the entries of ranges that are pruned. Each directory is listed once. Raises Unavailable."""

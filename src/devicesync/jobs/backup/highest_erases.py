@@ -35,6 +35,11 @@ class HighestErases:
             else:
                 self._database.execute(_HIGHER, erase)
 
+    def add_missing(self, erases: Iterable[tuple[str, int]]) -> None:
+        """The same, but a device that has one keeps it."""
+        for erase in erases:
+            self.least_bytes += self._database.execute(_FIRST, erase).rowcount * (_LEAST_BYTES + len(erase[0]))
+
     def __iter__(self) -> Iterator[tuple[str, int]]:
         """Each device, and the version of its highest erase, in µs; by the ids."""
         yield from self._database.execute("SELECT device_id, version FROM erased ORDER BY device_id")

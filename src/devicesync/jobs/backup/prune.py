@@ -12,6 +12,7 @@ from devicesync.archive.spool import failure_of
 from devicesync.clock import SYSTEM
 from devicesync.jobs.backup.highest_erases import highest_erases
 from devicesync.jobs.shared.backed_up import ANY_AHEAD_MS, erase_rows_in, is_late_for_good
+from devicesync.jobs.shared.pruned import judged
 from devicesync.log.full import OFFSET
 
 
@@ -49,7 +50,6 @@ def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahe
     lost = NotKept()
     try:
         with highest_erases(spool / f"{'-'.join(map(str, files[0].range))}.erases") as erases:
-            erases.add(archive.manifest.erased_before(files))
             for entry in files:
                 with archive.fetched(entry, spool) as batches:
                     for rows in batches:
@@ -61,6 +61,10 @@ def prune_range(archive: Archive, files: list[Entry], spool: Path, max_clock_ahe
                                 erases.add([(erase.device_id, erase.version)])
                         if erases.least_bytes > ERASURES_BYTES:  # prune refuses so many
                             break
+            if kept := archive.manifest.pruned_before(files):
+                for some, others in judged(kept, max_clock_ahead_ms):
+                    erases.add(some)
+                    erases.add_missing(others)  # one of later than now may be a stranger's, and must not take a true one's place
             archive.manifest.prune(files, erases, spool)
     except OSError as error:
         raise failure_of(spool, error) from error
