@@ -21,6 +21,7 @@ from devicesync.archive.entry import EXTENSIONS, LARGE_NUMBER, NUMBER, Entry, re
 from devicesync.archive.trust import decoded
 from devicesync.durable import begun_anew
 from devicesync.errors import Damaged, WrongUse
+from devicesync.printable import encodable
 
 ENTRY = ".json"
 ERASURES = ".erasures.json"
@@ -148,7 +149,7 @@ def named(place: str, entries: list[Entry]) -> str:
         (entry.path, entry.from_offset, entry.next_offset, entry.sha256, entry.rest.sha256 if entry.rest else "")
         for entry in sorted(entries, key=lambda entry: entry.order)
     ]
-    return hashlib.sha256(msgspec.json.encode([place, *files])).hexdigest()[:_NAME_DIGITS]
+    return hashlib.sha256(msgspec.json.encode([encodable(place), *files])).hexdigest()[:_NAME_DIGITS]
 
 
 def entries_in(path: str, held: bytes) -> list[Entry]:
