@@ -86,9 +86,10 @@ def test_of_several_ranges_each_is_compared(life: Life) -> None:
 
 
 def _revises(life: Life, tmp_path: Path, bounds: tuple[int, int]) -> Entry:
-    """A stranger adds a range that has no records any more, as a redact leaves one; its entry."""
+    """A stranger adds a range that has no records any more, as a redact leaves one, with both listings; its entry."""
     like = life.archive.manifest.entries()[0]
     was = made(tmp_path, life.rows()[slice(*bounds)], bounds, like).entry
+    Storage(life.place).put_bytes(place_of([was], ENTRY), sealed([was]))
     emptied = made(tmp_path, [], bounds, like)
     emptied.entry = msgspec.structs.replace(emptied.entry, path=was.path, first_offset=was.first_offset)
     return _lists_as_a_revision(life, emptied)
@@ -144,6 +145,41 @@ def test_a_range_that_overlaps_another_is_named_although_it_is_true(life: Life) 
     life.removes(forged)
     life.registers("late")
     assert life.keeps() == 1
+    assert life.problems() == []
+
+
+def _true_revision(life: Life, tmp_path: Path, bounds: tuple[int, int]) -> Entry:
+    """A stranger adds what the log has there, as a revision; its entry."""
+    like = life.archive.manifest.entries()[0]
+    return _lists_as_a_revision(life, made(tmp_path, life.rows()[slice(*bounds)], bounds, like))
+
+
+def test_a_true_revision_of_a_forged_range_is_no_way_past(life: Life, tmp_path: Path) -> None:
+    """The backup went on behind it. Then verify and restore had the revision removed: "the other counts then", and was "equal"."""
+    life.erases("gone")
+    life.registers("late")
+    forged = life.adds(5, 7, OTHER)
+    revision = _true_revision(life, tmp_path, (5, 7))
+    with pytest.raises(Damaged, match=f"{forged.path} .*records of the log are missing|{forged.path} .*differ") as raised:
+        life.keeps()
+    assert place_of([forged], ENTRY) in raised.value.hint
+    told = {problem["path"]: problem["problem"] for problem in life.problems()}
+    assert "one of the two is forged" in told[revision.path]
+    assert "the log" in told[forged.path]
+
+
+@pytest.mark.parametrize("bounds", [(5, 7), (0, 3), (0, 7)])
+def test_a_revision_of_no_range_that_was_listed_is_named(life: Life, tmp_path: Path, bounds: tuple[int, int]) -> None:
+    """The backup went on at its end. Once it was removed the records up to there were in no file, or in two."""
+    life.erases("gone")
+    life.registers("late")
+    revision = _true_revision(life, tmp_path, bounds)
+    life.forgets()
+    with pytest.raises(Damaged, match="is a revision of no range that a backup has listed") as raised:
+        life.keeps()
+    assert place_of([revision], ENTRY) in raised.value.hint
+    life.removes_as_told(revision)
+    assert life.keeps() == 2
     assert life.problems() == []
 
 

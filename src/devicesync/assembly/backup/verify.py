@@ -87,6 +87,8 @@ class _Look(NamedTuple):
             found += [problem for problem in again if problem not in found]
             doubted = doubts(archive, pairs, spool, cover)
         ranges = {doubt.revision.range for doubt in doubted}
+        replaced = {each.other.path: each.other for each in pairs if each.revision.range in ranges and each.fits}
+        found += self._check([other for other in replaced.values() if not other.revision], Cover()) if self.deep else []
         to_stay = {path for each in pairs if each.revision.range in ranges for path in each.paths}
         return [*found, *(Problem(doubt.revision.path, f"{doubt.problem}; {doubt.hint}") for doubt in doubted)], to_stay
 

@@ -9,6 +9,7 @@ archive, as the log has them. Where that range is not, as at another place, that
 import threading
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from devicesync.archive.archive import Archive
@@ -89,13 +90,28 @@ class BesideLog:
         name = named("", files)
         if name in self._true:
             return
-        for problem in self._problems(files)[:1]:
-            raise Damaged(problem.path, problem.problem, _DIFFERS.format(place_of(files, ENTRY)))
+        for some in chain([files], self._replaced(files)):
+            for problem in self._problems(some)[:1]:
+                raise Damaged(problem.path, problem.problem, _DIFFERS.format(place_of(some, ENTRY)))
         self._true.add(name)
         if SYSTEM.monotonic() >= turn_ends:
             partition, offset = files[0].partition, files[0].from_offset
             told = f"the backup of partition {partition} is compared with the log, and is as that has it from {offset} on"
             raise Unavailable(told, "this goes on by itself, and then the backup does")
+
+    def _replaced(self, files: list[Entry]) -> Iterator[list[Entry]]:
+        """What a revision replaces, where it is still there: a restore says that it is the true one. Raises Damaged without any.
+
+        A redact leaves its entries as they are. Of a range that is pruned they may be gone.
+        """
+        if not files[0].revision:
+            return
+        first = self.archive.manifest.first_listed(files)
+        if first and first[0].next_offset == files[0].next_offset:
+            yield from [] if self.archive.missing(first) else [first]
+        elif first or files[0].from_offset not in self.archive.manifest.pruned_from(files[0].generation, files[0].partition):
+            told = "is a revision of no range that a backup has listed, and no `devicesync backup redact` makes one"
+            raise Damaged(files[0].path, told, _DIFFERS.format(place_of(files, ENTRY)))
 
     def _check_between(self, before: list[Entry], after: list[Entry], kept_before: int) -> None:
         """Raise Damaged where a range begins before another one's end, or the log has records in between, from there on."""

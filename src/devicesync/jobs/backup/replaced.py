@@ -18,7 +18,7 @@ from devicesync.jobs.backup.redact import may_revise
 from devicesync.law.state import State
 from devicesync.log.full import FullRecord
 
-_DO = "nothing is lost: what it replaces is there too; if it is forged, remove its entry, {}, and then it: the other counts then"
+_MISSING = "nothing is lost: what it replaces is there too; if it is forged, remove its entry, {}, and then it: the other counts then"
 _EITHER = (
     "one of the two is forged, or both: `devicesync backup verify --deep` beside the log tells; before you remove one, copy it"
 )
@@ -38,22 +38,17 @@ def doubts(archive: Archive, pairs: list[Replaced], spool: Path, cover: Cover) -
     for revision, other, listing, _, fits in pairs:
         if not fits or not may_revise(revision, other):
             said = f"its entry says otherwise than that of {other.path}, and no `devicesync backup redact` changes it so"
-            found.append(Doubt(revision, said, _hint(other, listing)))
+            found.append(Doubt(revision, said, _EITHER))
             continue
         comparison = Comparison(revision, other.path, partial(_batches, archive, other, spool), is_whole=True)
         try:
             with archive.fetched(revision, spool) as batches:
                 comparison.add(revision, batches)
-            found += [Doubt(revision, problem, _hint(other, listing)) for _, problem in comparison.problems(cover)]
+            found += [Doubt(revision, problem, _EITHER) for _, problem in comparison.problems(cover)]
         except Damaged as damaged:
             if damaged.path in revision.paths:  # the other one a redact may just have removed
-                found.append(Doubt(revision, damaged.problem, _hint(other, listing)))
+                found.append(Doubt(revision, damaged.problem, _EITHER if other.revision else _MISSING.format(listing)))
     return found
-
-
-def _hint(other: Entry, listing: str) -> str:
-    """What to do about a revision whose entry is `listing`. Where it replaces another revision, either may be the forged one."""
-    return _EITHER if other.revision else _DO.format(listing)
 
 
 def refuse_doubts(archive: Archive, entries: list[Entry], pruned: Iterable[dict[str, State]], spool: Path) -> None:
