@@ -214,3 +214,21 @@ def test_where_nobody_answers_it_is_asked_again_later(lived: Lived, monkeypatch:
         lived.commits(b"d")
         lived.goes_on(backup, LONG)
     assert lived.ranges() == [(0, 2, 2), (2, 4, 1), (5, 6, 1)]
+
+
+def test_what_goes_while_a_poll_is_kept_is_no_loss(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log was asked of each gap, between records that were all polled. It dropped them meanwhile: each gap was a loss, and a file."""
+    with lived.process() as backup, losing():
+        lived.goes_on(backup)
+        for value in (b"a", b"b", b"c", b"d"):
+            lived.commits(value)
+        asked = backup._reader.left_from
+
+        def dropped_then(partition: int, start: int, end: int) -> int:
+            first = asked(partition, start, end)
+            lived.drops()
+            return first
+
+        monkeypatch.setattr(backup._reader, "left_from", dropped_then)
+        lived.goes_on(backup, LONG)
+    assert lived.ranges() == [(0, 7, 4)]

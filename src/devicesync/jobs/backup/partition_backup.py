@@ -44,6 +44,7 @@ class PartitionBackup:
     waiting: the rows after the open range, when it `is_full`.
     is_stale: the topic that these records came from was deleted or recreated.
     looked_to: the last end of what was read that `looked` was told of.
+    polled_to: the last record that was polled. whole_to: up to where nothing that was polled had been lost before.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class PartitionBackup:
         same = claim if claim and claim.start == start and is_of_this_place else None
         self.claimed = start if same else -1
         self._none_from, self._none_before = (claim.none_from, claim.start) if claim and claim.none_from is not None else (0, 0)
-        self.looked_to = 0
+        self.looked_to = self.polled_to = self.whole_to = 0
         self.agreed_end: int | None = None
         self.waiting: list[FullRecord] = []
         self.is_stale = False
@@ -176,6 +177,7 @@ class PartitionBackup:
         self.discard()
         agreed_end = self.agreed_end
         self.waiting = []
+        self.polled_to = self.whole_to = 0
         self.begin(self.start)
         self.agreed_end = agreed_end
 

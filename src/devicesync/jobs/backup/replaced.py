@@ -18,7 +18,9 @@ from devicesync.jobs.backup.redact import may_revise
 from devicesync.law.state import State
 from devicesync.log.full import FullRecord
 
-_MISSING = "nothing is lost: what it replaces is there too; if it is forged, remove its entry, {}, and then it: the other counts then"
+_MISSING = (
+    "nothing is lost: what it replaces is there too; if it is forged, remove its entry, {}, and then it: the other counts then"
+)
 _EITHER = (
     "one of the two is forged, or both: `devicesync backup verify --deep` beside the log tells; before you remove one, copy it"
 )

@@ -166,6 +166,7 @@ class Backup:
             part.is_full = True
             return
         rows, part.waiting = [*part.waiting, *rows], []
+        part.polled_to = rows[-1][OFFSET] if rows else part.polled_to
         for run in runs_of(rows, part.expected):
             if part.is_full or (run[0][OFFSET] != part.expected and not self._may_follow(part, run[0][OFFSET])):
                 part.is_full = True
@@ -191,16 +192,18 @@ class Backup:
             part.is_stale = True
             return False
         known = part.none_before(part.expected)
-        if offset <= known:
+        if offset <= max(known, part.whole_to):
             return True
-        first = self._recreated.asked([part], self._reader.left_from, part.partition, known, offset)
-        if first is None:
+        first = None
+        for end in (part.polled_to, offset):  # one answer is good for all gaps of a poll, unless more is gone
+            first = self._recreated.asked([part], self._reader.left_from, part.partition, known, end)
+            if first == known:  # the log has nothing in between: compaction, or markers of transactions
+                part.whole_to = end
+                return True
+        if first is None or (not part.is_empty and first >= (part.agreed_end or 0)):
             return False
-        if first > known:
-            if not part.is_empty and first >= (part.agreed_end or 0):
-                return False
-            part.skip_to(first)
-        return True  # else the log has nothing in between: compaction, or markers of transactions
+        part.skip_to(first)
+        return True
 
     def _open(self, part: PartitionBackup) -> OpenFile:
         origin = Origin(self._archive.topic, self._source, part.generation, part.partition, part.identity)
