@@ -46,18 +46,6 @@ def test_what_it_appends_to_a_closed_segment_has_no_number(tmp_path: Path) -> No
     assert reader.left_from(0, 3) == 0
 
 
-def test_nor_does_it_change_ours_at_a_restart(tmp_path: Path) -> None:
-    """Who opened the journal counted them, and gave the records of the open segment numbers behind theirs."""
-    journal = open_journal(tmp_path, segment_bytes=8)
-    with (tmp_path / NAME).open("ab") as opened_before:
-        journal.append([OURS[0][1]])
-        journal.append([b"1"])
-        opened_before.write(b"another's\n" * 20)
-    again = open_journal(tmp_path, segment_bytes=8)
-    assert again.append([b"2"]) == 2
-    assert everything(again) == OURS
-
-
 def test_what_it_appends_while_the_segment_is_read_has_none_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader had asked whether the segment is closed before the rotation, and read it after it."""
     journal = open_journal(tmp_path, segment_bytes=8)
@@ -156,7 +144,7 @@ def _step_of(chance: random.Random) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("first", range(0, 200, 50))
 def test_random_lives_beside_one_that_keeps_the_journal_open(tmp_path: Path, first: int) -> None:
-    """All that was appended is read, and keeps its number, whatever the other one writes where."""
+    """All that was appended is read, whatever the other one writes where."""
     for seed in range(first, first + 50):
         chance = random.Random(seed)
         thefts = Thefts(tmp_path / str(seed), segment_bytes=25)
@@ -165,4 +153,3 @@ def test_random_lives_beside_one_that_keeps_the_journal_open(tmp_path: Path, fir
             getattr(thefts, step)(*arguments)
         thefts.ends()
         close_all()
-        assert not thefts.renumbered

@@ -111,21 +111,12 @@ class JournalFiles:
         firsts = self.closed_firsts()
         return self.end_of(firsts[-1]) if firsts else 0
 
-    def least_end_of_closed(self) -> int:
-        """No less than this is the number after them: of the lines behind it some may be another program's, without a number."""
-        firsts = self.closed_firsts()
-        return self._last_of(firsts[-1]).first if firsts else 0
-
     def end_of(self, first: int) -> int:
         """The number after the last record of the closed segment that begins with record `first`."""
-        last = self._last_of(first)
-        return last.first + count_lines(self.closed(first), last.start)
-
-    def _last_of(self, first: int) -> TimeEntry:
-        """The last group of the closed segment that begins with record `first`."""
         span = span_of(times_of(self.closed(first)))
         sound = span is not None and span.beginning.first == first and span.last.start <= self.closed(first).stat().st_size
-        return span.last if span and sound else TimeEntry(first, 0, 0, 0)
+        last = span.last if span and sound else TimeEntry(first, 0, 0, 0)
+        return last.first + count_lines(self.closed(first), last.start)
 
     def keep_identity(self) -> None:
         """Give the journal an identity where it has none. Raises Unavailable, OSError."""

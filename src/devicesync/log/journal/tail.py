@@ -139,7 +139,7 @@ class Tail:
         span = span_of(files.times)
         end = files.end_of_closed()
         # Lines without times: a file that someone put here, which becomes the journal's beginning, or times that were lost.
-        known = span if span and span.beginning.first >= files.least_end_of_closed() and not is_edited(files, span) else None
+        known = span if span and span.beginning.first >= end and not is_edited(files, span) else None
         mark = self._lock.mark()
         least = max(self._mark(), 0 if mark is not None else max(files.positions().values(), default=0))
         lost = lost or (is_cut(files, known, mark, least) if known else end + count_lines(files.active, 0) < least)
