@@ -4,5 +4,5 @@ import ctypes
 
 
 def never_free(thing: object) -> None:
-    """Keep it until the process is gone. Python frees else what nobody refers to, at its own end at the latest."""
+    """Keep it until the process is gone. Else Python frees what nobody refers to, at its own end at the latest."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))

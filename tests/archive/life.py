@@ -12,7 +12,7 @@ from devicesync.archive.archive import Archive
 from devicesync.archive.encoder import Encoder
 from devicesync.archive.entry import Entry, Origin
 from devicesync.archive.files import ClosedFile, OpenFile
-from devicesync.archive.ranges import ENTRY, listing_path, place_of
+from devicesync.archive.ranges import ENTRY, place_of
 from devicesync.archive.storage import Storage
 from devicesync.assembly.adapters import open_log
 from devicesync.assembly.apply import apply
@@ -78,13 +78,7 @@ class Life:
     def removes(self, entry: Entry) -> None:
         """The operator does as the hint says."""
         storage = Storage(self.place)
-        for path in (listing_path([entry], ENTRY), *entry.paths):
-            storage.remove(path)
-
-    def removes_as_told(self, revision: Entry) -> None:
-        """The same of a revision."""
-        storage = Storage(self.place)
-        for path in (place_of([revision], ENTRY), *revision.paths):
+        for path in (place_of([entry], ENTRY), *entry.paths):
             storage.remove(path)
 
     def problems(self) -> list[dict[str, str]]:

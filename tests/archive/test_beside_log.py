@@ -178,7 +178,7 @@ def test_a_revision_of_no_range_that_was_listed_is_named(life: Life, tmp_path: P
     with pytest.raises(Damaged, match="is a revision of no range that a backup has listed") as raised:
         life.keeps()
     assert place_of([revision], ENTRY) in raised.value.hint
-    life.removes_as_told(revision)
+    life.removes(revision)
     assert life.keeps() == 2
     assert life.problems() == []
 

@@ -116,7 +116,7 @@ class Reader(Protocol):
         ...
 
     def close(self) -> None:
-        """Close files and connections. Commits nothing. Once it is closed, it does nothing."""
+        """Close files and connections. Commits nothing. A second call does nothing."""
         ...
 
 

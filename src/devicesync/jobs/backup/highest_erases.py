@@ -30,15 +30,20 @@ class HighestErases:
     def add(self, erases: Iterable[tuple[str, int]]) -> None:
         """Devices, and versions in µs. Of each device the highest counts."""
         for erase in erases:
-            if self._database.execute(_FIRST, erase).rowcount:
-                self.least_bytes += _LEAST_BYTES + len(erase[0])
-            else:
+            if not self._add_first(erase):
                 self._database.execute(_HIGHER, erase)
 
     def add_missing(self, erases: Iterable[tuple[str, int]]) -> None:
         """The same, but a device that has one keeps it."""
         for erase in erases:
-            self.least_bytes += self._database.execute(_FIRST, erase).rowcount * (_LEAST_BYTES + len(erase[0]))
+            self._add_first(erase)
+
+    def _add_first(self, erase: tuple[str, int]) -> bool:
+        """Add the erase of a device that has none yet. Return whether it was one."""
+        is_first = self._database.execute(_FIRST, erase).rowcount > 0
+        if is_first:
+            self.least_bytes += _LEAST_BYTES + len(erase[0])
+        return is_first
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         """Each device, and the version of its highest erase, in µs; by the ids."""
