@@ -19,7 +19,7 @@ STEPS = 8
 
 
 class Life:
-    """A topic, and readers of one group."""
+    """A topic, and readers of one group, which has its name: members of two lives that run at once have the same names."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -33,7 +33,7 @@ class Life:
         self.joined += 1
         static = {"group.instance.id": f"static {self.joined}"} if self.random.random() < statics else {}
         with mock.patch("devicesync.log.kafka.member.Consumer", lambda settings: Consumer({**settings, **static})):
-            self.readers.append(KafkaReader(self.topic.url, "updater", self.topic.clock))
+            self.readers.append(KafkaReader(self.topic.url, self.topic.url.topic, self.topic.clock))
 
     def leave(self) -> None:
         """One closes."""

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from devicesync.errors import Unavailable
 from devicesync.log.full import OFFSET
 from devicesync.log.journal import files, tail
+from devicesync.log.journal.rotation import set_aside
 from tests.journal.opened import close_all, everything, open_journal, reader_of, rest
 from tests.journal.test_random_thefts import Thefts
 
@@ -44,6 +45,41 @@ def test_what_it_appends_to_a_closed_segment_has_no_number(tmp_path: Path) -> No
     assert [record.value for record in journal.taken_since(0, 2, {})] == [b"1", b"2"]
     assert [row[OFFSET] for rows in journal.records(0, 0, 3) for row in rows] == [0, 1, 2]
     assert reader.left_from(0, 3) == 0
+
+
+def test_nor_does_it_change_ours_at_a_restart(tmp_path: Path) -> None:
+    """Who opened the journal counted them, and gave the records of the open segment numbers behind theirs."""
+    journal = open_journal(tmp_path, segment_bytes=8)
+    with (tmp_path / NAME).open("ab") as opened_before:
+        journal.append([OURS[0][1]])
+        journal.append([b"1"])
+        opened_before.write(b"another's\n" * 20)
+    again = open_journal(tmp_path, segment_bytes=8)
+    assert again.append([b"2"]) == 2
+    assert everything(again) == OURS
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_nor_is_it_read_after_a_rotation_that_was_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, finished: bool
+) -> None:
+    """No segment follows yet that would tell where the closed one ends. The reader passed by the records that came then.
+
+    finished: the times have followed their segment.
+    """
+    journal = open_journal(tmp_path)
+    reader = reader_of(journal, "updater")
+    with (tmp_path / NAME).open("ab") as opened_before, monkeypatch.context() as killed:
+        journal.append([b"0"])
+        assert rest(reader) == [(0, b"0")]
+        if not finished:
+            killed.setattr(files.JournalFiles, "finish_rotation", lambda _: None)
+        set_aside(files.JournalFiles(tmp_path / NAME))
+        opened_before.write(b"another's\n" * 20)
+    assert rest(reader) == []
+    reader.commit()
+    assert open_journal(tmp_path).append([b"1"]) == 1
+    assert rest(reader) == [(1, b"1")]
 
 
 def test_what_it_appends_while_the_segment_is_read_has_none_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +180,7 @@ def _step_of(chance: random.Random) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("first", range(0, 200, 50))
 def test_random_lives_beside_one_that_keeps_the_journal_open(tmp_path: Path, first: int) -> None:
-    """All that was appended is read, whatever the other one writes where."""
+    """All that was appended is read, and keeps its number, whatever the other one writes where."""
     for seed in range(first, first + 50):
         chance = random.Random(seed)
         thefts = Thefts(tmp_path / str(seed), segment_bytes=25)
@@ -153,3 +189,4 @@ def test_random_lives_beside_one_that_keeps_the_journal_open(tmp_path: Path, fir
             getattr(thefts, step)(*arguments)
         thefts.ends()
         close_all()
+        assert not thefts.renumbered

@@ -87,6 +87,7 @@ class Thefts:
     """Two appenders and a reader of one journal.
 
     unread: what was acknowledged, and neither read nor taken away since. taken: what was taken away before it was read.
+    renumbered: what was read with another number than it was given.
     counts_mislead: the number of lines tells nobody of a theft: others have come in their place, or the lock's mark is gone.
     """
 
@@ -98,28 +99,34 @@ class Thefts:
         self._count = 0
         self._another = ExitStack()  # with the handle of another program
         self._append_there: Callable[[bytes], object] = len
+        self._numbers: dict[bytes, int] = {}
         self._unread: set[bytes] = set()
+        self.renumbered: set[bytes] = set()
         self.taken: set[bytes] = set()
         self.counts_mislead = False
 
     def append(self, by: int) -> None:
         value = b"record-%d" % self._count
         self._count += 1
-        self._journals[by].append([value])
+        self._numbers[value] = self._journals[by].append([value])
         self._unread.add(value)
 
     def poll(self, *, commits: bool) -> None:
         self._journals[0].tidy()  # as `up` does now and then
-        found = {value for _, value in rest(self._reader)}
+        found = self._values(rest(self._reader))
         assert self._unread <= found
         self._unread.clear()
         self.taken -= found
         if commits:
             self._reader.commit()
 
+    def _values(self, records: list[tuple[int, bytes]]) -> set[bytes]:
+        self.renumbered |= {value for number, value in records if self._numbers.get(value, number) != number}
+        return {value for _, value in records}
+
     def read_few(self, count: int) -> None:
         """As far as a process came that is stopped then: what is not read is read later, or not at all."""
-        found = {record.value or b"" for record in self._reader.poll(count, 0)}
+        found = self._values([(record.offset, record.value or b"") for record in self._reader.poll(count, 0)])
         self._unread -= found
         self.taken -= found
         self._reader.commit()

@@ -129,11 +129,11 @@ class Cursor:
         return records
 
     def _end_of(self, segment: Segment) -> int | None:
-        """The number after a closed segment's last record, None while none follows it."""
+        """The number after a closed segment's last record. None where nothing tells it: none follows, and its times do not."""
         first, firsts = self._first_of(segment), self._files.closed_firsts()
         span = span_of(self._files.times)
         later = [each for each in [*firsts, *([span.beginning.first] if span else [])] if each > first]
-        return segment.first + min(later) - first if later else None
+        return segment.first + min(later) - first if later else segment.end
 
     def _begin(self) -> None:
         """Open the segment that holds the position, if none is open; where another journal has begun, its first one."""

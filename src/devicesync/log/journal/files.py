@@ -116,7 +116,7 @@ class JournalFiles:
         span = span_of(times_of(self.closed(first)))
         sound = span is not None and span.beginning.first == first and span.last.start <= self.closed(first).stat().st_size
         last = span.last if span and sound else TimeEntry(first, 0, 0, 0)
-        return last.first + count_lines(self.closed(first), last.start)
+        return last.first if last.is_end else last.first + count_lines(self.closed(first), last.start)
 
     def keep_identity(self) -> None:
         """Give the journal an identity where it has none. Raises Unavailable, OSError."""

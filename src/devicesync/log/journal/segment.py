@@ -47,6 +47,12 @@ class Segment:
         self.skip_to(max(self.record, sys.maxsize if first is None else first))
         return first is not None
 
+    @property
+    def end(self) -> int | None:
+        """The number after its last record, as the times of a closed segment tell it; None where they do not."""
+        self.times.refresh()
+        return self.times.end
+
     def read(self, max_records: int) -> list[Record]:
         """The next records; blank lines are counted and left out. [] at the end, or where all that was read was blank."""
         lines, size = self._lines.read(self._byte, max_records)

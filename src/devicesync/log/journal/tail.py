@@ -12,6 +12,7 @@ from devicesync.durable import open_regular, replace, sync_directory, write_all
 from devicesync.log.journal.files import JournalFiles, age_seconds, count_lines, same_file, times_of
 from devicesync.log.journal.lock import JournalLock
 from devicesync.log.journal.missing_lines import is_cut, is_edited, least_bytes
+from devicesync.log.journal.rotation import set_aside
 from devicesync.log.journal.times import TimeEntry, span_of
 from devicesync.log.journal.torn_tails import begins_a_line, cut_torn_tails
 
@@ -233,12 +234,8 @@ class Tail:
         self._lost()
 
     def _set_aside(self) -> None:
-        files = self._files
-        span = span_of(files.times)
-        if span:
-            files.active.rename(files.closed(span.beginning.first))
-            self.close()
-            files.finish_rotation()
+        set_aside(self._files)
+        self.close()
 
     def _is_old(self) -> bool:
         """Whether its first record is old, or of later than now: the clock was ahead, and nobody knows how old it is."""

@@ -2,6 +2,7 @@
 
 One entry per group of lines that was appended at once, written before the lines. An entry whose lines never came is
 followed by one with the same start, which counts instead. Lines that no entry covers were written by a stranger.
+The last one of a closed segment tells where that ends: it has no lines, and the number after the last one (rotation.py).
 Entries that contradict the ones before them, or their segment, are damaged, and are skipped.
 """
 
@@ -42,6 +43,11 @@ class TimeEntry(NamedTuple):
         """Whether this can be a segment's first entry."""
         return self.start == self.end == 0
 
+    @property
+    def is_end(self) -> bool:
+        """Whether it was written when its segment was closed, if it is the last one there."""
+        return self.start == self.end > 0
+
 
 class Times:
     """Reads the entries of one segment, also while they are being appended.
@@ -79,6 +85,11 @@ class Times:
     def first(self) -> int | None:
         """The number of the segment's first record; None in a file that is still being made, or damaged."""
         return self._entries[0].first if self._entries else None
+
+    @property
+    def end(self) -> int | None:
+        """The number after the last record of a closed segment; None where no entry tells that, among those that were read."""
+        return self._entries[-1].first if self._entries and self._entries[-1].is_end else None
 
     def before(self, record: int) -> TimeEntry:
         """The newest entry that begins at or before `record`: from its start on lines can be counted.
@@ -119,7 +130,7 @@ class Times:
         for entry in self._entries:
             if entry.start > covered:
                 return before.first
-            if entry.at_us >= at_us and not entry.is_beginning:
+            if entry.at_us >= at_us and entry.end > entry.start:
                 return entry.first
             before, covered = entry, entry.end
         return before.first if covered < os.fstat(self._segment).st_size else None
