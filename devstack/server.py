@@ -17,6 +17,7 @@ from typing import IO
 
 _READY_SECONDS = 300.0
 _STOP_SECONDS = 20.0
+_TOLD = 4000
 _PORTS = range(10_000, 22_000)  # Linux gives away those from 32,768 on
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
@@ -60,9 +61,13 @@ class Server:
         deadline = time.monotonic() + _READY_SECONDS
         while not self._answers():
             if time.monotonic() > deadline or (self._process and self._process.poll() is not None):
-                tail = (self.directory / "output.log").read_text(errors="replace")[-2000:]
-                raise RuntimeError(f"{self.name} did not get ready:\n{tail}")
+                raise RuntimeError(f"{self.name} did not get ready:\n{self.told()}")
             time.sleep(0.1)
+
+    def told(self) -> str:
+        """The end of its output."""
+        output = self.directory / "output.log"
+        return output.read_text(errors="replace")[-_TOLD:] if output.exists() else ""
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Stop it, with its children; harmless when it is stopped already."""

@@ -3,6 +3,8 @@
 import gc
 import os
 import signal
+import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     """What is loaded by now stays: the garbage collector need not look at it again and again."""
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails shows what the servers said that it may hurt."""
+    report = yield
+    if report.failed and "tests.servers" in sys.modules:
+        report.sections.append(("the servers of this process", sys.modules["tests.servers"].own_told()))
+    return report
 
 
 @pytest.hookimpl(trylast=True)  # when its fixtures have let go of them

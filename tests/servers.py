@@ -31,7 +31,12 @@ class _Startable(Protocol):
     def stop(self, how: signal.Signals) -> None: ...
 
 
+class _Telling(_Startable, Protocol):
+    def told(self) -> str: ...
+
+
 S = TypeVar("S", bound=_Startable)
+T = TypeVar("T", bound=_Telling)
 
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 """Servers of tests live for minutes: Java's second compiler costs them more than it saves (a start takes half the processor time)."""
@@ -136,10 +141,10 @@ def own_cassandra() -> Cassandra:
     return _own(lambda directory: Cassandra(directory, release=CASSANDRA))
 
 
-_owned: list[_Startable] = []
+_owned: list[_Telling] = []
 
 
-def _own(make: Callable[[Path], S]) -> S:
+def _own(make: Callable[[Path], T]) -> T:
     server = started(make)
     _owned.append(server)
     return server
@@ -153,6 +158,11 @@ def end_own() -> None:
         own_kafka.cache_clear()
         kafka_pair.cache_clear()
         own_cassandra.cache_clear()
+
+
+def own_told() -> str:
+    """What the servers of this process alone have said last, to be shown where a test fails that hurts them."""
+    return "\n".join(f"{type(server).__name__}:\n{server.told()}" for server in _owned)
 
 
 _numbers = itertools.count()
