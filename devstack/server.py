@@ -65,9 +65,11 @@ class Server:
             time.sleep(0.1)
 
     def told(self) -> str:
-        """The end of its output."""
+        """The end of its output, and how it ended, if it did by itself."""
         output = self.directory / "output.log"
-        return output.read_text(errors="replace")[-_TOLD:] if output.exists() else ""
+        ended = self._process.poll() if self._process else None
+        told = output.read_text(errors="replace")[-_TOLD:] if output.exists() else ""
+        return told if ended is None else f"{told}\nit ended with {ended}"
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Stop it, with its children; harmless when it is stopped already."""
