@@ -37,6 +37,7 @@ def test_any_order_gives_what_the_set_says(drawn: list[Event], shuffle: random.R
     assert specified(drawn) == seen(join_all(map(state_of, drawn)))
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(device_events(), st.integers(0, 8), st.integers(0, 8))
 def test_split_states_merged_later_are_the_same(drawn: list[Event], one: int, two: int) -> None:
@@ -55,6 +56,7 @@ def test_join_is_associative_commutative_and_idempotent(one: Event, two: Event, 
     assert join(a, a) == a
 
 
+@pytest.mark.slow
 @given(device_events())
 def test_joining_what_is_known_returns_the_same_object(drawn: list[Event]) -> None:
     """Stores recognise by identity that a change adds nothing, and then write nothing."""

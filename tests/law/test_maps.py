@@ -16,6 +16,7 @@ from devicesync.law.state import state_of
 from devicesync.law.values import string_map
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=5), min_size=1, max_size=300))
 def test_keys_come_in_the_order_of_their_code_points(entries: dict[str, str]) -> None:
     """Of few and of many: which way sorts them does not show."""

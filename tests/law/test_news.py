@@ -1,5 +1,6 @@
 """What must still be written by one who knows something already, and what a store without the join can't make of both."""
 
+import pytest
 from hypothesis import given
 
 from devicesync.law.event import Event
@@ -26,6 +27,7 @@ def without_values(state: State) -> State:
     return state._replace(registers=tuple((version, ()) for version, _ in state.registers))
 
 
+@pytest.mark.slow
 @given(device_events(), device_events())
 def test_the_news_and_what_is_known_are_everything(known_events: list[Event], new_events: list[Event]) -> None:
     """However much of the change is left out, and also where only the versions are known."""
@@ -45,6 +47,7 @@ def test_what_is_known_is_no_news() -> None:
     assert smaller.registers == UNWRITTEN
 
 
+@pytest.mark.slow
 @given(device_events(), device_events())
 def test_what_a_tie_hides_is_told_with_the_tie(known_events: list[Event], new_events: list[Event]) -> None:
     """It was 0 where it was known: then the least user_declared_on counted as 0 for good, in one store of two."""
