@@ -3,6 +3,7 @@
 import tracemalloc
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -291,3 +292,42 @@ def test_a_ticket_of_another_program_is_none(stores: Stores, name: str, ticket: 
     assert stores.cache.look([name]).tickets[name] not in {ticket, ""}
     stores.write({name: KNOWN})
     agree_on(stores, name, [KNOWN])
+
+
+ANOTHER_S = {
+    "string": lambda client, key: client.set(key, "x"),
+    "list": lambda client, key: client.rpush(key, "x"),
+    "sorted set": lambda client, key: client.zadd(key, {"x": 1}),
+    "stream": lambda client, key: client.xadd(key, {"x": "1"}),
+}
+
+
+@pytest.mark.parametrize("kind", ANOTHER_S)
+def test_a_key_of_another_program_where_the_tickets_were_stops_nobody(stores: Stores, name: str, kind: str) -> None:
+    """Each write and each read of a device that is not held failed for good, and said that Redis does not run."""
+    looked = stores.cache.look([name])
+    with closing(redis_at(redis_url())) as cache:
+        client, key = cache._connections.client, cache._connections.beside(name)  # type: ignore[attr-defined]
+        client.delete(key)
+        ANOTHER_S[kind](client, key)
+        assert stores.cache.merge({name: KNOWN}, looked.tickets).missing == [name]
+    stores.write({name: KNOWN})
+    agree_on(stores, name, [KNOWN])
+
+
+DECLARED = state_of(Event("d", BASE_US, values=values_of(city="Pune", device_spec=map_text({"os": "1"}))))
+NO_MAPS = {
+    "too large": "{" + ",".join(f'"{number:06}":"v"' for number in range(200_000)) + "}",
+    "a value too long": '{"a":"' + "v" * 300_000 + '"}',
+    "too many entries": map_text({f"{number:06}": "v" for number in range(MOST_ENTRIES + 1)}),
+}
+
+
+@pytest.mark.parametrize("forged", NO_MAPS)
+def test_a_map_that_no_events_can_make_takes_none_out_of_the_database(stores: Stores, name: str, forged: str) -> None:
+    """It tied with the same event, told again. The two have no union, so nothing was left, and that went into the database."""
+    stores.write({name: DECLARED})
+    with closing(redis_at(redis_url())) as cache:
+        cache._connections.client.hset(name, "devicespec", NO_MAPS[forged])  # type: ignore[attr-defined]
+    stores.write({name: DECLARED})
+    agree_on(stores, name, [DECLARED])

@@ -63,6 +63,15 @@ def _shown(value: bytes) -> object:
         return value
 
 
+def random_event(chance: random.Random, name: str) -> Event:
+    """Of few versions and values, so that many tie; some are erases."""
+    version = chance.choice(VERSIONS)
+    if chance.random() < 0.15:
+        return Event(name, version, erase=True)
+    texts = [map_text({"os": chance.choice("12é")}) if field in MAP_FIELDS else chance.choice("aé") for field in FIELDS]
+    return Event(name, version, values=tuple(text if chance.random() < 0.5 else None for text in texts))
+
+
 class Forgeries:
     """One device, and who forges its hash."""
 
@@ -129,13 +138,7 @@ class Forgeries:
         return {field: _shown(value.encode()) for field, value in held.items() if value is not None}
 
     def _event(self) -> Event:
-        version = self._chance.choice(VERSIONS)
-        if self._chance.random() < 0.15:
-            return Event(self._name, version, erase=True)
-        texts = [
-            map_text({"os": self._chance.choice("12é")}) if field in MAP_FIELDS else self._chance.choice("aé") for field in FIELDS
-        ]
-        return Event(self._name, version, values=tuple(text if self._chance.random() < 0.5 else None for text in texts))
+        return random_event(self._chance, self._name)
 
     def _forge(self) -> None:
         chance = self._chance

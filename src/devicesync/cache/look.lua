@@ -14,7 +14,15 @@ local function is_state(text)
 end
 
 local function is_ticket(text)
-  return text and #text <= #ARGV[1] and string.find(text, '^%x+$')
+  return type(text) == 'string' and #text <= #ARGV[1] and string.find(text, '^[0-9a-f]+$')
+end
+
+-- What the device's ticket is. A key of another type is another program's, and goes.
+local function ticket_of(key)
+  local ticket = redis.pcall('HGET', tickets, key)
+  if type(ticket) ~= 'table' then return ticket end
+  if not string.find(ticket.err, 'WRONGTYPE', 1, true) then error(ticket.err) end
+  redis.call('DEL', tickets)
 end
 
 local replies, given = {}, false
@@ -23,7 +31,7 @@ for index = 1, #KEYS - 1 do
   if is_state(state) then
     replies[index] = state
   else
-    local ticket = redis.call('HGET', tickets, KEYS[index])
+    local ticket = ticket_of(KEYS[index])
     if not is_ticket(ticket) then
       if not given and redis.call('HLEN', tickets) > tonumber(ARGV[3]) then redis.call('DEL', tickets) end
       ticket, given = ARGV[1], true

@@ -6,8 +6,8 @@
 -- is held, the `_state` that must still be there, and a ticket for it. Returns per device: false when its ticket is no longer good, it is not held and
 -- there is none, or another `_state` is there; 1 when the database may not show yet what is held (it is unsettled); else 0.
 --
--- FACETS, DECLARED, LONGEST_STATE, FIELDS, FROM, TO, IS_MAP, MOST_ENTRIES, LONGEST_UNITED, MOST_UNITED_BYTES and LATER stand before
--- this text, made by redis_scripts.py.
+-- FACETS, DECLARED, LONGEST_STATE, FIELDS, FROM, TO, LONGEST, IS_MAP, MOST_ENTRIES, LONGEST_UNITED, MOST_UNITED_BYTES and LATER
+-- stand before this text, made by redis_scripts.py.
 --
 -- Beside the fields that readers know, a hash holds `version` and `_state` (state.lua). Unsettled: events met here of which the
 -- database's writers did not know, and each store alone can't join these (an erase and what came after it, a tie that empties a
@@ -145,7 +145,7 @@ end
 local is_alone, united_bytes = ARGV[3] == '1', 0 -- bytes of all maps that this call has united
 
 -- All entries of two maps given as canonical JSON text, the greater value per key. false where they are too many, or where
--- a map is long, unless it alone is, and is the union by itself. nil where `one` is no map of ours. LATER where that would take too
+-- a map is long, unless it alone is, and is the union by itself. nil where `one` is no map of ours, or is larger. LATER where that would take too
 -- long: meanwhile the server answers nobody. Both are sorted: what lies in `one` between two entries of `other` is copied as it
 -- stands. cjson neither sorts nor writes UTF-8 as we do.
 local function union(one, other)
@@ -179,18 +179,20 @@ local function union(one, other)
   if string.sub(one, mine.behind) ~= '}' then return nil end
   if theirs.key then add(',' .. string.sub(other, theirs.start), mine.behind - 1, mine.behind + 1) end
   while theirs.key do theirs.go_on() end
+  if mine.count > MOST_ENTRIES then return nil end
   if mine.count + theirs.count - both > MOST_ENTRIES or (mine.is_long and theirs.is_long) then return false end
   local united = table.concat(parts) .. string.sub(one, copied)
   return (united == one or not mine.is_long) and (united == other or not theirs.is_long) and united
 end
 
 -- What two writes of one version leave of a facet, whether that differs from what is held, and whether from what is new. nil where
--- what is held is no map of ours, LATER as `union` returns it.
+-- what is held is none of ours, LATER as `union` returns it.
 local function tied(key, facet, new)
   local held = redis.call('HMGET', key, unpack(FIELDS, FROM[facet], TO[facet]))
   local merged, differs, adds, before = {}, false, false, VALUES[facet]
   for field = FROM[facet], TO[facet] do
     local mine, theirs = held[field - FROM[facet] + 1], new[before + field]
+    if mine and #mine > LONGEST[field] then return nil end
     local value = mine and theirs and greater(mine, theirs) or nil
     if IS_MAP[field] and mine and theirs and mine ~= theirs then
       value = union(mine, theirs)
@@ -243,7 +245,7 @@ local function held_of(key, ticket)
     if ticket ~= '' and ticket ~= held.made_with then return nil end
     return held, true
   end
-  if ticket == '' or redis.call('HGET', tickets, key) ~= ticket then return nil end
+  if ticket == '' or redis.pcall('HGET', tickets, key) ~= ticket then return nil end
   redis.call('HDEL', tickets, key)
   NOTHING.facets, NOTHING.made_with = {unpack(UNWRITTEN)}, ticket
   return NOTHING, false

@@ -1,9 +1,9 @@
--- Says what hashes hold in our fields, where that is no more than a hash of ours may have.
+-- Says what hashes hold in our fields, where no value is longer than one of ours may be.
 -- KEYS: device ids, then the hash of tickets, which is not looked at. Returns per device the values of NAMES in their order, false
--- where there is no hash, and LATER where the call has read much already: meanwhile the server answers nobody. Where they are too
--- large, or the `_state` among them, it returns bytes that are no text: whether there is a `_state`, and that a hash is there.
+-- where there is no hash, and LATER where the call has read much already: meanwhile the server answers nobody. Where one is too
+-- long, it returns bytes that are no text: whether there is a `_state`, and that a hash is there.
 --
--- NAMES, MOST_HASH_BYTES, MOST_READ_BYTES, LONGEST_STATE and LATER stand before this text, made by redis_scripts.py.
+-- NAMES, LONGEST, MOST_READ_BYTES and LATER stand before this text, made by redis_scripts.py.
 
 local NO_TEXT = '\255'
 local read_bytes = 0
@@ -22,14 +22,13 @@ local function values_of(key)
     if not string.find(values.err, 'WRONGTYPE', 1, true) then error(values.err) end
     return false
   end
-  local size = 0
+  local is_too_long = false
   for spot = 1, #NAMES do
-    local value = values[spot]
-    if value then size = size + #value end
+    local size = #(values[spot] or '')
+    read_bytes = read_bytes + size
+    is_too_long = is_too_long or size > LONGEST[spot]
   end
-  read_bytes = read_bytes + size
-  local state = values[1]
-  return (size > MOST_HASH_BYTES or state and #state > LONGEST_STATE) and damaged(state) or values
+  return is_too_long and damaged(values[1]) or values
 end
 
 local replies = {}

@@ -1,6 +1,6 @@
 """The scripts that run in the server: each after a head made from law/facets.py."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 
 import msgspec
@@ -17,9 +17,9 @@ LATER = "later"
 LONGEST_STATE = 1024
 """Bytes of a `_state`; ours have a fifth of it."""
 
-_LARGEST_UNION = 2 * MOST_ENTRIES * (LONGEST_UNITED + len('"":'))
-MOST_HASH_BYTES = sum(_LARGEST_UNION if field in MAP_FIELDS else MAX_BYTES for field in FIELDS) + 2 * LONGEST_STATE
-"""Of our fields in one hash: events can make no more, ties among them."""
+_LARGEST_UNION = 2 * MOST_ENTRIES * (LONGEST_UNITED + len('"":')) + 1  # one comma less than entries, and two braces
+_LONGEST = [_LARGEST_UNION if field in MAP_FIELDS else MAX_BYTES for field in FIELDS]
+"""Bytes of each field's value: events can make no more, ties among them."""
 
 _MOST_READ_BYTES = 1 << 20
 _STEPS_OF_SCAN = 100
@@ -34,16 +34,17 @@ NAMES = (
 """The fields of a hash that are ours, `_state` first."""
 
 
-def _lua(items: list[str]) -> str:
-    return "{" + ", ".join(items) + "}"
+def _lua(items: Sequence[str | int]) -> str:
+    return "{" + ", ".join(map(str, items)) + "}"
 
 
 _HEAD = f"""\
 local FACETS, DECLARED = {len(FACETS)}, {DECLARED + 1} -- how many there are, and which is user_declared
 local LONGEST_STATE = {LONGEST_STATE}
 local FIELDS = {_lua([f"'{HASH_NAMES.get(field, field)}'" for field in FIELDS])}
-local FROM = {_lua([str(where.start + 1) for where in SLICES])} -- of each facet its places in FIELDS
-local TO = {_lua([str(where.stop) for where in SLICES])}
+local FROM = {_lua([where.start + 1 for where in SLICES])} -- of each facet its places in FIELDS
+local TO = {_lua([where.stop for where in SLICES])}
+local LONGEST = {_lua(_LONGEST)} -- bytes of a value of each field
 local IS_MAP = {_lua([f"[{spot}] = true" for spot, field in enumerate(FIELDS, 1) if field in MAP_FIELDS])}
 local MOST_ENTRIES, LONGEST_UNITED = {MOST_ENTRIES}, {LONGEST_UNITED} -- of a union: how many, and bytes of a key or a value
 local MOST_UNITED_BYTES = {MOST_UNITED_BYTES} -- in one call of several devices
@@ -52,8 +53,8 @@ local LATER = '{LATER}' -- what the others are answered
 
 _READ_HEAD = f"""\
 local NAMES = {_lua([f"'{name}'" for name in NAMES])}
-local MOST_HASH_BYTES, MOST_READ_BYTES = {MOST_HASH_BYTES}, {_MOST_READ_BYTES} -- of a hash, and in one call before its last hash
-local LONGEST_STATE, LATER = {LONGEST_STATE}, '{LATER}'
+local LONGEST = {_lua([LONGEST_STATE] * (len(NAMES) - len(FIELDS)) + _LONGEST)} -- bytes of a value of each
+local MOST_READ_BYTES, LATER = {_MOST_READ_BYTES}, '{LATER}' -- in one call before its last hash, and what the others are answered
 """
 
 _SCAN_HEAD = f"local MAX_ID_BYTES, STEPS, MOST_READ_BYTES = {MAX_ID_BYTES}, {_STEPS_OF_SCAN}, {_MOST_READ_BYTES}\n"
