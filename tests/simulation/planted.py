@@ -62,7 +62,7 @@ MISTAKES = (
     Mistake(
         "a fill counts whenever it comes",
         _LUA,
-        "or redis.call('HGET', tickets, key) ~= ticket then return nil",
+        "or redis.pcall('HGET', tickets, key) ~= ticket then return nil",
         "then return nil",
     ),
     Mistake(
