@@ -26,14 +26,14 @@ OF_BACKUPS = (
         f"{_BACKUP}/closing.py",
         "Claim(part.identity, part.start, part.expected, listing",
         "Claim(part.identity, part.start, None, listing",
-        range(3360, 3365),
+        range(1073, 1078),
     ),
     _of_backups(
         "what was agreed on is forgotten",
         f"{_BACKUP}/partition_backup.py",
         "same.end if same else None",
         "None",
-        range(3360, 3365),
+        range(1073, 1078),
     ),
     _of_backups(
         "a partition that was lost is claimed",

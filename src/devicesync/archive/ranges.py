@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from devicesync.archive.entry import EXTENSIONS, LARGE_NUMBER, NUMBER, Entry, rest_path
+from devicesync.archive.entry import EXTENSIONS, LARGE_NUMBER, NUMBER, Entry, number_of, rest_path
 from devicesync.archive.trust import decoded
 from devicesync.durable import begun_anew
 from devicesync.errors import Damaged, WrongUse
@@ -210,10 +210,9 @@ def _placed(path: str, entries: list[Entry], ending: str) -> None:
         raise Damaged(path, "is not of the range that its name says")
     if len(entries) > MOST_DAYS:
         raise Damaged(path, f"has {len(entries):,} files, where a range has {MOST_DAYS} at most")
-    if len({(*entry.range, entry.topic, entry.next_offset) for entry in entries}) > 1 or len(
-        {entry.order for entry in entries}
-    ) < len(entries):
-        raise Damaged(path, "is of several ranges")
+    shared = {(*entry.range, entry.topic, entry.next_offset, entry.identity, number_of(entry.revision)) for entry in entries}
+    if len(shared) > 1 or len({entry.order for entry in entries}) < len(entries):
+        raise Damaged(path, "is of several ranges, logs or revisions")
     for entry in entries:
         if not _names_its_own(entry):
             raise Damaged(path, "names files that are not its own")

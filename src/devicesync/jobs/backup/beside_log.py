@@ -15,11 +15,12 @@ from pathlib import Path
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import ENTRY, ERASURES, named, place_of
+from devicesync.archive.revisions import places_in
 from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged, Stopped, Unavailable
 from devicesync.jobs.backup.comparison import Problem
 from devicesync.jobs.backup.cover import Cover
-from devicesync.jobs.backup.verify import check_range
+from devicesync.jobs.backup.verify import check_identities, check_range
 from devicesync.jobs.shared.pruned import pruned_erasures
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.full import Claim, FullLog, FullRecord
@@ -27,6 +28,10 @@ from devicesync.log.full import Claim, FullLog, FullRecord
 _DIFFERS = (
     "a backup goes on only behind what its log has: if a stranger added that, remove its entry, {}, and then its files; "
     "if this log is a copy of another, see docs/backup.md; `devicesync backup verify --deep` names all such files"
+)
+_UNLISTED = (
+    "if a stranger added that, remove its entry, {}, and then its files; a prune that was killed leaves one, too: "
+    "`devicesync backup prune` completes it"
 )
 _OVERLAPS = (
     "one of the two is not of this backup, and nothing here tells which: that of {}, or that of {}; copy both before you remove "
@@ -102,16 +107,16 @@ class BesideLog:
     def _replaced(self, files: list[Entry]) -> Iterator[list[Entry]]:
         """What a revision replaces, where it is still there: a restore says that it is the true one. Raises Damaged without any.
 
-        A redact leaves its entries as they are. Of a range that is pruned they may be gone.
+        A redact leaves its entries as they are.
         """
         if not files[0].revision:
             return
         first = self.archive.manifest.first_listed(files)
-        if first and first[0].next_offset == files[0].next_offset:
-            yield from [] if self.archive.missing(first) else [first]
-        elif first or files[0].from_offset not in self.archive.manifest.pruned_from(files[0].generation, files[0].partition):
+        is_of_it = bool(first) and first[0].next_offset == files[0].next_offset
+        if not is_of_it or {*map(places_in, first)} != {*map(places_in, files)}:
             told = "is a revision of no range that a backup has listed, and no `devicesync backup redact` makes one"
-            raise Damaged(files[0].path, told, _DIFFERS.format(place_of(files, ENTRY)))
+            raise Damaged(files[0].path, told, _UNLISTED.format(place_of(files, ENTRY)))
+        yield from [] if self.archive.missing(first) else [first]
 
     def _check_between(self, before: list[Entry], after: list[Entry], kept_before: int) -> None:
         """Raise Damaged where a range begins before another one's end, or the log has records in between, from there on."""
@@ -137,7 +142,7 @@ class BesideLog:
         """What a range has otherwise than the log. What a revision lacks, an erase in the backup has to cover."""
         cover = Cover()
         check = partial(check_range, self.archive, files, self._spool, self._records, cover, deep=True)
-        found = check()
+        found = [*check_identities(self.archive, files)] or check()
         if found or not any(entry.revision for entry in files):
             return found
         pruned = pruned_erasures(self.archive, DEFAULT_MAX_CLOCK_AHEAD_MS)

@@ -1,0 +1,118 @@
+"""A stranger lists what the log has, but in a way that no restore takes, or that leaves a range in no listing of a backup.
+
+The backup goes on only behind what a restore takes. Where a range's listings differ, `verify --deep` compares all with the log.
+"""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from devicesync.archive.entry import Entry, revised
+from devicesync.archive.ranges import ENTRY, ERASURES, listing_path, place_of, write_erasures
+from devicesync.archive.storage import Storage
+from devicesync.archive.trust import sealed
+from devicesync.errors import Damaged
+from tests.archive.life import Life, made
+
+NEXT = (5, 7)
+"""What the log has behind the backup."""
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Life:
+    """Five records are kept, and two are not: an erase, and a registration."""
+    living = Life(tmp_path)
+    living.registers("gone", "a", "b", "c", "d")
+    assert living.keeps() == 5
+    living.erases("gone")
+    living.registers("late")
+    return living
+
+
+def of_log(life: Life, directory: Path, bounds: tuple[int, int], *offsets: int) -> Entry:
+    """A file with these records of the log is there, in a range of these bounds; its entry."""
+    like = msgspec.structs.replace(life.archive.manifest.entries()[0], revision="", rest=None)
+    closed = made(directory, [row for row in life.rows() if row[0] in offsets], bounds, like)
+    life.archive.upload(closed)
+    return closed.entry
+
+
+def revises(life: Life, directory: Path, entry: Entry, revision: str, *offsets: int) -> Entry:
+    """The same of a revision."""
+    like = msgspec.structs.replace(entry, revision="", rest=None)
+    closed = made(directory, [row for row in life.rows() if row[0] in offsets], (entry.from_offset, entry.next_offset), like)
+    named = revised(entry, revision)
+    taken = {name: getattr(closed.entry, name) for name in ("records", "bytes", "sha256", "record_bytes", "first_ms", "last_ms")}
+    closed.entry = msgspec.structs.replace(named, **taken)
+    life.archive.upload(closed)
+    return closed.entry
+
+
+def lists(life: Life, *entries: Entry) -> str:
+    """List them; where."""
+    path = place_of([*entries], ENTRY)
+    Storage(life.place).put_bytes(path, sealed([*entries]))
+    return path
+
+
+def seems_pruned(life: Life, directory: Path, entry: Entry) -> None:
+    """Add erasures of its range, none."""
+    write_erasures(directory / "erasures", [], [entry])
+    Storage(life.place).put(directory / "erasures", listing_path([entry], ERASURES))
+
+
+def goes_on_once_removed(life: Life, *paths: str) -> None:
+    """The operator removes the stranger's entries, and then his files."""
+    for path in paths:
+        (Path(life.place) / path).unlink(missing_ok=True)
+    assert life.keeps() == 2
+    assert life.problems() == []
+
+
+def test_a_revision_alone_is_no_way_past_where_its_range_seems_pruned(life: Life, tmp_path: Path) -> None:
+    """By erasures, beside a true revision. A redact then removed its files, and listed nothing: its records were in no file."""
+    plain = of_log(life, tmp_path, NEXT, 5, 6)
+    (Path(life.place) / plain.path).unlink()
+    seems_pruned(life, tmp_path, plain)
+    revision = revises(life, tmp_path, plain, "1-deadbeef", 5, 6)
+    listing = lists(life, revision)
+    with pytest.raises(Damaged, match="is a revision of no range that a backup has listed") as raised:
+        life.keeps()
+    assert listing in raised.value.hint
+    goes_on_once_removed(life, listing, revision.path, listing_path([plain], ERASURES))
+
+
+def test_a_true_revision_of_a_listing_with_other_files_is_no_way_past(life: Life, tmp_path: Path) -> None:
+    """The listing's files were not there. So it was compared with nothing, and then all other commands named the revision."""
+    forged = of_log(life, tmp_path, NEXT, 6)
+    (Path(life.place) / forged.path).unlink()
+    plain = of_log(life, tmp_path, NEXT, 5, 6)
+    (Path(life.place) / plain.path).unlink()
+    revision = revises(life, tmp_path, plain, "1-deadbeef", 5, 6)
+    listings = lists(life, forged), lists(life, revision)
+    with pytest.raises(Damaged, match="is a revision of no range that a backup has listed"):
+        life.keeps()
+    goes_on_once_removed(life, *listings, revision.path)
+
+
+@pytest.mark.parametrize("other", ["revision", "identity"])
+def test_a_listing_of_which_a_part_is_another_log_s_or_a_revision_is_damaged(life: Life, tmp_path: Path, other: str) -> None:
+    """Its first file alone was looked at. The backup went on behind it, and a restore refused it."""
+    first, last = of_log(life, tmp_path, NEXT, 5), of_log(life, tmp_path, NEXT, 6)
+    revision = revises(life, tmp_path, last, "1-deadbeef", 6)
+    listing = lists(life, first, revision if other == "revision" else msgspec.structs.replace(last, identity="another"))
+    with pytest.raises(Damaged, match=f"{listing} is of several ranges, logs or revisions"):
+        life.keeps()
+    goes_on_once_removed(life, listing, first.path, last.path, revision.path)
+
+
+def test_a_range_of_another_log_before_the_last_one_is_named(life: Life, tmp_path: Path) -> None:
+    """Where the last one is of our log no new generation begins: the backup went on."""
+    first = msgspec.structs.replace(of_log(life, tmp_path, (5, 6), 5), identity="another")
+    last = of_log(life, tmp_path, (6, 7), 6)
+    listings = lists(life, first), lists(life, last)
+    with pytest.raises(Damaged, match=r"1_0_5\.\S+ is of another log than generation 1") as raised:
+        life.keeps()
+    assert listings[0] in raised.value.hint
+    goes_on_once_removed(life, *listings, first.path, last.path)
