@@ -62,7 +62,7 @@ def forge(archive: Archive, directory: Path, left: list[int], more: Sequence[Ful
             closed.append(made)
     for made in closed:
         archive.upload(made)
-    archive.manifest.replace([made.entry for made in closed])
+    archive.manifest.replace(files, [made.entry for made in closed])
 
 
 def settings_of(directory: Path) -> Settings:
@@ -131,7 +131,7 @@ def test_a_revision_has_the_places_of_what_it_replaces(tmp_path: Path, other: di
     first, last = (
         msgspec.structs.replace(each, revision="1-deadbeef", path=each.path.replace(".", ".1-deadbeef.", 1)) for each in files
     )
-    archive.manifest.replace([first, msgspec.structs.replace(last, **other)])
+    archive.manifest.replace(files, [first, msgspec.structs.replace(last, **other)])
     found = problems(tmp_path)
     assert any(each["path"] == first.path and "its entry says otherwise" in each["problem"] for each in found)
     assert {each["path"] for each in found}.isdisjoint(path for each in files for path in each.paths)
@@ -306,7 +306,7 @@ def test_a_revision_without_its_files_removes_nothing(tmp_path: Path, file_forma
     files = by_range(archive)[0]
     forged = [revised(entry, "1-00000000") for entry in files]
     forged = [replace(each, rest=each.rest and replace(each.rest, path=rest_path(each))) for each in forged]
-    archive.manifest.replace(forged)
+    archive.manifest.replace(files, forged)
     found = problems(tmp_path)
     assert {each["path"] for each in found} == {entry.path for entry in forged}
     assert any("remove its entry" in each["problem"] for each in found)

@@ -12,6 +12,8 @@ from devicesync.archive.entry import Entry, revised
 from devicesync.archive.ranges import ENTRY, ERASURES, listing_path, place_of, write_erasures
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import sealed
+from devicesync.assembly.backup.redact import redact
+from devicesync.assembly.watcher import Unwatched
 from devicesync.errors import Damaged
 from tests.archive.life import Life, made
 
@@ -81,6 +83,20 @@ def test_a_revision_alone_is_no_way_past_where_its_range_seems_pruned(life: Life
         life.keeps()
     assert listing in raised.value.hint
     goes_on_once_removed(life, listing, revision.path, listing_path([plain], ERASURES))
+
+
+def test_a_redact_lists_its_files_wherever_the_old_ones_are_listed(life: Life, tmp_path: Path) -> None:
+    """A killed prune leaves a revision without the first listing, too: the redact removed its files, and listed nothing."""
+    assert life.keeps() == 2
+    redact(life.place, "gone", life.settings, Unwatched(), dry_run=False)
+    first, last = life.archive.manifest.entries()
+    (Path(life.place) / listing_path([first], ENTRY)).unlink()
+    seems_pruned(life, tmp_path, first)
+    life.logs(b'{"device_id":"a","version":%d,"erase":true}' % 1_700_000_000_000_000)
+    assert life.keeps() == 1
+    redact(life.place, "a", life.settings, Unwatched(), dry_run=False)
+    ranges = [(entry.from_offset, entry.records) for entry in life.archive.manifest.entries()]
+    assert ranges == [(0, 3), (last.from_offset, 2), (7, 1)]
 
 
 def test_a_true_revision_of_a_listing_with_other_files_is_no_way_past(life: Life, tmp_path: Path) -> None:

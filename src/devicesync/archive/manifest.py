@@ -25,10 +25,10 @@ from devicesync.archive.ranges import (
     erasures_in,
     listing_path,
     named,
+    place_of,
     places_of,
     pruned_in,
     range_of,
-    revised_path,
     write_erasures,
 )
 from devicesync.archive.storage import Storage
@@ -52,11 +52,13 @@ class Manifest(Generations):
         """List the files of a range, all at once. Raises Unavailable."""
         self._storage.put_bytes(listing_path(entries, ENTRY), sealed(entries))
 
-    def replace(self, entries: list[Entry]) -> None:
-        """Replace the files of a listed range by another revision, all at once. Raises Unavailable."""
-        path = listing_path(entries, ENTRY)
-        if self._storage.size(path) is not None:
-            self._storage.put_bytes(revised_path(path, entries), sealed(entries))
+    def replace(self, files: list[Entry], revision: list[Entry]) -> None:
+        """List a revision of these files, all at once, where they are listed: a prune may just have removed them.
+
+        Raises Unavailable.
+        """
+        if self._storage.size(place_of(files, ENTRY)) is not None:
+            self._storage.put_bytes(place_of(revision, ENTRY), sealed(revision))
 
     def first_listed(self, entries: list[Entry]) -> list[Entry]:
         """The files with which the backup listed the range of these; none where it is not listed. Raises Unavailable, Damaged."""

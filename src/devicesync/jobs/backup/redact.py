@@ -76,7 +76,7 @@ class Redaction:
         for file in closed:
             self._archive.upload(file)
         rewritten = [file.entry for file in closed]
-        self._archive.manifest.replace(rewritten)
+        self._archive.manifest.replace(files, rewritten)
         for entry in files:
             self._archive.manifest.sweep(entry)
         for file in closed:
