@@ -132,3 +132,53 @@ def test_a_range_of_another_log_before_the_last_one_is_named(life: Life, tmp_pat
         life.keeps()
     assert listings[0] in raised.value.hint
     goes_on_once_removed(life, *listings, first.path, last.path)
+
+
+def test_of_two_revisions_both_are_compared_with_the_log(life: Life, tmp_path: Path) -> None:
+    """`verify --deep` named the redact's alone: who removed that lost an erase, and the restore was equal."""
+    assert life.keeps() == 2
+    redact(life.place, "gone", life.settings, Unwatched(), dry_run=False)
+    true = life.archive.manifest.entries()[0]
+    forged = revises(life, tmp_path, true, "1-00000000", 1, 2, 4)
+    lists(life, forged)
+    assert true in life.archive.manifest.entries()
+    told = {problem["path"]: problem["problem"] for problem in life.problems()}
+    assert "one of the two is forged" in told[true.path]
+    assert "1 records of the log are missing, the first at offset 3" in told[forged.path]
+
+
+def two_files(life: Life, tmp_path: Path) -> tuple[Entry, Entry]:
+    """The first range is of two files, and the log's other records are in the next."""
+    assert life.keeps() == 2
+    files = of_log(life, tmp_path, (0, 5), 0, 1), of_log(life, tmp_path, (0, 5), 2, 3, 4)
+    first, last = (msgspec.structs.replace(entry, follows=False) for entry in files)
+    lists(life, first, last)
+    assert life.problems() == []
+    return first, last
+
+
+def test_what_a_killed_redact_left_of_a_listing_is_not_named(life: Life, tmp_path: Path) -> None:
+    """It was killed between two files that it removed: what the first one had counted as missing in the one that was left."""
+    first, last = two_files(life, tmp_path)
+    held = (Path(life.place) / last.path).read_bytes()
+    redact(life.place, "gone", life.settings, Unwatched(), dry_run=False)
+    (Path(life.place) / last.path).write_bytes(held)
+    assert [problem["path"] for problem in life.problems()] == [last.path]  # on its way
+    forged = revises(life, tmp_path, first, "2-deadbeef", 1), revises(life, tmp_path, last, "2-deadbeef", 3, 4)
+    lists(life, *forged)
+    told = life.problems()
+    assert {problem["path"] for problem in told} == {entry.path for entry in forged}
+    assert any("1 records of the log are missing, the first at offset 2" in problem["problem"] for problem in told)
+
+
+def test_a_revision_that_shares_a_file_with_another_is_compared_as_a_whole(life: Life, tmp_path: Path) -> None:
+    """Beside the redact's one it differs in one file. It is named, and not the redact's alone."""
+    two_files(life, tmp_path)
+    redact(life.place, "gone", life.settings, Unwatched(), dry_run=False)
+    first, last = life.archive.manifest.entries()[:2]
+    forged = revises(life, tmp_path, first, "1-00000000")
+    lists(life, forged, last)
+    assert first in life.archive.manifest.entries()
+    told = {problem["path"]: problem["problem"] for problem in life.problems()}
+    assert "one of the two is forged" in told[first.path]
+    assert "1 records of the log are missing, the first at offset 1" in told[forged.path]

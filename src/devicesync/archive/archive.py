@@ -119,8 +119,8 @@ class Archive:
         Raises Unavailable.
         """
         found = replaced_in(self._storage, entries)
-        missing = self.missing([each.other for each in found if each.fits])
-        return [each for each in found if not each.fits or missing.isdisjoint(each.other.paths)]
+        missing = self.missing([each.other for each in found if each.others])
+        return [each for each in found if not each.others or missing.isdisjoint(each.other.paths)]
 
     def missing(self, entries: Iterable[Entry]) -> set[str]:
         """The paths of these entries' files, and of their rests, that are not there. Raises Unavailable."""

@@ -20,16 +20,16 @@ Place = str | tuple[int, int, int]
 class Replaced(NamedTuple):
     """The revision of a file, another one that is listed in its place, and the listing by which the revision counts.
 
-    fits: whether both listings of the range have files of the same places, as those of a redact do. Else `other` is the first
-    file of the other listing, for the names in an entry may be long, and such listings many. paths: the other one's files, of the
-    whole listing where it does not fit.
+    others: all files of the other listing, where both have files of the same places, as those of a redact do. Else none, and
+    `other` is the first of them, for the names in an entry may be long, and such listings many. paths: the other one's files, of
+    the whole listing where it does not fit.
     """
 
     revision: Entry
     other: Entry
     listing: str
     paths: Sequence[str]
-    fits: bool
+    others: Sequence[Entry]
 
 
 def replaced_in(storage: Storage, entries: Iterable[Entry]) -> list[Replaced]:
@@ -52,9 +52,9 @@ def replaced_in(storage: Storage, entries: Iterable[Entry]) -> list[Replaced]:
                 return []
             if [*map(places_in, files)] != [*map(places_in, others)]:
                 paths = [path for other in others for path in other.paths]
-                return [Replaced(files[0], others[0], counted, paths, fits=False)]
+                return [Replaced(files[0], others[0], counted, paths, others=())]
             pairs = [(file, other) for file, other in zip(files, others, strict=True) if file.path != other.path]
-            return [Replaced(file, other, counted, other.paths, fits=True) for file, other in pairs]
+            return [Replaced(file, other, counted, other.paths, others) for file, other in pairs]
         return []
 
     with ThreadPoolExecutor(_READERS) as readers:

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from itertools import chain
 from typing import Any, NamedTuple
 
 from devicesync import data_directory
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
-from devicesync.archive.ranges import by_range
+from devicesync.archive.ranges import ENTRY, by_range, place_of
+from devicesync.archive.revisions import Replaced
 from devicesync.archive.spool import Spool
 from devicesync.archive.storage import Storage
 from devicesync.assembly import adapters, named_log
@@ -87,10 +89,21 @@ class _Look(NamedTuple):
             found += [problem for problem in again if problem not in found]
             doubted = doubts(archive, pairs, spool, cover)
         ranges = {doubt.revision.range for doubt in doubted}
-        replaced = {each.other.path: each.other for each in pairs if each.revision.range in ranges and each.fits}
-        found += self._check([other for other in replaced.values() if not other.revision], Cover()) if self.deep else []
-        to_stay = {path for each in pairs if each.revision.range in ranges for path in each.paths}
+        doubtful = [each for each in pairs if each.revision.range in ranges]
+        of_others = self._check_replaced(doubtful, max_clock_ahead_ms) if self.deep else []
+        found += [problem for problem in of_others if problem not in found]  # two listings may share a file
+        to_stay = {path for each in doubtful for path in each.paths}
         return [*found, *(Problem(doubt.revision.path, f"{doubt.problem}; {doubt.hint}") for doubt in doubted)], to_stay
+
+    def _check_replaced(self, pairs: list[Replaced], max_clock_ahead_ms: int) -> list[Problem]:
+        """The others among these, where all files of their listing are there: of a part nobody can say what it lacks."""
+        listings = {place_of([*each.others], ENTRY): [*each.others] for each in pairs if each.others}
+        missing = self.archive.missing(chain.from_iterable(listings.values()))
+        whole = [others for others in listings.values() if missing.isdisjoint(path for other in others for path in other.paths)]
+        cover = Cover()
+        found = [problem for others in whole for problem in self._check(others, cover)]
+        cover.learn(self.archive, self.entries, pruned_erasures(self.archive, max_clock_ahead_ms), self.spool.path)
+        return found if cover.is_full else [problem for others in whole for problem in self._check(others, cover)]
 
     def _check(self, entries: list[Entry], cover: Cover) -> list[Problem]:
         found: list[Problem] = []

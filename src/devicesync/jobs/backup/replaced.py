@@ -37,8 +37,8 @@ class Doubt(NamedTuple):
 def doubts(archive: Archive, pairs: list[Replaced], spool: Path, cover: Cover) -> list[Doubt]:
     """What is wrong with these revisions beside the files that they replace; see check_range of `cover`. Raises Unavailable."""
     found = []
-    for revision, other, listing, _, fits in pairs:
-        if not fits or not may_revise(revision, other):
+    for revision, other, listing, _, others in pairs:
+        if not others or not may_revise(revision, other):
             said = f"its entry says otherwise than that of {other.path}, and no `devicesync backup redact` changes it so"
             found.append(Doubt(revision, said, _EITHER))
             continue
