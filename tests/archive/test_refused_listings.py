@@ -4,6 +4,7 @@ The backup goes on only behind what a restore takes. Where a range's listings di
 """
 
 from pathlib import Path
+from unittest import mock
 
 import msgspec
 import pytest
@@ -15,6 +16,8 @@ from devicesync.archive.trust import sealed
 from devicesync.assembly.backup.redact import redact
 from devicesync.assembly.watcher import Unwatched
 from devicesync.errors import Damaged
+from devicesync.jobs.backup import replaced
+from devicesync.jobs.backup.comparison import Comparison
 from tests.archive.life import Life, made
 
 NEXT = (5, 7)
@@ -182,3 +185,16 @@ def test_a_revision_that_shares_a_file_with_another_is_compared_as_a_whole(life:
     told = {problem["path"]: problem["problem"] for problem in life.problems()}
     assert "one of the two is forged" in told[first.path]
     assert "1 records of the log are missing, the first at offset 1" in told[forged.path]
+
+
+def test_a_restore_s_comparison_ends_at_the_first_doubt(life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty forged listings beside a range of 100,000 records were all compared first, in 14 s."""
+    assert life.keeps() == 2
+    plain = life.archive.manifest.entries()[0]
+    for number in range(1, 6):
+        lists(life, revises(life, tmp_path, plain, f"{number}-deadbeef", number - 1))
+    compared = mock.Mock(wraps=Comparison)
+    monkeypatch.setattr(replaced, "Comparison", compared)
+    with pytest.raises(Damaged, match="records are not in"):
+        replaced.refuse_doubts(life.archive, life.archive.manifest.entries(), [], tmp_path)
+    assert compared.call_count == 1

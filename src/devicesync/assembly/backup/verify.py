@@ -82,12 +82,12 @@ class _Look(NamedTuple):
         """
         archive, spool, cover = self.archive, self.spool.path, Cover()
         pairs = archive.replaced(self.entries)
-        found, doubted = self._check(self.entries, cover), doubts(archive, pairs, spool, cover)
+        found, doubted = self._check(self.entries, cover), [*doubts(archive, pairs, spool, cover)]
         cover.learn(archive, self.entries, pruned_erasures(archive, max_clock_ahead_ms), spool)
         if not cover.is_full:
             again = self._check([entry for entry in self.entries if entry.revision], cover)
             found += [problem for problem in again if problem not in found]
-            doubted = doubts(archive, pairs, spool, cover)
+            doubted = [*doubts(archive, pairs, spool, cover)]
         ranges = {doubt.revision.range for doubt in doubted}
         doubtful = [each for each in pairs if each.revision.range in ranges]
         of_others = self._check_replaced(doubtful, max_clock_ahead_ms) if self.deep else []

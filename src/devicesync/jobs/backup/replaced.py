@@ -34,31 +34,39 @@ class Doubt(NamedTuple):
     hint: str
 
 
-def doubts(archive: Archive, pairs: list[Replaced], spool: Path, cover: Cover) -> list[Doubt]:
+def doubts(archive: Archive, pairs: list[Replaced], spool: Path, cover: Cover) -> Iterator[Doubt]:
     """What is wrong with these revisions beside the files that they replace; see check_range of `cover`. Raises Unavailable."""
-    found = []
-    for revision, other, listing, _, others in pairs:
-        if not others or not may_revise(revision, other):
-            said = f"its entry says otherwise than that of {other.path}, and no `devicesync backup redact` changes it so"
-            found.append(Doubt(revision, said, _EITHER))
-            continue
-        comparison = Comparison(revision, other.path, partial(_batches, archive, other, spool), is_whole=True)
-        try:
-            with archive.fetched(revision, spool) as batches:
-                comparison.add(revision, batches)
-            found += [Doubt(revision, problem, _EITHER) for _, problem in comparison.problems(cover)]
-        except Damaged as damaged:
-            if damaged.path in revision.paths:  # the other one a redact may just have removed
-                found.append(Doubt(revision, damaged.problem, _EITHER if other.revision else _MISSING.format(listing)))
-    return found
+    for pair in pairs:
+        yield from _doubts_of(archive, pair, spool, cover)
+
+
+def _doubts_of(archive: Archive, pair: Replaced, spool: Path, cover: Cover) -> list[Doubt]:
+    revision, other = pair.revision, pair.other
+    if not pair.others or not may_revise(revision, other):
+        said = f"its entry says otherwise than that of {other.path}, and no `devicesync backup redact` changes it so"
+        return [Doubt(revision, said, _EITHER)]
+    comparison = Comparison(revision, other.path, partial(_batches, archive, other, spool), is_whole=True)
+    try:
+        with archive.fetched(revision, spool) as batches:
+            comparison.add(revision, batches)
+        return [Doubt(revision, problem, _EITHER) for _, problem in comparison.problems(cover)]
+    except Damaged as damaged:
+        if damaged.path in revision.paths:
+            return [Doubt(revision, damaged.problem, _EITHER if other.revision else _MISSING.format(pair.listing))]
+        return []  # the other one: a redact may just have removed it
 
 
 def refuse_doubts(archive: Archive, entries: list[Entry], pruned: Iterable[dict[str, State]], spool: Path) -> None:
     """Raise Damaged where a revision is not a redact's. pruned: the erases of the pruned ranges. Raises Unavailable."""
     pairs, cover = archive.replaced(entries), Cover()
-    found = doubts(archive, pairs, spool, cover)
-    cover.learn(archive, entries, pruned, spool)
-    for revision, problem, hint in found if cover.is_full else doubts(archive, pairs, spool, cover):
+
+    def found() -> Iterator[Doubt]:
+        yield from doubts(archive, pairs, spool, cover)
+        cover.learn(archive, entries, pruned, spool)
+        if not cover.is_full:
+            yield from doubts(archive, pairs, spool, cover)
+
+    for revision, problem, hint in found():  # the first one: there may be many
         raise Damaged(revision.path, problem, hint)
 
 
