@@ -108,7 +108,11 @@ class Cursor:
         self._begin()
         while (segment := self._segment) is not None:
             closed = not segment.is_at(self._files.active)  # asked before reading: then what is read is all there is
-            records = self._before_next(segment, segment.read(max_records))
+            try:
+                records = self._before_next(segment, segment.read(max_records))
+            except OSError:
+                self.rewind(self.position)  # the segment may have passed by what nobody got
+                raise
             moved = segment.record > self.position
             self.position = segment.record
             if records or not (moved or (closed and self._advance())):
