@@ -7,7 +7,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -73,9 +73,11 @@ def too_large(path: Path, most_bytes: int) -> OSError:
 def open_regular(path: Path, flags: int) -> int:
     """Open the file. Raises OSError, also where it is no regular file: one would wait for a pipe's writers for ever."""
     file = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, _OURS_ALONE)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    with ExitStack() as on_error:
+        on_error.callback(os.close, file)
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        on_error.pop_all()
     return file
 
 
@@ -103,9 +105,11 @@ def open_ours(path: Path, flags: int) -> int:
     if path.is_symlink():
         raise OSError(errno.ELOOP, "it is a link", str(path))
     file = open_regular(path, flags | os.O_NOFOLLOW)
-    if os.fstat(file).st_nlink > 1:
-        os.close(file)
-        raise OSError(errno.EMLINK, "the file has another name too, by a hard link", str(path))
+    with ExitStack() as on_error:
+        on_error.callback(os.close, file)
+        if os.fstat(file).st_nlink > 1:
+            raise OSError(errno.EMLINK, "the file has another name too, by a hard link", str(path))
+        on_error.pop_all()
     return file
 
 

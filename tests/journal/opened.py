@@ -1,5 +1,6 @@
 """Journals and readers that are closed at the end of each test."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from devicesync.log.journal import Journal, JournalReader
@@ -44,3 +45,12 @@ def rest(reader: JournalReader) -> list[tuple[int, bytes]]:
     while records := reader.poll(100, 0):
         found += [(record.offset, record.value or b"") for record in records]
     return found
+
+
+def open_below(directory: Path) -> list[Path]:
+    """The files there for which this process has a descriptor."""
+    found = []
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(file.readlink())
+    return sorted(path for path in found if path.is_relative_to(directory))

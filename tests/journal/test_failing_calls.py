@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from devicesync.errors import Unavailable
-from devicesync.log.journal import cursor
-from tests.journal.opened import open_journal, reader_of, rest
+from devicesync.log.journal import cursor, segment
+from devicesync.log.journal.files import JournalFiles
+from devicesync.log.journal.segment import Segment
+from devicesync.log.journal.times import Times
+from tests.journal.opened import open_below, open_journal, reader_of, rest
 
 NAME = "device-profile.log"
 OURS = [(0, b"0000000"), (1, b"1"), (2, b"2")]
@@ -34,3 +37,36 @@ def test_a_reader_gets_what_it_had_read_when_that_failed(tmp_path: Path, monkeyp
     with pytest.raises(Unavailable):
         reader.poll(1, 0)
     assert rest(reader) == OURS[:2]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(JournalFiles, "closed_firsts"), (Segment, "skip_to"), (Times, "_next"), (segment, "same_file")],
+)
+def test_a_segment_that_is_not_read_after_all_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> None:
+    """Each try cost two descriptors: a process that had none left got none back."""
+    journal = open_journal(tmp_path)
+    journal.append([b"0"])
+    reader = reader_of(journal, "updater")
+    before = open_below(tmp_path)
+    _fail_once(monkeypatch, owner, name)
+    with pytest.raises(Unavailable):
+        reader.poll(1, 0)
+    assert open_below(tmp_path) == before
+
+
+def test_nor_is_one_kept_that_would_have_been_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader looks for it at the end of a closed one."""
+    journal = open_journal(tmp_path, segment_bytes=8)
+    journal.append([OURS[0][1]])
+    reader = reader_of(journal, "updater")
+    assert rest(reader) == OURS[:1]
+    journal.append([b"1"])
+    before = open_below(tmp_path)
+    _fail_once(monkeypatch, JournalFiles, "identity_now")
+    with pytest.raises(Unavailable):
+        reader.poll(1, 0)
+    assert len(open_below(tmp_path)) == len(before)
+    assert rest(reader) == OURS[1:2]

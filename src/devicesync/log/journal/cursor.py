@@ -1,8 +1,10 @@
 """A place in the journal, from which it is read on."""
 
 import os
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
+from pathlib import Path
 
 from devicesync.durable import open_regular
 from devicesync.errors import Unavailable
@@ -24,6 +26,7 @@ class Cursor:
     def __init__(self, files: JournalFiles, position: int) -> None:
         self._files = files
         self._segment: Segment | None = None
+        self._opened: list[Segment] = []  # that one, and meanwhile others of which one takes its place
         self._end: int | None = None  # of the open segment, once it is closed and another follows
         self.position = position
         self.lost = 0
@@ -32,9 +35,8 @@ class Cursor:
 
     def rewind(self, record: int) -> None:
         """Make `record` the next to poll."""
-        if self._segment:
-            self._segment.close()
-        self._segment = self._end = None
+        with self._closing_others():
+            self._segment = self._end = None
         self.position = record
 
     def bounds(self) -> tuple[int, int]:
@@ -77,9 +79,8 @@ class Cursor:
 
     def close(self) -> None:
         """Close the files; again, it does nothing."""
-        if self._segment:
-            self._segment.close()
-        self._segment = None
+        with self._closing_others():
+            self._segment = None
 
     def _bounds_at_rest(self) -> tuple[int, int] | None:
         """The bounds; None where the files moved while they were read.
@@ -146,19 +147,20 @@ class Cursor:
             if "" not in (identity, self._identity) and identity != self._identity:
                 self.position = self.bounds()[0]
             self._identity = identity
-            self._segment = self._open()
+            with self._closing_others():
+                self._segment = self._open()
 
     def _advance(self) -> bool:
         """Go on with the segment after this one, which is read to its end. Numbers leave a gap where a file was lost."""
-        following = self._after(self._segment) if self._segment else None
-        if following is None or self._segment is None:
-            return False
-        self.position = self._numbered_anew(self._segment)
-        self._pass_over(following.first)
-        self._segment.close()
-        self._segment, self._end = following, None
-        self.position = following.first
-        return True
+        with self._closing_others():
+            end = self._numbered_anew(self._segment) if self._segment else 0
+            following = self._after(self._segment) if self._segment else None
+            if following:  # nothing fails from here on
+                self.position = end
+                self._pass_over(following.first)
+                self._segment, self._end = following, None
+                self.position = following.first
+        return following is not None
 
     def _open(self) -> Segment | None:
         """The segment that holds the position, or None while nothing was written or a rotation is under way."""
@@ -166,8 +168,6 @@ class Cursor:
         firsts = self._files.closed_firsts()
         if active and (active.first <= self.position or not firsts):
             return self._at_position(active)
-        if active:
-            active.close()
         if not firsts:
             return None
         closed = self._closed(max((first for first in firsts if first <= self.position), default=firsts[0]))
@@ -191,8 +191,6 @@ class Cursor:
         closed = [each for each in firsts if not segment.is_at(self._files.closed(each))]
         if active and active.first >= segment.first and not [each for each in closed if each < active.first]:
             return active
-        if active:
-            active.close()
         return self._closed(closed[0]) if closed else None
 
     def _of_journal_made_anew(self, active: Segment | None) -> Segment | None:
@@ -201,19 +199,30 @@ class Cursor:
         following = self._closed(firsts[0]) if firsts else active
         if following:
             self._identity = identity
-        if active and active is not following:
-            active.close()
         return following
 
     def _active(self) -> Segment | None:
-        with suppress(FileNotFoundError):
-            return Segment(self._files.active)
-        return None
+        return self._segment_at(self._files.active)
 
     def _closed(self, first: int) -> Segment | None:
+        return self._segment_at(self._files.closed(first), first)
+
+    def _segment_at(self, path: Path, first: int | None = None) -> Segment | None:
         with suppress(FileNotFoundError):
-            return Segment(self._files.closed(first), first)
+            self._opened.append(Segment(path, first))
+            return self._opened[-1]
         return None
+
+    @contextmanager
+    def _closing_others(self) -> Iterator[None]:
+        """At the end, also where something fails, close all segments but the one that is read then."""
+        try:
+            yield
+        finally:
+            for each in self._opened:
+                if each is not self._segment:
+                    each.close()
+            self._opened = [self._segment] if self._segment else []
 
     def _leave_out(self, end: int) -> None:
         """Another program has appended lines to a closed segment, whose last record is before `end`."""
@@ -223,7 +232,7 @@ class Cursor:
         self.lost += max(first - self.position, 0)
 
     def _at_position(self, segment: Segment) -> Segment:
-        self._pass_over(segment.first)
         segment.skip_to(self.position)
+        self._pass_over(segment.first)
         self.position = segment.record
         return segment

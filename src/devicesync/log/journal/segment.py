@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from devicesync.clock import SYSTEM
@@ -18,15 +19,14 @@ class Segment:
     def __init__(self, path: Path, first: int | None = None) -> None:
         """`first`: as a closed segment's name tells it. Raises FileNotFoundError when there is none, or it is just moving."""
         self._file = open_regular(path, os.O_RDONLY)
-        try:
+        with ExitStack() as on_error:
+            on_error.callback(os.close, self._file)
             self.times = Times(times_of(path), self._file, first)
-        except OSError:
-            os.close(self._file)
-            raise
-        if self.times.first is None or not (same_file(self._file, path) and same_file(self.times.fileno(), times_of(path))):
-            self.close()
-            raise FileNotFoundError(path)
-        self.first = self.record = self.times.first
+            on_error.callback(self.times.close)
+            if self.times.first is None or not (same_file(self._file, path) and same_file(self.times.fileno(), times_of(path))):
+                raise FileNotFoundError(path)
+            self.first = self.record = self.times.first
+            on_error.pop_all()
         self._lines = WholeLines(self._file)
         self._byte = 0
 
