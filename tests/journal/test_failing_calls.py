@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from devicesync.errors import Unavailable
-from devicesync.log.journal import cursor, segment
+from devicesync.log.journal import cursor, segment, tail
 from devicesync.log.journal.files import JournalFiles
 from devicesync.log.journal.segment import Segment
 from devicesync.log.journal.times import Times
-from tests.journal.opened import open_below, open_journal, reader_of, rest
+from tests.journal.opened import everything, open_below, open_journal, reader_of, rest
 
 NAME = "device-profile.log"
 OURS = [(0, b"0000000"), (1, b"1"), (2, b"2")]
@@ -70,3 +70,25 @@ def test_nor_is_one_kept_that_would_have_been_the_next(tmp_path: Path, monkeypat
         reader.poll(1, 0)
     assert len(open_below(tmp_path)) == len(before)
     assert rest(reader) == OURS[1:2]
+
+
+@pytest.mark.parametrize(("owner", "name"), [(tail, "open_regular"), (JournalFiles, "keep_identity")])
+def test_who_writes_opens_all_of_it_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    """One that had its lines and not its times refused every registration until its end. One with no identity never gave it any."""
+    journal = open_journal(tmp_path, segment_bytes=8)
+    journal.append([OURS[0][1]])
+    (tmp_path / f".{NAME}.id").unlink()
+    call = getattr(owner, name)
+
+    def fails(*given: Any) -> Any:
+        if given[0] == tmp_path / f"{NAME}.times" or owner is JournalFiles:
+            raise OSError(errno.EMFILE, "no free descriptor")
+        return call(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, fails)
+        with pytest.raises(Unavailable):
+            journal.append([b"refused"])
+    assert journal.append([b"1"]) == 1
+    assert (tmp_path / f".{NAME}.id").exists()
+    assert everything(journal) == OURS[:2]

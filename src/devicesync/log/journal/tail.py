@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import structlog
@@ -156,12 +157,14 @@ class Tail:
             self._number_anew(first, was_read=first > 0 or is_another)
             if lost:
                 self._tell_of_loss(first)
-        self._data = open_regular(files.active, os.O_RDWR | os.O_APPEND | os.O_CREAT)
-        self._times = open_regular(files.times, os.O_RDWR | os.O_APPEND)
-        self._end = -1
-        sync_directory(files.active.parent)
-        files.keep_identity()
-        self._identity = files.identity_now()
+        with ExitStack() as on_error:
+            on_error.callback(self.close)  # what is half open is never opened again
+            self._data = open_regular(files.active, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            self._times = open_regular(files.times, os.O_RDWR | os.O_APPEND)
+            sync_directory(files.active.parent)
+            files.keep_identity()
+            self._identity = files.identity_now()
+            on_error.pop_all()
 
     def _look_for_another_journal(self) -> None:
         """Forget our numbers where all was removed meanwhile, and another process has begun a journal anew."""
