@@ -92,3 +92,16 @@ def test_who_writes_opens_all_of_it_or_nothing(tmp_path: Path, monkeypatch: pyte
     assert journal.append([b"1"]) == 1
     assert (tmp_path / f".{NAME}.id").exists()
     assert everything(journal) == OURS[:2]
+
+
+def test_lines_whose_count_failed_are_counted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next record had the number of a line before it."""
+    journal = open_journal(tmp_path)
+    journal.append([OURS[0][1]])
+    with (tmp_path / NAME).open("ab") as another:
+        another.write(b"1\n")
+    _fail_once(monkeypatch, tail, "count_lines")
+    with pytest.raises(Unavailable):
+        journal.append([b"refused"])
+    assert journal.append([b"2"]) == 2
+    assert everything(journal) == OURS

@@ -179,9 +179,9 @@ class Tail:
         span = span_of(self._files.times)
         last = span.last if span else TimeEntry(self.next, 0, 0, 0)
         self._began_us = (span.first_group or span.beginning).at_us if span else 0
-        self._end = os.fstat(self._data).st_size
-        self.next = last.first + count_lines(self._files.active, last.start, self._end)
-        self._written = self._stat_of_times()
+        end = os.fstat(self._data).st_size
+        self.next = last.first + count_lines(self._files.active, last.start, end)
+        self._end, self._written = end, self._stat_of_times()  # last: where something failed, all is counted again
 
     def _keep_mark(self, record: int, *, durable: bool = False) -> None:
         self._lock.keep_mark(record, durable=durable)
