@@ -1,6 +1,7 @@
 """A call of the system fails once, as where a process has no free descriptor, or a disk errs: then all goes on."""
 
 import errno
+import fcntl
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from devicesync.errors import Unavailable
 from devicesync.log.journal import cursor, segment, tail
 from devicesync.log.journal.files import JournalFiles
+from devicesync.log.journal.lock import JournalLock
 from devicesync.log.journal.segment import Segment
 from devicesync.log.journal.times import Times
 from tests.journal.opened import everything, open_below, open_journal, reader_of, rest
@@ -105,3 +107,13 @@ def test_lines_whose_count_failed_are_counted_again(tmp_path: Path, monkeypatch:
         journal.append([b"refused"])
     assert journal.append([b"2"]) == 2
     assert everything(journal) == OURS
+
+
+def test_a_lock_that_was_taken_in_vain_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every other process waited for it until this one wrote again."""
+    journal = open_journal(tmp_path)
+    _fail_once(monkeypatch, JournalLock, "_is_there")
+    with pytest.raises(Unavailable):
+        journal.append([b"refused"])
+    with (tmp_path / f"{NAME}.lock").open("rb") as another:
+        fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -44,12 +44,12 @@ class JournalLock:
     def held(self) -> Iterator[None]:
         """Keep every other writer out while the body runs. Raises Unavailable where others keep the lock."""
         try:
-            self._take()
-        finally:
-            with suppress(OSError):
-                fcntl.lockf(self._file, fcntl.LOCK_UN)
-        self._patience_seconds = _PATIENCE_SECONDS
-        try:
+            try:
+                self._take()
+            finally:
+                with suppress(OSError):
+                    fcntl.lockf(self._file, fcntl.LOCK_UN)
+            self._patience_seconds = _PATIENCE_SECONDS
             yield
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
