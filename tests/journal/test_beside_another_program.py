@@ -103,6 +103,20 @@ def test_what_it_appends_while_the_segment_is_read_has_none_either(tmp_path: Pat
     assert rest(reader) == OURS[:2]
 
 
+def test_nor_is_it_read_where_the_next_segment_is_gone(tmp_path: Path) -> None:
+    """Its lines came under the numbers of those that are lost, and fewer counted as lost."""
+    journal = open_journal(tmp_path, segment_bytes=8)
+    with (tmp_path / NAME).open("ab") as opened_before:
+        for value in (OURS[0][1], b"1111111", b"2"):
+            journal.append([value])
+        opened_before.write(b"another's\n" * 20)
+    for file in tmp_path.glob(f"{NAME}.{1:020d}*"):
+        file.unlink()
+    reader = reader_of(journal, "updater")
+    assert rest(reader) == [OURS[0], OURS[2]]
+    assert reader.lost == 1
+
+
 def _at_the_first_sync(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Act once, between the times of a write and its lines."""
     synced = os.fdatasync

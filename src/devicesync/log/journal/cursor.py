@@ -138,7 +138,8 @@ class Cursor:
         first, firsts = self._first_of(segment), self._files.closed_firsts()
         span = span_of(self._files.times)
         later = [each for each in [*firsts, *([span.beginning.first] if span else [])] if each > first]
-        return segment.first + min(later) - first if later else segment.end
+        noted, next_one = segment.end, segment.first + min(later) - first if later else None
+        return min((end for end in (noted, next_one) if end is not None), default=None)  # the next one itself may be gone
 
     def _begin(self) -> None:
         """Open the segment that holds the position, if none is open; where another journal has begun, its first one."""
