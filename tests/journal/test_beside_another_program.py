@@ -159,6 +159,38 @@ def test_the_segment_is_closed_by_a_process_with_another_lock(tmp_path: Path, mo
     assert [value for _, value in everything(journal)][-2:] == [b"1", b"2"]
 
 
+@pytest.mark.parametrize("noted", [False, True])
+def test_two_processes_close_the_same_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, noted: bool) -> None:
+    """As where one is frozen in the middle of it, and its lock's file removed. The next segment was written over the closed one.
+
+    noted: the frozen one has noted the end.
+    """
+    journal = open_journal(tmp_path, segment_bytes=8)
+    journal.append([OURS[0][1]])
+
+    def closed() -> None:
+        (tmp_path / f"{NAME}.lock").unlink()
+        with closing(open_journal(tmp_path, segment_bytes=8)) as another:
+            another.append([b"1"])
+
+    if noted:
+        _at_the_first_sync(monkeypatch, closed)
+    else:
+        call = os.open
+
+        def overtaken(path: Path, *given: int) -> int:
+            if path == tmp_path / NAME and given[0] & os.O_ACCMODE == os.O_RDWR:
+                monkeypatch.setattr(os, "open", call)
+                closed()
+            return call(path, *given)
+
+        monkeypatch.setattr(os, "open", overtaken)
+    with pytest.raises(Unavailable, match="closed it meanwhile"):
+        journal.append([b"refused"])
+    assert journal.append([b"2"]) == 2
+    assert everything(journal) == OURS
+
+
 def test_a_line_that_comes_while_lines_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was counted, though the bytes were taken before: the next record had a number too high, and one seemed to be missing."""
     journal = open_journal(tmp_path)

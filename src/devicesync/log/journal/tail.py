@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any, NamedTuple
 
 import structlog
@@ -237,8 +237,8 @@ class Tail:
         self._lost()
 
     def _set_aside(self) -> None:
-        set_aside(self._files)
-        self.close()
+        with closing(self):  # where that fails, all is looked at anew
+            set_aside(self._files)
 
     def _is_old(self) -> bool:
         """Whether its first record is old, or of later than now: the clock was ahead, and nobody knows how old it is."""
