@@ -59,6 +59,15 @@ def test_a_segment_that_is_not_read_after_all_is_closed(
     assert open_below(tmp_path) == before
 
 
+def test_a_position_s_file_that_can_t_be_locked_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = open_journal(tmp_path)
+    before = open_below(tmp_path)
+    _fail_once(monkeypatch, fcntl, "flock")
+    with pytest.raises(Unavailable):
+        journal.reader("updater")
+    assert open_below(tmp_path) == before
+
+
 def test_nor_is_one_kept_that_would_have_been_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader looks for it at the end of a closed one."""
     journal = open_journal(tmp_path, segment_bytes=8)

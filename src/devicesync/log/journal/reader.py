@@ -127,11 +127,14 @@ class JournalReader(Cursor):
     def _hold_position(self) -> int:
         """The file that keeps the position, open, and locked against other readers of this name. Raises Held, OSError."""
         file = open_ours(self._files.position(self.name), os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            raise Held(f"{self._files.active} is being read as {self.name!r} by another process", "stop that one first") from None
+        with ExitStack() as on_error:
+            on_error.callback(os.close, file)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                why = f"{self._files.active} is being read as {self.name!r} by another process"
+                raise Held(why, "stop that one first") from None
+            on_error.pop_all()
         return file
 
     def _go_back(self, applied: int, why: str) -> None:
