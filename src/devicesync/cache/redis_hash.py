@@ -4,7 +4,7 @@ import re
 
 from devicesync.cache.redis_scripts import HASH_NAMES
 from devicesync.law.facets import FACETS, FIELDS, MAP_FIELDS
-from devicesync.law.maps import entries_of
+from devicesync.law.maps import MOST_ENTRIES, entries_of
 from devicesync.law.seen import Seen
 from devicesync.law.state import State, is_sound
 
@@ -52,8 +52,8 @@ def state_of(found: dict[str, str]) -> State:
     if not version:
         return State(erased=erased)
     for name in _MAPS:
-        if name in found:
-            entries_of(found[name])
+        if name in found and len(entries_of(found[name])) > MOST_ENTRIES:
+            raise ValueError("a map of more entries than events can make")
     filled = [
         (at, tuple([found.get(field) or None for field in fields])) for (at, _), fields in zip(registers, _FIELDS, strict=True)
     ]
