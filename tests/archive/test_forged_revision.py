@@ -1,5 +1,6 @@
 """A revision that no redact made hides records and erases. Who may only add objects to a bucket leaves what it replaces."""
 
+import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -48,7 +49,7 @@ def backup(directory: Path, file_format: str = "parquet") -> Archive:
 def forge(archive: Archive, directory: Path, left: list[int], more: Sequence[FullRecord] = (), *, number: int = 1) -> None:
     """Add a revision of the first range that has these records of it, and more in its first file; nothing is changed or removed."""
     files, closed = by_range(archive)[0], []
-    number = max(number, 1 + archive.last_revision(files))
+    revision = f"{max(number, 1 + archive.last_revision(files))}-{uuid.uuid4().hex[:8]}"
     rows = {path.split("/", 1)[1]: some for path, some in rows_of(archive, directory).items()}
     with closing(Encoder(directory)) as encoder:
         for entry in files:
@@ -58,7 +59,7 @@ def forge(archive: Archive, directory: Path, left: list[int], more: Sequence[Ful
                 file.write(sorted([*some, *more]) if entry is files[0] else some)
                 file.end_group()
             made = file.close(entry.from_offset, entry.next_offset, 1 << 20)
-            made.entry = _revised(entry, number, made.entry)
+            made.entry = _revised(entry, revision, made.entry)
             closed.append(made)
     for made in closed:
         archive.upload(made)

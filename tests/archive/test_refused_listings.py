@@ -174,17 +174,70 @@ def test_what_a_killed_redact_left_of_a_listing_is_not_named(life: Life, tmp_pat
     assert any("1 records of the log are missing, the first at offset 2" in problem["problem"] for problem in told)
 
 
-def test_a_revision_that_shares_a_file_with_another_is_compared_as_a_whole(life: Life, tmp_path: Path) -> None:
-    """Beside the redact's one it differs in one file. It is named, and not the redact's alone."""
+@pytest.mark.parametrize("name", ["1-00000000", "1-ffffffff"])
+def test_a_listing_with_files_of_another_one_is_damaged(life: Life, tmp_path: Path, name: str) -> None:
+    """It had the true files named: as damaged, as on their way, or to be removed with it. No honest listing shares a file."""
     two_files(life, tmp_path)
     redact(life.place, "gone", life.settings, Unwatched(), dry_run=False)
     first, last = life.archive.manifest.entries()[:2]
-    forged = revises(life, tmp_path, first, "1-00000000")
-    lists(life, forged, last)
-    assert first in life.archive.manifest.entries()
+    forged = revises(life, tmp_path, first, name)
+    listing = lists(life, forged, msgspec.structs.replace(last, sha256="0" * 64))
     told = {problem["path"]: problem["problem"] for problem in life.problems()}
-    assert "one of the two is forged" in told[first.path]
-    assert "1 records of the log are missing, the first at offset 1" in told[forged.path]
+    assert listing in told if name == "1-ffffffff" else told.keys() <= {listing, forged.path}
+    assert not any("remove" in problem for path, problem in told.items() if path not in forged.paths)
+    (Path(life.place) / listing).unlink()
+    (Path(life.place) / forged.path).unlink()
+    assert life.problems() == []
+
+
+@pytest.mark.parametrize("names", [("1-ffffffff", "1-ffffffff"), ("1-eeeeeeee", "1-ffffffff")])
+def test_a_redact_of_a_listing_in_another_order_removes_nothing_that_is_listed(
+    life: Life, tmp_path: Path, names: tuple[str, str]
+) -> None:
+    """Copies of the true files. The listing was looked for by its least file, so nothing was listed, and all was removed."""
+    first, last = two_files(life, tmp_path)
+    copies = revises(life, tmp_path, first, names[0], 0, 1), revises(life, tmp_path, last, names[1], 2, 3, 4)
+    listing = lists(life, *reversed(copies))
+    if len({*names}) > 1:
+        with pytest.raises(Damaged, match=listing):
+            redact(life.place, "gone", life.settings, Unwatched(), dry_run=False)
+        (Path(life.place) / listing).unlink()
+    redact(life.place, "gone", life.settings, Unwatched(), dry_run=False)
+    assert sum(entry.records for entry in life.archive.manifest.entries()) == 6
+    assert {problem["path"] for problem in life.problems()} <= {path for copy in copies for path in copy.paths}
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_redact_s_revision_is_not_named_where_a_forged_one_lacks_the_erase(life: Life, tmp_path: Path, place: int) -> None:
+    """The erases of forged revisions alone were read: the redact's seemed to lack records that no erase covers.
+
+    place: of the range with the erase: the next one, of which the forged revision is, or the redact's own, too.
+    """
+    if place == 0:
+        life.erases("a")
+        life.registers("more")
+    life.keeps()
+    redact(life.place, "gone", life.settings, Unwatched(), dry_run=False)
+    first, last = life.archive.manifest.entries()
+    forged = revises(life, tmp_path, last, "2-deadbeef", 6)
+    lists(life, forged)
+    told = life.problems()
+    assert any(problem["path"] == forged.path for problem in told)
+    assert not any(problem["path"] == first.path for problem in told)
+    assert not any("no erase in the backup covers" in problem["problem"] for problem in told if problem["path"] == last.path)
+
+
+def test_a_range_that_a_stopped_process_lists_late_is_redacted_again(life: Life) -> None:
+    """It had closed its file at another time: nobody had forged anything, and restore and redact refused for good."""
+    assert life.keeps() == 2
+    late = life.archive.manifest.entries()[0]
+    held = (Path(life.place) / late.path).read_bytes()
+    redact(life.place, "gone", life.settings, Unwatched(), dry_run=False)
+    (Path(life.place) / late.path).write_bytes(held)
+    lists(life, msgspec.structs.replace(late, closed_ms=late.closed_ms + 70_000))
+    assert {problem["path"] for problem in life.problems()} == {late.path}  # on its way
+    redact(life.place, "a", life.settings, Unwatched(), dry_run=False)
+    assert life.problems() == []
 
 
 def test_a_restore_s_comparison_ends_at_the_first_doubt(life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,13 +52,15 @@ class Manifest(Generations):
         """List the files of a range, all at once. Raises Unavailable."""
         self._storage.put_bytes(listing_path(entries, ENTRY), sealed(entries))
 
-    def replace(self, files: list[Entry], revision: list[Entry]) -> None:
+    def replace(self, files: list[Entry], revision: list[Entry]) -> bool:
         """List a revision of these files, all at once, where they are listed: a prune may just have removed them.
 
-        Raises Unavailable.
+        Return whether they are. Raises Unavailable.
         """
-        if self._storage.size(place_of(files, ENTRY)) is not None:
-            self._storage.put_bytes(place_of(revision, ENTRY), sealed(revision))
+        if self._storage.size(place_of(files, ENTRY)) is None:
+            return False
+        self._storage.put_bytes(place_of(revision, ENTRY), sealed(revision))
+        return True
 
     def first_listed(self, entries: list[Entry]) -> list[Entry]:
         """The files with which the backup listed the range of these; none where it is not listed. Raises Unavailable, Damaged."""

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from devicesync.archive.entry import EXTENSIONS, LARGE_NUMBER, NUMBER, Entry, number_of, rest_path
+from devicesync.archive.entry import EXTENSIONS, LARGE_NUMBER, NUMBER, Entry, rest_path
 from devicesync.archive.trust import decoded
 from devicesync.durable import begun_anew
 from devicesync.errors import Damaged, WrongUse
@@ -205,12 +205,15 @@ def _placed_entries(path: str, held: bytes, ending: str) -> list[Entry]:
 
 
 def _placed(path: str, entries: list[Entry], ending: str) -> None:
-    """Raise Damaged unless these entries are of one range, belong at `path`, and name only files of their own."""
+    """Raise Damaged unless these entries are of one range, belong at `path`, and name only files of their own.
+
+    All have the revision that the path has, so no two listings name the same file.
+    """
     if not entries or path != place_of(entries, ending):
         raise Damaged(path, "is not of the range that its name says")
     if len(entries) > MOST_DAYS:
         raise Damaged(path, f"has {len(entries):,} files, where a range has {MOST_DAYS} at most")
-    shared = {(*entry.range, entry.topic, entry.next_offset, entry.identity, number_of(entry.revision)) for entry in entries}
+    shared = {(*entry.range, entry.topic, entry.next_offset, entry.identity, entry.revision) for entry in entries}
     if len(shared) > 1 or len({entry.order for entry in entries}) < len(entries):
         raise Damaged(path, "is of several ranges, logs or revisions")
     for entry in entries:

@@ -85,25 +85,33 @@ class _Look(NamedTuple):
         found, doubted = self._check(self.entries, cover), [*doubts(archive, pairs, spool, cover)]
         cover.learn(archive, self.entries, pruned_erasures(archive, max_clock_ahead_ms), spool)
         if not cover.is_full:
-            again = self._check([entry for entry in self.entries if entry.revision], cover)
-            found += [problem for problem in again if problem not in found]
             doubted = [*doubts(archive, pairs, spool, cover)]
         ranges = {doubt.revision.range for doubt in doubted}
         doubtful = [each for each in pairs if each.revision.range in ranges]
-        of_others = self._check_replaced(doubtful, max_clock_ahead_ms) if self.deep else []
-        found += [problem for problem in of_others if problem not in found]  # two listings may share a file
+        others = self._whole(doubtful) if self.deep else []
+        if others:  # which may be the true ones, with erases that the doubtful ones lack
+            found += self._check_others(others, max_clock_ahead_ms)
+            cover.learn(archive, self._with(others), pruned_erasures(archive, max_clock_ahead_ms), spool)
+        if not cover.is_full:
+            again = self._check([entry for entry in self.entries if entry.revision], cover)
+            found += [problem for problem in again if problem not in found]
         to_stay = {path for each in doubtful for path in each.paths}
         return [*found, *(Problem(doubt.revision.path, f"{doubt.problem}; {doubt.hint}") for doubt in doubted)], to_stay
 
-    def _check_replaced(self, pairs: list[Replaced], max_clock_ahead_ms: int) -> list[Problem]:
-        """The others among these, where all files of their listing are there: of a part nobody can say what it lacks."""
+    def _whole(self, pairs: list[Replaced]) -> list[list[Entry]]:
+        """The other listings among these of which all files are there: of a part nobody can say what it lacks."""
         listings = {place_of([*each.others], ENTRY): [*each.others] for each in pairs if each.others}
         missing = self.archive.missing(chain.from_iterable(listings.values()))
-        whole = [others for others in listings.values() if missing.isdisjoint(path for other in others for path in other.paths)]
+        return [others for others in listings.values() if missing.isdisjoint(path for other in others for path in other.paths)]
+
+    def _with(self, others: list[list[Entry]]) -> list[Entry]:
+        return [*self.entries, *chain.from_iterable(others)]
+
+    def _check_others(self, others: list[list[Entry]], max_clock_ahead_ms: int) -> list[Problem]:
         cover = Cover()
-        found = [problem for others in whole for problem in self._check(others, cover)]
-        cover.learn(self.archive, self.entries, pruned_erasures(self.archive, max_clock_ahead_ms), self.spool.path)
-        return found if cover.is_full else [problem for others in whole for problem in self._check(others, cover)]
+        found = [problem for each in others for problem in self._check(each, cover)]
+        cover.learn(self.archive, self._with(others), pruned_erasures(self.archive, max_clock_ahead_ms), self.spool.path)
+        return found if cover.is_full else [problem for each in others for problem in self._check(each, cover)]
 
     def _check(self, entries: list[Entry], cover: Cover) -> list[Problem]:
         found: list[Problem] = []

@@ -71,19 +71,19 @@ class Redaction:
     def rewrite(self, files: list[Entry], erased: int) -> list[Entry]:
         """Rewrite a range without the device's data up to the version `erased`. Return the new entries."""
         with closing(Encoder(self._spool)) as encoder:
-            number = 1 + self._archive.last_revision(files)
-            closed = [self._without(entry, erased, number, encoder) for entry in files]
+            revision = f"{1 + self._archive.last_revision(files)}-{uuid.uuid4().hex[:8]}"
+            closed = [self._without(entry, erased, revision, encoder) for entry in files]
         for file in closed:
             self._archive.upload(file)
         rewritten = [file.entry for file in closed]
-        self._archive.manifest.replace(files, rewritten)
-        for entry in files:
+        is_listed = self._archive.manifest.replace(files, rewritten)
+        for entry in files if is_listed else ():
             self._archive.manifest.sweep(entry)
         for file in closed:
             file.discard()
         return rewritten
 
-    def _without(self, entry: Entry, erased: int, number: int, encoder: Encoder) -> ClosedFile:
+    def _without(self, entry: Entry, erased: int, revision: str, encoder: Encoder) -> ClosedFile:
         origin = Origin(entry.topic, entry.source, entry.generation, entry.partition, entry.identity)
         file = OpenFile(self._spool, origin, entry.format, encoder)
         record_bytes = 0
@@ -98,7 +98,7 @@ class Redaction:
                     file.end_group()
                     record_bytes += sum(sizes_of(kept))
         closed = file.close(entry.from_offset, entry.next_offset, record_bytes)
-        return ClosedFile(_revised(entry, number, closed.entry), closed.here, closed.rest_here)
+        return ClosedFile(_revised(entry, revision, closed.entry), closed.here, closed.rest_here)
 
     def _concerned(self, rows: list[FullRecord], entry: Entry) -> Iterator[tuple[FullRecord, Event | None]]:
         """The records that are the device's by what they say, however late; bad ones by their key too, or by its id in quotes."""
@@ -138,19 +138,26 @@ _OF_CONTENT = ("records", "bytes", "sha256", "record_bytes", "first_ms", "last_m
 
 
 def may_revise(revision: Entry, old: Entry) -> bool:
-    """Whether a redact may have made this entry of the old one: it changes nothing but what the content is, and its place."""
+    """Whether a redact may have made this entry of the old one: it changes nothing but what the content is, and its place.
+
+    A process that was stopped may list the old one again, with the time when it had closed the file itself. Nothing depends on
+    that time where the records' own times are no later.
+    """
     if number_of(revision.revision) > number_of(old.revision) + MOST_REDACTS:
         return False
-    return _with_content(revised(old, revision.revision), revision) == revision
+    made = _with_content(revised(old, revision.revision), revision)
+    if old.last_ms is not None and old.last_ms <= min(old.closed_ms, revision.closed_ms):
+        made = msgspec.structs.replace(made, closed_ms=revision.closed_ms)
+    return made == revision
 
 
 def _with_content(entry: Entry, new: Entry) -> Entry:
     return msgspec.structs.replace(entry, **{name: getattr(new, name) for name in _OF_CONTENT})
 
 
-def _revised(old: Entry, number: int, new: Entry) -> Entry:
+def _revised(old: Entry, revision: str, new: Entry) -> Entry:
     """The new file's entry: its own content, in the old one's range."""
-    entry = _with_content(revised(old, f"{number}-{uuid.uuid4().hex[:8]}"), new)
+    entry = _with_content(revised(old, revision), new)
     if not entry.rest:
         return entry
     return msgspec.structs.replace(entry, rest=msgspec.structs.replace(entry.rest, path=rest_path(entry)))
