@@ -61,7 +61,7 @@ class Follows:
         """As jobs/follow.py does. blocks: what was read can't be appended for now."""
         read: list[bytes] = []
         if self._foreign and not self._in_hand:
-            for _ in range(self._kept + 4):  # each read may find nothing but the way to the next file
+            for _ in range(2 * self._kept + 5):  # each other read may find nothing but the way to the next file
                 self._in_hand = self._foreign.read()
                 read += self._in_hand
                 if blocks and read:

@@ -1,12 +1,18 @@
 """The journal on a quiet host: segments are closed and dropped by their age, whether or not anybody appends."""
 
+import errno
 import os
 import time
 from pathlib import Path
 from unittest import mock
 
+import pytest
+
 from devicesync.clock import SYSTEM
-from devicesync.log.journal import Journal
+from devicesync.durable import replace
+from devicesync.errors import Unavailable
+from devicesync.log.journal import Journal, tail
+from devicesync.log.journal.files import JournalFiles
 from tests.journal.opened import open_journal, reader_of, rest
 
 
@@ -145,3 +151,27 @@ def test_the_age_of_a_segment_counts_from_its_first_record(tmp_path: Path) -> No
 
 def _grep(directory: Path, text: bytes) -> list[Path]:
     return [path for path in directory.iterdir() if text in path.read_bytes()]
+
+
+@pytest.mark.parametrize("starts", [False, True])
+def test_on_a_full_disk_what_is_too_old_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, starts: bool) -> None:
+    """A rotation found no room for the next segment. So nothing was dropped any more: 503 for good, and no start went well."""
+    journal = read_through(tmp_path, [b"registered", b"more"], 4, retention_seconds=3600)
+    old = JournalFiles(tmp_path / "device-profile.log").closed_firsts()
+    for closed in _grep(tmp_path, b"registered"):
+        os.utime(closed, (time.time() - 7200,) * 2)
+    made = replace
+
+    def made_where_there_is_room(path: Path, content: bytes, *, durable: bool) -> None:
+        if set(old) <= set(JournalFiles(tmp_path / "device-profile.log").closed_firsts()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        made(path, content, durable=durable)
+
+    monkeypatch.setattr(tail, "replace", made_where_there_is_room)
+    with pytest.raises(Unavailable, match="No space left"):
+        journal.append([b"next"])
+    if starts:
+        journal = open_journal(tmp_path, retention_seconds=3600)
+    else:
+        journal.tidy()
+    assert journal.append([b"next"]) == 8

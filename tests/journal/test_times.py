@@ -1,5 +1,6 @@
 """A segment's times, of which only those are read that are needed."""
 
+import struct
 from contextlib import closing
 from pathlib import Path
 from unittest import mock
@@ -8,7 +9,7 @@ import pytest
 
 from devicesync.clock import SYSTEM
 from devicesync.log.journal.cursor import Cursor
-from devicesync.log.journal.files import JournalFiles
+from devicesync.log.journal.files import JournalFiles, times_of
 from devicesync.log.journal.times import ENTRY_BYTES, TimeEntry
 from tests.journal.opened import open_journal
 
@@ -66,3 +67,24 @@ def test_a_look_at_a_long_journal_reads_the_times_of_what_is_new(tmp_path: Path)
     with mock.patch("devicesync.log.journal.times.TimeEntry", wraps=TimeEntry) as made:
         assert [record.offset for record in journal.taken_since(0, 100, {0: last})] == [last]
     assert made.call_count < 100
+
+
+@pytest.mark.parametrize("more", [-2, -1, 1, 5])
+def test_a_noted_end_that_is_not_where_the_lines_end_is_none(tmp_path: Path, more: int) -> None:
+    """One bit of it had readers pass by acknowledged records, which they took for another program's."""
+    journal = open_journal(tmp_path, segment_bytes=20)
+    lines = [b"record-%d" % number for number in range(8)]
+    for some in (lines[:3], lines[3:6], lines[6:]):
+        journal.append(some)
+    files = JournalFiles(tmp_path / NAME)
+    times = times_of(files.closed(3))
+    entries = times.read_bytes()
+    end = TimeEntry(*struct.unpack("<QQQQ", entries[-ENTRY_BYTES:]))
+    assert end.is_end
+    assert end.first == 6
+    times.write_bytes(entries[:-ENTRY_BYTES] + end._replace(first=end.first + more).pack())
+    assert files.end_of(3) == 6
+    with closing(Cursor(files, 0)) as cursor:
+        read = [cursor.read(100) for _ in range(3)]
+    assert [(record.offset, record.value) for some in read for record in some] == [*enumerate(lines)]
+    assert open_journal(tmp_path).append([b"another"]) == 8

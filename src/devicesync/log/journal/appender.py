@@ -43,6 +43,7 @@ class Appender:
         self._tail = Tail(files, limits, self._lock, self._lost)
         try:
             with self._lock.held(), naming_failures("open", files.active):
+                self._tail.drop_old_segments()  # on a full disk that makes room
                 self._tail.catch_up()
         except BaseException:
             self.close()
@@ -83,8 +84,13 @@ class Appender:
             return self._tail.next
 
     def tidy(self) -> None:
-        """Close the active segment where it is old enough, and drop closed ones that are not needed. Raises Unavailable."""
-        with self._caught_up("tidy"):
+        """Close the active segment where it is old enough, and drop closed ones that are not needed. Raises Unavailable.
+
+        These first: on a full disk that makes the room for the next segment.
+        """
+        with self._held("tidy"):
+            self._tail.drop_old_segments()
+            self._tail.catch_up()
             self._tail.rotate_if_due()
             self._tail.drop_old_segments()
 
@@ -106,8 +112,13 @@ class Appender:
     @contextmanager
     def _caught_up(self, what: str) -> Iterator[None]:
         """Hold the lock, and know what other processes have appended. what: is to be done. Raises Unavailable."""
-        with self._turn(), self._lock.held(), naming_failures(what, self._files.active):
+        with self._held(what):
             self._tail.catch_up()
+            yield
+
+    @contextmanager
+    def _held(self, what: str) -> Iterator[None]:
+        with self._turn(), self._lock.held(), naming_failures(what, self._files.active):
             yield
 
     def _lost(self) -> None:

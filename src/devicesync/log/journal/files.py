@@ -24,9 +24,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from devicesync.clock import SYSTEM
-from devicesync.durable import beginning_of, hint_for, open_regular, replace
+from devicesync.durable import beginning_of, hint_for, open_regular, opened, replace
 from devicesync.errors import Unavailable
-from devicesync.log.journal.times import TimeEntry, span_of
+from devicesync.log.journal.times import TimeEntry, last_two, span_of
 
 _DIGITS = 20
 _POSITION_BYTES = 256
@@ -113,10 +113,13 @@ class JournalFiles:
 
     def end_of(self, first: int) -> int:
         """The number after the last record of the closed segment that begins with record `first`."""
-        span = span_of(times_of(self.closed(first)))
-        sound = span is not None and span.beginning.first == first and span.last.start <= self.closed(first).stat().st_size
-        last = span.last if span and sound else TimeEntry(first, 0, 0, 0)
-        return last.first if last.is_end else last.first + count_lines(self.closed(first), last.start)
+        segment = self.closed(first)
+        if (noted := _noted_at(segment)) is not None:
+            return noted
+        span = span_of(times_of(segment))
+        sound = span is not None and span.beginning.first == first and span.last.start <= segment.stat().st_size
+        last = span.last if span and sound and not span.last.is_end else TimeEntry(first, 0, 0, 0)
+        return last.first + count_lines(segment, last.start)
 
     def keep_identity(self) -> None:
         """Give the journal an identity where it has none. Raises Unavailable, OSError."""
@@ -177,6 +180,23 @@ def count_lines_of(file: int, start: int, end: int = sys.maxsize) -> int:
         count += chunk.count(b"\n")
         at += len(chunk)
     return count
+
+
+def noted_end(segment: int, times: int) -> int | None:
+    """The number after a closed segment's last record, as its times note it. Both are open files.
+
+    None where they do not, or where that is not the number of the lines between the last two entries: it is damaged then.
+    """
+    before, end = last_two(times) or (None, None)
+    if not (before and end and end.is_end and end.may_follow(before, os.fstat(segment).st_size)):
+        return None
+    return end.first if before.first + count_lines_of(segment, before.start, end.start) == end.first else None
+
+
+def _noted_at(path: Path) -> int | None:
+    with suppress(FileNotFoundError), opened(path) as segment, opened(times_of(path)) as times:
+        return noted_end(segment.fileno(), times.fileno())
+    return None
 
 
 def same_file(file: int, path: Path) -> bool:

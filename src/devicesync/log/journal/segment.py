@@ -7,7 +7,7 @@ from pathlib import Path
 
 from devicesync.clock import SYSTEM
 from devicesync.durable import open_regular
-from devicesync.log.journal.files import same_file, times_of
+from devicesync.log.journal.files import noted_end, same_file, times_of
 from devicesync.log.journal.times import Times
 from devicesync.log.port import Record
 from devicesync.log.whole_lines import WholeLines
@@ -49,9 +49,8 @@ class Segment:
 
     @property
     def end(self) -> int | None:
-        """The number after its last record, as the times of a closed segment tell it; None where they do not."""
-        self.times.refresh()
-        return self.times.end
+        """The number after its last record, as the times of a closed segment note it; None where they do not."""
+        return noted_end(self._file, self.times.fileno())
 
     def read(self, max_records: int) -> list[Record]:
         """The next records; blank lines are counted and left out. [] at the end, or where all that was read was blank."""

@@ -90,11 +90,6 @@ class Times:
         """The number of the segment's first record; None in a file that is still being made, or damaged."""
         return self._entries[0].first if self._entries else None
 
-    @property
-    def end(self) -> int | None:
-        """The number after the last record of a closed segment; None where no entry tells that, among those that were read."""
-        return self._entries[-1].first if self._entries and self._entries[-1].is_end else None
-
     def before(self, record: int) -> TimeEntry:
         """The newest entry that begins at or before `record`: from its start on lines can be counted.
 
@@ -151,6 +146,16 @@ class Times:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def last_two(times: int) -> tuple[TimeEntry, TimeEntry] | None:
+    """The last two entries of an open file; None where it has fewer."""
+    count = os.fstat(times).st_size // ENTRY_BYTES
+    data = os.pread(times, 2 * ENTRY_BYTES, max(count - 2, 0) * ENTRY_BYTES)
+    if len(data) < 2 * ENTRY_BYTES:
+        return None
+    before, last = _ENTRY.iter_unpack(data)
+    return TimeEntry(*before), TimeEntry(*last)
 
 
 class Span(NamedTuple):
