@@ -13,6 +13,7 @@ from devicesync.durable import replace
 from devicesync.errors import Unavailable
 from devicesync.log.journal import Journal, tail
 from devicesync.log.journal.files import JournalFiles
+from devicesync.log.journal.rotation import set_aside
 from tests.journal.opened import open_journal, reader_of, rest
 
 
@@ -151,6 +152,33 @@ def test_the_age_of_a_segment_counts_from_its_first_record(tmp_path: Path) -> No
 
 def _grep(directory: Path, text: bytes) -> list[Path]:
     return [path for path in directory.iterdir() if text in path.read_bytes()]
+
+
+@pytest.mark.parametrize("active_is_there", [False, True])
+@pytest.mark.parametrize("starts", [False, True])
+def test_a_segment_whose_rotation_was_cut_short_is_not_too_old_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, starts: bool, active_is_there: bool
+) -> None:
+    """Its times had not followed it yet: by them it ended where it begins."""
+    journal = open_journal(tmp_path, retention_seconds=3600)
+    reader = reader_of(journal, "updater")
+    journal.append([b"registered"])
+    rest(reader)
+    journal.append([b"more"])
+    reader.commit()
+    reader.close()
+    files = JournalFiles(tmp_path / "device-profile.log")
+    with monkeypatch.context() as killed:
+        killed.setattr(JournalFiles, "finish_rotation", lambda _: None)
+        set_aside(files)
+    if active_is_there:
+        files.active.touch()
+    os.utime(files.closed(0), (time.time() - 7200,) * 2)
+    if starts:
+        journal = open_journal(tmp_path, retention_seconds=3600)
+    else:
+        journal.tidy()
+    assert rest(reader_of(journal, "updater")) == [(1, b"more")]
 
 
 @pytest.mark.parametrize("starts", [False, True])

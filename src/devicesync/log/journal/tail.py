@@ -101,13 +101,14 @@ class Tail:
 
         A segment ends where the next one begins. Where no times tell where that is, the last one is kept.
         """
+        self._files.finish_rotation()  # else the times are those of the last segment, and its beginning seems to be its end
         self._files.mend_times()  # a reader waits for them
         firsts = self._files.closed_firsts()
         least = self._files.least_position() if firsts else None
         if least is None:
             return
         span = span_of(self._files.times)
-        ends = [*firsts[1:], *([span.beginning.first] if span else [])]
+        ends = [*firsts[1:], *([max(span.beginning.first, self._files.end_of(firsts[-1]))] if span else [])]
         retention_seconds = self._limits.retention_seconds
         ages = [age_seconds(self._files.closed(first), retention_seconds) for first in firsts]  # of all: it notes some
         for first, end, age in zip(firsts, ends, ages, strict=False):
