@@ -323,15 +323,12 @@ NO_MAPS = {
 }
 
 
-@pytest.mark.parametrize("is_unsettled", ["0", "1"])
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("forged", NO_MAPS)
-def test_a_map_that_no_events_can_make_takes_none_out_of_the_database(
-    stores: Stores, name: str, forged: str, use: str, is_unsettled: str
-) -> None:
+def test_a_map_that_no_events_can_make_takes_none_out_of_the_database(stores: Stores, name: str, forged: str, use: str) -> None:
     """It tied with the same event, told again, or was read as ours. The two have no union, so nothing was left, and that went there."""
     stores.write({name: DECLARED})
-    forge(stores, name, {UNSETTLED: is_unsettled}, devicespec=NO_MAPS[forged])
+    forge(stores, name, {}, devicespec=NO_MAPS[forged])
     USES[use](stores, name)
     stores.write({name: DECLARED})
     agree_on(stores, name, [DECLARED, KNOWN] if use == "restore" else [DECLARED])

@@ -27,12 +27,14 @@ def lines_into(target: Path, stop: threading.Event) -> Iterator[Callable[[Sequen
         except OSError as error:
             raise WrongUse(f"can't write {target}: {error.strerror}", "name a file in a directory that is there, or -") from None
         is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        room = select.poll()  # select takes no descriptor above 1,023
+        room.register(descriptor, select.POLLOUT)
         at_once = sys.maxsize if is_file else select.PIPE_BUF  # so many bytes fit into a pipe that can be written to
 
         def write(lines: Sequence[bytes]) -> None:
             left = memoryview(b"\n".join([*lines, b""]))
             while left:
-                while not select.select([], [descriptor], [], _LOOK_SECONDS)[1]:
+                while not room.poll(_LOOK_SECONDS * 1000):
                     if stop.is_set():
                         raise Stopped
                 try:

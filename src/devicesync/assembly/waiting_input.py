@@ -7,7 +7,7 @@ import threading
 
 from devicesync.jobs.shared.patience import Stopped
 
-_LOOK_SECONDS = 0.2
+_LOOK_MS = 200
 
 
 class WaitingInput(io.RawIOBase):
@@ -23,11 +23,13 @@ class WaitingInput(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """See io.RawIOBase."""
+        there = select.poll()  # select takes no descriptor above 1,023
+        there.register(self._descriptor, select.POLLIN)
         is_there = False
         while not is_there:
             if self._stop.is_set():
                 raise Stopped
-            is_there = bool(select.select([self._descriptor], [], [], _LOOK_SECONDS)[0])
+            is_there = bool(there.poll(_LOOK_MS))
         data = os.read(self._descriptor, len(buffer))
         buffer[: len(data)] = data
         return len(data)
