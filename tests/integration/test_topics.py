@@ -85,6 +85,7 @@ def test_a_topic_that_drops_records_takes_no_backup(drops: str) -> None:
     made = NewTopic(url.topic, 1, 1, config=keeps | {name: value})
     client = AdminClient(url.client)  # which has to live until the answer is there
     client.create_topics([made])[url.topic].result(60)
+    until(lambda: url.topic in client.list_topics(timeout=10).topics)  # a broker says that it made one before it tells of it
     with pytest.raises(WrongUse, match=f"drops records by its {drops}$"):
         prepare_for_restore(url, 1, rekey=False)
 
