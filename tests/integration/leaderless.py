@@ -25,13 +25,14 @@ class Halved:
         self.admin = AdminClient(self.url.client)
         settings = {"message.timestamp.type": "LogAppendTime"}
         until(lambda: len(self.admin.list_topics(timeout=10).brokers) == 2)
-        topics = [NewTopic(name, PARTITIONS, 1, config=settings), NewTopic(f"{name}.failed", 1, 2, config=settings)]
+        brokers = [1 + number % 2 for number in range(PARTITIONS)]  # Kafka itself may give one of them none
+        halved = NewTopic(name, PARTITIONS, replica_assignment=[[broker] for broker in brokers], config=settings)
+        topics = [halved, NewTopic(f"{name}.failed", 1, 2, config=settings)]
         for made in self.admin.create_topics(topics).values():
             made.result(60)
         until(lambda: self.now() == Partitions(PARTITIONS))
-        there = self.admin.list_topics(name, timeout=10).topics[name].partitions
-        self.lose = {number for number, each in there.items() if each.leader == 2}
-        self.lead = {*there} - self.lose
+        self.lose = {number for number, broker in enumerate(brokers) if broker == 2}
+        self.lead = {*range(PARTITIONS)} - self.lose
 
     def now(self) -> Partitions:
         """What Kafka says of the partitions."""
