@@ -7,7 +7,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -70,14 +70,22 @@ def too_large(path: Path, most_bytes: int) -> OSError:
     return OSError(errno.EFBIG, f"it has more than {most_bytes:,} bytes", str(path))
 
 
+@contextmanager
+def closing_on_error(file: int) -> Iterator[None]:
+    """Close the open file where the body fails."""
+    try:
+        yield
+    except BaseException:
+        os.close(file)
+        raise
+
+
 def open_regular(path: Path, flags: int) -> int:
     """Open the file. Raises OSError, also where it is no regular file: one would wait for a pipe's writers for ever."""
     file = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, _OURS_ALONE)
-    with ExitStack() as on_error:
-        on_error.callback(os.close, file)
+    with closing_on_error(file):
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        on_error.pop_all()
     return file
 
 
@@ -105,11 +113,9 @@ def open_ours(path: Path, flags: int) -> int:
     if path.is_symlink():
         raise OSError(errno.ELOOP, "it is a link", str(path))
     file = open_regular(path, flags | os.O_NOFOLLOW)
-    with ExitStack() as on_error:
-        on_error.callback(os.close, file)
+    with closing_on_error(file):
         if os.fstat(file).st_nlink > 1:
             raise OSError(errno.EMLINK, "the file has another name too, by a hard link", str(path))
-        on_error.pop_all()
     return file
 
 

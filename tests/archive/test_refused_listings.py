@@ -9,7 +9,7 @@ from unittest import mock
 import msgspec
 import pytest
 
-from devicesync.archive.entry import Entry, revised
+from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import ENTRY, ERASURES, listing_path, place_of, write_erasures
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import sealed
@@ -18,6 +18,7 @@ from devicesync.assembly.watcher import Unwatched
 from devicesync.errors import Damaged
 from devicesync.jobs.backup import replaced
 from devicesync.jobs.backup.comparison import Comparison
+from devicesync.jobs.backup.redact import _revised
 from tests.archive.life import Life, made
 
 NEXT = (5, 7)
@@ -47,9 +48,7 @@ def revises(life: Life, directory: Path, entry: Entry, revision: str, *offsets: 
     """The same of a revision."""
     like = msgspec.structs.replace(entry, revision="", rest=None)
     closed = made(directory, [row for row in life.rows() if row[0] in offsets], (entry.from_offset, entry.next_offset), like)
-    named = revised(entry, revision)
-    taken = {name: getattr(closed.entry, name) for name in ("records", "bytes", "sha256", "record_bytes", "first_ms", "last_ms")}
-    closed.entry = msgspec.structs.replace(named, **taken)
+    closed.entry = _revised(entry, revision, closed.entry)
     life.archive.upload(closed)
     return closed.entry
 

@@ -9,13 +9,12 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
-from redis import Redis
 from structlog.testing import capture_logs
 
 from devicesync.cache.redis import RedisCache
@@ -28,8 +27,7 @@ from devicesync.law.facets import FIELDS, MAP_FIELDS
 from devicesync.law.maps import MOST_ENTRIES
 from devicesync.law.state import NOTHING, join_all, state_of
 from devicesync.stores import Stores
-from tests.contract.stores import DATABASES, redis_at, redis_url
-from tests.contract.test_random_forgeries import random_event
+from tests.contract.test_random_forgeries import random_event, wrong_lives
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -161,16 +159,8 @@ def _replace(client: Any, key: str | bytes, chance: random.Random) -> None:
 
 
 def lives(database: str, first: int, count: int, directory: Path) -> dict[int, str]:
-    """What is wrong, by the seed of each life that shows something."""
-    wrong = {}
-    url = f"{redis_url()}/3"
-    with closing(Stores(redis_at(url), DATABASES[database](directory))) as stores, closing(Redis.from_url(url)) as client:
-        for seed in range(first, first + count):
-            try:
-                Damage(stores, client, seed).run()
-            except Exception as error:  # noqa: BLE001 - any is one
-                wrong[seed] = f"{type(error).__name__}: {str(error)[:600]}"
-    return wrong
+    """See wrong_lives."""
+    return wrong_lives(Damage, database, 3, range(first, first + count), directory)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "simulated-cassandra"])

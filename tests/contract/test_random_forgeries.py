@@ -10,7 +10,7 @@ import tempfile
 import uuid
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import pytest
@@ -159,13 +159,24 @@ class Forgeries:
 
 
 def lives(first: int, count: int, directory: Path) -> dict[int, str]:
-    """What is wrong, by the seed of each life that shows something."""
+    """See wrong_lives."""
+    return wrong_lives(Forgeries, "sqlite", 2, range(first, first + count), directory)
+
+
+class Life(Protocol):
+    def run(self) -> None: ...
+
+
+def wrong_lives(
+    life: "Callable[[Stores, Any, int], Life]", database: str, number: int, seeds: range, directory: Path
+) -> dict[int, str]:
+    """What is wrong, by the seed of each life that shows something. number: of the database in Redis."""
     wrong = {}
-    url = f"{redis_url()}/2"
-    with closing(Stores(redis_at(url), DATABASES["sqlite"](directory))) as stores, closing(Redis.from_url(url)) as client:
-        for seed in range(first, first + count):
+    url = f"{redis_url()}/{number}"
+    with closing(Stores(redis_at(url), DATABASES[database](directory))) as stores, closing(Redis.from_url(url)) as client:
+        for seed in seeds:
             try:
-                Forgeries(stores, client, seed).run()
+                life(stores, client, seed).run()
             except Exception as error:  # noqa: BLE001 - any is one
                 wrong[seed] = f"{type(error).__name__}: {str(error)[:600]}"
     return wrong

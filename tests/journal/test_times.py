@@ -1,6 +1,5 @@
 """A segment's times, of which only those are read that are needed."""
 
-import struct
 from contextlib import closing
 from pathlib import Path
 from unittest import mock
@@ -10,7 +9,7 @@ import pytest
 from devicesync.clock import SYSTEM
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import JournalFiles, times_of
-from devicesync.log.journal.times import ENTRY_BYTES, TimeEntry
+from devicesync.log.journal.times import ENTRY_BYTES, TimeEntry, last_two
 from tests.journal.opened import open_journal
 
 NAME = "device-profile.log"
@@ -79,7 +78,8 @@ def test_a_noted_end_that_is_not_where_the_lines_end_is_none(tmp_path: Path, mor
     files = JournalFiles(tmp_path / NAME)
     times = times_of(files.closed(3))
     entries = times.read_bytes()
-    end = TimeEntry(*struct.unpack("<QQQQ", entries[-ENTRY_BYTES:]))
+    with times.open("rb") as file:
+        _, end = last_two(file.fileno()) or pytest.fail("it has no two entries")
     assert end.is_end
     assert end.first == 6
     times.write_bytes(entries[:-ENTRY_BYTES] + end._replace(first=end.first + more).pack())

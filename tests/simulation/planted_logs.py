@@ -64,6 +64,6 @@ OF_LOGS = (
         "a database that lost its last rows gets nothing again", "reader.py", "if applied < self.position:", "if is_another:"
     ),
     _of_one_machine(
-        "a reader that can't be opened stays open", "reader.py", "on_error.callback(os.close, self._position_file)", "pass"
+        "a reader that can't be opened stays open", "reader.py", "with closing_on_error(self._position_file):", "if True:"
     ),
 )

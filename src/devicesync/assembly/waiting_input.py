@@ -15,6 +15,8 @@ class WaitingInput(io.RawIOBase):
 
     def __init__(self, descriptor: int, stop: threading.Event) -> None:
         self._descriptor = descriptor
+        self._there = select.poll()  # select takes no descriptor above 1,023
+        self._there.register(descriptor, select.POLLIN)
         self._stop = stop
 
     def readable(self) -> bool:
@@ -23,13 +25,11 @@ class WaitingInput(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """See io.RawIOBase."""
-        there = select.poll()  # select takes no descriptor above 1,023
-        there.register(self._descriptor, select.POLLIN)
         is_there = False
         while not is_there:
             if self._stop.is_set():
                 raise Stopped
-            is_there = bool(there.poll(_LOOK_MS))
+            is_there = bool(self._there.poll(_LOOK_MS))
         data = os.read(self._descriptor, len(buffer))
         buffer[: len(data)] = data
         return len(data)

@@ -145,9 +145,9 @@ end
 local is_alone, united_bytes = ARGV[3] == '1', 0 -- bytes of all maps that this call has united
 
 -- All entries of two maps given as canonical JSON text, the greater value per key. false where they are too many, or where
--- a map is long, unless it alone is, and is the union by itself. nil where `one` is no map of ours, or is larger. LATER where that would take too
--- long: meanwhile the server answers nobody. Both are sorted: what lies in `one` between two entries of `other` is copied as it
--- stands. cjson neither sorts nor writes UTF-8 as we do.
+-- a map is long, unless it alone is, and is the union by itself. nil where `one` is no map of ours, or has more entries than one
+-- of ours. LATER where that would take too long: meanwhile the server answers nobody. Both are sorted: what lies in `one` between
+-- two entries of `other` is copied as it stands. cjson neither sorts nor writes UTF-8 as we do.
 local function union(one, other)
   if string.sub(one, 1, 1) ~= '{' then return nil end
   united_bytes = united_bytes + #one + #other

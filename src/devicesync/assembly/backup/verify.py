@@ -90,8 +90,9 @@ class _Look(NamedTuple):
         doubtful = [each for each in pairs if each.revision.range in ranges]
         others = self._whole(doubtful) if self.deep else []
         if others:  # which may be the true ones, with erases that the doubtful ones lack
-            found += self._check_others(others, max_clock_ahead_ms)
-            cover.learn(archive, self._with(others), pruned_erasures(archive, max_clock_ahead_ms), spool)
+            known = [*self.entries, *chain.from_iterable(others)]
+            found += self._check_others(others, known, max_clock_ahead_ms)
+            cover.learn(archive, known, pruned_erasures(archive, max_clock_ahead_ms), spool)
         if not cover.is_full:
             again = self._check([entry for entry in self.entries if entry.revision], cover)
             found += [problem for problem in again if problem not in found]
@@ -104,13 +105,10 @@ class _Look(NamedTuple):
         missing = self.archive.missing(chain.from_iterable(listings.values()))
         return [others for others in listings.values() if missing.isdisjoint(path for other in others for path in other.paths)]
 
-    def _with(self, others: list[list[Entry]]) -> list[Entry]:
-        return [*self.entries, *chain.from_iterable(others)]
-
-    def _check_others(self, others: list[list[Entry]], max_clock_ahead_ms: int) -> list[Problem]:
+    def _check_others(self, others: list[list[Entry]], known: list[Entry], max_clock_ahead_ms: int) -> list[Problem]:
         cover = Cover()
         found = [problem for each in others for problem in self._check(each, cover)]
-        cover.learn(self.archive, self._with(others), pruned_erasures(self.archive, max_clock_ahead_ms), self.spool.path)
+        cover.learn(self.archive, known, pruned_erasures(self.archive, max_clock_ahead_ms), self.spool.path)
         return found if cover.is_full else [problem for each in others for problem in self._check(each, cover)]
 
     def _check(self, entries: list[Entry], cover: Cover) -> list[Problem]:

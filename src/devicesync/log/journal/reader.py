@@ -2,13 +2,13 @@
 
 import fcntl
 import os
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 import structlog
 
 from devicesync.clock import SYSTEM
-from devicesync.durable import open_ours
+from devicesync.durable import closing_on_error, open_ours
 from devicesync.errors import Held
 from devicesync.log.full import Store
 from devicesync.log.journal.cursor import Cursor
@@ -41,10 +41,8 @@ class JournalReader(Cursor):
         self._kept = self._told_end = -1
         with self._keeping_position():
             self._position_file = self._hold_position()
-            with ExitStack() as on_error:
-                on_error.callback(os.close, self._position_file)
+            with closing_on_error(self._position_file):
                 self.commit()
-                on_error.pop_all()
 
     def bind(self, store: Store) -> None:
         """See full.BoundReader. A store that keeps no positions is believed to have all before ours, if ours is about it."""
@@ -127,14 +125,12 @@ class JournalReader(Cursor):
     def _hold_position(self) -> int:
         """The file that keeps the position, open, and locked against other readers of this name. Raises Held, OSError."""
         file = open_ours(self._files.position(self.name), os.O_RDWR | os.O_CREAT)
-        with ExitStack() as on_error:
-            on_error.callback(os.close, file)
+        with closing_on_error(file):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 why = f"{self._files.active} is being read as {self.name!r} by another process"
                 raise Held(why, "stop that one first") from None
-            on_error.pop_all()
         return file
 
     def _go_back(self, applied: int, why: str) -> None:

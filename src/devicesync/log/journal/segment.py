@@ -2,11 +2,10 @@
 
 import os
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 from devicesync.clock import SYSTEM
-from devicesync.durable import open_regular
+from devicesync.durable import closing_on_error, open_regular
 from devicesync.log.journal.files import noted_end, same_file, times_of
 from devicesync.log.journal.times import Times
 from devicesync.log.port import Record
@@ -19,14 +18,13 @@ class Segment:
     def __init__(self, path: Path, first: int | None = None) -> None:
         """`first`: as a closed segment's name tells it. Raises FileNotFoundError when there is none, or it is just moving."""
         self._file = open_regular(path, os.O_RDONLY)
-        with ExitStack() as on_error:
-            on_error.callback(os.close, self._file)
+        with closing_on_error(self._file):
             self.times = Times(times_of(path), self._file, first)
-            on_error.callback(self.times.close)
-            if self.times.first is None or not (same_file(self._file, path) and same_file(self.times.fileno(), times_of(path))):
-                raise FileNotFoundError(path)
+            times = self.times.fileno()
+            with closing_on_error(times):
+                if self.times.first is None or not (same_file(self._file, path) and same_file(times, times_of(path))):
+                    raise FileNotFoundError(path)
             self.first = self.record = self.times.first
-            on_error.pop_all()
         self._lines = WholeLines(self._file)
         self._byte = 0
 

@@ -9,11 +9,10 @@ Entries that contradict the ones before them, or their segment, are damaged, and
 import os
 import struct
 from bisect import bisect_right
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from devicesync.durable import open_regular
+from devicesync.durable import closing_on_error, open_regular
 
 _ENTRY = struct.Struct("<QQQQ")
 ENTRY_BYTES = _ENTRY.size
@@ -61,10 +60,8 @@ class Times:
         self._file = open_regular(path, os.O_RDONLY)
         self._entries: list[TimeEntry] = []
         self._rest = b""
-        with ExitStack() as on_error:
-            on_error.callback(os.close, self._file)
+        with closing_on_error(self._file):
             beginning = self._next(1)
-            on_error.pop_all()
         if beginning and beginning[0].is_beginning and first in (None, beginning[0].first):
             self._entries = beginning
         elif first is not None:
