@@ -5,14 +5,17 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from devicesync.clock import SYSTEM, SystemClock
 from devicesync.errors import Unavailable
 from devicesync.log.journal import Journal, JournalReader
+from devicesync.log.port import Record
 from tests.journal.opened import close_all, everything, open_below, open_journal, reader_of
 
 READING = ("open", "stat", "fstat", "pread", "read", "listdir")
@@ -51,7 +54,7 @@ def _failing(names: tuple[str, ...], chance: random.Random, most_calls: int) -> 
 class Failures:
     """Two appenders and a reader of one journal.
 
-    numbers: of what was acknowledged. found: what the reader has read, number by number.
+    taken: when what was acknowledged was taken, in ms, and its number. found: what the reader has read, number by number.
     """
 
     def __init__(self, directory: Path, chance: random.Random) -> None:
@@ -59,20 +62,30 @@ class Failures:
         self._count = 0
         self._journals = [self._open(), self._open()]
         self._reader = reader_of(self._journals[0], "updater")
-        self.numbers: dict[bytes, int] = {}
+        self.taken: dict[bytes, tuple[int | None, int]] = {}
         self.found: list[tuple[int, bytes]] = []
 
     def append(self) -> None:
-        value = b"record-%d" % self._count
-        self._count += 1
-        self.numbers[value] = self._chance.choice(self._journals).append([value])
+        values = [b"record-%d" % (self._count + each) for each in range(self._chance.choice([1, 1, 2, 5]))]
+        self._count += len(values)
+        journal = self._chance.choice(self._journals)
+        first = journal.append(values)
+        self.taken |= {value: (journal.taken_ms(), number) for number, value in enumerate(values, first)}
 
     def append_that_fails(self) -> None:
         with _failing(WRITING, self._chance, 60):
             self.append()
 
     def read(self) -> None:
-        self.found += [(record.offset, record.value or b"") for record in self._reader.poll(self._chance.randint(1, 4), 0)]
+        records = self._reader.poll(self._chance.choice([1, 2, 4, 20]), 0)
+        self.check_times(records)
+        self.found += [(record.offset, record.value or b"") for record in records]
+
+    def check_times(self, records: list[Record]) -> None:
+        """Each has the time at which it was taken: an updater would refuse what is too far ahead of that."""
+        for record in records:
+            taken_ms, number = self.taken.get(record.value or b"", (record.logged_ms, record.offset))
+            assert (record.logged_ms, record.offset) == (taken_ms, number)
 
     def read_that_fails(self) -> None:
         with _failing(READING, self._chance, 30):
@@ -113,9 +126,10 @@ def _life(directory: Path, seed: int) -> None:
         before = [*failures.found]
         failures.read()
     assert failures.found == everything(open_journal(directory), "new")
+    failures.check_times(reader_of(open_journal(directory), "another new one").poll(1000, 0))
     numbers = [number for number, _ in failures.found]
     assert numbers == sorted(set(numbers))
-    assert failures.numbers.items() <= {value: number for number, value in failures.found}.items()
+    assert {(number, value) for value, (_, number) in failures.taken.items()} <= {*failures.found}
     close_all()
     assert not open_below(directory)
 
@@ -128,7 +142,10 @@ def test_all_that_was_acknowledged_is_read_once(tmp_path: Path, monkeypatch: pyt
     """
     for name in ("fdatasync", "fsync"):
         monkeypatch.setattr(os, name, int)  # a slow disk tells no more
+    began_us = SYSTEM.now_us()
     with capture_logs() as told:
         for seed in range(first, first + 20):
+            seconds = count()  # a call each
+            monkeypatch.setattr(SystemClock, "now_us", lambda _, seconds=seconds: began_us + next(seconds) * 1_000_000)
             _life(tmp_path / str(seed), seed)
     assert told == []

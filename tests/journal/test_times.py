@@ -1,5 +1,7 @@
 """A segment's times, of which only those are read that are needed."""
 
+import errno
+import os
 from contextlib import closing
 from pathlib import Path
 from unittest import mock
@@ -7,6 +9,7 @@ from unittest import mock
 import pytest
 
 from devicesync.clock import SYSTEM
+from devicesync.errors import Unavailable
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import JournalFiles, times_of
 from devicesync.log.journal.times import ENTRY_BYTES, TimeEntry, last_two
@@ -40,6 +43,28 @@ def test_a_journal_is_read_from_any_record_on(tmp_path: Path) -> None:
     records = _written(tmp_path)
     for position in range(len(records)):
         assert _read(tmp_path, position) == records[position:]
+
+
+def test_what_follows_a_group_of_which_a_part_was_written_has_its_own_time(tmp_path: Path) -> None:
+    """As on a full disk, or after a kill in the middle of it. An updater refuses what is far ahead of its time."""
+    write = os.write
+
+    def half(file: int, data: memoryview) -> int:
+        if data[:5] != b"group":
+            return write(file, data)
+        write(file, data[:12])
+        raise OSError(errno.ENOSPC, "injected")
+
+    journal = open_journal(tmp_path)
+    with (
+        mock.patch.object(SYSTEM, "now_us", lambda: 1_000_000),
+        mock.patch.object(os, "write", half),
+        pytest.raises(Unavailable),
+    ):
+        journal.append([b"group-%d" % each for each in range(3)])
+    with mock.patch.object(SYSTEM, "now_us", lambda: 400_000_000):
+        journal.append([b"later"])
+    assert _read(tmp_path, 0) == [(0, b"group-0", 1_000), (1, b"later", 400_000)]
 
 
 @pytest.mark.parametrize("damage", [bytes(ENTRY_BYTES), b"\xff" * ENTRY_BYTES, b"\x03" * ENTRY_BYTES])

@@ -1,7 +1,7 @@
 """When lines were taken: a file of fixed-size entries beside each segment, so that the segment itself stays plain JSON lines.
 
-One entry per group of lines that was appended at once, written before the lines. An entry whose lines never came is
-followed by one with the same start, which counts instead. Lines that no entry covers were written by a stranger.
+One entry per group of lines that was appended at once, written before the lines. Where some of them or all never came, the next
+entry begins before that one's end, and counts from there. Lines that no entry covers were written by a stranger.
 The last one of a closed segment tells where that ends: it has no lines, and the number after the last one (rotation.py).
 Entries that contradict the ones before them, or their segment, are damaged, and are skipped.
 """
@@ -59,7 +59,6 @@ class Times:
         self._segment = segment
         self._file = open_regular(path, os.O_RDONLY)
         self._entries: list[TimeEntry] = []
-        self._rest = b""
         with closing_on_error(self._file):
             beginning = self._next(1)
         if beginning and beginning[0].is_beginning and first in (None, beginning[0].first):
@@ -77,9 +76,9 @@ class Times:
 
     def _next(self, limit: int) -> list[TimeEntry]:
         reads = [os.read(self._file, limit * ENTRY_BYTES)] if limit > 0 else iter(lambda: os.read(self._file, _READ_BYTES), b"")
-        data = b"".join((self._rest, *reads))
+        data = b"".join(reads)
         whole = len(data) - len(data) % _ENTRY.size
-        self._rest = data[whole:]
+        os.lseek(self._file, whole - len(data), os.SEEK_CUR)  # half an entry is read again: its writer may cut it
         return [TimeEntry(*fields) for fields in _ENTRY.iter_unpack(data[:whole])]
 
     @property
@@ -104,7 +103,7 @@ class Times:
         if spot > 0:
             before, entry = self._entry(spot - 1), self._entry(spot)
             if before.may_follow(self._entries[0], size) and entry.may_follow(before, size):
-                self._entries, self._rest = [entry], b""
+                self._entries = [entry]
                 os.lseek(self._file, (spot + 1) * ENTRY_BYTES, os.SEEK_SET)
 
     def _entry(self, spot: int) -> TimeEntry:
@@ -112,9 +111,11 @@ class Times:
         return TimeEntry(*_ENTRY.unpack(data.ljust(ENTRY_BYTES, b"\xff")))  # a file that was cut meanwhile has none there
 
     def at(self, byte: int) -> TimeEntry | None:
-        """The entry that covers the line which begins at `byte`, or None."""
+        """The entry that covers the line which begins at `byte`, or None. It ends where the next one begins."""
         spot = bisect_right(self._entries, byte, key=lambda entry: entry.start) - 1
         entry = self._entries[spot] if spot >= 0 else None
+        if entry and spot + 1 < len(self._entries):
+            entry = entry._replace(end=min(entry.end, self._entries[spot + 1].start))
         return entry if entry and byte < entry.end else None
 
     def since(self, at_us: int) -> int | None:
