@@ -151,9 +151,8 @@ def test_a_partition_that_the_new_topic_lacks_holds_up_no_other() -> None:
     """A group gives it to a member as long as it knows the former topic. A backup asked where it begins, and read nothing."""
     topic = Topic(partitions=2)
     begun: list[int] = []
-    beginning = Beginning(
-        topic.url.topic, AdminClient(topic.url.client), topic.clock, lambda led: begun.extend(each.partition for each in led)
-    )
+    admin = AdminClient(topic.url.client)
+    beginning = Beginning(topic.url.topic, lambda: admin, topic.clock, lambda led: begun.extend(each.partition for each in led))
     beginning.add([TopicPartition(topic.url.topic, partition) for partition in (3, 0)])
     beginning.begin(mock.Mock())
     assert begun == [0]

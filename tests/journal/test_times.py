@@ -50,19 +50,19 @@ def test_what_follows_a_group_of_which_a_part_was_written_has_its_own_time(tmp_p
     write = os.write
 
     def half(file: int, data: memoryview) -> int:
-        if data[:5] != b"group":
+        if bytes(data[:5]) != b"group":
             return write(file, data)
         write(file, data[:12])
         raise OSError(errno.ENOSPC, "injected")
 
     journal = open_journal(tmp_path)
     with (
-        mock.patch.object(SYSTEM, "now_us", lambda: 1_000_000),
+        mock.patch.object(SYSTEM, "now_us", return_value=1_000_000),
         mock.patch.object(os, "write", half),
         pytest.raises(Unavailable),
     ):
         journal.append([b"group-%d" % each for each in range(3)])
-    with mock.patch.object(SYSTEM, "now_us", lambda: 400_000_000):
+    with mock.patch.object(SYSTEM, "now_us", return_value=400_000_000):
         journal.append([b"later"])
     assert _read(tmp_path, 0) == [(0, b"group-0", 1_000), (1, b"later", 400_000)]
 

@@ -160,7 +160,7 @@ class Jobs(BackupJobs):
             self._process.clock.sleep(0.11)
             if rounds:
                 left -= 1
-            elif not read and self._patience.until_it_works(reader.caught_up):
+            elif not read and Patience(self._process.stop, reader.keep_alive).until_it_works(reader.caught_up):
                 self._law.has_caught_up(self._process.group)
                 left = 0
         updater.finish()

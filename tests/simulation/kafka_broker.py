@@ -88,9 +88,9 @@ class Group:
 
     def commit(self, member: int | None, generation: int, offsets: dict[int, tuple[int, str]]) -> int | None:
         """The code of an error, or None. Whose the partitions are nobody asks: as with Kafka, members alone see to that."""
-        if member not in self.members:
+        if member not in self.members and (self.members or member is not None):  # who is no member may, where nobody is one
             return KafkaError.UNKNOWN_MEMBER_ID
-        if generation != self.generation:
+        if self.members and generation != self.generation:
             return KafkaError.ILLEGAL_GENERATION
         self.offsets |= offsets
         self.commits += 1
@@ -116,7 +116,7 @@ class Broker:
 
     wait: lets so many seconds pass, for a consumer that finds nothing. topic_id: which of the topic's lives this is.
     has_lives: the topic may be deleted, for a while (is_gone) or to be made anew at once; then whoever asks for its id waits for a turn.
-    is_silent: it answers no question.
+    is_silent: it answers no question. members: how many consumers were made to read for a job.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Broker:
         self.is_gone = False
         self.partitions = [Partition() for _ in range(partitions)]
         self.groups: dict[str, Group] = {}
-        self.appended = 0
+        self.appended = self.members = 0
         self.is_silent = False
         self.now_ms = now_ms
         self.wait = wait

@@ -1,5 +1,6 @@
 """What the code asks of confluent_kafka, over a simulated broker. Every call that waits for the broker waits for its turn."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from tests.simulation.kafka_broker import Broker, Kept
 from tests.simulation.scheduler import current, done, gate
 
 Places = list[TopicPartition]
+_CUT_OFF_AFTER = 30
 _NO_TOPIC = KafkaError.UNKNOWN_TOPIC_OR_PART
 
 
@@ -20,7 +22,10 @@ _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 
 
 class SimulatedConsumer:
-    """As confluent_kafka.Consumer, as far as the code uses it. A poll that loses its reply delivers; what is asked next fails."""
+    """As confluent_kafka.Consumer, as far as the code uses it. A poll that loses its reply delivers; what is asked next fails.
+
+    Every third one that reads for a job loses its broker for good after a while (librdkafka's issue 5301).
+    """
 
     def __init__(self, broker: Broker, settings: dict[str, Any]) -> None:
         self._broker = broker
@@ -35,6 +40,8 @@ class SimulatedConsumer:
         self._paused: set[int] = set()
         self._told: dict[int, int] = {}
         self._is_unheard = self._calls_back = False
+        broker.members += "error_cb" in settings
+        self._polls_left = _CUT_OFF_AFTER if "error_cb" in settings and broker.members % 3 == 0 else sys.maxsize
 
     def subscribe(self, topics: list[str], **callbacks: Callable[[Any, Places], None]) -> None:
         del topics
@@ -43,6 +50,12 @@ class SimulatedConsumer:
 
     def consume(self, count: int, timeout: float) -> list[Message]:
         assert not self._calls_back, "the real one would end the process at its next call back"
+        self._polls_left -= 1
+        if self._is_cut_off:
+            done(gate("Kafka poll"))
+            self._leave()
+            self._broker.wait(timeout)
+            return []
         if timeout > 0 or (self._is_subscribed and self._member is None):
             fate = gate("Kafka poll")
             done(fate)
@@ -96,7 +109,7 @@ class SimulatedConsumer:
     def commit(self, offsets: Places, *, asynchronous: bool) -> None:
         assert asynchronous, "the real one may never answer another"
         fate = gate("Kafka commit")
-        if fate == "is refused":
+        if fate == "is refused" or self._is_cut_off:
             raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         wanted = {place.partition: (place.offset, place.metadata or "") for place in offsets}
         there = {partition: what for partition, what in wanted.items() if self._broker.has(partition)}
@@ -108,7 +121,7 @@ class SimulatedConsumer:
 
     def list_topics(self, topic: str, timeout: float) -> Any:
         assert not self._calls_back, "the real one would end the process at its next call back"
-        self._broker.answer(timeout)
+        self._reach(timeout)
         return _topics(self._broker, topic)
 
     def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
@@ -128,7 +141,15 @@ class SimulatedConsumer:
 
     def close(self) -> None:
         process = current()
-        if self._member is not None and not (process and process.is_dead):  # who is killed says no goodbye
+        if not (process and process.is_dead):  # who is killed says no goodbye
+            self._leave()
+
+    @property
+    def _is_cut_off(self) -> bool:
+        return self._polls_left < 0
+
+    def _leave(self) -> None:
+        if self._member is not None:
             self._group.remove(self._member)
 
     def _first_at(self, partition: int, ms: int) -> int:
@@ -141,6 +162,12 @@ class SimulatedConsumer:
         is_unheard, self._is_unheard = self._is_unheard, False
         if is_unheard:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        self._reach(timeout)
+
+    def _reach(self, timeout: float) -> None:
+        if self._is_cut_off:
+            self._broker.wait(timeout)
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         self._broker.answer(timeout)
 
     def _follow_group(self) -> None:
@@ -167,8 +194,10 @@ class SimulatedConsumer:
 
     def _call_back(self, how: str, partitions: set[int]) -> None:
         self._calls_back = True
-        self._callbacks[how](self, self._places(partitions))
-        self._calls_back = False
+        try:
+            self._callbacks[how](self, self._places(partitions))
+        finally:
+            self._calls_back = False
 
     def _places(self, partitions: set[int]) -> Places:
         return [self._place(partition, OFFSET_INVALID) for partition in sorted(partitions)]
@@ -291,7 +320,7 @@ def clients_of(broker: Broker, now_ms: Callable[[], int]) -> Iterator[None]:
             "member.Consumer",
             "onlooker.Consumer",
             "producer.Client",
-            "member.AdminClient",
+            "contact.AdminClient",
             "survey.AdminClient",
         ):
             stack.enter_context(mock.patch(f"devicesync.log.kafka.{where}", makers[where.partition(".")[2]]))

@@ -38,7 +38,7 @@ OF_LOGS = (
     ),
     Mistake(
         "a commit of a deleted topic counts as caught up",
-        "log/kafka/member.py",
+        "log/kafka/standing.py",
         "applied.begin(position, identity)",
         "position.offset if position.offset >= 0 else None",
         range(4310, 4610, 12),

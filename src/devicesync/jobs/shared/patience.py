@@ -55,6 +55,8 @@ class Patience:
                 raise Stopped
             with suppress(Unavailable):
                 self._meanwhile()
+            if self._stop.is_set():  # that may have taken its time
+                raise Stopped
             wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
             _Waiting.retries += 1
             try:

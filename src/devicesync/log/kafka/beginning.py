@@ -23,7 +23,9 @@ class Beginning:
     topic lacks, for it was made anew with fewer: the group takes that away.
     """
 
-    def __init__(self, topic: str, admin: AdminClient, clock: Clock, begin: Callable[[list[TopicPartition]], None]) -> None:
+    def __init__(
+        self, topic: str, admin: Callable[[], AdminClient], clock: Clock, begin: Callable[[list[TopicPartition]], None]
+    ) -> None:
         self._topic = topic
         self._admin = admin
         self._clock = clock
@@ -67,6 +69,6 @@ class Beginning:
 
     def _look(self) -> Partitions:
         self._look_at = self._clock.monotonic() + _LOOK_SECONDS
-        found = partitions_of(self._admin, self._topic, _TIMEOUT_SECONDS)
+        found = partitions_of(self._admin(), self._topic, _TIMEOUT_SECONDS)
         self._leaderless.found(found.leaderless)
         return found

@@ -1,8 +1,12 @@
-"""Contact with Kafka: a client that reaches nobody, or whose topic is missing, says nothing of itself."""
+"""Contact with Kafka: a client that reaches nobody, or whose topic is missing, says nothing of itself.
+
+A client may also lose Kafka for good. Where all brokers go away at once, the last one may tell that there is none; the client
+forgets all of them, and now and then looks for none again (librdkafka's issue 5301). Only a client made anew finds them.
+"""
 
 from contextlib import suppress
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM, Clock
@@ -11,50 +15,100 @@ from devicesync.log.kafka.url import HINT, KafkaUrl
 
 _SILENCE_SECONDS = 10.0
 _TIMEOUT_SECONDS = 5.0
+_PATIENCE_SECONDS = 15.0
+"""So long a client that reaches nobody may find Kafka again. It pauses for up to 10 s between two tries."""
+Client = AdminClient | Consumer | Producer
+
+
+class CutOff(Unavailable):
+    """Kafka answers others, and has not answered this client for a while: it has to be made anew."""
+
+
+def look(client: Client, url: KafkaUrl, trouble: str = "") -> None:
+    """Raise Unavailable where the client reaches nobody, for what it said of that before, or where the topic is missing."""
+    try:
+        error = client.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic].error
+    except KafkaException as failed:
+        raise Unavailable(f"Kafka is unreachable, {url.servers}: {trouble or failed.args[0].str()}", HINT) from failed
+    if error is not None:
+        raise Unavailable(f"Kafka at {url.servers} has no topic {url.topic}: {error.str()}", HINT)
+
+
+def is_cut_off(client: Client, url: KafkaUrl) -> bool:
+    """Whether Kafka answers a new client, and not this one. It may still be about to try again. Takes 2 s at most."""
+    return _reaches(AdminClient(url.client), url, 1.0) and not _reaches(client, url, 1.0)
+
+
+def _reaches(client: Client, url: KafkaUrl, seconds: float = _TIMEOUT_SECONDS) -> bool:
+    with suppress(KafkaException):
+        client.list_topics(url.topic, timeout=seconds)
+        return True
+    return False
 
 
 class Contact:
-    """Asks now and then whether the topic is there: at first, after an error, and when nothing was heard for a while."""
+    """Asks now and then whether the topic is there: at first, after an error, and when nothing was heard for a while.
+
+    admin: to ask about the topic. It is another one after it has reached nobody.
+    """
 
     def __init__(self, url: KafkaUrl, clock: Clock = SYSTEM) -> None:
+        self.admin = AdminClient(url.client)
         self._url = url
         self._clock = clock
         self._trouble = ""
         self._in_doubt = True
+        self._asked_at = self._answered_at = 0.0
         self._is_lost = False
-        self._asked_at = 0.0
+        self._alone_since: float | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether nobody was asked for a while, in vain or not."""
+        return self._clock.monotonic() - self._asked_at >= _SILENCE_SECONDS
 
     def doubt(self, error: KafkaError) -> None:
         """The client has trouble, of which it may recover by itself."""
         self._trouble = error.str()
         self._in_doubt = True
 
-    def check(self, client: AdminClient | Producer) -> None:
-        """To be called when there is nothing to read. Raises Unavailable."""
-        if not self._in_doubt and self._clock.monotonic() - self._asked_at < _SILENCE_SECONDS:
+    def check(self, consumer: Consumer) -> None:
+        """To be called when there is nothing to read. Raises Unavailable.
+
+        Raises CutOff where the consumer reached nobody for a while, and Kafka was there.
+        """
+        if not self._in_doubt and self._clock.monotonic() - self._answered_at < _SILENCE_SECONDS:
             return
         self._in_doubt = True
-        try:
-            error = self._ask(client)
-        except KafkaException as failed:
-            why = self._trouble or failed.args[0].str()
-            raise Unavailable(f"Kafka is unreachable, {self._url.servers}: {why}", HINT) from failed
-        if error is not None:
-            raise Unavailable(f"Kafka at {self._url.servers} has no topic {self._url.topic}: {error.str()}", HINT)
-        self._in_doubt = False
-        self._trouble = ""
         self._asked_at = self._clock.monotonic()
+        alone_since, self._alone_since = self._alone_since, None
+        self.check_kafka()
+        try:
+            look(consumer, self._url)
+        except Unavailable as alone:
+            self._is_lost = True
+            now = self._clock.monotonic()
+            self._alone_since = now if alone_since is None else alone_since
+            if now - self._alone_since >= _PATIENCE_SECONDS:
+                raise CutOff(str(alone), alone.hint) from alone
+            raise
+        self._in_doubt = False
+        self._asked_at = self._answered_at = self._clock.monotonic()
 
-    def is_lost(self, client: AdminClient | Producer) -> bool:
-        """Whether nobody answers; known at once where nobody did last time."""
-        if not self._is_lost:
-            with suppress(KafkaException):
-                self._ask(client)
-        return self._is_lost
-
-    def _ask(self, client: AdminClient | Producer) -> KafkaError | None:
-        """What is wrong with the topic. Raises KafkaException."""
+    def check_kafka(self) -> None:
+        """Raise Unavailable where Kafka is away, or has no such topic."""
         self._is_lost = True
-        error: KafkaError | None = client.list_topics(self._url.topic, timeout=_TIMEOUT_SECONDS).topics[self._url.topic].error
+        try:
+            look(self.admin, self._url, self._trouble)
+        except Unavailable as away:
+            self._is_lost = isinstance(away.__cause__, KafkaException)
+            if self._is_lost:
+                self.admin = AdminClient(self._url.client)
+            raise
         self._is_lost = False
-        return error
+        self._trouble = ""
+
+    def is_lost(self, consumer: Consumer) -> bool:
+        """Whether nobody answers the consumer; known at once where nobody did last time."""
+        self._is_lost = self._is_lost or not _reaches(consumer, self._url)
+        return self._is_lost

@@ -104,6 +104,8 @@ class _Sent:
                 self._check_leaders()
                 look_at = SYSTEM.monotonic() + 4 * _LOOK_SECONDS
             if is_over:
+                if self._left or KafkaError._MSG_TIMED_OUT in {error.code() for error in self._failures.values()}:  # noqa: SLF001
+                    self._producer.reconnect()
                 raise self._failure()
 
     def _check_leaders(self) -> None:

@@ -8,7 +8,6 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.log.full import OFFSET, FullRecord
 from devicesync.log.kafka.admin import DEAD_LETTER_SUFFIX, DEAD_LETTERS
-from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.delivery import TooLarge
 from devicesync.log.kafka.producer import Producer
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
@@ -27,7 +26,6 @@ class KafkaForward:
         self._source, self._target = source, target
         only_failures = {"delivery.report.only.error": True, "on_delivery": lambda error, _: self._failed.append(error)}
         self._producer = Producer(target, **only_failures)
-        self._contact = Contact(target)
         self._partitions = 0
         self._is_alike = self._is_offered = False
         self._is_counted = True  # until there is a record of a partition that the target has not: the source got more
@@ -76,7 +74,7 @@ class KafkaForward:
 
     def check(self) -> None:
         """Raise Unavailable unless Kafka answers and has the topic."""
-        self._contact.check(self._producer.client())
+        self._producer.check()
 
     def close(self) -> None:
         """Give back connections."""
@@ -120,6 +118,7 @@ class KafkaForward:
         if failed and all(error.code() == KafkaError.MSG_SIZE_TOO_LARGE for error in failed):
             raise TooLarge(f"{self._target.topic} in Kafka takes no records of that size", HINT)
         if failed or left:
+            self._producer.reconnect()
             raise Unavailable(f"can't append to {self._target.topic} in Kafka: {failed[0].str() if failed else 'time-out'}", HINT)
 
 

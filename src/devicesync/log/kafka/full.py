@@ -20,6 +20,7 @@ from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import Note, identity_of, note_of, noted
 from devicesync.log.kafka.leaders import partitions_of
 from devicesync.log.kafka.member import Member
+from devicesync.log.kafka.standing import Standing
 from devicesync.log.kafka.url import KafkaUrl, failures
 
 _log: Any = structlog.get_logger("devicesync")
@@ -57,6 +58,7 @@ class KafkaFullReader:
                 "max.poll.interval.ms": _LONGEST_UPLOAD_MS,
             },
         )
+        self._standing = Standing(self._member, clock)
 
     def poll(self, max_records: int, timeout_seconds: float) -> dict[int, list[FullRecord]]:
         """See full.FullReader."""
@@ -114,7 +116,7 @@ class KafkaFullReader:
 
     def caught_up(self) -> bool:
         """See full.FullReader."""
-        return self._member.caught_up(self.identity(), Applied())
+        return self._standing.caught_up(self.identity(), Applied())
 
     def close(self) -> None:
         """See full.FullReader."""

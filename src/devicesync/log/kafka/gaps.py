@@ -1,5 +1,6 @@
 """Gaps in the offsets that a reader gets. Markers and compaction make some. Where the topic begins later, records are lost."""
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -21,7 +22,7 @@ _log: Any = structlog.get_logger("devicesync")
 class Gaps:
     """`lost`: how many records were gone from the topic before this reader got them."""
 
-    def __init__(self, admin: AdminClient, topic: str, clock: Clock) -> None:
+    def __init__(self, admin: Callable[[], AdminClient], topic: str, clock: Clock) -> None:
         self.lost = 0
         self._admin = admin
         self._topic = topic
@@ -52,7 +53,7 @@ class Gaps:
         The first offsets are asked for once: they only grow. A topic of small transactions has a gap after each record.
         """
         real = [(partition, expected, offset) for partition, expected, offset in gaps if offset > expected]
-        begins = firsts(self._admin, self._topic, {partition for partition, _, _ in real})
+        begins = firsts(self._admin(), self._topic, {partition for partition, _, _ in real})
         for partition, expected, offset in real:
             if partition in begins:
                 self._tell(partition, expected, min(begins[partition], offset))

@@ -7,7 +7,6 @@ from confluent_kafka import KafkaException
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.log.full import FullRecord, RebalanceListener, Survey
-from devicesync.log.kafka.contact import Contact
 from devicesync.log.kafka.delivery import Outgoing, deliver
 from devicesync.log.kafka.full import KafkaFullReader
 from devicesync.log.kafka.leaders import partition_of, partitions_of
@@ -71,7 +70,7 @@ class KafkaLog:
 
     def check(self) -> None:
         """See port.Log: whether Kafka answers and has the topic."""
-        Contact(self._url, self._clock).check(self._producer.client())
+        self._producer.check()
 
     def reader(self, name: str) -> "KafkaReader":
         """See port.Log."""

@@ -1,27 +1,26 @@
 """A member of a consumer group: what all readers of a topic share. Kafka coordinates; we only follow."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+import structlog
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
-from devicesync.log.full import DELETED
-from devicesync.log.kafka.applied import Applied
 from devicesync.log.kafka.beginning import Beginning
-from devicesync.log.kafka.bounds import TIMEOUT_SECONDS, ends, firsts
+from devicesync.log.kafka.bounds import TIMEOUT_SECONDS
 from devicesync.log.kafka.commits import Commits
 from devicesync.log.kafka.consumer_settings import consumer_settings
-from devicesync.log.kafka.contact import Contact
+from devicesync.log.kafka.contact import Contact, CutOff
+from devicesync.log.kafka.not_records import records_among
 from devicesync.log.kafka.taken import Bound, taken
-from devicesync.log.kafka.transactions import Awaited
-from devicesync.log.kafka.unpacked import passed_over
 from devicesync.log.kafka.url import KafkaUrl, failures
 from devicesync.never_freed import never_free
 
+_log: Any = structlog.get_logger("devicesync")
 _KEPT = 100
 _BRIEF_SECONDS = 0.001
 
@@ -33,8 +32,6 @@ class Member:
     the group's commit counts. What it raises `poll` raises, and nothing is read before a later `poll` has called it again.
     on_revoked: called with partitions that another member has now.
     ends: with the setting enable.partition.eof, where partitions ended last.
-    admin: to ask about the topic. The consumer must not be asked while it calls back: confluent_kafka 2 then forgets who called
-    it, and its next call back aborts the process.
     """
 
     def __init__(
@@ -48,18 +45,23 @@ class Member:
         **settings: Any,
     ) -> None:
         self.topic = url.topic
-        self.admin = AdminClient(url.client)
         self._clock = clock
         self._commits = Commits(clock)
         self._contact = Contact(url, clock)
-        self._awaited = Awaited(url.topic, clock)
-        self._beginning = Beginning(url.topic, self.admin, clock, on_assigned)
+        self._beginning = Beginning(url.topic, lambda: self.admin, clock, on_assigned)
         self._on_revoked = on_revoked
         self.ends: dict[int, int] = {}
+        self._owned: set[int] = set()
         self._kept: list[Message] = []
         self._paused = self._is_member = False
         callbacks = {"on_commit": self._commits.answered, "error_cb": self._contact.doubt}
-        self.consumer = Consumer({**consumer_settings(url, group), **callbacks, **settings})
+        self._settings = consumer_settings(url, group) | callbacks | settings
+        self.consumer = Consumer(self._settings)
+
+    @property
+    def admin(self) -> AdminClient:
+        """To ask about the topic, also while the consumer calls back. Who asks that then ends the process: confluent_kafka 2."""
+        return self._contact.admin
 
     def poll(self, max_records: int, timeout_seconds: float) -> list[Message]:
         """The next messages, as soon as there are any, [] after the time. Raises KafkaException, and Unavailable."""
@@ -78,14 +80,14 @@ class Member:
             self._explain(error)
             raise
         if not messages:
-            self._contact.check(self.admin)
+            self._check()
         self._beginning.look_now_and_then()
         return messages
 
     def _begin_new(self) -> None:
         """Read what was assigned since the last poll. Raises KafkaException, Unavailable: then nothing of it is read yet."""
         if self._beginning.is_due:
-            self._contact.check(self.admin)  # who asks nobody waits longer for an answer
+            self._check()  # who asks nobody waits longer for an answer
             self._beginning.begin(self.consumer)
 
     def _take(self, max_records: int, timeout_seconds: float, bound: Bound) -> list[Message]:
@@ -106,21 +108,12 @@ class Member:
 
     def _good(self, messages: list[Message]) -> list[Message]:
         """Those that are records. Raises KafkaException where there are none but errors."""
-        good = []
-        failed: KafkaError | None = None
-        for message in messages:
-            error = message.error()
-            if error is None:
-                good.append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes have this name
-                self.ends[int(message.partition() or 0)] = int(message.offset() or 0)
-            elif not passed_over(self.consumer, message):
-                failed = error
+        records, failed = records_among(self.consumer, messages, self.ends)
         if failed is not None:
             self._contact.doubt(failed)
-            if not good:
+            if not records:
                 raise KafkaException(failed)
-        return good
+        return records
 
     def rewind(self, partition: int, offset: int) -> None:
         """Make that the next to poll. Raises KafkaException."""
@@ -140,50 +133,35 @@ class Member:
 
     def keep_alive(self) -> None:
         """Pause the partitions and serve the group, which else takes them away after five minutes."""
+        self._pause()
+        if self._contact.is_due:  # somebody may wait for what a consumer that has lost Kafka never answers
+            with suppress(Unavailable):
+                self._check()
+
+    def commit(self, positions: list[TopicPartition]) -> bool:
+        """Commit these positions. False during a rebalance: nothing was committed. Raises Unavailable, after 10 s at most.
+
+        False also where one is of a partition that was taken away. That may happen meanwhile, as in `poll`.
+        """
+        if not {position.partition for position in positions} <= self._owned:
+            return False  # who is in no group yet may commit anything while the group is empty
+        return self._commits.commit(self.consumer, positions, self._serve)
+
+    def _serve(self) -> None:
+        self._keep(1, _BRIEF_SECONDS) if len(self._kept) < _KEPT else self._pause()
+        if self._kept:
+            self._clock.sleep(_BRIEF_SECONDS)
+
+    def _pause(self) -> None:
         with failures("read"):
             self.consumer.pause(self.consumer.assignment())
             self._paused = True
             self._keep(_KEPT, 0)
 
-    def commit(self, positions: list[TopicPartition]) -> bool:
-        """Commit these positions. False during a rebalance: nothing was committed. Raises Unavailable, after 10 s at most.
-
-        Partitions may be taken away meanwhile, as in `poll`.
-        """
-        return self._commits.commit(self.consumer, positions, self._serve)
-
-    def _serve(self) -> None:
-        self._keep(1, _BRIEF_SECONDS) if len(self._kept) < _KEPT else self.keep_alive()
-        if self._kept:
-            self._clock.sleep(_BRIEF_SECONDS)
-
-    def unread(self) -> dict[int, int]:
-        """How many records lie after the position, by each partition assigned to this member that has any."""
-        with failures("read"):
-            begins = {position.partition: position.offset for position in self.consumer.position(self.consumer.assignment())}
-            begins |= {int(message.partition() or 0): int(message.offset() or 0) for message in reversed(self._kept)}
-            if unread := [partition for partition, begin in begins.items() if begin < 0]:
-                lows = firsts(self.admin, self.topic, unread)
-                begins |= {each.partition: max(each.offset, lows.get(each.partition, 0)) for each in self.committed(unread)}
-            last = ends(self.admin, self.topic, begins, IsolationLevel.READ_COMMITTED)
-            # A position in a topic that was made anew may lie beyond its end.
-            return {partition: end - begins[partition] for partition, end in last.items() if end > begins[partition]}
-
-    def caught_up(self, identity: str, applied: Applied) -> bool:
-        """Whether the whole group has committed and applied all that is now in the topic with this id; see Awaited, too."""
-        with failures("read"):
-            partitions = self.consumer.list_topics(self.topic, timeout=TIMEOUT_SECONDS).topics[self.topic].partitions
-            last = ends(self.admin, self.topic, partitions, IsolationLevel.READ_UNCOMMITTED)  # before where readers end
-            readable = ends(self.admin, self.topic, partitions, IsolationLevel.READ_COMMITTED)
-            begins = firsts(self.admin, self.topic, partitions)
-            if not partitions.keys() == last.keys() == readable.keys() == begins.keys():
-                return False  # one has no leader, and nobody can tell
-            for position in self.committed(partitions):
-                low, high = begins[position.partition], readable[position.partition]
-                begin = applied.begin(position, identity)
-                if (low if begin is None else begin) < high:  # also where all that it lacks is gone: its reader says so
-                    return False
-            return self._awaited.is_there(readable, last) and identity != DELETED
+    def positions(self) -> dict[int, int]:
+        """The offset of the next record to poll, by each partition that is read; negative where that is not known yet."""
+        found = {position.partition: position.offset for position in self.consumer.position(self.consumer.assignment())}
+        return found | {int(message.partition() or 0): int(message.offset() or 0) for message in reversed(self._kept)}
 
     def committed(self, partitions: Iterable[int]) -> list[TopicPartition]:
         """What the group has committed of these. Raises KafkaException."""
@@ -205,7 +183,7 @@ class Member:
 
     def is_lost(self) -> bool:
         """Whether nobody answers; known at once where a commit just waited in vain."""
-        return self._commits.is_silent or self._contact.is_lost(self.admin)
+        return self._commits.is_silent or self._contact.is_lost(self.consumer)
 
     def close(self) -> None:
         """Leave the group, so that the others take over at once. Where nobody answers, its client stays as it is.
@@ -219,17 +197,31 @@ class Member:
 
     def _explain(self, error: KafkaException) -> None:
         self._contact.doubt(error.args[0])
-        self._contact.check(self.admin)  # where nobody answers, that is what is wrong
+        self._contact.check_kafka()  # where nobody answers, that is what is wrong
+
+    def _check(self) -> None:
+        """Raise Unavailable where nobody answers. A consumer that has lost Kafka for good gives way to a new one."""
+        try:
+            self._contact.check(self.consumer)
+        except CutOff:
+            _log.warning("Kafka answers, but not this client of it: it is made anew", topic=self.topic)
+            self._forget(self.consumer, [TopicPartition(self.topic, partition) for partition in self._owned])
+            never_free(self.consumer)
+            self.consumer = Consumer(self._settings)
+            self._is_member = False
+            raise
 
     # Kafka's client calls the next two from within `consume`. Each has to tell it what to read, or to read no more. If one does
     # not, for example because it raised, the client reads all of `positions`, or takes all of them for read until now.
 
     def _assign(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
+        self._owned |= {position.partition for position in positions}
         self._beginning.add(positions)
         consumer.incremental_assign([])  # nothing yet: it is the next poll that asks where to begin, and may fail
 
     def _forget(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
         gone = {position.partition for position in positions}
+        self._owned -= gone
         unread = self._beginning.forget(gone)
         self._on_revoked(gone)
         self._stop(consumer, [position for position in positions if position.partition not in unread])

@@ -8,6 +8,8 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 
+from devicesync.errors import Unavailable
+from devicesync.log.kafka.contact import is_cut_off, look
 from devicesync.log.kafka.url import KafkaUrl
 
 DELIVERY_SECONDS = 10.0
@@ -20,10 +22,11 @@ class Producer:
     """Loses, doubles and reorders nothing while its client lives. Safe for threads.
 
     After a broker has restarted, a client may have lost count with it. That is fatal by its own words: it produces nothing more.
-    The next `produce` then opens a new one.
+    It may also have lost the broker itself, see contact. The next `produce` then opens a new one.
     """
 
     def __init__(self, url: KafkaUrl, **settings: Any) -> None:
+        self._url = url
         self._settings: dict[str, Any] = {
             **url.client,
             "acks": "all",
@@ -45,6 +48,20 @@ class Producer:
             if self._client is None:
                 self._client = Client(self._settings)
             return self._client
+
+    def check(self) -> None:
+        """Raise Unavailable unless Kafka answers its client and has the topic."""
+        try:
+            look(self.client(), self._url)
+        except Unavailable:
+            self.reconnect()
+            raise
+
+    def reconnect(self) -> None:
+        """To be called where its client may have reached nobody. If Kafka answers a new one, the next `produce` opens it."""
+        client = self._client
+        if client is not None and is_cut_off(client, self._url):
+            self._give_up(client)
 
     def produce(self, records: Iterable[tuple[Any, ...]]) -> None:
         """Hand them to the client, each as what its `produce` takes. Waits while that has too many. Raises KafkaException."""

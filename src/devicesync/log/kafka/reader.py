@@ -21,6 +21,7 @@ from devicesync.log.kafka.headers import headers_of
 from devicesync.log.kafka.identity import identity_of, noted
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.records import records_of
+from devicesync.log.kafka.standing import Standing
 from devicesync.log.kafka.url import HINT, KafkaUrl, failures
 from devicesync.log.port import Record
 
@@ -53,7 +54,8 @@ class KafkaReader:
         self._committed_at = self._identified_at = 0.0
         self._is_closed = False
         self._member = Member(url, group, on_assigned=self._assigned, on_revoked=self._forget, clock=clock, **_SETTINGS)
-        self._gaps = Gaps(self._member.admin, url.topic, clock)
+        self._standing = Standing(self._member, clock)
+        self._gaps = Gaps(lambda: self._member.admin, url.topic, clock)
 
     @property
     def lost(self) -> int:
@@ -108,11 +110,11 @@ class KafkaReader:
 
     def unread(self) -> dict[int, int]:
         """See port.Reader."""
-        return self._member.unread()
+        return self._standing.unread()
 
     def caught_up(self) -> bool:
         """Whether the whole group has committed everything that is in the topic now, and the store has it."""
-        return not self._due and self._member.caught_up(self._identity(), self._applied)
+        return not self._due and self._standing.caught_up(self._identity(), self._applied)
 
     def close(self) -> None:
         """See port.Reader; leaves the group, so that the others take over at once. Again, it does nothing."""

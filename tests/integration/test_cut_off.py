@@ -1,0 +1,133 @@
+"""Kafka's client loses its broker for good, as in librdkafka's issue 5301: a new one takes its place, and nothing is lost.
+
+That happens once in some 200 restarts of a broker. Here a client that was given a dead address stands for one.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from unittest.mock import Mock
+
+import pytest
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
+from devstack.server import free_ports
+
+from devicesync.errors import Unavailable
+from devicesync.jobs.shared.patience import Patience
+from devicesync.log.full import Claim
+from devicesync.log.kafka import KafkaLog, KafkaUrl, commits, contact, delivery
+from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.full import KafkaFullReader
+from devicesync.log.kafka.member import Member
+from devicesync.log.kafka.reader import KafkaReader
+from tests import servers
+
+PARTITIONS = 2
+
+
+@pytest.fixture
+def log(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaLog]:
+    """A topic of its own; whoever reaches nobody knows it soon."""
+    for name, seconds in (("_SILENCE_SECONDS", 0.5), ("_TIMEOUT_SECONDS", 2.0), ("_PATIENCE_SECONDS", 1.0)):
+        monkeypatch.setattr(contact, name, seconds)
+    monkeypatch.setattr(commits, "_ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(delivery, "DELIVERY_SECONDS", 1.0)
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/cut-off-{request.node.name}")
+    create_topics(url, partitions=PARTITIONS)
+    with closing(KafkaLog(url, url.topic)) as log:
+        yield log
+
+
+def nowhere() -> dict[str, str]:
+    (port,) = free_ports(1)
+    return {"bootstrap.servers": f"127.0.0.1:{port}"}
+
+
+def cut_off(member: Member) -> None:
+    """Its group hears nothing of it any more, and has given its partitions away; it does not know that."""
+    lost, owned = Consumer(member._settings | nowhere()), {*member._owned}
+    lost.assign(member.consumer.assignment())
+    member.consumer.close()
+    member.consumer, member._owned = lost, owned
+
+
+def values_of(reader: KafkaReader | KafkaFullReader, count: int) -> list[bytes | None]:
+    """The next so many values; whatever is away is waited for."""
+    found: list[bytes | None] = []
+    while len(found) < count:
+        with suppress(Unavailable):
+            if isinstance(reader, KafkaReader):
+                found += [record.value for record in reader.poll(10, 0.2)]
+            else:
+                found += [record[3] for records in reader.poll(10, 0.2).values() for record in records]
+    return found
+
+
+def test_an_updater_goes_on(log: KafkaLog) -> None:
+    """Where it was: what it has committed is not read again."""
+    with closing(log.reader("updater")) as reader:
+        log.append([b"a", b"b", b"c"])
+        assert sorted(filter(None, values_of(reader, 3))) == [b"a", b"b", b"c"]
+        reader.commit()
+        reader.poll(1, 0.2)  # with nothing to read what is due is committed
+        cut_off(reader._member)
+        log.append([b"d"])
+        assert values_of(reader, 1) == [b"d"]
+        assert reader.poll(10, 0.5) == []
+
+
+def test_a_backup_goes_on(log: KafkaLog) -> None:
+    """It learns that its partitions are gone, and is given them anew."""
+    listener = Mock()
+    listener.on_assigned.return_value = 0
+    with closing(log.full_reader("backup", listener)) as reader:
+        log.append([b"a"])
+        values_of(reader, 1)
+        cut_off(reader._member)
+        listener.reset_mock()
+        assert values_of(reader, 1) == [b"a"]
+        listener.on_revoked.assert_called_once_with({*range(PARTITIONS)})
+        assert listener.on_assigned.call_count == PARTITIONS
+
+
+def test_what_waits_for_an_answer_gets_one(log: KafkaLog) -> None:
+    """Nobody polls meanwhile. What it would have committed is not its own any more, and is not committed."""
+    listener = Mock()
+    listener.on_assigned.return_value = 0
+    with closing(log.full_reader("backup", listener)) as reader:
+        log.append([b"a"])
+        values_of(reader, 1)
+        cut_off(reader._member)
+        patience = Patience(threading.Event(), reader.keep_alive)
+        claims = {partition: Claim("", 1, None) for partition in range(PARTITIONS)}
+        assert not patience.until_it_works(reader.claim, claims)
+        assert [each.offset for each in reader._member.committed(range(PARTITIONS))] == [-1001] * PARTITIONS
+        assert not patience.until_it_works(reader.caught_up)
+
+
+def test_an_admin_client_is_made_anew(log: KafkaLog) -> None:
+    """Its consumer stays as it is."""
+    with closing(log.reader("updater")) as reader:
+        log.append([b"a"])
+        values_of(reader, 1)
+        consumer = reader._member.consumer
+        reader._member._contact.admin = AdminClient({**nowhere(), "log_level": 2})
+        log.append([b"b"])
+        assert values_of(reader, 1) == [b"b"]
+        patience = Patience(threading.Event(), reader.keep_alive)
+        patience.until_it_works(reader.caught_up)
+        assert reader._member.consumer is consumer
+
+
+def test_a_producer_is_made_anew(log: KafkaLog) -> None:
+    """What failed is not acknowledged. The next one works; so does a check."""
+
+    def append() -> None:
+        log.append([b"a"])
+
+    for works in (append, log.check):
+        log._producer._client = Producer(log._producer._settings | nowhere() | {"delivery.timeout.ms": 500})
+        with pytest.raises(Unavailable):
+            works()
+        works()
