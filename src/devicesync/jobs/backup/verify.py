@@ -65,10 +65,13 @@ def check_overlaps(pruned: list[Entry], entries: list[Entry]) -> Iterator[Proble
 
 
 def _neighbours(pruned: list[Entry], entries: list[Entry]) -> Iterator[tuple[Entry | None, Entry]]:
-    """The first file of each range, beside that of the range before it in its partition."""
-    everything = {(*entry.range, entry.order): entry for entry in (*pruned, *entries)}  # a prune that was killed leaves both
+    """The first file of each range, beside that of the range before it in its partition.
+
+    Where a range is listed, what a prune has kept of it counts as little as for who reads it: its bounds may be others.
+    """
+    listed = {entry.range for entry in entries}
     before: Entry | None = None
-    for after, *_ in by_range(everything.values()):
+    for after, *_ in by_range([*entries, *(entry for entry in pruned if entry.range not in listed)]):
         yield (before if before and before.order[:2] == after.order[:2] else None), after
         before = after
 
