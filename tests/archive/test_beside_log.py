@@ -57,7 +57,7 @@ def test_a_revision_takes_the_place_of_nothing(life: Life, tmp_path: Path) -> No
     life.registers("late")
     closed = made(tmp_path, life.rows()[6:], (5, 7), life.archive.manifest.entries()[-1])
     _lists_as_a_revision(life, closed)
-    with pytest.raises(Damaged, match=r"1_0_6\.1-0000abcd\.parquet 1 records of the log are missing, the first at offset 5"):
+    with pytest.raises(Damaged, match=r"1_0_6-5\.1-0000abcd\.parquet 1 records of the log are missing, the first at offset 5"):
         life.keeps()
 
 

@@ -111,7 +111,7 @@ def test_around_midnight_there_are_two_files_and_not_many(tmp_path: Path) -> Non
     rows = [row(number, MIDNIGHT_MS + (-1) ** number * 500) for number in range(900)]
     archive = kept(tmp_path, ranges_of(tmp_path, rows, step=100))
     assert {path: len(some) for path, some in rows_of(archive, tmp_path).items()} == {
-        "topic/dt=2022-01-07/1_3_1.parquet": 450,
+        "topic/dt=2022-01-07/1_3_1-0.parquet": 450,
         "topic/dt=2022-01-08/1_3_0.parquet": 450,
     }
 

@@ -1,10 +1,12 @@
 """A stranger lists a range beside the backup's own, and no command of ours removes or names a true file because of that."""
 
 from pathlib import Path
+from typing import Any, Literal
 
+import msgspec
 import pytest
 
-from devicesync.archive.entry import Entry
+from devicesync.archive.entry import Entry, revised
 from devicesync.archive.ranges import ENTRY, place_of
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import sealed
@@ -57,3 +59,59 @@ def test_a_listing_where_a_prune_was_overlaps_what_is_behind_it(life: Life, tmp_
     with pytest.raises(Damaged, match="overlap: records 2 to 3"):
         redact(life.place, "gone", life.settings, Unwatched(), dry_run=False)
     assert (Path(life.place) / last.path).exists()
+
+
+def told(life: Life) -> set[str]:
+    return {each["path"] for each in life.problems()}
+
+
+@pytest.mark.parametrize("changes", [{}, {"sha256": "0" * 64}, {"records": 1}, {"identity": "another"}])
+def test_no_listing_of_another_range_names_a_true_file(life: Life, changes: dict[str, Any]) -> None:
+    """`verify` called the true file damaged, and a backup's hint had it removed with the stranger's entry."""
+    *_, true = life.archive.manifest.entries()
+    listing = lists(life, msgspec.structs.replace(true, from_offset=1, **changes))
+    assert told(life) == {listing}
+    life.registers("late")
+    life.forgets()
+    with pytest.raises(Damaged, match=f"{listing} names files that are not its own"):
+        life.keeps()
+    for command in (prunes, lambda life: redact(life.place, "gone", life.settings, Unwatched(), dry_run=False)):
+        with pytest.raises(Damaged, match=f"{listing} names files that are not its own"):
+            command(life)
+    (Path(life.place) / listing).unlink()
+    assert life.keeps() == 1
+    assert life.problems() == []
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_no_listing_names_a_later_file_of_a_range(life: Life, tmp_path: Path, file_format: Literal["parquet", "jsonl"]) -> None:
+    """Of a range of several days, or one whose first offset has no record. Nor does it name a file's rest."""
+    like = life.archive.manifest.entries()[-1]
+    life.registers("c", "d")
+    life.keeps(file_format=file_format)
+    rows, places = life.rows(), []
+    (Path(life.place) / "_manifest/device-profile.log/1/0/4.json").unlink()
+    for some in (rows[4:5], rows[5:]):
+        closed = made(tmp_path, some, (4, 6), like, file_format)
+        life.archive.upload(closed)
+        places.append(closed.entry)
+    lists(life, *places)
+    assert life.problems() == []
+    later = places[-1]
+    assert later.path.rpartition("/")[2].startswith("1_0_5-4.")
+    for path in (later.path, later.path.replace("-4.", ".")):
+        entry = msgspec.structs.replace(later, from_offset=5, path=path)
+        listing = lists(life, entry)
+        if later.rest or path == later.path:
+            assert told(life) == {listing}
+        else:
+            assert later.path not in told(life)
+
+
+def test_what_is_removed_behind_a_redact_is_no_other_range_s(life: Life, tmp_path: Path) -> None:
+    """A revision of another range had the true file's stem, so that counted as replaced by it."""
+    *_, true = life.archive.manifest.entries()
+    other = revised(made(tmp_path, life.rows()[2:], (1, 4), true).entry, "1-deadbeef")
+    assert life.archive.superseded([], [other]) == []
+    life.archive.remove_leftovers([other], [])
+    assert (Path(life.place) / true.path).exists()

@@ -121,8 +121,8 @@ def test_a_forged_revision_is_refused_by_name_and_what_it_replaces_stays(
 @pytest.mark.parametrize(
     "other",
     [
-        {"first_offset": 2, "path": "topic/dt=2022-01-09/1_3_2.1-deadbeef.parquet"},
-        {"path": "topic/dt=1999-01-01/1_3_1.1-deadbeef.parquet"},
+        {"first_offset": 2, "path": "topic/dt=2022-01-09/1_3_2-0.1-deadbeef.parquet"},
+        {"path": "topic/dt=1999-01-01/1_3_1-0.1-deadbeef.parquet"},
     ],
 )
 def test_a_revision_has_the_places_of_what_it_replaces(tmp_path: Path, other: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from devicesync.archive.archive import Archive
-from devicesync.archive.entry import Entry
+from devicesync.archive.entry import Entry, spot_of
 from devicesync.archive.files import digest_of
 from devicesync.archive.parquet import GROUP_BYTES, SCHEMA
 from devicesync.archive.parquet_footer import groups_of, metadata_of
@@ -142,7 +142,11 @@ def test_a_range_has_no_more_files_than_days(tmp_path: Path) -> None:
     for count, read in ((MOST_DAYS, MOST_DAYS), (MOST_DAYS + 1, 0)):
         entries = [
             msgspec.structs.replace(
-                closed.entry, first_offset=at, next_offset=99, records=1, path=closed.entry.path.replace("_10.", f"_{at}.")
+                closed.entry,
+                first_offset=at,
+                next_offset=99,
+                records=1,
+                path=closed.entry.path.replace("_10.", f"_{spot_of(at, 10)}."),
             )
             for at in range(10, 10 + count)
         ]

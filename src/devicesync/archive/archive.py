@@ -6,13 +6,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from devicesync.archive.entry import LARGE_NUMBER, MOST_KILLED, NUMBER, Entry, number_of
+from devicesync.archive.entry import MOST_KILLED, NUMBER, SPOT, Entry, number_of
 from devicesync.archive.files import ClosedFile, digest_of
 from devicesync.archive.jsonl import read_json_lines
 from devicesync.archive.manifest import MANIFEST, Manifest
 from devicesync.archive.parquet_reading import read_parquet
 from devicesync.archive.ranges import by_range
-from devicesync.archive.revisions import Place, Replaced, places_in, replaced_in, stem_of
+from devicesync.archive.revisions import Replaced, places_in, replaced_in, stem_of
 from devicesync.archive.room import Room
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import proved
@@ -22,7 +22,7 @@ from devicesync.log.full import FullRecord
 
 _ANY = 1 << 62
 _DAY = re.compile(r"dt=.*")
-_FILE = re.compile(rf"({NUMBER}_({NUMBER})_{LARGE_NUMBER})(?:\.({NUMBER})-[0-9a-f]{{8}})?\.(?:parquet|jsonl\.gz)")
+_FILE = re.compile(rf"{NUMBER}_({NUMBER})_{SPOT}(?:\.({NUMBER})-[0-9a-f]{{8}})?\.(?:parquet|jsonl\.gz)")
 _HIDDEN = re.compile(r"(?:generation-)?[0-9]\S*\.(?:parquet|jsonl\.gz|json)")
 """What a file was to be called that a killed upload left under a hidden name."""
 UPLOAD_SECONDS = 3600.0
@@ -33,7 +33,7 @@ class _Found(NamedTuple):
     """A file of records that is there, or a rest. number: of its revision, 0 for none."""
 
     path: str
-    place: Place
+    place: str
     partition: int
     number: int
 
@@ -180,10 +180,10 @@ class Archive:
         days = self._days() if only is None else sorted({entry.path.split("/")[1] for entry in only})
         for path in (f"{self.topic}/{day}/{name}" for day in days for name in self._storage.names(f"{self.topic}/{day}")):
             if match := _FILE.fullmatch(path.rpartition("/")[2]):
-                yield _Found(path, stem_of(path), int(match[2]), int(match[3] or 0))
+                yield _Found(path, stem_of(path), int(match[1]), int(match[2] or 0))
         if only is None or any(entry.rest for entry in only):
-            for path, order, number in self.manifest.rests(only):
-                yield _Found(path, order, order[1], number)
+            for path, partition, number in self.manifest.rests(only):
+                yield _Found(path, stem_of(path), partition, number)
 
     def _days(self) -> list[str]:
         return [name for name in self._storage.names(self.topic) if _DAY.fullmatch(name)]

@@ -3,6 +3,9 @@
     <prefix>/<topic>/dt=YYYY-MM-DD/<generation>_<partition>_<first offset>.parquet|jsonl.gz      dt: its records' day, UTC
     <prefix>/_manifest/<topic>/<generation>/<partition>/<from offset>.json                       a range's entries (ranges.py)
 
+Where a file's range begins before its first record, the name says that, too: <first offset>-<from offset>. So a file is of one
+range, and no listing of another one can name it, whoever adds that.
+
 Below <topic> there are only files of records, so any reader of such files can take that directory. Older archives have the
 manifest in <topic>/_manifest, and one file for each range, under the day of its first record.
 """
@@ -28,6 +31,8 @@ _Source = Annotated[str, msgspec.Meta(max_length=4096)]
 """A topic, or a path, which has fewer bytes. A restore keeps it with each refused record."""
 NUMBER, LARGE_NUMBER = "[0-9]{1,9}", "[0-9]{1,19}"
 """In the name of a file: a generation, a partition or a revision; an offset. None of ours has more digits."""
+SPOT = f"{LARGE_NUMBER}(?:-{LARGE_NUMBER})?"
+"""See spot_of."""
 MOST_KILLED = 1000
 """Redacts of one range, one after the other, that were killed before they listed it. A number further on is no redact's."""
 MOST_REDACTS = 1_000_000
@@ -108,15 +113,20 @@ def day_of(stamp_ms: int | None) -> int:
     return min(max((stamp_ms or 0) // _DAY_MS, 0), _LAST_DAY)
 
 
-def path_of(origin: Origin, first: FullRecord, extension: str) -> str:
-    """The file's path. It depends only on its first record, so a second try has the same name."""
+def spot_of(first_offset: int, from_offset: int) -> str:
+    """What a file's name says of its offsets: that of its first record, and that of its range if this is another one."""
+    return str(first_offset) if first_offset == from_offset else f"{first_offset}-{from_offset}"
+
+
+def path_of(origin: Origin, first: FullRecord, from_offset: int, extension: str) -> str:
+    """The file's path. It depends only on its range's beginning and its first record, so a second try has the same name."""
     day = _FIRST_DAY + timedelta(days=day_of(first[TIMESTAMP_MS]))
-    return f"{origin.topic}/dt={day}/{origin.generation}_{origin.partition}_{first[OFFSET]}.{extension}"
+    return f"{origin.topic}/dt={day}/{origin.generation}_{origin.partition}_{spot_of(first[OFFSET], from_offset)}.{extension}"
 
 
 def rest_path(entry: Entry) -> str:
     """The path of `rest`, if there is one."""
-    name = ".".join(filter(None, (str(entry.first_offset), entry.revision)))
+    name = ".".join(filter(None, (spot_of(entry.first_offset, entry.from_offset), entry.revision)))
     return f"_manifest/{entry.topic}/{entry.generation}/{entry.partition}/{name}.rest.parquet"
 
 

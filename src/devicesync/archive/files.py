@@ -74,7 +74,7 @@ class OpenFile:
         topic, source, generation, partition, identity = self._origin
         first_ms, last_ms = stamps_of(self._rest_here or self._here)
         entry = Entry(
-            path=path_of(self._origin, self._first, EXTENSIONS[self._format]),
+            path=path_of(self._origin, self._first, from_offset, EXTENSIONS[self._format]),
             topic=topic,
             source=source,
             generation=generation,

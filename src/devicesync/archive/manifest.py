@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from devicesync.archive.entry import LARGE_NUMBER, NUMBER, Entry
+from devicesync.archive.entry import NUMBER, SPOT, Entry
 from devicesync.archive.generation import Begin, Generations
 from devicesync.archive.listed import Listing, counts, erasures_of, listings_of
 from devicesync.archive.ranges import (
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 _READERS = 16
 MANIFEST = "_manifest"
-_REST = re.compile(rf".*/({NUMBER})/({NUMBER})/({LARGE_NUMBER})(?:\.({NUMBER})-[0-9a-f]{{8}})?\.rest\.parquet")
+_REST = re.compile(rf".*/({NUMBER})/{SPOT}(?:\.({NUMBER})-[0-9a-f]{{8}})?\.rest\.parquet")
 
 
 class Manifest(Generations):
@@ -157,15 +157,15 @@ class Manifest(Generations):
         generations = [f"{self._directory}/{name}" for name in names if re.fullmatch(NUMBER, name)]
         return [f"{generation}/{name}" for generation in generations for name in self._storage.names(generation)]
 
-    def rests(self, only: list[Entry] | None = None) -> Iterator[tuple[str, tuple[int, int, int], int]]:
-        """Yield the path of each `rest` that is there, with the order of its entry, and the number of its revision.
+    def rests(self, only: list[Entry] | None = None) -> Iterator[tuple[str, int, int]]:
+        """Yield the path of each `rest` that is there, with its partition, and the number of its revision.
 
         only: those that may be of these entries, and others of their partition. Raises Unavailable.
         """
         directories = self.partitions() if only is None else places_of([only])
         there = (f"{directory}/{name}" for directory in directories for name in self._storage.names(directory))
         for match in filter(None, map(_REST.fullmatch, there)):
-            yield match[0], (int(match[1]), int(match[2]), int(match[3])), int(match[4] or 0)
+            yield match[0], int(match[1]), int(match[2] or 0)
 
     def pruned(self, damaged: list[Damaged] | None = None) -> Iterator[Pruned]:
         """Yield what is kept of each pruned range, also where `entries` has it: a prune was killed, or somebody else wrote it.

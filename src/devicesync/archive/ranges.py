@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from devicesync.archive.entry import EXTENSIONS, LARGE_NUMBER, NUMBER, Entry, rest_path
+from devicesync.archive.entry import EXTENSIONS, LARGE_NUMBER, NUMBER, Entry, rest_path, spot_of
 from devicesync.archive.trust import decoded
 from devicesync.durable import begun_anew
 from devicesync.errors import Damaged, WrongUse
@@ -207,7 +207,7 @@ def _placed_entries(path: str, held: bytes, ending: str) -> list[Entry]:
 def _placed(path: str, entries: list[Entry], ending: str) -> None:
     """Raise Damaged unless these entries are of one range, belong at `path`, and name only files of their own.
 
-    All have the revision that the path has, so no two listings name the same file.
+    All have the revision that the path has, and the range's beginning in their names, so no two listings name the same file.
     """
     if not entries or path != place_of(entries, ending):
         raise Damaged(path, "is not of the range that its name says")
@@ -235,6 +235,6 @@ def _names_its_own(entry: Entry) -> bool:
     if not re.fullmatch(rf"({NUMBER}-[0-9a-f]{{8}})?", entry.revision) or entry.revision.startswith("0"):
         return False
     revision = rf"\.{entry.revision}" if entry.revision else ""
-    name = rf"{entry.generation}_{entry.partition}_{entry.first_offset}{revision}\.{extension}"
+    name = rf"{entry.generation}_{entry.partition}_{spot_of(entry.first_offset, entry.from_offset)}{revision}\.{extension}"
     own = re.fullmatch(rf"{re.escape(entry.topic)}/dt=[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}/{name}", entry.path)
     return bool(own) and (entry.format == "parquet" if entry.rest is None else entry.rest.path == rest_path(entry))

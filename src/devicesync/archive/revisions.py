@@ -6,15 +6,12 @@ from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 
-from devicesync.archive.entry import Entry
+from devicesync.archive.entry import Entry, rest_path
 from devicesync.archive.ranges import ENTRY_BYTES, by_range, counting, entries_in, places_of, range_of
 from devicesync.archive.storage import Storage
 from devicesync.errors import Damaged
 
 _READERS = 16
-
-Place = str | tuple[int, int, int]
-"""What all revisions of a file share: the stem of its path. Of a rest the order of its entry."""
 
 
 class Replaced(NamedTuple):
@@ -61,9 +58,9 @@ def replaced_in(storage: Storage, entries: Iterable[Entry]) -> list[Replaced]:
         return [*chain.from_iterable(readers.map(beside, listings))]
 
 
-def places_in(entry: Entry) -> tuple[Place, ...]:
-    """Return the place of the entry's file, and that of a rest, which it may have."""
-    return stem_of(entry.path), entry.order
+def places_in(entry: Entry) -> tuple[str, str]:
+    """Return the place of the entry's file, and that of a rest, which it may have: what all revisions of it share."""
+    return stem_of(entry.path), stem_of(rest_path(entry))
 
 
 def stem_of(path: str) -> str:
