@@ -1,11 +1,13 @@
 """A stranger lists a range beside the backup's own, and no command of ours removes or names a true file because of that."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import pytest
 
+from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry, revised
 from devicesync.archive.ranges import ENTRY, place_of
 from devicesync.archive.storage import Storage
@@ -115,3 +117,16 @@ def test_what_is_removed_behind_a_redact_is_no_other_range_s(life: Life, tmp_pat
     assert life.archive.superseded([], [other]) == []
     life.archive.remove_leftovers([other], [])
     assert (Path(life.place) / true.path).exists()
+
+
+def test_files_of_two_ranges_with_one_first_offset_are_fetched_side_by_side(life: Life, tmp_path: Path) -> None:
+    """From a store. They had one local name: `verify` failed there, or called the true one damaged."""
+    *_, true = life.archive.manifest.entries()
+    archive = Archive(Storage("memory://two-ranges"), true.topic)
+    closed = [made(tmp_path, life.rows()[2:end], bounds, true) for bounds, end in (((2, 4), 4), ((1, 4), 3))]
+    for file in closed:
+        archive.upload(file)
+    (tmp_path / "spool").mkdir()
+    with ExitStack() as fetching:
+        both = [fetching.enter_context(archive.fetched(file.entry, tmp_path / "spool")) for file in closed]
+        assert [sum(map(len, batches)) for batches in both] == [2, 1]

@@ -81,7 +81,7 @@ class Archive:
         Raises Unavailable, and Damaged, which names the file. Damaged also comes later, if the rows differ from the entry.
         """
         room = room or Room()
-        name = "-".join([*map(str, entry.order), entry.revision])
+        name = "-".join([*map(str, entry.range), str(entry.first_offset), entry.revision])  # several are fetched at once
         try:
             here = self._checked(entry.path, entry.bytes, entry.sha256, spool / name)
             if entry.rest:
