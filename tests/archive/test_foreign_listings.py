@@ -130,3 +130,46 @@ def test_files_of_two_ranges_with_one_first_offset_are_fetched_side_by_side(life
     with ExitStack() as fetching:
         both = [fetching.enter_context(archive.fetched(file.entry, tmp_path / "spool")) for file in closed]
         assert [sum(map(len, batches)) for batches in both] == [2, 1]
+
+
+def revises(life: Life, tmp_path: Path, true: Entry, revision: str, *offsets: int) -> Entry:
+    """A stranger adds a revision's file with these records; its entry."""
+    plain = msgspec.structs.replace(true, revision="", rest=None)
+    bounds = true.from_offset, true.next_offset
+    closed = made(tmp_path, [row for row in life.rows() if row[0] in offsets], bounds, plain)
+    closed.entry = msgspec.structs.replace(revised(closed.entry, revision), closed_ms=true.closed_ms, follows=true.follows)
+    life.archive.upload(closed)
+    return closed.entry
+
+
+def redacts(life: Life) -> Entry:
+    """The first range's entry after a redact, whose erase is in the second one."""
+    redact(life.place, "gone", life.settings, Unwatched(), dry_run=False)
+    assert life.problems() == []
+    return life.archive.manifest.entries()[0]
+
+
+@pytest.mark.parametrize("where", ["another day", "one of two"])
+def test_a_redact_s_revision_is_not_named_where_its_erase_is_in_a_listing_with_other_places(
+    life: Life, tmp_path: Path, where: str
+) -> None:
+    """That listing is the true one, and what counts in its place is forged: its erases were not read, and it was not compared."""
+    *_, last = life.archive.manifest.entries()
+    if where == "one of two":
+        (Path(life.place) / place_of([last], ENTRY)).unlink()
+        (Path(life.place) / last.path).unlink()
+        closed = [made(tmp_path, rows, (2, 4), last) for rows in (life.rows()[2:3], life.rows()[3:])]
+        for file in closed:
+            life.archive.upload(file)
+        lists(life, *(file.entry for file in closed))
+    redacts(life)
+    forged = revises(life, tmp_path, last, "2-deadbeef", 2)
+    if where == "another day":
+        there = forged.path
+        day = there.split("/")[1]
+        forged = msgspec.structs.replace(forged, path=there.replace(day, "dt=2020-01-01"))
+        Storage(life.place).put(Path(life.place) / there, forged.path)
+        (Path(life.place) / there).unlink()
+    lists(life, forged)
+    assert told(life) == {forged.path}
+    assert any("1 records of the log are missing, the first at offset 3" in each["problem"] for each in life.problems())

@@ -124,7 +124,11 @@ class Archive:
 
     def missing(self, entries: Iterable[Entry]) -> set[str]:
         """The paths of these entries' files, and of their rests, that are not there. Raises Unavailable."""
-        wanted = {path for entry in entries for path in entry.paths}
+        return self.absent(path for entry in entries for path in entry.paths)
+
+    def absent(self, paths: Iterable[str]) -> set[str]:
+        """Those of the paths where no file is. Raises Unavailable."""
+        wanted = {*paths}
         there = {
             f"{directory}/{name}"
             for directory in {path.rpartition("/")[0] for path in wanted}

@@ -64,7 +64,10 @@ class Manifest(Generations):
 
     def first_listed(self, entries: list[Entry]) -> list[Entry]:
         """The files with which the backup listed the range of these; none where it is not listed. Raises Unavailable, Damaged."""
-        path = listing_path(entries, ENTRY)
+        return self.listed_at(listing_path(entries, ENTRY))
+
+    def listed_at(self, path: str) -> list[Entry]:
+        """The files that are listed there, whether they count or not; none where nothing is. Raises Unavailable, Damaged."""
         held = self._storage.read_bytes(path, ENTRY_BYTES)
         return [] if held is None else sorted(entries_in(path, held), key=lambda entry: entry.order)
 

@@ -28,6 +28,11 @@ class Replaced(NamedTuple):
     paths: Sequence[str]
     others: Sequence[Entry]
 
+    @property
+    def all_paths(self) -> list[str]:
+        """Of all files of the other listing."""
+        return [path for other in self.others for path in other.paths] or [*self.paths]
+
 
 def replaced_in(storage: Storage, entries: Iterable[Entry]) -> list[Replaced]:
     """Return the revisions among these entries, each beside every other listing of its range. Raises Unavailable."""

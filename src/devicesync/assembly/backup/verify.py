@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -90,26 +90,40 @@ class _Look(NamedTuple):
         doubtful = [each for each in pairs if each.revision.range in ranges]
         others = self._whole(doubtful) if self.deep else []
         if others:  # which may be the true ones, with erases that the doubtful ones lack
-            known = [*self.entries, *chain.from_iterable(others)]
-            found += self._check_others(others, known, max_clock_ahead_ms)
-            cover.learn(archive, known, pruned_erasures(archive, max_clock_ahead_ms), spool)
+            found += self._check_others(others, max_clock_ahead_ms)
+            self._learn(cover, others, max_clock_ahead_ms)
         if not cover.is_full:
             again = self._check([entry for entry in self.entries if entry.revision], cover)
             found += [problem for problem in again if problem not in found]
         to_stay = {path for each in doubtful for path in each.paths}
         return [*found, *(Problem(doubt.revision.path, f"{doubt.problem}; {doubt.hint}") for doubt in doubted)], to_stay
 
-    def _whole(self, pairs: list[Replaced]) -> list[list[Entry]]:
-        """The other listings among these of which all files are there: of a part nobody can say what it lacks."""
-        listings = {place_of([*each.others], ENTRY): [*each.others] for each in pairs if each.others}
-        missing = self.archive.missing(chain.from_iterable(listings.values()))
-        return [others for others in listings.values() if missing.isdisjoint(path for other in others for path in other.paths)]
+    def _whole(self, pairs: list[Replaced]) -> list[str]:
+        """The other listings among these of which all files are there: of a part nobody can say what it lacks.
 
-    def _check_others(self, others: list[list[Entry]], known: list[Entry], max_clock_ahead_ms: int) -> list[Problem]:
+        Also those with other places or bounds, which may be the true ones as well.
+        """
+        paths = {place_of([each.other], ENTRY): each.all_paths for each in pairs}
+        absent = self.archive.absent(chain.from_iterable(paths.values()))
+        return [listing for listing, files in paths.items() if absent.isdisjoint(files)]
+
+    def _check_others(self, listings: list[str], max_clock_ahead_ms: int) -> list[Problem]:
         cover = Cover()
-        found = [problem for each in others for problem in self._check(each, cover)]
-        cover.learn(self.archive, known, pruned_erasures(self.archive, max_clock_ahead_ms), self.spool.path)
-        return found if cover.is_full else [problem for each in others for problem in self._check(each, cover)]
+        found = [problem for files in self._files_of(listings) for problem in self._check(files, cover)]
+        self._learn(cover, listings, max_clock_ahead_ms)
+        return found if cover.is_full else [each for files in self._files_of(listings) for each in self._check(files, cover)]
+
+    def _learn(self, cover: Cover, listings: list[str], max_clock_ahead_ms: int) -> None:
+        """Also from the files of these listings."""
+        pruned = pruned_erasures(self.archive, max_clock_ahead_ms)
+        others = chain.from_iterable(self._files_of(listings))
+        cover.learn(self.archive, self.entries, pruned, self.spool.path, others=others)
+
+    def _files_of(self, listings: list[str]) -> Iterator[list[Entry]]:
+        """One listing at a time: there may be many, of long names."""
+        for path in listings:
+            with suppress(Damaged):
+                yield self.archive.manifest.listed_at(path)
 
     def _check(self, entries: list[Entry], cover: Cover) -> list[Problem]:
         found: list[Problem] = []

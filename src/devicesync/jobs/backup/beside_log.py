@@ -146,7 +146,7 @@ class BesideLog:
         if found or not any(entry.revision for entry in files):
             return found
         pruned = pruned_erasures(self.archive, DEFAULT_MAX_CLOCK_AHEAD_MS)
-        cover.learn(self.archive, self.archive.manifest.entries([]), pruned, self._spool, self._stop)
+        cover.learn(self.archive, self.archive.manifest.entries([]), pruned, self._spool, stop=self._stop)
         return [] if cover.is_full else check()
 
     def _records(self, partition: int, start: int, end: int) -> Iterator[list[FullRecord]]:

@@ -9,6 +9,7 @@ Under which max_clock_ahead_seconds a redact ran nobody can tell. So its own lim
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from devicesync.archive.archive import Archive
@@ -60,11 +61,14 @@ class Cover:
         entries: list[Entry],
         pruned: Iterable[dict[str, State]],
         spool: Path,
+        *,
         stop: threading.Event | None = None,
+        others: Iterable[Entry] = (),
     ) -> None:
         """Read the erases of the backup, the newest files first, until they cover all that was told.
 
-        pruned: those of the pruned ranges. A damaged file has none; `verify` names it. Raises Unavailable, and Stopped, soon.
+        pruned: those of the pruned ranges. others: files that come last; each is asked for when it is read.
+        A damaged file has none; `verify` names it. Raises Unavailable, and Stopped, soon.
         """
         stop = stop or threading.Event()
         self._erased = {}
@@ -76,7 +80,7 @@ class Cover:
                 for device_id in erased.keys() & self._wanted.keys():
                     self._add(device_id, erased[device_id].erased)
         left = [*self._wanted.items()]
-        for entry in reversed(entries):
+        for entry in chain(reversed(entries), others):
             left = [wanted for wanted in left if not self._covers(wanted)]
             if not left:
                 break
