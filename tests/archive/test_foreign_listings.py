@@ -18,7 +18,7 @@ from devicesync.assembly.watcher import Unwatched
 from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.verify import check_overlaps
-from tests.archive.life import Life, made
+from tests.archive.life import OTHER, Life, made
 
 
 @pytest.fixture
@@ -173,3 +173,26 @@ def test_a_redact_s_revision_is_not_named_where_its_erase_is_in_a_listing_with_o
     lists(life, forged)
     assert told(life) == {forged.path}
     assert any("1 records of the log are missing, the first at offset 3" in each["problem"] for each in life.problems())
+
+
+def test_of_what_may_be_the_only_copy_a_hint_says_to_copy_it_first(life: Life, tmp_path: Path) -> None:
+    """A true revision of a forged listing whose file came after the backup had gone on. The forged one was removed, as told."""
+    *_, last = life.archive.manifest.entries()
+    life.registers("c")
+    closed = made(tmp_path, [(4, life.rows()[4][1], None, OTHER, None)], (4, 5), last)
+    forged = closed.entry
+    lists(life, forged)
+    true = revises(life, tmp_path, made(tmp_path, life.rows()[4:], (4, 5), last).entry, "1-deadbeef", 4)
+    listing = lists(life, true)
+    life.registers("d")
+    assert life.keeps() == 1
+    life.archive.upload(closed)
+    assert forged.path in told(life)
+    life.removes(forged)
+    assert told(life) == set()
+    life.place = str(Path(life.place).rename(tmp_path / "elsewhere"))
+    life.registers("e")
+    with pytest.raises(Damaged, match="is a revision of no range that a backup has listed") as raised:
+        life.keeps()
+    assert listing in raised.value.hint
+    assert "copy it first" in raised.value.hint

@@ -26,12 +26,12 @@ from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
 from devicesync.log.full import Claim, FullLog, FullRecord
 
 _DIFFERS = (
-    "a backup goes on only behind what its log has: if a stranger added that, remove its entry, {}, and then its files; "
+    "a backup goes on only behind what its log has: if a stranger added that, copy it, remove its entry, {}, and then its files; "
     "if this log is a copy of another, see docs/backup.md; `devicesync backup verify --deep` names all such files"
 )
 _UNLISTED = (
-    "if a stranger added that, remove its entry, {}, and then its files; a prune that was killed leaves one, too: "
-    "`devicesync backup prune` completes it"
+    "if a stranger added that, copy it first, for its records may be in no other file and in the log no more; then remove its "
+    "entry, {}, and then its files; a prune that was killed leaves one, too: `devicesync backup prune` completes it"
 )
 _OVERLAPS = (
     "one of the two is not of this backup, and nothing here tells which: that of {}, or that of {}; copy both before you remove "
