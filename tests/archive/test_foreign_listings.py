@@ -196,3 +196,23 @@ def test_of_what_may_be_the_only_copy_a_hint_says_to_copy_it_first(life: Life, t
         life.keeps()
     assert listing in raised.value.hint
     assert "copy it first" in raised.value.hint
+
+
+@pytest.mark.parametrize("changes", [{"next_offset": 1}, {"day": "dt=2020-01-01"}, {"source": "another"}])
+@pytest.mark.parametrize("name", ["1-00000000", "2-deadbeef"])
+def test_of_two_revisions_that_do_not_fit_the_one_that_fits_the_first_listing_is_not_named(
+    life: Life, tmp_path: Path, name: str, changes: dict[str, Any]
+) -> None:
+    """Whichever of the two counts. `verify --deep` named the redact's alone, as perhaps forged."""
+    true = redacts(life)
+    like = msgspec.structs.replace(true, **changes) if "day" not in changes else true
+    forged = revises(life, tmp_path, like, name, *([0] if "next_offset" in changes else [1]))
+    if "day" in changes:
+        there = forged.path
+        forged = msgspec.structs.replace(forged, path=there.replace(there.split("/")[1], changes["day"]))
+        Storage(life.place).put(Path(life.place) / there, forged.path)
+    lists(life, forged)
+    assert forged.path in told(life)
+    assert true.path not in told(life)
+    with pytest.raises(Damaged, match=f"{forged.path} its entry says otherwise than that of {true.path}"):
+        redact(life.place, "gone", life.settings, Unwatched(), dry_run=False)

@@ -63,6 +63,12 @@ def replaced_in(storage: Storage, entries: Iterable[Entry]) -> list[Replaced]:
         return [*chain.from_iterable(readers.map(beside, listings))]
 
 
+def have_same_places(some: list[Entry], others: list[Entry]) -> bool:
+    """Whether two listings have the same bounds, and files of the same places, as what a redact writes and what it replaces."""
+    bounds = {(entry.from_offset, entry.next_offset) for entry in (*some, *others)}
+    return len(bounds) == 1 and {*map(places_in, some)} == {*map(places_in, others)}
+
+
 def places_in(entry: Entry) -> tuple[str, str]:
     """Return the place of the entry's file, and that of a rest, which it may have: what all revisions of it share."""
     return stem_of(entry.path), stem_of(rest_path(entry))

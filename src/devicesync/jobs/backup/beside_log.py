@@ -15,7 +15,7 @@ from pathlib import Path
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import ENTRY, ERASURES, named, place_of
-from devicesync.archive.revisions import places_in
+from devicesync.archive.revisions import have_same_places
 from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged, Stopped, Unavailable
 from devicesync.jobs.backup.comparison import Problem
@@ -112,8 +112,7 @@ class BesideLog:
         if not files[0].revision:
             return
         first = self.archive.manifest.first_listed(files)
-        is_of_it = bool(first) and first[0].next_offset == files[0].next_offset
-        if not is_of_it or {*map(places_in, first)} != {*map(places_in, files)}:
+        if not have_same_places(first, files):
             told = "is a revision of no range that a backup has listed, and no `devicesync backup redact` makes one"
             raise Damaged(files[0].path, told, _UNLISTED.format(place_of(files, ENTRY)))
         yield from [] if self.archive.missing(first) else [first]
