@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from devicesync.archive import ranges as written_ranges
 from devicesync.archive.archive import Archive
+from devicesync.archive.entry import revised
 from devicesync.archive.ranges import ENTRY_BYTES, ERASURES, listing_path, write_erasures
 from devicesync.archive.storage import Storage
 from devicesync.assembly.backup.prune import prune as prune_all
@@ -88,8 +89,8 @@ def test_what_prunes_left_is_looked_for_in_as_many_listings_however_many_ranges_
             listed.clear()
             archive.manifest.prune([closed.entry], (), tmp_path)
             assert listed == []
-            for late in (f"{number}.json", f"{number}.1-5f3a9c20.json"):
-                (place / late).write_bytes(b"[]")
+            archive.manifest.add([closed.entry])
+            archive.manifest.replace([closed.entry], [revised(closed.entry, "1-5f3a9c20")])
         archive.remove_leftovers(archive.manifest.entries(), archive.manifest.pruned_entries())
         counts.append(len(listed))
         assert {path.name for path in place.iterdir()} == {f"{number}.erasures.json" for number in range(1 + 20 * first)}

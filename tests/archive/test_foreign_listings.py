@@ -1,5 +1,6 @@
 """A stranger lists a range beside the backup's own, and no command of ours removes or names a true file because of that."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +10,7 @@ import pytest
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry, revised
-from devicesync.archive.ranges import ENTRY, place_of
+from devicesync.archive.ranges import ENTRY, ERASURES, listing_path, place_of, write_erasures
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import sealed
 from devicesync.assembly.backup.prune import prune
@@ -216,3 +217,21 @@ def test_of_two_revisions_that_do_not_fit_the_one_that_fits_the_first_listing_is
     assert true.path not in told(life)
     with pytest.raises(Damaged, match=f"{forged.path} its entry says otherwise than that of {true.path}"):
         redact(life.place, "gone", life.settings, Unwatched(), dry_run=False)
+
+
+@pytest.mark.parametrize("command", [lambda life: prunes(life, before_ms=0), redacts], ids=["prune", "redact"])
+def test_a_listing_that_can_t_be_read_is_named_beside_erasures_too(
+    life: Life, tmp_path: Path, command: Callable[[Life], Any]
+) -> None:
+    """As of an earlier commit's range of several days: it counted as pruned, and its first file was removed."""
+    first, _ = life.archive.manifest.entries()
+    path = place_of([first], ENTRY)
+    later = first.path.replace("_0.", "_1.")
+    damaged = [first, msgspec.structs.replace(first, first_offset=1, records=1, path=later)]
+    Storage(life.place).put_bytes(path, sealed(damaged))
+    write_erasures(tmp_path / "erasures", [], [first])
+    Storage(life.place).put(tmp_path / "erasures", listing_path([first], ERASURES))
+    assert path in told(life)
+    with pytest.raises(Damaged, match=f"{path} names files that are not its own"):
+        command(life)
+    assert (Path(life.place) / first.path).exists()

@@ -36,13 +36,22 @@ def listings_of(storage: Storage, directory: str) -> list[Listing]:
 
 
 def counts(storage: Storage, listing: Listing) -> bool:
-    """Whether these entries count. Raises Unavailable."""
-    return not listing.all_of_range or _has_files(storage, listing.all_of_range)
+    """Whether these entries count. Those that can't be read do: who reads them says so. Raises Unavailable."""
+    return not listing.all_of_range or _has_files(storage, listing.all_of_range) or _is_damaged(storage, listing.path)
 
 
 def erasures_of(storage: Storage, directory: str) -> list[str]:
     """Return the paths of what prunes have kept, by the ranges' offsets. Raises Unavailable."""
     return [f"{directory}/{name}" for _, name in sorted(erasures_in(storage.names(directory)).items())]
+
+
+def _is_damaged(storage: Storage, path: str) -> bool:
+    """Else the files that it names would be removed as those of a pruned range."""
+    try:
+        held = storage.read_bytes(path, ENTRY_BYTES)
+        return held is not None and not entries_in(path, held)
+    except Damaged:
+        return True
 
 
 def _has_files(storage: Storage, listings: list[str]) -> bool:
