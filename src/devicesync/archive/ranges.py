@@ -33,6 +33,10 @@ _PIECE, _LAST_BYTES = 10_000, 120
 """Erasures at a time; what stands between and after them and the entries."""
 _TOO_MANY = "nothing is lost: its range stays, and those after it; a smaller --max-file-bytes makes smaller ranges"
 _ERASURE = re.compile(rb'[{,]\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+:\s*+(-?[0-9]{1,19})\s*+')
+_OF_ANOTHER = (
+    "if a stranger added that listing, remove it, and no file; one that a devicesync of before 2026-12 wrote is not read any "
+    "more: keep that backup, and begin another one elsewhere while the log has its records"
+)
 _NAME_DIGITS = 32
 _MOST_VERSION = (1 << 63) - 1
 _END = re.compile(rb"\{?\s*\}")
@@ -218,7 +222,7 @@ def _placed(path: str, entries: list[Entry], ending: str) -> None:
         raise Damaged(path, "is of several ranges, logs or revisions")
     for entry in entries:
         if not _names_its_own(entry):
-            raise Damaged(path, "names files that are not its own")
+            raise Damaged(path, "names files that are not its own", _OF_ANOTHER)
         least, most = 0 if entry.revision else 1, entry.next_offset - entry.first_offset
         if not entry.from_offset <= entry.first_offset < entry.next_offset or not least <= entry.records <= most:
             raise Damaged(path, "has offsets or a count that no file can have")
