@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from devicesync.archive.entry import Entry
+from devicesync.archive.entry import Entry, spot_of
 from devicesync.data_directory import Hold
 from tests.archive.test_trust import listed_at
 from tests.end_to_end.command import Devicesync
@@ -190,12 +190,15 @@ def test_beside_the_log_a_range_that_begins_too_early_is_found(devicesync: Devic
     """Its file has the last of its records. `verify --deep` read the log from there on, and an erased device came back."""
     first, second, _ = three_files(devicesync)
     backup = devicesync.directory / "backup"
-    said = msgspec.to_builtins(second) | {"from_offset": first.from_offset, "follows": first.follows}
+    name = f"_{spot_of(second.first_offset, first.from_offset)}."
+    there = second.path.replace(f"_{second.first_offset}.", name)
+    said = msgspec.to_builtins(second) | {"from_offset": first.from_offset, "follows": first.follows, "path": there}
     (backup / listed_at(first)).write_bytes(msgspec.json.encode([said]))
+    (backup / second.path).rename(backup / there)
     for path in (listed_at(second), *first.paths):
         (backup / path).unlink()
     (found,) = devicesync.json("backup", "verify", "--in", "backup", "--deep", status=1)["problems"]
-    assert found["path"] == second.path
+    assert found["path"] == there
     assert "100 records of the log are missing" in found["problem"]
 
 

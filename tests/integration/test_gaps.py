@@ -24,7 +24,7 @@ def test_a_broker_that_is_away_is_asked_once_a_minute(monkeypatch: pytest.Monkey
         return dict.fromkeys(asked_of[2], 5)
 
     monkeypatch.setattr(gaps, "firsts", firsts)
-    found = Gaps(admin, "topic", clock)
+    found = Gaps(lambda: admin, "topic", clock)
     for _ in range(100):
         found.found(0, 1, 3)
         found.look()
