@@ -114,12 +114,12 @@ def test_a_true_revision_of_a_listing_with_other_files_is_no_way_past(life: Life
     goes_on_once_removed(life, *listings, revision.path)
 
 
-@pytest.mark.parametrize("other", ["revision", "identity"])
+@pytest.mark.parametrize("other", ["revision", "identity", "source"])
 def test_a_listing_of_which_a_part_is_another_log_s_or_a_revision_is_damaged(life: Life, tmp_path: Path, other: str) -> None:
     """Its first file alone was looked at. The backup went on behind it, and a restore refused it."""
     first, last = of_log(life, tmp_path, NEXT, 5), of_log(life, tmp_path, NEXT, 6)
     revision = revises(life, tmp_path, last, "1-deadbeef", 6)
-    listing = lists(life, first, revision if other == "revision" else msgspec.structs.replace(last, identity="another"))
+    listing = lists(life, first, revision if other == "revision" else msgspec.structs.replace(last, **{other: "another"}))
     with pytest.raises(Damaged, match=f"{listing} is of several ranges, logs or revisions"):
         life.keeps()
     goes_on_once_removed(life, listing, first.path, last.path, revision.path)

@@ -217,7 +217,7 @@ def _placed(path: str, entries: list[Entry], ending: str) -> None:
         raise Damaged(path, "is not of the range that its name says")
     if len(entries) > MOST_DAYS:
         raise Damaged(path, f"has {len(entries):,} files, where a range has {MOST_DAYS} at most")
-    shared = {(*entry.range, entry.topic, entry.next_offset, entry.identity, entry.revision) for entry in entries}
+    shared = {(*each.range, each.topic, each.source, each.next_offset, each.identity, each.revision) for each in entries}
     if len(shared) > 1 or len({entry.order for entry in entries}) < len(entries):
         raise Damaged(path, "is of several ranges, logs or revisions")
     for entry in entries:
