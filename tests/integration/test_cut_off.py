@@ -15,9 +15,10 @@ from devstack.server import free_ports
 
 from devicesync.errors import Unavailable
 from devicesync.jobs.shared.patience import Patience
-from devicesync.log.full import Claim
+from devicesync.log.full import Claim, FullRecord
 from devicesync.log.kafka import KafkaLog, KafkaUrl, commits, contact, delivery
 from devicesync.log.kafka.admin import create_topics
+from devicesync.log.kafka.forward import KafkaForward
 from devicesync.log.kafka.full import KafkaFullReader
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.reader import KafkaReader
@@ -118,6 +119,27 @@ def test_an_admin_client_is_made_anew(log: KafkaLog) -> None:
         patience = Patience(threading.Event(), reader.keep_alive)
         patience.until_it_works(reader.caught_up)
         assert reader._member.consumer is consumer
+
+
+@pytest.mark.usefixtures("log")
+def test_a_check_takes_no_record_from_an_enricher() -> None:
+    """/readyz asks in another thread. It gave the client up with what was on its way, and nobody heard that this failed."""
+    source, target = (
+        KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{name}") for name in ("cut-off-in", "cut-off-out")
+    )
+    create_topics(source, partitions=1)
+    records: dict[int, list[FullRecord]] = {0: [(0, None, b"key", b"value", [])]}
+    with closing(KafkaForward(source, target)) as forward:
+        forward.open()
+        forward._producer._client = Producer(forward._producer._settings | nowhere() | {"delivery.timeout.ms": 500})
+        forward.offer(records)
+        with pytest.raises(Unavailable):
+            forward.check()
+        with pytest.raises(Unavailable):
+            forward.put(records)
+        assert forward.put(records) == []
+    with closing(KafkaLog(target, "reader")) as written:
+        assert [record.value for record in written.newest(10)] == [b"value"]
 
 
 def test_a_producer_is_made_anew(log: KafkaLog) -> None:

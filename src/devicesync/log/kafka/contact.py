@@ -72,6 +72,10 @@ class Contact:
         self._trouble = error.str()
         self._in_doubt = True
 
+    def heard(self) -> None:
+        """The consumer has got something."""
+        self._alone_since = None
+
     def check(self, consumer: Consumer) -> None:
         """To be called when there is nothing to read. Raises Unavailable.
 

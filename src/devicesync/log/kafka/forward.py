@@ -73,7 +73,7 @@ class KafkaForward:
             return self._put(self._placed(records))
 
     def check(self) -> None:
-        """Raise Unavailable unless Kafka answers and has the topic."""
+        """Raise Unavailable unless Kafka answers and has the topic. Another thread may call it: it leaves the client as it is."""
         self._producer.check()
 
     def close(self) -> None:

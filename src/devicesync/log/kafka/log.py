@@ -6,6 +6,7 @@ from contextlib import suppress
 from confluent_kafka import KafkaException
 
 from devicesync.clock import SYSTEM, Clock
+from devicesync.errors import Unavailable
 from devicesync.log.full import FullRecord, RebalanceListener, Survey
 from devicesync.log.kafka.delivery import Outgoing, deliver
 from devicesync.log.kafka.full import KafkaFullReader
@@ -70,7 +71,11 @@ class KafkaLog:
 
     def check(self) -> None:
         """See port.Log: whether Kafka answers and has the topic."""
-        self._producer.check()
+        try:
+            self._producer.check()
+        except Unavailable:
+            self._producer.reconnect()
+            raise
 
     def reader(self, name: str) -> "KafkaReader":
         """See port.Log."""

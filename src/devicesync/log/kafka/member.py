@@ -79,7 +79,9 @@ class Member:
         except KafkaException as error:
             self._explain(error)
             raise
-        if not messages:
+        if messages:
+            self._contact.heard()
+        else:
             self._check()
         self._beginning.look_now_and_then()
         return messages

@@ -8,7 +8,6 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 
-from devicesync.errors import Unavailable
 from devicesync.log.kafka.contact import is_cut_off, look
 from devicesync.log.kafka.url import KafkaUrl
 
@@ -51,14 +50,13 @@ class Producer:
 
     def check(self) -> None:
         """Raise Unavailable unless Kafka answers its client and has the topic."""
-        try:
-            look(self.client(), self._url)
-        except Unavailable:
-            self.reconnect()
-            raise
+        look(self.client(), self._url)
 
     def reconnect(self) -> None:
-        """To be called where its client may have reached nobody. If Kafka answers a new one, the next `produce` opens it."""
+        """To be called where its client may have reached nobody. If Kafka answers a new one, the next `produce` opens it.
+
+        What the old one had not delivered is not told by `flush` any more: whoever counts only failures calls this after that.
+        """
         client = self._client
         if client is not None and is_cut_off(client, self._url):
             self._give_up(client)
