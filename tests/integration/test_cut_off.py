@@ -5,7 +5,7 @@ That happens once in some 200 restarts of a broker. Here a client that was given
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from unittest.mock import Mock
 
 import pytest
@@ -78,15 +78,22 @@ def test_an_updater_goes_on(log: KafkaLog) -> None:
         assert reader.poll(10, 0.5) == []
 
 
-def test_a_backup_goes_on(log: KafkaLog) -> None:
-    """It learns that its partitions are gone, and is given them anew."""
-    listener = Mock()
+@contextmanager
+def backup_that_is_cut_off(log: KafkaLog, listener: Mock) -> Iterator[KafkaFullReader]:
+    """It has read the one record, and claimed nothing. The listener is told of what comes after that."""
     listener.on_assigned.return_value = 0
     with closing(log.full_reader("backup", listener)) as reader:
         log.append([b"a"])
         values_of(reader, 1)
         cut_off(reader._member)
         listener.reset_mock()
+        yield reader
+
+
+def test_a_backup_goes_on(log: KafkaLog) -> None:
+    """It learns that its partitions are gone, and is given them anew."""
+    listener = Mock()
+    with backup_that_is_cut_off(log, listener) as reader:
         assert values_of(reader, 1) == [b"a"]
         listener.on_revoked.assert_called_once_with({*range(PARTITIONS)})
         assert listener.on_assigned.call_count == PARTITIONS
@@ -94,12 +101,7 @@ def test_a_backup_goes_on(log: KafkaLog) -> None:
 
 def test_what_waits_for_an_answer_gets_one(log: KafkaLog) -> None:
     """Nobody polls meanwhile. What it would have committed is not its own any more, and is not committed."""
-    listener = Mock()
-    listener.on_assigned.return_value = 0
-    with closing(log.full_reader("backup", listener)) as reader:
-        log.append([b"a"])
-        values_of(reader, 1)
-        cut_off(reader._member)
+    with backup_that_is_cut_off(log, Mock()) as reader:
         patience = Patience(threading.Event(), reader.keep_alive)
         claims = {partition: Claim("", 1, None) for partition in range(PARTITIONS)}
         assert not patience.until_it_works(reader.claim, claims)

@@ -8,6 +8,7 @@ while it listed the range, changes nothing.
 from contextlib import suppress
 from typing import NamedTuple
 
+from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import ENTRY_BYTES, counting, entries_in, erasures_in, range_of
 from devicesync.archive.storage import Storage
 from devicesync.errors import Damaged
@@ -45,21 +46,25 @@ def erasures_of(storage: Storage, directory: str) -> list[str]:
     return [f"{directory}/{name}" for _, name in sorted(erasures_in(storage.names(directory)).items())]
 
 
+def entries_at(storage: Storage, path: str) -> list[Entry]:
+    """The files listed there, in order, whether they count or not; none where nothing is. Raises Unavailable, Damaged."""
+    held = storage.read_bytes(path, ENTRY_BYTES)
+    return [] if held is None else sorted(entries_in(path, held), key=lambda entry: entry.order)
+
+
 def _is_damaged(storage: Storage, path: str) -> bool:
     """Else the files that it names would be removed as those of a pruned range."""
     try:
-        held = storage.read_bytes(path, ENTRY_BYTES)
-        return held is not None and not entries_in(path, held)
+        entries_at(storage, path)
     except Damaged:
         return True
+    return False
 
 
 def _has_files(storage: Storage, listings: list[str]) -> bool:
     """Whether a file of the range is there, by any of its entries: a prune removes all of them, and who may only add none."""
     for path in listings:
         with suppress(Damaged):
-            held = storage.read_bytes(path, ENTRY_BYTES)
-            entries = entries_in(path, held) if held is not None else []
-            if any(storage.size(file) is not None for entry in entries for file in entry.paths):
+            if any(storage.size(file) is not None for entry in entries_at(storage, path) for file in entry.paths):
                 return True
     return False

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from devicesync.archive.entry import NUMBER, SPOT, Entry
 from devicesync.archive.generation import Begin, Generations
-from devicesync.archive.listed import Listing, counts, erasures_of, listings_of
+from devicesync.archive.listed import Listing, counts, entries_at, erasures_of, listings_of
 from devicesync.archive.ranges import (
     ENTRY,
     ENTRY_BYTES,
@@ -68,8 +68,7 @@ class Manifest(Generations):
 
     def listed_at(self, path: str) -> list[Entry]:
         """The files that are listed there, whether they count or not; none where nothing is. Raises Unavailable, Damaged."""
-        held = self._storage.read_bytes(path, ENTRY_BYTES)
-        return [] if held is None else sorted(entries_in(path, held), key=lambda entry: entry.order)
+        return entries_at(self._storage, path)
 
     def named(self, files: list[Entry]) -> str:
         """What names this range here in a claim (full.Claim.listing); a redact changes nothing of that. Raises Unavailable.

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from devicesync.archive.entry import Entry, rest_path
-from devicesync.archive.ranges import ENTRY_BYTES, by_range, counting, entries_in, places_of, range_of
+from devicesync.archive.listed import entries_at
+from devicesync.archive.ranges import by_range, counting, places_of, range_of
 from devicesync.archive.storage import Storage
 from devicesync.errors import Damaged
 
@@ -49,8 +50,7 @@ def replaced_in(storage: Storage, entries: Iterable[Entry]) -> list[Replaced]:
     def beside(listing: tuple[str, str]) -> list[Replaced]:
         path, counted = listing
         with suppress(Damaged):  # it does not count
-            held = storage.read_bytes(path, ENTRY_BYTES)
-            others = sorted(entries_in(path, held), key=lambda entry: entry.order) if held is not None else []
+            others = entries_at(storage, path)
             files = revisions.get(others[0].range, []) if others else []
             if not files:
                 return []

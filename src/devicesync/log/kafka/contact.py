@@ -1,7 +1,7 @@
 """Contact with Kafka: a client that reaches nobody, or whose topic is missing, says nothing of itself.
 
-A client may also lose Kafka for good. Where all brokers go away at once, the last one may tell that there is none; the client
-forgets all of them, and now and then looks for none again (librdkafka's issue 5301). Only a client made anew finds them.
+A client may also lose Kafka for good (librdkafka's issue 5301). Where all brokers go away at once, the last one may tell that
+there is none. The client then forgets all of them, and sometimes never looks for one again. Only a client made anew finds them.
 """
 
 from contextlib import suppress
@@ -25,7 +25,10 @@ class CutOff(Unavailable):
 
 
 def look(client: Client, url: KafkaUrl, trouble: str = "") -> None:
-    """Raise Unavailable where the client reaches nobody, for what it said of that before, or where the topic is missing."""
+    """Raise Unavailable where the client reaches nobody, or where the topic is missing.
+
+    trouble: what the client has said of itself. The error then gives that as the reason why it reaches nobody.
+    """
     try:
         error = client.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic].error
     except KafkaException as failed:
@@ -73,7 +76,7 @@ class Contact:
         self._in_doubt = True
 
     def heard(self) -> None:
-        """The consumer has got something."""
+        """Note that the consumer has got something: it has not lost Kafka."""
         self._alone_since = None
 
     def check(self, consumer: Consumer) -> None:

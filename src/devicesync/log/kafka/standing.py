@@ -12,7 +12,7 @@ from devicesync.log.kafka.url import failures
 
 
 class Standing:
-    """Of one member of a group. Its questions raise Unavailable."""
+    """What one member of a group has not read yet, and what its whole group has not. Each question raises Unavailable."""
 
     def __init__(self, member: Member, clock: Clock) -> None:
         self._member = member
