@@ -20,8 +20,8 @@ from devicesync.archive.entry import Entry, spot_of
 from devicesync.archive.files import digest_of
 from devicesync.archive.parquet import GROUP_BYTES, SCHEMA
 from devicesync.archive.parquet_footer import groups_of, metadata_of
-from devicesync.archive.parquet_reading import BATCH_BYTES
 from devicesync.archive.ranges import ENTRY, MOST_DAYS, listing_path, write_erasures
+from devicesync.archive.room import BATCH_BYTES
 from devicesync.archive.storage import Storage
 from devicesync.assembly.digests.source import ends_at_ms
 from devicesync.clock import SYSTEM
@@ -470,6 +470,16 @@ def test_batches_are_bounded_by_bytes(tmp_path: Path, file_format: str) -> None:
     with archive.fetched(closed.entry, tmp_path) as batches:
         sizes = [sum(len(row[3] or b"") for row in batch) for batch in batches]
     assert (sum(sizes), max(sizes) <= BATCH_BYTES + 1_000_000) == (40_000_000, True)
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+def test_files_that_are_read_side_by_side_have_the_batches_of_one(tmp_path: Path, file_format: str) -> None:
+    """They may be sixteen, and in Python their rows take three times as much."""
+    rows: list[FullRecord] = [(number, 5, None, b"x" * 10_000, None) for number in range(10, 1_010)]
+    archive, closed = stored(tmp_path, rows, file_format)
+    with archive.side_by_side([closed.entry] * 8, tmp_path) as opened:
+        sizes = [sum(len(row[3] or b"") for row in next(batches)) for _, batches in opened]
+    assert BATCH_BYTES // 2 < sum(sizes) <= BATCH_BYTES + 8 * 10_000
 
 
 def test_dates_in_the_future_are_not_believed(tmp_path: Path) -> None:

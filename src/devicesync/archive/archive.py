@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,13 @@ _HIDDEN = re.compile(r"(?:generation-)?[0-9]\S*\.(?:parquet|jsonl\.gz|json)")
 """What a file was to be called that a killed upload left under a hidden name."""
 UPLOAD_SECONDS = 3600.0
 """Who has not written to a file for so long, does not upload it any more."""
+
+
+class Opened(NamedTuple):
+    """A file, and its rows, some thousand at a time."""
+
+    entry: Entry
+    batches: Iterator[list[FullRecord]]
 
 
 class _Found(NamedTuple):
@@ -93,6 +100,13 @@ class Archive:
         finally:
             for fetched in (spool / name, spool / f"{name}.rest"):
                 fetched.unlink(missing_ok=True)
+
+    @contextmanager
+    def side_by_side(self, files: list[Entry], spool: Path) -> Iterator[list[Opened]]:
+        """`fetched` for all files of a range: their records may alternate. All of them share the memory of one."""
+        room = Room(len(files))
+        with ExitStack() as fetched:
+            yield [Opened(entry, fetched.enter_context(self.fetched(entry, spool, room))) for entry in files]
 
     def unlisted(self, known: Collection[Entry]) -> dict[str, int]:
         """Return the files of records, and their rests, that none of these entries names, each with its partition.

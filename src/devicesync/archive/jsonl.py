@@ -12,7 +12,7 @@ from pathlib import Path
 
 from devicesync.archive.encoder import Encoder
 from devicesync.archive.parquet import ParquetWriter
-from devicesync.archive.parquet_reading import BATCH_BYTES, LARGEST_VALUE, read_parquet
+from devicesync.archive.parquet_reading import LARGEST_VALUE, read_parquet
 from devicesync.archive.room import Room
 from devicesync.durable import opened
 from devicesync.log.full import HEADERS, VALUE, FullRecord
@@ -64,7 +64,7 @@ def read_json_lines(path: Path, rest: Path, room: Room) -> Iterator[list[FullRec
                 some.append(_whole(row, line[:-1]))
                 size += len(line)
                 del line
-                if size >= BATCH_BYTES:
+                if size >= room.batch_bytes:
                     with room.taken(size):
                         yield some
                     some, size = [], 0

@@ -20,7 +20,6 @@ from devicesync.log.full import FullRecord
 from devicesync.log.port import Headers
 
 _BATCH_ROWS = 10_000
-BATCH_BYTES = 8 << 20
 LARGEST_VALUE = 64 << 20
 """In bytes. A log gives less to a backup (log.full.LARGEST_BYTES)."""
 _LARGEST_GROUP_BYTES = 10 * GROUP_BYTES + LARGEST_VALUE
@@ -49,7 +48,7 @@ def read_parquet(path: Path, room: Room) -> Iterator[list[FullRecord]]:
     """
     with opened(path) as source:
         for group in groups_of(path):
-            found = _examined(path, group)
+            found = _examined(path, group, room.batch_bytes)
             with room.taken(found.bytes):
                 file = pq.ParquetFile(source, metadata=metadata_of(group, found.values))
                 yield from _batches(file.iter_batches(found.rows_at_once, columns=SCHEMA.names[1:]), group.rows)
@@ -65,7 +64,7 @@ def _batches(batches: Any, left: int) -> Iterator[list[FullRecord]]:
         yield rows
 
 
-def _examined(path: Path, group: Group) -> _Examined:
+def _examined(path: Path, group: Group, batch_bytes: int) -> _Examined:
     """Raises OSError, ValueError for a group that is not ours."""
     values = [0] * len(group.columns)
     size = 0
@@ -79,7 +78,7 @@ def _examined(path: Path, group: Group) -> _Examined:
     for count in values[: _HEADER_COLUMNS[0]]:
         if count != group.rows or not count:
             raise ValueError(f"a column has {count:,} values where its group has {group.rows:,} rows")
-    within_bytes = BATCH_BYTES * group.rows // max(size, 1)
+    within_bytes = batch_bytes * group.rows // max(size, 1)
     return _Examined(max(min(_BATCH_ROWS, within_bytes), 1), size, values)
 
 

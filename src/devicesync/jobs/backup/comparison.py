@@ -1,15 +1,19 @@
 """Compares a range's files with what they were made of: the log's records, or the file that a redact wrote anew."""
 
 from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from heapq import merge
 from itertools import chain
+from operator import itemgetter
 from typing import NamedTuple
 
+from devicesync.archive.archive import Opened
 from devicesync.archive.entry import Entry
 from devicesync.jobs.backup.cover import Cover
 from devicesync.jobs.backup.redact import redacted_erase
 from devicesync.log.full import OFFSET, FullRecord
+
+_UNCOVERED = ", and no erase in the backup covers them: no `devicesync backup redact` has taken them out"
 
 
 class Problem(NamedTuple):
@@ -19,65 +23,66 @@ class Problem(NamedTuple):
     problem: str
 
 
-class Comparison:
-    """Both are read some rows at a time, and what they were made of once for each file.
+class Source(NamedTuple):
+    """What the files were made of.
 
-    The days of a range may alternate. So those of its records are kept, by their offsets, that no file had yet.
+    name: as a problem names it. is_whole: whether it can't have lost records, as a log does.
     """
 
-    def __init__(self, first: Entry, source: str, read: Callable[[], Iterable[list[FullRecord]]], *, is_whole: bool) -> None:
-        """first: the first file of the range. source: what has the records that `read` yields, as a problem names it.
+    name: str
+    batches: Iterable[list[FullRecord]]
+    is_whole: bool
 
-        is_whole: whether the source can't have lost records, as a log does.
-        """
-        self._first = first
+
+class Comparison:
+    """Each file and the source are read once, side by side, some rows at a time. The days of a range may alternate."""
+
+    def __init__(self, files: list[Opened], source: Source) -> None:
+        """files: of one range, in order."""
+        self._first = files[0].entry
         self._source = source
-        self._read = read
-        self._missing: array[int] | None = None
-        self._is_whole = is_whole
+        self._rows = merge(*map(_rows_of, files), key=itemgetter(0))
         self._more = self._other = 0
-        self._first_other = first.path, first.first_offset
-
-    def add(self, entry: Entry, batches: Iterator[list[FullRecord]]) -> None:
-        """Compare this file. What of it comes after the source's last record is not read. Raises Damaged, Unavailable."""
-        rows = chain.from_iterable(batches)
-        row = next(rows, None)
-        missing = array("q")
-        for there in chain.from_iterable(self._read()):
-            offset = there[OFFSET]
-            while row and row[OFFSET] < offset:
-                self._more += 1
-                row = next(rows, None)
-            if not row or row[OFFSET] != offset:
-                if self._missing is None or _has(self._missing, offset):
-                    missing.append(offset)
-                continue
-            if row != there and not (entry.revision and row == redacted_erase(there, entry)):
-                self._first_other = self._first_other if self._other else (entry.path, offset)
-                self._other += 1
-            row = next(rows, None)
-        self._more += sum(1 for _ in rows) + bool(row) if self._is_whole else 0
-        self._missing = missing
+        self._first_other = self._first.path, 0
 
     def problems(self, cover: Cover | None) -> Iterator[Problem]:
-        """What differs. cover: of a revision, which lacks what an erase covers, and the data of erases; else None."""
-        missing = self._missing or array("q")
-        if cover and missing:
-            rows = (row for row in chain.from_iterable(self._read()) if _has(missing, row[OFFSET]))
-            missing = array("q", cover.uncovered(rows, self._first))
+        """What differs. cover: of a revision, which lacks what an erase covers, and the data of erases; else None.
+
+        Call it once. Raises Damaged, Unavailable.
+        """
+        lacking = self._lacking()
+        missing = array("q", cover.uncovered(lacking, self._first) if cover else (row[OFFSET] for row in lacking))
+        name = self._source.name
         if missing:
-            told = f"{len(missing):,} records of {self._source} are missing, the first at offset {missing[0]}"
+            told = f"{len(missing):,} records of {name} are missing, the first at offset {missing[0]}"
             yield Problem(self._first.path, f"{told}{_UNCOVERED if cover else ''}")
-        if self._more and self._is_whole:
-            yield Problem(self._first.path, f"{self._more:,} records are not in {self._source}")
+        if self._more and self._source.is_whole:
+            yield Problem(self._first.path, f"{self._more:,} records are not in {name}")
         if self._other:
             path, offset = self._first_other
-            yield Problem(path, f"{self._other:,} records differ from {self._source}'s, the first at offset {offset}")
+            yield Problem(path, f"{self._other:,} records differ from {name}'s, the first at offset {offset}")
+
+    def _lacking(self) -> Iterator[FullRecord]:
+        """Yield the source's records that are in no file, and count what else differs. All files are read to their ends."""
+        here = next(self._rows, None)
+        for there in chain.from_iterable(self._source.batches):
+            while here and here[0] < there[OFFSET]:
+                self._more += 1
+                here = next(self._rows, None)
+            if not here or here[0] != there[OFFSET]:
+                yield there
+                continue
+            self._compare(*here, there)
+            here = next(self._rows, None)
+        self._more += bool(here) + sum(1 for _ in self._rows)
+
+    def _compare(self, offset: int, row: FullRecord, entry: Entry, there: FullRecord) -> None:
+        if row != there and not (entry.revision and row == redacted_erase(there, entry)):
+            self._first_other = self._first_other if self._other else (entry.path, offset)
+            self._other += 1
 
 
-_UNCOVERED = ", and no erase in the backup covers them: no `devicesync backup redact` has taken them out"
-
-
-def _has(offsets: "array[int]", offset: int) -> bool:
-    place = bisect_left(offsets, offset)
-    return place < len(offsets) and offsets[place] == offset
+def _rows_of(file: Opened) -> Iterator[tuple[int, FullRecord, Entry]]:
+    for rows in file.batches:
+        for row in rows:
+            yield row[OFFSET], row, file.entry

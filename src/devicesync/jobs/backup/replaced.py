@@ -9,12 +9,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from devicesync.archive.archive import Archive
+from devicesync.archive.archive import Archive, Opened
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import ENTRY, place_of
 from devicesync.archive.revisions import Replaced, have_same_places
 from devicesync.errors import Damaged
-from devicesync.jobs.backup.comparison import Comparison
+from devicesync.jobs.backup.comparison import Comparison, Source
 from devicesync.jobs.backup.cover import Cover
 from devicesync.jobs.backup.redact import may_revise
 from devicesync.law.state import State
@@ -50,11 +50,11 @@ def _doubts_of(archive: Archive, pair: Replaced, spool: Path, cover: Cover, is_o
             revision, other = other, revision
         said = f"its entry says otherwise than that of {other.path}, and no `devicesync backup redact` changes it so"
         return [Doubt(revision, said, _EITHER)]
-    comparison = Comparison(revision, other.path, partial(_batches, archive, other, spool), is_whole=True)
     try:
         with archive.fetched(revision, spool) as batches:
-            comparison.add(revision, batches)
-        return [Doubt(revision, problem, _EITHER) for _, problem in comparison.problems(cover)]
+            source = Source(other.path, _batches(archive, other, spool), is_whole=True)
+            found = Comparison([Opened(revision, batches)], source).problems(cover)
+            return [Doubt(revision, problem, _EITHER) for _, problem in found]
     except Damaged as damaged:
         if damaged.path in revision.paths:
             return [Doubt(revision, damaged.problem, _EITHER if other.revision else _MISSING.format(pair.listing))]

@@ -1,7 +1,6 @@
 """Verify: finds what is wrong with a backup, file by file, and compared with the log."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from pathlib import Path
 
 from devicesync.archive.archive import Archive
@@ -10,7 +9,7 @@ from devicesync.archive.generation import End
 from devicesync.archive.ranges import ERASURES, by_range, place_of
 from devicesync.clock import SYSTEM
 from devicesync.errors import Damaged
-from devicesync.jobs.backup.comparison import Comparison, Problem
+from devicesync.jobs.backup.comparison import Comparison, Problem, Source
 from devicesync.jobs.backup.cover import Cover
 from devicesync.jobs.shared.backed_up import from_the_future
 from devicesync.law.version import DEFAULT_MAX_CLOCK_AHEAD_MS
@@ -165,23 +164,29 @@ def check_range(
 
     Raises Unavailable.
     """
-    found: list[Problem] = []
-    first = files[0]
-    comparison = None
+    beside_log: list[Problem] = []
     if records and deep:
-        read = partial(records, first.partition, first.from_offset, first.next_offset)
-        comparison = Comparison(first, "the log", read, is_whole=False)
+        try:
+            return _compared(archive, files, spool, records, cover)
+        except Damaged as damaged:
+            beside_log = [problem_of(damaged)]
+    found: list[Problem] = []
     for entry in files:
         try:
             with archive.fetched(entry, spool) as batches:
-                if comparison and not found:
-                    comparison.add(entry, batches)
                 for _ in batches if deep else ():  # to its end: only then it has proved to be whole
                     pass
         except Damaged as damaged:
             found.append(problem_of(damaged))
-    is_revised = any(entry.revision for entry in files)
-    return found or (list(comparison.problems(cover if is_revised else None)) if comparison else [])
+    return found or beside_log
+
+
+def _compared(archive: Archive, files: list[Entry], spool: Path, records: Records, cover: Cover) -> list[Problem]:
+    """What the range has otherwise than the log. Raises Unavailable, and Damaged for the first damaged file."""
+    first = files[0]
+    source = Source("the log", records(first.partition, first.from_offset, first.next_offset), is_whole=False)
+    with archive.side_by_side(files, spool) as opened:
+        return [*Comparison(opened, source).problems(cover if any(entry.revision for entry in files) else None)]
 
 
 def problem_of(damaged: Damaged) -> Problem:

@@ -1,7 +1,6 @@
 """Brings a backup's records back into a topic: the same bytes, keys, headers and times, in their order."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from heapq import merge
 from itertools import chain
 from operator import itemgetter
@@ -9,8 +8,7 @@ from pathlib import Path
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
-from devicesync.archive.parquet_reading import BATCH_BYTES
-from devicesync.archive.room import Room
+from devicesync.archive.room import BATCH_BYTES
 from devicesync.jobs.backup.partition_backup import sizes_of
 from devicesync.jobs.restore.selection import Selection
 from devicesync.jobs.shared.patience import Patience
@@ -35,9 +33,8 @@ def put_range(  # noqa: PLR0917 - all of them are needed
 
     The days of a range may alternate, so its files are read side by side. Raises Unavailable, and Damaged, which names a file.
     """
-    records, room = 0, Room()
-    with ExitStack() as fetched:
-        opened = [(entry, fetched.enter_context(archive.fetched(entry, spool, room))) for entry in files]
+    records = 0
+    with archive.side_by_side(files, spool) as opened:
         for wanted in _in_order([_wanted(rows, entry, selection, max_clock_ahead_ms) for entry, rows in opened]):
             rows = _rekeyed(wanted) if rekey else wanted
             patience.until_it_works(sink.put, files[0].partition, rows)
