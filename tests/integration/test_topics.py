@@ -90,6 +90,20 @@ def test_a_topic_that_drops_records_takes_no_backup(drops: str) -> None:
         prepare_for_restore(url, 1, rekey=False)
 
 
+def test_a_topic_that_somebody_makes_just_now_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was missing when the restore looked, and counted as made by it, as it should be."""
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('topics')}")
+    made = admin._create
+
+    def beside(client: AdminClient, topics: list[NewTopic]) -> bool:
+        client.create_topics([NewTopic(url.topic, 1, 1, config={"retention.ms": "86400000"})])[url.topic].result(60)
+        return made(client, topics)
+
+    monkeypatch.setattr(admin, "_create", beside)
+    with pytest.raises(WrongUse, match=r"drops records by its retention\.ms=86400000$"):
+        prepare_for_restore(url, 1, rekey=False)
+
+
 def test_a_partition_without_a_leader_is_asked_again() -> None:
     """As one that was just made, or whose leader changes. After the time it fails; of another answer it fails at once."""
     no_leader = KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))

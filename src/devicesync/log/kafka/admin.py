@@ -71,14 +71,17 @@ def _wait_for(admin: AdminClient, names: set[str]) -> None:
         SYSTEM.sleep(_NAP_SECONDS)
 
 
-def _create(admin: AdminClient, topics: list[NewTopic]) -> None:
-    """Make topics. One that is there by now was made beside us, or at a first try whose answer was lost."""
+def _create(admin: AdminClient, topics: list[NewTopic]) -> bool:
+    """Make topics. One that is there by now was made beside us, or at a first try whose answer was lost: then False."""
+    were_made = True
     for made in (admin.create_topics(topics, request_timeout=_TIMEOUT_SECONDS) if topics else {}).values():
         try:
             made.result()
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
+            were_made = False
+    return were_made
 
 
 def prepare_for_restore(url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
@@ -90,8 +93,10 @@ def prepare_for_restore(url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
     try:
         metadata = admin.list_topics(timeout=_TIMEOUT_SECONDS)
         if url.topic not in metadata.topics:
-            _create_for_restore(admin, url.topic, partitions, min(3, len(metadata.brokers)))
-            return
+            if _create_for_restore(admin, url.topic, partitions, min(3, len(metadata.brokers))):
+                return
+            _wait_for(admin, {url.topic})
+            metadata = admin.list_topics(timeout=_TIMEOUT_SECONDS)
         (described,) = _described(admin, [url.topic]).values()
         found = described.result()
     except KafkaException as error:
@@ -113,10 +118,11 @@ def prepare_for_restore(url: KafkaUrl, partitions: int, *, rekey: bool) -> None:
         raise WrongUse(f"{url.topic} has {there} partitions, and the backup {partitions}", "add --rekey: by key instead")
 
 
-def _create_for_restore(admin: AdminClient, name: str, partitions: int, replicas: int) -> None:
+def _create_for_restore(admin: AdminClient, name: str, partitions: int, replicas: int) -> bool:
+    """Whether it was made: somebody else may just have made it, otherwise."""
     for limits in (_ANY_TIMES, {}):  # brokers before 3.6 have no such limits
         try:
-            _create(admin, [NewTopic(name, partitions, replicas, config=_SETTINGS | _OWN_TIMES | limits)])
+            return _create(admin, [NewTopic(name, partitions, replicas, config=_SETTINGS | _OWN_TIMES | limits)])
         except KafkaException as error:
             if limits and error.args[0].code() == KafkaError.INVALID_CONFIG:
                 continue
@@ -124,7 +130,7 @@ def _create_for_restore(admin: AdminClient, name: str, partitions: int, replicas
                 f"can't make {name} with {partitions:,} partitions: {error.args[0].str()}",
                 f"check that this user may make topics; the backup has files of partition {partitions - 1}: `backup list`",
             ) from error
-        return
+    return False
 
 
 def _described(admin: AdminClient, names: Iterable[str]) -> dict[ConfigResource, Future[dict[str, ConfigEntry]]]:
