@@ -23,6 +23,7 @@ from devicesync.log.kafka.full import KafkaFullReader
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.reader import KafkaReader
 from tests import servers
+from tests.end_to_end.command import until
 
 PARTITIONS = 2
 
@@ -76,6 +77,28 @@ def test_an_updater_goes_on(log: KafkaLog) -> None:
         log.append([b"d"])
         assert values_of(reader, 1) == [b"d"]
         assert reader.poll(10, 0.5) == []
+
+
+def test_a_consumer_that_finds_kafka_again_takes_nothing(log: KafkaLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one whose connection to the coordinator is new: nobody read for it, and its partitions stood still for five minutes."""
+    with closing(log.reader("updater")) as reader:
+        log.append([b"a"])
+        values_of(reader, 1)
+        member, old, look = reader._member, reader._member.consumer, contact.look
+
+        def no_answer_to_the_old(client: contact.Client, url: KafkaUrl, trouble: str = "") -> None:
+            if client is old:
+                raise Unavailable("cut off")
+            look(client, url, trouble)
+
+        monkeypatch.setattr(contact, "look", no_answer_to_the_old)
+
+        def has_all() -> bool:
+            with suppress(Unavailable):
+                reader.poll(1, 0.2)
+            return member.consumer is not old and len(member._owned) == PARTITIONS
+
+        until(has_all)
 
 
 @contextmanager

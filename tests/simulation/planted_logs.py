@@ -9,6 +9,13 @@ def _of_one_machine(name: str, file: str, right: str, wrong: str) -> Mistake:
 
 OF_LOGS = (
     Mistake(
+        "a consumer that is given up stays in its group",
+        "log/kafka/member.py",
+        "self.consumer.unsubscribe()  # else",
+        "pass  # else",
+        range(12, 132),
+    ),
+    Mistake(
         "what retention dropped up to the end is passed by in silence",
         "log/kafka/reader.py",
         "self._gaps.look_into(gaps):",

@@ -208,6 +208,8 @@ class Member:
         except CutOff:
             _log.warning("Kafka answers, but not this client of it: it is made anew", topic=self.topic)
             self._forget(self.consumer, [TopicPartition(self.topic, partition) for partition in self._owned])
+            with suppress(KafkaException):
+                self.consumer.unsubscribe()  # else it joins again where it does find Kafka, and nobody reads for it
             never_free(self.consumer)
             self.consumer = Consumer(self._settings)
             self._is_member = False
