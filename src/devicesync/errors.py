@@ -46,16 +46,16 @@ class NewerData(DevicesyncError):
     """The data on disk has a format that this version does not know."""
 
 
+HINT_OF_DAMAGED = "`devicesync backup verify` finds every such file; a copy of it, put there, mends it"
+
+
 class Damaged(DevicesyncError):
     """A file of a backup, or of digests, is missing or not what was written. `path`: which one; below the backup's prefix."""
 
     exit_status = 1
 
     def __init__(self, path: str, problem: str = "", hint: str = "") -> None:
-        super().__init__(
-            f"{path} {problem}".rstrip(),
-            hint or "`devicesync backup verify` finds every such file; a copy of it, put there, mends it",
-        )
+        super().__init__(f"{path} {problem}".rstrip(), hint or HINT_OF_DAMAGED)
         self.path = path
         self.problem = problem
 

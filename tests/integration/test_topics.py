@@ -106,8 +106,8 @@ def test_a_topic_that_somebody_makes_just_now_is_looked_at_too(monkeypatch: pyte
 
 def test_a_partition_without_a_leader_is_asked_again() -> None:
     """As one that was just made, or whose leader changes. After the time it fails; of another answer it fails at once."""
-    no_leader = KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))
-    consumer = Mock(get_watermark_offsets=Mock(side_effect=[no_leader, no_leader, (3, 7)]))
+    not_yet = [KafkaException(KafkaError(code)) for code in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError._UNKNOWN_PARTITION)]
+    consumer = Mock(get_watermark_offsets=Mock(side_effect=[*not_yet, (3, 7)]))
     assert bounds(consumer, "t", 0) == (3, 7)
     for code in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.TOPIC_AUTHORIZATION_FAILED):
         consumer.get_watermark_offsets.side_effect = KafkaException(KafkaError(code))

@@ -29,6 +29,7 @@ Partition = Annotated[int, msgspec.Meta(ge=0, lt=100_000)]
 _Digest = Annotated[str, msgspec.Meta(max_length=64)]
 _Source = Annotated[str, msgspec.Meta(max_length=4096)]
 """A topic, or a path, which has fewer bytes. A restore keeps it with each refused record."""
+_Identity = Annotated[str, msgspec.Meta(max_length=256)]
 NUMBER, LARGE_NUMBER = "[0-9]{1,9}", "[0-9]{1,19}"
 """In the name of a file: a generation, a partition or a revision; an offset. None of ours has more digits."""
 SPOT = f"{LARGE_NUMBER}(?:-{LARGE_NUMBER})?"
@@ -90,7 +91,7 @@ class Entry(msgspec.Struct, frozen=True):
     rest: Extra | None = None
     revision: str = ""
     follows: bool | None = None
-    identity: _Source = ""
+    identity: _Identity = ""
 
     @property
     def range(self) -> tuple[int, int, int]:
@@ -133,6 +134,19 @@ def rest_path(entry: Entry) -> str:
 def number_of(revision: str) -> int:
     """How often a file of this revision was rewritten; 0 for never."""
     return int(revision.partition("-")[0] or 0)
+
+
+def sharing(entries: list[Entry], texts: dict[str, str]) -> list[Entry]:
+    """The same entries. What names a log is in memory once, in `texts`: a stranger may add many listings, of long names."""
+    return [
+        msgspec.structs.replace(
+            entry,
+            topic=texts.setdefault(entry.topic, entry.topic),
+            source=texts.setdefault(entry.source, entry.source),
+            identity=texts.setdefault(entry.identity, entry.identity),
+        )
+        for entry in entries
+    ]
 
 
 def revised(entry: Entry, revision: str) -> Entry:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from devicesync.archive.entry import NUMBER, SPOT, Entry
+from devicesync.archive.entry import NUMBER, SPOT, Entry, sharing
 from devicesync.archive.generation import Begin, Generations
 from devicesync.archive.listed import Listing, counts, entries_at, erasures_of, listings_of
 from devicesync.archive.ranges import (
@@ -37,7 +38,7 @@ from devicesync.errors import Damaged
 
 T = TypeVar("T")
 
-_READERS = 16
+_READERS, _AT_ONCE = 16, 1000
 MANIFEST = "_manifest"
 _REST = re.compile(rf".*/({NUMBER})/{SPOT}(?:\.({NUMBER})-[0-9a-f]{{8}})?\.rest\.parquet")
 
@@ -87,9 +88,12 @@ class Manifest(Generations):
 
     def entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
         """Return all entries, in order. An unreadable one goes to `damaged`, or is raised. Raises Unavailable, Damaged."""
+        listed, texts = partial(self._listed, damaged=damaged), dict[str, str]()
+        listings = self._of_all(listings_of)
         with ThreadPoolExecutor(_READERS) as readers:
-            found = readers.map(partial(self._listed, damaged=damaged), self._of_all(listings_of))
-            return sorted((entry for entries in found for entry in entries), key=lambda entry: entry.order)
+            some = (listings[first : first + _AT_ONCE] for first in range(0, len(listings), _AT_ONCE))
+            found = chain.from_iterable(readers.map(listed, listings) for listings in some)
+            return sorted((entry for entries in found for entry in sharing(entries, texts)), key=lambda entry: entry.order)
 
     def newest(self, generation: int, partition: int) -> Entry | None:
         """Return a file of a partition's last range. Raises Unavailable, Damaged."""
@@ -183,7 +187,8 @@ class Manifest(Generations):
 
     def pruned_entries(self, damaged: list[Damaged] | None = None) -> list[Entry]:
         """Return the entries of the pruned files, as `pruned` does. Raises Unavailable, Damaged."""
-        return [entry for kept in self.pruned(damaged) for entry in kept.entries]
+        texts: dict[str, str] = {}
+        return [entry for kept in self.pruned(damaged) for entry in sharing(kept.entries, texts)]
 
     def _ended(self, generation: int) -> dict[int, int]:
         """How far each partition has come. One whose last entry is damaged is left out: verify names that entry."""
@@ -208,7 +213,7 @@ class Manifest(Generations):
         except Damaged as damage:
             if damaged is None:
                 raise
-            damaged.append(damage)
+            damaged.append(Damaged(damage.path, damage.problem, damage.hint))  # without its traceback: they may be many
             return None
 
     def _refuse_what_is_no_file(self, path: str) -> None:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from devicesync.archive.entry import EXTENSIONS, LARGE_NUMBER, NUMBER, Entry, rest_path, spot_of
+from devicesync.archive.entry import EXTENSIONS, LARGE_NUMBER, NUMBER, Entry, rest_path, sharing, spot_of
 from devicesync.archive.trust import decoded
 from devicesync.durable import begun_anew
 from devicesync.errors import Damaged, WrongUse
@@ -203,7 +203,7 @@ def pruned_in(path: str, held: bytes) -> Pruned:
 
 
 def _placed_entries(path: str, held: bytes, ending: str) -> list[Entry]:
-    entries = decoded(path, held, _OF_ENTRIES)
+    entries = sharing(decoded(path, held, _OF_ENTRIES), {})
     _placed(path, entries, ending)
     return entries
 

@@ -6,9 +6,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
-from devicesync.archive.entry import Entry, rest_path
+from devicesync.archive.entry import Entry, rest_path, sharing
 from devicesync.archive.listed import entries_at
 from devicesync.archive.ranges import by_range, counting, places_of, range_of
 from devicesync.archive.storage import Storage
@@ -54,7 +52,7 @@ def replaced_in(storage: Storage, entries: Iterable[Entry]) -> list[Replaced]:
             files = revisions.get(others[0].range, []) if others else []
             if not files:
                 return []
-            others = _sharing(others, files[0])
+            others = sharing(others, {name: name for name in (files[0].topic, files[0].source, files[0].identity)})
             if [*map(places_in, files)] != [*map(places_in, others)]:
                 paths = [path for other in others for path in other.paths]
                 return [Replaced(files[0], others[0], counted, paths, others=())]
@@ -64,19 +62,6 @@ def replaced_in(storage: Storage, entries: Iterable[Entry]) -> list[Replaced]:
 
     with ThreadPoolExecutor(_READERS) as readers:
         return [*chain.from_iterable(readers.map(beside, listings))]
-
-
-def _sharing(entries: list[Entry], known: Entry) -> list[Entry]:
-    """The same entries. Each name and identity is in memory once: a stranger may add many listings, of long ones."""
-    texts: dict[str, str] = {known.source: known.source, known.identity: known.identity}
-    return [
-        replace(
-            entry,
-            source=texts.setdefault(entry.source, entry.source),
-            identity=texts.setdefault(entry.identity, entry.identity),
-        )
-        for entry in entries
-    ]
 
 
 def have_same_places(some: list[Entry], others: list[Entry]) -> bool:

@@ -8,7 +8,7 @@ from devicesync.archive.entry import Entry
 from devicesync.archive.generation import End
 from devicesync.archive.ranges import ERASURES, by_range, place_of
 from devicesync.clock import SYSTEM
-from devicesync.errors import Damaged
+from devicesync.errors import HINT_OF_DAMAGED, Damaged
 from devicesync.jobs.backup.comparison import Comparison, Problem, Source
 from devicesync.jobs.backup.cover import Cover
 from devicesync.jobs.shared.backed_up import from_the_future
@@ -23,6 +23,10 @@ _SUPERSEDED = (
     "what `devicesync backup redact` does not remove, remove while no backup runs"
 )
 
+_UNLISTED = (
+    "has no entry in the manifest; `devicesync backup run` completes an upload that was interrupted; one that stays after that "
+    "is no such upload: move it away, unless an entry that can't be read is that of its range"
+)
 _EITHER = ": one of the two is not of this backup; before you remove one, ask `devicesync backup verify --deep` beside the log"
 
 
@@ -116,7 +120,7 @@ def check_ends(ends: list[End], known: list[Entry]) -> Iterator[Problem]:
 def check_unlisted(archive: Archive, known: list[Entry]) -> Iterator[Problem]:
     """Find files that no entry names. Raises Unavailable."""
     for path in archive.unlisted(known):
-        yield Problem(path, "has no entry in the manifest; `devicesync backup run` completes an upload that was interrupted")
+        yield Problem(path, _UNLISTED)
 
 
 def check_interrupted(archive: Archive, pruned: list[Entry], entries: list[Entry]) -> Iterator[Problem]:
@@ -190,5 +194,6 @@ def _compared(archive: Archive, files: list[Entry], spool: Path, records: Record
 
 
 def problem_of(damaged: Damaged) -> Problem:
-    """Return the damage as a problem."""
-    return Problem(damaged.path, damaged.problem)
+    """The damage, and what to do where that is more than to bring a copy."""
+    hint = "" if damaged.hint == HINT_OF_DAMAGED else f"; {damaged.hint}"
+    return Problem(damaged.path, f"{damaged.problem}{hint}")

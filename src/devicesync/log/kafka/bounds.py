@@ -11,7 +11,12 @@ from devicesync.log.kafka.leaders import partitions_of
 
 TIMEOUT_SECONDS = 5.0  # which a stop signal may have to wait for
 _PAUSE_SECONDS = 0.1
-_NO_LEADER_YET = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+_NO_LEADER_YET = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - librdkafka's own codes have this name
+}
+"""The last is what a client says that has heard of the leader later than the one by which we know that there is one again."""
 T = TypeVar("T")
 
 
