@@ -4,12 +4,12 @@ import tracemalloc
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
+from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
+from devicesync.archive.room import Room
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.cover import Cover
 from devicesync.jobs.backup.verify import Records, check_range
@@ -27,20 +27,27 @@ def entry(path: str, first: int, end: int, revision: str = "") -> Entry:
     return Entry(path, "t", "s", 1, 0, 0, first, end, 1, 1, "", 1, None, None, 0, "parquet", revision=revision)
 
 
+class _Held(Archive):
+    """Files that are in memory."""
+
+    def __init__(self, files: Mapping[Entry, Iterable[list[FullRecord]]]) -> None:
+        self._files = files
+
+    @contextmanager
+    def fetched(self, entry: Entry, spool: Path, room: Room | None = None) -> Iterator[Iterator[list[FullRecord]]]:
+        """See Archive."""
+        del spool, room
+        yield iter(self._files[entry])
+
+
 def found(
     files: Mapping[Entry, Iterable[list[FullRecord]]],
     log: Iterable[list[FullRecord]] | None,
     pruned: Mapping[str, int] | None = None,
 ) -> list[tuple[str, str]]:
     """The problems of these files, and of revisions as soon as the erases are known. pruned: those of pruned ranges."""
-
-    @contextmanager
-    def fetched(entry: Entry, _: Path) -> Iterator[Iterator[list[FullRecord]]]:
-        yield iter(files[entry])
-
     records: Records | None = None if log is None else lambda *_: log
-    archive: Any = SimpleNamespace(fetched=fetched)
-    cover = Cover()
+    archive, cover = _Held(files), Cover()
     first = check_range(archive, list(files), Path(), records, cover, deep=True)
     cover.learn(archive, [*files], [{name: State(erased=version) for name, version in (pruned or {}).items()}], Path())
     if not cover.is_full:
