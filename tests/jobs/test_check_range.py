@@ -64,6 +64,9 @@ def test_what_the_log_has_is_in_one_of_the_files() -> None:
     assert found(days, [[row(number) for number in range(8)]]) == lost
     other = [("odd", "2 records differ from the log's, the first at offset 3")]
     assert found(days, [[row(2), row(3, b"x"), row(5, b"y")]]) == other
+    true, forged = [[row(2), row(3)]], [[row(2), row(3, b"x")]]
+    twice = [("odd", "1 records differ from the log's, the first at offset 3")]
+    assert found({even: true, odd: forged}, true) == found({odd: forged, even: true}, true) == twice
 
 
 def test_an_erase_that_a_redact_took_the_data_out_of_is_the_log_s() -> None:

@@ -71,9 +71,9 @@ class Comparison:
                 here = next(self._rows, None)
             if not here or here[0] != there[OFFSET]:
                 yield there
-                continue
-            self._compare(*here, there)
-            here = next(self._rows, None)
+            while here and here[0] == there[OFFSET]:  # several files may have it
+                self._compare(*here, there)
+                here = next(self._rows, None)
         self._more += bool(here) + sum(1 for _ in self._rows)
 
     def _compare(self, offset: int, row: FullRecord, entry: Entry, there: FullRecord) -> None:
