@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
@@ -67,6 +69,30 @@ def test_what_the_log_has_is_in_one_of_the_files() -> None:
     true, forged = [[row(2), row(3)]], [[row(2), row(3, b"x")]]
     twice = [("odd", "1 records differ from the log's, the first at offset 3")]
     assert found({even: true, odd: forged}, true) == found({odd: forged, even: true}, true) == twice
+
+
+_ROWS = st.dictionaries(st.integers(0, 12), st.sampled_from([b"v", b"x"]), min_size=1)
+
+
+@given(of_log=_ROWS, of_files=st.lists(_ROWS, min_size=1, max_size=4), step=st.integers(1, 5))
+def test_each_record_of_the_log_is_looked_for_and_each_of_a_file_compared(
+    of_log: dict[int, bytes], of_files: list[dict[int, bytes]], step: int
+) -> None:
+    """Whatever the files have, also at the same offset."""
+
+    def batches(rows: dict[int, bytes]) -> list[list[FullRecord]]:
+        every = [row(offset, rows[offset]) for offset in sorted(rows)]
+        return [every[start : start + step] for start in range(0, len(every), step)]
+
+    files = {entry(str(number), number, 13): batches(rows) for number, rows in enumerate(of_files)}
+    missing = [offset for offset in sorted(of_log) if not any(offset in rows for rows in of_files)]
+    pairs = [(offset, number) for number, rows in enumerate(of_files) for offset in rows]
+    others = sorted((at, number) for at, number in pairs if at in of_log and of_files[number][at] != of_log[at])
+    expected = [("0", f"{len(missing)} records of the log are missing, the first at offset {missing[0]}")] if missing else []
+    if others:
+        offset, number = others[0]
+        expected.append((str(number), f"{len(others)} records differ from the log's, the first at offset {offset}"))
+    assert found(files, batches(of_log)) == expected
 
 
 def test_an_erase_that_a_redact_took_the_data_out_of_is_the_log_s() -> None:
