@@ -29,13 +29,13 @@ PARTITIONS = 2
 
 
 @pytest.fixture
-def log(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaLog]:
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaLog]:
     """A topic of its own; whoever reaches nobody knows it soon."""
     for name, seconds in (("_SILENCE_SECONDS", 0.5), ("_TIMEOUT_SECONDS", 2.0), ("_PATIENCE_SECONDS", 1.0)):
         monkeypatch.setattr(contact, name, seconds)
     monkeypatch.setattr(commits, "_ANSWER_SECONDS", 1.0)
     monkeypatch.setattr(delivery, "DELIVERY_SECONDS", 1.0)
-    url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/cut-off-{request.node.name}")
+    url = KafkaUrl.parse(f"kafka://127.0.0.1:{servers.kafka().port}/{servers.unused_name('cut-off')}")
     create_topics(url, partitions=PARTITIONS)
     with closing(KafkaLog(url, url.topic)) as log:
         yield log
@@ -79,9 +79,15 @@ def test_an_updater_goes_on(log: KafkaLog) -> None:
         assert reader.poll(10, 0.5) == []
 
 
-def test_a_consumer_that_finds_kafka_again_takes_nothing(log: KafkaLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one whose connection to the coordinator is new: nobody read for it, and its partitions stood still for five minutes."""
-    with closing(log.reader("updater")) as reader:
+@pytest.mark.parametrize("rebalances", [False, True])
+def test_a_consumer_that_finds_kafka_again_takes_nothing(
+    log: KafkaLog, monkeypatch: pytest.MonkeyPatch, *, rebalances: bool
+) -> None:
+    """As one whose connection to the coordinator is new: nobody read for it, and its partitions stood still for five minutes.
+
+    Where the group waited for its answer, the others could not commit either.
+    """
+    with closing(log.reader("updater")) as reader, closing(log.reader("updater")) as other:
         log.append([b"a"])
         values_of(reader, 1)
         member, old, look = reader._member, reader._member.consumer, contact.look
@@ -92,13 +98,17 @@ def test_a_consumer_that_finds_kafka_again_takes_nothing(log: KafkaLog, monkeypa
             look(client, url, trouble)
 
         monkeypatch.setattr(contact, "look", no_answer_to_the_old)
+        for _ in range(30 if rebalances else 0):
+            other.poll(1, 0.1)
 
-        def has_all() -> bool:
-            with suppress(Unavailable):
-                reader.poll(1, 0.2)
-            return member.consumer is not old and len(member._owned) == PARTITIONS
+        def is_shared() -> bool:
+            for each in (reader, other) if rebalances else (reader,):
+                with suppress(Unavailable):
+                    each.poll(1, 0.2)
+            owned = [member._owned, other._member._owned]
+            return member.consumer is not old and [*map(len, owned)] == ([1, 1] if rebalances else [2, 0])
 
-        until(has_all)
+        until(is_shared)
 
 
 @contextmanager

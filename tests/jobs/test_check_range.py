@@ -39,7 +39,7 @@ class _Held(Archive):
     def fetched(self, entry: Entry, spool: Path, room: Room | None = None) -> Iterator[Iterator[list[FullRecord]]]:
         """See Archive."""
         del spool, room
-        yield iter(self._files[entry])
+        yield ([*rows] for rows in self._files[entry])
 
 
 def found(

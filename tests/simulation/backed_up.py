@@ -235,7 +235,7 @@ class _Reading(Archive):
         """See Archive."""
         with super().fetched(entry, spool, room) as batches:
             self.rows[entry.path] = [row for batch in batches for row in batch]
-            yield iter([self.rows[entry.path]])
+            yield iter([[*self.rows[entry.path]]])
 
 
 def _joined(known: Iterable[tuple[str, State]]) -> dict[str, State]:

@@ -50,10 +50,6 @@ class SimulatedConsumer:
         self._is_subscribed = True
         self._callbacks = callbacks
 
-    def unsubscribe(self) -> None:
-        self._is_subscribed = False
-        self._leave()
-
     def consume(self, count: int, timeout: float) -> list[Message]:
         assert not self._calls_back, "the real one would end the process at its next call back"
         self._polls_left -= 1
@@ -331,6 +327,7 @@ def clients_of(broker: Broker, now_ms: Callable[[], int]) -> Iterator[None]:
             "survey.AdminClient",
         ):
             stack.enter_context(mock.patch(f"devicesync.log.kafka.{where}", makers[where.partition(".")[2]]))
+        stack.enter_context(mock.patch("devicesync.log.kafka.member.close_aside", lambda consumer: consumer.close()))
         yield
 
 

@@ -11,8 +11,8 @@ OF_LOGS = (
     Mistake(
         "a consumer that is given up stays in its group",
         "log/kafka/member.py",
-        "self.consumer.unsubscribe()  # else",
-        "pass  # else",
+        "close_aside(given_up)",
+        "pass",
         range(12, 132),
     ),
     Mistake(

@@ -30,7 +30,7 @@ UPLOAD_SECONDS = 3600.0
 
 
 class Opened(NamedTuple):
-    """A file, and its rows, some thousand at a time."""
+    """A file, and its rows, some thousand at a time. Who reads them may empty their lists: rows may be large."""
 
     entry: Entry
     batches: Iterator[list[FullRecord]]

@@ -58,6 +58,7 @@ def _batches(batches: Any, left: int) -> Iterator[list[FullRecord]]:
     """Yield so many rows of a group. Its pages go from memory before the last ones, which who merges files may keep for long."""
     for batch in batches:
         rows = _rows_of(batch)
+        del batch
         left -= len(rows)
         if left <= 0:
             batches.close()

@@ -68,11 +68,12 @@ class Comparison:
         for there in chain.from_iterable(self._source.batches):
             while here and here[0] < there[OFFSET]:
                 self._more += 1
+                here[1].clear()
                 here = next(self._rows, None)
             if not here or here[0] != there[OFFSET]:
                 yield there
             while here and here[0] == there[OFFSET]:  # several files may have it
-                self._compare(*here, there)
+                self._compare(here[0], here[1].pop(), here[2], there)
                 here = next(self._rows, None)
         self._more += bool(here) + sum(1 for _ in self._rows)
 
@@ -82,7 +83,9 @@ class Comparison:
             self._other += 1
 
 
-def _rows_of(file: Opened) -> Iterator[tuple[int, FullRecord, Entry]]:
+def _rows_of(file: Opened) -> Iterator[tuple[int, list[FullRecord], Entry]]:
+    """Each row in a list, out of which it is taken: `merge` keeps the list until it has the next, and both rows may be large."""
     for rows in file.batches:
-        for row in rows:
-            yield row[OFFSET], row, file.entry
+        rows.reverse()
+        while rows:
+            yield rows[-1][OFFSET], [rows.pop()], file.entry

@@ -97,6 +97,7 @@ class Contact:
             now = self._clock.monotonic()
             self._alone_since = now if alone_since is None else alone_since
             if now - self._alone_since >= _PATIENCE_SECONDS:
+                self._is_lost = False  # as the one that takes its place
                 raise CutOff(str(alone), alone.hint) from alone
             raise
         self._in_doubt = False

@@ -12,6 +12,7 @@ from devicesync.clock import SYSTEM, Clock
 from devicesync.errors import Unavailable
 from devicesync.log.kafka.beginning import Beginning
 from devicesync.log.kafka.bounds import TIMEOUT_SECONDS
+from devicesync.log.kafka.close_aside import close_aside
 from devicesync.log.kafka.commits import Commits
 from devicesync.log.kafka.consumer_settings import consumer_settings
 from devicesync.log.kafka.contact import Contact, CutOff
@@ -208,22 +209,24 @@ class Member:
         except CutOff:
             _log.warning("Kafka answers, but not this client of it: it is made anew", topic=self.topic)
             self._forget(self.consumer, [TopicPartition(self.topic, partition) for partition in self._owned])
-            with suppress(KafkaException):
-                self.consumer.unsubscribe()  # else it joins again where it does find Kafka, and nobody reads for it
-            never_free(self.consumer)
-            self.consumer = Consumer(self._settings)
+            given_up, self.consumer = self.consumer, Consumer(self._settings)
             self._is_member = False
+            close_aside(given_up)  # else it stays in the group where it does find Kafka, and nobody reads for it
             raise
 
     # Kafka's client calls the next two from within `consume`. Each has to tell it what to read, or to read no more. If one does
     # not, for example because it raised, the client reads all of `positions`, or takes all of them for read until now.
 
     def _assign(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
-        self._owned |= {position.partition for position in positions}
-        self._beginning.add(positions)
+        if consumer is self.consumer:  # one that was given up may still be given some
+            self._owned |= {position.partition for position in positions}
+            self._beginning.add(positions)
         consumer.incremental_assign([])  # nothing yet: it is the next poll that asks where to begin, and may fail
 
     def _forget(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
+        if consumer is not self.consumer:
+            consumer.incremental_unassign([])
+            return
         gone = {position.partition for position in positions}
         self._owned -= gone
         unread = self._beginning.forget(gone)
