@@ -96,11 +96,8 @@ def test_long_names_of_many_ranges_fill_no_memory(life: Life, tmp_path: Path) ->
         Storage(life.place).put(tmp_path / "erasures", listing_path(entries, ERASURES))
     for found in (life.archive.manifest.entries(), life.archive.manifest.pruned_entries()):
         named = [entry for entry in found if entry.source == name]
-        assert (len(named), len({id(entry.source) for entry in named}), len({id(entry.identity) for entry in named})) == (
-            40,
-            1,
-            1,
-        )
+        sources, identities = ({id(getattr(entry, text)) for entry in named} for text in ("source", "identity"))
+        assert (len(named), len(sources), len(identities)) == (40, 1, 1)
 
 
 def told(life: Life) -> set[str]:

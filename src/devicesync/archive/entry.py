@@ -30,6 +30,7 @@ _Digest = Annotated[str, msgspec.Meta(max_length=64)]
 _Source = Annotated[str, msgspec.Meta(max_length=4096)]
 """A topic, or a path, which has fewer bytes. A restore keeps it with each refused record."""
 _Identity = Annotated[str, msgspec.Meta(max_length=256)]
+"""A journal's identity has at most as many bytes (log/journal/files.py), a topic's 22."""
 NUMBER, LARGE_NUMBER = "[0-9]{1,9}", "[0-9]{1,19}"
 """In the name of a file: a generation, a partition or a revision; an offset. None of ours has more digits."""
 SPOT = f"{LARGE_NUMBER}(?:-{LARGE_NUMBER})?"
@@ -137,7 +138,10 @@ def number_of(revision: str) -> int:
 
 
 def sharing(entries: list[Entry], texts: dict[str, str]) -> list[Entry]:
-    """The same entries. What names a log is in memory once, in `texts`: a stranger may add many listings, of long names."""
+    """Return the same entries, with equal topics, sources and identities in memory once. `texts` gets those that it lacks.
+
+    A stranger may add many listings, each with names of thousands of characters.
+    """
     return [
         msgspec.structs.replace(
             entry,

@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 
-from devicesync.archive.entry import Entry, rest_path, sharing
+from devicesync.archive.entry import Entry, rest_path
 from devicesync.archive.listed import entries_at
 from devicesync.archive.ranges import by_range, counting, places_of, range_of
 from devicesync.archive.storage import Storage
@@ -52,7 +52,6 @@ def replaced_in(storage: Storage, entries: Iterable[Entry]) -> list[Replaced]:
             files = revisions.get(others[0].range, []) if others else []
             if not files:
                 return []
-            others = sharing(others, {name: name for name in (files[0].topic, files[0].source, files[0].identity)})
             if [*map(places_in, files)] != [*map(places_in, others)]:
                 paths = [path for other in others for path in other.paths]
                 return [Replaced(files[0], others[0], counted, paths, others=())]

@@ -16,7 +16,7 @@ _NO_LEADER_YET = {
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - librdkafka's own codes have this name
 }
-"""The last is what a client says that has heard of the leader later than the one by which we know that there is one again."""
+"""A partition gets a leader again, and one client hears of it before another. The later one still says _UNKNOWN_PARTITION."""
 T = TypeVar("T")
 
 

@@ -1,6 +1,6 @@
-"""Closes a consumer that nobody uses any more, in a thread of its own: where nobody answers it, that may take a minute.
+"""Closes a consumer that nobody polls any more, in a thread of its own. Where Kafka does not answer it, closing takes minutes.
 
-Until it has left its group, that waits for its answers to rebalances: it is `close` that gives them.
+While the consumer is in its group, each rebalance of the group waits for its answer. `close` gives that answer, and then leaves.
 """
 
 import threading
@@ -9,5 +9,5 @@ from confluent_kafka import Consumer
 
 
 def close_aside(consumer: Consumer) -> None:
-    """Return at once. Its callbacks are called in that thread; no end of the process waits for it."""
+    """Return at once. The thread calls the consumer's callbacks. A process that ends does not wait for the thread."""
     threading.Thread(target=consumer.close, name="close a consumer", daemon=True).start()
