@@ -41,7 +41,6 @@ processes (tests/servers.py), and each has its own Redis. Most of their time is 
 """
 FIRST = (
     "tests/end_to_end/test_backup.py::test_fifty_kills",
-    "tests/end_to_end/test_privacy.py::test_after_an_erase",
     "tests/end_to_end/test_faults.py",
     "tests/end_to_end/test_stopping.py",
     "tests/integration/test_backup.py",
