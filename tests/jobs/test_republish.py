@@ -105,6 +105,18 @@ def test_what_comes_together_is_bounded_by_keys_too(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
+def test_of_large_records_each_file_holds_one(tmp_path: Path) -> None:
+    """Two days: the row before the next was kept by what had read it, with all its headers in Python."""
+    rows: list[FullRecord] = [(at, MIDNIGHT_MS + at % 2 * DAY_MS, b"", b"", [("", None)] * 100_000) for at in range(12)]
+    archive = kept(tmp_path, ranges_of(tmp_path, rows, step=1))
+    tracemalloc.start()
+    try:
+        assert len(put(archive, tmp_path)) == len(rows)
+        assert tracemalloc.get_traced_memory()[1] < 27_000_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_the_erases_of_other_partitions_come_along(tmp_path: Path) -> None:
     """A topic that got more partitions has a device's erase in another one than its registrations: 10 of 12 devices came back."""
     rows: list[FullRecord] = [

@@ -14,6 +14,7 @@ from devicesync.archive.parquet_reading import read_parquet
 from devicesync.archive.ranges import by_range
 from devicesync.archive.revisions import Replaced, places_in, replaced_in, stem_of
 from devicesync.archive.room import Room
+from devicesync.archive.side_by_side import Opened
 from devicesync.archive.storage import Storage
 from devicesync.archive.trust import proved
 from devicesync.durable import name_of
@@ -27,13 +28,6 @@ _HIDDEN = re.compile(r"(?:generation-)?[0-9]\S*\.(?:parquet|jsonl\.gz|json)")
 """What a file was to be called that a killed upload left under a hidden name."""
 UPLOAD_SECONDS = 3600.0
 """Who has not written to a file for so long, does not upload it any more."""
-
-
-class Opened(NamedTuple):
-    """A file, and its rows, some thousand at a time. Who reads them may empty their lists: rows may be large."""
-
-    entry: Entry
-    batches: Iterator[list[FullRecord]]
 
 
 class _Found(NamedTuple):

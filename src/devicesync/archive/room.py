@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 BATCH_BYTES = 8 << 20
 """What all readers yield at once. In Python rows take up to three times as much."""
-_ROOM_BYTES = 256 << 20
+_ROOM_BYTES = 208 << 20
 """A range of the default size takes 188 MiB at most, however many days it has: 128, and one record more. So does any file."""
 
 
 class Room:
-    """256 MiB. Only for readers in one thread. batch_bytes: how much each of them yields at once, but for a larger row."""
+    """208 MiB. Only for readers in one thread. batch_bytes: how much each of them yields at once, but for a larger row."""
 
     def __init__(self, readers: int = 1) -> None:
         self.batch_bytes = BATCH_BYTES // readers

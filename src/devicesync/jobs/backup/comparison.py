@@ -2,13 +2,11 @@
 
 from array import array
 from collections.abc import Iterable, Iterator
-from heapq import merge
 from itertools import chain
-from operator import itemgetter
 from typing import NamedTuple
 
-from devicesync.archive.archive import Opened
 from devicesync.archive.entry import Entry
+from devicesync.archive.side_by_side import Opened, in_order
 from devicesync.jobs.backup.cover import Cover
 from devicesync.jobs.backup.redact import redacted_erase
 from devicesync.log.full import OFFSET, FullRecord
@@ -41,7 +39,7 @@ class Comparison:
         """files: of one range, in order."""
         self._first = files[0].entry
         self._source = source
-        self._rows = merge(*map(_rows_of, files), key=itemgetter(0))
+        self._rows = in_order(files)
         self._more = self._other = 0
         self._first_other = self._first.path, 0
 
@@ -66,26 +64,18 @@ class Comparison:
         """Yield the source's records that are in no file, and count what else differs. All files are read to their ends."""
         here = next(self._rows, None)
         for there in chain.from_iterable(self._source.batches):
-            while here and here[0] < there[OFFSET]:
+            while here and here.offset < there[OFFSET]:
                 self._more += 1
-                here[1].clear()
+                here.held.clear()
                 here = next(self._rows, None)
-            if not here or here[0] != there[OFFSET]:
+            if not here or here.offset != there[OFFSET]:
                 yield there
-            while here and here[0] == there[OFFSET]:  # several files may have it
-                self._compare(here[0], here[1].pop(), here[2], there)
+            while here and here.offset == there[OFFSET]:  # several files may have it
+                self._compare(here.held.pop(), here.entry, there)
                 here = next(self._rows, None)
         self._more += bool(here) + sum(1 for _ in self._rows)
 
-    def _compare(self, offset: int, row: FullRecord, entry: Entry, there: FullRecord) -> None:
+    def _compare(self, row: FullRecord, entry: Entry, there: FullRecord) -> None:
         if row != there and not (entry.revision and row == redacted_erase(there, entry)):
-            self._first_other = self._first_other if self._other else (entry.path, offset)
+            self._first_other = self._first_other if self._other else (entry.path, there[OFFSET])
             self._other += 1
-
-
-def _rows_of(file: Opened) -> Iterator[tuple[int, list[FullRecord], Entry]]:
-    """Each row in a list, out of which it is taken: `merge` keeps the list until it has the next, and both rows may be large."""
-    for rows in file.batches:
-        rows.reverse()
-        while rows:
-            yield rows[-1][OFFSET], [rows.pop()], file.entry

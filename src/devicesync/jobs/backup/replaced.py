@@ -9,10 +9,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from devicesync.archive.archive import Archive, Opened
+from devicesync.archive.archive import Archive
 from devicesync.archive.entry import Entry
 from devicesync.archive.ranges import ENTRY, place_of
 from devicesync.archive.revisions import Replaced, have_same_places
+from devicesync.archive.side_by_side import Opened
 from devicesync.errors import Damaged
 from devicesync.jobs.backup.comparison import Comparison, Source
 from devicesync.jobs.backup.cover import Cover
