@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -288,7 +289,7 @@ class SimulatedAdmin:
                 raise KafkaException(KafkaError(code))
             return described
 
-        return {self._broker.topic: SimpleNamespace(result=result)}
+        return {self._broker.topic: answered(result)}
 
     def list_offsets(self, wanted: Any, isolation_level: Any, request_timeout: float) -> dict[TopicPartition, Any]:
         del isolation_level  # nobody has transactions here
@@ -301,7 +302,7 @@ class SimulatedAdmin:
                 there = self._broker.partitions[partition]
                 return SimpleNamespace(offset=there.low if spec is _EARLIEST else there.high)
 
-            return SimpleNamespace(result=result)
+            return answered(result)
 
         return {place: answer_of(place.partition, spec) for place, spec in wanted.items()}
 
@@ -329,6 +330,16 @@ def clients_of(broker: Broker, now_ms: Callable[[], int]) -> Iterator[None]:
             stack.enter_context(mock.patch(f"devicesync.log.kafka.{where}", makers[where.partition(".")[2]]))
         stack.enter_context(mock.patch("devicesync.log.kafka.member.close_aside", lambda consumer: consumer.close()))
         yield
+
+
+def answered(make: Callable[[], Any]) -> "Future[Any]":
+    """What an admin client gives to whoever asks: with what `make` returns, or the KafkaException that it raises."""
+    future: Future[Any] = Future()
+    try:
+        future.set_result(make())
+    except KafkaException as error:
+        future.set_exception(error)
+    return future
 
 
 def _topics(broker: Broker, topic: str) -> Any:

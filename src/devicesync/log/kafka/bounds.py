@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from devicesync.clock import SYSTEM
 from devicesync.log.kafka.leaders import partitions_of
+from devicesync.log.kafka.url import answer_to
 
 TIMEOUT_SECONDS = 5.0  # which a stop signal may have to wait for
 _PAUSE_SECONDS = 0.1
@@ -79,7 +80,7 @@ def _offsets(admin: AdminClient, topic: str, partitions: Iterable[int], spec: An
         leaderless = partitions_of(admin, topic, TIMEOUT_SECONDS).leaderless
         wanted = {TopicPartition(topic, partition): spec for partition in every - leaderless}
         answers = admin.list_offsets(wanted, isolation_level=level, request_timeout=TIMEOUT_SECONDS) if wanted else {}
-        found = {place.partition: int(answer.result().offset) for place, answer in answers.items()}
+        found = {place.partition: int(answer_to(answer).offset) for place, answer in answers.items()}
         if any(offset < 0 for offset in found.values()):  # so the client answers for a leader that it does not reach
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own codes have this name
         return found

@@ -16,7 +16,7 @@ from devicesync.log.kafka.url import HINT, KafkaUrl
 _SILENCE_SECONDS = 10.0
 _TIMEOUT_SECONDS = 5.0
 _PATIENCE_SECONDS = 15.0
-"""So long a client that reaches nobody may find Kafka again. It pauses for up to 10 s between two tries."""
+"""So long a client that reaches nobody may find Kafka again. A try may take a while, and the next one comes up to 10 s later."""
 Client = AdminClient | Consumer | Producer
 
 
@@ -52,7 +52,7 @@ def _reaches(client: Client, url: KafkaUrl, seconds: float = _TIMEOUT_SECONDS) -
 class Contact:
     """Asks now and then whether the topic is there: at first, after an error, and when nothing was heard for a while.
 
-    admin: to ask about the topic. It is another one after it has reached nobody.
+    admin: to ask about the topic. It is another one after it has reached nobody for a while.
     """
 
     def __init__(self, url: KafkaUrl, clock: Clock = SYSTEM) -> None:
@@ -62,6 +62,7 @@ class Contact:
         self._trouble = ""
         self._in_doubt = True
         self._asked_at = self._answered_at = 0.0
+        self._admin_reached_at = clock.monotonic()
         self._is_lost = False
         self._alone_since: float | None = None
 
@@ -97,7 +98,7 @@ class Contact:
             now = self._clock.monotonic()
             self._alone_since = now if alone_since is None else alone_since
             if now - self._alone_since >= _PATIENCE_SECONDS:
-                self._is_lost = False  # as the one that takes its place
+                self._is_lost, self._alone_since = False, None  # as the one that takes its place, which has its time, too
                 raise CutOff(str(alone), alone.hint) from alone
             raise
         self._in_doubt = False
@@ -110,9 +111,10 @@ class Contact:
             look(self.admin, self._url, self._trouble)
         except Unavailable as away:
             self._is_lost = isinstance(away.__cause__, KafkaException)
-            if self._is_lost:
-                self.admin = AdminClient(self._url.client)
+            if self._is_lost and self._clock.monotonic() - self._admin_reached_at >= _PATIENCE_SECONDS:
+                self.admin, self._admin_reached_at = AdminClient(self._url.client), self._clock.monotonic()
             raise
+        self._admin_reached_at = self._clock.monotonic()
         self._is_lost = False
         self._trouble = ""
 

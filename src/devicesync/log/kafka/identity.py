@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import AdminClient
 
 from devicesync.log.full import DELETED
-from devicesync.log.kafka.url import failures
+from devicesync.log.kafka.url import answer_to, failures
 
 _TIMEOUT_SECONDS = 5.0  # which a stop signal may have to wait for
 
@@ -61,7 +61,7 @@ def identity_of(admin: AdminClient, topic: str) -> str:
     described = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_SECONDS)[topic]
     with failures("read"):
         try:
-            return str(described.result().topic_id)
+            return str(answer_to(described).topic_id)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return DELETED

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 from confluent_kafka import KafkaException
 
 from devicesync.errors import Unavailable
 from devicesync.url import Form, authority
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _FORM = Form(
     "the topic's URL",
@@ -18,6 +21,7 @@ _FORM = Form(
     ("tls", "ca", "sasl"),
 )
 _PORT = 9092
+T = TypeVar("T")
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 _TOPIC = re.compile(r"[\w.-]+", re.ASCII)
 HINT = "check that Kafka runs, that the log's URL names it, and that the topic exists: `devicesync init`, `devicesync doctor`"
@@ -65,3 +69,13 @@ def failures(what: str) -> Iterator[None]:
         yield
     except KafkaException as error:
         raise Unavailable(f"can't {what} Kafka: {error.args[0].str()}", HINT) from error
+
+
+def answer_to(question: "Future[T]") -> T:
+    """The answer to what an admin client was asked. Raises KafkaException.
+
+    It is another one than the client keeps. That one would keep our frames, and they the client: it would never be freed.
+    """
+    if isinstance(error := question.exception(), KafkaException):
+        raise KafkaException(*error.args)
+    return question.result()
