@@ -33,6 +33,8 @@ def look(client: Client, url: KafkaUrl, trouble: str = "") -> None:
         error = client.list_topics(url.topic, timeout=_TIMEOUT_SECONDS).topics[url.topic].error
     except KafkaException as failed:
         raise Unavailable(f"Kafka is unreachable, {url.servers}: {trouble or failed.args[0].str()}", HINT) from failed
+    finally:
+        del client  # whoever keeps the error keeps this frame, too
     if error is not None:
         raise Unavailable(f"Kafka at {url.servers} has no topic {url.topic}: {error.str()}", HINT)
 
