@@ -83,6 +83,21 @@ def test_nor_is_one_kept_that_would_have_been_the_next(tmp_path: Path, monkeypat
     assert rest(reader) == OURS[1:2]
 
 
+def test_an_identity_that_can_t_be_looked_for_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a network's file system: registrations got 500, and a traceback each."""
+    open_journal(tmp_path)
+    exists = Path.exists
+
+    def fails(path: Path) -> bool:
+        if path.name.endswith(".id"):
+            raise OSError(errno.ESTALE, "stale file handle")
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", fails)
+    with pytest.raises(Unavailable, match="stale file handle"):
+        JournalFiles(tmp_path / NAME).identity_now()
+
+
 @pytest.mark.parametrize(("owner", "name"), [(tail, "open_regular"), (JournalFiles, "keep_identity")])
 def test_who_writes_opens_all_of_it_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
     """One that had its lines and not its times refused every registration until its end. One with no identity never gave it any."""

@@ -142,7 +142,8 @@ class JournalFiles:
 
     def identity_now(self) -> str:
         """The journal's identity, "" where it has none yet. Raises Unavailable."""
-        return self.read_identity() if self.identity.exists() else ""
+        with naming_failures("read", self.identity):
+            return self.read_identity() if self.identity.exists() else ""
 
     def _read(self, position: Path) -> bytes:
         with naming_failures("read", position), suppress(FileNotFoundError):
