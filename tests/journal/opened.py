@@ -40,9 +40,10 @@ def everything(journal: Journal, name: str = "reader") -> list[tuple[int, bytes]
     return found
 
 
-def rest(reader: JournalReader) -> list[tuple[int, bytes]]:
+def rest(reader: JournalReader, most: int = 100) -> list[tuple[int, bytes]]:
+    """most: of a poll."""
     found: list[tuple[int, bytes]] = []
-    while records := reader.poll(100, 0):
+    while records := reader.poll(most, 0):
         found += [(record.offset, record.value or b"") for record in records]
     return found
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from devicesync.errors import Unavailable
 from devicesync.log.full import OFFSET
-from devicesync.log.journal import files, tail
+from devicesync.log.journal import files, rotation, tail
 from devicesync.log.journal.rotation import set_aside
 from tests.journal.opened import close_all, everything, open_journal, reader_of, rest
 from tests.journal.test_random_thefts import Thefts
@@ -59,21 +59,13 @@ def test_nor_does_it_change_ours_at_a_restart(tmp_path: Path) -> None:
     assert everything(again) == OURS
 
 
-@pytest.mark.parametrize("finished", [False, True])
-def test_nor_is_it_read_after_a_rotation_that_was_cut_short(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, finished: bool
-) -> None:
-    """No segment follows yet that would tell where the closed one ends. The reader passed by the records that came then.
-
-    finished: the times have followed their segment.
-    """
+def test_nor_is_it_read_before_the_next_segment_is_there(tmp_path: Path) -> None:
+    """The reader passed by the records that came then."""
     journal = open_journal(tmp_path)
     reader = reader_of(journal, "updater")
-    with (tmp_path / NAME).open("ab") as opened_before, monkeypatch.context() as killed:
+    with (tmp_path / NAME).open("ab") as opened_before:
         journal.append([b"0"])
         assert rest(reader) == [(0, b"0")]
-        if not finished:
-            killed.setattr(files.JournalFiles, "finish_rotation", lambda _: None)
         set_aside(files.JournalFiles(tmp_path / NAME))
         opened_before.write(b"another's\n" * 20)
     assert rest(reader) == []
@@ -159,34 +151,28 @@ def test_the_segment_is_closed_by_a_process_with_another_lock(tmp_path: Path, mo
     assert [value for _, value in everything(journal)][-2:] == [b"1", b"2"]
 
 
-@pytest.mark.parametrize("noted", [False, True])
-def test_two_processes_close_the_same_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, noted: bool) -> None:
+@pytest.mark.parametrize("step", ["opened", "sync_directory", "fdatasync"])
+def test_two_processes_close_the_same_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     """As where one is frozen in the middle of it, and its lock's file removed. The next segment was written over the closed one.
 
-    noted: the frozen one has noted the end.
+    step: before it moves the segment, before it notes the end, and after that.
     """
     journal = open_journal(tmp_path, segment_bytes=8)
     journal.append([OURS[0][1]])
+    owner: Any = os if step == "fdatasync" else rotation
+    call = getattr(owner, step)
 
-    def closed() -> None:
+    def overtaken(*given: Any) -> Any:
+        monkeypatch.setattr(owner, step, call)
         (tmp_path / f"{NAME}.lock").unlink()
         with closing(open_journal(tmp_path, segment_bytes=8)) as another:
             another.append([b"1"])
+        return call(*given)
 
-    if noted:
-        _at_the_first_sync(monkeypatch, closed)
-    else:
-        call = os.open
-
-        def overtaken(path: Path, *given: int) -> int:
-            if path == tmp_path / NAME and given[0] & os.O_ACCMODE == os.O_RDWR:
-                monkeypatch.setattr(os, "open", call)
-                closed()
-            return call(path, *given)
-
-        monkeypatch.setattr(os, "open", overtaken)
-    with pytest.raises(Unavailable, match="closed it meanwhile"):
-        journal.append([b"refused"])
+    monkeypatch.setattr(owner, step, overtaken)
+    if step == "opened":
+        with pytest.raises(Unavailable, match="closed it meanwhile"):
+            journal.append([b"refused"])
     assert journal.append([b"2"]) == 2
     assert everything(journal) == OURS
 

@@ -11,7 +11,7 @@ import pytest
 from devicesync.clock import SYSTEM
 from devicesync.durable import replace
 from devicesync.errors import Unavailable
-from devicesync.log.journal import Journal, tail
+from devicesync.log.journal import Journal, rotation, tail
 from devicesync.log.journal.files import JournalFiles
 from devicesync.log.journal.rotation import set_aside
 from tests.journal.opened import open_journal, reader_of, rest
@@ -169,7 +169,7 @@ def test_a_segment_whose_rotation_was_cut_short_is_not_too_old_before_it_is_read
     reader.close()
     files = JournalFiles(tmp_path / "device-profile.log")
     with monkeypatch.context() as killed:
-        killed.setattr(JournalFiles, "finish_rotation", lambda _: None)
+        killed.setattr(rotation, "finish_rotation", lambda _: None)
         set_aside(files)
     if active_is_there:
         files.active.touch()

@@ -9,6 +9,7 @@ from devicesync.clock import SYSTEM
 from devicesync.errors import Unavailable
 from devicesync.log.journal.files import JournalFiles, naming_failures
 from devicesync.log.journal.lock import JournalLock
+from devicesync.log.journal.rotation import mend_times
 from devicesync.log.journal.tail import Limits, Tail
 
 _TOLD_SECONDS = 30.0
@@ -80,7 +81,7 @@ class Appender:
     def mend(self) -> int:
         """Finish a rotation that was cut short, and make lost times anew. Return what `end` does. Raises Unavailable."""
         with self._caught_up("read"):
-            self._files.mend_times()
+            mend_times(self._files)
             return self._tail.next
 
     def tidy(self) -> None:

@@ -27,7 +27,8 @@ class Cursor:
         self._files = files
         self._segment: Segment | None = None
         self._opened: list[Segment] = []  # that one, and meanwhile others of which one takes its place
-        self._end: int | None = None  # of the open segment, once it is closed and another follows
+        self._end: int | None = None  # of the open segment, once it is closed and that is known
+        self._waits = False  # for that end
         self.position = position
         self.lost = 0
         self.reads_headers = False
@@ -85,8 +86,9 @@ class Cursor:
     def _bounds_at_rest(self) -> tuple[int, int] | None:
         """The bounds; None where the files moved while they were read.
 
-        An active file that stays in its place has its own times beside it. Where it is missing, a rotation is under way, or
-        was cut short: the end is that of the closed segments, or where the next one's times already begin.
+        An active file that stays in its place has its own times beside it. Where it is missing, or those are of a segment that
+        was moved, a rotation is under way, or was cut short: the end is that of the closed segments, or where the next one's
+        times already begin.
         """
         files = self._files
         with ExitStack() as on_exit:
@@ -94,9 +96,10 @@ class Cursor:
             with suppress(FileNotFoundError):
                 active = open_regular(files.active, os.O_RDONLY)
                 on_exit.callback(os.close, active)
+            rotates = files.rotating() is not None  # asked before the times are read: then they are not the closed one's
             span = span_of(files.times)
             firsts = files.closed_firsts()
-            if span and active >= 0:
+            if span and active >= 0 and not rotates:
                 end = span.last.first + count_lines_of(active, span.last.start)
             else:
                 end = max(files.end_of_closed(), span.last.first if span else 0)
@@ -116,21 +119,28 @@ class Cursor:
                 raise
             moved = segment.record > self.position
             self.position = segment.record
-            if records or not (moved or (closed and self._advance())):
+            if records or not (moved or (closed and not self._waits and self._advance())):
                 return records
         return []
 
     def _before_next(self, segment: Segment, records: list[Record]) -> list[Record]:
         """Those of the segment's records whose numbers are none of the next segment.
 
-        What another program appends to a closed segment, which it may have open for hours, has no number.
+        What another program appends to a closed segment, which it may have open for hours, has no number. While nothing
+        tells yet where that ends, the lines of others are waited with.
         """
-        if not segment.is_at(self._files.active):
-            self._end = self._end_of(segment) if self._end is None else self._end
-            if self._end is not None and segment.record > self._end:
-                segment.skip_to(self._end)
-                self._leave_out(self._end)
-                return [record for record in records if record.offset < segment.record]
+        self._waits = False
+        if segment.is_at(self._files.active):  # asked after reading: whoever closes it from now on counts what was read
+            return records
+        rotates = self._files.rotating() is not None  # asked first: its end is noted before that is over
+        self._end = self._end_of(segment) if self._end is None else self._end
+        self._waits = rotates and self._end is None
+        end = max(segment.ours_end(), self.position) if self._waits else self._end
+        if end is not None and segment.record > end:
+            segment.skip_to(end)
+            if not self._waits:
+                self._leave_out(end)
+            return [record for record in records if record.offset < segment.record]
         return records
 
     def _end_of(self, segment: Segment) -> int | None:
@@ -203,7 +213,9 @@ class Cursor:
         return following
 
     def _active(self) -> Segment | None:
-        return self._segment_at(self._files.active)
+        """The active segment; None where another program's file stands beside the times of one that was moved."""
+        segment = self._segment_at(self._files.active)
+        return segment if segment and not self._files.rotating() and segment.is_whole_at(self._files.active) else None
 
     def _closed(self, first: int) -> Segment | None:
         return self._segment_at(self._files.closed(first), first)

@@ -26,7 +26,7 @@ from pathlib import Path
 from devicesync.clock import SYSTEM
 from devicesync.durable import beginning_of, hint_for, open_regular, opened, replace
 from devicesync.errors import Unavailable
-from devicesync.log.journal.times import TimeEntry, last_two, span_of
+from devicesync.log.journal.times import Span, TimeEntry, last_two, span_of
 
 _DIGITS = 20
 _POSITION_BYTES = 256
@@ -94,17 +94,14 @@ class JournalFiles:
         first_line = self._read(self.position(reader)).partition(b"\n")[0]  # behind it a longer one may have left its end
         return first_line[_DIGITS + 1 :].decode("ascii", "replace").strip()
 
-    def finish_rotation(self) -> None:
-        """The second half of a rotation, also of one that was cut short: the times follow their segment."""
-        span = None if self.active.exists() else span_of(self.times)
-        if span and (segment := self.closed(span.beginning.first)).exists():
-            self.times.rename(times_of(segment))
+    def rotating(self) -> Span | None:
+        """The times of a segment that was moved, which they have not followed yet; None where no rotation is under way.
 
-    def mend_times(self) -> None:
-        """Make the times of closed segments anew where they are gone: of a first record alone."""
-        for first in self.closed_firsts():
-            if not times_of(self.closed(first)).exists():
-                replace(times_of(self.closed(first)), TimeEntry(first, 0, 0, 0).pack(), durable=True)
+        A file that stands in its place meanwhile is another program's, and its lines have no numbers yet.
+        """
+        if (span := span_of(self.times)) and (segment := self.closed(span.beginning.first)).exists():
+            return None if times_of(segment).exists() else span
+        return None
 
     def end_of_closed(self) -> int:
         """The number after the last record of the closed segments, 0 without one."""

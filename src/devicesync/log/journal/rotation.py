@@ -1,29 +1,56 @@
-"""Rotation: the active segment is closed, and the next one begins."""
+"""Rotation: the active segment is closed, and the next one begins.
+
+It moves first. From then on no program that opens the journal anew can add to it, and its end is noted. Its times follow last.
+"""
 
 import errno
 import os
 from contextlib import ExitStack
 
 from devicesync.clock import SYSTEM
-from devicesync.durable import open_regular, write_all
-from devicesync.log.journal.files import JournalFiles, count_lines_of, same_file
+from devicesync.durable import open_regular, opened, replace, sync_directory, write_all
+from devicesync.log.journal.files import JournalFiles, count_lines_of, same_file, times_of
 from devicesync.log.journal.times import Span, TimeEntry, span_of
 from devicesync.log.journal.torn_tails import cut_torn_tails
 
 
 def set_aside(files: JournalFiles) -> None:
-    """Close the active segment, if it has times. They note where it ends. Raises OSError."""
+    """Close the active segment, if it has times. Raises OSError."""
     if span := span_of(files.times):
+        segment = files.closed(span.beginning.first)
+        with opened(files.active) as data:
+            _check_it_is_there(files, span, data.fileno())
+            for empty in (segment, times_of(segment)):  # else those times would seem to have followed
+                empty.unlink(missing_ok=True)
+            files.active.rename(segment)
+        finish_rotation(files)
+
+
+def finish_rotation(files: JournalFiles) -> None:
+    """The second half of a rotation, also of one that was cut short. Raises OSError."""
+    if span := files.rotating():
+        segment = files.closed(span.beginning.first)
         with ExitStack() as on_exit:
-            data = open_regular(files.active, os.O_RDWR)
+            data = open_regular(segment, os.O_RDWR)
             on_exit.callback(os.close, data)
             times = open_regular(files.times, os.O_RDWR | os.O_APPEND)
             on_exit.callback(os.close, times)
-            _check_it_is_there(files, span, data)
-            _note_end(data, times, span)
-            _check_it_is_there(files, span, data)
-            files.active.rename(files.closed(span.beginning.first))
-        files.finish_rotation()
+            if not span.last.is_end:
+                sync_directory(
+                    files.active.parent
+                )  # a segment whose end is noted takes no more lines, also where the power fails
+                _note_end(data, times, span)
+            if same_file(times, files.times):  # else another process, with another lock, has finished it meanwhile
+                files.times.rename(times_of(segment))
+
+
+def mend_times(files: JournalFiles) -> None:
+    """Make the times of closed segments anew where they are gone, and do not follow yet: of a first record alone. Raises OSError."""
+    follow = files.rotating()
+    for first in files.closed_firsts():
+        times = times_of(files.closed(first))
+        if not (times.exists() or (follow and follow.beginning.first == first)):
+            replace(times, TimeEntry(first, 0, 0, 0).pack(), durable=True)
 
 
 def _check_it_is_there(files: JournalFiles, span: Span, data: int) -> None:

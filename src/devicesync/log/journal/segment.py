@@ -6,7 +6,7 @@ from pathlib import Path
 
 from devicesync.clock import SYSTEM
 from devicesync.durable import closing_on_error, open_regular
-from devicesync.log.journal.files import noted_end, same_file, times_of
+from devicesync.log.journal.files import count_lines_of, noted_end, same_file, times_of
 from devicesync.log.journal.times import Times
 from devicesync.log.port import Record
 from devicesync.log.whole_lines import WholeLines
@@ -20,9 +20,8 @@ class Segment:
         self._file = open_regular(path, os.O_RDONLY)
         with closing_on_error(self._file):
             self.times = Times(times_of(path), self._file, first)
-            times = self.times.fileno()
-            with closing_on_error(times):
-                if self.times.first is None or not (same_file(self._file, path) and same_file(times, times_of(path))):
+            with closing_on_error(self.times.fileno()):
+                if self.times.first is None or not self.is_whole_at(path):
                     raise FileNotFoundError(path)
             self.first = self.record = self.times.first
         self._lines = WholeLines(self._file)
@@ -44,6 +43,12 @@ class Segment:
         first = self.times.since(at_us)
         self.skip_to(max(self.record, sys.maxsize if first is None else first))
         return first is not None
+
+    def ours_end(self) -> int:
+        """The number after the last line that its times cover. Later ones have theirs once it is known where it ends."""
+        self.times.refresh()
+        last = self.times.last
+        return last.first + count_lines_of(self._file, last.start, last.end)
 
     @property
     def end(self) -> int | None:
@@ -76,6 +81,10 @@ class Segment:
     def is_at(self, path: Path) -> bool:
         """Whether `path` names this segment's file now."""
         return same_file(self._file, path)
+
+    def is_whole_at(self, path: Path) -> bool:
+        """Whether this segment and its times stand there now."""
+        return self.is_at(path) and same_file(self.times.fileno(), times_of(path))
 
     def close(self) -> None:
         """Close the files."""

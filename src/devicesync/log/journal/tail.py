@@ -13,7 +13,7 @@ from devicesync.durable import open_regular, replace, sync_directory, write_all
 from devicesync.log.journal.files import JournalFiles, age_seconds, count_lines, same_file, times_of
 from devicesync.log.journal.lock import JournalLock
 from devicesync.log.journal.missing_lines import is_cut, is_edited, least_bytes
-from devicesync.log.journal.rotation import set_aside
+from devicesync.log.journal.rotation import finish_rotation, mend_times, set_aside
 from devicesync.log.journal.times import TimeEntry, span_of
 from devicesync.log.journal.torn_tails import begins_a_line, cut_torn_tails
 
@@ -101,13 +101,12 @@ class Tail:
 
         A segment ends where the next one begins. Where no times tell where that is, the last one is kept.
         """
-        self._files.finish_rotation()  # else the times are those of the last segment, and its beginning seems to be its end
-        self._files.mend_times()  # a reader waits for them
+        mend_times(self._files)  # a reader waits for them
         firsts = self._files.closed_firsts()
         least = self._files.least_position() if firsts else None
         if least is None:
             return
-        span = span_of(self._files.times)
+        span = None if self._files.rotating() else span_of(self._files.times)
         ends = [*firsts[1:], *([max(span.beginning.first, self._files.end_of(firsts[-1]))] if span else [])]
         retention_seconds = self._limits.retention_seconds
         ages = [age_seconds(self._files.closed(first), retention_seconds) for first in firsts]  # of all: it notes some
@@ -137,8 +136,8 @@ class Tail:
         """
         files = self._files
         self._look_for_another_journal()
-        files.finish_rotation()
-        files.mend_times()
+        finish_rotation(files)
+        mend_times(files)
         span = span_of(files.times)
         end = files.end_of_closed()
         # Lines without times: a file that someone put here, which becomes the journal's beginning, or times that were lost.
@@ -210,7 +209,7 @@ class Tail:
     def _is_replaced(self) -> bool:
         """Whether another file stands in the place of the open one, and not by a rotation, which makes both files anew."""
         files = self._files
-        is_another = files.active.exists() and not same_file(self._data, files.active)
+        is_another = files.active.exists() and not (same_file(self._data, files.active) or files.rotating())
         return is_another and (same_file(self._times, files.times) or span_of(files.times) is None)
 
     def _number_anew(self, first: int, *, was_read: bool) -> None:
@@ -223,7 +222,7 @@ class Tail:
             if lines := count_lines(active, 0):
                 self._create_times(first)
                 self._set_aside()
-                first += lines
+                first = max(first + lines, self._files.end_of_closed())
             else:
                 active.unlink()
         self._create_times(first)

@@ -86,6 +86,11 @@ class Times:
         """The number of the segment's first record; None in a file that is still being made, or damaged."""
         return self._entries[0].first if self._entries else None
 
+    @property
+    def last(self) -> TimeEntry:
+        """The newest entry that was read."""
+        return self._entries[-1]
+
     def before(self, record: int) -> TimeEntry:
         """The newest entry that begins at or before `record`: from its start on lines can be counted.
 

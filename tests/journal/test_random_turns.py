@@ -1,0 +1,142 @@
+"""Processes on one journal, of which another one has its turn at any call of the system.
+
+Two append, one of which may be killed, and rotate at nearly each line; two read; and another program writes lines of its own.
+"""
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from devicesync.errors import Unavailable
+from devicesync.log.journal import Journal, JournalReader, lock
+from tests.journal.opened import close_all, everything, open_journal, reader_of, rest
+from tests.simulation.scheduler import Process, gate
+
+NAME = "device-profile.log"
+CALLS = (
+    *("open", "stat", "fstat", "pread", "read", "listdir", "scandir"),
+    *("write", "pwrite", "rename", "ftruncate", "unlink", "fdatasync", "fsync"),
+)
+_open, _write, _close = os.open, os.write, os.close
+
+
+@contextmanager
+def _turns() -> Iterator[None]:
+    """In here each call of the system waits for its turn. Who waits for the lock lets others go on."""
+
+    def in_turn(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*given: Any, **named: Any) -> Any:
+            gate(name)
+            return call(*given, **named) if not name.endswith("sync") else None
+
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in CALLS:
+            patch.setattr(os, name, in_turn(name, getattr(os, name)))
+        patch.setattr(lock, "SYSTEM", SimpleNamespace(monotonic=float, sleep=lambda seconds: gate("nap")))
+        yield
+
+
+class _Machine:
+    """acknowledged: our records. found: what the readers have read, number by number."""
+
+    def __init__(self, directory: Path, chance: random.Random) -> None:
+        self._directory, self._chance = directory, chance
+        self._segment_bytes = chance.choice([16, 25, 40])
+        self._journal = self._open()
+        self._acknowledged: set[bytes] = set()
+        self._append(self._journal, b"the first")
+        self._stays = reader_of(self._journal, "stays")
+        self._found: dict[str, list[tuple[int, bytes]]] = {"stays": [], "begins anew": []}
+        self._works: list[Callable[[], None]] = [
+            *(lambda by=by: self._appends(by) for by in range(2)),
+            self._reads,
+            self._begins_anew,
+            *(lambda by=by: self._writes_beside(by) for by in range(chance.choice([1, 2]))),
+        ]
+
+    def live(self) -> None:
+        """Until all of them are done."""
+        chance = self._chance
+        processes = [Process(str(number), work) for number, work in enumerate(self._works)]
+        stays_on, killed_at = chance.choice([0.0, 0.3, 0.7, 0.9]), chance.randint(5, 400)
+        turns, runs = 0, processes[0]
+        while living := [each for each in processes if not each.is_over]:
+            runs = runs if not runs.is_over and chance.random() < stays_on else chance.choice(living)
+            turns += 1
+            runs.step("crashes" if turns > killed_at and runs is processes[0] else "goes on")
+        for each in processes:
+            if each.error:
+                raise each.error
+
+    def ends(self) -> None:
+        """Readers have got each record of the journal once, under the number that it has now, and all that was acknowledged."""
+        journal = self._open()
+        self._append(journal, b"the last")
+        self._take(self._stays, 100)
+        self._take(reader_of(journal, "begins anew"), 100)
+        there = everything(journal, "new")
+        assert self._found == {"stays": there, "begins anew": there}
+        assert [number for number, _ in there] == [*range(journal.end())]
+        assert self._acknowledged <= {value for _, value in there}
+
+    def _open(self) -> Journal:
+        return open_journal(self._directory, segment_bytes=self._segment_bytes)
+
+    def _append(self, journal: Journal, value: bytes) -> None:
+        journal.append([value])
+        self._acknowledged.add(value)
+
+    def _appends(self, by: int) -> None:
+        journal = self._open()
+        for count in range(self._chance.randint(2, 6)):
+            with suppress(Unavailable):  # where another program wrote into its line
+                self._append(journal, b"ours-%d-%d" % (by, count))
+
+    def _take(self, reader: JournalReader, most: int) -> None:
+        self._found[reader.name] += rest(reader, most)
+        reader.commit()
+
+    def _reads(self) -> None:
+        for _ in range(self._chance.randint(5, 25)):
+            self._take(self._stays, self._chance.choice([1, 2, 100]))
+
+    def _begins_anew(self) -> None:
+        for _ in range(self._chance.randint(2, 6)):
+            reader = reader_of(self._journal, "begins anew")
+            self._take(reader, self._chance.choice([1, 2, 100]))
+            reader.close()
+
+    def _writes_beside(self, by: int) -> None:
+        """It opens the journal anew for each line, or keeps it open for some."""
+        keeps_it = self._chance.choice([0.0, 0.8])
+        file = -1
+        for count in range(self._chance.randint(4, 30)):
+            if file < 0:
+                file = _open(self._directory / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+                gate("opened")
+            _write(file, b"another-%d-%d\n" % (by, count))
+            gate("wrote")
+            if self._chance.random() >= keeps_it:
+                _close(file)
+                file = -1
+        if file >= 0:
+            _close(file)
+
+
+@pytest.mark.parametrize("first", range(0, 400, 100))
+def test_each_record_is_read_once_under_one_number(tmp_path: Path, first: int) -> None:
+    """The line of another program took the number of the next registration, which was not applied then."""
+    for seed in range(first, first + 100):
+        machine = _Machine(tmp_path / str(seed), random.Random(seed))
+        with _turns():
+            machine.live()
+        machine.ends()
+        close_all()
