@@ -278,6 +278,28 @@ def test_doctor_tells_how_far_the_updater_is_behind(devicesync: Devicesync) -> N
     assert re.search(r"updater at record 300, 200 records behind, [0-9.]+ s", devicesync.run("doctor").stdout.decode())
 
 
+def test_doctor_tells_what_the_journal_lost_before_the_updater_had_it(devicesync: Devicesync) -> None:
+    """While it is stopped, it can't say so itself."""
+    data = devicesync.directory / "devicesync-data"
+    (devicesync.directory / "devicesync.toml").write_text("journal_segment_bytes = 4096\n")
+    devicesync.json("simulate", "--count", "100", "--bad", "0")
+    assert "are gone" not in devicesync.run("doctor").stdout.decode()
+    devicesync.run("update", "--until-caught-up")
+    for _ in range(3):
+        devicesync.json("simulate", "--count", "100", "--bad", "0")
+    assert "gone from the journal" not in devicesync.run("doctor").stdout.decode()
+    closed = sorted(path for path in data.glob("device-profile.log.0*") if path.suffix != ".times")
+    for path in closed[:-1]:
+        path.unlink()
+    assert "100 records were gone from the journal before the updater read them" in devicesync.run("doctor").stdout.decode()
+    for path in data.glob("device-profile.log.reader.*"):
+        path.unlink()
+    found = devicesync.run("doctor").stdout.decode()
+    assert "the updater has no position in the journal, whose first 200 records are gone" in found
+    devicesync.run("update", "--until-caught-up")
+    assert "gone" not in devicesync.run("doctor").stdout.decode()
+
+
 def test_following_in_a_directory_that_is_not_there(devicesync: Devicesync) -> None:
     """Said at start, exit 2; a file that is not there yet is waited for, which is said too."""
     done = devicesync.run("up", "--log", f"follow:{devicesync.directory}/no/register.log")

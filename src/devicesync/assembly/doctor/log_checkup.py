@@ -14,13 +14,13 @@ from devicesync.assembly.doctor.finding import INIT, Finding
 from devicesync.assembly.lag import lag_of
 from devicesync.config import Settings
 from devicesync.errors import Unavailable
+from devicesync.log.gone import Gone
 from devicesync.log.leaderless import named
 from devicesync.log.port import Lag
 from devicesync.url import masked
 
 if TYPE_CHECKING:
     from devicesync.database.port import Database
-    from devicesync.log.kafka.overtaken import Gone
 
 _UPDATER = "updater"
 _START = "start `devicesync up` or `devicesync update`"
@@ -29,7 +29,7 @@ _START = "start `devicesync up` or `devicesync update`"
 def check_journal(settings: Settings) -> Iterator[Finding]:
     """The journal, what it follows, and its readers. Raises Unavailable."""
     from devicesync.log.journal.files import JournalFiles
-    from devicesync.log.journal.lag import reader_lag
+    from devicesync.log.journal.lag import overtaken, reader_lag
 
     followed = named_log.followed_path(settings)
     if followed:
@@ -47,6 +47,7 @@ def check_journal(settings: Settings) -> Iterator[Finding]:
     readers = ", ".join(f"{name} at record {position}, {told(lags[name])}" for name, position in sorted(positions.items()))
     yield Finding("log", "ok", f"{path}: {readers or 'no readers yet'}")
     lag = lags.get(_UPDATER) or reader_lag(files, _UPDATER)
+    yield from _gone(overtaken(files, _UPDATER), "the journal", "the updater", "look what removes its segments")
     if lag.records and not lag.is_read:
         yield Finding("log", "warning", f"nobody takes {lag.records:,} records into the stores", _START)
     if adapters.dead_letters_path(settings).exists():
@@ -72,7 +73,9 @@ def check_topic(settings: Settings) -> Iterator[Finding]:
     if lag.held and lag.seconds >= LONG_SECONDS:
         detail = f"{lag.held:,} records lie behind a transaction that a producer has not ended: no reader gets them until then"
         yield Finding("log", "warning", detail, HINT)
-    yield from _gone(overtaken(place, settings.group), settings.group)
+    yield from _gone(
+        overtaken(place, settings.group), "the topic", f"the group {settings.group}", "let the topic keep records for longer"
+    )
     for difference in told_apart:
         yield Finding("log", "warning", difference, "kafka-configs.sh or kafka-topics.sh --alter changes it")
     if not lag.is_read:
@@ -101,21 +104,21 @@ def _leaderless(settings: Settings) -> Iterator[Finding]:
         yield Finding("log", "failed", detail, "bring back the brokers that hold their replicas; all other devices go on")
 
 
-def _gone(gone: "Gone", group: str) -> Iterator[Finding]:
+def _gone(gone: Gone, log: str, reader: str, advice: str) -> Iterator[Finding]:
     if gone.unread:
         yield Finding(
             "log",
             "warning",
-            f"{gone.unread:,} records were gone from the topic before the group {group} read them",
-            "a backup has them: `devicesync restore --to-stores`; let the topic keep records for longer",
+            f"{gone.unread:,} records were gone from {log} before {reader} read them",
+            f"a backup has them: `devicesync restore --to-stores`; {advice}",
         )
     if gone.unknown:
         yield Finding(
             "log",
             "warning",
-            f"the group {group} has no position in the topic, whose first {gone.unknown:,} records are gone: "
-            "nobody knows whether they were applied",
-            "if the group is new, all is well; else a backup has what it missed: `devicesync restore --to-stores`",
+            f"{reader} has no position in {log}, whose first {gone.unknown:,} records are gone: nobody knows whether they "
+            "were applied",
+            f"if {reader} is new, all is well; else a backup has what it missed: `devicesync restore --to-stores`",
         )
 
 

@@ -140,8 +140,7 @@ class Cursor:
             segment.skip_to(end)
             if not self._waits:
                 self._leave_out(end)
-            return [record for record in records if record.offset < segment.record]
-        return records
+        return [record for record in records if record.offset < segment.record]
 
     def _end_of(self, segment: Segment) -> int | None:
         """The number after a closed segment's last record. None where nothing tells it: none follows, and its times do not."""

@@ -45,7 +45,7 @@ def finish_rotation(files: JournalFiles) -> None:
 
 
 def mend_times(files: JournalFiles) -> None:
-    """Make the times of closed segments anew where they are gone, and do not follow yet: of a first record alone. Raises OSError."""
+    """Make the times of a closed segment anew, of its first record alone, where they are gone and none follow. Raises OSError."""
     follow = files.rotating()
     for first in files.closed_firsts():
         times = times_of(files.closed(first))

@@ -1,20 +1,8 @@
 """How much of a topic its retention dropped before a consumer group had read it, seen from outside."""
 
-from typing import NamedTuple
-
+from devicesync.log.gone import Gone
 from devicesync.log.kafka.onlooker import committed_of, onlooker
 from devicesync.log.kafka.url import KafkaUrl
-
-
-class Gone(NamedTuple):
-    """Records, by their offsets, that the topic has no more.
-
-    unread: between what the group has committed and what the topic still has. unknown: of the partitions where the group has no
-    position. It is new, or Kafka has dropped its positions too.
-    """
-
-    unread: int
-    unknown: int
 
 
 def overtaken(url: KafkaUrl, group: str) -> Gone:
