@@ -115,6 +115,8 @@ def test_a_url_that_cannot_be_meant_is_refused(read: Read, url: str, problem: st
         ("redis//u:s3cret@h", "redis//u:***@h"),
         ("kafka://h/t?tls=1&ca=/etc/ca.pem&sasl=PLAIN", "kafka://h/t?tls=1&ca=/etc/ca.pem&sasl=PLAIN"),
         ("kafka://h/t?tls=1&Password=s3cret&ca=x", "kafka://h/t?tls=1&Password=***&ca=x"),
+        ("https://h/p?sig=s3cret&a=s3cret", "https://h/p?sig=***&a=***"),
+        ("follow:https://h/p#s3cret", "follow:https://h/p#***"),
     ],
 )
 def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
@@ -134,7 +136,10 @@ def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
         ("http://h/x?a=s3cret&b=s3cret", "http://h/x?a=***&b=***"),
         ("http://u:s3%20cret@h/x", "http://u:***@h/x"),
         ("s3://bucket/a:b@c", "s3://bucket/a:b@c"),
+        ("s3://bucket/a#s3cret", "s3://bucket/a#***"),
+        ("s3://bucket/a?b=s3cret#s3cret=s3cret&c#s3cret", "s3://bucket/a?b=***&c#***"),
         ("dir/a?b=c", "dir/a?b=c"),
+        ("dir/a#b", "dir/a#b"),
     ],
 )
 def test_a_backup_s_place_is_shown_without_its_secrets(place: str, shown: str) -> None:
@@ -149,6 +154,7 @@ def test_a_backup_s_place_is_shown_without_its_secrets(place: str, shown: str) -
         ("zip://a::http://u:s3cret@h/x", "can't log in with s3cret"),
         ("http://u:s3%20cret@h/x", "can't log in with 's3 cret', that is s3%20cret"),
         ("a::http://h/x?n=1&token=s3cret::b", "can't open /x?n=1&token=s3cret"),
+        ("s3://bucket/a#s3cret", "can't open bucket/a#s3cret"),
     ],
 )
 def test_what_a_library_says_of_a_place_shows_no_secret_of_it(place: str, said: str) -> None:
@@ -179,6 +185,7 @@ def test_what_a_library_says_of_a_place_shows_no_secret_of_it(place: str, said: 
         ("redis://h:/2", "redis://h:/2"),
         ("redis://[::z]:7000/2", "redis://[::z]:7000/2"),
         ("redis:", "redis:"),
+        ("https://h/p?sig=s3cret", "https://h/p?sig=***"),
     ],
 )
 def test_an_error_does_not_show_the_password(url: str, shown: str) -> None:

@@ -21,7 +21,9 @@ _LAST_PORT = 65_535
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 _PASSWORD = re.compile(r"(//[^:/]*):(.*)@", re.DOTALL)
 _VALUE = re.compile(r"([?&#;][^?&#;=]*)(=[^&]*)")
+_FRAGMENT = re.compile(r"(#)([^#]+)", re.DOTALL)
 _SECRET_VALUE = re.compile(r"([?&#;][^?&#;=]*(?:pass|secret|token|signature)[^?&#;=]*)=[^&]*", re.IGNORECASE)
+_OF_OTHERS = re.compile(r"(?:^|:)https?:/", re.IGNORECASE)
 _SCHEME = re.compile(r"[\w+.-]*", re.ASCII)
 _HOST_AND_PORT = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::\d{0,5})?", re.ASCII)
 _ADDRESS = re.compile(r"(?:\[([^\[\]]+)\]|([^\s:\[\]]+))(?::(.*))?", re.DOTALL)
@@ -81,9 +83,10 @@ def authority(host: str, port: int) -> str:
 def masked(url: str) -> str:
     """The URL with asterisks for its password, wherever the login stands, and for options that are secret by their names.
 
-    It may be written down: what is no UTF-8 is shown as printable.encodable does it.
+    In another's URL, https://…, any may be. It may be written down: what is no UTF-8 is shown as printable.encodable does it.
     """
-    return encodable(_SECRET_VALUE.sub(r"\1=***", _PASSWORD.sub(r"\1:***@", url)))
+    shown = encodable(_SECRET_VALUE.sub(r"\1=***", _PASSWORD.sub(r"\1:***@", url)))
+    return _without_values(shown) if _OF_OTHERS.search(shown) else shown
 
 
 def masked_wrong(url: str) -> str:
@@ -101,8 +104,8 @@ def masked_wrong(url: str) -> str:
 
 
 def masked_place(place: str) -> str:
-    """A backup's place with asterisks for its password and for every option's value: any of them may be a key."""
-    return _VALUE.sub(r"\1=***", masked(place)) if "://" in place else masked(place)
+    """A backup's place with asterisks for its password, every option's value and what follows a #: any of them may be a key."""
+    return _without_values(masked(place)) if "://" in place else masked(place)
 
 
 def masked_word(word: str) -> str:
@@ -128,9 +131,13 @@ def secrets_in(place: str) -> list[str]:
     A place may be a chain of URLs: simplecache::https://USER:PASSWORD@HOST/PATH.
     """
     links = [place, *place.split("::")] if "://" in place else []
-    found = [match[2] for link in links for match in (*_PASSWORD.finditer(link), *_VALUE.finditer(link))]
+    found = [match[2] for link in links for each in (_PASSWORD, _VALUE, _FRAGMENT) for match in each.finditer(link)]
     forms = {form for secret in found for form in (secret, unquote(secret), quote(secret, safe="=")) if form.strip("=")}
     return sorted(forms, key=len, reverse=True)
+
+
+def _without_values(url: str) -> str:
+    return _FRAGMENT.sub(r"\1***", _VALUE.sub(r"\1=***", url))
 
 
 def _read(url: str, form: Form) -> ServerUrl:

@@ -3,7 +3,7 @@
 from devicesync.api.networks import Connected
 
 MOST_BYTES = 64 << 20
-"""An ordinary answer has 1 KB; one with the largest maps that ties can make has 5 MB."""
+"""An ordinary answer has 1 KB; the largest one, with the largest maps that ties can make, has 262 KB."""
 
 
 class Unsent:

@@ -10,7 +10,7 @@ from devicesync import data_directory
 from devicesync.assembly.opening import split
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
-from devicesync.url import masked_wrong
+from devicesync.url import file_of, masked_wrong
 
 _LOGS = ("journal:PATH", "follow:PATH", "kafka://HOST:PORT/TOPIC")
 
@@ -46,13 +46,13 @@ def journal_path(settings: Settings) -> Path:
     scheme, rest = split("log", settings.log, _LOGS)
     if scheme != "journal":
         raise WrongUse(f"this needs a journal, and the log is {masked_wrong(settings.log)}", "set log to journal:PATH")
-    return Path(rest)
+    return file_of(rest)
 
 
 def followed_path(settings: Settings) -> Path | None:
     """The foreign log to follow: that of `follow:PATH`, or of `journal:PATH` where another service wrote the file."""
     scheme, rest = split("log", settings.log, _LOGS)
-    path = Path(rest)
+    path = file_of(rest)
     if scheme != "journal":
         return path if scheme == "follow" else None
     foreign = (
