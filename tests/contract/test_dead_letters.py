@@ -257,6 +257,9 @@ def test_of_a_record_too_large_for_the_topic_the_beginning_is_kept(tmp_path: Pat
     told = " ".join(differences(at, 1, DAY_SECONDS))
     assert "max.message.bytes" in told
     assert "kept longer" in told
+    assert "waits" not in told
+    alter(at, {"max.message.bytes": "200"})
+    assert any("where not even that fits, the updater waits" in told for told in differences(at, 1, DAY_SECONDS))
 
 
 def test_dead_letters_that_can_not_be_read_to_their_end_are_not_cut_short_silently(

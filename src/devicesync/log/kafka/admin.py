@@ -171,6 +171,7 @@ def differences(url: KafkaUrl, partitions: int, dead_letter_seconds: float = 0) 
         told.append(
             f"max.message.bytes of {names[1]} is {failed['max.message.bytes']}, too small for the largest records of {names[0]} "
             f"({topic['max.message.bytes']}): of such dead letters only the beginning is kept"
+            + (", and where not even that fits, the updater waits" if int(failed["max.message.bytes"]) < _HEADERS_BYTES else "")
         )
     if failed["message.timestamp.type"] != "LogAppendTime":
         told.append(
