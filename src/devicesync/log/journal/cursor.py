@@ -132,9 +132,9 @@ class Cursor:
         self._waits = False
         if segment.is_at(self._files.active):  # asked after reading: whoever closes it from now on counts what was read
             return records
-        rotates = self._files.rotating() is not None  # asked first: its end is noted before that is over
-        self._end = self._end_of(segment) if self._end is None else self._end
-        self._waits = rotates and self._end is None
+        if self._end is None:
+            rotating, self._end = self._files.rotating(), self._end_of(segment)  # in this order: it is noted before that is over
+            self._waits = rotating is not None and self._end is None
         end = max(segment.ours_end(), self.position) if self._waits else self._end
         if end is not None and segment.record > end:
             segment.skip_to(end)

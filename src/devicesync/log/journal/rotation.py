@@ -36,9 +36,7 @@ def finish_rotation(files: JournalFiles) -> None:
             times = open_regular(files.times, os.O_RDWR | os.O_APPEND)
             on_exit.callback(os.close, times)
             if not span.last.is_end:
-                sync_directory(
-                    files.active.parent
-                )  # a segment whose end is noted takes no more lines, also where the power fails
+                sync_directory(segment.parent)  # a noted end is the end, also where the power fails
                 _note_end(data, times, span)
             if same_file(times, files.times):  # else another process, with another lock, has finished it meanwhile
                 files.times.rename(times_of(segment))
