@@ -222,3 +222,30 @@ def test_random_lives_beside_one_that_keeps_the_journal_open(tmp_path: Path, fir
         thefts.ends()
         close_all()
         assert not thefts.renumbered
+
+
+def test_a_line_that_comes_while_old_segments_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backup that read it then had no time for it, and the log had our next group's: `verify --deep` named 202 of 9,967 records."""
+    journal = open_journal(tmp_path, segment_bytes=8)
+    journal.append([OURS[0][1]])
+    early = reader_of(journal, "early")
+    read = early.poll(10, 0)
+    dropped = tail.Tail.drop_old_segments
+
+    def overtaken(given: tail.Tail) -> None:
+        dropped(given)
+        with (tmp_path / NAME).open("ab") as another:
+            another.write(b"another's\n")
+        while records := early.poll(10, 0):
+            read.extend(records)
+
+    monkeypatch.setattr(tail.Tail, "drop_old_segments", overtaken)
+    assert journal.append([b"1"]) == 2
+    read += early.poll(10, 0)
+    assert [(record.offset, record.value, record.logged_ms is None) for record in read] == [
+        (0, OURS[0][1], False),
+        (1, b"another's", True),
+        (2, b"1", False),
+    ]
+    late = reader_of(journal, "late")
+    assert [late.poll(1, 0)[0].logged_ms for _ in read] == [record.logged_ms for record in read]

@@ -93,8 +93,8 @@ class Tail:
         if self._end > 0 and (self._end >= self._limits.segment_bytes or self._is_old()):
             self._set_aside()
             self._open()
-            self._count()
             self.drop_old_segments()
+            self._count()  # last: what another program writes from now on has our next group's time
 
     def drop_old_segments(self) -> None:
         """Drop closed segments that every reader has passed and that are older than the retention. Raises OSError.
