@@ -95,6 +95,32 @@ def test_what_it_appends_while_the_segment_is_read_has_none_either(tmp_path: Pat
     assert rest(reader) == OURS[:2]
 
 
+def test_what_it_appends_between_a_read_and_the_noted_end_is_not_passed_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The segment had moved before the read, which found nothing. After it lines came, its end was noted, and the next one began."""
+    journal = open_journal(tmp_path)
+    journal.append([b"0"])
+    reader = reader_of(journal, "updater")
+    assert rest(reader) == [(0, b"0")]
+    assert reader._segment
+    lines = reader._segment._lines
+    call = lines.read
+    with (tmp_path / NAME).open("ab") as opened_before:
+        (tmp_path / NAME).rename(tmp_path / f"{NAME}.{0:020d}")
+
+        def overtaken(*given: int) -> tuple[list[bytes], int]:
+            monkeypatch.setattr(lines, "read", call)
+            found = call(*given)
+            opened_before.write(b"another's\n" * 2)
+            opened_before.flush()
+            journal.append([b"3"])
+            return found
+
+        monkeypatch.setattr(lines, "read", overtaken)
+        assert rest(reader) + rest(reader) == [(1, b"another's"), (2, b"another's"), (3, b"3")]
+
+
 def test_nor_is_it_read_where_the_next_segment_is_gone(tmp_path: Path) -> None:
     """Its lines came under the numbers of those that are lost, and fewer counted as lost."""
     journal = open_journal(tmp_path, segment_bytes=8)

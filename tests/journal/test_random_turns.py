@@ -3,6 +3,7 @@
 Two append, one of which may be killed, and rotate at nearly each line; two read; and another program writes lines of its own.
 """
 
+import errno
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -16,23 +17,31 @@ import pytest
 from devicesync.errors import Unavailable
 from devicesync.log.journal import Journal, JournalReader, lock
 from tests.journal.opened import close_all, everything, open_journal, reader_of, rest
-from tests.simulation.scheduler import Process, gate
+from tests.simulation.scheduler import Process, current, gate
 
 NAME = "device-profile.log"
-CALLS = (
-    *("open", "stat", "fstat", "pread", "read", "listdir", "scandir"),
-    *("write", "pwrite", "rename", "ftruncate", "unlink", "fdatasync", "fsync"),
-)
+CHANGING = ("open", "write", "pwrite", "rename", "ftruncate", "unlink", "fdatasync", "fsync")
+CALLS = (*CHANGING, "stat", "fstat", "pread", "read", "listdir", "scandir")
+APPENDERS = ("0", "1")
 _open, _write, _close = os.open, os.write, os.close
 
 
 @contextmanager
-def _turns() -> Iterator[None]:
-    """In here each call of the system waits for its turn. Who waits for the lock lets others go on."""
+def _turns(chance: random.Random) -> Iterator[None]:
+    """In here each call of the system waits for its turn, and of those who append some fail, half done or not at all.
+
+    Who waits for the lock lets others go on.
+    """
+    failing = chance.choice([0.0, 0.01, 0.05, 0.15])
 
     def in_turn(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def made(*given: Any, **named: Any) -> Any:
             gate(name)
+            process = current()
+            if process and process.name in APPENDERS and name in CHANGING and chance.random() < failing:
+                if name == "write" and chance.random() < 0.5:
+                    call(given[0], given[1][: len(given[1]) // 2])
+                raise OSError(errno.EIO, "injected")
             return call(*given, **named) if not name.endswith("sync") else None
 
         return made
@@ -95,9 +104,10 @@ class _Machine:
         self._acknowledged.add(value)
 
     def _appends(self, by: int) -> None:
-        journal = self._open()
+        journal = None
         for count in range(self._chance.randint(2, 6)):
-            with suppress(Unavailable):  # where another program wrote into its line
+            with suppress(Unavailable, OSError):  # where a call fails, or another program wrote into its line
+                journal = journal or self._open()
                 self._append(journal, b"ours-%d-%d" % (by, count))
 
     def _take(self, reader: JournalReader, most: int) -> None:
@@ -135,8 +145,9 @@ class _Machine:
 def test_each_record_is_read_once_under_one_number(tmp_path: Path, first: int) -> None:
     """The line of another program took the number of the next registration, which was not applied then."""
     for seed in range(first, first + 100):
-        machine = _Machine(tmp_path / str(seed), random.Random(seed))
-        with _turns():
+        chance = random.Random(seed)
+        machine = _Machine(tmp_path / str(seed), chance)
+        with _turns(chance):
             machine.live()
         machine.ends()
         close_all()

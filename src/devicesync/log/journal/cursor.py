@@ -28,7 +28,6 @@ class Cursor:
         self._segment: Segment | None = None
         self._opened: list[Segment] = []  # that one, and meanwhile others of which one takes its place
         self._end: int | None = None  # of the open segment, once it is closed and that is known
-        self._waits = False  # for that end
         self.position = position
         self.lost = 0
         self.reads_headers = False
@@ -72,10 +71,10 @@ class Cursor:
         with naming_failures("read", self._files.active):
             self._begin()
             while (segment := self._segment) is not None:
-                closed = not segment.is_at(self._files.active)
+                closed = self._is_closed(segment)
                 found = segment.pass_before(at_us)
                 self.position = segment.record
-                if found or not (closed and self._advance()):
+                if found or not (closed and self._advance(segment)):
                     return
 
     def close(self) -> None:
@@ -111,7 +110,7 @@ class Cursor:
     def _read(self, max_records: int) -> list[Record]:
         self._begin()
         while (segment := self._segment) is not None:
-            closed = not segment.is_at(self._files.active)  # asked before reading: then what is read is all there is
+            closed = self._is_closed(segment)  # asked before reading: then what is read is all there is
             try:
                 records = self._before_next(segment, segment.read(max_records))
             except OSError:
@@ -119,7 +118,7 @@ class Cursor:
                 raise
             moved = segment.record > self.position
             self.position = segment.record
-            if records or not (moved or (closed and not self._waits and self._advance())):
+            if records or not (moved or (closed and self._advance(segment))):
                 return records
         return []
 
@@ -129,18 +128,22 @@ class Cursor:
         What another program appends to a closed segment, which it may have open for hours, has no number. While nothing
         tells yet where that ends, the lines of others are waited with.
         """
-        self._waits = False
         if segment.is_at(self._files.active):  # asked after reading: whoever closes it from now on counts what was read
             return records
-        if self._end is None:
-            rotating, self._end = self._files.rotating(), self._end_of(segment)  # in this order: it is noted before that is over
-            self._waits = rotating is not None and self._end is None
-        end = max(segment.ours_end(), self.position) if self._waits else self._end
+        closed = self._is_closed(segment)
+        end = self._end if closed else max(segment.ours_end(), self.position)
         if end is not None and segment.record > end:
             segment.skip_to(end)
-            if not self._waits:
+            if closed:
                 self._leave_out(end)
         return [record for record in records if record.offset < segment.record]
+
+    def _is_closed(self, segment: Segment) -> bool:
+        """Whether no line with a number comes any more. A segment moves, and after that its end is noted."""
+        if self._end is None and not segment.is_at(self._files.active):
+            rotating, self._end = self._files.rotating(), self._end_of(segment)  # in this order: it is noted before that is over
+            return self._end is not None or rotating is None
+        return self._end is not None
 
     def _end_of(self, segment: Segment) -> int | None:
         """The number after a closed segment's last record. None where nothing tells it: none follows, and its times do not."""
@@ -160,11 +163,11 @@ class Cursor:
             with self._closing_others():
                 self._segment = self._open()
 
-    def _advance(self) -> bool:
+    def _advance(self, segment: Segment) -> bool:
         """Go on with the segment after this one, which is read to its end. Numbers leave a gap where a file was lost."""
         with self._closing_others():
-            end = self._numbered_anew(self._segment) if self._segment else 0
-            following = self._after(self._segment) if self._segment else None
+            end = self._first_of(segment) + segment.record - segment.first  # lines that lost their times have other numbers now
+            following = self._after(segment)
             if following:  # nothing fails from here on
                 self.position = end
                 self._pass_over(following.first)
@@ -182,10 +185,6 @@ class Cursor:
             return None
         closed = self._closed(max((first for first in firsts if first <= self.position), default=firsts[0]))
         return self._at_position(closed) if closed else None
-
-    def _numbered_anew(self, segment: Segment) -> int:
-        """The number after the last one read of a segment. Lines that lost their times have other numbers now."""
-        return self._first_of(segment) + segment.record - segment.first
 
     def _first_of(self, segment: Segment) -> int:
         """The number of a segment's first record, as its name tells it now."""
