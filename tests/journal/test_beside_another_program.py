@@ -14,6 +14,7 @@ from devicesync.errors import Unavailable
 from devicesync.log.full import OFFSET
 from devicesync.log.journal import files, rotation, tail
 from devicesync.log.journal.rotation import set_aside
+from devicesync.log.journal.times import TimeEntry
 from tests.journal.opened import close_all, everything, open_journal, reader_of, rest
 from tests.journal.test_random_thefts import Thefts
 
@@ -275,3 +276,21 @@ def test_a_line_that_comes_while_old_segments_are_dropped(tmp_path: Path, monkey
     ]
     late = reader_of(journal, "late")
     assert [late.poll(1, 0)[0].logged_ms for _ in read] == [record.logged_ms for record in read]
+
+
+def test_lines_behind_an_end_that_an_older_release_noted(tmp_path: Path) -> None:
+    """It noted that before it moved the segment, and was killed in between. They had the numbers of the next registrations then."""
+    journal = open_journal(tmp_path)
+    journal.append([b"0"])
+    journal.close()
+    with (tmp_path / f"{NAME}.times").open("ab") as times:
+        times.write(TimeEntry(1, 2, 2, 0).pack())
+    with (tmp_path / NAME).open("ab") as another:
+        another.write(b"another's\n" * 2)
+    reader = reader_of(journal, "updater")
+    found = rest(reader)
+    again = open_journal(tmp_path, segment_bytes=1)
+    assert again.append([b"3"]) == 3
+    assert again.append([b"4"]) == 4
+    assert found + rest(reader) == [(0, b"0"), (1, b"another's"), (2, b"another's"), (3, b"3"), (4, b"4")]
+    assert everything(again) == [*found, (3, b"3"), (4, b"4")]

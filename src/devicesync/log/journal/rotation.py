@@ -20,6 +20,8 @@ def set_aside(files: JournalFiles) -> None:
         segment = files.closed(span.beginning.first)
         with opened(files.active) as data:
             _check_it_is_there(files, span, data.fileno())
+            if span.last.is_end:
+                _take_back_end(files, span, data.fileno())
             for empty in (segment, times_of(segment)):  # else those times would seem to have followed
                 empty.unlink(missing_ok=True)
             files.active.rename(segment)
@@ -59,6 +61,17 @@ def _check_it_is_there(files: JournalFiles, span: Span, data: int) -> None:
     now = span_of(files.times)
     if not same_file(data, files.active) or now is None or now.beginning != span.beginning:
         raise OSError(errno.EIO, "another process has closed it meanwhile", str(files.active))
+
+
+def _take_back_end(files: JournalFiles, span: Span, data: int) -> None:
+    """An older release noted it before it moved the segment, and was killed in between. Lines may have come since.
+
+    An entry follows whose own lines never come.
+    """
+    end = os.fstat(data).st_size
+    entry = TimeEntry(span.last.first + count_lines_of(data, span.last.start, end), end, end + 1, SYSTEM.now_us())
+    with os.fdopen(open_regular(files.times, os.O_WRONLY | os.O_APPEND), "ab", buffering=0) as times:
+        write_all(times.fileno(), entry.pack())
 
 
 def _note_end(data: int, times: int, span: Span) -> None:
