@@ -278,6 +278,20 @@ def test_a_line_that_comes_while_old_segments_are_dropped(tmp_path: Path, monkey
     assert [late.poll(1, 0)[0].logged_ms for _ in read] == [record.logged_ms for record in read]
 
 
+def test_bounds_end_where_a_rotation_that_was_cut_short_has_noted_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The times had not followed yet. What another program wrote behind it counted, and the end went back later."""
+    journal = open_journal(tmp_path)
+    journal.append([b"0"])
+    with (tmp_path / NAME).open("ab") as opened_before, monkeypatch.context() as killed:
+        killed.setattr(
+            rotation, "same_file", lambda *given: len(given) == 2 and files.same_file(*given) and given[1].suffix != ".times"
+        )
+        set_aside(files.JournalFiles(tmp_path / NAME))
+        opened_before.write(b"another's\n" * 2)
+    assert journal.survey().bounds[0] == (0, 1)
+    assert open_journal(tmp_path).append([b"1"]) == 1
+
+
 def test_lines_behind_an_end_that_an_older_release_noted(tmp_path: Path) -> None:
     """It noted that before it moved the segment, and was killed in between. They had the numbers of the next registrations then."""
     journal = open_journal(tmp_path)

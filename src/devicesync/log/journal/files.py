@@ -111,9 +111,11 @@ class JournalFiles:
     def end_of(self, first: int) -> int:
         """The number after the last record of the closed segment that begins with record `first`."""
         segment = self.closed(first)
-        if (noted := _noted_at(segment)) is not None:
+        rotating = self.rotating()
+        times = self.times if rotating and rotating.beginning.first == first else times_of(segment)
+        if (noted := _noted_at(segment, times)) is not None:
             return noted
-        span = span_of(times_of(segment))
+        span = span_of(times)
         sound = span is not None and span.beginning.first == first and span.last.start <= segment.stat().st_size
         last = span.last if span and sound and not span.last.is_end else TimeEntry(first, 0, 0, 0)
         return last.first + count_lines(segment, last.start)
@@ -191,9 +193,9 @@ def noted_end(segment: int, times: int) -> int | None:
     return end.first if before.first + count_lines_of(segment, before.start, end.start) == end.first else None
 
 
-def _noted_at(path: Path) -> int | None:
-    with suppress(FileNotFoundError), opened(path) as segment, opened(times_of(path)) as times:
-        return noted_end(segment.fileno(), times.fileno())
+def _noted_at(segment: Path, times: Path) -> int | None:
+    with suppress(FileNotFoundError), opened(segment) as data, opened(times) as entries:
+        return noted_end(data.fileno(), entries.fileno())
     return None
 
 

@@ -79,6 +79,7 @@ def _note_end(data: int, times: int, span: Span) -> None:
     cut_torn_tails(data, times)
     end = os.fstat(data).st_size
     if end >= max(span.last.start, 1):  # else it was cut, and whoever counts its lines begins with its first
+        os.fdatasync(data)  # of another program's lines too
         next_record = span.last.first + count_lines_of(data, span.last.start, end)
         write_all(times, TimeEntry(next_record, end, end, SYSTEM.now_us()).pack())
         os.fdatasync(times)
