@@ -13,6 +13,8 @@ from structlog.testing import capture_logs
 from devicesync.errors import Unavailable
 from devicesync.log.full import OFFSET
 from devicesync.log.journal import files, rotation, tail
+from devicesync.log.journal.bounds import left_from
+from devicesync.log.journal.files import JournalFiles
 from devicesync.log.journal.rotation import set_aside
 from devicesync.log.journal.times import TimeEntry
 from tests.journal.opened import close_all, everything, open_journal, reader_of, rest
@@ -45,7 +47,7 @@ def test_what_it_appends_to_a_closed_segment_has_no_number(tmp_path: Path) -> No
     assert (line["before_record"], line["log_level"]) == (1, "error")
     assert [record.value for record in journal.taken_since(0, 2, {})] == [b"1", b"2"]
     assert [row[OFFSET] for rows in journal.records(0, 0, 3) for row in rows] == [0, 1, 2]
-    assert reader.left_from(0, 3) == 0
+    assert left_from(JournalFiles(journal.path), 0, 3) == 0
 
 
 def test_nor_does_it_change_ours_at_a_restart(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import structlog
 
 from devicesync.durable import replace
 from devicesync.errors import Unavailable
-from devicesync.log.journal import cursor, tail
+from devicesync.log.journal import bounds, cursor, tail
 from devicesync.log.journal.lag import reader_lag
 from devicesync.log.journal.times import TimeEntry
 from tests.journal.opened import everything, open_journal, reader_of
@@ -55,7 +55,7 @@ def test_bounds_that_a_rotation_overtakes_are_read_again(tmp_path: Path, monkeyp
     """The times of one segment and the lines of the next one, together, tell of a number that no record ever had."""
     journal = open_journal(tmp_path, segment_bytes=10)
     journal.append([b"a" * 9, b"b" * 9])
-    call, calls = getattr(cursor, moment), []
+    call, calls = getattr(bounds, moment), []
 
     def overtaken(*given: Any) -> Any:
         before = call(*given) if moment == "span_of" else None
@@ -65,15 +65,15 @@ def test_bounds_that_a_rotation_overtakes_are_read_again(tmp_path: Path, monkeyp
             journal.append([b"d"])
         return before or call(*given)
 
-    monkeypatch.setattr(cursor, moment, overtaken)
+    monkeypatch.setattr(bounds, moment, overtaken)
     assert journal.survey().bounds[0] == (0, 8)
 
 
 def test_a_journal_that_never_rests_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Instead of looks without an end."""
     journal = open_journal(tmp_path, segment_bytes=1)
-    monkeypatch.setattr(cursor, "_LOOKS", 3)
-    _around(monkeypatch, cursor, "span_of", lambda: journal.append([b"a"]))
+    monkeypatch.setattr(bounds, "_LOOKS", 3)
+    _around(monkeypatch, bounds, "span_of", lambda: journal.append([b"a"]))
     journal.append([b"a"])
     with pytest.raises(Unavailable, match="change faster than they are read"):
         journal.survey()

@@ -1,20 +1,14 @@
 """A place in the journal, from which it is read on."""
 
-import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from itertools import pairwise
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from devicesync.durable import open_regular
-from devicesync.errors import Unavailable
-from devicesync.log.journal.files import JournalFiles, count_lines_of, naming_failures, same_file
+from devicesync.log.journal.bounds import bounds_of
+from devicesync.log.journal.files import JournalFiles, naming_failures
 from devicesync.log.journal.segment import Segment
 from devicesync.log.journal.times import span_of
 from devicesync.log.port import Record
-
-_LOOKS = 100
-"""A rotation syncs its files and so takes far longer than a look: of so many in a row one comes between two of them."""
 
 
 class Cursor:
@@ -39,28 +33,6 @@ class Cursor:
             self._segment = self._end = None
         self.position = record
 
-    def bounds(self) -> tuple[int, int]:
-        """The number of the first record that the journal still has, and the one that its next record will have.
-
-        Both as they were at a moment while this ran: it takes no lock, so it looks again where a file moved meanwhile.
-        """
-        with naming_failures("read", self._files.active):
-            for _ in range(_LOOKS):
-                with suppress(FileNotFoundError):  # a segment was dropped meanwhile
-                    if bounds := self._bounds_at_rest():
-                        return bounds
-        raise Unavailable(f"the segments of {self._files.active} change faster than they are read", "see what moves them")
-
-    def left_from(self, start: int, end: int) -> int:
-        """Return the number between these from which on no segment is missing; `start` if none is. Raises Unavailable."""
-        with naming_failures("read", self._files.active):
-            span = span_of(self._files.times)
-            firsts = [*self._files.closed_firsts(), *([span.beginning.first] if span else [])]
-            for before, first in reversed([*pairwise([-1, *firsts])]):
-                if start < first <= end and not (before >= 0 and self._files.end_of(before) >= first):
-                    return first
-        return start
-
     def read(self, max_records: int) -> list[Record]:
         """The next records, at most so many; [] when there are none now. Blank lines are skipped. Raises Unavailable."""
         with naming_failures("read", self._files.active):
@@ -81,31 +53,6 @@ class Cursor:
         """Close the files; again, it does nothing."""
         with self._closing_others():
             self._segment = None
-
-    def _bounds_at_rest(self) -> tuple[int, int] | None:
-        """The bounds; None where the files moved while they were read.
-
-        An active file that stays in its place has its own times beside it. Where it is missing, or those are of a segment that
-        was moved, a rotation is under way, or was cut short: the end is that of the closed segments, or where the next one's
-        times already begin.
-        """
-        files = self._files
-        with ExitStack() as on_exit:
-            active = -1
-            with suppress(FileNotFoundError):
-                active = open_regular(files.active, os.O_RDONLY)
-                on_exit.callback(os.close, active)
-            rotates = files.rotating() is not None  # asked before the times are read: then they are not the closed one's
-            span = span_of(files.times)
-            firsts = files.closed_firsts()
-            if span and active >= 0 and not rotates:
-                end = span.last.first + count_lines_of(active, span.last.start)
-            else:
-                end = max(files.end_of_closed(), span.last.first if span else 0)
-            moved = active >= 0 and not same_file(active, files.active)
-            if moved or files.closed_firsts() != firsts:
-                return None
-        return min(firsts, default=span.beginning.first if span else end), end
 
     def _read(self, max_records: int) -> list[Record]:
         self._begin()
@@ -158,7 +105,7 @@ class Cursor:
         if self._segment is None:
             identity = self._files.identity_now()
             if "" not in (identity, self._identity) and identity != self._identity:
-                self.position = self.bounds()[0]
+                self.position = bounds_of(self._files)[0]
             self._identity = identity
             with self._closing_others():
                 self._segment = self._open()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from devicesync.log.full import Claim, FullRecord, RebalanceListener
+from devicesync.log.journal.bounds import bounds_of, left_from
 from devicesync.log.journal.files import JournalFiles
 from devicesync.log.journal.reader import JournalReader
 from devicesync.log.port import Record
@@ -36,7 +37,7 @@ class JournalFullReader:
     def _claimed(self) -> Claim | None:
         """None where the position says no more than where the journal begins: nobody has claimed anything."""
         claimed, listing = self._files.read_position(self._reader.name), self._files.read_store(self._reader.name)
-        if claimed is None or (not listing and claimed <= self._reader.bounds()[0]):
+        if claimed is None or (not listing and claimed <= bounds_of(self._files)[0]):
             return None
         return Claim(self.identity(), claimed, None, listing=listing)
 
@@ -62,7 +63,7 @@ class JournalFullReader:
     def bounds(self, partition: int) -> tuple[int, int]:
         """See full.FullReader."""
         del partition
-        return self._reader.bounds()
+        return bounds_of(self._files)
 
     def firsts(self, partitions: Iterable[int]) -> dict[int, int]:
         """See full.FullReader."""
@@ -72,7 +73,7 @@ class JournalFullReader:
     def left_from(self, partition: int, start: int, end: int) -> int:
         """See full.FullReader."""
         del partition
-        return self._reader.left_from(start, end)
+        return left_from(self._files, start, end)
 
     def is_whole(self) -> bool:
         """See full.FullReader."""
@@ -83,7 +84,7 @@ class JournalFullReader:
 
     def caught_up(self) -> bool:
         """See full.FullReader."""
-        return self._files.read_position(self._reader.name) == self._reader.bounds()[1]
+        return self._files.read_position(self._reader.name) == bounds_of(self._files)[1]
 
     def close(self) -> None:
         """See full.FullReader."""

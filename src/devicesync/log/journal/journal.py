@@ -8,6 +8,7 @@ from devicesync.durable import check_room
 from devicesync.errors import Unavailable
 from devicesync.log.full import OFFSET, FullRecord, RebalanceListener, Survey
 from devicesync.log.journal.appender import Appender
+from devicesync.log.journal.bounds import bounds_of
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import JournalFiles
 from devicesync.log.journal.full import JournalFullReader, full_records_of
@@ -74,9 +75,8 @@ class Journal:
 
     def newest(self, count: int) -> Iterator[Record]:
         """See port.Log."""
-        with closing(Cursor(self._files, 0)) as cursor:
-            first, end = cursor.bounds()
-            cursor.rewind(max(first, end - count))
+        first, end = bounds_of(self._files)
+        with closing(Cursor(self._files, max(first, end - count))) as cursor:
             for records in self._up_to(cursor, end):
                 yield from records
 
@@ -84,9 +84,8 @@ class Journal:
         """See port.Log. Lines that another program wrote count as taken now."""
         del but  # it has one partition
         end = self._appender.mend()  # without the lock, damaged times say that there are no records
-        with closing(Cursor(self._files, 0)) as cursor:
-            first, _ = cursor.bounds()
-            cursor.rewind(max(first, end - count, seen.get(0, 0)))
+        first, _ = bounds_of(self._files)
+        with closing(Cursor(self._files, max(first, end - count, seen.get(0, 0)))) as cursor:
             cursor.pass_before(ms * 1000)
             for records in self._up_to(cursor, end):
                 yield from records
@@ -101,7 +100,7 @@ class Journal:
 
     def survey(self) -> Survey:
         """See full.FullLog."""
-        return Survey(self._files.read_identity(), {0: Cursor(self._files, 0).bounds()})
+        return Survey(self._files.read_identity(), {0: bounds_of(self._files)})
 
     def records(self, partition: int, start: int, end: int) -> Iterator[list[FullRecord]]:
         """See full.FullLog."""

@@ -6,6 +6,7 @@ from contextlib import closing
 from devicesync.clock import SYSTEM
 from devicesync.durable import opened
 from devicesync.log.gone import Gone
+from devicesync.log.journal.bounds import bounds_of, left_from
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import JournalFiles
 from devicesync.log.port import Lag
@@ -13,8 +14,8 @@ from devicesync.log.port import Lag
 
 def reader_lag(files: JournalFiles, name: str) -> Lag:
     """How far the reader of that name is behind. Raises Unavailable."""
+    first, end = bounds_of(files)
     with closing(Cursor(files, files.read_position(name) or 0)) as cursor:
-        first, end = cursor.bounds()
         records = max(end - max(cursor.position, first), 0)
         oldest = cursor.read(1) if records else []
     age_seconds = max(SYSTEM.now_us() / 1e6 - oldest[0].taken_ms / 1000, 0.0) if oldest else 0.0
@@ -23,12 +24,10 @@ def reader_lag(files: JournalFiles, name: str) -> Lag:
 
 def overtaken(files: JournalFiles, name: str) -> Gone:
     """What is gone from the journal, and the reader of that name may not have read. Raises Unavailable."""
-    position = files.read_position(name)
-    with closing(Cursor(files, 0)) as cursor:
-        first, end = cursor.bounds()
-        if position is None:
-            return Gone(0, first)
-        return Gone(max(cursor.left_from(position, end) - position, 0), 0)
+    position, (first, end) = files.read_position(name), bounds_of(files)
+    if position is None:
+        return Gone(0, first)
+    return Gone(max(left_from(files, position, end) - position, 0), 0)
 
 
 def _is_read(files: JournalFiles, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
@@ -11,6 +11,7 @@ from devicesync.clock import SYSTEM
 from devicesync.durable import closing_on_error, open_ours
 from devicesync.errors import Held
 from devicesync.log.full import Store
+from devicesync.log.journal.bounds import bounds_of
 from devicesync.log.journal.cursor import Cursor
 from devicesync.log.journal.files import NOT_WAITED_FOR, JournalFiles, naming_failures, same_file
 from devicesync.log.port import Record
@@ -112,7 +113,7 @@ class JournalReader(Cursor):
 
     def unread(self) -> dict[int, int]:
         """See port.Reader."""
-        count = self.bounds()[1] - self.position
+        count = bounds_of(self._files)[1] - self.position
         return {0: count} if count > 0 else {}
 
     def close(self) -> None:
@@ -134,7 +135,7 @@ class JournalReader(Cursor):
         return file
 
     def _go_back(self, applied: int, why: str) -> None:
-        first, end = self.bounds()
+        first, end = bounds_of(self._files)
         _log.warning(
             why,
             from_record=max(first, applied),
@@ -171,8 +172,7 @@ class JournalReader(Cursor):
 def _position(files: JournalFiles, name: str) -> int:
     """The position, or the journal's beginning where there is none, or it can't be of this journal: reading again is harmless."""
     position = files.read_position(name)
-    with closing(Cursor(files, 0)) as cursor:
-        first, end = cursor.bounds()
+    first, end = bounds_of(files)
     if position is None:
         if first and name not in NOT_WAITED_FOR:
             _log.warning(
