@@ -6,6 +6,7 @@ from pathlib import Path
 
 from devicesync.log.journal.bounds import bounds_of
 from devicesync.log.journal.files import JournalFiles, naming_failures
+from devicesync.log.journal.lock import mark_of
 from devicesync.log.journal.segment import Segment
 from devicesync.log.journal.times import span_of
 from devicesync.log.port import Record
@@ -59,7 +60,7 @@ class Cursor:
         while (segment := self._segment) is not None:
             closed = self._is_closed(segment)  # asked before reading: then what is read is all there is
             try:
-                records = self._before_next(segment, segment.read(max_records))
+                records = self._durable(segment, self._before_next(segment, segment.read(max_records)))
             except OSError:
                 self.rewind(self.position)  # the segment may have passed by what nobody got
                 raise
@@ -83,6 +84,18 @@ class Cursor:
             segment.skip_to(end)
             if closed:
                 self._leave_out(end)
+        return [record for record in records if record.offset < segment.record]
+
+    def _durable(self, segment: Segment, records: list[Record]) -> list[Record]:
+        """Those of the segment's records that no loss of power takes back: else others would get the numbers that were read.
+
+        Those before the mark are durable. Where all lie past it, they are synced first: perhaps nobody has done that.
+        """
+        mark = mark_of(self._files.lock) or 0
+        if segment.record > mark > self.position:
+            segment.skip_to(mark)
+        elif segment.record > max(mark, self.position):
+            segment.sync()
         return [record for record in records if record.offset < segment.record]
 
     def _is_closed(self, segment: Segment) -> bool:

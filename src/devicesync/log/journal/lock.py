@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from devicesync.clock import SYSTEM
-from devicesync.durable import open_ours
+from devicesync.durable import open_ours, opened
 from devicesync.errors import Unavailable
 from devicesync.log.journal.files import naming_failures
 
@@ -26,9 +26,22 @@ _NAP_SHARE = 0.001
 """Naps grow with the time waited: a busy lock is taken soon, and one that nobody gives back costs nearly nothing."""
 
 
+def mark_of(path: Path) -> int | None:
+    """The mark in the lock's file, read without the lock; None without a whole one, or where it can't be read now."""
+    with suppress(OSError), opened(path) as file:
+        return _mark_in(file.fileno())
+    return None
+
+
 def _marked(record: int) -> bytes:
     digits = b"%0*d" % (_MARK_DIGITS, record)
     return b"%b %08x\n" % (digits, zlib.crc32(digits))
+
+
+def _mark_in(file: int) -> int | None:
+    held = os.pread(file, len(_marked(0)), 0)
+    digits = held[:_MARK_DIGITS]
+    return int(digits) if digits.isdigit() and held == _marked(int(digits)) else None
 
 
 class JournalLock:
@@ -56,9 +69,7 @@ class JournalLock:
 
     def mark(self) -> int | None:
         """The mark that was kept last; None without a whole one. Call it while the lock is held. Raises OSError."""
-        held = os.pread(self._file, len(_marked(0)), 0)
-        digits = held[:_MARK_DIGITS]
-        return int(digits) if digits.isdigit() and held == _marked(int(digits)) else None
+        return _mark_in(self._file)
 
     def keep_mark(self, record: int, *, durable: bool = False) -> None:
         """Keep the mark. Raises OSError. durable: for the first one. An older one, after a loss of power, does no harm."""

@@ -86,6 +86,10 @@ class Segment:
         """Whether this segment and its times stand there now."""
         return self.is_at(path) and same_file(self.times.fileno(), times_of(path))
 
+    def sync(self) -> None:
+        """Make all its lines durable. Raises OSError."""
+        os.fdatasync(self._file)
+
     def close(self) -> None:
         """Close the files."""
         self.times.close()

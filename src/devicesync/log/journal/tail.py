@@ -59,6 +59,7 @@ class Tail:
             self._reopen()
             self._count()
         elif self.next != (mark := self._lock.mark()):  # lines of another program, or the lock's file was removed
+            os.fdatasync(self._data)  # what lies before the mark is durable
             self._keep_mark(self.next, durable=mark is None)
 
     def write(self, payload: bytes, count: int) -> int:
