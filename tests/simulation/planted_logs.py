@@ -3,8 +3,8 @@
 from tests.simulation.planted_backup import Mistake
 
 
-def _of_one_machine(name: str, file: str, right: str, wrong: str) -> Mistake:
-    return Mistake(name, f"log/journal/{file}", right, wrong, range(60), "embedded")
+def _of_one_machine(name: str, file: str, right: str, wrong: str, seeds: range = range(60)) -> Mistake:
+    return Mistake(name, f"log/journal/{file}", right, wrong, seeds, "embedded")
 
 
 OF_LOGS = (
@@ -65,6 +65,7 @@ OF_LOGS = (
         "tail.py",
         "        cut_torn_tails(self._data, self._times)\n        span = span_of",
         "        span = span_of",
+        range(110, 170),
     ),
     _of_one_machine("what the disk did not take is acknowledged", "appender.py", "group.error = error", "group.first = 0"),
     _of_one_machine(
