@@ -20,6 +20,7 @@ from devicesync.archive.entry import Entry, spot_of
 from devicesync.archive.files import digest_of
 from devicesync.archive.parquet import GROUP_BYTES, SCHEMA
 from devicesync.archive.parquet_footer import groups_of, metadata_of
+from devicesync.archive.parquet_reading import LARGEST_RECORD
 from devicesync.archive.ranges import ENTRY, MOST_DAYS, listing_path, write_erasures
 from devicesync.archive.room import BATCH_BYTES
 from devicesync.archive.storage import Storage
@@ -36,6 +37,7 @@ from devicesync.jobs.shared.backed_up import erases_in, record_of, refuse_the_fu
 from devicesync.jobs.shared.pruned import pruned_erasures
 from devicesync.law.state import State
 from devicesync.log.full import LARGEST_BYTES, FullRecord
+from devicesync.log.record_bytes import HEADER_BYTES, bytes_of
 from devicesync.log.whole_lines import LONGEST_LINE_BYTES
 from tests.archive.test_files import stored
 
@@ -368,10 +370,29 @@ def test_many_headers_take_little_more_than_they_are(tmp_path: Path) -> None:
 def test_the_largest_records_that_a_log_gives_are_read_back(tmp_path: Path, file_format: str) -> None:
     """Once a header counted 8 bytes: one record filled a group but for a byte, and the next was in that group too."""
     headers: Headers = [("", None)] * (GROUP_BYTES // 8 - 9)
-    largest: list[FullRecord] = [(10, 5, None, None, headers), (11, 5, None, b"x" * LARGEST_BYTES, None)]
-    archive, closed = stored(tmp_path, largest, file_format)
-    with archive.fetched(closed.entry, tmp_path) as batches:
-        assert [row for batch in batches for row in batch] == largest
+    wide: Headers = [("a" * ((LARGEST_BYTES - HEADER_BYTES) // 4 - 1) + "\U0001f600", None)]
+    largest: list[FullRecord] = [
+        (11, 5, None, b"x" * LARGEST_BYTES, None),
+        (11, 5, None, b"\n" * LARGEST_BYTES, None),
+        (11, 5, None, None, wide),
+    ]
+    for number, record in enumerate(largest):
+        assert bytes_of(record) == LARGEST_BYTES
+        (tmp_path / str(number)).mkdir()
+        archive, closed = stored(tmp_path / str(number), [(10, 5, None, None, headers), record], file_format)
+        with archive.fetched(closed.entry, tmp_path) as batches:
+            assert [row for batch in batches for row in batch] == [(10, 5, None, None, headers), record]
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "jsonl"])
+@pytest.mark.parametrize("share", [0, 1, 3])
+def test_a_record_that_no_log_gives_is_refused(tmp_path: Path, file_format: str, share: int) -> None:
+    """Kafka's client does not take it either: a restore into a topic waited for ever. share: in quarters, of the value."""
+    name = "a" * (LARGEST_RECORD * (4 - share) // 4)
+    record: FullRecord = (10, 5, None, b"x" * (LARGEST_RECORD * share // 4), [(name, None)])
+    archive, closed = stored(tmp_path, [record], file_format)
+    with archive.fetched(closed.entry, tmp_path) as batches, pytest.raises(Damaged, match=r"a record has over 67,108,864 bytes"):
+        list(batches)
 
 
 def test_of_a_refused_value_that_is_too_long_the_beginning_is_kept(tmp_path: Path) -> None:

@@ -27,19 +27,23 @@ def test_a_record_that_is_too_large_for_a_backup_is_left_out_of_it() -> None:
     for value, key in ((b"first", None), (bytes(LARGEST_BYTES + 1), None), (b"last", b"k"), (None, bytes(LARGEST_BYTES + 1))):
         producer.produce(url.topic, value, key, headers=headers)  # type: ignore[arg-type]
         assert producer.flush(60) == 0
+    producer.produce(
+        url.topic, b"wide", headers=[("a" * (LARGEST_BYTES // 4) + "\U0001f600", b"")]
+    )  # in Python 4 bytes a character
+    assert producer.flush(60) == 0
     with closing(KafkaLog(url, "updater")) as log, structlog.testing.capture_logs() as told:
-        assert [record[0] for some in log.records(0, 0, 4) for record in some] == [0, 2]
-        assert {line["offset"] for line in told if "too large" in line["event"]} == {1, 3}
-        assert [len(record.value or b"") for record in log.newest(10)] == [5, LARGEST_BYTES + 1, 4, 0]
+        assert [record[0] for some in log.records(0, 0, 5) for record in some] == [0, 2]
+        assert {line["offset"] for line in told if "too large" in line["event"]} == {1, 3, 4}
+        assert [len(record.value or b"") for record in log.newest(10)] == [5, LARGEST_BYTES + 1, 4, 0, 4]
         forwarded: list[int] = []
         with closing(log.reader("enrich")) as reader:  # which makes a dead letter of what it can't use
 
             def has_all() -> bool:
                 forwarded.extend(row[0] for row in reader.poll_full(10, 0.2).get(0, []))
-                return len(forwarded) >= 4
+                return len(forwarded) >= 5
 
             until(has_all)
-        assert forwarded == [0, 1, 2, 3]
+        assert forwarded == [0, 1, 2, 3, 4]
 
 
 def test_a_record_that_can_not_be_unpacked_stops_nobody() -> None:

@@ -84,6 +84,20 @@ def test_headers_that_take_too_much_side_by_side_are_refused(tmp_path: Path) -> 
         put(archive, tmp_path)
 
 
+def test_names_that_grow_in_python_are_refused_before_they_do(tmp_path: Path) -> None:
+    """One emoji, and each of its characters takes 4 bytes: two files of 5 KB took 1.3 GiB."""
+    rows: list[FullRecord] = [(*row[:4], [("a" * (14 << 20) + "\U0001f600", b"")]) for row in of_days([1] * 8, 8)]
+    archive = kept(tmp_path, ranges_of(tmp_path, rows, step=len(rows)))
+    rows.clear()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Damaged, match=r"topic/dt=.* side by side would take more than"):
+            put(archive, tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 200 << 20
+    finally:
+        tracemalloc.stop()
+
+
 def test_the_greatest_range_of_headers_is_brought_back(tmp_path: Path) -> None:
     """Any producer can send records with many."""
     rows: list[FullRecord] = [(*row[:4], [("", None)] * 800_000) for row in of_days([1] * 5, 5)]

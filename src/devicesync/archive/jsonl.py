@@ -12,12 +12,14 @@ from pathlib import Path
 
 from devicesync.archive.encoder import Encoder
 from devicesync.archive.parquet import ParquetWriter
-from devicesync.archive.parquet_reading import LARGEST_VALUE, read_parquet
+from devicesync.archive.parquet_reading import LARGEST_RECORD, TOO_LARGE, read_parquet
 from devicesync.archive.room import Room
 from devicesync.durable import opened
 from devicesync.log.full import HEADERS, VALUE, FullRecord
+from devicesync.log.record_bytes import bytes_of
 
 _LEVEL = 6
+_LARGE_BYTES = 1 << 20
 
 
 class JsonLinesWriter:
@@ -58,10 +60,12 @@ def read_json_lines(path: Path, rest: Path, room: Room) -> Iterator[list[FullRec
             some: list[FullRecord] = []
             size = 0
             for row in rows:
-                line = lines.readline(LARGEST_VALUE + 1)
+                line = lines.readline(LARGEST_RECORD + 1)
                 if not line.endswith(b"\n"):
                     raise EOFError("a row has no line, or one without an end")
                 some.append(_whole(row, line[:-1]))
+                if len(line) > _LARGE_BYTES and bytes_of(some[-1]) > LARGEST_RECORD:
+                    raise ValueError(TOO_LARGE)
                 size += len(line)
                 del line
                 if size >= room.batch_bytes:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from devicesync.archive.parquet import GROUP_BYTES, SCHEMA
@@ -18,11 +19,13 @@ from devicesync.archive.room import Room
 from devicesync.durable import opened
 from devicesync.log.full import FullRecord
 from devicesync.log.port import Headers
+from devicesync.log.record_bytes import CHARACTER_BYTES, bytes_of
 
 _BATCH_ROWS = 10_000
-LARGEST_VALUE = 64 << 20
+LARGEST_RECORD = 64 << 20
 """In bytes. A log gives less to a backup (log.full.LARGEST_BYTES)."""
-_LARGEST_GROUP_BYTES = 10 * GROUP_BYTES + LARGEST_VALUE
+TOO_LARGE = f"a record has over {LARGEST_RECORD:,} bytes, more than a backup keeps of one"
+_LARGEST_GROUP_BYTES = 10 * GROUP_BYTES + LARGEST_RECORD
 """Ours have 6 MiB and at most one record more (partition_backup.sizes_of). There a header counted 8 bytes once, and here 72."""
 _COUNTED_BYTES = 32
 """Twice for each header, and for each row, for even an empty one takes room: its lengths take 8 bytes more.
@@ -44,25 +47,30 @@ class _Examined(NamedTuple):
 def read_parquet(path: Path, room: Room) -> Iterator[list[FullRecord]]:
     """Yield the file's rows, some MiB at a time. Raises pyarrow.ArrowException, OSError, ValueError for another kind of file.
 
-    room: a row group takes what its pages have, and 64 bytes for each header. Only then they are unpacked.
+    room: a row group takes what its pages have, and 64 bytes for each header. Only then they are unpacked. Names that take
+    more in Python than there take that, too.
     """
     with opened(path) as source:
         for group in groups_of(path):
             found = _examined(path, group, room.batch_bytes)
             with room.taken(found.bytes):
                 file = pq.ParquetFile(source, metadata=metadata_of(group, found.values))
-                yield from _batches(file.iter_batches(found.rows_at_once, columns=SCHEMA.names[1:]), group.rows)
+                yield from _batches(file.iter_batches(found.rows_at_once, columns=SCHEMA.names[1:]), group.rows, room)
 
 
-def _batches(batches: Any, left: int) -> Iterator[list[FullRecord]]:
+def _batches(batches: Any, left: int, room: Room) -> Iterator[list[FullRecord]]:
     """Yield so many rows of a group. Its pages go from memory before the last ones, which who merges files may keep for long."""
     for batch in batches:
-        rows = _rows_of(batch)
-        del batch
-        left -= len(rows)
-        if left <= 0:
-            batches.close()
-        yield rows
+        with room.taken(_more_in_python(batch)):
+            is_large = batch.nbytes > LARGEST_RECORD
+            rows = _rows_of(batch)
+            del batch
+            if is_large and max(map(bytes_of, rows)) > LARGEST_RECORD:
+                raise ValueError(TOO_LARGE)
+            left -= len(rows)
+            if left <= 0:
+                batches.close()
+            yield rows
 
 
 def _examined(path: Path, group: Group, batch_bytes: int) -> _Examined:
@@ -86,6 +94,14 @@ def _examined(path: Path, group: Group, batch_bytes: int) -> _Examined:
 def _rows_of(batch: Any) -> list[FullRecord]:
     *columns, headers = batch.columns
     return list(zip(*(column.to_pylist() for column in columns), _headers_in(headers), strict=True))
+
+
+def _more_in_python(batch: Any) -> int:
+    """The bytes by which the names of headers grow: see port.bytes_of_headers."""
+    names = batch.column(batch.num_columns - 1).flatten().field(0)
+    wide = names.filter(pc.invert(pc.string_is_ascii(names)))
+    characters, here = pc.sum(pc.utf8_length(wide)).as_py(), pc.sum(pc.binary_length(wide)).as_py()
+    return CHARACTER_BYTES * (characters or 0) - (here or 0)
 
 
 def _headers_in(column: Any) -> list[Headers | None]:

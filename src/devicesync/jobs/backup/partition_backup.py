@@ -11,14 +11,15 @@ import structlog
 from devicesync.archive.ranges import MOST_DAYS
 from devicesync.clock import SYSTEM, Clock
 from devicesync.jobs.backup.day_file import DayFile, by_day
-from devicesync.log.full import HEADERS, OFFSET, Claim, FullRecord
+from devicesync.log.full import OFFSET, Claim, FullRecord
+from devicesync.log.record_bytes import bytes_of
 
 if TYPE_CHECKING:
     from devicesync.archive.files import ClosedFile, OpenFile
 
 _ANY = 1 << 62
-_ROW_BYTES, _HEADER_BYTES = 64, 72
-"""What a row and a header count beside their bytes: else empty ones had no end. As columns a row takes some 50 bytes itself."""
+_ROW_BYTES = 64
+"""What a row counts beside its bytes: else empty ones had no end. As columns a row takes some 50 bytes itself."""
 
 _log: Any = structlog.get_logger("devicesync")
 
@@ -224,14 +225,14 @@ def begun(claim: Claim | None, first: int) -> int:
 
 
 def sizes_of(rows: list[FullRecord]) -> list[int]:
-    """Return what each row counts: the bytes of its key, value and headers, 64 more, and 72 more for each header.
+    """Return what each row counts: what its key, value and headers take in memory, 64 more, and 72 more for each header.
 
     About so much a reader needs for it besides, so a range of this size can be restored in a bounded memory.
     """
     sizes = [_ROW_BYTES + len(key or b"") + len(value or b"") for _, _, key, value, _ in rows]
     if any(map(_headers, rows)):
         for spot, row in enumerate(rows):
-            sizes[spot] += sum(_HEADER_BYTES + len(name) + len(value or b"") for name, value in row[HEADERS] or ())
+            sizes[spot] = _ROW_BYTES + bytes_of(row)
     return sizes
 
 

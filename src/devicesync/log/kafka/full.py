@@ -22,12 +22,11 @@ from devicesync.log.kafka.leaders import partitions_of
 from devicesync.log.kafka.member import Member
 from devicesync.log.kafka.standing import Standing
 from devicesync.log.kafka.url import KafkaUrl, failures
+from devicesync.log.record_bytes import bytes_of
 
 _log: Any = structlog.get_logger("devicesync")
 _FETCH_BYTES = 4 << 20
 _LONGEST_UPLOAD_MS = 900_000
-_HEADER_BYTES = 72
-"""For each header beside its name and value: so much the reading of a backup's file counts."""
 
 
 # As the client's own types would have it, a message may be an error without all of these; Member.poll has seen to that.
@@ -162,16 +161,11 @@ def for_a_backup(topic: str, messages: Sequence[Message]) -> dict[int, list[Full
     found = full_records_of(messages)
     for partition, rows in [*found.items()]:
         if any(map(_headers_in, rows)) or sum(map(len, filter(None, chain.from_iterable(map(_bytes_in, rows))))) > LARGEST_BYTES:
-            large = [row for row in rows if _is_too_large(row)]
+            large = [row for row in rows if bytes_of(row) > LARGEST_BYTES]
             for row in large:
                 _tell_too_large(topic, partition, row)
             found[partition] = [row for row in rows if row not in large] if large else rows
     return {partition: rows for partition, rows in found.items() if rows}
-
-
-def _is_too_large(row: FullRecord) -> bool:
-    of_headers = sum(_HEADER_BYTES + len(name) + len(text or b"") for name, text in row[HEADERS] or ())
-    return sum(map(len, filter(None, _bytes_in(row)))) + of_headers > LARGEST_BYTES
 
 
 def _tell_too_large(topic: str, partition: int, row: FullRecord) -> None:

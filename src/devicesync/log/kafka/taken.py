@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from confluent_kafka import Consumer, Message
 
 from devicesync.log.kafka.headers import headers_of
+from devicesync.log.record_bytes import bytes_of_headers
 
 _MOST_BYTES = 16 << 20
 _MESSAGE_BYTES, _HEADER_BYTES = 400, 100
@@ -34,7 +35,7 @@ class Bound:
             counted += 1
             self._left -= _MESSAGE_BYTES + len(message) + len(message.key() or b"")  # len: of the value
             if headers:
-                self._left -= sum(_HEADER_BYTES + len(name) + len(value or b"") for name, value in headers)
+                self._left -= _HEADER_BYTES * len(headers) + bytes_of_headers(headers)
             if self._left <= 0:
                 break
         self.beyond = len(messages) - counted
