@@ -97,7 +97,7 @@ def _rows_of(batch: Any) -> list[FullRecord]:
 
 
 def _more_in_python(batch: Any) -> int:
-    """The bytes by which the names of headers grow: see port.bytes_of_headers."""
+    """The bytes by which the names of headers grow: see record_bytes.py."""
     names = batch.column(batch.num_columns - 1).flatten().field(0)
     wide = names.filter(pc.invert(pc.string_is_ascii(names)))
     characters, here = pc.sum(pc.utf8_length(wide)).as_py(), pc.sum(pc.binary_length(wide)).as_py()
