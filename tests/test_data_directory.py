@@ -42,7 +42,7 @@ def test_a_pipe_as_the_format_hangs_nobody(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "hold")
     data_directory.check_format(tmp_path)
     assert data_directory.holder(tmp_path) is None
-    with pytest.raises(Unavailable, match="it is no regular file"):
+    with pytest.raises(Unavailable, match="format: it is no regular file"):
         data_directory.prepare(tmp_path)
 
 

@@ -19,6 +19,7 @@ The directory has mode 0700 and every file 0600. At most one updater writes the 
 by the system when the process ends, however it ends.
 """
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -45,6 +46,9 @@ _FORMAT_DIGITS = 9
 _SMALL_BYTES = 4096
 
 _OWNER = "run as the user that owns it, or name another one with --data-dir"
+_STRANGE = "move away what stands there, or name another one with --data-dir"
+_FREE = "check its permissions and the disk's free space"
+_NO_FILE = (errno.EINVAL, errno.ELOOP, errno.EISDIR)
 
 
 class Holder(NamedTuple):
@@ -66,12 +70,13 @@ def prepare(data_dir: Path) -> None:
     """Make the data directory if need be, and check its format. Raises NewerData, WrongUse, Unavailable."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = _format_of(data_dir) or _write_format(data_dir)
+        found = format_of(data_dir) or _write_format(data_dir)
     except (FileExistsError, NotADirectoryError):
         raise WrongUse(f"{data_dir} is not a directory", "name another one with --data-dir") from None
     except OSError as error:
-        hint = _OWNER if isinstance(error, PermissionError) else "check its permissions and the disk's free space"
-        raise Unavailable(f"can't use the data directory {data_dir}: {error.strerror}", hint) from error
+        there = error.filename or data_dir
+        hint = _OWNER if isinstance(error, PermissionError) else _STRANGE if error.errno in _NO_FILE else _FREE
+        raise Unavailable(f"can't use the data directory {data_dir}: {there}: {error.strerror}", hint) from error
     check_format(data_dir, found)
 
 
@@ -79,7 +84,7 @@ def check_format(data_dir: Path, found: str | None = None) -> None:
     """Raise NewerData if the directory was written by a newer devicesync; a missing one is fine."""
     if found is None:
         try:
-            found = _format_of(data_dir)
+            found = format_of(data_dir)
         except OSError:
             return
     if found and not (found.isascii() and found.isdecimal() and len(found) <= _FORMAT_DIGITS):
@@ -94,8 +99,11 @@ def check_format(data_dir: Path, found: str | None = None) -> None:
         )
 
 
-def _format_of(data_dir: Path) -> str:
-    """What the directory says of its format, "" where it says nothing: it is new, or was being made when the power went."""
+def format_of(data_dir: Path) -> str:
+    """What the directory says of its format, "" where it says nothing: it is new, or was being made when the power went.
+
+    Raises OSError.
+    """
     try:
         return beginning_of(data_dir / _FORMAT, _SMALL_BYTES).strip(b"\0 \r\n\t").decode("utf-8", "backslashreplace")
     except FileNotFoundError:
@@ -105,7 +113,7 @@ def _format_of(data_dir: Path) -> str:
 def _write_format(data_dir: Path) -> str:
     """There whole or not at all, however many processes make the directory at once."""
     with one_at_a_time(data_dir):
-        found = _format_of(data_dir)
+        found = format_of(data_dir)
         if not found:
             replace(data_dir / _FORMAT, f"{FORMAT}\n".encode(), durable=True)
     return found or str(FORMAT)

@@ -119,10 +119,13 @@ def masked_text(text: str) -> str:
 
 
 def file_of(text: str) -> Path:
-    """The file that an argument names. Raises WrongUse for a URL, which it does not repeat."""
+    """The file that an argument names. Raises WrongUse for a URL, which it does not repeat, and for no file's name."""
     if "://" in text:
         raise WrongUse("a URL stands where a file belongs", "name a file")
-    return Path(text)
+    path = Path(text)
+    if not path.name:
+        raise WrongUse(f"{text or 'nothing'} stands where a file belongs", "name a file")
+    return path
 
 
 def secrets_in(place: str) -> list[str]:

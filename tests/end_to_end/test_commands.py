@@ -300,6 +300,20 @@ def test_doctor_tells_what_the_journal_lost_before_the_updater_had_it(devicesync
     assert "gone" not in devicesync.run("doctor").stdout.decode()
 
 
+def test_doctor_names_a_segment_that_can_not_be_read(devicesync: Devicesync) -> None:
+    """`up` answered each registration 503 for it, and `doctor` ended with 0."""
+    (devicesync.directory / "devicesync.toml").write_text("journal_segment_bytes = 4096\n")
+    for _ in range(2):
+        devicesync.json("simulate", "--count", "100", "--bad", "0")
+    devicesync.run("update", "--until-caught-up")
+    times = next((devicesync.directory / "devicesync-data").glob("device-profile.log.0*.times"))
+    times.unlink()
+    times.symlink_to("/dev/zero")
+    done = devicesync.run("doctor")
+    assert done.returncode == 3
+    assert f"{times.name}: it is no regular file" in done.stdout.decode()
+
+
 def test_following_in_a_directory_that_is_not_there(devicesync: Devicesync) -> None:
     """Said at start, exit 2; a file that is not there yet is waited for, which is said too."""
     done = devicesync.run("up", "--log", f"follow:{devicesync.directory}/no/register.log")
@@ -307,6 +321,39 @@ def test_following_in_a_directory_that_is_not_there(devicesync: Devicesync) -> N
     up = devicesync.start("up", "--log", f"follow:{devicesync.directory}/register.log", ready=False)
     assert up.stderr
     assert "is not there yet" in up.stderr.readline()
+
+
+def test_a_log_that_can_not_be_followed_is_not_done(devicesync: Devicesync, seed: Path) -> None:
+    """`update --until-caught-up` said that nothing was left to do, status 0. It waits; `doctor` names the file."""
+    log = devicesync.directory / "register.log"
+    log.mkdir()
+    update = devicesync.start("update", "--until-caught-up", "--log", f"follow:{log}", ready=False)
+    told = update.stderr
+    assert told
+    until(lambda: "can't follow" in told.readline())
+    done = devicesync.run("doctor", "--log", f"follow:{log}")
+    assert (done.returncode, b"it is no regular file" in done.stdout) == (3, True)
+    log.rmdir()
+    log.write_bytes(b"\n" * 3_000_000 + seed.read_bytes())
+    assert update.wait() == 0
+    assert devicesync.run("get", "232455").returncode == 0
+
+
+@pytest.mark.parametrize("setting", [("--log", "journal:/"), ("--log", "follow:."), ("--database", "sqlite:/")])
+def test_a_place_that_names_no_file_is_refused(devicesync: Devicesync, setting: tuple[str, str]) -> None:
+    """It was a traceback."""
+    for command in (["doctor"], ["update", "--until-caught-up"], ["init"], ["apply", "-"]):
+        done = devicesync.run(*command, *setting)
+        told = (done.stdout + done.stderr).decode()
+        assert done.returncode in {2, 3}
+        assert f"{setting[1].partition(':')[2]} stands where a file belongs" in told
+
+
+def test_one_device_at_a_time(devicesync: Devicesync) -> None:
+    """`backup redact` took out the last of several, and said nothing of the others."""
+    for command in (["backup", "redact", "--in", "b"], ["restore", "--from", "b", "--to-stores"]):
+        done = devicesync.run(*command, "--device", "a", "--device", "b")
+        assert (done.returncode, b"--device can be given once" in done.stderr) == (2, True)
 
 
 def test_config_shows_where_values_come_from(devicesync: Devicesync) -> None:

@@ -65,6 +65,16 @@ def test_a_stop_signal_while_the_event_is_looked_at() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=WAIT_SECONDS)
 
 
+def test_a_stop_waits_for_no_frozen_server() -> None:
+    """An updater whose Cassandra was frozen took 57 s: each call may take 10 s, and a batch has many."""
+    code = (
+        "import os, signal, time; from devicesync.cli.process import stop_on_signals; stop_on_signals(most_seconds=0.1)\n"
+        "os.kill(os.getpid(), signal.SIGTERM); time.sleep(1000)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=WAIT_SECONDS, capture_output=True, text=True)
+    assert "stopped without waiting any longer" in done.stdout + done.stderr
+
+
 def test_the_handlers_stand_before_anything_is_loaded() -> None:
     """What is loaded before them is so little that a signal hardly ever finds none."""
     code = "import sys, devicesync.cli.main; print(*sys.modules)"

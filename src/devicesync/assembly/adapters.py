@@ -15,7 +15,7 @@ from devicesync.assembly.opening import DATABASES, split
 from devicesync.config import Settings
 from devicesync.errors import Unavailable, WrongUse
 from devicesync.extras import require
-from devicesync.url import masked
+from devicesync.url import file_of, masked
 
 if TYPE_CHECKING:
     from devicesync.cache.port import Cache
@@ -80,7 +80,7 @@ def open_database(settings: Settings, *, read_only: bool = False) -> "Database":
 def database_exists(settings: Settings) -> bool:
     """Whether the database has been made yet, as far as that can be seen without a connection."""
     scheme, rest = split("database", settings.database, DATABASES)
-    return scheme != "sqlite" or Path(rest).exists()
+    return scheme != "sqlite" or file_of(rest).exists()
 
 
 def nothing_is_there(settings: Settings) -> bool:

@@ -3,13 +3,12 @@
 # ruff: noqa: PLC0415
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devicesync.config import Settings
 from devicesync.errors import WrongUse
 from devicesync.extras import require
-from devicesync.url import masked_wrong
+from devicesync.url import file_of, masked_wrong
 
 if TYPE_CHECKING:
     from devicesync.cache.port import Cache
@@ -48,7 +47,7 @@ def open_log(
     if scheme == "journal":
         from devicesync.log.journal import Journal
 
-        return Journal(Path(rest), segment_bytes=segment_bytes, retention_seconds=retention_seconds)
+        return Journal(file_of(rest), segment_bytes=segment_bytes, retention_seconds=retention_seconds)
     from devicesync.log.kafka import KafkaLog, KafkaUrl
 
     return KafkaLog(KafkaUrl.parse(url), group)
@@ -66,7 +65,7 @@ def open_database(url: str, *, driver: "DriverName" = "auto", read_only: bool = 
     if scheme == "sqlite":
         from devicesync.database.sqlite import SqliteDatabase
 
-        return SqliteDatabase(Path(rest), read_only=read_only)
+        return SqliteDatabase(file_of(rest), read_only=read_only)
     from devicesync.database.cassandra import CassandraDatabase, CassandraUrl
 
     return CassandraDatabase(CassandraUrl.parse(url), driver)

@@ -83,7 +83,9 @@ def embedded(settings: Settings, stop: threading.Event, spans: Spans = NO_SPANS)
         followed = named_log.followed_path(settings)
         if followed:
             foreign = ForeignLog(followed, settings.directory / data_directory.FOLLOWED)
-            follower = threading.Thread(target=follow, args=(foreign, journal, stop), name="follow")
+            at_end = threading.Event()
+            updater.has_all = at_end.is_set
+            follower = threading.Thread(target=follow, args=(foreign, journal, stop, at_end), name="follow")
             follower.start()
             opened.callback(follower.join)
         opened.enter_context(tidying(_chores(settings, journal, opened), settings.tidy_seconds))

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from devicesync.cli.options import PLACE, admin_option, id_argument, in_option, log_options, number, until_caught_up_option
+from devicesync.cli.options import PLACE, Once, admin_option, id_argument, in_option, log_options, number, until_caught_up_option
 from devicesync.cli.outcome import Outcome
 from devicesync.clock import SYSTEM
 from devicesync.config import Settings
@@ -138,7 +138,9 @@ def backup_prune(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 def backup_redact_options(parser: argparse.ArgumentParser) -> None:
     """The arguments of `backup redact`."""
     in_option(parser)
-    parser.add_argument("--device", metavar="ID", type=id_argument, required=True, help="the backup must have its erase")
+    parser.add_argument(
+        "--device", metavar="ID", type=id_argument, action=Once, required=True, help="the backup must have its erase"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say which files would be rewritten, and change nothing")
 
 

@@ -44,9 +44,9 @@ def enrich(arguments: argparse.Namespace, settings: Settings) -> Outcome:
     if all(topics) == all(files) or any(topics) == any(files):
         raise WrongUse("enrich needs to know where telemetry comes from, and where it goes", _USE)
     from devicesync.assembly.enrich import enrich_file, enrich_topic, enricher_of
-    from devicesync.cli.process import long_run
+    from devicesync.cli.process import AGAIN_SECONDS, long_run
 
-    run = long_run("enrich", arguments)
+    run = long_run("enrich", arguments, AGAIN_SECONDS if all(topics) else None)  # a file is not read again by itself
     stamped, mark = not arguments.no_stamps, arguments.mark_unavailable
     with enricher_of(settings, stamped=stamped, mark_unavailable=mark) as enricher:
         if not all(topics):

@@ -45,6 +45,18 @@ class Parser(argparse.ArgumentParser):
         super().error(" ".join(map(masked_word, printable(message).split(" "))))
 
 
+class Once(argparse.Action):
+    """An option that names one thing. Given twice it is refused: argparse would pass over the first without a word."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """See argparse."""
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{option} can be given once: run the command for each")
+        setattr(namespace, self.dest, values)
+
+
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the settings flags and --json; every command has them."""
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout, for programs")

@@ -1,6 +1,7 @@
 """A command's terminal: stopping on signals, and what is shown while a job goes on."""
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -12,12 +13,16 @@ from typing import Any
 import structlog
 
 from devicesync.assembly.long_run import LongRun
+from devicesync.assembly.process_memory import keep_memory_small
 from devicesync.assembly.watcher import Advance
-from devicesync.cli.memory import keep_memory_small
 from devicesync.cli.outcome import say
+from devicesync.clock import SYSTEM
 from devicesync.errors import DevicesyncError
 from devicesync.printable import printable
 
+AGAIN_SECONDS = 12.0
+"""So long a command may take to stop whose work comes again on the next start: what it does at a kill, it may do itself."""
+_COMES_AGAIN = "what was under way comes again on the next start"
 _log: Any = structlog.get_logger("devicesync")
 
 
@@ -27,10 +32,11 @@ class Stop(threading.Event):
     why = ""
 
 
-def stop_on_signals() -> Stop:
+def stop_on_signals(most_seconds: float | None = None) -> Stop:
     """An event that SIGTERM and Ctrl-C set; a second Ctrl-C interrupts at once. Call it first in a long-running command.
 
     Another thread sets it: a signal may come while this one, in wait(), holds the event's lock, and would then wait for itself.
+    most_seconds: after so many the process ends with status 0, whatever it waits for. None: never.
     """
     stop = Stop()
 
@@ -40,6 +46,8 @@ def stop_on_signals() -> Stop:
             raise KeyboardInterrupt
         stop.why = signal.Signals(number).name
         start_new_thread(stop.set, ())
+        if most_seconds is not None:
+            start_new_thread(_end_after, (most_seconds,))
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
@@ -47,9 +55,18 @@ def stop_on_signals() -> Stop:
     return stop
 
 
-def long_run(command: str, arguments: argparse.Namespace) -> LongRun:
+def _end_after(seconds: float) -> None:
+    """A frozen server may keep each call for 10 s, and a batch has many. Whoever started us would kill us: so may we."""
+    from devicesync.jobs.shared.patience import waited_for
+
+    SYSTEM.sleep(seconds)
+    _log.warning("stopped without waiting any longer", waits_for=waited_for() or "what is under way", hint=_COMES_AGAIN)
+    os._exit(0)
+
+
+def long_run(command: str, arguments: argparse.Namespace, most_seconds: float | None = None) -> LongRun:
     """The run of a command that keeps running, until a signal stops it. Call it first, as stop_on_signals."""
-    stop = stop_on_signals()
+    stop = stop_on_signals(most_seconds)
     until_caught_up = getattr(arguments, "until_caught_up", False)
     return LongRun(stop, Terminal(command, stop), until_caught_up, arguments.admin_listen)
 

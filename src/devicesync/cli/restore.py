@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from devicesync.cli.options import PLACE, id_argument, number, workers
+from devicesync.cli.options import PLACE, Once, id_argument, number, workers
 from devicesync.cli.outcome import Outcome
 from devicesync.clock import LAST_MS, SYSTEM
 from devicesync.config import Settings
@@ -22,7 +22,7 @@ def restore_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--until", metavar="TIME", type=_time, help="only records logged until this time: 2026-11-24T12:00:00Z, or ms"
     )
-    parser.add_argument("--device", metavar="ID", type=id_argument, help="only this device's valid events")
+    parser.add_argument("--device", metavar="ID", type=id_argument, action=Once, help="only this device's valid events")
     parser.add_argument("--partitions", metavar="N[,N…]", type=_partitions, help="only these, and the others' erases")
     parser.add_argument("--allow-gaps", action="store_true", help="restore what is there, although files are missing")
     parser.add_argument("--rekey", action="store_true", help="with --to-topic: partition by key, instead of as it was")

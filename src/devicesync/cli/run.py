@@ -45,9 +45,9 @@ def update(arguments: argparse.Namespace, settings: Settings) -> Outcome:
 
 def _keep_updating(command: str, arguments: argparse.Namespace, settings: Settings) -> Outcome:
     from devicesync.assembly.running import keep_updating
-    from devicesync.cli.process import long_run
+    from devicesync.cli.process import AGAIN_SECONDS, long_run
 
-    counts = keep_updating(command, settings, long_run(command, arguments))
+    counts = keep_updating(command, settings, long_run(command, arguments, AGAIN_SECONDS))
     dead = {"dead": counts.dead.total(), "dead_reasons": dict(counts.dead)}
     return Outcome({"read": counts.read, "applied": counts.applied, **dead})
 

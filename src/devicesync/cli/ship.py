@@ -24,6 +24,6 @@ def ship(arguments: argparse.Namespace, settings: Settings) -> Outcome:
         devicesync ship --ship-to kafka://localhost:9092/dev.events.deviceprofile
     """
     from devicesync.assembly.ship import ship as ship_journal
-    from devicesync.cli.process import long_run
+    from devicesync.cli.process import AGAIN_SECONDS, long_run
 
-    return Outcome({"shipped": ship_journal(settings, long_run("ship", arguments))})
+    return Outcome({"shipped": ship_journal(settings, long_run("ship", arguments, AGAIN_SECONDS))})

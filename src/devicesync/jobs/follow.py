@@ -8,8 +8,11 @@ from devicesync.log.port import Lines, Log
 _NAP_SECONDS = 0.005
 
 
-def follow(lines: Lines, log: Log, stop: threading.Event) -> None:
-    """Work until `stop` is set. After a crash some lines are copied twice, which does not change a profile."""
+def follow(lines: Lines, log: Log, stop: threading.Event, at_end: threading.Event) -> None:
+    """Work until `stop` is set. After a crash some lines are copied twice, which does not change a profile.
+
+    at_end: is set once all lines that were there are in the log.
+    """
     patience = Patience(stop)
     try:
         while not stop.is_set():
@@ -18,6 +21,8 @@ def follow(lines: Lines, log: Log, stop: threading.Event) -> None:
                 patience.until_it_works(log.append, chunk)
                 patience.until_it_works(lines.commit)
             else:
+                if lines.is_at_end:
+                    at_end.set()
                 stop.wait(_NAP_SECONDS)
     except Stopped:
         pass

@@ -8,7 +8,7 @@ anywhere loses nothing and changes nothing.
 
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -68,7 +68,10 @@ class Counts:
 
 
 class Updater:
-    """Runs the loop over one reader. `source` names the log in dead letters."""
+    """Runs the loop over one reader. `source` names the log in dead letters.
+
+    has_all: whether the log has all that is copied into it from another one.
+    """
 
     def __init__(
         self,
@@ -84,6 +87,7 @@ class Updater:
         spans: Spans = NO_SPANS,
     ) -> None:
         self.counts = Counts()
+        self.has_all: Callable[[], bool] = lambda: True
         self._source = source
         self._spans = spans
         self._reader = reader
@@ -160,7 +164,7 @@ class Updater:
         return stale
 
     def _is_caught_up(self) -> bool:
-        return not self._under_way and self._patience.until_it_works(self._reader.caught_up)
+        return not self._under_way and self.has_all() and self._patience.until_it_works(self._reader.caught_up)
 
     def _finish_written(self) -> None:
         """Wait for no batch: a record that comes meanwhile would wait with it."""

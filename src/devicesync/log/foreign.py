@@ -57,6 +57,7 @@ class ForeignLog:
         self._spot = Spot()
         self._lines = WholeLines(self._file, _SEARCHED_BYTES)
         self._last_data = SYSTEM.monotonic()
+        self.is_at_end = False
         self._load()
 
     def read(self) -> list[bytes]:
@@ -65,17 +66,21 @@ class ForeignLog:
         A rotated file's last line counts without a line end, once the file has been quiet for a second.
         Raises Unavailable.
         """
+        self.is_at_end = False
         with naming_failures("follow", self._path):
             if not self._holds():
                 self._find()
             if self._file < 0:
+                self.is_at_end = True
                 return []
             lines, size = self._lines.read(self._spot.offset)
             if size or self._lines.is_searching:
                 self._warn_of(size - 1)
                 self._spot.offset += size
                 self._last_data = SYSTEM.monotonic()
-            elif not same_file(self._file, self._path) and self._is_quiet():
+            elif same_file(self._file, self._path):
+                self.is_at_end = True
+            elif self._is_quiet():
                 lines = self._leave_for_next()
             return [line for raw in lines if (line := raw.removesuffix(b"\r")) and not line.isspace()]
 
@@ -148,6 +153,7 @@ class ForeignLog:
         following = self._unread()
         if same_file(self._file, following) or not _has_begun(following):
             self._last_data = SYSTEM.monotonic()  # look again after a while
+            self.is_at_end = True
             return []
         unfinished = self._unfinished_line()
         self._open(following, 0)

@@ -227,7 +227,12 @@ class NumberedLog(Log, Protocol):
 
 
 class Lines(Protocol):
-    """Lines that another service writes, to be copied into a log. Use it from one thread."""
+    """Lines that another service writes, to be copied into a log. Use it from one thread.
+
+    is_at_end: whether the last read found that there was nothing more.
+    """
+
+    is_at_end: bool
 
     def read(self) -> list[bytes]:
         """Return the next whole lines, without their line ends. [] when there are none now. Raises Unavailable."""

@@ -48,7 +48,7 @@ def _data_directory(settings: Settings) -> Iterator[Finding]:
         return  # nothing of ours is on this machine
     if not directory.is_dir():
         raise Unavailable(f"{directory} does not exist", INIT)
-    data_directory.check_format(directory)
+    data_directory.check_format(directory, data_directory.format_of(directory))
     if not os.access(directory, os.W_OK):
         raise Unavailable(f"{directory} is not writable", "run as the user that owns it, or name another --data-dir")
     if directory.stat().st_mode & _OTHERS:

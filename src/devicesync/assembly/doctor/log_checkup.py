@@ -2,7 +2,6 @@
 
 # ruff: noqa: PLC0415 - only the adapter in use is loaded
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from devicesync.assembly import adapters, named_log
 from devicesync.assembly.doctor.finding import INIT, Finding
 from devicesync.assembly.lag import lag_of
 from devicesync.config import Settings
+from devicesync.durable import beginning_of
 from devicesync.errors import Unavailable
 from devicesync.log.gone import Gone
 from devicesync.log.leaderless import named
@@ -28,13 +28,13 @@ _START = "start `devicesync up` or `devicesync update`"
 
 def check_journal(settings: Settings) -> Iterator[Finding]:
     """The journal, what it follows, and its readers. Raises Unavailable."""
-    from devicesync.log.journal.files import JournalFiles
-    from devicesync.log.journal.lag import overtaken, reader_lag
+    from devicesync.log.journal.files import JournalFiles, naming_failures
+    from devicesync.log.journal.lag import check_segments, overtaken, reader_lag
 
     followed = named_log.followed_path(settings)
     if followed:
-        if not os.access(followed, os.R_OK):
-            raise Unavailable(f"{followed} can't be read", "check the path, and that this user may read it")
+        with naming_failures("follow", followed):
+            beginning_of(followed, 1)
         yield Finding("log", "ok", f"follows {followed}")
     path = named_log.journal_path(settings)
     files = JournalFiles(path)
@@ -42,6 +42,7 @@ def check_journal(settings: Settings) -> Iterator[Finding]:
         raise Unavailable(f"there is no journal {path}", INIT)
     if files.identity.exists():  # what an older release has left gets one when it is written to
         files.read_identity()
+    check_segments(files)
     positions = files.positions()
     lags = {name: reader_lag(files, name) for name in positions}
     readers = ", ".join(f"{name} at record {position}, {told(lags[name])}" for name, position in sorted(positions.items()))

@@ -1,14 +1,15 @@
 """How far a reader of the journal is behind, seen from outside; nothing is opened for writing."""
 
 import fcntl
-from contextlib import closing
+from contextlib import closing, suppress
 
 from devicesync.clock import SYSTEM
 from devicesync.durable import opened
 from devicesync.log.gone import Gone
 from devicesync.log.journal.bounds import bounds_of, left_from
 from devicesync.log.journal.cursor import Cursor
-from devicesync.log.journal.files import JournalFiles
+from devicesync.log.journal.files import JournalFiles, naming_failures
+from devicesync.log.journal.segment import Segment
 from devicesync.log.port import Lag
 
 
@@ -28,6 +29,14 @@ def overtaken(files: JournalFiles, name: str) -> Gone:
     if position is None:
         return Gone(0, first)
     return Gone(max(left_from(files, position, end) - position, 0), 0)
+
+
+def check_segments(files: JournalFiles) -> None:
+    """Raise Unavailable where a closed segment or its times can't be opened: who looks for the last version reads them."""
+    with naming_failures("read", files.active):
+        for first in files.closed_firsts():
+            with suppress(FileNotFoundError):  # it was dropped meanwhile, or its rotation is under way
+                Segment(files.closed(first), first).close()
 
 
 def _is_read(files: JournalFiles, name: str) -> bool:

@@ -44,7 +44,7 @@ def _calm_garbage_collector() -> None:
 
 def _tell_allocator(function: str, *numbers: int) -> None:
     """Call this function of glibc; other C libraries have none of that name."""
-    import ctypes  # here: the signals' handlers stand by now
+    import ctypes  # noqa: PLC0415 - the signals' handlers stand by now
 
     call = getattr(ctypes.CDLL(None), function, None)
     if call is not None:

@@ -9,7 +9,7 @@ import pytest
 
 _BURST = """
 import os
-from devicesync.cli.memory import give_memory_back
+from devicesync.assembly.process_memory import give_memory_back
 def held(): return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 before = held()
 burst = [bytes(4000) for _ in range(20_000)]
@@ -23,7 +23,7 @@ print(after - before, held() - before)
 
 _CYCLES = """
 import gc
-from devicesync.cli.memory import give_memory_back
+from devicesync.assembly.process_memory import give_memory_back
 class Failed(Exception): pass
 def failing(batch):
     try:
@@ -43,7 +43,7 @@ print(held - len(gc.get_objects()))
 
 _HEAPS = """
 import ctypes, sys, threading
-from devicesync.cli.memory import keep_memory_small
+from devicesync.assembly.process_memory import keep_memory_small
 keep_memory_small()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
