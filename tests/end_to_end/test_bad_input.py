@@ -141,7 +141,8 @@ def test_a_gzipped_file_is_read(devicesync: Devicesync) -> None:
     ("arguments", "says"),
     [
         (("apply", "missing.jsonl"), b"can't read missing.jsonl: No such file"),
-        (("apply", "."), b"Is a directory"),
+        (("apply", "."), b". stands where a file belongs"),
+        (("apply", ".."), b"Is a directory"),
         (("apply",), b"arguments are required: FILE"),
         (("get",), b"arguments are required: DEVICE_ID"),
         (("nonsense",), b"there is no command 'nonsense'"),
