@@ -354,6 +354,8 @@ def test_one_device_at_a_time(devicesync: Devicesync) -> None:
     for command in (["backup", "redact", "--in", "b"], ["restore", "--from", "b", "--to-stores"]):
         done = devicesync.run(*command, "--device", "a", "--device", "b")
         assert (done.returncode, b"--device can be given once" in done.stderr) == (2, True)
+    done = devicesync.run("restore", "--from", "b", "--to-stores", "--partitions", "1", "--partitions", "2")
+    assert (done.returncode, b"--partitions can be given once" in done.stderr) == (2, True)
 
 
 def test_config_shows_where_values_come_from(devicesync: Devicesync) -> None:

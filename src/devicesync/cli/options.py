@@ -53,7 +53,7 @@ class Once(argparse.Action):
     ) -> None:
         """See argparse."""
         if getattr(namespace, self.dest) is not None:
-            parser.error(f"{option} can be given once: run the command for each")
+            parser.error(f"{option} can be given once")
         setattr(namespace, self.dest, values)
 
 

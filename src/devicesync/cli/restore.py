@@ -23,7 +23,7 @@ def restore_options(parser: argparse.ArgumentParser) -> None:
         "--until", metavar="TIME", type=_time, help="only records logged until this time: 2026-11-24T12:00:00Z, or ms"
     )
     parser.add_argument("--device", metavar="ID", type=id_argument, action=Once, help="only this device's valid events")
-    parser.add_argument("--partitions", metavar="N[,N…]", type=_partitions, help="only these, and the others' erases")
+    parser.add_argument("--partitions", metavar="N[,N…]", type=_partitions, action=Once, help="only these, and others' erases")
     parser.add_argument("--allow-gaps", action="store_true", help="restore what is there, although files are missing")
     parser.add_argument("--rekey", action="store_true", help="with --to-topic: partition by key, instead of as it was")
     parser.add_argument("--append", action="store_true", help="with --to-topic: also into a topic that has records already")
