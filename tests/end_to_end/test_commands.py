@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import random
 import re
 import time
@@ -326,15 +327,16 @@ def test_following_in_a_directory_that_is_not_there(devicesync: Devicesync) -> N
 def test_a_log_that_can_not_be_followed_is_not_done(devicesync: Devicesync, seed: Path) -> None:
     """`update --until-caught-up` said that nothing was left to do, status 0. It waits; `doctor` names the file."""
     log = devicesync.directory / "register.log"
-    log.mkdir()
+    os.mkfifo(log)
     update = devicesync.start("update", "--until-caught-up", "--log", f"follow:{log}", ready=False)
     told = update.stderr
     assert told
     until(lambda: "can't follow" in told.readline())
     done = devicesync.run("doctor", "--log", f"follow:{log}")
     assert (done.returncode, b"it is no regular file" in done.stdout) == (3, True)
-    log.rmdir()
-    log.write_bytes(b"\n" * 3_000_000 + seed.read_bytes())
+    whole = devicesync.directory / "whole.log"
+    whole.write_bytes(b"\n" * 3_000_000 + seed.read_bytes())
+    whole.rename(log)  # at once: it is never seen in part, nor missing
     assert update.wait() == 0
     assert devicesync.run("get", "232455").returncode == 0
 
