@@ -85,7 +85,16 @@ def test_it_is_shown_under_our_names_alone(start: Start) -> None:
     def under(host: str, path: str) -> int:
         return started.admin.get(path, headers={"Host": host}).status_code
 
-    foreign = ("evil.example", "evil.example:9464", "127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.1.", "ai.")
+    foreign = (
+        "evil.example",
+        "evil.example:9464",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.",
+        "ai.",
+        "[::1].evil.example",
+        "localhost:1@evil.example",
+    )
     ours = ("127.0.0.1", "127.0.0.1:9464", "[::1]:9464", "10.1.2.3:80", "LOCALHOST:1", "devicesync", socket.gethostname())
     for path in ("/", "/figures", "/status.json", "/page.js", "/device?id=d", "/nothing"):
         assert {under(host, path) for host in foreign} == {421}

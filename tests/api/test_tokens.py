@@ -108,7 +108,14 @@ def keys_of_other_kinds(directory: Path) -> Iterator[str]:
     os.mkfifo(directory / "fifo")
     (directory / "large.pem").write_bytes(strong.public_key().public_bytes(*public) + b"\n" * 70_000)
     yield from (f"file:{directory / name}" for name in ("fifo", "large.pem"))
-    yield from (f"file:{directory}", f"file:{directory / 'missing.pem'}", "file:" + "x" * 300, "file:", "hs256:short")
+    yield from (
+        f"file:{directory}",
+        f"file:{directory / 'missing.pem'}",
+        "file:" + "x" * 300,
+        "file:",
+        "hs256:short",
+        "hs256:" + " " * 40,
+    )
     yield from (SECRET, str(directory / "missing.pem"), SECRET * 10, "rs256:" + SECRET)
 
 

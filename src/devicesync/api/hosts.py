@@ -4,6 +4,7 @@ A site can give its own name our address, and then read our page in its visitor'
 the site's name is refused. Nobody outside can have a name without a dot, or an address for a name.
 """
 
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,6 +18,8 @@ _REFUSAL = Answer(
     b"This page is not shown under that name. Open it by its address, by the machine's name, or by the name in admin_listen.\n",
     b"text/plain; charset=utf-8",
 )
+
+_PORT = re.compile(":[0-9]*$")
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -41,5 +44,7 @@ class KnownHosts:
 
     def _is_known(self, host: str) -> bool:
         """host: a name or an address, with a port or without; "" where the client sends none, as no browser does."""
-        name = host.partition(":")[0].lower()
-        return "." not in name or name in self._known or parsed(host) is not None
+        name = _PORT.sub("", host).lower()
+        if name.startswith("["):
+            return name.endswith("]") and parsed(name) is not None
+        return "@" not in name and ("." not in name or name in self._known or parsed(name) is not None)

@@ -50,7 +50,7 @@ def _secret(text: str) -> Any:
     from jwt import InvalidKeyError  # noqa: PLC0415 - as above
     from jwt.algorithms import HMACAlgorithm  # noqa: PLC0415 - as above
 
-    if len(text.encode()) < _LEAST_SECRET_BYTES:
+    if len(text.strip().encode()) < _LEAST_SECRET_BYTES:
         raise WrongUse(f"the secret of jwt_key has fewer than {_LEAST_SECRET_BYTES} bytes", "write a longer one")
     try:
         return HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(text)
