@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import Any
 
 from devicesync.api.answers import RequestError
@@ -78,9 +78,10 @@ class Slow(MemoryLog):
 
     def __init__(self) -> None:
         super().__init__()
-        self.go = threading.Event()
+        self.go, self.is_asked = threading.Event(), threading.Event()
 
     def append(self, *given: Any, **named: Any) -> None:
+        self.is_asked.set()
         self.go.wait()
         super().append(*given, **named)
 
@@ -92,21 +93,16 @@ def test_a_busy_address_keeps_no_other_s_registration_out(start: Start) -> None:
     request = b"POST %bd HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (REGISTER.encode(), len(BODY), BODY)
     answers: list[int] = []
     with ExitStack() as opened:
-        opened.enter_context(crowd(started, request, 15, "127.1.1.1"))
         opened.callback(log.go.set)
-
-        def is_refused() -> bool:
-            (one,) = opened.enter_context(crowd(started, request, 1, "127.1.1.1"))
-            one.settimeout(1)
-            with suppress(TimeoutError):  # not all of the others are there yet
-                return one.recv(12) == b"HTTP/1.1 503"
-            return False
-
-        until(is_refused)
-        waiting = gauge(started, "waiting_for_log")
+        opened.enter_context(crowd(started, request, 1, "127.1.1.1"))
+        until(log.is_asked.is_set)
+        opened.enter_context(crowd(started, request, 14, "127.1.1.1"))
+        until(lambda: gauge(started, "waiting_for_log") == 14)
+        (one,) = opened.enter_context(crowd(started, request, 1, "127.1.1.1"))
+        assert one.recv(12) == b"HTTP/1.1 503"
         other = threading.Thread(target=lambda: answers.append(started.client.post(REGISTER + "d", content=BODY).status_code))
         other.start()
-        until(lambda: gauge(started, "waiting_for_log") > waiting)
+        until(lambda: gauge(started, "waiting_for_log") == 15)
         log.go.set()
         other.join()
     assert answers == [200]
