@@ -82,7 +82,8 @@ def without_end(*_: object) -> Iterator[bytes]:
 
 def page(names: list[str], token: str = "") -> bytes:
     """Of a listing. token: of the next page."""
-    more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>" if token else ""
+    more = f"<NextContinuationToken>{token}</NextContinuationToken><IsTruncated>true</IsTruncated>"
+    more = more if token else "<IsTruncated>false</IsTruncated>"
     keys = "".join(f"<Contents><Key>prefix/d/{name}</Key><Size>1</Size></Contents>" for name in names)
     return f'<?xml version="1.0"?><ListBucketResult>{more}{keys}</ListBucketResult>'.encode()
 
@@ -132,6 +133,17 @@ def test_a_file_of_just_so_many_bytes_is_read(liar: Liar, storage: Storage, tmp_
     pages = {"": page(["", "b"], "1"), "1": page([], "2"), "2": page(["a"], "3"), "3": page(["b/"])}
     liar.answer = lambda _, query: iter([pages[query.get("continuation-token", [""])[0]]])
     assert storage.names("d") == ["a", "b"]
+
+
+@pytest.mark.parametrize("text", ["", "<html><body>Sign in</body></html>", "<ListBucketResult/>"])
+def test_what_is_no_listing_is_no_empty_one(liar: Liar, storage: Storage, text: str) -> None:
+    """With status 200, as a proxy answers in the store's place: a backup would begin again from the log's first record."""
+    liar.answer = lambda *_: iter([text.encode()])
+    with pytest.raises(Unavailable, match="its answer is no listing"):
+        storage.names("d")
+    liar.answer = lambda _, query: iter([text.encode() if query.get("continuation-token") else page(["a"], "1")])
+    with pytest.raises(Unavailable, match="its answer is no listing"):
+        storage.names("d")
 
 
 @pytest.mark.parametrize("period", [1, 3])

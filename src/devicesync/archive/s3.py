@@ -55,7 +55,8 @@ def seconds_for(size: int) -> float:
 def names_in(files: Any, path: str) -> set[str]:
     """Return the names directly in a directory. A listing may take a minute, and a second more for each 100 names.
 
-    Raises FileNotFoundError without the bucket, and OSError where it takes longer, repeats itself, or has too many names.
+    Raises FileNotFoundError without the bucket, and OSError where it takes longer, repeats itself, has too many names, or is no
+    listing: of a proxy's page the client would make an empty one.
     """
     bucket, key, _ = files.split_path(path)
     asked = {"Bucket": bucket, "Prefix": f"{key}/" if key else "", "Delimiter": "/"}
@@ -66,13 +67,15 @@ def names_in(files: Any, path: str) -> set[str]:
         if left_seconds <= 0:
             raise TimeoutError("its listing takes too long")
         page = files.call_s3("list_objects_v2", **asked, timeout=left_seconds)
+        if "IsTruncated" not in page:  # S3's API has it in each page
+            raise OSError("its answer is no listing")
         found = _names_of(page, asked["Prefix"])
         new = found - names
         names |= new
         size += sum(len(name) + _NAME_BYTES for name in new)
         if size > _NAMES_BYTES:
             raise OSError(f"its listing has more than {len(names):,} names")
-        if not page.get("IsTruncated"):
+        if not page["IsTruncated"]:
             return names
         if found and not new:
             raise OSError("its listing repeats its pages")
